@@ -1,0 +1,24 @@
+/** A mistake of the user's: one sentence, what to do next, exit code 2, no stack. */
+export class UserError extends Error {
+  override name = 'UserError';
+}
+
+/**
+ * The one sentence for every user mistake.
+ *
+ * @param what what was expected, e.g. `a positive whole number`
+ * @param where the option or path it was expected for, e.g. `--steps` or `stage1.ch`
+ * @param received the value received, shown as JSON unless it is a string of words of its own
+ * @param next what to do now, a sentence
+ */
+export function expected(
+  what: string,
+  where: string,
+  received: unknown,
+  next = '',
+  cause?: unknown,
+): UserError {
+  const shown = typeof received === 'string' ? received : JSON.stringify(received);
+  const sentence = `Expected ${what} for ${where} but received ${shown === '' ? "''" : shown}.`;
+  return new UserError(next ? `${sentence} ${next}` : sentence, { cause });
+}

@@ -1,0 +1,132 @@
+/** The config file: every key, its type and its default. `configs/*.yaml` comments each key for users. */
+import { z } from 'zod';
+
+const count = z.int().positive();
+const whole = z.int().nonnegative();
+const fraction = z.number().min(0).max(1);
+const rate = z.number().positive();
+const schedule = z.enum(['constant', 'cosine']);
+
+const cadence = {
+  log_every: count,
+  checkpoint_every: count,
+  eval_every: count,
+  keep: count,
+};
+
+const data = z.strictObject({
+  /** Folder of images, subfolders as class labels; null is the built-in data set. */
+  dir: z.string().nullable().default(null),
+  /** Folder of validation images; null splits `dir` by file-name hash. */
+  val_dir: z.string().nullable().default(null),
+  /** Side of the square images, pixels. */
+  size: count.default(32),
+  flip: z.boolean().default(false),
+  val_fraction: z.number().gt(0).lt(1).default(0.1),
+  /** Number of pictures in the built-in data set. */
+  drawn: count.default(4000),
+});
+
+const disc = z.strictObject({
+  ch: count.default(64),
+  /** Stride-2 layers before the stride-1 ones (PatchGAN `n_layers`). */
+  layers: count.default(3),
+  loss: z.enum(['hinge', 'vanilla']).default('hinge'),
+  /** First step at which the discriminator acts; below 1 a fraction of `steps`. */
+  start: z.number().nonnegative().default(0.5),
+  /** λ's factor; 0 trains no discriminator. */
+  weight: z.number().nonnegative().default(0.8),
+  /** Upper bound of the adaptive λ before the factor. */
+  weight_cap: rate.default(10000),
+});
+
+const perceptual = z.strictObject({
+  kind: z.enum(['none', 'random-features', 'lpips-vgg16']).default('random-features'),
+  weight: z.number().nonnegative().default(1),
+  /** safetensors file of `lpips-vgg16`. */
+  weights: z.string().nullable().default(null),
+});
+
+const codebook = z.strictObject({
+  /** `data`: encoder outputs of the step `warmup` become the codes; until then nothing is quantised. `uniform`: U(−1/K, 1/K). */
+  init: z.enum(['data', 'uniform']).default('data'),
+  warmup: whole.default(100),
+  /** A code unused for this many steps becomes an encoder output of the batch; 0 never. */
+  restart_after: whole.default(50),
+});
+
+const stage1 = z.strictObject({
+  ch: count.default(32),
+  ch_mult: z.array(count).min(1).default([1, 2, 4]),
+  num_res_blocks: count.default(1),
+  attn_resolutions: z.array(count).default([]),
+  z_channels: count.default(64),
+  embed_dim: count.default(64),
+  codes: count.default(256),
+  beta: z.number().nonnegative().default(0.25),
+  /** The published code's reading of beta: on the codebook term, commitment × 1. */
+  legacy_beta: z.boolean().default(false),
+  codebook: codebook.prefault({}),
+  pixel: z.enum(['l1', 'l2']).default('l1'),
+  disc: disc.prefault({}),
+  perceptual: perceptual.prefault({}),
+  steps: count.default(2000),
+  batch_size: count.default(32),
+  optimizer: z.enum(['adam', 'adamw']).default('adam'),
+  lr: rate.default(5e-4),
+  betas: z.tuple([fraction, fraction]).default([0.5, 0.9]),
+  weight_decay: z.number().nonnegative().default(0),
+  warmup: whole.default(100),
+  schedule: schedule.default('cosine'),
+  /** Largest global gradient norm, of generator and discriminator each; 0 does not clip. */
+  clip: z.number().nonnegative().default(1),
+  /** Decay of the weights' running average; 0 keeps none. */
+  ema: z.number().min(0).lt(1).default(0.999),
+  log_every: cadence.log_every.default(50),
+  checkpoint_every: cadence.checkpoint_every.default(500),
+  eval_every: cadence.eval_every.default(500),
+  keep: cadence.keep.default(2),
+});
+
+const prior = z.strictObject({
+  layers: count.default(6),
+  heads: count.default(8),
+  width: count.default(256),
+  dropout: z.number().min(0).lt(1).default(0.1),
+  /** Share of the input codes kept; the others are replaced by random ones (training only). */
+  pkeep: z.number().gt(0).max(1).default(1),
+  steps: count.default(2000),
+  batch_size: count.default(32),
+  lr: rate.default(5e-4),
+  betas: z.tuple([fraction, fraction]).default([0.9, 0.95]),
+  weight_decay: z.number().nonnegative().default(0.01),
+  warmup: whole.default(100),
+  schedule: schedule.default('cosine'),
+  clip: z.number().nonnegative().default(1),
+  log_every: cadence.log_every.default(50),
+  checkpoint_every: cadence.checkpoint_every.default(500),
+  eval_every: cadence.eval_every.default(250),
+  keep: cadence.keep.default(2),
+});
+
+const sample = z.strictObject({
+  temperature: z.number().positive().default(1),
+  /** Draw among the k likeliest codes; 0 among all. */
+  top_k: whole.default(0),
+  /** Draw among the likeliest codes that together have this probability; 1 among all. */
+  top_p: z.number().gt(0).max(1).default(1),
+});
+
+export const configSchema = z.strictObject({
+  seed: whole.default(0),
+  data: data.prefault({}),
+  stage1: stage1.prefault({}),
+  prior: prior.prefault({}),
+  sample: sample.prefault({}),
+});
+
+export type Config = z.output<typeof configSchema>;
+export type DataConfig = Config['data'];
+export type Stage1Config = Config['stage1'];
+export type PriorConfig = Config['prior'];
+export type SampleConfig = Config['sample'];

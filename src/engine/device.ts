@@ -1,0 +1,85 @@
+/**
+ * What the rest of vqgen sees of the engine: programs (plain TF.js functions over named tensors, written once)
+ * and devices that run them. A device knows no model; a program knows no device.
+ */
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { DType, HostTensor, HostTensors } from '../base/tensor.js';
+
+export interface TensorSpec {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+}
+export type Specs = Record<string, TensorSpec>;
+export type Tensors = Record<string, Tensor>;
+
+/** A pure function over tensors: no host reads, no host randomness, fixed shapes. */
+export interface GraphProgram {
+  readonly name: string;
+  readonly inputs: Specs;
+  /** Frozen values (weights of a finished network): the device may fold and pre-pack them. */
+  readonly constants: HostTensors;
+  run(inputs: Tensors, constants: Tensors): Tensors;
+}
+
+/** One training step: state in, state out, plus small outputs (losses, codes) that the host reads. */
+export interface StepProgram {
+  readonly name: string;
+  /** Learned values, optimiser moments, averages: what a step replaces. */
+  readonly state: Specs;
+  /** Fresh at every step: images, learning rate, noise. */
+  readonly inputs: Specs;
+  readonly constants: HostTensors;
+  /** Must return every name of `state` with its shape. */
+  step(state: Tensors, inputs: Tensors, constants: Tensors): { state: Tensors; outputs: Tensors };
+}
+
+export interface Graph {
+  run(inputs: HostTensors): Promise<HostTensors>;
+  dispose(): Promise<void>;
+}
+
+export interface StepRunner {
+  /** Sets the state; strict: exactly the program's names and shapes. */
+  load(state: HostTensors): void;
+  /**
+   * Runs `steps.length` steps, one entry of inputs each, and returns each step's outputs.
+   * How many steps share one call changes no bit of the result.
+   */
+  run(steps: readonly HostTensors[]): Promise<HostTensors[]>;
+  /** The state after the last step. The arrays are the caller's to keep. */
+  read(): Promise<HostTensors>;
+  dispose(): Promise<void>;
+}
+
+export interface Device {
+  readonly name: 'cpu' | 'tfjs';
+  /** For people: `ONNX Runtime 1.30, CPU, 2 threads`. */
+  readonly description: string;
+  prepare(program: GraphProgram): Promise<Graph>;
+  prepareStep(program: StepProgram): Promise<StepRunner>;
+}
+
+export function specsOfTensors(tensors: HostTensors): Specs {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, t]) => [name, { shape: t.shape, dtype: t.dtype }]),
+  );
+}
+
+/** @throws Error naming the first tensor that is missing, left over or of another shape or type */
+export function checkTensors(
+  what: string,
+  specs: Specs,
+  tensors: Record<string, Pick<HostTensor, 'shape' | 'dtype'>>,
+): void {
+  for (const [name, spec] of Object.entries(specs)) {
+    const t = tensors[name];
+    if (!t) throw new Error(`internal: ${what}: ${name} is missing`);
+    if (t.dtype !== spec.dtype || t.shape.join() !== spec.shape.join()) {
+      throw new Error(
+        `internal: ${what}: ${name} is ${t.dtype} [${t.shape}] where ${spec.dtype} [${spec.shape}] is expected`,
+      );
+    }
+  }
+  const extra = Object.keys(tensors).find((name) => !(name in specs));
+  if (extra) throw new Error(`internal: ${what}: ${extra} has no place`);
+}
