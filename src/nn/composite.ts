@@ -1,0 +1,22 @@
+/**
+ * Composite kernels: groups of ordinary operations that a device may run as one.
+ *
+ * A layer calls `composite(name, inputs, attrs, fallback)` inside a `tf.customGrad`: a backend that has registered a
+ * kernel of that name (the tracer, for what ONNX Runtime does better) runs it, every other backend runs the fallback
+ * of ordinary operations. Values are the same; no gradient is recorded, the `customGrad` around it has the closed form.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+
+export type CompositeInputs = Record<string, tf.Tensor>;
+export type CompositeAttrs = Record<string, number | boolean | string | number[]>;
+
+export function composite(
+  name: string,
+  inputs: CompositeInputs,
+  attrs: CompositeAttrs,
+  fallback: () => tf.Tensor[],
+): tf.Tensor[] {
+  if (!tf.getKernel(name, tf.getBackend())) return tf.tidy(fallback);
+  const result: tf.Tensor | tf.Tensor[] = tf.engine().runKernel(name, inputs, attrs);
+  return Array.isArray(result) ? result : [result];
+}
