@@ -7,13 +7,10 @@ import * as tf from '@tensorflow/tfjs-core';
  */
 export function lookup(table: tf.Tensor2D, ids: tf.Tensor): tf.Tensor {
   const [rows, width] = table.shape;
-  const flat = ids.reshape([-1]).toInt() as tf.Tensor1D; // [N]
-  const gather = tf.customGrad((t) => {
-    const value = tf.gather(t as tf.Tensor2D, flat); // [N, D]
-    return {
-      value,
-      gradFunc: (dy: tf.Tensor) => tf.unsortedSegmentSum(dy.reshape([-1, width]) as tf.Tensor2D, flat, rows),
-    };
-  });
-  return gather(table).reshape([...ids.shape, width]);
+  const flat = tf.reshape(ids, [-1]) as tf.Tensor1D; // [N]
+  const gather = tf.customGrad((t) => ({
+    value: tf.gather(t as tf.Tensor2D, flat), // [N, D]
+    gradFunc: (dy: tf.Tensor) => tf.unsortedSegmentSum(tf.reshape(dy, [-1, width]), flat, rows),
+  }));
+  return tf.reshape(gather(table), [...ids.shape, width]);
 }
