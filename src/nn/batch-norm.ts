@@ -1,0 +1,52 @@
+/**
+ * Batch normalisation (Ioffe and Szegedy, arXiv 1502.03167) by the statistics of the batch, as the discriminator
+ * trains with it; it is never evaluated, so no running statistics are kept.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import { composite } from './composite.js';
+import { withGradient } from './gradients.js';
+import type { ParamSpec, TensorTree } from './params.js';
+
+export type BatchNorm = { gamma: ParamSpec; beta: ParamSpec };
+
+/** PyTorch's default. */
+const epsilon = 1e-5;
+const rows = [0, 1, 2];
+
+/** γ from N(1, 0.02²), β 0: the published PatchGAN. */
+export function batchNormSpecs(channels: number): BatchNorm {
+  return {
+    gamma: { shape: [channels], init: { kind: 'normal', mean: 1, std: 0.02 } },
+    beta: { shape: [channels], init: { kind: 'zeros' } },
+  };
+}
+
+/** x [B, H, W, C] → γ·(x − mean) / √(variance + 1e-5) + β, statistics of each channel over B, H and W. */
+export function batchNorm({ gamma, beta }: TensorTree<BatchNorm>, x: tf.Tensor): tf.Tensor {
+  return withGradient([x, gamma, beta], {
+    value: () => {
+      const fallback = () => [tf.add(tf.mul(standardise(x).xhat, gamma), beta)];
+      return composite('BatchNorm', { x, gamma, beta }, { epsilon }, fallback)[0]!;
+    },
+    save: [x, gamma],
+    gradient: (dy, saved) => {
+      const [x, gamma] = saved as [tf.Tensor, tf.Tensor];
+      return composite('BatchNormGrad', { x, gamma, dy }, { epsilon }, () => backward(x, gamma, dy));
+    },
+  });
+}
+
+function standardise(x: tf.Tensor): { xhat: tf.Tensor; inverseStd: tf.Tensor } {
+  const { mean, variance } = tf.moments(x, rows, true); // [1, 1, 1, C]
+  const inverseStd = tf.rsqrt(tf.add(variance, epsilon));
+  return { xhat: tf.mul(tf.sub(x, mean), inverseStd), inverseStd };
+}
+
+/** dx = γ·(dy − mean(dy) − x̂·mean(dy·x̂)) / std; dγ = Σ dy·x̂, dβ = Σ dy. */
+function backward(x: tf.Tensor, gamma: tf.Tensor, dy: tf.Tensor): tf.Tensor[] {
+  const { xhat, inverseStd } = standardise(x);
+  const slope = tf.mean(tf.mul(dy, xhat), rows, true);
+  const centred = tf.sub(tf.sub(dy, tf.mean(dy, rows, true)), tf.mul(xhat, slope));
+  const dx = tf.mul(centred, tf.mul(gamma, inverseStd));
+  return [dx, tf.sum(tf.mul(dy, xhat), rows), tf.sum(dy, rows)];
+}

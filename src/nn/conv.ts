@@ -1,0 +1,40 @@
+/** Convolutions, NHWC, with filters [kh, kw, in, out] as TF.js has them. */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Init, ParamSpec, TensorTree } from './params.js';
+
+export type Conv = { weight: ParamSpec; bias: ParamSpec };
+export type ConvWithoutBias = { weight: ParamSpec };
+
+interface ConvOptions {
+  readonly stride?: number;
+  /** `same` as TensorFlow pads (for stride 2 and even sizes: right and bottom only), or zeros on every side. */
+  readonly pad?: 'same' | number;
+}
+
+/** A square filter and its bias, both U(±1/√(in·k²)) unless told otherwise: PyTorch's default. */
+export function convSpecs(kernel: number, inputs: number, outputs: number, init?: Init): Conv {
+  const uniform: Init = { kind: 'uniform', bound: 1 / Math.sqrt(inputs * kernel * kernel) };
+  return {
+    weight: { shape: [kernel, kernel, inputs, outputs], init: init ?? uniform },
+    bias: { shape: [outputs], init: uniform },
+  };
+}
+
+/** x [B, H, W, in] → [B, H/stride, W/stride, out] (padding `same`). */
+export function conv(
+  params: TensorTree<Conv> | TensorTree<ConvWithoutBias>,
+  x: tf.Tensor,
+  { stride = 1, pad = 'same' }: ConvOptions = {},
+): tf.Tensor {
+  const image = x as tf.Tensor4D;
+  const filter = params.weight as tf.Tensor4D;
+  return 'bias' in params
+    ? tf.fused.conv2d({ x: image, filter, strides: stride, pad, bias: params.bias })
+    : tf.conv2d(image, filter, stride, pad);
+}
+
+/** Nearest neighbour, twice the size: [B, H, W, C] → [B, 2H, 2W, C]. */
+export function upsample(x: tf.Tensor): tf.Tensor {
+  const [, height, width] = x.shape as [number, number, number, number];
+  return tf.image.resizeNearestNeighbor(x as tf.Tensor4D, [2 * height, 2 * width]);
+}

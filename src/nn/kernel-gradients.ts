@@ -1,0 +1,211 @@
+/**
+ * Gradients of the TF.js kernels that vqgen's programs are made of. TF.js keeps its own in a module that its Node
+ * build leaves out, so they are registered here; importing this file is enough. A kernel without an entry cannot be
+ * differentiated ("gradient function not found for …").
+ *
+ * In every line `dy` is the gradient of the output, `x`, `a`, `b` are inputs and `y` is the output.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+
+type Attrs = Record<string, unknown>;
+type Gradients = Record<string, () => tf.Tensor>;
+type Tensors = tf.Tensor[];
+
+/** Registers a gradient that needs the named inputs and, behind them, the output where `output` is set. */
+function gradient(
+  kernelName: string,
+  inputsToSave: string[],
+  gradFunc: (dy: tf.Tensor, saved: Tensors, attrs: Attrs) => Gradients,
+  { output = false } = {},
+): void {
+  const outputsToSave = [output];
+  const own = (dy: tf.Tensor | tf.Tensor[], saved: Tensors, attrs: object) =>
+    gradFunc(dy as tf.Tensor, saved, attrs as Attrs);
+  tf.registerGradient({ kernelName, inputsToSave, outputsToSave, gradFunc: own });
+}
+
+/** A gradient of f(x) that needs x. */
+const ofInput = (name: string, f: (dy: tf.Tensor, x: tf.Tensor, attrs: Attrs) => tf.Tensor, input = 'x') =>
+  gradient(name, [input], (dy, [x], attrs) => ({ [input]: () => f(dy, x!, attrs) }));
+
+/** A gradient of f(x) that needs only y = f(x). */
+const ofOutput = (name: string, f: (dy: tf.Tensor, y: tf.Tensor) => tf.Tensor, input = 'x') =>
+  gradient(name, [], (dy, [y]) => ({ [input]: () => f(dy, y!) }), { output: true });
+
+/** A gradient of f(a, b) with broadcasting: summed over what was broadcast. */
+const ofPair = (
+  name: string,
+  toA: (dy: tf.Tensor, a: tf.Tensor, b: tf.Tensor) => tf.Tensor,
+  toB: (dy: tf.Tensor, a: tf.Tensor, b: tf.Tensor) => tf.Tensor,
+) =>
+  gradient(name, ['a', 'b'], (dy, [a, b]) => ({
+    a: () => sumTo(toA(dy, a!, b!), a!.shape),
+    b: () => sumTo(toB(dy, a!, b!), b!.shape),
+  }));
+
+function sumTo(t: tf.Tensor, shape: number[]): tf.Tensor {
+  const axes = tf.backend_util.getReductionAxes(shape, t.shape);
+  return tf.reshape(axes.length > 0 ? tf.sum(t, axes) : t, shape);
+}
+
+/** dy of a reduction, spread over the axes that were reduced. */
+function spread(dy: tf.Tensor, shape: number[], axis: unknown): tf.Tensor {
+  const axes = tf.util.parseAxisParam(axis as number | number[], shape);
+  const kept = shape.map((n, i) => (axes.includes(i) ? 1 : n));
+  return tf.broadcastTo(tf.reshape(dy, kept), shape);
+}
+
+const gate = (dy: tf.Tensor, condition: tf.Tensor) => tf.mul(dy, tf.cast(condition, 'float32'));
+const run = (name: string, inputs: Record<string, tf.Tensor>, attrs: Attrs): tf.Tensor =>
+  tf.engine().runKernel(name, inputs, attrs as tf.NamedAttrMap) as tf.Tensor;
+
+// Arithmetic
+ofPair(
+  'Add',
+  (dy) => dy,
+  (dy) => dy,
+);
+ofPair(
+  'Sub',
+  (dy) => dy,
+  (dy) => tf.neg(dy),
+);
+ofPair(
+  'Multiply',
+  (dy, _, b) => tf.mul(dy, b),
+  (dy, a) => tf.mul(dy, a),
+);
+ofPair(
+  'RealDiv',
+  (dy, _, b) => tf.div(dy, b),
+  (dy, a, b) => tf.neg(tf.div(tf.mul(dy, tf.div(a, b)), b)),
+);
+ofPair(
+  'SquaredDifference',
+  (dy, a, b) => tf.mul(dy, tf.mul(2, tf.sub(a, b))),
+  (dy, a, b) => tf.mul(dy, tf.mul(2, tf.sub(b, a))),
+);
+ofPair(
+  'Maximum',
+  (dy, a, b) => gate(dy, tf.greaterEqual(a, b)),
+  (dy, a, b) => gate(dy, tf.less(a, b)),
+);
+ofPair(
+  'Minimum',
+  (dy, a, b) => gate(dy, tf.lessEqual(a, b)),
+  (dy, a, b) => gate(dy, tf.greater(a, b)),
+);
+tf.registerGradient({
+  kernelName: 'AddN',
+  saveAllInputs: true,
+  gradFunc: (dy, saved) => Object.fromEntries(saved.map((_, i) => [i, () => tf.clone(dy as tf.Tensor)])),
+});
+
+// Functions of one tensor
+ofInput('Neg', (dy) => tf.neg(dy));
+ofInput('Abs', (dy, x) => tf.mul(dy, tf.sign(x)));
+ofInput('Square', (dy, x) => tf.mul(dy, tf.mul(x, 2)));
+ofInput('Log', (dy, x) => tf.div(dy, x));
+ofInput('Softplus', (dy, x) => tf.mul(dy, tf.sigmoid(x)));
+ofInput('LeakyRelu', (dy, x, { alpha }) => tf.where(tf.greater(x, 0), dy, tf.mul(dy, alpha as number)));
+ofInput('ClipByValue', (dy, x, { clipValueMin, clipValueMax }) =>
+  gate(
+    dy,
+    tf.logicalAnd(tf.greaterEqual(x, clipValueMin as number), tf.lessEqual(x, clipValueMax as number)),
+  ),
+);
+ofOutput('Exp', (dy, y) => tf.mul(dy, y));
+ofOutput('Sqrt', (dy, y) => tf.div(dy, tf.mul(y, 2)));
+ofOutput('Rsqrt', (dy, y) => tf.mul(dy, tf.mul(-0.5, tf.mul(y, tf.square(y)))));
+ofOutput('Tanh', (dy, y) => tf.mul(dy, tf.sub(1, tf.square(y))));
+ofOutput('Sigmoid', (dy, y) => tf.mul(dy, tf.mul(y, tf.sub(1, y))));
+ofOutput('Relu', (dy, y) => gate(dy, tf.greater(y, 0)));
+gradient('Softmax', [], softmaxGradient, { output: true });
+
+function softmaxGradient(dy: tf.Tensor, [y]: Tensors, { dim }: Attrs): Gradients {
+  return { logits: () => tf.mul(y!, tf.sub(dy, tf.sum(tf.mul(dy, y!), dim as number, true))) };
+}
+
+// Shapes
+ofInput('Identity', (dy) => tf.clone(dy));
+ofInput('Cast', (dy) => tf.clone(dy));
+ofInput('Reshape', (dy, x) => tf.reshape(dy, x.shape));
+ofInput('ExpandDims', (dy, x) => tf.reshape(dy, x.shape), 'input');
+ofInput('Transpose', (dy, _, { perm }) =>
+  tf.transpose(dy, tf.backend_util.getUndoAxesPermutation(perm as number[])),
+);
+ofInput('Slice', (dy, x, { begin, size }) => {
+  const [starts, sizes] = tf.slice_util.parseSliceParams(x, begin as number[], size as number[]);
+  return tf.pad(
+    dy,
+    starts!.map((start, i): [number, number] => [start, x.shape[i]! - start - sizes![i]!]),
+  );
+});
+ofInput('PadV2', (dy, x, { paddings }) =>
+  tf.slice(
+    dy,
+    (paddings as [number, number][]).map(([before]) => before),
+    x.shape,
+  ),
+);
+tf.registerGradient({
+  kernelName: 'Concat',
+  saveAllInputs: true,
+  gradFunc: (dy, saved, attrs) => {
+    const [axis] = tf.util.parseAxisParam((attrs as { axis?: unknown }).axis as number, saved[0]!.shape);
+    const parts = tf.split(
+      dy as tf.Tensor,
+      saved.map((t) => t.shape[axis!]!),
+      axis,
+    );
+    return Object.fromEntries(parts.map((part, i) => [i, () => part]));
+  },
+});
+tf.registerGradient({
+  kernelName: 'SplitV',
+  gradFunc: (dy, _, attrs) => ({
+    x: () => tf.concat(dy as tf.Tensor[], (attrs as { axis?: unknown }).axis as number),
+  }),
+});
+gradient('Select', ['condition'], (dy, [condition]) => ({
+  condition: () => tf.zerosLike(tf.cast(condition!, 'float32')),
+  t: () => tf.where(condition!, dy, tf.zerosLike(dy)),
+  e: () => tf.where(condition!, tf.zerosLike(dy), dy),
+}));
+
+// Reductions and products
+ofInput('Sum', (dy, x, { axis }) => spread(dy, x.shape, axis));
+ofInput('Mean', (dy, x, { axis }) => spread(tf.mul(dy, dy.size / x.size), x.shape, axis));
+gradient('BatchMatMul', ['a', 'b'], (dy, [a, b], attrs) => {
+  const { transposeA, transposeB } = attrs as { transposeA: boolean; transposeB: boolean };
+  return {
+    a: () => (transposeA ? tf.matMul(b!, dy, transposeB, true) : tf.matMul(dy, b!, false, !transposeB)),
+    b: () => (transposeB ? tf.matMul(dy, a!, true, transposeA) : tf.matMul(a!, dy, !transposeA, false)),
+  };
+});
+
+// Images
+gradient('Conv2D', ['x', 'filter'], (dy, [x, filter], { strides, pad, dataFormat, dimRoundingMode }) => {
+  const attrs = { strides, pad, dataFormat, dimRoundingMode };
+  const [image, weights] = [x!, filter!];
+  return {
+    x: () => run('Conv2DBackpropInput', { dy, filter: weights }, { ...attrs, inputShape: image.shape }),
+    filter: () => run('Conv2DBackpropFilter', { x: image, dy }, { ...attrs, filterShape: weights.shape }),
+  };
+});
+ofInput('AvgPool', (dy, x, { filterSize, strides, pad }) =>
+  run('AvgPoolGrad', { dy, input: x }, { filterSize, strides, pad }),
+);
+gradient(
+  'MaxPool',
+  ['x'],
+  (dy, [x, y], { filterSize, strides, pad }) => ({
+    x: () => run('MaxPoolGrad', { dy, input: x!, output: y! }, { filterSize, strides, pad }),
+  }),
+  { output: true },
+);
+ofInput(
+  'ResizeNearestNeighbor',
+  (dy, images, attrs) => run('ResizeNearestNeighborGrad', { dy, images }, attrs),
+  'images',
+);
