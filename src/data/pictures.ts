@@ -1,0 +1,182 @@
+/**
+ * Pictures on disk and in memory. Every file comes in through `decode` (orientation, sRGB, white under alpha, shorter
+ * side resized) and every PNG goes out from here. Pixels are 8-bit RGB; tensors are float32 in [−1, 1], x / 127.5 − 1.
+ */
+import fs from 'node:fs/promises';
+import sharp from 'sharp';
+import { expected } from '../base/errors.js';
+import { writeFileAtomic } from '../base/files.js';
+import { float32, type HostTensor } from '../base/tensor.js';
+
+/** One thread a picture: several are decoded at a time. Cached operations would hold on to memory and old files. */
+sharp.concurrency(1);
+sharp.cache(false);
+
+/** 8-bit RGB, row by row: `data` has height · width · 3 bytes. */
+export interface Picture {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
+/** The longer side is kept up to this multiple of the shorter one: panoramas must not fill the memory. */
+const longestSide = 2;
+
+/**
+ * A picture whose shorter side is `size` and whose longer side, trimmed about the centre, at most twice that.
+ * A picture that has this shape already keeps its pixels.
+ *
+ * @throws whatever sharp says about a file that is no picture, or is cut off
+ */
+export async function decode(file: Buffer, size: number): Promise<Picture> {
+  const image = sharp(file, { failOn: 'error' });
+  const { width: w, height: h } = (await image.metadata()).autoOrient;
+  const scale = size / Math.min(w, h);
+  const fitted = (side: number): number => Math.min(Math.round(side * scale), longestSide * size);
+  const { data, info } = await image
+    .autoOrient()
+    .flatten({ background: 'white' })
+    .toColourspace('srgb')
+    .resize({ width: fitted(w), height: fitted(h), fit: 'cover', position: 'centre' })
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return { width: info.width, height: info.height, data: rgb(data, info.channels) };
+}
+
+function rgb(data: Uint8Array, channels: number): Uint8Array {
+  if (channels === 3) return data;
+  const pixels = data.length / channels;
+  const result = new Uint8Array(pixels * 3);
+  for (let i = 0; i < pixels; i++) {
+    for (let c = 0; c < 3; c++) result[3 * i + c] = data[channels * i + (channels > 3 ? c : 0)]!;
+  }
+  return result;
+}
+
+/**
+ * The evaluation view of a picture file: shorter side resized, centre crop.
+ *
+ * @returns float32 [size, size, 3] in [−1, 1]
+ * @throws UserError naming the file when it is missing or no picture
+ */
+export async function readEvalImage(file: string, size: number): Promise<HostTensor> {
+  let picture: Picture;
+  try {
+    picture = await decode(await fs.readFile(file), size);
+  } catch (error) {
+    throw expected(
+      'a picture',
+      file,
+      reasonOf(error),
+      'Name a JPEG, PNG, WebP, AVIF, GIF, TIFF or SVG file.',
+      error,
+    );
+  }
+  const image = new Float32Array(size * size * 3);
+  writeCrop(picture, image, 0, { size, ...centreOf(picture, size), mirrored: false });
+  return float32([size, size, 3], image);
+}
+
+/** What went wrong with a file, in a few words without its path. */
+export function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return 'no such file';
+  if (code === 'EACCES' || code === 'EPERM') return 'no permission to read it';
+  if (code === 'EISDIR') return 'a folder';
+  if (/unsupported image format|Input Buffer is empty/i.test(message)) return 'no picture that can be read';
+  return (
+    message
+      .split('\n')
+      .find((line) => line.trim())
+      ?.trim() ?? 'no picture'
+  );
+}
+
+export interface Crop {
+  size: number;
+  top: number;
+  left: number;
+  mirrored: boolean;
+}
+
+export function centreOf(picture: Picture, size: number): { top: number; left: number } {
+  return { top: (picture.height - size) >> 1, left: (picture.width - size) >> 1 };
+}
+
+/** Writes [size, size, 3] values in [−1, 1] into `target` from `offset` on. */
+export function writeCrop(picture: Picture, target: Float32Array, offset: number, crop: Crop): void {
+  const { size, top, left, mirrored } = crop;
+  const { data, width } = picture;
+  let to = offset;
+  for (let y = 0; y < size; y++) {
+    const row = ((top + y) * width + left) * 3;
+    if (mirrored) {
+      for (let from = row + (size - 1) * 3; from >= row; from -= 3) {
+        target[to++] = unit[data[from]!]!;
+        target[to++] = unit[data[from + 1]!]!;
+        target[to++] = unit[data[from + 2]!]!;
+      }
+    } else {
+      for (let from = row; from < row + size * 3; from++) target[to++] = unit[data[from]!]!;
+    }
+  }
+}
+
+const unit = Float32Array.from({ length: 256 }, (_, byte) => byte / 127.5 - 1);
+
+/** [−1, 1] to the nearest of 0 … 255, values outside clamped; same order and count. */
+export function toBytes(images: HostTensor): Uint8Array {
+  const bytes = new Uint8ClampedArray(images.data.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = (images.data[i]! + 1) * 127.5;
+  return new Uint8Array(bytes.buffer);
+}
+
+/** @param image [H, W, 3] in [−1, 1] */
+export async function writePng(file: string, image: HostTensor): Promise<void> {
+  const [height, width] = image.shape as [number, number, number];
+  await writeFileAtomic(file, await encodePng({ width, height, data: toBytes(image) }));
+}
+
+const gap = 2;
+const readableSide = 96;
+
+/**
+ * Pictures row by row in one PNG, 2 white pixels between them. Small pictures are enlarged by a whole factor, each
+ * pixel a square, so that a person can see them.
+ *
+ * @param images [n, S, S, 3] in [−1, 1]
+ */
+export async function writeGrid(file: string, images: HostTensor, columns: number): Promise<void> {
+  const [n, side] = images.shape as [number, number, number, number];
+  const rows = Math.ceil(n / columns);
+  const cell = side + gap;
+  const width = columns * cell - gap;
+  const height = rows * cell - gap;
+  const data = new Uint8Array(width * height * 3).fill(255);
+  const bytes = toBytes(images);
+  for (let i = 0; i < n; i++) {
+    const top = Math.floor(i / columns) * cell;
+    const left = (i % columns) * cell;
+    for (let y = 0; y < side; y++) {
+      const from = (i * side + y) * side * 3;
+      data.set(bytes.subarray(from, from + side * 3), ((top + y) * width + left) * 3);
+    }
+  }
+  const zoom = Math.max(1, Math.ceil(readableSide / side));
+  await writeFileAtomic(file, await encodePng({ width, height, data }, zoom));
+}
+
+export async function encodePng({ width, height, data }: Picture, zoom = 1): Promise<Buffer> {
+  let image = sharp(data, { raw: { width, height, channels: 3 } });
+  if (zoom > 1) image = image.resize({ width: width * zoom, height: height * zoom, kernel: 'nearest' });
+  return await image.png().toBuffer();
+}
+
+/** The pixels of an SVG drawing at its own size. */
+export async function render(svg: string): Promise<Picture> {
+  const { data, info } = await sharp(Buffer.from(svg))
+    .flatten({ background: 'white' })
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return { width: info.width, height: info.height, data: rgb(data, info.channels) };
+}
