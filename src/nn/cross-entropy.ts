@@ -1,0 +1,25 @@
+/** Cross entropy of whole-number targets, with its gradient in closed form. */
+import * as tf from '@tensorflow/tfjs-core';
+import { composite } from './composite.js';
+import { withGradient } from './gradients.js';
+
+/** logits [N, K], targets int32 [N] → [N], −log softmax(logits)[target] in nats; dlogits = (softmax − one-hot)·dy. */
+export function crossEntropy(logits: tf.Tensor, targets: tf.Tensor): tf.Tensor {
+  return withGradient([logits], {
+    value: () =>
+      composite('CrossEntropy', { logits, targets }, {}, () => {
+        const chosen = tf.sum(tf.mul(logits, oneHot(targets, logits)), -1); // [N]
+        return [tf.sub(tf.logSumExp(logits, -1), chosen)];
+      })[0]!,
+    save: [logits, targets],
+    gradient: (dy, saved) => {
+      const [logits, targets] = saved as [tf.Tensor, tf.Tensor];
+      return composite('CrossEntropyGrad', { logits, targets, dy }, {}, () => [
+        tf.mul(tf.sub(tf.softmax(logits), oneHot(targets, logits)), tf.expandDims(dy, -1)),
+      ]);
+    },
+  });
+}
+
+const oneHot = (targets: tf.Tensor, logits: tf.Tensor): tf.Tensor =>
+  tf.oneHot(targets as tf.Tensor1D, logits.shape[1]!, 1, 0, 'float32'); // [N, K]
