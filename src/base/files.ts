@@ -1,0 +1,92 @@
+/**
+ * Files and folders that are there whole or not at all: written under a name that starts with a dot, in the same
+ * parent folder, flushed to disk, then renamed. What a crash left behind is removed by the next write beside it.
+ */
+import fs from 'node:fs/promises';
+import path from 'node:path';
+
+const active = new Set<string>();
+let writes = 0;
+
+/** Replaces the file at `file`; parent folders are made. */
+export async function writeFileAtomic(file: string, data: string | Uint8Array): Promise<void> {
+  await replace(file, async (temporary) => {
+    const handle = await fs.open(temporary, 'w');
+    try {
+      await handle.writeFile(data);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await fs.rename(temporary, file);
+  });
+}
+
+/** Replaces the folder at `folder` by what `write` puts into the folder that it is given. */
+export async function writeFolderAtomic(
+  folder: string,
+  write: (temporary: string) => Promise<void>,
+): Promise<void> {
+  await replace(folder, async (temporary) => {
+    await fs.mkdir(temporary);
+    await write(temporary);
+    for (const entry of await fs.readdir(temporary, { recursive: true, withFileTypes: true })) {
+      await flush(path.join(entry.parentPath, entry.name));
+    }
+    await flush(temporary);
+    await fs.rm(folder, { recursive: true, force: true });
+    await fs.rename(temporary, folder);
+  });
+}
+
+async function replace(target: string, write: (temporary: string) => Promise<void>): Promise<void> {
+  const parent = path.dirname(path.resolve(target));
+  const temporary = path.join(parent, `.${path.basename(target)}.${process.pid}-${writes++}.partial`);
+  active.add(temporary);
+  try {
+    await fs.mkdir(parent, { recursive: true });
+    await removeLeftovers(parent);
+    await write(temporary);
+    await flush(parent);
+  } catch (error) {
+    await fs.rm(temporary, { recursive: true, force: true });
+    throw error;
+  } finally {
+    active.delete(temporary);
+  }
+}
+
+async function removeLeftovers(parent: string): Promise<void> {
+  for (const name of await fs.readdir(parent)) {
+    const pid = /^\..+\.(\d+)-\d+\.partial$/.exec(name)?.[1];
+    const partial = path.join(parent, name);
+    if (!pid || active.has(partial) || (Number(pid) !== process.pid && isRunning(Number(pid)))) continue;
+    await fs.rm(partial, { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** fsync of a file or folder; where folders cannot be opened (Windows) the rename alone must do. */
+async function flush(target: string): Promise<void> {
+  let handle: fs.FileHandle;
+  try {
+    handle = await fs.open(target, 'r');
+  } catch {
+    return;
+  }
+  try {
+    await handle.sync();
+  } catch {
+    // Windows flushes no handle opened for reading.
+  } finally {
+    await handle.close();
+  }
+}
