@@ -1,0 +1,113 @@
+/**
+ * A dataflow graph under construction. Values are physical (what ONNX Runtime sees); identical nodes are merged as
+ * they are added, so a program may state the same forward pass twice and pay once.
+ */
+import { sizeOf } from '../base/tensor.js';
+
+export type OnnxType = 'float32' | 'int32' | 'int64' | 'bool';
+export type OnnxData = Float32Array | Int32Array | BigInt64Array | Uint8Array;
+
+export interface Value {
+  readonly name: string;
+  readonly type: OnnxType;
+  readonly shape: readonly number[];
+}
+
+/** A number is an ONNX int; floats are marked, since 1 and 1.0 are one value in JavaScript. */
+export type Attr = number | readonly number[] | string | { readonly float: number };
+export type Attrs = Record<string, Attr>;
+
+export interface Node {
+  readonly op: string;
+  readonly domain: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attrs: Attrs;
+}
+
+export interface Initializer extends Value {
+  readonly data: OnnxData;
+}
+
+export interface Out {
+  readonly type?: OnnxType;
+  readonly shape: readonly number[];
+}
+
+/** ONNX Runtime's own operators; all others are of the default ONNX domain. */
+const MICROSOFT = new Set(['FusedMatMul', 'QuickGelu']);
+
+export class GraphBuilder {
+  readonly nodes: Node[] = [];
+  readonly initializers = new Map<string, Initializer>();
+  private readonly known = new Map<string, Value[]>();
+  private readonly constants = new Map<string, Value>();
+  private count = 0;
+
+  constructor(private readonly prefix = 'v') {}
+
+  /** Adds a node with one output, or returns the value of the same node added before. */
+  op(op: string, inputs: readonly (Value | undefined)[], attrs: Attrs, out: Out): Value {
+    return this.ops(op, inputs, attrs, [out])[0]!;
+  }
+
+  /** As `op`, for a node with several outputs; an absent input is `undefined`. */
+  ops(op: string, inputs: readonly (Value | undefined)[], attrs: Attrs, outs: readonly Out[]): Value[] {
+    const names = inputs.map((v) => v?.name ?? '');
+    const key = `${op}(${names.join()})${JSON.stringify(attrs)}${outs.length}`;
+    const before = this.known.get(key);
+    if (before) return before;
+    const type = inputs.find((v) => v)?.type ?? 'float32';
+    const values = outs.map((out) => ({ name: this.fresh(), type: out.type ?? type, shape: [...out.shape] }));
+    this.nodes.push({
+      op,
+      domain: MICROSOFT.has(op) ? 'com.microsoft' : '',
+      inputs: names,
+      outputs: values.map((v) => v.name),
+      attrs,
+    });
+    this.known.set(key, values);
+    return values;
+  }
+
+  /** A constant; equal small ones are shared. */
+  constant(type: OnnxType, shape: readonly number[], data: OnnxData, name?: string): Value {
+    if (data.length !== sizeOf(shape))
+      throw new Error(`internal: ${data.length} values for a constant [${shape}]`);
+    const key =
+      data.length <= 64 && !name
+        ? `${type}[${shape}]${[...data].map((x) => (Object.is(x, -0) ? '-0' : x))}`
+        : '';
+    const before = key && this.constants.get(key);
+    if (before) return before;
+    const value: Initializer = { name: name ?? this.fresh(), type, shape: [...shape], data };
+    this.initializers.set(value.name, value);
+    if (key) this.constants.set(key, value);
+    return value;
+  }
+
+  float(value: number): Value {
+    return this.constant('float32', [], Float32Array.of(value));
+  }
+
+  /** An int64 vector: axes, shapes and the like. */
+  ints(values: readonly number[]): Value {
+    return this.constant('int64', [values.length], BigInt64Array.from(values, BigInt));
+  }
+
+  fresh(): string {
+    this.count += 1;
+    return `${this.prefix}${this.count}`;
+  }
+
+  /** Drops nodes and constants on which none of `outputs` depends. */
+  prune(outputs: readonly Value[]): void {
+    const needed = new Set(outputs.map((v) => v.name));
+    for (let i = this.nodes.length - 1; i >= 0; i--) {
+      const node = this.nodes[i]!;
+      if (node.outputs.some((name) => needed.has(name))) for (const name of node.inputs) needed.add(name);
+      else this.nodes.splice(i, 1);
+    }
+    for (const name of this.initializers.keys()) if (!needed.has(name)) this.initializers.delete(name);
+  }
+}

@@ -1,0 +1,269 @@
+/** Composite kernels of `nn/`: the same values as their compositions, in fewer and larger ONNX operators. */
+import type { Value } from '../graph.js';
+import { NCHW, type Sym, type Tracer } from '../tracer.js';
+import { matmul } from './matmul.js';
+import { kernel } from './register.js';
+
+/** Short names for building an expression of values. */
+function algebra(t: Tracer) {
+  const g = t.graph;
+  const shapeOf = (a: Value, b: Value): number[] => {
+    const rank = Math.max(a.shape.length, b.shape.length);
+    const at = (v: Value, i: number) => v.shape[i - rank + v.shape.length] ?? 1;
+    return Array.from({ length: rank }, (_, i) => Math.max(at(a, i), at(b, i)));
+  };
+  const binary = (op: string) => (a: Value, b: Value | number) => {
+    const right = typeof b === 'number' ? g.float(b) : b;
+    return g.op(op, [a, right], {}, { shape: shapeOf(a, right) });
+  };
+  const unary = (op: string) => (a: Value) => g.op(op, [a], {}, { shape: a.shape });
+  const over = (op: string) => (a: Value, axes: readonly number[]) =>
+    g.op(
+      op,
+      [a, g.ints(axes)],
+      { keepdims: 1 },
+      { shape: a.shape.map((n, i) => (axes.includes(i) ? 1 : n)) },
+    );
+  return {
+    add: binary('Add'),
+    sub: binary('Sub'),
+    mul: binary('Mul'),
+    div: binary('Div'),
+    sqrt: unary('Sqrt'),
+    exp: unary('Exp'),
+    erf: unary('Erf'),
+    sigmoid: unary('Sigmoid'),
+    sum: over('ReduceSum'),
+    mean: over('ReduceMean'),
+    sumSquare: over('ReduceSumSquare'),
+  };
+}
+
+// Normalisation of images ----------------------------------------------------------------------------------------------
+
+/**
+ * Group and batch normalisation share one form: x `[B, C, P]`, statistics over `axes` of a view, an affine map per channel.
+ * GroupNorm views it as `[B, G, C/G·P]` and reduces the last axis; BatchNorm reduces images and pixels.
+ */
+interface Normalised {
+  /** x − mean, `[B, C, P]`. */
+  readonly centred: Value;
+  /** 1/√(variance + ε), broadcasting against the view. */
+  readonly inverse: Value;
+  readonly count: number;
+}
+
+interface View {
+  readonly shape: readonly number[];
+  readonly axes: readonly number[];
+}
+
+function normalise(t: Tracer, x: Value, view: View, epsilon: number): Normalised {
+  const a = algebra(t);
+  const seen = t.reshape(x, view.shape);
+  const count = view.axes.reduce((n, axis) => n * view.shape[axis]!, 1);
+  const centred = a.sub(seen, a.mean(seen, view.axes));
+  const variance = a.div(a.sumSquare(centred, view.axes), count);
+  const inverse = a.div(t.graph.float(1), a.sqrt(a.add(variance, epsilon)));
+  return { centred, inverse, count };
+}
+
+interface Channels {
+  readonly batch: number;
+  readonly channels: number;
+  readonly area: number;
+}
+
+function channelsOf(x: Sym): Channels {
+  const [batch, h, w, channels] = x.shape as [number, number, number, number];
+  return { batch, channels, area: h * w };
+}
+
+/** 1/σ per image (or 1) and channel, `[B or 1, C, 1]`. */
+function perChannel(t: Tracer, inverse: Value, groups: number, { batch, channels }: Channels): Value {
+  const each = t.expand(t.reshape(inverse, [batch, groups, 1]), [batch, groups, channels / groups]);
+  return t.reshape(each, [batch, channels, 1]);
+}
+
+interface NormAttrs {
+  groups: number;
+  epsilon: number;
+  swish: boolean;
+}
+
+/** Everything before the swish: `[B, C, P]`, with what the gradient needs again. */
+function groupNormParts(t: Tracer, x: Sym, gamma: Sym, beta: Sym, attrs: NormAttrs) {
+  const a = algebra(t);
+  const c = channelsOf(x);
+  const view = { shape: [c.batch, attrs.groups, (c.channels / attrs.groups) * c.area], axes: [2] };
+  const { centred, inverse, count } = normalise(t, t.as(x, NCHW), view, attrs.epsilon);
+  const pixels = t.reshape(centred, [c.batch, c.channels, c.area]);
+  const weight = t.reshape(t.plain(gamma), [c.channels, 1]);
+  const spread = perChannel(t, inverse, attrs.groups, c);
+  const scale = a.mul(spread, weight); // [B, C, 1]
+  const u = a.add(a.mul(pixels, scale), t.reshape(t.plain(beta), [c.channels, 1]));
+  return { c, pixels, inverse, count, weight, spread, scale, u };
+}
+
+kernel<NormAttrs>('GroupNorm', ({ t, inputs: { x, gamma, beta }, attrs }) => {
+  const { u } = groupNormParts(t, x!, gamma!, beta!, attrs);
+  const y = attrs.swish ? t.graph.op('QuickGelu', [u], { alpha: { float: 1 } }, { shape: u.shape }) : u;
+  return [t.out(t.reshape(y, t.as(x!, NCHW).shape), x!.shape, 'float32', NCHW)];
+});
+
+/** d swish(u) = σ(u)·(1 + u·(1 − σ(u))), times dy. */
+function swishGradient(t: Tracer, u: Value, dy: Value): Value {
+  const a = algebra(t);
+  const s = a.sigmoid(u);
+  const y = a.mul(u, s);
+  return a.mul(dy, a.add(s, a.sub(y, a.mul(y, s))));
+}
+
+kernel<NormAttrs>('GroupNormGrad', ({ t, inputs: { x, gamma, beta, dy }, attrs }) => {
+  const a = algebra(t);
+  const { c, pixels, inverse, count, weight, spread, scale, u } = groupNormParts(t, x!, gamma!, beta!, attrs);
+  const upstream = t.reshape(t.as(dy!, NCHW), [c.batch, c.channels, c.area]);
+  const du = attrs.swish ? swishGradient(t, u, upstream) : upstream;
+  const sum = a.sum(du, [2]); // [B, C, 1]
+  const dot = a.mul(a.sum(a.mul(du, pixels), [2]), spread); // Σ du·x̂, [B, C, 1]
+  const group = (v: Value) =>
+    a.sum(t.reshape(a.mul(v, weight), [c.batch, attrs.groups, c.channels / attrs.groups]), [2]); // [B, G, 1]
+  const view = [c.batch, attrs.groups, (c.channels / attrs.groups) * c.area];
+  const offset = a.mul(a.mul(group(sum), inverse), -1 / count);
+  const slope = a.mul(a.mul(group(dot), a.mul(inverse, inverse)), -1 / count);
+  const rest = a.add(a.mul(t.reshape(pixels, view), slope), offset);
+  const dx = a.add(a.mul(du, scale), t.reshape(rest, pixels.shape));
+  const overBatch = (v: Value) => t.out(t.reshape(a.sum(v, [0]), [c.channels]), [c.channels], 'float32');
+  return [
+    t.out(t.reshape(dx, t.as(x!, NCHW).shape), x!.shape, 'float32', NCHW),
+    overBatch(dot),
+    overBatch(sum),
+  ];
+});
+
+function batchNormParts(t: Tracer, x: Sym, epsilon: number) {
+  const c = channelsOf(x);
+  const view = { shape: [c.batch, c.channels, c.area], axes: [0, 2] };
+  return { c, ...normalise(t, t.as(x, NCHW), view, epsilon) };
+}
+
+kernel<{ epsilon: number }>('BatchNorm', ({ t, inputs: { x, gamma, beta }, attrs }) => {
+  const a = algebra(t);
+  const { c, centred, inverse } = batchNormParts(t, x!, attrs.epsilon);
+  const scale = a.mul(t.reshape(inverse, [c.channels, 1]), t.reshape(t.plain(gamma!), [c.channels, 1]));
+  const y = a.add(a.mul(centred, scale), t.reshape(t.plain(beta!), [c.channels, 1]));
+  return [t.out(t.reshape(y, t.as(x!, NCHW).shape), x!.shape, 'float32', NCHW)];
+});
+
+kernel<{ epsilon: number }>('BatchNormGrad', ({ t, inputs: { x, gamma, dy }, attrs }) => {
+  const a = algebra(t);
+  const { c, centred, inverse, count } = batchNormParts(t, x!, attrs.epsilon);
+  const upstream = t.reshape(t.as(dy!, NCHW), [c.batch, c.channels, c.area]);
+  const sum = a.sum(upstream, [0, 2]); // [1, C, 1]
+  const dot = a.mul(a.sum(a.mul(upstream, centred), [0, 2]), inverse);
+  const scale = a.mul(inverse, t.reshape(t.plain(gamma!), [1, c.channels, 1]));
+  const slope = a.mul(a.mul(a.mul(dot, inverse), scale), -1 / count);
+  const offset = a.mul(a.mul(sum, scale), -1 / count);
+  const dx = a.add(a.mul(upstream, scale), a.add(a.mul(centred, slope), offset));
+  const flat = (v: Value) => t.out(t.reshape(v, [c.channels]), [c.channels], 'float32');
+  return [t.out(t.reshape(dx, t.as(x!, NCHW).shape), x!.shape, 'float32', NCHW), flat(dot), flat(sum)];
+});
+
+// Transformer ----------------------------------------------------------------------------------------------------------
+
+/** LayerNormalization over the last axis of `[N, D]`, with mean and 1/σ `[N, 1]`. */
+function layerNorm(t: Tracer, x: Sym, gamma: Value, beta: Value | undefined, epsilon: number): Value[] {
+  const width = x.shape.at(-1)!;
+  const rows = x.shape.slice(0, -1).reduce((n, m) => n * m, 1);
+  const inputs = [t.reshape(t.plain(x), [rows, width]), gamma, ...(beta ? [beta] : [])];
+  return t.graph.ops('LayerNormalization', inputs, { axis: -1, epsilon: { float: epsilon } }, [
+    { shape: [rows, width] },
+    { shape: [rows, 1] },
+    { shape: [rows, 1] },
+  ]);
+}
+
+kernel<{ epsilon: number }>('LayerNorm', ({ t, inputs: { x, gamma, beta }, attrs }) => {
+  const [y] = layerNorm(t, x!, t.plain(gamma!), t.plain(beta!), attrs.epsilon);
+  return [t.out(t.reshape(y!, x!.shape), x!.shape, 'float32')];
+});
+
+kernel<{ epsilon: number }>('LayerNormGrad', ({ t, inputs: { x, gamma, dy }, attrs }) => {
+  const a = algebra(t);
+  const width = x!.shape.at(-1)!;
+  const flat = t.reshape(t.plain(x!), [x!.shape.slice(0, -1).reduce((n, m) => n * m, 1), width]);
+  const centred = a.sub(flat, a.mean(flat, [1]));
+  const inverse = a.div(
+    t.graph.float(1),
+    a.sqrt(a.add(a.div(a.sumSquare(centred, [1]), width), attrs.epsilon)),
+  );
+  const hat = a.mul(centred, inverse);
+  const upstream = t.reshape(t.plain(dy!), flat.shape);
+  const weighted = a.mul(upstream, t.plain(gamma!));
+  const dot = a.mean(a.mul(weighted, hat), [1]);
+  const dx = a.mul(a.sub(a.sub(weighted, a.mean(weighted, [1])), a.mul(hat, dot)), inverse);
+  const column = (v: Value) => t.out(t.reshape(a.sum(v, [0]), [width]), [width], 'float32');
+  return [
+    t.out(t.reshape(dx, x!.shape), x!.shape, 'float32'),
+    column(a.mul(upstream, hat)),
+    column(upstream),
+  ];
+});
+
+kernel('Gelu', ({ t, inputs: { x } }) => {
+  const value = t.graph.op('Gelu', [t.plain(x!)], {}, { shape: x!.shape });
+  return [t.out(value, x!.shape, 'float32')];
+});
+
+/** d gelu(x) = Φ(x) + x·φ(x), times dy. */
+kernel('GeluGrad', ({ t, inputs: { x, dy } }) => {
+  const a = algebra(t);
+  const value = t.plain(x!);
+  const cdf = a.add(a.mul(a.erf(a.mul(value, Math.SQRT1_2)), 0.5), 0.5);
+  const density = a.mul(a.exp(a.mul(a.mul(value, value), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+  const gradient = a.mul(a.add(cdf, a.mul(value, density)), t.plain(dy!));
+  return [t.out(gradient, x!.shape, 'float32')];
+});
+
+/** −log p of the target of every row: logits `[N, K]`, targets `[N]` → `[N]`. */
+kernel('CrossEntropy', ({ t, inputs: { logits, targets } }) => {
+  const [rows] = logits!.shape as [number, number];
+  const log = t.graph.op('LogSoftmax', [t.plain(logits!)], { axis: -1 }, { shape: logits!.shape });
+  const index = t.reshape(t.plain(targets!), [rows, 1]);
+  const picked = t.graph.op('GatherElements', [log, index], { axis: 1 }, { shape: [rows, 1] });
+  const nll = t.graph.op('Neg', [picked], {}, { shape: [rows, 1] });
+  return [t.out(t.reshape(nll, [rows]), [rows], 'float32')];
+});
+
+/** (softmax − one-hot of the target)·dy. */
+kernel('CrossEntropyGrad', ({ t, inputs: { logits, targets, dy } }) => {
+  const a = algebra(t);
+  const [rows] = logits!.shape as [number, number];
+  const p = t.graph.op('Softmax', [t.plain(logits!)], { axis: -1 }, { shape: logits!.shape });
+  const index = t.reshape(t.plain(targets!), [rows, 1]);
+  const minusOne = t.graph.constant('float32', [rows, 1], new Float32Array(rows).fill(-1));
+  const difference = t.graph.op(
+    'ScatterElements',
+    [p, index, minusOne],
+    { axis: 1, reduction: 'add' },
+    { shape: logits!.shape },
+  );
+  const upstream = dy!.splat !== undefined ? t.graph.float(dy!.splat) : t.reshape(t.plain(dy!), [rows, 1]);
+  return [t.out(a.mul(difference, upstream), logits!.shape, 'float32')];
+});
+
+/** argmin over codes of ‖e‖² − 2 z·e: z `[N, D]`, codebook `[K, D]` → ids `[N]`. */
+kernel('NearestCode', ({ t, inputs: { z, codebook } }) => {
+  const a = algebra(t);
+  const codes = t.plain(codebook!);
+  const [rows] = z!.shape as [number, number];
+  const norms = t.reshape(a.sumSquare(codes, [1]), [1, codes.shape[0]!]);
+  const distance = a.add(matmul(t, t.plain(z!), codes, { transB: true, alpha: -2 }), norms);
+  const nearest = t.graph.op(
+    'ArgMin',
+    [distance],
+    { axis: 1, keepdims: 0 },
+    { type: 'int64', shape: [rows] },
+  );
+  return [t.out(t.graph.op('Cast', [nearest], { to: 6 }, { type: 'int32', shape: [rows] }), [rows], 'int32')];
+});

@@ -1,0 +1,334 @@
+/**
+ * Convolution and its gradients, physically NCHW with OIHW filters.
+ *
+ * The filter gradient is the costly one: as a convolution of transposed tensors it takes half of a training step, so it
+ * is written as matrix products, one per tap over shifted slices at large resolutions, a single one over gathered
+ * patches (im2col) at small ones.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Value } from '../graph.js';
+import { NCHW, OIHW, type Sym, type Tracer } from '../tracer.js';
+import { matmul } from './matmul.js';
+import { kernel } from './register.js';
+
+type ConvInfo = tf.backend_util.Conv2DInfo;
+
+interface ConvAttrs {
+  strides: number | [number, number];
+  pad: 'valid' | 'same' | number | tf.backend_util.ExplicitPadding;
+  dataFormat: 'NHWC' | 'NCHW';
+  dilations: number | [number, number];
+  dimRoundingMode?: 'floor' | 'round' | 'ceil';
+  activation?: string;
+}
+
+function convInfo(attrs: ConvAttrs, x: readonly number[], filter: readonly number[]): ConvInfo {
+  if (attrs.dataFormat === 'NCHW') throw new Error('internal: programs are NHWC');
+  if (attrs.activation && attrs.activation !== 'linear')
+    throw new Error(`internal: FusedConv2D with ${attrs.activation} is not traced`);
+  const info = tf.backend_util.computeConv2DInfo(
+    x as [number, number, number, number],
+    filter as [number, number, number, number],
+    attrs.strides,
+    attrs.dilations ?? 1,
+    attrs.pad,
+    attrs.dimRoundingMode,
+  );
+  if (info.dilationHeight !== 1 || info.dilationWidth !== 1)
+    throw new Error('internal: dilated convolutions are not traced');
+  return info;
+}
+
+const pads = ({ padInfo: p }: ConvInfo): number[] => [p.top, p.left, p.bottom, p.right];
+const strides = (c: ConvInfo): number[] => [c.strideHeight, c.strideWidth];
+const taps = (c: ConvInfo): number => c.filterHeight * c.filterWidth;
+
+function convolve(t: Tracer, x: Sym, filter: Sym, bias: Sym | undefined, attrs: ConvAttrs): tf.TensorInfo {
+  const c = convInfo(attrs, x.shape, filter.shape);
+  const inputs = [t.as(x, NCHW), t.as(filter, OIHW), bias && t.reshape(t.plain(bias), [c.outChannels])];
+  const shape = [c.batchSize, c.outChannels, c.outHeight, c.outWidth];
+  const onnx = { kernel_shape: [c.filterHeight, c.filterWidth], strides: strides(c), pads: pads(c) };
+  return t.out(
+    t.graph.op(
+      'Conv',
+      inputs.filter((v) => v),
+      onnx,
+      { shape },
+    ),
+    c.outShape,
+    'float32',
+    NCHW,
+  );
+}
+kernel<ConvAttrs>('Conv2D', ({ t, inputs: { x, filter }, attrs }) =>
+  convolve(t, x!, filter!, undefined, attrs),
+);
+kernel<ConvAttrs>('FusedConv2D', ({ t, inputs: { x, filter, bias }, attrs }) =>
+  convolve(t, x!, filter!, bias, attrs),
+);
+
+kernel<ConvAttrs & { inputShape: number[] }>(
+  'Conv2DBackpropInput',
+  ({ t, inputs: { dy, filter }, attrs }) => {
+    const c = convInfo(attrs, attrs.inputShape, filter!.shape);
+    const shape = [c.batchSize, c.inChannels, c.inHeight, c.inWidth];
+    const gradient = t.as(dy!, NCHW);
+    const weights = t.as(filter!, OIHW);
+    const size = [c.filterHeight, c.filterWidth];
+    const [top, left, bottom, right] = pads(c) as [number, number, number, number];
+    if (c.strideHeight === 1 && c.strideWidth === 1) {
+      const full = [size[0]! - 1 - top, size[1]! - 1 - left, size[0]! - 1 - bottom, size[1]! - 1 - right];
+      if (full.every((n) => n >= 0)) {
+        const onnx = { kernel_shape: size, strides: [1, 1], pads: full };
+        return t.out(
+          t.graph.op('Conv', [gradient, flipped(t, weights, c)], onnx, { shape }),
+          attrs.inputShape,
+          'float32',
+          NCHW,
+        );
+      }
+    }
+    const short = (n: number, out: number, stride: number, k: number, before: number, after: number) =>
+      n - ((out - 1) * stride + k - before - after);
+    const onnx = {
+      kernel_shape: size,
+      strides: strides(c),
+      pads: pads(c),
+      output_padding: [
+        short(c.inHeight, c.outHeight, c.strideHeight, size[0]!, top, bottom),
+        short(c.inWidth, c.outWidth, c.strideWidth, size[1]!, left, right),
+      ],
+    };
+    return t.out(
+      t.graph.op('ConvTranspose', [gradient, weights], onnx, { shape }),
+      attrs.inputShape,
+      'float32',
+      NCHW,
+    );
+  },
+);
+
+/** Filters `[out, in, kh, kw]` → `[in, out, kh, kw]` with both spatial axes reversed. */
+function flipped(t: Tracer, weights: Value, c: ConvInfo): Value {
+  const [out, into, n] = [c.outChannels, c.inChannels, taps(c)];
+  const constant = t.graph.initializers.get(weights.name);
+  if (constant) {
+    const data = new Float32Array(constant.data.length);
+    for (let o = 0; o < out; o++)
+      for (let i = 0; i < into; i++)
+        for (let k = 0; k < n; k++)
+          data[(i * out + o) * n + (n - 1 - k)] = constant.data[(o * into + i) * n + k] as number;
+    return t.graph.constant('float32', [into, out, c.filterHeight, c.filterWidth], data);
+  }
+  const swapped = t.graph.op(
+    'Transpose',
+    [t.reshape(weights, [out, into, n])],
+    { perm: [1, 0, 2] },
+    { shape: [into, out, n] },
+  );
+  const reversed =
+    n === 1
+      ? swapped
+      : t.graph.op(
+          'Slice',
+          [swapped, t.graph.ints([-1]), t.graph.ints([-(2 ** 31)]), t.graph.ints([2]), t.graph.ints([-1])],
+          {},
+          { shape: [into, out, n] },
+        );
+  return t.reshape(reversed, [into, out, c.filterHeight, c.filterWidth]);
+}
+
+/** Largest output area (pixels) at which gathered patches beat shifted slices. */
+const PATCHES_UP_TO = 256;
+
+kernel<ConvAttrs & { filterShape: number[] }>('Conv2DBackpropFilter', ({ t, inputs: { x, dy }, attrs }) => {
+  const c = convInfo(attrs, x!.shape, attrs.filterShape);
+  const byTap = c.outHeight * c.outWidth > PATCHES_UP_TO || taps(c) === 1;
+  return t.out(
+    byTap ? fromShiftedSlices(t, x!, dy!, c) : fromPatches(t, x!, dy!, c),
+    attrs.filterShape,
+    'float32',
+    OIHW,
+  );
+});
+
+/** Σ over images of dy `[N, P]` · shifted x `[C, P]`ᵀ for every tap → `[N, C, kh, kw]`. */
+function fromShiftedSlices(t: Tracer, x: Sym, dy: Sym, c: ConvInfo): Value {
+  const [batch, into, out, area] = [c.batchSize, c.inChannels, c.outChannels, c.outHeight * c.outWidth];
+  const gradient = t.reshape(t.as(dy, NCHW), [batch, out, area]);
+  const [top, left, bottom, right] = pads(c) as [number, number, number, number];
+  const padded = [batch, into, c.inHeight + top + bottom, c.inWidth + left + right];
+  const image = t.as(x, NCHW);
+  const source =
+    top + left + bottom + right === 0
+      ? image
+      : t.graph.op(
+          'Pad',
+          [image, t.graph.ints([0, 0, top, left, 0, 0, bottom, right])],
+          {},
+          { shape: padded },
+        );
+  const perTap: Value[] = [];
+  for (let i = 0; i < c.filterHeight; i++) {
+    for (let j = 0; j < c.filterWidth; j++) {
+      const end = [i + (c.outHeight - 1) * c.strideHeight + 1, j + (c.outWidth - 1) * c.strideWidth + 1];
+      const shape = [batch, into, c.outHeight, c.outWidth];
+      const same = source.shape.join() === shape.join();
+      const shifted = same
+        ? source
+        : t.graph.op(
+            'Slice',
+            [source, t.graph.ints([i, j]), t.graph.ints(end), t.graph.ints([2, 3]), t.graph.ints(strides(c))],
+            {},
+            { shape },
+          );
+      const products = matmul(t, gradient, t.reshape(shifted, [batch, into, area]), { transB: true }); // [B, N, C]
+      perTap.push(
+        batch === 1
+          ? t.reshape(products, [out, into, 1])
+          : t.reshape(
+              t.graph.op('ReduceSum', [products, t.graph.ints([0])], { keepdims: 0 }, { shape: [out, into] }),
+              [out, into, 1],
+            ),
+      );
+    }
+  }
+  const all =
+    perTap.length === 1
+      ? perTap[0]!
+      : t.graph.op('Concat', perTap, { axis: 2 }, { shape: [out, into, taps(c)] });
+  return t.reshape(all, [out, into, c.filterHeight, c.filterWidth]);
+}
+
+/** dy `[B·P, N]`ᵀ · patches `[B·P, taps·C]`, the patches gathered from the rows of x and one row of zeros. */
+function fromPatches(t: Tracer, x: Sym, dy: Sym, c: ConvInfo): Value {
+  const [batch, into, out] = [c.batchSize, c.inChannels, c.outChannels];
+  const rows = batch * c.inHeight * c.inWidth;
+  const positions = batch * c.outHeight * c.outWidth;
+  const pixels = t.reshape(t.plain(x), [rows, into]);
+  const zero = t.graph.constant('float32', [1, into], new Float32Array(into));
+  const source = t.graph.op('Concat', [pixels, zero], { axis: 0 }, { shape: [rows + 1, into] });
+  const index = t.graph.constant('int32', [positions * taps(c)], patchRows(c));
+  const patches = t.graph.op('Gather', [source, index], { axis: 0 }, { shape: [positions * taps(c), into] });
+  const gradient = t.reshape(t.plain(dy), [positions, out]);
+  const products = matmul(t, gradient, t.reshape(patches, [positions, taps(c) * into]), { transA: true }); // [N, taps·C]
+  const byTap = t.reshape(products, [out, taps(c), into]);
+  const perm = { perm: [0, 2, 1] };
+  return t.reshape(t.graph.op('Transpose', [byTap], perm, { shape: [out, into, taps(c)] }), [
+    out,
+    into,
+    c.filterHeight,
+    c.filterWidth,
+  ]);
+}
+
+/** For every output position and tap the row of x `[B·H·W]` under it; outside the image the row of zeros behind the last. */
+function patchRows(c: ConvInfo): Int32Array {
+  const index = new Int32Array(c.batchSize * c.outHeight * c.outWidth * taps(c));
+  const outside = c.batchSize * c.inHeight * c.inWidth;
+  let at = 0;
+  for (let b = 0; b < c.batchSize; b++)
+    for (let oy = 0; oy < c.outHeight; oy++)
+      for (let ox = 0; ox < c.outWidth; ox++)
+        for (let i = 0; i < c.filterHeight; i++)
+          for (let j = 0; j < c.filterWidth; j++) {
+            const y = oy * c.strideHeight + i - c.padInfo.top;
+            const xx = ox * c.strideWidth + j - c.padInfo.left;
+            const inside = y >= 0 && y < c.inHeight && xx >= 0 && xx < c.inWidth;
+            index[at++] = inside ? (b * c.inHeight + y) * c.inWidth + xx : outside;
+          }
+  return index;
+}
+
+interface PoolAttrs {
+  filterSize: number | [number, number];
+  strides: number | [number, number];
+  pad: 'valid' | 'same' | number;
+  dimRoundingMode?: 'floor' | 'round' | 'ceil';
+}
+
+function poolInfo(attrs: PoolAttrs, shape: readonly number[]): ConvInfo {
+  return tf.backend_util.computePool2DInfo(
+    shape as [number, number, number, number],
+    attrs.filterSize,
+    attrs.strides,
+    1,
+    attrs.pad,
+    attrs.dimRoundingMode,
+  );
+}
+
+function pool(t: Tracer, op: string, x: Sym, attrs: PoolAttrs): tf.TensorInfo {
+  const c = poolInfo(attrs, x.shape);
+  const onnx = { kernel_shape: [c.filterHeight, c.filterWidth], strides: strides(c), pads: pads(c) };
+  const shape = [c.batchSize, c.outChannels, c.outHeight, c.outWidth];
+  return t.out(t.graph.op(op, [t.as(x, NCHW)], onnx, { shape }), c.outShape, x.dtype, NCHW);
+}
+kernel<PoolAttrs>('MaxPool', ({ t, inputs: { x }, attrs }) => pool(t, 'MaxPool', x!, attrs));
+kernel<PoolAttrs>('AvgPool', ({ t, inputs: { x }, attrs }) => pool(t, 'AveragePool', x!, attrs));
+
+/** Pools whose windows tile the image: every pixel has one window. */
+function tiling(name: string, attrs: PoolAttrs, shape: readonly number[]): ConvInfo {
+  const c = poolInfo(attrs, shape);
+  const tiles =
+    c.strideHeight === c.filterHeight && c.strideWidth === c.filterWidth && pads(c).every((n) => n === 0);
+  if (!tiles || c.inHeight % c.filterHeight || c.inWidth % c.filterWidth) {
+    throw new Error(`internal: ${name} is traced only for windows that tile the image`);
+  }
+  return c;
+}
+
+kernel<PoolAttrs>('AvgPoolGrad', ({ t, inputs: { dy, input }, attrs }) => {
+  const c = tiling('AvgPoolGrad', attrs, input!.shape);
+  const spread = enlarge(t, t.as(dy!, NCHW), c.filterHeight, c.filterWidth);
+  const scaled = t.graph.op('Mul', [spread, t.graph.float(1 / taps(c))], {}, { shape: spread.shape });
+  return t.out(scaled, input!.shape, 'float32', NCHW);
+});
+
+/** A window's maximum passes its gradient on; equal maxima (after a ReLU: zeros, which pass nothing on) each get it. */
+kernel<PoolAttrs>('MaxPoolGrad', ({ t, inputs: { dy, input, output }, attrs }) => {
+  const c = tiling('MaxPoolGrad', attrs, input!.shape);
+  const [image, gradient, largest] = [t.as(input!, NCHW), t.as(dy!, NCHW), t.as(output!, NCHW)];
+  const spread = (v: Value) => enlarge(t, v, c.filterHeight, c.filterWidth);
+  const isMax = t.graph.op('Equal', [image, spread(largest)], {}, { type: 'bool', shape: image.shape });
+  const value = t.graph.op(
+    'Where',
+    [isMax, spread(gradient), t.graph.float(0)],
+    {},
+    { type: 'float32', shape: image.shape },
+  );
+  return t.out(value, input!.shape, 'float32', NCHW);
+});
+
+/** Every pixel of `[B, C, H, W]` repeated `down` × `across` times. */
+function enlarge(t: Tracer, x: Value, down: number, across: number): Value {
+  const [b, ch, h, w] = x.shape as [number, number, number, number];
+  const scales = t.graph.constant('float32', [4], Float32Array.of(1, 1, down, across));
+  const attrs = { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' };
+  return t.graph.op('Resize', [x, undefined, scales], attrs, { shape: [b, ch, h * down, w * across] });
+}
+
+/** Whole factors by which `to` is larger than `from`. */
+function factors(name: string, from: readonly number[], to: readonly number[]): [number, number] {
+  const down = to[1]! / from[1]!;
+  const across = to[2]! / from[2]!;
+  if (!Number.isInteger(down) || !Number.isInteger(across))
+    throw new Error(`internal: ${name} is traced only for whole factors`);
+  return [down, across];
+}
+
+kernel<{ size: [number, number] }>('ResizeNearestNeighbor', ({ t, inputs: { images }, attrs }) => {
+  const [b, , , ch] = images!.shape as [number, number, number, number];
+  const shape = [b, attrs.size[0], attrs.size[1], ch];
+  const [down, across] = factors('ResizeNearestNeighbor', images!.shape, shape);
+  return t.out(enlarge(t, t.as(images!, NCHW), down, across), shape, images!.dtype, NCHW);
+});
+
+kernel('ResizeNearestNeighborGrad', ({ t, inputs: { images, dy } }) => {
+  const [down, across] = factors('ResizeNearestNeighborGrad', images!.shape, dy!.shape);
+  const window = { kernel_shape: [down, across], strides: [down, across], pads: [0, 0, 0, 0] };
+  const shape = t.as(images!, NCHW).shape;
+  const mean = t.graph.op('AveragePool', [t.as(dy!, NCHW)], window, { shape });
+  const value = t.graph.op('Mul', [mean, t.graph.float(down * across)], {}, { shape });
+  return t.out(value, images!.shape, 'float32', NCHW);
+});

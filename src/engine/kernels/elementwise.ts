@@ -1,0 +1,239 @@
+/** Kernels that treat every number alone: the result lies in memory as the operands do. */
+import * as tf from '@tensorflow/tfjs-core';
+import { sizeOf } from '../../base/tensor.js';
+import type { Value } from '../graph.js';
+import { identity, permuteShape } from '../permute.js';
+import { onnxType, type Sym, type Tracer } from '../tracer.js';
+import { kernel } from './register.js';
+
+/** Operands as they enter one ONNX operator that broadcasts, and where its result lies. */
+interface Aligned {
+  readonly values: Value[];
+  readonly shape: number[];
+  readonly physical: number[];
+  readonly perm: readonly number[];
+}
+
+function broadcast(shapes: readonly (readonly number[])[]): number[] {
+  return shapes.reduce<number[]>((a, b) => tf.backend_util.assertAndGetBroadcastShape(a, b as number[]), []);
+}
+
+/** Brings operands to one order of axes: that of the largest operand of full rank. */
+function align(t: Tracer, operands: readonly Sym[]): Aligned {
+  const shape = broadcast(operands.map((s) => s.shape));
+  const rank = shape.length;
+  const leader = operands
+    .filter((s) => s.perm.length === rank)
+    .reduce<Sym | undefined>(
+      (a, b) => (a && sizeOf(a.value.shape) >= sizeOf(b.value.shape) ? a : b),
+      undefined,
+    );
+  const perm = leader?.perm ?? identity(rank);
+  const values = operands.map((s) => {
+    if (s.shape.length === 0) return s.value;
+    if (s.shape.length === rank) return t.aligned(s, perm);
+    const plain = t.aligned(s, identity(s.shape.length));
+    const padded = [...new Array<number>(rank - s.shape.length).fill(1), ...plain.shape];
+    const value = t.reshape(plain, padded);
+    return t.aligned({ value, shape: padded, dtype: s.dtype, perm: identity(rank) }, perm);
+  });
+  return { values, shape, physical: broadcast(values.map((v) => v.shape)), perm };
+}
+
+/** One broadcasting ONNX operator over symbolic operands. */
+export function elementwise(
+  t: Tracer,
+  op: string,
+  operands: readonly Sym[],
+  dtype: tf.DataType,
+): tf.TensorInfo {
+  const { values, shape, physical, perm } = align(t, operands);
+  const value = t.graph.op(op, values, {}, { type: onnxType(dtype), shape: physical });
+  return keepPadded(t, value, shape, dtype, perm);
+}
+
+/** A result of lower rank than its tensor (scalars only) gains axes of length 1. */
+function keepPadded(
+  t: Tracer,
+  value: Value,
+  shape: readonly number[],
+  dtype: tf.DataType,
+  perm: readonly number[],
+): tf.TensorInfo {
+  const full =
+    value.shape.length === shape.length
+      ? value
+      : t.reshape(
+          value,
+          shape.map(() => 1),
+        );
+  return t.out(full, shape, dtype, perm);
+}
+
+/** The operand itself, repeated to the shape of the result. */
+function passThrough(t: Tracer, operand: Sym, other: Sym): tf.TensorInfo {
+  const shape = broadcast([operand.shape, other.shape]);
+  const rank = shape.length;
+  if (operand.shape.length === rank) return t.keep({ ...operand, shape });
+  const plain = t.aligned(operand, identity(operand.shape.length));
+  const padded = [...new Array<number>(rank - operand.shape.length).fill(1), ...plain.shape];
+  return t.out(t.reshape(plain, padded), shape, operand.dtype);
+}
+
+function unary(t: Tracer, op: string, x: Sym, attrs = {}, dtype: tf.DataType = x.dtype): tf.TensorInfo {
+  const value = t.graph.op(op, [x.value], attrs, { type: onnxType(dtype), shape: x.value.shape });
+  return t.out(value, x.shape, dtype, x.perm);
+}
+
+const info = (t: Tracer, tensor: tf.TensorInfo): Sym => t.sym(tensor);
+const constant = (t: Tracer, number: number, dtype: tf.DataType = 'float32'): Sym =>
+  t.sym(t.filled([], number, dtype));
+
+for (const [name, op] of Object.entries({
+  Abs: 'Abs',
+  Neg: 'Neg',
+  Exp: 'Exp',
+  Log: 'Log',
+  Sqrt: 'Sqrt',
+  Tanh: 'Tanh',
+  Sigmoid: 'Sigmoid',
+  Erf: 'Erf',
+  Floor: 'Floor',
+  Ceil: 'Ceil',
+  Round: 'Round',
+  Sign: 'Sign',
+  Relu: 'Relu',
+  Sin: 'Sin',
+  Cos: 'Cos',
+  Reciprocal: 'Reciprocal',
+  Softplus: 'Softplus',
+  LogicalNot: 'Not',
+})) {
+  kernel(name, ({ t, inputs: { x } }) => unary(t, op, x!));
+}
+
+kernel('IsNan', ({ t, inputs: { x } }) => unary(t, 'IsNaN', x!, {}, 'bool'));
+kernel('Square', ({ t, inputs: { x } }) => elementwise(t, 'Mul', [x!, x!], x!.dtype));
+kernel('Rsqrt', ({ t, inputs: { x } }) => unary(t, 'Reciprocal', info(t, unary(t, 'Sqrt', x!))));
+kernel('Log1p', ({ t, inputs: { x } }) =>
+  unary(t, 'Log', info(t, elementwise(t, 'Add', [x!, constant(t, 1)], 'float32'))),
+);
+kernel('Expm1', ({ t, inputs: { x } }) =>
+  elementwise(t, 'Sub', [info(t, unary(t, 'Exp', x!)), constant(t, 1)], 'float32'),
+);
+kernel<{ alpha: number }>('LeakyRelu', ({ t, inputs: { x }, attrs }) =>
+  unary(t, 'LeakyRelu', x!, { alpha: { float: attrs.alpha } }),
+);
+kernel<{ clipValueMin: number; clipValueMax: number }>('ClipByValue', ({ t, inputs: { x }, attrs }) => {
+  const bounds = [t.graph.float(attrs.clipValueMin), t.graph.float(attrs.clipValueMax)];
+  return t.out(
+    t.graph.op('Clip', [x!.value, ...bounds], {}, { shape: x!.value.shape }),
+    x!.shape,
+    x!.dtype,
+    x!.perm,
+  );
+});
+kernel<{ alpha?: number }>('Step', ({ t, inputs: { x }, attrs }) => {
+  if (attrs.alpha) throw new Error('internal: Step with a slope is not traced');
+  return cast(t, info(t, elementwise(t, 'Greater', [x!, constant(t, 0, x!.dtype)], 'bool')), x!.dtype);
+});
+
+const ONNX_ELEMENT: Record<string, number> = { float32: 1, int32: 6, bool: 9 };
+
+function cast(t: Tracer, x: Sym, dtype: tf.DataType): tf.TensorInfo {
+  if (x.dtype === dtype) return t.keep(x);
+  if (x.splat !== undefined)
+    return t.filled(x.shape, dtype === 'int32' ? Math.trunc(x.splat) : x.splat, dtype);
+  return unary(t, 'Cast', x, { to: ONNX_ELEMENT[onnxType(dtype)]! }, dtype);
+}
+kernel<{ dtype: tf.DataType }>('Cast', ({ t, inputs: { x }, attrs }) => cast(t, x!, attrs.dtype));
+
+/** Binary kernels: the ONNX operator, its value for two numbers, and the number that leaves the other operand as it is. */
+interface Arithmetic {
+  readonly op: string;
+  readonly compute: (a: number, b: number) => number;
+  readonly neutral?: { readonly a?: number; readonly b?: number };
+}
+
+const ARITHMETIC: Record<string, Arithmetic> = {
+  Add: { op: 'Add', compute: (a, b) => a + b, neutral: { a: 0, b: 0 } },
+  Sub: { op: 'Sub', compute: (a, b) => a - b, neutral: { b: 0 } },
+  Multiply: { op: 'Mul', compute: (a, b) => a * b, neutral: { a: 1, b: 1 } },
+  RealDiv: { op: 'Div', compute: (a, b) => a / b, neutral: { b: 1 } },
+  Maximum: { op: 'Max', compute: Math.max },
+  Minimum: { op: 'Min', compute: Math.min },
+  Pow: { op: 'Pow', compute: (a, b) => a ** b, neutral: { b: 1 } },
+};
+
+for (const [name, { op, compute, neutral }] of Object.entries(ARITHMETIC)) {
+  kernel(name, ({ t, inputs: { a, b } }) => {
+    if (a!.splat !== undefined && b!.splat !== undefined) {
+      const number = compute(a!.splat, b!.splat);
+      return t.filled(
+        broadcast([a!.shape, b!.shape]),
+        a!.dtype === 'int32' ? Math.trunc(number) : Math.fround(number),
+        a!.dtype,
+      );
+    }
+    if (neutral?.b !== undefined && b!.splat === neutral.b) return passThrough(t, a!, b!);
+    if (neutral?.a !== undefined && a!.splat === neutral.a) return passThrough(t, b!, a!);
+    return elementwise(t, op, [a!, b!], a!.dtype);
+  });
+}
+
+kernel('SquaredDifference', ({ t, inputs: { a, b } }) => {
+  const difference = info(t, elementwise(t, 'Sub', [a!, b!], a!.dtype));
+  return elementwise(t, 'Mul', [difference, difference], a!.dtype);
+});
+
+for (const [name, op] of Object.entries({
+  Greater: 'Greater',
+  GreaterEqual: 'GreaterOrEqual',
+  Less: 'Less',
+  LessEqual: 'LessOrEqual',
+  Equal: 'Equal',
+  LogicalAnd: 'And',
+  LogicalOr: 'Or',
+})) {
+  kernel(name, ({ t, inputs: { a, b } }) => elementwise(t, op, [a!, b!], 'bool'));
+}
+kernel('NotEqual', ({ t, inputs: { a, b } }) =>
+  unary(t, 'Not', info(t, elementwise(t, 'Equal', [a!, b!], 'bool'))),
+);
+
+kernel('Select', ({ t, inputs }) => {
+  const { condition, t: yes, e: no } = inputs as Record<'condition' | 't' | 'e', Sym>;
+  const trailing = yes.shape.length - condition.shape.length;
+  const mask = trailing
+    ? info(
+        t,
+        t.out(
+          t.reshape(t.plain(condition), [...condition.shape, ...new Array<number>(trailing).fill(1)]),
+          [...condition.shape, ...new Array<number>(trailing).fill(1)],
+          'bool',
+        ),
+      )
+    : condition;
+  return elementwise(t, 'Where', [mask, yes, no], yes.dtype);
+});
+
+kernel('Identity', ({ t, inputs: { x } }) => t.keep(x!));
+kernel<{ shape: number[]; value: number; dtype: tf.DataType }>('Fill', ({ t, attrs }) =>
+  t.filled(attrs.shape, attrs.value, attrs.dtype ?? 'float32'),
+);
+kernel('ZerosLike', ({ t, inputs: { x } }) => t.filled(x!.shape, 0, x!.dtype));
+kernel('OnesLike', ({ t, inputs: { x } }) => t.filled(x!.shape, 1, x!.dtype));
+
+/** Repetition along axes of length 1 is put off; other axes are repeated at once. */
+function tile(t: Tracer, x: Sym, reps: readonly number[]): tf.TensorInfo {
+  const shape = x.shape.map((n, axis) => n * reps[axis]!);
+  if (reps.every((r, axis) => r === 1 || x.shape[axis] === 1)) return t.keep({ ...x, shape });
+  const value = t.graph.op('Tile', [t.plain(x), t.graph.ints(reps)], {}, { shape });
+  return t.out(value, shape, x.dtype);
+}
+kernel<{ reps: number[] }>('Tile', ({ t, inputs: { x }, attrs }) => tile(t, x!, attrs.reps));
+kernel<{ shape: number[] }>('BroadcastTo', ({ t, inputs: { x }, attrs }) =>
+  passThrough(t, x!, { ...x!, shape: attrs.shape }),
+);
+
+export const physicalShape = (sym: Sym): number[] => permuteShape(sym.shape, sym.perm);

@@ -1,0 +1,7 @@
+/** Importing this registers every kernel of the tracer. */
+import './composites.js';
+import './conv.js';
+import './elementwise.js';
+import './matmul.js';
+import './reduce.js';
+import './shape.js';

@@ -1,0 +1,163 @@
+/** ONNX Runtime on the CPU: the only importer of `onnxruntime-node`. */
+import os from 'node:os';
+import * as ort from 'onnxruntime-node';
+import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
+import { compileGraph, compileStep, STEPS } from './compile.js';
+import {
+  checkTensors,
+  type Device,
+  type Graph,
+  type GraphProgram,
+  type StepProgram,
+  type StepRunner,
+} from './device.js';
+import { inverse, isIdentity, permuteData } from './permute.js';
+import type { Slot } from './trace.js';
+
+export interface SessionOptions {
+  readonly threads?: number;
+  /** Prefix of a file into which ONNX Runtime writes operator times. */
+  readonly profile?: string;
+}
+
+export function onnxDevice(options: SessionOptions = {}): Device {
+  const threads = options.threads ?? os.availableParallelism();
+  const open = (model: Uint8Array) =>
+    ort.InferenceSession.create(model, sessionOptions(threads, options.profile));
+  return {
+    name: 'cpu',
+    description: `ONNX Runtime ${ort.env.versions.node ?? ort.env.versions.common}, CPU, ${threads} thread${threads === 1 ? '' : 's'}`,
+    prepare: async (program) => {
+      const { model, inputs, outputs } = await compileGraph(program);
+      return new OnnxGraphRunner(program, await open(model), inputs, outputs);
+    },
+    prepareStep: async (program) => {
+      const { model, ...slots } = await compileStep(program);
+      return new OnnxStepRunner(program, await open(model), slots);
+    },
+  };
+}
+
+function sessionOptions(threads: number, profile?: string): ort.InferenceSession.SessionOptions {
+  return {
+    executionProviders: ['cpu'],
+    graphOptimizationLevel: 'all',
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    executionMode: 'sequential',
+    logSeverityLevel: 3,
+    extra: { session: { set_denormal_as_zero: '1' } },
+    ...(profile && { enableProfiling: true, profileFilePrefix: profile }),
+  };
+}
+
+class OnnxGraphRunner implements Graph {
+  constructor(
+    private readonly program: GraphProgram,
+    private readonly session: ort.InferenceSession,
+    private readonly inputs: readonly Slot[],
+    private readonly outputs: readonly Slot[],
+  ) {}
+
+  async run(inputs: HostTensors): Promise<HostTensors> {
+    checkTensors(`inputs of ${this.program.name}`, this.program.inputs, inputs);
+    const wanted = new Set(this.session.inputNames);
+    const feeds: Record<string, ort.Tensor> = {};
+    for (const { name, value } of this.inputs)
+      if (wanted.has(value.name)) feeds[value.name] = toOrt(inputs[name]!);
+    const results = await this.session.run(feeds);
+    return Object.fromEntries(
+      this.outputs.map((slot) => [slot.name, fromOrt(results[`outputs/${slot.name}`]!, slot)]),
+    );
+  }
+
+  async dispose(): Promise<void> {
+    await this.session.release();
+  }
+}
+
+class OnnxStepRunner implements StepRunner {
+  private state: Record<string, ort.Tensor> | undefined;
+
+  constructor(
+    private readonly program: StepProgram,
+    private readonly session: ort.InferenceSession,
+    private readonly slots: { state: readonly Slot[]; inputs: readonly Slot[]; outputs: readonly Slot[] },
+  ) {}
+
+  load(state: HostTensors): void {
+    checkTensors(`state of ${this.program.name}`, this.program.state, state);
+    this.state = Object.fromEntries(
+      this.slots.state.map(({ name, shape, perm }) => [
+        name,
+        toOrt(state[name]!, isIdentity(perm) ? undefined : { shape, perm }),
+      ]),
+    );
+  }
+
+  async run(steps: readonly HostTensors[]): Promise<HostTensors[]> {
+    if (!this.state) throw new Error(`internal: ${this.program.name} runs before its state is loaded`);
+    for (const inputs of steps) checkTensors(`inputs of ${this.program.name}`, this.program.inputs, inputs);
+    const feeds: Record<string, ort.Tensor> = {
+      [STEPS]: new ort.Tensor('int64', BigInt64Array.of(BigInt(steps.length)), []),
+    };
+    for (const { name, value } of this.slots.state) feeds[value.name] = this.state[name]!;
+    for (const slot of this.slots.inputs)
+      feeds[`stacked/${slot.name}`] = stack(steps.map((inputs) => inputs[slot.name]!));
+    const results = await this.session.run(feeds);
+    for (const { name } of this.slots.state) this.state[name] = results[`final/${name}`]!;
+    return steps.map((_, i) =>
+      Object.fromEntries(
+        this.slots.outputs.map((slot) => [slot.name, row(results[`result/${slot.name}`]!, slot, i)]),
+      ),
+    );
+  }
+
+  async read(): Promise<HostTensors> {
+    if (!this.state) throw new Error(`internal: ${this.program.name} is read before its state is loaded`);
+    return Object.fromEntries(
+      this.slots.state.map((slot) => [slot.name, fromOrt(this.state![slot.name]!, slot)]),
+    );
+  }
+
+  async dispose(): Promise<void> {
+    this.state = undefined;
+    await this.session.release();
+  }
+}
+
+type Numbers = Float32Array | Int32Array;
+
+function toOrt(t: HostTensor, order?: { shape: readonly number[]; perm: readonly number[] }): ort.Tensor {
+  const data = order ? permuteData(t.data as Float32Array, order.shape, order.perm) : t.data;
+  const shape = order ? order.perm.map((axis) => order.shape[axis]!) : t.shape;
+  return t.dtype === 'float32'
+    ? new ort.Tensor('float32', data as Float32Array, shape)
+    : new ort.Tensor('int32', data as unknown as Int32Array, shape);
+}
+
+function hostTensor(data: Numbers, shape: readonly number[]): HostTensor {
+  return { dtype: data instanceof Float32Array ? 'float32' : 'int32', shape: [...shape], data };
+}
+
+/** A copy in the program's order. */
+function fromOrt(t: ort.Tensor, { shape, perm }: Slot): HostTensor {
+  const data = t.data as Numbers;
+  const copy = isIdentity(perm) ? data.slice() : permuteData(data as Float32Array, t.dims, inverse(perm));
+  return hostTensor(copy, shape);
+}
+
+function stack(rows: readonly HostTensor[]): ort.Tensor {
+  const [first] = rows as [HostTensor];
+  const size = sizeOf(first.shape);
+  const data = new (first.dtype === 'float32' ? Float32Array : Int32Array)(size * rows.length);
+  rows.forEach((t, i) => {
+    data.set(t.data, i * size);
+  });
+  return toOrt({ dtype: first.dtype, shape: [rows.length, ...first.shape], data });
+}
+
+function row(t: ort.Tensor, { shape }: Slot, i: number): HostTensor {
+  const size = sizeOf(shape);
+  return hostTensor((t.data as Numbers).slice(i * size, (i + 1) * size), shape);
+}

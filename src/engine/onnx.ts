@@ -1,0 +1,146 @@
+/** Writes the ONNX file format (onnx.proto3, https://github.com/onnx/onnx): field numbers declared here, bytes by protobufjs. */
+import protobuf from 'protobufjs';
+import type { Attr, Initializer, Node, OnnxType, Value } from './graph.js';
+
+const OPSET = 20;
+const IR_VERSION = 9;
+
+const ELEMENT: Record<OnnxType, number> = { float32: 1, int32: 6, int64: 7, bool: 9 };
+const ATTRIBUTE = { float: 1, int: 2, string: 3, graph: 5, ints: 7 };
+
+const repeated = (type: string, id: number) => ({ rule: 'repeated', type, id });
+const field = (type: string, id: number) => ({ type, id });
+
+const schema = protobuf.Root.fromJSON({
+  nested: {
+    Model: {
+      fields: {
+        irVersion: field('int64', 1),
+        producerName: field('string', 2),
+        producerVersion: field('string', 3),
+        graph: field('Graph', 7),
+        opsetImport: repeated('Opset', 8),
+        metadataProps: repeated('Entry', 14),
+      },
+    },
+    Opset: { fields: { domain: field('string', 1), version: field('int64', 2) } },
+    Entry: { fields: { key: field('string', 1), value: field('string', 2) } },
+    Graph: {
+      fields: {
+        node: repeated('Node', 1),
+        name: field('string', 2),
+        initializer: repeated('Tensor', 5),
+        input: repeated('ValueInfo', 11),
+        output: repeated('ValueInfo', 12),
+      },
+    },
+    Node: {
+      fields: {
+        input: repeated('string', 1),
+        output: repeated('string', 2),
+        name: field('string', 3),
+        opType: field('string', 4),
+        attribute: repeated('Attribute', 5),
+        domain: field('string', 7),
+      },
+    },
+    Attribute: {
+      fields: {
+        name: field('string', 1),
+        f: field('float', 2),
+        i: field('int64', 3),
+        s: field('bytes', 4),
+        g: field('Graph', 6),
+        ints: repeated('int64', 8),
+        type: field('int32', 20),
+      },
+    },
+    Tensor: {
+      fields: {
+        dims: repeated('int64', 1),
+        dataType: field('int32', 2),
+        name: field('string', 8),
+        rawData: field('bytes', 9),
+      },
+    },
+    ValueInfo: { fields: { name: field('string', 1), type: field('Type', 2) } },
+    Type: { fields: { tensorType: field('TensorType', 1) } },
+    TensorType: { fields: { elemType: field('int32', 1), shape: field('Shape', 2) } },
+    Shape: { fields: { dim: repeated('Dimension', 1) } },
+    Dimension: { fields: { dimValue: field('int64', 1), dimParam: field('string', 2) } },
+  },
+});
+const Model = schema.lookupType('Model');
+
+/** A graph input or output; a string dimension is symbolic. */
+export interface Port {
+  readonly name: string;
+  readonly type: OnnxType;
+  readonly shape: readonly (number | string)[];
+}
+
+export interface OnnxGraph {
+  readonly name: string;
+  readonly nodes: readonly (Node & { readonly graphs?: Record<string, OnnxGraph> })[];
+  readonly initializers: readonly Initializer[];
+  readonly inputs: readonly Port[];
+  readonly outputs: readonly Port[];
+}
+
+/** The bytes of an `.onnx` file. */
+export function encodeModel(graph: OnnxGraph): Uint8Array {
+  return Model.encode({
+    irVersion: IR_VERSION,
+    producerName: 'vqgen',
+    graph: graphMessage(graph),
+    opsetImport: [
+      { domain: '', version: OPSET },
+      { domain: 'com.microsoft', version: 1 },
+    ],
+  } as never).finish();
+}
+
+export function port(value: Value, name = value.name): Port {
+  return { name, type: value.type, shape: value.shape };
+}
+
+function graphMessage(graph: OnnxGraph): object {
+  return {
+    name: graph.name,
+    node: graph.nodes.map((node, i) => ({
+      input: node.inputs,
+      output: node.outputs,
+      name: `${node.op}_${i}`,
+      opType: node.op,
+      domain: node.domain,
+      attribute: [
+        ...Object.entries(node.attrs).map(([name, attr]) => attributeMessage(name, attr)),
+        ...Object.entries(node.graphs ?? {}).map(([name, g]) => ({
+          name,
+          g: graphMessage(g),
+          type: ATTRIBUTE.graph,
+        })),
+      ],
+    })),
+    initializer: graph.initializers.map((t) => ({
+      dims: t.shape,
+      dataType: ELEMENT[t.type],
+      name: t.name,
+      rawData: new Uint8Array(t.data.buffer, t.data.byteOffset, t.data.byteLength),
+    })),
+    input: graph.inputs.map(portMessage),
+    output: graph.outputs.map(portMessage),
+  };
+}
+
+function attributeMessage(name: string, attr: Attr): object {
+  if (typeof attr === 'number') return { name, i: attr, type: ATTRIBUTE.int };
+  if (typeof attr === 'string') return { name, s: new TextEncoder().encode(attr), type: ATTRIBUTE.string };
+  if ('float' in attr) return { name, f: attr.float, type: ATTRIBUTE.float };
+  return { name, ints: attr, type: ATTRIBUTE.ints };
+}
+
+function portMessage({ name, type, shape }: Port): object {
+  const dim = shape.map((n) => (typeof n === 'number' ? { dimValue: n } : { dimParam: n }));
+  return { name, type: { tensorType: { elemType: ELEMENT[type], shape: { dim } } } };
+}

@@ -1,0 +1,138 @@
+/** The same programs eagerly, on whatever TF.js backend is there: the native GPU one when installed, else plain JavaScript. */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Reporter } from '../base/progress.js';
+import type { HostTensor, HostTensors } from '../base/tensor.js';
+import {
+  checkTensors,
+  type Device,
+  type Graph,
+  type GraphProgram,
+  type StepProgram,
+  type StepRunner,
+  type Tensors,
+} from './device.js';
+
+export async function tfjsDevice(reporter: Reporter): Promise<Device> {
+  const backend = await chooseBackend(reporter);
+  return {
+    name: 'tfjs',
+    description: `TF.js ${tf.version_core}, ${backend} backend`,
+    prepare: async (program) => new EagerGraph(program, backend),
+    prepareStep: async (program) => new EagerStepRunner(program, backend),
+  };
+}
+
+async function chooseBackend(reporter: Reporter): Promise<string> {
+  tf.env().set('PROD', true);
+  try {
+    const native: string = '@tensorflow/tfjs-node-gpu';
+    await import(native);
+    if (tf.findBackend('tensorflow')) return 'tensorflow';
+  } catch {
+    // not installed: below
+  }
+  await import('@tensorflow/tfjs-backend-cpu');
+  reporter.warn(
+    '--device tfjs runs on the plain JavaScript backend, which is slow; npm install @tensorflow/tfjs-node-gpu for an NVIDIA GPU.',
+  );
+  return 'cpu';
+}
+
+function toTensors(values: HostTensors): Tensors {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, t]) => [name, tf.tensor(t.data, [...t.shape], t.dtype)]),
+  );
+}
+
+async function toHost(tensor: tf.Tensor): Promise<HostTensor> {
+  const data = (await tensor.data()) as Float32Array | Int32Array;
+  return {
+    dtype: data instanceof Float32Array ? 'float32' : 'int32',
+    shape: tensor.shape,
+    data: data.slice(),
+  };
+}
+
+async function takeHost(tensors: Tensors): Promise<HostTensors> {
+  const values: HostTensors = {};
+  for (const [name, tensor] of Object.entries(tensors)) values[name] = await toHost(tensor);
+  tf.dispose(tensors);
+  return values;
+}
+
+class EagerGraph implements Graph {
+  private constants: Tensors | undefined;
+
+  constructor(
+    private readonly program: GraphProgram,
+    private readonly backend: string,
+  ) {}
+
+  async run(inputs: HostTensors): Promise<HostTensors> {
+    checkTensors(`inputs of ${this.program.name}`, this.program.inputs, inputs);
+    await tf.setBackend(this.backend);
+    this.constants ??= toTensors(this.program.constants);
+    const constants = this.constants;
+    const outputs = tf.tidy(() => owned(this.program.run(toTensors(inputs), constants)));
+    return takeHost(outputs);
+  }
+
+  async dispose(): Promise<void> {
+    if (this.constants) tf.dispose(this.constants);
+  }
+}
+
+/** Copies handles, so that a result that is an input or constant can be disposed of on its own. */
+function owned(tensors: Tensors): Tensors {
+  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, tf.clone(tensor)]));
+}
+
+class EagerStepRunner implements StepRunner {
+  private state: Tensors | undefined;
+  private constants: Tensors | undefined;
+
+  constructor(
+    private readonly program: StepProgram,
+    private readonly backend: string,
+  ) {}
+
+  load(state: HostTensors): void {
+    checkTensors(`state of ${this.program.name}`, this.program.state, state);
+    if (this.state) tf.dispose(this.state);
+    void tf.setBackend(this.backend);
+    this.state = toTensors(state);
+  }
+
+  async run(steps: readonly HostTensors[]): Promise<HostTensors[]> {
+    const results: HostTensors[] = [];
+    for (const inputs of steps) {
+      checkTensors(`inputs of ${this.program.name}`, this.program.inputs, inputs);
+      if (!this.state) throw new Error(`internal: ${this.program.name} runs before its state is loaded`);
+      await tf.setBackend(this.backend);
+      this.constants ??= toTensors(this.program.constants);
+      const before = this.state;
+      const constants = this.constants;
+      const { state, outputs } = tf.tidy(() => {
+        const result = this.program.step(before, toTensors(inputs), constants);
+        return { state: owned(result.state), outputs: owned(result.outputs) };
+      });
+      tf.dispose(before);
+      this.state = state;
+      results.push(await takeHost(outputs));
+    }
+    return results;
+  }
+
+  async read(): Promise<HostTensors> {
+    if (!this.state) throw new Error(`internal: ${this.program.name} is read before its state is loaded`);
+    const values: HostTensors = {};
+    for (const [name, tensor] of Object.entries(this.state)) values[name] = await toHost(tensor);
+    return values;
+  }
+
+  async dispose(): Promise<void> {
+    if (this.state) tf.dispose(this.state);
+    if (this.constants) tf.dispose(this.constants);
+    this.state = undefined;
+  }
+}

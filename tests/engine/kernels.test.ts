@@ -1,0 +1,388 @@
+/** Every traced kernel against TF.js' cpu backend, value and gradient. */
+import * as tf from '@tensorflow/tfjs-core';
+import { float32 } from '../../src/base/tensor.js';
+import { expectParity, ids, noise, type ParityCase } from '../support/parity.js';
+
+type Cases = Record<string, ParityCase>;
+
+function check(family: string, cases: Cases): void {
+  describe(family, () => {
+    for (const [name, parity] of Object.entries(cases)) test(name, () => expectParity(name, parity));
+  });
+}
+
+const positive = (shape: number[]) =>
+  float32(
+    shape,
+    (noise(shape).data as Float32Array).map((x) => Math.abs(x) + 0.3),
+  );
+/** Keeps away from 0, where |x|, relu and sign have no gradient to compare. */
+const awayFromZero = (shape: number[]) =>
+  float32(
+    shape,
+    (noise(shape).data as Float32Array).map((x) => x + Math.sign(x) * 0.05),
+  );
+
+const unary: [string, (x: tf.Tensor) => tf.Tensor, boolean?][] = [
+  ['abs', tf.abs],
+  ['neg', tf.neg],
+  ['exp', tf.exp],
+  ['tanh', tf.tanh],
+  ['sigmoid', tf.sigmoid],
+  ['erf', tf.erf],
+  ['floor', tf.floor, false],
+  ['ceil', tf.ceil, false],
+  ['round', tf.round, false],
+  ['sign', tf.sign, false],
+  ['relu', tf.relu],
+  ['sin', tf.sin],
+  ['cos', tf.cos],
+  ['softplus', tf.softplus],
+  ['square', tf.square],
+  ['expm1', tf.expm1],
+  ['leakyRelu', (x) => tf.leakyRelu(x, 0.2)],
+  ['clip', (x) => tf.clipByValue(x, -0.7, 0.9)],
+  ['step', (x) => tf.step(x), false],
+  ['isNaN', (x) => tf.isNaN(x), false],
+  ['cast', (x) => tf.cast(tf.greater(x, 0.1), 'float32'), false],
+  ['toInt', (x) => tf.cast(x, 'int32'), false],
+  ['onesLike', (x) => tf.mul(tf.onesLike(x), x)],
+  ['zerosLike', (x) => tf.add(tf.zerosLike(x), x)],
+  ['not', (x) => tf.logicalNot(tf.greater(x, 0)), false],
+];
+check(
+  'unary',
+  Object.fromEntries(
+    unary.map(([name, fn, gradient = true]) => [
+      name,
+      { inputs: { x: awayFromZero([2, 3, 5]) }, fn: ({ x }) => fn(x!), gradient },
+    ]),
+  ),
+);
+check(
+  'unary of positive numbers',
+  Object.fromEntries(
+    (
+      [
+        ['log', tf.log],
+        ['sqrt', tf.sqrt],
+        ['rsqrt', tf.rsqrt],
+        ['reciprocal', tf.reciprocal],
+        ['log1p', tf.log1p],
+      ] as const
+    ).map(([name, fn]) => [
+      name,
+      { inputs: { x: positive([4, 7]) }, fn: ({ x }: Record<string, tf.Tensor>) => fn(x!) },
+    ]),
+  ),
+);
+
+const shapes: [number[], number[]][] = [
+  [
+    [2, 3, 4, 5],
+    [2, 3, 4, 5],
+  ],
+  [[2, 3, 4, 5], [5]],
+  [
+    [2, 1, 4, 5],
+    [2, 3, 1, 5],
+  ],
+  [[3, 1], [4]],
+  [[1], [2, 2]],
+  [[], [2, 3]],
+  [[1, 1, 1, 1], [5]],
+];
+const binary: [string, (a: tf.Tensor, b: tf.Tensor) => tf.Tensor, boolean?][] = [
+  ['add', tf.add],
+  ['sub', tf.sub],
+  ['mul', tf.mul],
+  ['div', tf.div],
+  ['maximum', tf.maximum],
+  ['minimum', tf.minimum],
+  ['squaredDifference', tf.squaredDifference],
+  ['pow', (a, b) => tf.pow(tf.add(tf.abs(a), 0.5), b)],
+  ['greater', tf.greater, false],
+  ['greaterEqual', tf.greaterEqual, false],
+  ['less', tf.less, false],
+  ['lessEqual', tf.lessEqual, false],
+  ['equal', tf.equal, false],
+  ['notEqual', tf.notEqual, false],
+  ['and', (a, b) => tf.logicalAnd(tf.greater(a, 0), tf.greater(b, 0)), false],
+  ['or', (a, b) => tf.logicalOr(tf.greater(a, 0), tf.greater(b, 0)), false],
+];
+check(
+  'binary',
+  Object.fromEntries(
+    binary.flatMap(([name, fn, gradient = true]) =>
+      shapes.map(([a, b]) => [
+        `${name} [${a}] [${b}]`,
+        {
+          inputs: {
+            a: awayFromZero(a),
+            b: float32(
+              b,
+              (awayFromZero(b).data as Float32Array).map((x) => x * 0.9 + 0.01),
+            ),
+          },
+          fn: ({ a, b }: Record<string, tf.Tensor>) => fn(a!, b!),
+          gradient,
+          tolerance: { atol: 1e-4, rtol: 1e-4 },
+        } as ParityCase,
+      ]),
+    ),
+  ),
+);
+
+check('select', {
+  'where, same shapes': {
+    inputs: { a: noise([2, 3], 'a'), b: noise([2, 3], 'b') },
+    fn: ({ a, b }) => tf.where(tf.greater(a!, b!), a!, tf.mul(b!, 2)),
+  },
+  'where, condition of a column': {
+    inputs: { a: noise([4, 3], 'a'), b: noise([4, 3], 'b'), c: noise([4, 1], 'c') },
+    fn: ({ a, b, c }) => tf.add(tf.where(tf.greater(c!, 0), a!, b!), tf.mul(c!, 0)),
+  },
+});
+
+check(
+  'reductions',
+  Object.fromEntries(
+    (
+      [
+        [[2, 3, 4, 5], [1, 2], false],
+        [[2, 3, 4, 5], [0], true],
+        [[2, 3, 4, 5], [3], false],
+        [[6], [0], false],
+        [[2, 3], [0, 1], false],
+        [[2, 3, 4, 1], [0, 1, 2], true],
+      ] as [number[], number[], boolean][]
+    ).flatMap(([shape, axes, keep]) =>
+      (
+        [
+          ['sum', tf.sum],
+          ['mean', tf.mean],
+          ['max', tf.max],
+          ['min', tf.min],
+        ] as const
+      ).map(([name, fn]) => [
+        `${name} [${shape}] over ${axes}${keep ? ' kept' : ''}`,
+        { inputs: { x: noise(shape) }, fn: ({ x }: Record<string, tf.Tensor>) => fn(x!, axes, keep) },
+      ]),
+    ),
+  ),
+);
+check('more reductions', {
+  prod: { inputs: { x: noise([3, 4]) }, fn: ({ x }) => tf.prod(x!, 1), gradient: false },
+  'sum of booleans': {
+    inputs: { x: noise([3, 4]) },
+    fn: ({ x }) => tf.sum(tf.greater(x!, 0), 1),
+    gradient: false,
+  },
+  argMax: { inputs: { x: noise([3, 4, 5]) }, fn: ({ x }) => tf.argMax(x!, 1), gradient: false },
+  argMin: { inputs: { x: noise([3, 4]) }, fn: ({ x }) => tf.argMin(x!, -1), gradient: false },
+  softmax: { inputs: { x: noise([2, 3, 7]) }, fn: ({ x }) => tf.softmax(x!) },
+  logSoftmax: { inputs: { x: noise([5, 7]) }, fn: ({ x }) => tf.logSoftmax(x!) },
+  cumsum: { inputs: { x: noise([3, 4]) }, fn: ({ x }) => tf.cumsum(x!, 1) },
+  'cumsum, exclusive and reversed': {
+    inputs: { x: noise([3, 4]) },
+    fn: ({ x }) => tf.cumsum(x!, 1, true, true),
+  },
+  logSumExp: { inputs: { x: noise([3, 4]) }, fn: ({ x }) => tf.logSumExp(x!, 1) },
+});
+
+check('shape', {
+  reshape: { inputs: { x: noise([2, 3, 4]) }, fn: ({ x }) => tf.reshape(x!, [6, -1]) },
+  expandDims: { inputs: { x: noise([2, 3]) }, fn: ({ x }) => tf.expandDims(x!, 1) },
+  'transpose of 3 axes': {
+    inputs: { x: noise([2, 3, 4]) },
+    fn: ({ x }) => tf.mul(tf.transpose(x!, [2, 0, 1]), 2),
+  },
+  'transpose of 4 axes, then sum': {
+    inputs: { x: noise([2, 3, 4, 5]) },
+    fn: ({ x }) => tf.sum(tf.square(tf.transpose(x!, [0, 3, 1, 2])), 1),
+  },
+  'transpose, then reshape': {
+    inputs: { x: noise([2, 3, 4]) },
+    fn: ({ x }) => tf.reshape(tf.transpose(x!, [1, 0, 2]), [6, 4]),
+  },
+  slice: { inputs: { x: noise([4, 5, 6]) }, fn: ({ x }) => tf.slice(x!, [1, 0, 2], [2, 5, 3]) },
+  stridedSlice: {
+    inputs: { x: noise([6, 5]) },
+    fn: ({ x }) => tf.stridedSlice(x!, [1, 0], [6, 5], [2, 3]),
+    gradient: false,
+  },
+  reverse: { inputs: { x: noise([3, 4]) }, fn: ({ x }) => tf.reverse(x!, 1) },
+  pad: {
+    inputs: { x: noise([2, 3, 4, 2]) },
+    fn: ({ x }) =>
+      tf.pad(
+        x!,
+        [
+          [0, 0],
+          [1, 2],
+          [0, 1],
+          [0, 0],
+        ],
+        0.5,
+      ),
+  },
+  concat: {
+    inputs: { a: noise([2, 3], 'a'), b: noise([2, 5], 'b') },
+    fn: ({ a, b }) => tf.concat([a!, b!], 1),
+  },
+  stack: {
+    inputs: { a: noise([2, 3], 'a'), b: noise([2, 3], 'b') },
+    fn: ({ a, b }) => tf.stack([a!, b!], 1),
+  },
+  unstack: {
+    inputs: { x: noise([3, 2, 4]) },
+    fn: ({ x }) => tf.mul(tf.unstack(x!, 1)[1]!, tf.unstack(x!, 1)[0]!),
+  },
+  split: { inputs: { x: noise([2, 7]) }, fn: ({ x }) => tf.split(x!, [3, 4], 1)[1]! },
+  tile: { inputs: { x: noise([2, 3]) }, fn: ({ x }) => tf.tile(x!, [2, 3]) },
+  broadcastTo: { inputs: { x: noise([1, 3]) }, fn: ({ x }) => tf.broadcastTo(x!, [4, 3]) },
+  fill: { inputs: { x: noise([2, 3]) }, fn: ({ x }) => tf.mul(tf.fill([2, 3], 1.5), x!) },
+  gather: { inputs: { x: noise([5, 3]), i: ids([4], 5) }, fn: ({ x, i }) => tf.gather(x!, i!) },
+  'gather on axis 1': {
+    inputs: { x: noise([2, 6]), i: ids([3], 6) },
+    fn: ({ x, i }) => tf.gather(x!, i!, 1),
+    gradient: false,
+  },
+  oneHot: { inputs: { i: ids([2, 3], 5) }, fn: ({ i }) => tf.oneHot(i!, 5), gradient: false },
+  'segment sum': {
+    inputs: { x: noise([9, 4]), i: ids([9], 5) },
+    fn: ({ x, i }) => tf.unsortedSegmentSum(x!, tf.reshape(i!, [9]) as tf.Tensor1D, 5),
+  },
+  'segment sum, many segments': {
+    inputs: { x: noise([3000, 2]), i: ids([3000], 1500) },
+    fn: ({ x, i }) => tf.unsortedSegmentSum(x!, tf.reshape(i!, [3000]) as tf.Tensor1D, 1500),
+    gradient: false,
+  },
+  range: { inputs: { x: noise([5]) }, fn: ({ x }) => tf.mul(x!, tf.range(0, 5)) },
+});
+
+const products: [number[], number[], boolean, boolean][] = [
+  [[3, 4], [4, 5], false, false],
+  [[4, 3], [4, 5], true, false],
+  [[3, 4], [5, 4], false, true],
+  [[4, 3], [5, 4], true, true],
+  [[2, 3, 4], [2, 5, 4], false, true],
+  [[2, 2, 3, 4], [2, 2, 4, 1], false, false],
+  [[1, 1], [1, 1], false, false],
+];
+check(
+  'matrix products',
+  Object.fromEntries(
+    products.map(([a, b, ta, tb]) => [
+      `[${a}]${ta ? 'ᵀ' : ''}·[${b}]${tb ? 'ᵀ' : ''}`,
+      {
+        inputs: { a: noise(a, 'a'), b: noise(b, 'b') },
+        fn: ({ a, b }: Record<string, tf.Tensor>) => tf.matMul(a!, b!, ta, tb),
+      },
+    ]),
+  ),
+);
+
+type Pad = 'same' | 'valid' | number | [[0, 0], [number, number], [number, number], [0, 0]];
+const convolutions: [number[], number[], number, Pad][] = [
+  [[2, 8, 8, 3], [3, 3, 3, 5], 1, 'same'],
+  [[1, 7, 5, 4], [3, 3, 4, 2], 1, 'same'],
+  [[2, 8, 8, 3], [3, 3, 3, 4], 2, 'same'],
+  [
+    [2, 8, 8, 3],
+    [3, 3, 3, 4],
+    2,
+    [
+      [0, 0],
+      [0, 1],
+      [0, 1],
+      [0, 0],
+    ],
+  ],
+  [[1, 7, 9, 2], [3, 3, 2, 3], 2, 1],
+  [[2, 6, 6, 4], [1, 1, 4, 3], 1, 'valid'],
+  [[2, 8, 8, 3], [4, 4, 3, 5], 2, 1],
+  [[1, 5, 6, 2], [4, 4, 2, 1], 1, 1],
+  [[1, 20, 19, 3], [3, 3, 3, 4], 1, 1],
+  [[2, 20, 20, 2], [4, 4, 2, 3], 2, 1],
+  [[1, 6, 6, 2], [3, 3, 2, 2], 1, 'valid'],
+  [[3, 40, 40, 2], [3, 3, 2, 4], 2, 'same'],
+];
+check(
+  'convolutions',
+  Object.fromEntries(
+    convolutions.flatMap(([x, f, s, p]) => [
+      [
+        `conv2d x=[${x}] f=[${f}] s=${s} p=${p}`,
+        {
+          inputs: { x: noise(x, 'x'), f: noise(f, 'f') },
+          fn: ({ x, f }: Record<string, tf.Tensor>) =>
+            tf.conv2d(x as tf.Tensor4D, f as tf.Tensor4D, s, p as 'same'),
+        },
+      ],
+      [
+        `fused conv2d x=[${x}] f=[${f}] s=${s} p=${p}`,
+        {
+          inputs: { x: noise(x, 'x'), f: noise(f, 'f'), b: noise([f[3]!], 'b') },
+          fn: ({ x, f, b }: Record<string, tf.Tensor>) =>
+            tf.fused.conv2d({
+              x: x as tf.Tensor4D,
+              filter: f as tf.Tensor4D,
+              strides: s,
+              pad: p as 'same',
+              bias: b!,
+            }),
+        },
+      ],
+    ]),
+  ),
+);
+check('pools and resizing', {
+  maxPool: { inputs: { x: noise([2, 4, 6, 3]) }, fn: ({ x }) => tf.maxPool(x as tf.Tensor4D, 2, 2, 'valid') },
+  avgPool: { inputs: { x: noise([2, 4, 6, 3]) }, fn: ({ x }) => tf.avgPool(x as tf.Tensor4D, 2, 2, 'valid') },
+  'nearest neighbour ×2': {
+    inputs: { x: noise([2, 3, 5, 4]) },
+    fn: ({ x }) => tf.image.resizeNearestNeighbor(x as tf.Tensor4D, [6, 10]),
+  },
+  'nearest neighbour ×1×3': {
+    inputs: { x: noise([1, 3, 2, 1]) },
+    fn: ({ x }) => tf.image.resizeNearestNeighbor(x as tf.Tensor4D, [3, 6]),
+  },
+});
+
+check('orders of axes under one program', {
+  'conv, bias, scale, mean per channel': {
+    inputs: { x: noise([2, 6, 6, 3], 'x'), f: noise([3, 3, 3, 4], 'f'), s: noise([4], 's') },
+    fn: ({ x, f, s }) => {
+      const y = tf.conv2d(x as tf.Tensor4D, f as tf.Tensor4D, 1, 'same');
+      return tf.mean(tf.mul(tf.sub(y, tf.mean(y, [1, 2], true)), s!), [0, 1, 2]);
+    },
+  },
+  'conv plus NHWC input, concatenated, sliced, padded': {
+    inputs: { x: noise([2, 6, 6, 3], 'x'), f: noise([3, 3, 3, 3], 'f') },
+    fn: ({ x, f }) => {
+      const y = tf.add(tf.conv2d(x as tf.Tensor4D, f as tf.Tensor4D, 1, 'same'), x!);
+      const z = tf.slice(tf.concat([y, x!], 3), [0, 1, 0, 1], [2, 4, 6, 4]);
+      return tf.reshape(
+        tf.pad(z, [
+          [0, 0],
+          [0, 0],
+          [1, 0],
+          [0, 0],
+        ]),
+        [2, -1],
+      );
+    },
+  },
+  'attention over pixels': {
+    inputs: { x: noise([2, 4, 4, 8], 'x'), f: noise([1, 1, 8, 8], 'f', 0.3) },
+    fn: ({ x, f }) => {
+      const q = tf.reshape(tf.conv2d(x as tf.Tensor4D, f as tf.Tensor4D, 1, 'valid'), [2, 16, 8]);
+      return tf.reshape(tf.matMul(tf.softmax(tf.matMul(q, q, false, true)), q), [2, 4, 4, 8]);
+    },
+  },
+  'filter arithmetic': {
+    inputs: { x: noise([1, 5, 5, 2], 'x'), f: noise([3, 3, 2, 3], 'f'), g: noise([3, 3, 2, 3], 'g') },
+    fn: ({ x, f, g }) => tf.conv2d(x as tf.Tensor4D, tf.add(tf.mul(f!, 2), g!) as tf.Tensor4D, 1, 'same'),
+  },
+});
