@@ -1,0 +1,53 @@
+/** What encoder and decoder are built of: residual blocks and, at some resolutions, attention (arXiv 2012.09841). */
+import * as tf from '@tensorflow/tfjs-core';
+import { type Conv, conv, convSpecs } from '../nn/conv.js';
+import { type GroupNorm, groupNorm, groupNormSpecs } from '../nn/group-norm.js';
+import type { TensorTree } from '../nn/params.js';
+import { type SpatialAttention, spatialAttention, spatialAttentionSpecs } from '../nn/spatial-attention.js';
+
+export type ResBlock = { norm1: GroupNorm; conv1: Conv; norm2: GroupNorm; conv2: Conv; shortcut?: Conv };
+export type Block = { res: ResBlock; attention?: SpatialAttention };
+export type Middle = { res1: ResBlock; attention: SpatialAttention; res2: ResBlock };
+
+export function resBlockSpecs(inputs: number, outputs: number): ResBlock {
+  return {
+    norm1: groupNormSpecs(inputs),
+    conv1: convSpecs(3, inputs, outputs),
+    norm2: groupNormSpecs(outputs),
+    conv2: convSpecs(3, outputs, outputs),
+    ...(inputs !== outputs && { shortcut: convSpecs(1, inputs, outputs) }),
+  };
+}
+
+/** x [B, H, W, in] → [B, H, W, out]. */
+export function resBlock(params: TensorTree<ResBlock>, x: tf.Tensor): tf.Tensor {
+  const y = conv(params.conv1, groupNorm(params.norm1, x, { swish: true }));
+  const z = conv(params.conv2, groupNorm(params.norm2, y, { swish: true }));
+  return tf.add(params.shortcut ? conv(params.shortcut, x) : x, z);
+}
+
+export function blockSpecs(inputs: number, outputs: number, attention: boolean): Block {
+  return {
+    res: resBlockSpecs(inputs, outputs),
+    ...(attention && { attention: spatialAttentionSpecs(outputs) }),
+  };
+}
+
+/** x [B, H, W, in] → [B, H, W, out]. */
+export function block(params: TensorTree<Block>, x: tf.Tensor): tf.Tensor {
+  const y = resBlock(params.res, x);
+  return params.attention ? spatialAttention(params.attention, y) : y;
+}
+
+export function middleSpecs(channels: number): Middle {
+  return {
+    res1: resBlockSpecs(channels, channels),
+    attention: spatialAttentionSpecs(channels),
+    res2: resBlockSpecs(channels, channels),
+  };
+}
+
+/** Same shape. */
+export function middle(params: TensorTree<Middle>, x: tf.Tensor): tf.Tensor {
+  return resBlock(params.res2, spatialAttention(params.attention, resBlock(params.res1, x)));
+}

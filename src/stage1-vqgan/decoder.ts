@@ -1,0 +1,59 @@
+/** What the bottleneck lets through → images. The published VQGAN decoder (arXiv 2012.09841, appendix). */
+import type * as tf from '@tensorflow/tfjs-core';
+import type { Config } from '../config/schema.js';
+import { type Conv, conv, convSpecs, upsample } from '../nn/conv.js';
+import { type GroupNorm, groupNorm, groupNormSpecs } from '../nn/group-norm.js';
+import type { TensorTree } from '../nn/params.js';
+import { type Block, block, blockSpecs, type Middle, middle, middleSpecs } from './blocks.js';
+
+export type Decoder = {
+  /** 1×1, embed_dim → z_channels. */
+  embed: Conv;
+  conv_in: Conv;
+  middle: Middle;
+  /** One level for each of `ch_mult`, the coarsest first; all but the last double the resolution. */
+  levels: { blocks: Block[]; up?: Conv }[];
+  norm_out: GroupNorm;
+  conv_out: Conv;
+};
+
+export function decoderSpecs({ data, stage1 }: Config): Decoder {
+  const { ch, ch_mult, num_res_blocks, attn_resolutions, z_channels, embed_dim } = stage1;
+  const coarsest = ch * ch_mult.at(-1)!;
+  let channels = coarsest;
+  const levels = ch_mult
+    .map((mult, level) => ({ mult, level }))
+    .reverse()
+    .map(({ mult, level }) => {
+      const attention = attn_resolutions.includes(data.size >> level);
+      const blocks = Array.from({ length: num_res_blocks + 1 }, () => {
+        const specs = blockSpecs(channels, ch * mult, attention);
+        channels = ch * mult;
+        return specs;
+      });
+      return { blocks, ...(level > 0 && { up: convSpecs(3, channels, channels) }) };
+    });
+  return {
+    embed: convSpecs(1, embed_dim, z_channels),
+    conv_in: convSpecs(3, z_channels, coarsest),
+    middle: middleSpecs(coarsest),
+    levels,
+    norm_out: groupNormSpecs(channels),
+    conv_out: convSpecs(3, channels, 3),
+  };
+}
+
+/** q [B, h, w, embed_dim] → images [B, S, S, 3], about [−1, 1] but not clamped. */
+export function decoder(params: TensorTree<Decoder>, q: tf.Tensor): tf.Tensor {
+  return conv(params.conv_out, decoderFeatures(params, q));
+}
+
+/** Everything but the last convolution: [B, h, w, embed_dim] → [B, S, S, ch]. */
+export function decoderFeatures(params: TensorTree<Decoder>, q: tf.Tensor): tf.Tensor {
+  let x = middle(params.middle, conv(params.conv_in, conv(params.embed, q)));
+  for (const { blocks, up } of params.levels) {
+    for (const b of blocks) x = block(b, x);
+    if (up) x = conv(up, upsample(x));
+  }
+  return groupNorm(params.norm_out, x, { swish: true });
+}

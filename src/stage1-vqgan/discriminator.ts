@@ -1,0 +1,47 @@
+/** The PatchGAN discriminator (Isola et al., arXiv 1611.07004): one logit for each patch of the image. */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Config } from '../config/schema.js';
+import { type BatchNorm, batchNorm, batchNormSpecs } from '../nn/batch-norm.js';
+import { type Conv, type ConvWithoutBias, conv, convSpecs } from '../nn/conv.js';
+import type { Init, TensorTree } from '../nn/params.js';
+
+export type Discriminator = {
+  conv_in: Conv;
+  /** All but the last of stride 2. */
+  layers: { conv: ConvWithoutBias; norm: BatchNorm }[];
+  conv_out: Conv;
+};
+
+const kernel = 4;
+const pad = 1;
+const normal: Init = { kind: 'normal', mean: 0, std: 0.02 };
+
+export function discriminatorSpecs({ stage1: { disc } }: Config): Discriminator {
+  const widths = Array.from({ length: disc.layers + 1 }, (_, n) => disc.ch * Math.min(2 ** n, 8));
+  return {
+    conv_in: convSpecs(kernel, 3, disc.ch, normal),
+    layers: widths.slice(1).map((outputs, i) => ({
+      conv: { weight: convSpecs(kernel, widths[i]!, outputs, normal).weight },
+      norm: batchNormSpecs(outputs),
+    })),
+    conv_out: convSpecs(kernel, widths.at(-1)!, 1, normal),
+  };
+}
+
+/** Images [B, S, S, 3] → logits [B, p, p, 1], p = `discriminatorSide`; BatchNorm by the statistics of this batch. */
+export function discriminator(params: TensorTree<Discriminator>, images: tf.Tensor): tf.Tensor {
+  let x = tf.leakyRelu(conv(params.conv_in, images, { stride: 2, pad }), 0.2);
+  params.layers.forEach((layer, i) => {
+    const stride = i < params.layers.length - 1 ? 2 : 1;
+    x = tf.leakyRelu(batchNorm(layer.norm, conv(layer.conv, x, { stride, pad })), 0.2);
+  });
+  return conv(params.conv_out, x, { pad });
+}
+
+/** Side of the logit map; below 1 the images are too small for that many layers. */
+export function discriminatorSide(size: number, layers: number): number {
+  const shrink = (side: number, stride: number) => Math.floor((side + 2 * pad - kernel) / stride) + 1;
+  let side = size;
+  for (let i = 0; i < layers; i++) side = shrink(side, 2);
+  return shrink(shrink(side, 1), 1);
+}

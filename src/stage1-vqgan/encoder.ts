@@ -1,0 +1,51 @@
+/** Images → what the bottleneck quantises. The published VQGAN encoder (arXiv 2012.09841, appendix). */
+import type * as tf from '@tensorflow/tfjs-core';
+import type { Config } from '../config/schema.js';
+import { type Conv, conv, convSpecs } from '../nn/conv.js';
+import { type GroupNorm, groupNorm, groupNormSpecs } from '../nn/group-norm.js';
+import type { TensorTree } from '../nn/params.js';
+import { type Block, block, blockSpecs, type Middle, middle, middleSpecs } from './blocks.js';
+
+export type Encoder = {
+  conv_in: Conv;
+  /** One level for each of `ch_mult`, the finest first; all but the last halve the resolution. */
+  levels: { blocks: Block[]; down?: Conv }[];
+  middle: Middle;
+  norm_out: GroupNorm;
+  conv_out: Conv;
+  /** 1×1, z_channels → embed_dim. */
+  embed: Conv;
+};
+
+export function encoderSpecs({ data, stage1 }: Config): Encoder {
+  const { ch, ch_mult, num_res_blocks, attn_resolutions, z_channels, embed_dim } = stage1;
+  let channels = ch;
+  const levels = ch_mult.map((mult, level) => {
+    const attention = attn_resolutions.includes(data.size >> level);
+    const blocks = Array.from({ length: num_res_blocks }, () => {
+      const specs = blockSpecs(channels, ch * mult, attention);
+      channels = ch * mult;
+      return specs;
+    });
+    return { blocks, ...(level < ch_mult.length - 1 && { down: convSpecs(3, channels, channels) }) };
+  });
+  return {
+    conv_in: convSpecs(3, 3, ch),
+    levels,
+    middle: middleSpecs(channels),
+    norm_out: groupNormSpecs(channels),
+    conv_out: convSpecs(3, channels, z_channels),
+    embed: convSpecs(1, z_channels, embed_dim),
+  };
+}
+
+/** Images [B, S, S, 3] in [−1, 1] → z [B, h, w, embed_dim], h = w = S / 2^(levels − 1). */
+export function encoder(params: TensorTree<Encoder>, images: tf.Tensor): tf.Tensor {
+  let x = conv(params.conv_in, images);
+  for (const { blocks, down } of params.levels) {
+    for (const b of blocks) x = block(b, x);
+    if (down) x = conv(down, x, { stride: 2 });
+  }
+  const y = groupNorm(params.norm_out, middle(params.middle, x), { swish: true });
+  return conv(params.embed, conv(params.conv_out, y));
+}

@@ -1,0 +1,44 @@
+/** Everything a training step of stage 1 replaces, by the names a checkpoint has, and how it starts. */
+import { float32, type HostTensors } from '../base/tensor.js';
+import type { Config } from '../config/schema.js';
+import type { Specs } from '../engine/device.js';
+import { initialise, specsOf } from '../nn/params.js';
+import { adamSpecs } from '../train/optimizer.js';
+import { careForCodebook } from './codebook-care.js';
+import { discriminatorSpecs } from './discriminator.js';
+import { hasDiscriminator, modelSpecs, prefixed, tensorSpecs } from './model.js';
+
+/**
+ * `model.…`, `adam.…`, `ema.…` (if averaged), `codebook_idle` (if codes are restarted), and with the discriminator
+ * `disc.…` and `disc_adam.…`.
+ */
+export function stage1State(config: Config, { adversarial }: { adversarial: boolean }): Specs {
+  const model = modelSpecs(config);
+  const disc = discriminatorSpecs(config);
+  return {
+    ...tensorSpecs(prefixed('model', model)),
+    ...adamSpecs(tensorSpecs(specsOf(model))),
+    ...(config.stage1.ema > 0 && tensorSpecs(prefixed('ema', model))),
+    ...careForCodebook(config.stage1).state,
+    ...(adversarial && {
+      ...tensorSpecs(prefixed('disc', disc)),
+      ...adamSpecs(tensorSpecs(specsOf(disc)), 'disc_adam'),
+    }),
+  };
+}
+
+/** Random weights by `config.seed`, averages equal to them, moments 0; with the discriminator where there is one. */
+export function initialState(config: Config): HostTensors {
+  const weights = initialise(
+    { ...prefixed('model', modelSpecs(config)), ...prefixed('disc', discriminatorSpecs(config)) },
+    config.seed,
+  );
+  const state: HostTensors = {};
+  for (const [name, { shape }] of Object.entries(
+    stage1State(config, { adversarial: hasDiscriminator(config) }),
+  )) {
+    const source = weights[name.replace(/^ema\./, 'model.')];
+    state[name] = float32(shape, source && Float32Array.from(source.data));
+  }
+  return state;
+}

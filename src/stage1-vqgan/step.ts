@@ -1,0 +1,171 @@
+/**
+ * A whole training step of stage 1 as one pure function: one forward pass serves the generator's and the
+ * discriminator's update. The stages each differentiate a part of it; what one stage finds at the reconstruction is
+ * fed into the next (`injectGradient`). A device that traces the step merges what the stages compute twice.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Config, Stage1Config } from '../config/schema.js';
+import type { StepProgram, Tensors } from '../engine/device.js';
+import { conv } from '../nn/conv.js';
+import { injectGradient, valueAndGradsOf } from '../nn/gradients.js';
+import { treeOf } from '../nn/params.js';
+import { type AdamOptions, adamStep, clipByGlobalNorm, emaStep } from '../train/optimizer.js';
+import { nearestCode, select } from './bottleneck.js';
+import { careForCodebook } from './codebook-care.js';
+import { decoder, decoderFeatures } from './decoder.js';
+import { discriminator, discriminatorSpecs } from './discriminator.js';
+import { encoder } from './encoder.js';
+import { adaptiveWeight, discriminatorLoss, generatorLoss, pixelLoss } from './losses.js';
+import { modelSpecs, over, under } from './model.js';
+import type { Perceptual } from './perceptual.js';
+import { stage1State } from './state.js';
+
+const codebook = 'bottleneck.codebook';
+
+/**
+ * State: `stage1State`.
+ * Inputs: `images` [B, S, S, 3] in [−1, 1]; scalars `lr` and `step` (1-based), `disc_step` (1 at the discriminator's
+ * first); `pick` int32 [K] if the codebook's care needs it.
+ * Outputs: scalars `loss` (the generator's whole objective), `l1` (always the mean absolute error), `perceptual`,
+ * `codebook`, `commitment`, and where the discriminator acts `generator`, `discriminator`, `adaptive_weight`;
+ * `codes` int32 [B, h, w].
+ *
+ * @param adversarial whether the discriminator acts: without it the program holds no trace of one
+ */
+export function stage1Step(
+  config: Config,
+  perceptual: Perceptual | undefined,
+  { adversarial }: { adversarial: boolean },
+): StepProgram {
+  const { stage1, data } = config;
+  const specs = modelSpecs(config);
+  const discSpecs = discriminatorSpecs(config);
+  const bottleneck = nearestCode(stage1);
+  const care = careForCodebook(stage1);
+  const adam = adamOptions(stage1);
+
+  /** Mean pixel error plus the perceptual distance: eq. 4's reconstruction term as published. */
+  const nll = (constants: Tensors, x: tf.Tensor, reconstruction: tf.Tensor) => {
+    const pixel = pixelLoss(stage1.pixel, x, reconstruction);
+    if (!perceptual) return pixel;
+    return tf.add(pixel, tf.mul(stage1.perceptual.weight, perceptual.distance(constants, x, reconstruction)));
+  };
+
+  return {
+    name: adversarial ? 'stage1-gan' : 'stage1-ae',
+    constants: perceptual?.constants ?? {},
+    state: stage1State(config, { adversarial }),
+    inputs: {
+      images: { shape: [stage1.batch_size, data.size, data.size, 3], dtype: 'float32' },
+      lr: { shape: [], dtype: 'float32' },
+      step: { shape: [], dtype: 'float32' },
+      ...(adversarial && { disc_step: { shape: [], dtype: 'float32' } as const }),
+      ...care.inputs,
+    },
+
+    step(state, inputs, constants) {
+      const { images, lr, step } = inputs as Record<'images' | 'lr' | 'step', tf.Tensor>;
+
+      // 1. One forward pass: z, codes, the reconstruction and what its last convolution sees.
+      const before = under('model', state);
+      const z = encoder(treeOf(specs, before).encoder, images);
+      const { codebook: current, active } = care.begin(before[codebook]!, z, inputs);
+      const params: Tensors = { ...before, [codebook]: current };
+      const model = treeOf(specs, params);
+      const { output, codes, terms, loss: vq } = bottleneck.pass(model.bottleneck, z, active);
+      const last = decoderFeatures(model.decoder, output); // [B, S, S, ch]
+      const reconstruction = conv(model.decoder.conv_out, last);
+
+      // 2. Reconstruction error, and its gradient at the reconstruction.
+      const error = valueAndGradsOf({ x: reconstruction }, ({ x }) => nll(constants, images, x));
+      let objective = tf.add(error.value, vq);
+      let atReconstruction = error.grads.x;
+      let adversary: { state: Tensors; outputs: Tensors } | undefined;
+
+      if (adversarial) {
+        // 3. The adversarial term at the reconstruction, weighted against the error at the decoder's last filter.
+        const disc = under('disc', state);
+        const judge = treeOf(discSpecs, disc);
+        const adv = valueAndGradsOf({ x: reconstruction }, ({ x }) => generatorLoss(discriminator(judge, x)));
+        const atFilter = (dy: tf.Tensor) =>
+          tf.grad((weight) => conv({ ...model.decoder.conv_out, weight }, last))(
+            model.decoder.conv_out.weight,
+            dy,
+          );
+        const lambda = adaptiveWeight(atFilter(error.grads.x), atFilter(adv.grads.x), stage1.disc);
+        objective = tf.add(objective, tf.mul(lambda, adv.value));
+        atReconstruction = tf.add(atReconstruction, tf.mul(lambda, adv.grads.x));
+
+        // 4. The discriminator's update, on the same reconstructions.
+        const d = valueAndGradsOf(disc, (p) => {
+          const own = treeOf(discSpecs, p);
+          return discriminatorLoss(
+            stage1.disc.loss,
+            discriminator(own, images),
+            discriminator(own, reconstruction),
+          );
+        });
+        const clipped = clipByGlobalNorm(d.grads, stage1.clip).grads;
+        const next = adamStep(disc, clipped, state, lr, inputs.disc_step!, adam, 'disc_adam');
+        adversary = {
+          state: { ...over('disc', next.params), ...next.state },
+          outputs: { generator: adv.value, discriminator: d.value, adaptive_weight: lambda },
+        };
+      }
+
+      // 5. The generator's update.
+      const { grads } = valueAndGradsOf(params, (p) => {
+        const m = treeOf(specs, p);
+        const passed = bottleneck.pass(m.bottleneck, encoder(m.encoder, images), active);
+        return tf.add(passed.loss, injectGradient(decoder(m.decoder, passed.output), atReconstruction));
+      });
+      const updated = adamStep(params, clipByGlobalNorm(grads, stage1.clip).grads, state, lr, step, adam);
+
+      // 6. The average, and the codes that start or restart.
+      const cared = care.finish(updated.params[codebook]!, z, codes, state, inputs);
+      const next = { ...updated.params, [codebook]: cared.codebook };
+      const ema = stage1.ema > 0 ? emaStep(under('ema', state), next, emaDecay(stage1.ema, step)) : {};
+      if (cared.fresh) {
+        const kept = tf.sub(1, cared.fresh);
+        for (const which of ['m', 'v']) {
+          const moment = `adam.${which}.${codebook}`;
+          updated.state[moment] = tf.mul(updated.state[moment]!, kept);
+        }
+        if (stage1.ema > 0) ema[codebook] = select(cared.fresh, cared.codebook, ema[codebook]!);
+      }
+
+      return {
+        state: {
+          ...over('model', next),
+          ...updated.state,
+          ...over('ema', ema),
+          ...cared.state,
+          ...adversary?.state,
+        },
+        outputs: {
+          loss: objective,
+          l1: pixelLoss('l1', images, reconstruction),
+          ...(perceptual && { perceptual: perceptual.distance(constants, images, reconstruction) }),
+          ...terms,
+          ...adversary?.outputs,
+          codes,
+        },
+      };
+    },
+  };
+}
+
+/** Decoupled decay, where asked for, falls on filters only; not on biases, norms or the codebook. */
+function adamOptions({ optimizer, betas, weight_decay }: Stage1Config): AdamOptions {
+  return {
+    betas,
+    epsilon: 1e-8,
+    weightDecay: optimizer === 'adamw' ? weight_decay : 0,
+    decays: (name) => name.endsWith('.weight'),
+  };
+}
+
+/** The average forgets faster while the run is young, so that it does not remember the random start. */
+function emaDecay(decay: number, step: tf.Tensor): tf.Tensor {
+  return tf.minimum(decay, tf.div(tf.add(step, 1), tf.add(step, 10)));
+}

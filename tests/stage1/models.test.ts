@@ -1,0 +1,138 @@
+import '../support/cpu.js';
+import * as tf from '@tensorflow/tfjs-core';
+import { UserError } from '../../src/base/errors.js';
+import { configSchema } from '../../src/config/schema.js';
+import { initialise, specsOf, treeOf } from '../../src/nn/params.js';
+import { decoder, decoderSpecs } from '../../src/stage1-vqgan/decoder.js';
+import {
+  discriminator,
+  discriminatorSide,
+  discriminatorSpecs,
+} from '../../src/stage1-vqgan/discriminator.js';
+import { encoder, encoderSpecs } from '../../src/stage1-vqgan/encoder.js';
+import { checkStage1, modelSpecs, stage1Params } from '../../src/stage1-vqgan/model.js';
+import { expectClose } from '../support/close.js';
+import { wave } from '../support/wave.js';
+import { tinyConfig } from './tiny.js';
+
+/** Parameters as waves: the i-th in the tree's order has frequency 0.3 + 0.01·i. */
+function waves<P extends object>(specs: P) {
+  const flat = Object.entries(specsOf(specs)).map(([name, { shape }], i) => {
+    const k = 0.3 + 0.01 * i;
+    const t = name.endsWith('gamma')
+      ? tf.add(1, wave(shape, k, 0.1))
+      : wave(shape, k, shape.length === 4 ? 0.3 : 0.1);
+    return [name, t];
+  });
+  return treeOf(specs, Object.fromEntries(flat));
+}
+
+const firstSix = (t: tf.Tensor) => tf.slice(tf.reshape(t, [-1]), 0, 6);
+
+/** Expected numbers: the same networks in PyTorch, float64, parameters filled with the same waves. */
+describe('the networks give the numbers of their PyTorch peers', () => {
+  const config = tinyConfig({ disc: { ch: 4, layers: 2 } });
+  const close = { atol: 1e-4, rtol: 1e-4 };
+
+  test('encoder', () => {
+    const z = encoder(waves(encoderSpecs(config)), wave([2, 8, 8, 3], 0.7));
+    expect(z.shape).toEqual([2, 4, 4, 5]);
+    expectClose(firstSix(z), [-0.021727, -0.271904, -0.309003, -0.104027, 0.182409, -1.158991], close);
+    expectClose(tf.sum(z), [2.5463], { atol: 1e-3 });
+  });
+
+  test('decoder', () => {
+    const y = decoder(waves(decoderSpecs(config)), wave([2, 4, 4, 5], 0.7));
+    expect(y.shape).toEqual([2, 8, 8, 3]);
+    expectClose(firstSix(y), [0.047933, 0.424931, 0.27408, 0.009466, -0.206275, -0.168337], close);
+    expectClose(tf.sum(y), [27.56153], { atol: 1e-3 });
+  });
+
+  test('discriminator', () => {
+    const logits = discriminator(waves(discriminatorSpecs(config)), wave([2, 12, 12, 3], 0.7));
+    expectClose(logits, tf.tensor([1.546133, 0.488731], [2, 1, 1, 1]), close);
+  });
+});
+
+/** Figures printed by the PyTorch peer (`torch_peer.py stage1-ae` with these flags) and counted of its discriminator. */
+describe('parameter counts equal the peer’s', () => {
+  const config = (size: number, stage1: object) => configSchema.parse({ data: { size }, stage1 });
+
+  test('--resolution 64 --ch 32 --ch-mult 1,2,4 --res-blocks 1 --z-channels 64 --embed-dim 64 --codes 512', () => {
+    const small = config(64, {
+      ch: 32,
+      ch_mult: [1, 2, 4],
+      num_res_blocks: 1,
+      z_channels: 64,
+      embed_dim: 64,
+      codes: 512,
+      disc: { ch: 32, layers: 2 },
+    });
+    const { encoder, codebook, decoder, discriminator } = stage1Params(small);
+    expect(codebook).toBe(512 * 64);
+    expect(encoder + codebook + decoder).toBe(2_876_771);
+    expect(discriminator).toBe(167_841);
+  });
+
+  test('--resolution 128 --ch 64 --ch-mult 1,1,2,4 --res-blocks 2 --attn-resolutions 16 --z-channels 128 --codes 1024', () => {
+    const medium = config(128, {
+      ch: 64,
+      ch_mult: [1, 1, 2, 4],
+      num_res_blocks: 2,
+      attn_resolutions: [16],
+      z_channels: 128,
+      embed_dim: 64,
+      codes: 1024,
+      disc: { ch: 64, layers: 3 },
+    });
+    const { encoder, codebook, decoder, discriminator } = stage1Params(medium);
+    expect(encoder + codebook + decoder).toBe(16_266_627);
+    expect(discriminator).toBe(2_765_633);
+  });
+});
+
+test('the codebook starts from U(−1/K, 1/K), the discriminator from N(0, 0.02²), its norms from N(1, 0.02²)', () => {
+  const config = tinyConfig({ codes: 50, disc: { ch: 16, layers: 2, weight: 1 } });
+  const { bottleneck } = modelSpecs(config);
+  expect(bottleneck.codebook.init).toEqual({ kind: 'uniform', bound: 1 / 50 });
+  const values = initialise(specsOf(discriminatorSpecs(config)), 0);
+  const { mean, variance } = tf.moments(tf.tensor1d(values['layers.1.conv.weight']!.data));
+  expectClose(tf.stack([mean, tf.sqrt(variance)]), [0, 0.02], { atol: 1e-3 });
+  expectClose(tf.mean(tf.tensor1d(values['layers.1.norm.gamma']!.data)), [1], { atol: 0.01 });
+});
+
+test.each([
+  [32, 2, 6],
+  [64, 2, 14],
+  [64, 3, 6],
+  [65, 3, 6],
+  [8, 2, 0],
+])('size %i with %i stride-2 layers leaves a map of side %i', (size, layers, side) => {
+  expect(discriminatorSide(size, layers)).toBe(side);
+});
+
+describe('sizes that do not go together are refused in one sentence', () => {
+  const sentence = (size: number, stage1: object) => {
+    try {
+      checkStage1(configSchema.parse({ data: { size }, stage1 }));
+    } catch (error) {
+      expect(error).toBeInstanceOf(UserError);
+      return (error as Error).message;
+    }
+    throw new Error('nothing was refused');
+  };
+
+  test.each([
+    [30, {}, /^Expected a multiple of 4 for data\.size but received 30\./],
+    [32, { ch: 48 }, /for stage1\.ch but received 48\. It gives 48 channels/],
+    [32, { attn_resolutions: [12] }, /\(32, 16, 8\) for stage1\.attn_resolutions but received 12\./],
+    [16, { disc: { layers: 3 } }, /for stage1\.disc\.layers but received 3\. Nothing would be left/],
+    [32, { perceptual: { kind: 'lpips-vgg16' } }, /for stage1\.perceptual\.weights but received null\./],
+  ])('size %i, %j', (size, stage1, pattern) => {
+    expect(sentence(size, stage1)).toMatch(pattern);
+  });
+
+  test('the defaults go together', () => {
+    expect(() => checkStage1(configSchema.parse({}))).not.toThrow();
+  });
+});
