@@ -1,0 +1,127 @@
+/**
+ * The data set of a run: a folder of images, or the built-in drawings, in two splits. `imageSplits` lists it and
+ * decodes nothing (for streaming); `openDataset` holds every picture decoded (for training).
+ */
+import type { DataConfig } from '../config/schema.js';
+import { type CacheOptions, openCache, type PixelCache } from './cache.js';
+import { drawnImages } from './drawn.js';
+import type { Picture } from './pictures.js';
+import { type ImageSource, listImages, noneReadable, relabel, type Skipped } from './source.js';
+import { splitNames } from './split.js';
+
+export interface ImageSet {
+  readonly count: number;
+  /** Sorted relative paths. */
+  readonly names: readonly string[];
+  /** Index into the data set's classes. */
+  readonly labels: Int32Array;
+  /** 8-bit pixels, shorter side = the data set's size. */
+  read(index: number): Picture | Promise<Picture>;
+}
+
+export interface Dataset {
+  readonly size: number;
+  readonly classes: readonly string[];
+  readonly train: ImageSet;
+  readonly val: ImageSet;
+  readonly skipped: readonly Skipped[];
+}
+
+/** Pictures of a source, in the order of their names. */
+export interface Subset {
+  readonly source: ImageSource;
+  readonly indices: readonly number[];
+}
+
+export interface Splits {
+  readonly classes: readonly string[];
+  readonly train: Subset;
+  readonly val: Subset;
+}
+
+/** The drawings of every run are the same, whatever its seed: runs stay comparable. */
+const drawnSeed = 0;
+
+/**
+ * Both splits, listed: by the hash of the name, or `val_dir` for validation. Without `dir`, the built-in set.
+ *
+ * @param where the option that named `dir`, for errors
+ * @throws UserError for a folder that is missing or has no image file
+ */
+export async function imageSplits(
+  config: Pick<DataConfig, 'dir' | 'val_dir' | 'val_fraction' | 'drawn'>,
+  where = '--data',
+): Promise<Splits> {
+  const source =
+    config.dir === null ? drawnImages(config.drawn, drawnSeed) : await listImages(config.dir, where);
+  if (config.val_dir === null) {
+    const { train, val } = splitNames(source.names, config.val_fraction);
+    return {
+      classes: source.classes,
+      train: { source, indices: train },
+      val: { source, indices: val },
+    };
+  }
+  const other = await listImages(config.val_dir, 'data.val_dir');
+  const classes = [...new Set([...source.classes, ...other.classes])].sort();
+  return { classes, train: everyImage(relabel(source, classes)), val: everyImage(relabel(other, classes)) };
+}
+
+export function everyImage(source: ImageSource): Subset {
+  return { source, indices: source.names.map((_, i) => i) };
+}
+
+/**
+ * Decodes what the cache folder does not hold yet. Files that cannot be read are left out and named in `skipped`;
+ * the split is by the names of the others.
+ *
+ * @throws UserError for a folder that is missing or has no readable image
+ */
+export async function openDataset(
+  config: DataConfig,
+  o: { seed: number } & Omit<CacheOptions, 'size'>,
+): Promise<Dataset> {
+  const { size } = config;
+  const splits = await imageSplits(config);
+  const { source } = splits.train;
+  const cache = await openReadable(source, { ...o, size });
+  if (splits.val.source === source) {
+    const parts = splitNames(
+      cache.kept.map((i) => source.names[i]!),
+      config.val_fraction,
+    );
+    return {
+      size,
+      classes: splits.classes,
+      train: imageSet(source, cache, parts.train),
+      val: imageSet(source, cache, parts.val),
+      skipped: cache.skipped,
+    };
+  }
+  const other = await openReadable(splits.val.source, { ...o, size });
+  const all = (c: PixelCache): number[] => c.kept.map((_, i) => i);
+  return {
+    size,
+    classes: splits.classes,
+    train: imageSet(source, cache, all(cache)),
+    val: imageSet(splits.val.source, other, all(other)),
+    skipped: [...cache.skipped, ...other.skipped],
+  };
+}
+
+async function openReadable(source: ImageSource, o: CacheOptions): Promise<PixelCache> {
+  const cache = await openCache(source, o);
+  if (cache.kept.length === 0) throw noneReadable(source, cache.skipped);
+  return cache;
+}
+
+/** @param positions into `cache.kept` */
+function imageSet(source: ImageSource, cache: PixelCache, positions: readonly number[]): ImageSet {
+  const indices = positions.map((p) => cache.kept[p]!);
+  return {
+    count: positions.length,
+    names: indices.map((i) => source.names[i]!),
+    labels: Int32Array.from(indices, (i) => source.labels[i]!),
+    read: (i) => cache.read(positions[i]!),
+  };
+}

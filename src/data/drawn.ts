@@ -1,0 +1,96 @@
+/**
+ * The built-in data set: small pictures of ten things, drawn from a seed. A picture depends on the seed and its
+ * index alone; its class is the index modulo ten.
+ */
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { expected } from '../base/errors.js';
+import { writeFolderAtomic } from '../base/files.js';
+import { type Reporter, silent } from '../base/progress.js';
+import { stream } from '../base/rng.js';
+import { decodeWidth } from './cache.js';
+import { mapInOrder } from './map-in-order.js';
+import { motifs } from './motifs.js';
+import { encodePng, type Picture, render } from './pictures.js';
+import { classesOf, type ImageSource } from './source.js';
+import { between } from './svg.js';
+
+export const drawnClasses: readonly string[] = Object.keys(motifs).sort();
+
+/** The picture as SVG text of `size` pixels. */
+export function drawnSvg(seed: number, index: number, size: number): string {
+  const rng = stream(seed, 'drawing', index);
+  const { scene, figure, tilt } = motifs[classOf(index)]!(rng);
+  const number = (low: number, high: number): string => between(rng, low, high).toFixed(2);
+  const scale = between(rng, 0.84, 1.04);
+  const pose = [
+    `translate(${number(44, 56)} ${number(46, 54)})`,
+    `rotate(${(tilt * between(rng, -8, 8)).toFixed(2)})`,
+    `scale(${((rng.uniform() < 0.5 ? -1 : 1) * scale).toFixed(3)} ${scale.toFixed(3)})`,
+    'translate(-50 -50)',
+  ].join(' ');
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${size}" height="${size}" viewBox="0 0 100 100">${scene}<g transform="${pose}">${figure}</g></svg>`;
+}
+
+function classOf(index: number): string {
+  return drawnClasses[index % drawnClasses.length]!;
+}
+
+/** `fish/000123.png`, for picture 123 of a data set. */
+function nameOf(index: number): string {
+  return `${classOf(index)}/${String(index).padStart(6, '0')}.png`;
+}
+
+/** The first `n` pictures of a seed, as the folder that `makeDataset` writes would list them. */
+export function drawnImages(n: number, seed: number): ImageSource {
+  const drawings = Array.from({ length: n }, (_, index) => ({ index, name: nameOf(index) }));
+  drawings.sort((a, b) => (a.name < b.name ? -1 : 1));
+  const names = drawings.map(({ name }) => name);
+  return {
+    names,
+    ...classesOf(names),
+    origin: { where: 'data.dir', value: 'the built-in data set' },
+    read: (i, size) => drawn(seed, drawings[i]!.index, size),
+    async *stamps() {
+      for (const { index, name } of drawings) yield `${name} ${drawnSvg(seed, index, 0)}`;
+    },
+  };
+}
+
+function drawn(seed: number, index: number, size: number): Promise<Picture> {
+  return render(drawnSvg(seed, index, size));
+}
+
+/**
+ * Writes the first `n` pictures as PNG files into class folders under `dir`, all or none.
+ *
+ * @throws UserError when `dir` holds something already
+ */
+export async function makeDataset(
+  dir: string,
+  { n, size, seed }: { n: number; size: number; seed: number },
+  reporter: Reporter = silent,
+): Promise<void> {
+  const present = await fs.readdir(dir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw expected('a new folder', 'DIR', `${dir} (${error.code})`, 'Name another folder.', error);
+  });
+  if (present.length > 0) {
+    throw expected('a new folder', 'DIR', `${dir}, which holds files`, 'Name another folder or empty it.');
+  }
+  const progress = reporter.progress({ label: 'Drawing', total: n, unit: 'images' });
+  try {
+    await writeFolderAtomic(path.resolve(dir), async (temporary) => {
+      for (const name of drawnClasses.slice(0, n)) await fs.mkdir(path.join(temporary, name));
+      let done = 0;
+      for await (const _ of mapInOrder(n, decodeWidth, async (index) => {
+        const png = await encodePng(await drawn(seed, index, size));
+        await fs.writeFile(path.join(temporary, nameOf(index)), png);
+      })) {
+        progress.update(++done);
+      }
+    });
+  } finally {
+    progress.stop();
+  }
+}
