@@ -1,0 +1,166 @@
+/**
+ * The prior over code sequences: a GPT with pre-layer-norm blocks, learned positions and exact GELU, as
+ * taming-transformers trains it (Esser et al., arXiv 2012.09841; layout after Radford et al., GPT-2).
+ * A start token stands before the first code; logits are over the K codes only.
+ *
+ * Shapes: B sequences, T tokens, K codes, D width, H heads, E = D/H, N = B·T rows. Weights are [in, out].
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import { type Dropout, noDropout } from '../nn/dropout.js';
+import { gelu } from '../nn/gelu.js';
+import { layerNorm, layerNormSpecs } from '../nn/layer-norm.js';
+import { linear, linearSpecs } from '../nn/linear.js';
+import { lookup } from '../nn/lookup.js';
+import type { Init, ParamSpec, TensorTree } from '../nn/params.js';
+
+export interface GptSizes {
+  readonly layers: number;
+  readonly heads: number;
+  readonly width: number;
+  /** K; the start token is number K of the token table. */
+  readonly codes: number;
+  /** T, length of a sequence. */
+  readonly tokens: number;
+}
+
+const normal: Init = { kind: 'normal', mean: 0, std: 0.02 };
+
+type Block = ReturnType<typeof blockSpecs>;
+
+function blockSpecs(width: number) {
+  return {
+    norm1: layerNormSpecs(width),
+    qkv: linearSpecs(width, 3 * width, normal),
+    out: linearSpecs(width, width, normal),
+    norm2: layerNormSpecs(width),
+    expand: linearSpecs(width, 4 * width, normal),
+    contract: linearSpecs(4 * width, width, normal),
+  };
+}
+
+export type Gpt = ReturnType<typeof gptSpecs>;
+
+/** Linear and embedding weights N(0, 0.02²), positions and biases 0, layer norms γ 1, β 0. */
+export function gptSpecs({ layers, width, codes, tokens }: GptSizes) {
+  return {
+    tokens: { weight: { shape: [codes + 1, width], init: normal } as ParamSpec },
+    positions: { shape: [tokens, width], init: { kind: 'zeros' } } as ParamSpec,
+    blocks: Array.from({ length: layers }, () => blockSpecs(width)),
+    norm: layerNormSpecs(width),
+    head: { weight: { shape: [width, codes], init: normal } as ParamSpec },
+  };
+}
+
+/** Weight decay acts on the weights of linear layers only: not on embeddings, positions, biases, layer norms. */
+export const decays = (name: string): boolean => /\b(qkv|out|expand|contract|head)\.weight$/.test(name);
+
+/** Activations that dropout acts on: the embeddings and each block's two residual branches. */
+export const dropoutSites = ({ layers }: { layers: number }): number => 1 + 2 * layers;
+
+/** ids int32 [B, T] (the start token, then codes) → logits [B, T, K] for the code that follows each. */
+export function gptLogits(
+  o: GptSizes,
+  params: TensorTree<Gpt>,
+  ids: tf.Tensor,
+  dropout: Dropout = noDropout,
+): tf.Tensor {
+  const [batch, tokens] = ids.shape as [number, number];
+  const embedded = tf.add(lookup(params.tokens.weight as tf.Tensor2D, ids), params.positions); // [B, T, D]
+  const mask = causalMask(tokens);
+  let x = dropout(tf.reshape(embedded, [batch * tokens, o.width])); // [N, D]
+  for (const block of params.blocks) {
+    const mixed = causalAttention(o, linear(block.qkv, layerNorm(block.norm1, x)), mask);
+    x = tf.add(x, dropout(linear(block.out, mixed)));
+    x = tf.add(x, dropout(feedForward(block, x)));
+  }
+  return tf.reshape(readOut(params, x), [batch, tokens, o.codes]);
+}
+
+/** Softmax(q·kᵀ/√E + mask)·v for every head: qkv [N, 3D] → [N, D]. */
+function causalAttention({ heads, width }: GptSizes, qkv: tf.Tensor, mask: tf.Tensor): tf.Tensor {
+  const tokens = mask.shape[0]!;
+  const batch = qkv.shape[0]! / tokens;
+  const perHead = width / heads;
+  const byHead = tf.transpose(tf.reshape(qkv, [batch, tokens, 3, heads, perHead]), [2, 0, 3, 1, 4]);
+  const [q, k, v] = thirds(tf.reshape(byHead, [3, batch * heads, tokens, perHead])); // each [B·H, T, E]
+  const scores = tf.add(tf.matMul(tf.mul(q, perHead ** -0.5), k, false, true), mask); // [B·H, T, T]
+  const mixed = tf.matMul(tf.softmax(scores) as tf.Tensor3D, v); // [B·H, T, E]
+  const byToken = tf.transpose(tf.reshape(mixed, [batch, heads, tokens, perHead]), [0, 2, 1, 3]);
+  return tf.reshape(byToken, [batch * tokens, width]);
+}
+
+/** [T, T], added to scores: 0 up to the diagonal, −10⁹ beyond. */
+function causalMask(tokens: number): tf.Tensor {
+  const mask = Float32Array.from({ length: tokens * tokens }, (_, i) =>
+    i % tokens > Math.floor(i / tokens) ? -1e9 : 0,
+  );
+  return tf.tensor2d(mask, [tokens, tokens]);
+}
+
+/** What one step of next-token sampling needs; `keys` and `values` hold a tensor [B·H, L, E] for each layer. */
+export interface CachedInputs {
+  /** int32 [B]: the token before the one to draw. */
+  readonly ids: tf.Tensor;
+  /** int32 [1]: its place in the sequence, the start token being 0. */
+  readonly position: tf.Tensor;
+  /** [L]: 0 for places before `position`, −10⁹ for those that are not filled yet. */
+  readonly mask: tf.Tensor;
+  readonly keys: readonly tf.Tensor[];
+  readonly values: readonly tf.Tensor[];
+}
+
+/** `gptLogits` for one place, from cached keys and values: logits [B, K], and each layer's new key and value [B·H, E]. */
+export function cachedStep(
+  o: GptSizes,
+  params: TensorTree<Gpt>,
+  { ids, position, mask, keys, values }: CachedInputs,
+): { logits: tf.Tensor; keys: tf.Tensor[]; values: tf.Tensor[] } {
+  const place = tf.gather(params.positions as tf.Tensor2D, position as tf.Tensor1D); // [1, D]
+  let x = tf.add(lookup(params.tokens.weight as tf.Tensor2D, ids), place); // [B, D]
+  const fresh = { keys: [] as tf.Tensor[], values: [] as tf.Tensor[] };
+  for (const [layer, block] of params.blocks.entries()) {
+    const qkv = linear(block.qkv, layerNorm(block.norm1, x));
+    const past = { keys: keys[layer]!, values: values[layer]!, mask };
+    const { mixed, key, value } = cachedAttention(o, qkv, past);
+    fresh.keys.push(key);
+    fresh.values.push(value);
+    x = tf.add(x, linear(block.out, mixed));
+    x = tf.add(x, feedForward(block, x));
+  }
+  return { logits: readOut(params, x), ...fresh };
+}
+
+function cachedAttention(
+  { heads, width }: GptSizes,
+  qkv: tf.Tensor,
+  past: { keys: tf.Tensor; values: tf.Tensor; mask: tf.Tensor },
+): { mixed: tf.Tensor; key: tf.Tensor; value: tf.Tensor } {
+  const batch = qkv.shape[0]!;
+  const perHead = width / heads;
+  const byHead = tf.transpose(tf.reshape(qkv, [batch, 3, heads, perHead]), [1, 0, 2, 3]);
+  const [q, k, v] = thirds(tf.reshape(byHead, [3, batch * heads, 1, perHead])); // each [B·H, 1, E]
+  const scaled = tf.mul(q, perHead ** -0.5) as tf.Tensor3D;
+  const before = tf.add(tf.matMul(scaled, past.keys as tf.Tensor3D, false, true), past.mask); // [B·H, 1, L]
+  const here = tf.matMul(scaled, k, false, true); // [B·H, 1, 1]
+  const length = past.mask.shape[0]!;
+  const weights = tf.softmax(tf.concat([before, here], 2));
+  const [weightsBefore, weightHere] = tf.split(weights, [length, 1], 2) as [tf.Tensor3D, tf.Tensor3D];
+  const mixed = tf.add(tf.matMul(weightsBefore, past.values as tf.Tensor3D), tf.mul(weightHere, v));
+  const flat = (t: tf.Tensor) => tf.reshape(t, [batch * heads, perHead]);
+  return { mixed: tf.reshape(mixed, [batch, width]), key: flat(k), value: flat(v) };
+}
+
+/** [3, …] → its three parts, without the first axis. */
+function thirds(qkv: tf.Tensor): [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D] {
+  const shape = qkv.shape.slice(1) as [number, number, number];
+  const parts = tf.split(qkv, 3, 0).map((part) => tf.reshape(part, shape) as tf.Tensor3D);
+  return parts as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
+}
+
+/** [N, D] → [N, D] through 4·D hidden units. */
+const feedForward = (block: TensorTree<Block>, x: tf.Tensor): tf.Tensor =>
+  linear(block.contract, gelu(linear(block.expand, layerNorm(block.norm2, x))));
+
+/** [N, D] → logits [N, K]. */
+const readOut = (params: TensorTree<Gpt>, x: tf.Tensor): tf.Tensor =>
+  linear(params.head, layerNorm(params.norm, x));

@@ -1,0 +1,124 @@
+/** One training step of the prior, and its validation, as programs. */
+import * as tf from '@tensorflow/tfjs-core';
+import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
+import type { PriorConfig } from '../config/schema.js';
+import type { GraphProgram, Specs, StepProgram, Tensors } from '../engine/device.js';
+import { crossEntropy } from '../nn/cross-entropy.js';
+import { dropoutFrom, dropoutNoise, noDropout, noiseLength } from '../nn/dropout.js';
+import { valueAndGradsOf } from '../nn/gradients.js';
+import { initialise, specsOf, treeOf } from '../nn/params.js';
+import { adamSpecs, adamStep, clipByGlobalNorm } from '../train/optimizer.js';
+import { decays, dropoutSites, type GptSizes, gptLogits, gptSpecs } from './gpt.js';
+
+/** Shapes of the parameters by dotted name. */
+export function gptShapes(sizes: GptSizes): Specs {
+  const specs = Object.entries(specsOf(gptSpecs(sizes)));
+  return Object.fromEntries(specs.map(([name, { shape }]) => [name, { shape, dtype: 'float32' }]));
+}
+
+const layoutOf = (config: PriorConfig, sizes: GptSizes) => ({
+  sites: dropoutSites(sizes),
+  rows: config.batch_size * sizes.tokens,
+  columns: sizes.width,
+});
+
+/** The noise of one training step, or nothing where dropout is 0. */
+export function stepNoise(
+  config: PriorConfig,
+  sizes: GptSizes,
+  seed: number,
+  step: number,
+): { noise?: HostTensor } {
+  return config.dropout > 0 ? { noise: dropoutNoise(layoutOf(config, sizes), seed, step) } : {};
+}
+
+/**
+ * Inputs: `ids` [B, T] (start token, then codes), `targets` [B, T], `lr`, `step` (1 at the first), and `noise` where
+ * there is dropout. Outputs: `loss`, nats per token, of the weights before the update; `gradient_norm` before clipping.
+ */
+export function priorStep(config: PriorConfig, sizes: GptSizes): StepProgram {
+  const specs = gptSpecs(sizes);
+  const shapes = gptShapes(sizes);
+  const layout = layoutOf(config, sizes);
+  const sequences = { shape: [config.batch_size, sizes.tokens], dtype: 'int32' } as const;
+  const scalar = { shape: [], dtype: 'float32' } as const;
+  const noise = {
+    shape: [noiseLength(layout.sites, layout.rows, layout.columns)],
+    dtype: 'float32',
+  } as const;
+  const adam = {
+    betas: config.betas,
+    epsilon: 1e-8,
+    weightDecay: config.weight_decay,
+    decays,
+  };
+  return {
+    name: 'prior-step',
+    state: { ...prefixed('model', shapes), ...adamSpecs(shapes) },
+    inputs: {
+      ids: sequences,
+      targets: sequences,
+      lr: scalar,
+      step: scalar,
+      ...(config.dropout > 0 ? { noise } : {}),
+    },
+    constants: {},
+    step(state, inputs) {
+      const params = part('model', state);
+      const dropout = () =>
+        config.dropout > 0 ? dropoutFrom(inputs.noise!, { ...layout, rate: config.dropout }) : noDropout;
+      const { value: loss, grads } = valueAndGradsOf(params, (params) =>
+        tf.mean(nats(gptLogits(sizes, treeOf(specs, params), inputs.ids!, dropout()), inputs.targets!)),
+      );
+      const clipped = clipByGlobalNorm(grads, config.clip);
+      const updated = adamStep(params, clipped.grads, state, inputs.lr!, inputs.step!, adam);
+      return {
+        state: { ...prefixed('model', updated.params), ...updated.state },
+        outputs: { loss, gradient_norm: clipped.norm },
+      };
+    },
+  };
+}
+
+/** Inputs: the weights under `model.…`, `ids` [B, T], `targets` [B, T]. Output: `loss` [B], nats per token of each sequence. */
+export function priorEvaluation(sizes: GptSizes, batch: number): GraphProgram {
+  const specs = gptSpecs(sizes);
+  const sequences = { shape: [batch, sizes.tokens], dtype: 'int32' } as const;
+  return {
+    name: 'prior-evaluation',
+    inputs: { ...prefixed('model', gptShapes(sizes)), ids: sequences, targets: sequences },
+    constants: {},
+    run(inputs) {
+      const logits = gptLogits(sizes, treeOf(specs, part('model', inputs)), inputs.ids!);
+      const perToken = nats(logits, inputs.targets!); // [B·T]
+      return { loss: tf.mean(tf.reshape(perToken, [batch, sizes.tokens]), 1) };
+    },
+  };
+}
+
+/** Cross entropy of every token: logits [B, T, K], targets [B, T] → [B·T]. */
+function nats(logits: tf.Tensor, targets: tf.Tensor): tf.Tensor {
+  return crossEntropy(tf.reshape(logits, [-1, logits.shape[2]!]), tf.reshape(targets, [-1]));
+}
+
+/** The state before the first step. */
+export function priorStart(sizes: GptSizes, seed: number): HostTensors {
+  const params = initialise(specsOf(gptSpecs(sizes)), seed);
+  const moments = Object.entries(adamSpecs(gptShapes(sizes)));
+  return {
+    ...prefixed('model', params),
+    ...Object.fromEntries(
+      moments.map(([name, { shape }]) => [name, float32(shape, new Float32Array(sizeOf(shape)))]),
+    ),
+  };
+}
+
+function prefixed<T>(prefix: string, record: Record<string, T>): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [`${prefix}.${name}`, value]));
+}
+
+/** The entries under `prefix.`, without it. */
+function part(prefix: string, tensors: Tensors): Tensors {
+  const own = Object.entries(tensors).filter(([name]) => name.startsWith(`${prefix}.`));
+  return Object.fromEntries(own.map(([name, tensor]) => [name.slice(prefix.length + 1), tensor]));
+}

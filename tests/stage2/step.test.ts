@@ -1,0 +1,109 @@
+import '../support/cpu.js';
+import * as tf from '@tensorflow/tfjs-core';
+import { configSchema, type PriorConfig } from '../../src/config/schema.js';
+import type { Tensors } from '../../src/engine/device.js';
+import { priorEvaluation, priorStart, priorStep, stepNoise } from '../../src/stage2-transformer/step.js';
+import { expectClose } from '../support/close.js';
+import { small, waveParams } from '../support/gpt.js';
+
+const config = (o: Partial<PriorConfig>): PriorConfig => ({
+  ...configSchema.parse({}).prior,
+  ...small,
+  batch_size: 2,
+  dropout: 0,
+  ...o,
+});
+const ids = tf.tensor2d(
+  [
+    [5, 0, 3, 1],
+    [5, 2, 2, 4],
+  ],
+  [2, 4],
+  'int32',
+);
+const targets = tf.tensor2d(
+  [
+    [0, 3, 1, 2],
+    [2, 2, 4, 0],
+  ],
+  [2, 4],
+  'int32',
+);
+
+function waveState(o: PriorConfig): Tensors {
+  const state: Tensors = {};
+  for (const [name, spec] of Object.entries(priorStep(o, small).state))
+    state[name] = tf.zeros([...spec.shape]);
+  for (const [name, value] of Object.entries(waveParams(small))) state[`model.${name}`] = value;
+  return state;
+}
+
+test('two steps equal PyTorch: clipping, AdamW, decay on linear weights only', () => {
+  const o = config({ clip: 0.5, weight_decay: 0.5 });
+  const program = priorStep(o, small);
+  const lr = tf.scalar(0.01);
+  const first = program.step(waveState(o), { ids, targets, lr, step: tf.scalar(1) }, {});
+  expectClose(first.outputs.loss!, [1.6285484]);
+  expectClose(first.outputs.gradient_norm!, [1.0768287]);
+  const second = program.step(first.state, { ids, targets, lr, step: tf.scalar(2) }, {});
+  expectClose(second.outputs.loss!, [1.5613834]);
+  expect(Object.keys(second.state).sort()).toEqual(Object.keys(program.state).sort());
+  const { 'model.head.weight': head, 'model.tokens.weight': table } = second.state;
+  expectClose(
+    tf.slice(head!, [0, 0], [1, 5]),
+    tf.tensor2d([[0.008665, 0.327827, 0.467665, 0.462632, 0.222736]]),
+  );
+  expectClose(tf.slice(table!, [5, 0], [1, 4]), tf.tensor2d([[0.400044, 0.249041, 0.097155, -0.119597]]), {
+    atol: 3e-5, // Adam's first steps divide gradients by their own size
+  });
+});
+
+test('the loss falls over 20 steps on one batch, with dropout on', () => {
+  const o = config({ dropout: 0.1 });
+  const program = priorStep(o, small);
+  const start = priorStart(small, 3);
+  let state = Object.fromEntries(
+    Object.entries(start).map(([name, t]) => [name, tf.tensor(t.data, [...t.shape])]),
+  ) as Tensors;
+  const losses: number[] = [];
+  for (let step = 1; step <= 20; step++) {
+    const { noise } = stepNoise(o, small, 0, step);
+    const result = tf.tidy(() =>
+      program.step(
+        state,
+        { ids, targets, lr: tf.scalar(0.02), step: tf.scalar(step), noise: tf.tensor1d(noise!.data) },
+        {},
+      ),
+    );
+    state = result.state;
+    losses.push(result.outputs.loss!.dataSync()[0]!);
+  }
+  expect(losses[0]).toBeCloseTo(Math.log(5), 1);
+  expect(losses[19]).toBeLessThan(0.7 * losses[0]!);
+});
+
+test('dropout changes the loss, and is off without a noise input', () => {
+  const loss = (dropout: number): number => {
+    const o = config({ dropout });
+    const noise = stepNoise(o, small, 0, 1).noise;
+    expect('noise' in priorStep(o, small).inputs).toBe(dropout > 0);
+    const inputs = { ids, targets, lr: tf.scalar(0), step: tf.scalar(1) };
+    const { outputs } = priorStep(o, small).step(
+      waveState(o),
+      noise ? { ...inputs, noise: tf.tensor1d(noise.data) } : inputs,
+      {},
+    );
+    return outputs.loss!.dataSync()[0]!;
+  };
+  expect(loss(0)).toBeCloseTo(1.62855, 4);
+  expect(Math.abs(loss(0.3) - 1.62855)).toBeGreaterThan(1e-3);
+});
+
+test('evaluation: nats per token of each sequence, without dropout', () => {
+  const weights = Object.fromEntries(
+    Object.entries(waveParams(small)).map(([name, value]) => [`model.${name}`, value]),
+  );
+  const { loss } = priorEvaluation(small, 2).run({ ...weights, ids, targets }, {});
+  expect(loss!.shape).toEqual([2]);
+  expectClose(tf.mean(loss!), [1.6285484]);
+});
