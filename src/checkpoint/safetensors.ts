@@ -1,0 +1,332 @@
+/**
+ * The safetensors format (github.com/huggingface/safetensors): 8 bytes of header length (little-endian), a JSON
+ * header padded with spaces to a multiple of 8, then the values of all tensors without gaps.
+ *
+ * The same tensors and metadata always give the same bytes: wider elements first (so that every tensor is
+ * aligned), then by name; metadata keys sorted.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import fs, { type FileHandle } from 'node:fs/promises';
+import path from 'node:path';
+import { expected, type UserError } from '../base/errors.js';
+import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
+
+export type StoredType = 'F32' | 'I32' | 'U32' | 'U16' | 'U8' | 'I64';
+export type StoredData = Float32Array | Int32Array | Uint32Array | Uint16Array | Uint8Array | BigInt64Array;
+
+/** A tensor as a file holds it, row-major. F16 and BF16 are widened to F32 when read. */
+export interface StoredTensor {
+  readonly dtype: StoredType;
+  readonly shape: readonly number[];
+  readonly data: StoredData;
+}
+export type StoredTensors = Record<string, StoredTensor>;
+export type Metadata = Record<string, string>;
+
+/** Where a tensor lies: `begin` and `end` are bytes from the start of the file. */
+export interface Entry {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly end: number;
+}
+
+/** An open file; only what is asked for is read. */
+export interface SafetensorsFile {
+  readonly entries: Readonly<Record<string, Entry>>;
+  readonly metadata: Metadata;
+  /** @throws UserError when there is no such tensor */
+  read(name: string): Promise<StoredTensor>;
+  close(): Promise<void>;
+}
+
+/** The reference reader's limit too. */
+const longestHeader = 100_000_000;
+const pieceBytes = 1 << 24;
+const widths: Record<string, number> = { I64: 8, F32: 4, I32: 4, U32: 4, F16: 2, BF16: 2, U16: 2, U8: 1 };
+
+/** @throws UserError when the file is missing, cut short or no safetensors file */
+export async function openSafetensors(file: string): Promise<SafetensorsFile> {
+  const handle = await fs.open(file).catch((cause) => {
+    throw expected('a safetensors file', file, 'nothing readable', '', cause);
+  });
+  try {
+    const { entries, metadata } = await readHeader(handle, file);
+    return {
+      entries,
+      metadata,
+      read: async (name) => {
+        const entry = entries[name];
+        if (!entry) {
+          throw expected(`the tensor ${name}`, file, `a file with ${Object.keys(entries).length} others`);
+        }
+        const bytes = await readBytes(handle, entry.begin, entry.end - entry.begin);
+        return decode(entry, bytes);
+      },
+      close: () => handle.close(),
+    };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** Reads a whole file. @throws UserError as `openSafetensors` */
+export async function readSafetensors(file: string): Promise<{ tensors: StoredTensors; metadata: Metadata }> {
+  const opened = await openSafetensors(file);
+  try {
+    const tensors: StoredTensors = {};
+    for (const name of Object.keys(opened.entries)) tensors[name] = await opened.read(name);
+    return { tensors, metadata: opened.metadata };
+  } finally {
+    await opened.close();
+  }
+}
+
+/** Writes a file, atomically. Host tensors and stored ones may be mixed. */
+export async function writeSafetensors(
+  file: string,
+  tensors: Record<string, HostTensor | StoredTensor>,
+  metadata: Metadata = {},
+): Promise<void> {
+  const stored = Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, toStored(t)]));
+  await writeParts(file, stored, metadata, async (handle, name) => writeArray(handle, stored[name]!.data));
+}
+
+/** Writes a tensor `[N, ...row]` of unknown N row by row, so that memory does not grow with N. */
+export interface RowsWriter {
+  /** Appends one or more whole rows. */
+  append(rows: StoredData): Promise<void>;
+  /** Writes the file, atomically: the rows under their name and the other tensors beside them. */
+  finish(others?: Record<string, HostTensor | StoredTensor>, metadata?: Metadata): Promise<void>;
+  /** Gives up: nothing stays. */
+  abort(): Promise<void>;
+}
+
+/** The rows wait in a file of their own beside `file`, whose name starts with a dot, until N is known. */
+export async function openRowsWriter(
+  file: string,
+  tensor: { name: string; dtype: StoredType; row: readonly number[] },
+): Promise<RowsWriter> {
+  const waiting = besides(file, 'rows');
+  await fs.mkdir(path.dirname(file), { recursive: true });
+  const rowsFile = await fs.open(waiting, 'w+');
+  const rowSize = sizeOf(tensor.row);
+  let values = 0;
+  const abort = async (): Promise<void> => {
+    await rowsFile.close();
+    await fs.rm(waiting, { force: true });
+  };
+  return {
+    abort,
+    append: async (rows) => {
+      if (rows.length % rowSize !== 0 || rows.BYTES_PER_ELEMENT !== widths[tensor.dtype]) {
+        throw new Error(`internal: ${rows.length} values are no whole ${tensor.dtype} rows [${tensor.row}]`);
+      }
+      await writeArray(rowsFile, rows);
+      values += rows.length;
+    },
+    finish: async (others = {}, metadata = {}) => {
+      try {
+        const small = Object.fromEntries(Object.entries(others).map(([name, t]) => [name, toStored(t)]));
+        const shape = [values / rowSize, ...tensor.row];
+        const parts = { ...small, [tensor.name]: { dtype: tensor.dtype, shape } };
+        await writeParts(file, parts, metadata, async (handle, name) => {
+          if (name !== tensor.name) return writeArray(handle, small[name]!.data);
+          const bytes = values * widths[tensor.dtype]!;
+          for (let at = 0; at < bytes; at += pieceBytes) {
+            await writeArray(handle, await readBytes(rowsFile, at, Math.min(pieceBytes, bytes - at)));
+          }
+        });
+      } finally {
+        await abort();
+      }
+    },
+  };
+}
+
+/** float32 and int32 as the rest of vqgen knows them; other integers become int32. */
+export function toHost(t: StoredTensor): HostTensor {
+  if (t.data instanceof Float32Array) return { dtype: 'float32', shape: t.shape, data: t.data };
+  if (t.data instanceof Int32Array) return { dtype: 'int32', shape: t.shape, data: t.data };
+  const data = new Int32Array(t.data.length);
+  for (let i = 0; i < data.length; i++) data[i] = Number(t.data[i]);
+  return { dtype: 'int32', shape: t.shape, data };
+}
+
+export function toHosts(tensors: StoredTensors): HostTensors {
+  return Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, toHost(t)]));
+}
+
+/** SHA-256 of a file's bytes, hexadecimal. */
+export async function sha256(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const piece of createReadStream(file)) hash.update(piece);
+  return hash.digest('hex');
+}
+
+function toStored(t: HostTensor | StoredTensor): StoredTensor {
+  if (t.dtype === 'float32') return { dtype: 'F32', shape: t.shape, data: t.data };
+  if (t.dtype === 'int32') return { dtype: 'I32', shape: t.shape, data: t.data };
+  return t as StoredTensor;
+}
+
+/** The one place that lays a file out. `part` appends the values of one tensor. */
+async function writeParts(
+  file: string,
+  tensors: Record<string, Pick<StoredTensor, 'dtype' | 'shape'>>,
+  metadata: Metadata,
+  part: (handle: FileHandle, name: string) => Promise<void>,
+): Promise<void> {
+  const header: Record<string, unknown> = {};
+  if (Object.keys(metadata).length > 0) {
+    header.__metadata__ = Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => order(a, b)));
+  }
+  const width = (name: string): number => widths[tensors[name]!.dtype]!;
+  const names = Object.keys(tensors).sort((a, b) => width(b) - width(a) || order(a, b));
+  let offset = 0;
+  for (const name of names) {
+    const { dtype, shape } = tensors[name]!;
+    const end = offset + sizeOf(shape) * width(name);
+    header[name] = { dtype, shape, data_offsets: [offset, end] };
+    offset = end;
+  }
+  const json = Buffer.from(JSON.stringify(header));
+  const padded = Math.ceil(json.length / 8) * 8;
+  if (padded > longestHeader)
+    throw new Error(`The header of ${file} would be longer than the format allows.`);
+  const head = Buffer.alloc(8 + padded, ' ');
+  head.writeBigUInt64LE(BigInt(padded));
+  json.copy(head, 8);
+
+  const temporary = besides(file, 'partial');
+  await fs.mkdir(path.dirname(file), { recursive: true });
+  const handle = await fs.open(temporary, 'w');
+  try {
+    await writeArray(handle, head);
+    for (const name of names) await part(handle, name);
+    await handle.sync();
+  } catch (error) {
+    await fs.rm(temporary, { force: true });
+    throw error;
+  } finally {
+    await handle.close();
+  }
+  await fs.rename(temporary, file);
+}
+
+const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+const besides = (file: string, kind: string): string =>
+  path.join(path.dirname(file), `.${path.basename(file)}.${kind}`);
+
+async function writeArray(handle: FileHandle, array: StoredData): Promise<void> {
+  const bytes = Buffer.from(array.buffer, array.byteOffset, array.byteLength);
+  for (let at = 0; at < bytes.length; ) {
+    at += (await handle.write(bytes, at, Math.min(pieceBytes, bytes.length - at))).bytesWritten;
+  }
+}
+
+async function readBytes(handle: FileHandle, from: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length; ) {
+    const { bytesRead } = await handle.read(bytes, at, Math.min(pieceBytes, length - at), from + at);
+    if (bytesRead === 0) throw new Error('internal: a safetensors file became shorter while it was read');
+    at += bytesRead;
+  }
+  return bytes;
+}
+
+async function readHeader(
+  handle: FileHandle,
+  file: string,
+): Promise<{ entries: Record<string, Entry>; metadata: Metadata }> {
+  const bad = (received: string, cause?: unknown): UserError =>
+    expected('a safetensors file', file, received, 'It may be cut short or of another format.', cause);
+  const fileSize = (await handle.stat()).size;
+  if (fileSize < 8) throw bad(`${fileSize} bytes`);
+  const lengthBytes = Buffer.from(await readBytes(handle, 0, 8));
+  const length = Number(lengthBytes.readBigUInt64LE());
+  if (length > Math.min(fileSize - 8, longestHeader)) {
+    throw bad(`a file of ${fileSize} bytes that announces a header of ${length}`);
+  }
+  let header: unknown;
+  try {
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(await readBytes(handle, 8, length)));
+  } catch (cause) {
+    throw bad('a header that is not JSON', cause);
+  }
+  if (!isRecord(header)) throw bad('a header that is no JSON object');
+  const { __metadata__: metadata = {}, ...tensors } = header;
+  if (!isRecord(metadata) || Object.values(metadata).some((v) => typeof v !== 'string')) {
+    throw bad('metadata that are not text');
+  }
+
+  const entries: [string, Entry][] = [];
+  for (const [name, entry] of Object.entries(tensors)) {
+    if (!isRecord(entry)) throw bad(`no description of the tensor ${name}`);
+    const { dtype, shape, data_offsets: offsets } = entry;
+    if (typeof dtype !== 'string' || !isWholeNumbers(shape) || !isWholeNumbers(offsets)) {
+      throw bad(`a tensor ${name} without type, shape and offsets`);
+    }
+    const width = widths[dtype];
+    if (!width) {
+      throw expected(`${Object.keys(widths).join(', ')}`, `the type of ${name} in ${file}`, dtype);
+    }
+    const [begin = 0, end = 0] = offsets;
+    if (end - begin !== sizeOf(shape) * width) {
+      throw bad(`${end - begin} bytes for the tensor ${name}, ${dtype} [${shape}]`);
+    }
+    entries.push([name, { dtype, shape, begin: 8 + length + begin, end: 8 + length + end }]);
+  }
+
+  entries.sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
+  let at = 8 + length;
+  for (const [name, { begin, end }] of entries) {
+    if (begin !== at) throw bad(`a ${begin < at ? 'tensor that overlaps another' : 'gap'} at ${name}`);
+    at = end;
+  }
+  if (at !== fileSize) throw bad(`${fileSize} bytes where the header describes ${at}`);
+  return { entries: Object.fromEntries(entries), metadata: metadata as Metadata };
+}
+
+function decode({ dtype, shape }: Entry, bytes: Uint8Array): StoredTensor {
+  const { buffer } = bytes;
+  switch (dtype) {
+    case 'I32':
+      return { dtype, shape, data: new Int32Array(buffer) };
+    case 'U32':
+      return { dtype, shape, data: new Uint32Array(buffer) };
+    case 'U16':
+      return { dtype, shape, data: new Uint16Array(buffer) };
+    case 'U8':
+      return { dtype, shape, data: bytes };
+    case 'I64':
+      return { dtype, shape, data: new BigInt64Array(buffer) };
+    case 'F16':
+      return { dtype: 'F32', shape, data: Float32Array.from(new Uint16Array(buffer), fromHalf) };
+    case 'BF16': {
+      const bits = Uint32Array.from(new Uint16Array(buffer), (half) => half << 16);
+      return { dtype: 'F32', shape, data: new Float32Array(bits.buffer) };
+    }
+    default:
+      return { dtype: 'F32', shape, data: new Float32Array(buffer) };
+  }
+}
+
+/** IEEE 754 binary16: 1 sign bit, 5 of exponent (bias 15), 10 of fraction. */
+function fromHalf(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = (bits & 0x3ff) / 1024;
+  if (exponent === 0) return sign * fraction * 2 ** -14;
+  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (1 + fraction) * 2 ** (exponent - 15);
+}
+
+const isRecord = (v: unknown): v is Record<string, unknown> =>
+  typeof v === 'object' && v !== null && !Array.isArray(v);
+
+const isWholeNumbers = (v: unknown): v is number[] =>
+  Array.isArray(v) && v.every((n) => Number.isSafeInteger(n) && n >= 0);

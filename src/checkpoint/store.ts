@@ -1,0 +1,179 @@
+/**
+ * Checkpoints of a stage: `<stage>/step-00000500/{model,optimizer}.safetensors` and `state.json`. A folder of that
+ * name is always complete; `<stage>/latest` names the newest one for scripts, and vqgen itself looks at the folders.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { expected } from '../base/errors.js';
+import { writeFileAtomic, writeFolderAtomic } from '../base/files.js';
+import type { HostTensor, HostTensors } from '../base/tensor.js';
+import type { Specs } from '../engine/device.js';
+import { noSuchRun, notTrained, type StageName, stepName } from './run.js';
+import { openSafetensors, sha256, toHost, writeSafetensors } from './safetensors.js';
+
+export interface Checkpoint {
+  readonly step: number;
+  /** The step folder. */
+  readonly path: string;
+}
+
+/** Step and value of the best validation so far, among steps that have a checkpoint. */
+export interface Best {
+  readonly step: number;
+  readonly value: number;
+}
+
+/** `state.json`: all that a resumed run needs beside the tensors. */
+export interface SavedState {
+  readonly step: number;
+  /** Training time up to here, all sessions together. */
+  readonly seconds: number;
+  /** The last validated step; 0 before the first. */
+  readonly validated: number;
+  readonly best: Best | null;
+  /** Running means and the usage window, which train/metrics.ts understands. */
+  readonly metrics: unknown;
+}
+
+/** `model.` the weights, `ema.` their running average, `disc.` the discriminator; all else serves the optimiser. */
+const isModel = (name: string): boolean => /^(model|ema|disc)\./.test(name);
+
+const modelFile = (folder: string): string => path.join(folder, 'model.safetensors');
+const optimizerFile = (folder: string): string => path.join(folder, 'optimizer.safetensors');
+const stateFile = (folder: string): string => path.join(folder, 'state.json');
+
+/** Saves a checkpoint, names it in `latest` and removes all but the `keep` newest and the best. */
+export async function saveCheckpoint(
+  stageFolder: string,
+  tensors: HostTensors,
+  state: SavedState,
+  keep: number,
+): Promise<Checkpoint> {
+  const name = stepName(state.step);
+  const folder = path.join(stageFolder, name);
+  const named = Object.entries(tensors);
+  await writeFolderAtomic(folder, async (temporary) => {
+    const model = named.filter(([name]) => isModel(name));
+    const optimizer = named.filter(([name]) => !isModel(name));
+    await writeSafetensors(modelFile(temporary), Object.fromEntries(model));
+    await writeSafetensors(optimizerFile(temporary), Object.fromEntries(optimizer));
+    await fs.writeFile(stateFile(temporary), toJson(state));
+  });
+  await writeFileAtomic(path.join(stageFolder, 'latest'), `${name}\n`);
+  await prune(stageFolder, keep, state.best);
+  return { step: state.step, path: folder };
+}
+
+/** Replaces the state of a saved checkpoint whose tensors stay. */
+export async function updateState(checkpoint: Checkpoint, state: SavedState): Promise<void> {
+  await writeFileAtomic(stateFile(checkpoint.path), toJson(state));
+}
+
+const toJson = (state: SavedState): string => `${JSON.stringify(state)}\n`;
+
+/** All complete checkpoints, oldest first. */
+export function listCheckpoints(stageFolder: string): Checkpoint[] {
+  if (!existsSync(stageFolder)) return [];
+  return readdirSync(stageFolder)
+    .filter((name) => /^step-\d{8,}$/.test(name))
+    .map((name) => ({ step: Number(name.slice('step-'.length)), path: path.join(stageFolder, name) }))
+    .filter(({ path: folder }) =>
+      [modelFile(folder), optimizerFile(folder), stateFile(folder)].every((file) => existsSync(file)),
+    )
+    .sort((a, b) => a.step - b.step);
+}
+
+export function latestCheckpoint(stageFolder: string): Checkpoint | undefined {
+  return listCheckpoints(stageFolder).at(-1);
+}
+
+export function readState(checkpoint: Checkpoint): SavedState {
+  const file = stateFile(checkpoint.path);
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw expected('the JSON that vqgen saved', file, 'something else', removeIt(checkpoint.path), cause);
+  }
+}
+
+/**
+ * All tensors of a checkpoint.
+ *
+ * @throws UserError naming the first tensor that is missing, left over or of another shape or type
+ */
+export async function loadCheckpoint(checkpoint: Checkpoint, specs: Specs): Promise<HostTensors> {
+  const saved = {
+    ...(await readAll(modelFile(checkpoint.path))),
+    ...(await readAll(optimizerFile(checkpoint.path))),
+  };
+  const next = 'The config is not the one that this run was trained with.';
+  const tensors: HostTensors = {};
+  for (const [name, spec] of Object.entries(specs)) {
+    const t = saved[name];
+    const what = `${name} ${spec.dtype} [${spec.shape}]`;
+    if (!t) throw expected(what, checkpoint.path, 'no such tensor', next);
+    if (t.dtype !== spec.dtype || t.shape.join() !== spec.shape.join()) {
+      throw expected(what, checkpoint.path, `${t.dtype} [${t.shape}]`, next);
+    }
+    tensors[name] = t;
+  }
+  const extra = Object.keys(saved).find((name) => !(name in specs));
+  if (extra) throw expected('no other tensor', checkpoint.path, extra, next);
+  return tensors;
+}
+
+/** A trained model's weights for inference. */
+export interface TrainedModel {
+  /** Dotted parameter name → values; the running averages where there are any. */
+  readonly tensors: HostTensors;
+  readonly step: number;
+  /** The step folder that they come from. */
+  readonly path: string;
+  /** Of `model.safetensors`, hexadecimal: what token files and priors name their tokenizer by. */
+  readonly sha256: string;
+}
+
+/** The newest checkpoint's weights. @throws UserError naming the command that trains the stage */
+export async function loadModel(run: string, stage: StageName): Promise<TrainedModel> {
+  if (!existsSync(run)) throw noSuchRun(run);
+  const checkpoint = latestCheckpoint(path.join(run, stage));
+  if (!checkpoint) throw notTrained(run, stage);
+  const file = modelFile(checkpoint.path);
+  const opened = await openSafetensors(file);
+  const tensors: HostTensors = {};
+  try {
+    for (const name of Object.keys(opened.entries).filter((name) => name.startsWith('model.'))) {
+      const parameter = name.slice('model.'.length);
+      const average = `ema.${parameter}`;
+      tensors[parameter] = toHost(await opened.read(average in opened.entries ? average : name));
+    }
+  } finally {
+    await opened.close();
+  }
+  return { tensors, step: checkpoint.step, path: checkpoint.path, sha256: await sha256(file) };
+}
+
+async function readAll(file: string): Promise<Record<string, HostTensor>> {
+  const opened = await openSafetensors(file);
+  try {
+    const tensors: HostTensors = {};
+    for (const name of Object.keys(opened.entries)) tensors[name] = toHost(await opened.read(name));
+    return tensors;
+  } finally {
+    await opened.close();
+  }
+}
+
+async function prune(stageFolder: string, keep: number, best: Best | null): Promise<void> {
+  for (const { step, path: folder } of listCheckpoints(stageFolder).slice(0, -keep)) {
+    if (step === best?.step) continue;
+    // Out of sight first: a `step-*` folder is always complete.
+    const leaving = path.join(stageFolder, `.${stepName(step)}.removed`);
+    await fs.rm(leaving, { recursive: true, force: true });
+    await fs.rename(folder, leaving);
+    await fs.rm(leaving, { recursive: true, force: true });
+  }
+}
+
+const removeIt = (folder: string): string => `Remove ${folder} to go on from the checkpoint before it.`;

@@ -1,0 +1,291 @@
+/**
+ * The one loop that both stages share: eval → sample → save → step → log.
+ *
+ * Steps run in chunks, several in one call of the engine, while the inputs of the next chunk are prepared. Where a
+ * chunk ends changes no number: inputs depend only on the step, and every line of `metrics.jsonl` is made of
+ * single steps' values. A resumed run therefore writes what an uninterrupted one would have written.
+ */
+import { formatDuration, type Reporter } from '../base/progress.js';
+import type { HostTensors } from '../base/tensor.js';
+import { metricsFile } from '../checkpoint/run.js';
+import {
+  type Best,
+  type Checkpoint,
+  loadCheckpoint,
+  readState,
+  type SavedState,
+  saveCheckpoint,
+  updateState,
+} from '../checkpoint/store.js';
+import { type StepRunner, specsOfTensors } from '../engine/device.js';
+import {
+  addStep,
+  lastValues,
+  means,
+  type Observation,
+  openMetrics,
+  type Running,
+  startRunning,
+  takeLine,
+  type Values,
+} from './metrics.js';
+
+/** Every how many steps, and how many checkpoints stay. */
+export interface Cadence {
+  readonly steps: number;
+  readonly log_every: number;
+  readonly eval_every: number;
+  readonly checkpoint_every: number;
+  readonly keep: number;
+}
+
+/** All that the loop needs to know of what it trains. Steps are 1-based. */
+export interface Stage {
+  readonly name: 'stage1' | 'prior';
+  /** `<run>/stage1` */
+  readonly folder: string;
+  readonly cadence: Cadence;
+  readonly runner: StepRunner;
+  /** What a step consumes: the batch size in images, or in tokens. */
+  readonly unit: 'images' | 'tokens';
+  readonly unitsPerStep: number;
+  /** K, for codebook usage in train lines; 0 reports none. */
+  readonly codebookSize: number;
+  /** The validation value by which one checkpoint is better than another. */
+  readonly bestBy: { readonly key: string; readonly higher: boolean };
+  initialState(): HostTensors;
+  /** Depends on nothing but the step; called ahead of time. */
+  inputs(step: number): Promise<HostTensors>;
+  /** What a step's outputs say: the values of its train line (`loss` first), the codes used. */
+  observe(step: number, outputs: HostTensors): Observation;
+  /**
+   * The values of a validation line; also where the stage draws its pictures. After the signal it should end at
+   * the next occasion, with whatever values: they are dropped, and a resumed run validates the step again.
+   */
+  evaluate(step: number, state: HostTensors, signal?: AbortSignal): Promise<Values>;
+  /** What the progress bar shows of the newest values; those of validation are named `val loss`, `val psnr`, … */
+  fields(values: Values): Record<string, string | number>;
+}
+
+export interface LoopResult {
+  readonly step: number;
+  /** Mean of the last train line. */
+  readonly loss: number;
+  /** Training time, earlier sessions included. */
+  readonly seconds: number;
+  /** The last train line's values, replaced or joined by the last validation's. */
+  readonly metrics: Values;
+  /** Whether the signal ended it, after saving. */
+  readonly stopped: boolean;
+}
+
+/** A call of the engine takes about this long, so that Ctrl-C is heard soon. */
+const chunkSeconds = 1.5;
+const longestChunk = 64;
+
+/**
+ * Trains to the last step, or until the signal; the state is saved in both cases.
+ *
+ * @param o.from the checkpoint to go on from; without one the stage starts afresh
+ * @throws Error when a value is no longer finite, naming the step and the last good checkpoint
+ */
+export async function runLoop(
+  stage: Stage,
+  o: { from?: Checkpoint; reporter: Reporter; signal?: AbortSignal },
+): Promise<LoopResult> {
+  const { cadence, runner } = stage;
+  const total = cadence.steps;
+  const initial = stage.initialState();
+  runner.load(o.from ? await loadCheckpoint(o.from, specsOfTensors(initial)) : initial);
+
+  const begun = o.from && readState(o.from);
+  const running = (begun?.metrics as Running | undefined) ?? startRunning(stage.codebookSize);
+  let step = begun?.step ?? 0;
+  let validated = begun?.validated ?? 0;
+  let best: Best | null = begun?.best ?? null;
+  let checkpoint = o.from;
+  let latest: Values = {};
+  let evaluation: Promise<Values> | undefined;
+
+  const clock = stopwatch(begun?.seconds ?? 0);
+  const chunks = chunkPlanner(cadence);
+  const metrics = await openMetrics(metricsFile(stage.folder), { step, validated });
+  const bar = o.reporter.progress({
+    label: stage.name === 'stage1' ? 'Stage 1' : 'Prior',
+    total,
+    unit: 'steps',
+    start: step,
+  });
+  const forecast = forecaster(total - step, o.reporter);
+  const stopping = (): boolean => o.signal?.aborted === true;
+  const savedState = (): SavedState => ({ step, seconds: clock(), validated, best, metrics: running });
+  let next = prepare(stage, step, chunks.length(step));
+
+  try {
+    while (true) {
+      let state: HostTensors | undefined;
+
+      // 1. Eval, and 2. sample: the stage draws its pictures where it validates.
+      if (isDue(step, cadence.eval_every, total) && validated < step && !stopping()) {
+        state = await runner.read();
+        evaluation = stage.evaluate(step, state, o.signal);
+        const values = await unlessAborted(evaluation, o.signal);
+        if (values) {
+          refuseInfinite(step, prefixed('val ', values), checkpoint);
+          await metrics.append({ step, split: 'val', time_s: clock(), ...values });
+          validated = step;
+          latest = { ...latest, ...prefixed('val ', values) };
+          if (isDue(step, cadence.checkpoint_every, total)) best = better(best, step, values, stage.bestBy);
+          if (checkpoint?.step === step) await updateState(checkpoint, savedState());
+        }
+      }
+
+      // 3. Save.
+      const due = isDue(step, cadence.checkpoint_every, total);
+      if (step > 0 && checkpoint?.step !== step && (due || stopping())) {
+        await metrics.sync();
+        state ??= await runner.read();
+        refuseInfiniteState(step, state, checkpoint);
+        checkpoint = await saveCheckpoint(stage.folder, state, savedState(), cadence.keep);
+      }
+      if (stopping() || step >= total) break;
+
+      // 4. Step, once for each entry of the chunk.
+      const started = performance.now();
+      const steps = await next;
+      next = prepare(stage, step + steps.length, chunks.length(step + steps.length));
+      const outputs = await runner.run(steps);
+      const seconds = (performance.now() - started) / 1000 / steps.length;
+      chunks.took(seconds);
+
+      // 5. Log.
+      for (const output of outputs) {
+        step++;
+        const observation = stage.observe(step, output);
+        refuseInfinite(step, observation.values, checkpoint);
+        addStep(running, observation, seconds);
+        latest = { ...latest, ...observation.values };
+        if (step === 1 || isDue(step, cadence.log_every, total)) {
+          const rate = (stage.unitsPerStep * running.steps) / running.seconds;
+          const values = { [`${stage.unit}_per_second`]: rate, ...takeLine(running) };
+          await metrics.append({ step, split: 'train', time_s: clock(), ...values });
+          latest = { ...latest, ...values };
+        }
+      }
+      forecast(outputs.length, seconds);
+      bar.update(step, stage.fields({ ...latest, ...means(running) }));
+    }
+  } finally {
+    bar.stop();
+    await evaluation?.catch(() => {}); // Nothing that it uses may be disposed of while it runs.
+    await metrics.close();
+  }
+
+  const last = await lastValues(stage.folder);
+  return { step, ...last, seconds: clock(), stopped: step < total || validated < total };
+}
+
+/** At the cadence and at the last step; never before the first. */
+function isDue(step: number, every: number, total: number): boolean {
+  return step > 0 && (step % every === 0 || step === total);
+}
+
+/** Seconds since an earlier count. */
+function stopwatch(before: number): () => number {
+  const start = performance.now();
+  return () => before + (performance.now() - start) / 1000;
+}
+
+/** Inputs of the steps after `step`. A failure is kept for whoever awaits them. */
+function prepare(stage: Stage, step: number, length: number): Promise<HostTensors[]> {
+  const inputs = Promise.all(Array.from({ length }, (_, i) => stage.inputs(step + 1 + i)));
+  inputs.catch(() => {});
+  return inputs;
+}
+
+/**
+ * How many steps the next call runs: one while nothing is known, then as many as fill the time, at most to the next
+ * step at which the host has something to do.
+ */
+export function chunkPlanner({ steps, eval_every, checkpoint_every }: Cadence) {
+  let secondsPerStep = Number.POSITIVE_INFINITY;
+  return {
+    took(seconds: number): void {
+      secondsPerStep = seconds;
+    },
+    length(step: number): number {
+      const fitting = Math.max(1, Math.min(longestChunk, Math.floor(chunkSeconds / secondsPerStep)));
+      const toNext = [eval_every, checkpoint_every].map((every) => every - (step % every));
+      return Math.max(0, Math.min(fitting, steps - step, ...toNext));
+    },
+  };
+}
+
+/** Says once, after the first few steps, how long the whole will take. The first call, which warms up, does not count. */
+function forecaster(stepsLeft: number, reporter: Reporter): (steps: number, secondsPerStep: number) => void {
+  let calls = 0;
+  let steps = 0;
+  let seconds = 0;
+  let done = 0;
+  let said = false;
+  return (count, secondsPerStep) => {
+    done += count;
+    if (calls++ === 0) return;
+    steps += count;
+    seconds += count * secondsPerStep;
+    if (said || steps < 3 || done === stepsLeft) return;
+    said = true;
+    const perStep = seconds / steps;
+    const left = formatDuration(perStep * (stepsLeft - done));
+    reporter.note(
+      `About ${left} for the ${stepsLeft - done} steps to come, ${perStep.toPrecision(2)} s each.`,
+    );
+  };
+}
+
+/** The promise's value, or nothing when the signal comes first; what it still does then is let go. */
+async function unlessAborted<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T | undefined> {
+  if (!signal) return promise;
+  promise.catch(() => {});
+  let onAbort = (): void => {};
+  const aborted = new Promise<undefined>((resolve) => {
+    onAbort = () => resolve(undefined);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+function better(best: Best | null, step: number, values: Values, by: Stage['bestBy']): Best {
+  const value = values[by.key];
+  if (value === undefined) throw new Error(`internal: validation gives no ${by.key}`);
+  const improves = !best || (by.higher ? value > best.value : value < best.value);
+  return improves ? { step, value } : best;
+}
+
+const prefixed = (prefix: string, values: Values): Values =>
+  Object.fromEntries(Object.entries(values).map(([key, value]) => [prefix + key, value]));
+
+function refuseInfinite(step: number, values: Values, checkpoint: Checkpoint | undefined): void {
+  const [key, value] = Object.entries(values).find(([, value]) => !Number.isFinite(value)) ?? [];
+  if (key !== undefined) throw diverged(step, `${key} is ${value}`, checkpoint);
+}
+
+/** A loss may still be finite where the update after it is not: such weights are never saved. */
+function refuseInfiniteState(step: number, state: HostTensors, checkpoint: Checkpoint | undefined): void {
+  for (const [name, { data }] of Object.entries(state)) {
+    for (let i = 0; i < data.length; i++) {
+      if (!Number.isFinite(data[i])) throw diverged(step, `${name} holds ${data[i]}`, checkpoint);
+    }
+  }
+}
+
+function diverged(step: number, what: string, checkpoint: Checkpoint | undefined): Error {
+  const good = checkpoint
+    ? `The last good checkpoint is ${checkpoint.path}: go on from it by --resume with a lower lr.`
+    : 'No checkpoint was saved yet: start again with a lower lr.';
+  return new Error(`Training stopped at step ${step}: ${what}. ${good}`);
+}
