@@ -204,8 +204,12 @@ gradient(
   }),
   { output: true },
 );
+/** Whole factors only. TF.js' own kernel of this gradient is wrong on its cpu backend (4.22): the sum of a window is its mean × its size. */
 ofInput(
   'ResizeNearestNeighbor',
-  (dy, images, attrs) => run('ResizeNearestNeighborGrad', { dy, images }, attrs),
+  (dy, images) => {
+    const [down, across] = [dy.shape[1]! / images.shape[1]!, dy.shape[2]! / images.shape[2]!];
+    return tf.mul(tf.avgPool(dy as tf.Tensor4D, [down, across], [down, across], 'valid'), down * across);
+  },
   'images',
 );

@@ -323,12 +323,3 @@ kernel<{ size: [number, number] }>('ResizeNearestNeighbor', ({ t, inputs: { imag
   const [down, across] = factors('ResizeNearestNeighbor', images!.shape, shape);
   return t.out(enlarge(t, t.as(images!, NCHW), down, across), shape, images!.dtype, NCHW);
 });
-
-kernel('ResizeNearestNeighborGrad', ({ t, inputs: { images, dy } }) => {
-  const [down, across] = factors('ResizeNearestNeighborGrad', images!.shape, dy!.shape);
-  const window = { kernel_shape: [down, across], strides: [down, across], pads: [0, 0, 0, 0] };
-  const shape = t.as(images!, NCHW).shape;
-  const mean = t.graph.op('AveragePool', [t.as(dy!, NCHW)], window, { shape });
-  const value = t.graph.op('Mul', [mean, t.graph.float(down * across)], {}, { shape });
-  return t.out(value, images!.shape, 'float32', NCHW);
-});
