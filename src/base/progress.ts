@@ -48,7 +48,9 @@ export function createReporter(
   let lastPlainLine = now();
 
   const line = (text: string): void => {
-    stream.write(stream.isTTY ? `\r\x1b[K${text}\n` : `${text}\n`);
+    // In place of the bar, which goes on one line below; cli-progress wraps no line meanwhile ([?7l) and returns to the
+    // saved place (ESC 7) when it stops.
+    stream.write(stream.isTTY && open.size > 0 ? `\r\x1b[K\x1b[?7h${text}\n\x1b[?7l\x1b7` : `${text}\n`);
   };
   const plain = (text: string): void => {
     if (now() - lastPlainLine < plainInterval) return;

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 const count = z.int().positive();
 const whole = z.int().nonnegative();
-const fraction = z.number().min(0).max(1);
+const belowOne = z.number().min(0).lt(1);
 const rate = z.number().positive();
 const schedule = z.enum(['constant', 'cosine']);
 
@@ -28,9 +28,9 @@ const data = z.strictObject({
 });
 
 const disc = z.strictObject({
-  ch: count.default(64),
+  ch: count.default(32),
   /** Stride-2 layers before the stride-1 ones (PatchGAN `n_layers`). */
-  layers: count.default(3),
+  layers: count.default(2),
   loss: z.enum(['hinge', 'vanilla']).default('hinge'),
   /** First step at which the discriminator acts; below 1 a fraction of `steps`. */
   start: z.number().nonnegative().default(0.5),
@@ -74,14 +74,14 @@ const stage1 = z.strictObject({
   batch_size: count.default(32),
   optimizer: z.enum(['adam', 'adamw']).default('adam'),
   lr: rate.default(5e-4),
-  betas: z.tuple([fraction, fraction]).default([0.5, 0.9]),
+  betas: z.tuple([belowOne, belowOne]).default([0.5, 0.9]),
   weight_decay: z.number().nonnegative().default(0),
   warmup: whole.default(100),
   schedule: schedule.default('cosine'),
   /** Largest global gradient norm, of generator and discriminator each; 0 does not clip. */
   clip: z.number().nonnegative().default(1),
   /** Decay of the weights' running average; 0 keeps none. */
-  ema: z.number().min(0).lt(1).default(0.999),
+  ema: belowOne.default(0.999),
   log_every: cadence.log_every.default(50),
   checkpoint_every: cadence.checkpoint_every.default(500),
   eval_every: cadence.eval_every.default(500),
@@ -89,16 +89,18 @@ const stage1 = z.strictObject({
 });
 
 const prior = z.strictObject({
+  /** null: the `seed` of the whole run. */
+  seed: whole.nullable().default(null),
   layers: count.default(6),
   heads: count.default(8),
   width: count.default(256),
-  dropout: z.number().min(0).lt(1).default(0.1),
+  dropout: belowOne.default(0.1),
   /** Share of the input codes kept; the others are replaced by random ones (training only). */
   pkeep: z.number().gt(0).max(1).default(1),
   steps: count.default(2000),
   batch_size: count.default(32),
   lr: rate.default(5e-4),
-  betas: z.tuple([fraction, fraction]).default([0.9, 0.95]),
+  betas: z.tuple([belowOne, belowOne]).default([0.9, 0.95]),
   weight_decay: z.number().nonnegative().default(0.01),
   warmup: whole.default(100),
   schedule: schedule.default('cosine'),

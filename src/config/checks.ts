@@ -1,0 +1,106 @@
+/** What no single key can know: values that must fit each other. Checked before any work begins. */
+import { expected } from '../base/errors.js';
+import type { Config } from './schema.js';
+
+/** @throws UserError naming the key to change */
+export function checkTogether(config: Config): void {
+  checkSizes(config);
+  checkChannels(config);
+  checkLosses(config);
+  checkPrior(config);
+}
+
+function checkSizes({ data, stage1 }: Config): void {
+  const halvings = stage1.ch_mult.length - 1;
+  if (data.size % 2 ** halvings !== 0) {
+    throw expected(
+      `a multiple of ${2 ** halvings}`,
+      'data.size',
+      data.size,
+      `stage1.ch_mult has ${halvings + 1} levels, and the picture is halved between them: change one of the two.`,
+    );
+  }
+  const resolutions = stage1.ch_mult.map((_, level) => data.size / 2 ** level);
+  for (const resolution of stage1.attn_resolutions) {
+    if (!resolutions.includes(resolution)) {
+      throw expected(
+        `${oneOf(resolutions)}`,
+        'stage1.attn_resolutions',
+        resolution,
+        'These are the resolutions that data.size and stage1.ch_mult lead to.',
+      );
+    }
+  }
+  if (data.val_dir !== null && data.dir === null) {
+    throw expected('a folder', 'data.dir', null, 'data.val_dir holds the validation images of a data.dir.');
+  }
+}
+
+/** GroupNorm has 32 groups, or one for each channel where there are fewer. */
+function checkChannels({ stage1 }: Config): void {
+  for (const mult of [1, ...stage1.ch_mult]) {
+    const channels = stage1.ch * mult;
+    if (channels % Math.min(32, channels) !== 0) {
+      throw expected(
+        'at most 32 channels or a multiple of 32',
+        'stage1.ch times each of stage1.ch_mult',
+        `${stage1.ch} × ${mult} = ${channels}`,
+        'Group normalisation splits the channels into 32 groups: try --set stage1.ch=32.',
+      );
+    }
+  }
+}
+
+function checkLosses({ data, stage1: { disc, perceptual } }: Config): void {
+  if (disc.start >= 1 && !Number.isInteger(disc.start)) {
+    throw expected(
+      'a whole number of steps, or a fraction of the run below 1',
+      'stage1.disc.start',
+      disc.start,
+      'For example 0.5: the second half of the run.',
+    );
+  }
+  if (disc.weight > 0 && Math.floor(data.size / 2 ** disc.layers) < 3) {
+    throw expected(
+      `at most ${Math.floor(Math.log2(data.size / 3))}`,
+      'stage1.disc.layers',
+      disc.layers,
+      `Pictures of ${data.size} pixels leave nothing to judge after so many halvings.`,
+    );
+  }
+  if (perceptual.kind === 'lpips-vgg16' && perceptual.weight > 0 && perceptual.weights === null) {
+    throw expected(
+      'a safetensors file',
+      'stage1.perceptual.weights',
+      null,
+      'The kind lpips-vgg16 needs trained weights; random-features needs none.',
+    );
+  }
+}
+
+function checkPrior({ stage1, prior, sample }: Config): void {
+  if (prior.width % prior.heads !== 0) {
+    const divisors = Array.from({ length: prior.width }, (_, i) => i + 1).filter(
+      (n) => prior.width % n === 0,
+    );
+    const near = divisors.reduce((a, b) => (Math.abs(b - prior.heads) < Math.abs(a - prior.heads) ? b : a));
+    throw expected(
+      `a divisor of prior.width (${prior.width})`,
+      'prior.heads',
+      prior.heads,
+      `Try --set prior.heads=${near}.`,
+    );
+  }
+  if (sample.top_k > stage1.codes) {
+    throw expected(
+      `at most stage1.codes (${stage1.codes})`,
+      'sample.top_k',
+      sample.top_k,
+      '0 draws among all codes.',
+    );
+  }
+}
+
+function oneOf(values: readonly number[]): string {
+  return values.length === 1 ? `${values[0]}` : `one of ${values.join(', ')}`;
+}

@@ -1,0 +1,63 @@
+/** The config schema in words: every dotted key, and what stands there (`a whole number above 0`). */
+import { z } from 'zod';
+import { configSchema } from './schema.js';
+
+interface Node {
+  type?: string | string[];
+  properties?: Record<string, Node>;
+  items?: Node | false;
+  prefixItems?: Node[];
+  enum?: string[];
+  minimum?: number;
+  exclusiveMinimum?: number;
+  maximum?: number;
+  exclusiveMaximum?: number;
+}
+
+const root = z.toJSONSchema(configSchema, { io: 'input' }) as Node;
+
+/** Every dotted key that has a value of its own: `stage1.disc.start`. */
+export const configKeys: readonly string[] = leaves(root, '');
+
+function leaves(node: Node, prefix: string): string[] {
+  if (!node.properties) return [prefix];
+  return Object.entries(node.properties).flatMap(([key, child]) =>
+    leaves(child, prefix ? `${prefix}.${key}` : key),
+  );
+}
+
+/** What the key at `path` may hold; `undefined` where there is no such key. */
+export function describeKey(path: readonly PropertyKey[]): string | undefined {
+  let node: Node | undefined = root;
+  for (const key of path) {
+    if (node?.properties)
+      node = Object.hasOwn(node.properties, key) ? node.properties[key as string] : undefined;
+    else if (typeof key === 'number') node = node?.prefixItems?.[key] ?? (node?.items || undefined);
+    else node = undefined;
+  }
+  return node && describe(node);
+}
+
+function describe(node: Node): string {
+  const types = [node.type].flat();
+  const orNull = types.includes('null') ? ' or null' : '';
+  if (node.enum) return `one of ${node.enum.join(', ')}`;
+  if (node.properties) return 'a section of keys';
+  if (node.prefixItems) return `a list of ${node.prefixItems.length} numbers`;
+  if (types.includes('array'))
+    return `a list of ${describe(node.items as Node)
+      .replace(/^an? /, '')
+      .replace('number', 'numbers')}`;
+  if (types.includes('boolean')) return 'true or false';
+  if (types.includes('string')) return `text${orNull}`;
+  return `${types.includes('integer') ? 'a whole number' : 'a number'}${range(node)}${orNull}`;
+}
+
+function range(n: Node): string {
+  const words: string[] = [];
+  if (n.exclusiveMinimum !== undefined) words.push(`above ${n.exclusiveMinimum}`);
+  if (n.minimum !== undefined) words.push(`of at least ${n.minimum}`);
+  if (n.exclusiveMaximum !== undefined) words.push(`below ${n.exclusiveMaximum}`);
+  if (n.maximum !== undefined && n.maximum < Number.MAX_SAFE_INTEGER) words.push(`of at most ${n.maximum}`);
+  return words.length > 0 ? ` ${words.join(' and ')}` : '';
+}

@@ -1,0 +1,221 @@
+/**
+ * From a file and a command line to a checked config. Each layer replaces what stands in the one before it:
+ * schema defaults < the file < `--set a.b=v` < explicit flags. A mistake is told in one sentence that names the
+ * key and where it was written.
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
+import { expected } from '../base/errors.js';
+import { nearest } from '../base/nearest.js';
+import { checkTogether } from './checks.js';
+import { configKeys, describeKey } from './keys.js';
+import { type Config, configSchema } from './schema.js';
+
+export const defaultConfig = 'drawn-32';
+
+const shipped = fileURLToPath(new URL('../../configs/', import.meta.url));
+
+interface Section {
+  [key: string]: unknown;
+}
+
+/** Values and where the user wrote them. */
+interface Layer {
+  values: Section;
+  where: string;
+}
+
+/**
+ * @param o.config a name of the package's `configs/`, or a file (it has a folder or an ending); default `drawn-32`
+ * @param o.set `key=value` with dotted keys and YAML values
+ * @param o.overrides dotted key → value of an explicit flag
+ * @throws UserError
+ */
+export function loadConfig(
+  o: { config?: string; set?: readonly string[]; overrides?: Record<string, unknown> } = {},
+): Config {
+  return resolve([fileLayer(o.config ?? defaultConfig), ...lineLayers(o)]);
+}
+
+/**
+ * A complete or partial config from elsewhere: a run's `config.json`, a test.
+ *
+ * @param where what to call it in errors
+ * @throws UserError
+ */
+export function parseConfig(raw: unknown, where: string): Config {
+  return resolve([{ values: asSection(raw, where), where }]);
+}
+
+/**
+ * A run's config with keys of some sections replaced.
+ *
+ * @param o.sections the sections that may change now
+ * @throws UserError
+ */
+export function changeConfig(
+  config: Config,
+  o: { set?: readonly string[]; overrides?: Record<string, unknown>; sections: readonly string[] },
+): Config {
+  for (const item of o.set ?? []) {
+    const key = item.split('=')[0]!;
+    if (configKeys.includes(key) && !o.sections.includes(key.split('.')[0]!)) {
+      throw expected(
+        `a key of the section ${o.sections.join(' or ')}`,
+        '--set',
+        item,
+        'The other sections were settled by train-stage1: to change them, train a new run with --run.',
+      );
+    }
+  }
+  return resolve([{ values: config, where: "the run's config.json" }, ...lineLayers(o)]);
+}
+
+function resolve(layers: readonly Layer[]): Config {
+  const merged = layers.reduce<Section>((below, { values }) => merge(below, values), {});
+  const result = configSchema.safeParse(merged);
+  if (!result.success) throw explain(result.error.issues[0]!, merged, layers);
+  checkTogether(result.data);
+  return withAbsolutePaths(result.data);
+}
+
+function fileLayer(name: string): Layer {
+  const bare = !/[\\/]|\.(ya?ml|json)$/i.test(name);
+  const file = bare ? path.join(shipped, `${name}.yaml`) : path.resolve(name);
+  const where = bare ? `the config ${name}` : name;
+  let text: string;
+  try {
+    text = fs.readFileSync(file, 'utf8');
+  } catch (cause) {
+    if (!bare)
+      throw expected('a readable YAML file', '--config', name, 'Give the path of a file that exists.', cause);
+    const names = shippedConfigs();
+    const near = nearest(name, names);
+    throw expected(
+      `a YAML file or one of ${names.join(', ')}`,
+      '--config',
+      name,
+      near ? `Did you mean ${near}?` : 'A file is named by a path with its ending, such as ./my.yaml.',
+      cause,
+    );
+  }
+  const values = asSection(parseYaml(text, where) ?? {}, where);
+  checkKeys(values, where);
+  return { values, where };
+}
+
+export function shippedConfigs(): string[] {
+  return fs
+    .readdirSync(shipped)
+    .filter((file) => file.endsWith('.yaml'))
+    .map((file) => path.basename(file, '.yaml'))
+    .sort();
+}
+
+function lineLayers(o: { set?: readonly string[]; overrides?: Record<string, unknown> }): Layer[] {
+  const set = (o.set ?? []).map((item): Layer => {
+    const [, key, text] = /^([^=\s]+)=([\s\S]*)$/.exec(item) ?? [];
+    if (key === undefined || text === undefined) {
+      throw expected('key=value', '--set', item, 'For example --set stage1.ch=64.');
+    }
+    const layer = { values: nest(key, parseYaml(text, `--set ${item}`)), where: `--set ${item}` };
+    checkKeys(layer.values, '--set');
+    return layer;
+  });
+  const flags = Object.entries(o.overrides ?? {}).filter(([, value]) => value !== undefined);
+  return [...set, ...flags.map(([key, value]) => ({ values: nest(key, value), where: 'the command line' }))];
+}
+
+function nest(dotted: string, value: unknown): Section {
+  return dotted
+    .split('.')
+    .reduceRight<unknown>((inner, key) => Object.fromEntries([[key, inner]]), value) as Section;
+}
+
+function parseYaml(text: string, where: string): unknown {
+  try {
+    return parse(text);
+  } catch (cause) {
+    const reason = (cause as Error).message.split('\n')[0]!.replace(/[:.]$/, '');
+    throw expected('YAML', where, `text that is not: ${reason}`, 'Correct it there.', cause);
+  }
+}
+
+function asSection(raw: unknown, where: string): Section {
+  if (!isSection(raw))
+    throw expected('a mapping of keys to values', where, raw, 'For example data: { size: 32 }.');
+  return raw;
+}
+
+function isSection(value: unknown): value is Section {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function merge(below: Section, above: Section): Section {
+  const merged = { ...below };
+  for (const [key, value] of Object.entries(above)) {
+    const old = below[key];
+    merged[key] = isSection(old) && isSection(value) ? merge(old, value) : value;
+  }
+  return merged;
+}
+
+/** @throws UserError for the first key that the schema does not have, with the nearest that it has */
+function checkKeys(values: Section, where: string, above: readonly string[] = []): void {
+  for (const [key, value] of Object.entries(values)) {
+    const here = [...above, key];
+    if (describeKey(here) === undefined) throw unknownKey(here.join('.'), where);
+    if (isSection(value)) checkKeys(value, where, here);
+  }
+}
+
+function unknownKey(key: string, where: string) {
+  const last = key.split('.').at(-1)!;
+  const sameName = configKeys.find((known) => known.split('.').at(-1) === last);
+  const near = nearest(key, configKeys) ?? sameName;
+  return expected(
+    'a known config key',
+    where,
+    key,
+    near ? `Did you mean ${near}?` : 'The file configs/drawn-32.yaml explains every key.',
+  );
+}
+
+interface Issue {
+  code: string;
+  path: PropertyKey[];
+  keys?: string[];
+}
+
+function explain(issue: Issue, merged: Section, layers: readonly Layer[]) {
+  const source =
+    layers.findLast(({ values }) => at(values, issue.path) !== undefined)?.where ?? layers[0]!.where;
+  if (issue.code === 'unrecognized_keys')
+    return unknownKey([...issue.path, issue.keys?.[0]].join('.'), source);
+  const list = issue.path.findIndex((key) => typeof key === 'number');
+  const key = (list < 0 ? issue.path : issue.path.slice(0, list)).join('.');
+  const where = list < 0 ? key : `each of ${key}`;
+  return expected(
+    describeKey(issue.path)!,
+    where,
+    at(merged, issue.path) ?? null,
+    `It comes from ${source}.`,
+  );
+}
+
+function at(values: unknown, keys: readonly PropertyKey[]): unknown {
+  return keys.reduce<unknown>((node, key) => (node as Section | undefined)?.[key as string], values);
+}
+
+/** What is saved in a run holds from every working directory. */
+function withAbsolutePaths(config: Config): Config {
+  const absolute = (file: string | null): string | null => (file === null ? null : path.resolve(file));
+  const { data, stage1 } = config;
+  return {
+    ...config,
+    data: { ...data, dir: absolute(data.dir), val_dir: absolute(data.val_dir) },
+    stage1: { ...stage1, perceptual: { ...stage1.perceptual, weights: absolute(stage1.perceptual.weights) } },
+  };
+}

@@ -1,0 +1,241 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { UserError } from '../../src/base/errors.js';
+import { configKeys, describeKey } from '../../src/config/keys.js';
+import { changeConfig, loadConfig, parseConfig, shippedConfigs } from '../../src/config/load.js';
+import { configSchema } from '../../src/config/schema.js';
+
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vqgen-config-'));
+afterAll(() => fs.rmSync(folder, { recursive: true }));
+
+function file(text: string): string {
+  const name = path.join(folder, `${fs.readdirSync(folder).length}.yaml`);
+  fs.writeFileSync(name, text);
+  return name;
+}
+
+function mistake(load: () => unknown): string {
+  try {
+    load();
+  } catch (error) {
+    expect(error).toBeInstanceOf(UserError);
+    return (error as Error).message;
+  }
+  throw new Error('nothing was refused');
+}
+
+test('the default config has every key, and the values of the schema', () => {
+  expect(loadConfig()).toEqual(configSchema.parse({}));
+  const text = fs.readFileSync('configs/drawn-32.yaml', 'utf8');
+  for (const key of configKeys) expect(text).toMatch(new RegExp(`^ *${key.split('.').at(-1)}: `, 'm'));
+});
+
+test('every shipped config is valid', () => {
+  expect(shippedConfigs()).toEqual([
+    'cifar10',
+    'drawn-32',
+    'imagenet-f16',
+    'photos-128',
+    'photos-64',
+    'tiny',
+  ]);
+  for (const config of shippedConfigs()) expect(() => loadConfig({ config })).not.toThrow();
+});
+
+test('the published config has the published values', () => {
+  const { stage1, prior, sample } = loadConfig({ config: 'imagenet-f16' });
+  expect(stage1).toMatchObject({
+    ch: 128,
+    ch_mult: [1, 1, 2, 2, 4],
+    num_res_blocks: 2,
+    attn_resolutions: [16],
+    z_channels: 256,
+    embed_dim: 256,
+    codes: 1024,
+    beta: 0.25,
+    legacy_beta: true,
+    codebook: { init: 'uniform', warmup: 0, restart_after: 0 },
+    disc: { ch: 64, layers: 3, loss: 'hinge', start: 250001, weight: 0.8, weight_cap: 1e4 },
+    lr: 5.4e-5,
+    betas: [0.5, 0.9],
+    clip: 0,
+    ema: 0,
+  });
+  expect(prior).toMatchObject({ layers: 24, heads: 16, width: 1024, dropout: 0, lr: 9e-6 });
+  expect(sample).toEqual({ temperature: 1, top_k: 250, top_p: 1 });
+});
+
+test('a flag beats --set, which beats the file, which beats the default', () => {
+  const config = file('stage1: { steps: 1, lr: 0.1, batch_size: 3 }');
+  const loaded = loadConfig({
+    config,
+    set: ['stage1.steps=2', 'stage1.lr=0.2'],
+    overrides: { 'stage1.steps': 4, 'stage1.lr': undefined },
+  });
+  expect(loaded.stage1).toMatchObject({ steps: 4, lr: 0.2, batch_size: 3, ch: 32 });
+});
+
+test('values of --set are YAML; a section keeps its other keys', () => {
+  const { stage1, data } = loadConfig({
+    set: ['stage1.ch_mult=[1, 2]', 'data.flip=true', 'stage1.lr=1e-4', 'stage1.disc={weight: 0}'],
+  });
+  expect(stage1).toMatchObject({ ch_mult: [1, 2], lr: 1e-4, disc: { weight: 0, layers: 2 } });
+  expect(data.flip).toBe(true);
+});
+
+test('paths become absolute', () => {
+  const { data, stage1 } = loadConfig({
+    set: ['data.val_dir=b', 'stage1.perceptual.weights=../c.safetensors'],
+    overrides: { 'data.dir': 'a' },
+  });
+  expect([data.dir, data.val_dir, stage1.perceptual.weights]).toEqual([
+    path.resolve('a'),
+    path.resolve('b'),
+    path.resolve('../c.safetensors'),
+  ]);
+});
+
+test('JSON is read as well, and an empty file is the default', () => {
+  expect(loadConfig({ config: file('{"stage1": {"ch": 64}}') }).stage1.ch).toBe(64);
+  expect(loadConfig({ config: file('# nothing') })).toEqual(loadConfig());
+});
+
+test('a later command changes its own sections only', () => {
+  const config = loadConfig();
+  expect(changeConfig(config, { set: ['prior.heads=4'], sections: ['prior'] }).prior.heads).toBe(4);
+  expect(mistake(() => changeConfig(config, { set: ['stage1.codes=8'], sections: ['prior'] }))).toBe(
+    'Expected a key of the section prior for --set but received stage1.codes=8. The other sections were settled by train-stage1: to change them, train a new run with --run.',
+  );
+});
+
+describe('one sentence for a mistake', () => {
+  const set = (...items: string[]) => mistake(() => loadConfig({ set: items }));
+
+  test.each([
+    [
+      ['stage1.chh=64'],
+      'Expected a known config key for --set but received stage1.chh. Did you mean stage1.ch?',
+    ],
+    [['steps=9'], 'Expected a known config key for --set but received steps. Did you mean stage1.steps?'],
+    [
+      ['stage1.ch.x=9'],
+      'Expected a known config key for --set but received stage1.ch.x. Did you mean stage1.ch?',
+    ],
+    [
+      ['__proto__.x=9'],
+      'Expected a known config key for --set but received __proto__. The file configs/drawn-32.yaml explains every key.',
+    ],
+    [['stage1.ch'], 'Expected key=value for --set but received stage1.ch. For example --set stage1.ch=64.'],
+    [
+      ['stage1.ch=0'],
+      'Expected a whole number above 0 for stage1.ch but received 0. It comes from --set stage1.ch=0.',
+    ],
+    [
+      ['stage1.ch=1.5'],
+      'Expected a whole number above 0 for stage1.ch but received 1.5. It comes from --set stage1.ch=1.5.',
+    ],
+    [
+      ['stage1.lr=fast'],
+      'Expected a number above 0 for stage1.lr but received fast. It comes from --set stage1.lr=fast.',
+    ],
+    [
+      ['prior.dropout=1'],
+      'Expected a number of at least 0 and below 1 for prior.dropout but received 1. It comes from --set prior.dropout=1.',
+    ],
+    [
+      ['data.flip=yes'],
+      'Expected true or false for data.flip but received yes. It comes from --set data.flip=yes.',
+    ],
+    [
+      ['stage1.disc.loss=mse'],
+      'Expected one of hinge, vanilla for stage1.disc.loss but received mse. It comes from --set stage1.disc.loss=mse.',
+    ],
+    [
+      ['stage1.ch_mult=[1, 0]'],
+      'Expected a whole number above 0 for each of stage1.ch_mult but received 0. It comes from --set stage1.ch_mult=[1, 0].',
+    ],
+    [
+      ['stage1.ch_mult=2'],
+      'Expected a list of whole numbers above 0 for stage1.ch_mult but received 2. It comes from --set stage1.ch_mult=2.',
+    ],
+    [['prior=3'], 'Expected a section of keys for prior but received 3. It comes from --set prior=3.'],
+    [
+      ['data.size=30'],
+      'Expected a multiple of 4 for data.size but received 30. stage1.ch_mult has 3 levels, and the picture is halved between them: change one of the two.',
+    ],
+    [
+      ['stage1.attn_resolutions=[12]'],
+      'Expected one of 32, 16, 8 for stage1.attn_resolutions but received 12. These are the resolutions that data.size and stage1.ch_mult lead to.',
+    ],
+    [
+      ['prior.heads=7'],
+      'Expected a divisor of prior.width (256) for prior.heads but received 7. Try --set prior.heads=8.',
+    ],
+    [
+      ['stage1.ch=40'],
+      'Expected at most 32 channels or a multiple of 32 for stage1.ch times each of stage1.ch_mult but received 40 × 1 = 40. Group normalisation splits the channels into 32 groups: try --set stage1.ch=32.',
+    ],
+    [
+      ['stage1.perceptual.kind=lpips-vgg16'],
+      'Expected a safetensors file for stage1.perceptual.weights but received null. The kind lpips-vgg16 needs trained weights; random-features needs none.',
+    ],
+    [
+      ['stage1.disc.start=1.5'],
+      'Expected a whole number of steps, or a fraction of the run below 1 for stage1.disc.start but received 1.5. For example 0.5: the second half of the run.',
+    ],
+    [
+      ['stage1.disc.layers=4'],
+      'Expected at most 3 for stage1.disc.layers but received 4. Pictures of 32 pixels leave nothing to judge after so many halvings.',
+    ],
+    [
+      ['sample.top_k=300'],
+      'Expected at most stage1.codes (256) for sample.top_k but received 300. 0 draws among all codes.',
+    ],
+    [
+      ['data.val_dir=x'],
+      'Expected a folder for data.dir but received null. data.val_dir holds the validation images of a data.dir.',
+    ],
+  ])('--set %s', (items, text) => {
+    expect(set(...items)).toBe(text);
+  });
+
+  test('in a file', () => {
+    const config = file('stage1:\n  codess: 3\n');
+    expect(mistake(() => loadConfig({ config }))).toBe(
+      `Expected a known config key for ${config} but received stage1.codess. Did you mean stage1.codes?`,
+    );
+    const broken = file('stage1: [1\nch: 2');
+    expect(mistake(() => loadConfig({ config: broken }))).toContain(
+      `Expected YAML for ${broken} but received`,
+    );
+    const list = file('- 1');
+    expect(mistake(() => loadConfig({ config: list }))).toContain('Expected a mapping of keys to values for');
+  });
+
+  test('the file is told apart from --set', () => {
+    const config = file('stage1: { ch: -1 }');
+    expect(mistake(() => loadConfig({ config, set: ['stage1.codes=8'] }))).toContain(
+      `It comes from ${config}.`,
+    );
+  });
+
+  test('--config', () => {
+    expect(mistake(() => loadConfig({ config: 'cifar' }))).toBe(
+      'Expected a YAML file or one of cifar10, drawn-32, imagenet-f16, photos-128, photos-64, tiny for --config but received cifar. Did you mean cifar10?',
+    );
+    expect(mistake(() => loadConfig({ config: './none.yaml' }))).toBe(
+      'Expected a readable YAML file for --config but received ./none.yaml. Give the path of a file that exists.',
+    );
+  });
+
+  test('in a saved config', () => {
+    expect(mistake(() => parseConfig({ stage2: {} }, 'config.json'))).toContain(
+      'Expected a known config key for config.json but received stage2.',
+    );
+  });
+});
+
+test('every key can be described', () => {
+  for (const key of configKeys) expect(describeKey(key.split('.'))).toMatch(/^(a |one of|true|text)/);
+});
