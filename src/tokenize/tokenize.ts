@@ -1,0 +1,231 @@
+/** `vqgen tokenize`: images → token files. Streams: what is in memory is a batch and the few images decoded ahead. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { expected } from '../base/errors.js';
+import type { Reporter } from '../base/progress.js';
+import { int32 } from '../base/tensor.js';
+import { readRunConfig, runPaths, tokenFile } from '../checkpoint/run.js';
+import { openRowsWriter, type RowsWriter } from '../checkpoint/safetensors.js';
+import { loadModel } from '../checkpoint/store.js';
+import type { Config } from '../config/schema.js';
+import { streamEvalImages } from '../data/batches.js';
+import { everyImage, imageSplits, type Splits, type Subset } from '../data/dataset.js';
+import { describeSkipped, type Skipped } from '../data/source.js';
+import type { Device, Graph } from '../engine/device.js';
+import { codeSide } from '../stage1-vqgan/model.js';
+import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
+import { inferenceBatch, padBatch } from './batch.js';
+import { imageAt, writePairs } from './pairs.js';
+import { codesType, finishTokens, toStoredCodes } from './token-file.js';
+
+export interface TokenizeOptions {
+  readonly run: string;
+  /** A folder; the word `dataset`, where no such folder exists, or nothing is the tokenizer's own data set. */
+  readonly dataset?: string;
+  /** Puts every image into one file of this name; without it `train` and `val`. */
+  readonly split?: string;
+  /** Also decodes a few and writes originals above decoded. */
+  readonly check?: boolean;
+  readonly device: Device;
+  readonly reporter: Reporter;
+  readonly signal?: AbortSignal;
+}
+
+export interface TokenizeSummary {
+  readonly images: number;
+  readonly skipped: number;
+  readonly tokens: number;
+  readonly vocab: number;
+  readonly height: number;
+  readonly width: number;
+  /** Share of the codes that some image uses. */
+  readonly usage: number;
+  readonly seconds: number;
+  readonly file: string;
+}
+
+const checked = 8;
+
+/** @throws UserError for a run without a tokenizer, or a data set without a readable image */
+export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
+  const started = performance.now();
+  const config = readRunConfig(o.run);
+  const model = await loadModel(o.run, 'stage1');
+  const { classes, subsets } = await chooseSubsets(config, o);
+
+  const { size } = config.data;
+  const batch = inferenceBatch(size);
+  const graph = await o.device.prepare(encodeProgram(config, model.tensors, batch));
+  const files: SplitFile[] = [];
+  const progress = o.reporter.progress({
+    label: 'Tokenize',
+    total: Object.values(subsets).reduce((sum, { indices }) => sum + indices.length, 0),
+    unit: 'images',
+  });
+  const info = { tokenizer: model.sha256, vocab: config.stage1.codes, size, classes };
+  try {
+    let before = 0;
+    for (const [name, subset] of Object.entries(subsets)) {
+      const file = await openSplit(o.run, name, config);
+      files.push(file);
+      await encodeSplit(file, subset, { graph, batch, config, signal: o.signal }, (done) =>
+        progress.update(before + done),
+      );
+      before += subset.indices.length;
+    }
+    for (const file of files)
+      await finishTokens(file.writer, { ...info, names: file.names }, Int32Array.from(file.labels));
+  } catch (error) {
+    for (const { writer } of files) await writer.abort().catch(() => {});
+    throw error;
+  } finally {
+    progress.stop();
+    await graph.dispose();
+  }
+  if (o.check) await writeChecks(o.run, files, config, model.tensors, o.device);
+  return summarise(files, config, o, (performance.now() - started) / 1000);
+}
+
+/** What goes into which file. */
+async function chooseSubsets(
+  config: Config,
+  { dataset = 'dataset', split }: TokenizeOptions,
+): Promise<{ classes: readonly string[]; subsets: Record<string, Subset> }> {
+  const own = dataset === 'dataset' && !existsSync(dataset);
+  const { dir, val_dir, ...rest } = config.data;
+  const splits: Splits = await imageSplits(
+    own ? config.data : { ...rest, dir: dataset, val_dir: null },
+    own ? 'data.dir' : 'DATASET',
+  );
+  const { classes, train, val } = splits;
+  if (split === undefined) return { classes, subsets: { train, val } };
+  if (!/^[\w-][\w.-]*$/.test(split)) {
+    throw expected(
+      'a file name of letters, digits, dots and dashes',
+      '--split',
+      split,
+      'For example: --split test',
+    );
+  }
+  return { classes, subsets: { [split]: everyImage(train.source) } };
+}
+
+/** A split while it is written. */
+interface SplitFile {
+  readonly name: string;
+  readonly file: string;
+  readonly writer: RowsWriter;
+  readonly names: string[];
+  readonly labels: number[];
+  readonly skipped: Skipped[];
+  /** How often each code was used. */
+  readonly counts: Float64Array;
+  /** The first few images and their codes, for `--check`. */
+  readonly first: { image: Float32Array; codes: Int32Array }[];
+}
+
+async function openSplit(run: string, name: string, config: Config): Promise<SplitFile> {
+  const file = tokenFile(run, name);
+  const side = codeSide(config);
+  const vocab = config.stage1.codes;
+  const writer = await openRowsWriter(file, { name: 'codes', dtype: codesType(vocab), row: [side, side] });
+  return {
+    name,
+    file,
+    writer,
+    names: [],
+    labels: [],
+    skipped: [],
+    counts: new Float64Array(vocab),
+    first: [],
+  };
+}
+
+async function encodeSplit(
+  split: SplitFile,
+  subset: Subset,
+  o: { graph: Graph; batch: number; config: Config; signal?: AbortSignal },
+  onProgress: (done: number) => void,
+): Promise<void> {
+  const { graph, batch, config } = o;
+  const area = codeSide(config) ** 2;
+  const stream = streamEvalImages(subset, {
+    size: config.data.size,
+    batchSize: batch,
+    skipped: split.skipped,
+  });
+  for await (const { images, names, labels } of stream) {
+    o.signal?.throwIfAborted();
+    const output = await graph.run({ images: padBatch(images, batch) });
+    const codes = (output.codes!.data as Int32Array).subarray(0, names.length * area);
+    await split.writer.append(toStoredCodes(codes, config.stage1.codes));
+    for (const code of codes) split.counts[code]!++;
+    for (let i = 0; i < names.length && split.first.length < checked; i++) {
+      split.first.push({ image: imageAt(images, i), codes: codes.slice(i * area, (i + 1) * area) });
+    }
+    split.names.push(...names);
+    split.labels.push(...labels);
+    onProgress(split.names.length + split.skipped.length);
+  }
+}
+
+async function writeChecks(
+  run: string,
+  files: readonly SplitFile[],
+  config: Config,
+  weights: Parameters<typeof decodeProgram>[1],
+  device: Device,
+): Promise<void> {
+  const side = codeSide(config);
+  const { size } = config.data;
+  const graph = await device.prepare(decodeProgram(config, weights, 1));
+  try {
+    for (const { name, first } of files) {
+      const decoded: Float32Array[] = [];
+      for (const { codes } of first) {
+        const { images } = await graph.run({ codes: int32([1, side, side], codes) });
+        decoded.push(imageAt(images!, 0));
+      }
+      const file = path.join(runPaths(run).tokens, `${name}-check.png`);
+      await writePairs(
+        file,
+        first.map(({ image }) => image),
+        decoded,
+        size,
+      );
+    }
+  } finally {
+    await graph.dispose();
+  }
+}
+
+function summarise(
+  files: readonly SplitFile[],
+  config: Config,
+  { run, check, reporter }: TokenizeOptions,
+  seconds: number,
+): TokenizeSummary {
+  const side = codeSide(config);
+  const vocab = config.stage1.codes;
+  const images = files.reduce((sum, { names }) => sum + names.length, 0);
+  const skipped = files.flatMap((file) => file.skipped);
+  const used = Array.from({ length: vocab }, (_, code) => files.some(({ counts }) => counts[code]! > 0));
+  const usage = used.filter(Boolean).length / vocab;
+  if (skipped.length > 0) reporter.warn(describeSkipped(skipped, images + skipped.length));
+  for (const { file, names } of files) reporter.note(`${names.length} images in ${file}`);
+  if (check) {
+    const pictures = files.map(({ name }) => path.join(runPaths(run).tokens, `${name}-check.png`));
+    reporter.note(`Originals above decoded codes: ${pictures.join(', ')}`);
+  }
+  return {
+    images,
+    skipped: skipped.length,
+    tokens: images * side * side,
+    vocab,
+    height: side,
+    width: side,
+    usage,
+    seconds,
+    file: files[0]!.file,
+  };
+}

@@ -1,0 +1,136 @@
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import sharp from 'sharp';
+import { type Reporter, silent } from '../../src/base/progress.js';
+import { tokenFile } from '../../src/checkpoint/run.js';
+import { loadModel } from '../../src/checkpoint/store.js';
+import { imageSplits } from '../../src/data/dataset.js';
+import type { Device } from '../../src/engine/device.js';
+import { openDevice } from '../../src/engine/index.js';
+import { encodeProgram } from '../../src/stage1-vqgan/programs.js';
+import { readTokens } from '../../src/tokenize/token-file.js';
+import { tokenize } from '../../src/tokenize/tokenize.js';
+import { saveTokenizer, temporaryFolder, tinyConfig, writePictures } from '../support/run.js';
+
+let root: string;
+let run: string;
+let device: Device;
+const config = tinyConfig();
+
+beforeAll(async () => {
+  root = await temporaryFolder();
+  run = path.join(root, 'run');
+  device = await openDevice({ device: 'tfjs', reporter: silent });
+  await saveTokenizer(run, config);
+});
+afterAll(() => fs.rm(root, { recursive: true }));
+
+const pictures = async (name: string, n: number): Promise<string> => {
+  const folder = path.join(root, name);
+  await writePictures(folder, n);
+  return folder;
+};
+
+test("the tokenizer's own data set: train and val by its split, with labels and where they come from", async () => {
+  const summary = await tokenize({ run, device, reporter: silent });
+  const train = await readTokens(tokenFile(run, 'train'), '');
+  const val = await readTokens(tokenFile(run, 'val'), '');
+  expect(summary).toMatchObject({ images: 24, skipped: 0, tokens: 96, vocab: 16, height: 2, width: 2 });
+  expect(summary.file).toBe(tokenFile(run, 'train'));
+  expect(summary.usage).toBe(new Set([...train.codes, ...val.codes]).size / 16);
+  const splits = await imageSplits(config.data);
+  for (const [tokens, { source, indices }] of [
+    [train, splits.train],
+    [val, splits.val],
+  ] as const) {
+    expect(tokens.names).toEqual(indices.map((i) => source.names[i]));
+    expect([...tokens.labels]).toEqual(indices.map((i) => source.labels[i]));
+    expect(tokens.codes).toBeInstanceOf(Uint16Array);
+    expect(tokens.codes).toHaveLength(indices.length * 4);
+  }
+  expect(train.tokenizer).toBe((await loadModel(run, 'stage1')).sha256);
+  expect(train).toMatchObject({
+    vocab: 16,
+    size: 8,
+    height: 2,
+    width: 2,
+    count: splits.train.indices.length,
+  });
+});
+
+test('every image into one named file, in the order of the names; codes are those of the encoder', async () => {
+  const folder = await pictures('uneven', 19); // not a multiple of the batch
+  const summary = await tokenize({ run, dataset: folder, split: 'all', device, reporter: silent });
+  expect(summary.file).toBe(tokenFile(run, 'all'));
+  const tokens = await readTokens(summary.file, '');
+  expect(tokens.names).toEqual([...tokens.names].sort());
+  expect(tokens.count).toBe(19);
+  expect(tokens.classes).toEqual(['a', 'b']);
+  expect(tokens.names.map((name) => tokens.classes.indexOf(name[0]!))).toEqual([...tokens.labels]);
+
+  const model = await loadModel(run, 'stage1');
+  const graph = await device.prepare(encodeProgram(config, model.tensors, 1));
+  for (const i of [0, 18]) {
+    const { data } = await sharp(path.join(folder, tokens.names[i]!))
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    const images = Float32Array.from(data, (byte) => byte / 127.5 - 1);
+    const { codes } = await graph.run({ images: { dtype: 'float32', shape: [1, 8, 8, 3], data: images } });
+    expect([...tokens.codes.slice(4 * i, 4 * i + 4)]).toEqual([...codes!.data]);
+  }
+});
+
+test('a named folder is split by the same rule; the word dataset is a folder where one exists', async () => {
+  const folder = await pictures('dataset', 12);
+  const summary = await tokenize({ run, dataset: folder, device, reporter: silent });
+  const { train, val } = await imageSplits({ ...config.data, dir: folder });
+  expect((await readTokens(summary.file, '')).names).toEqual(train.indices.map((i) => train.source.names[i]));
+  expect((await readTokens(tokenFile(run, 'val'), '')).count).toBe(val.indices.length);
+
+  const before = process.cwd();
+  process.chdir(root);
+  try {
+    expect((await tokenize({ run, dataset: 'dataset', device, reporter: silent })).images).toBe(12);
+  } finally {
+    process.chdir(before);
+  }
+});
+
+test('files that cannot be read are counted and named', async () => {
+  const folder = await pictures('broken', 6);
+  await fs.writeFile(path.join(folder, 'a', 'torn.png'), 'no picture');
+  const warnings: string[] = [];
+  const reporter: Reporter = { ...silent, warn: (line) => warnings.push(line) };
+  const summary = await tokenize({ run, dataset: folder, split: 'x', device, reporter });
+  expect(summary).toMatchObject({ images: 6, skipped: 1 });
+  expect(warnings.join()).toMatch(/1 of 7 images was skipped: a\/torn\.png/);
+});
+
+test('--check writes originals above decoded codes', async () => {
+  const folder = await pictures('few', 3);
+  await tokenize({ run, dataset: folder, split: 'few', check: true, device, reporter: silent });
+  const { width, height } = await sharp(path.join(run, 'tokens', 'few-check.png')).metadata();
+  expect(width! / height!).toBeCloseTo((3 * 10 - 2) / (2 * 10 - 2), 5); // 3 columns of 8 pixels, 2 between
+});
+
+test('stopping leaves the files of before', async () => {
+  const file = tokenFile(run, 'kept');
+  await tokenize({ run, split: 'kept', device, reporter: silent });
+  const bytes = await fs.readFile(file);
+  const folder = await pictures('other', 4);
+  const signal = AbortSignal.abort();
+  await expect(
+    tokenize({ run, dataset: folder, split: 'kept', device, reporter: silent, signal }),
+  ).rejects.toThrow();
+  expect(await fs.readFile(file)).toEqual(bytes);
+  expect((await fs.readdir(path.dirname(file))).filter((name) => name.startsWith('.'))).toEqual([]);
+});
+
+test('mistakes', async () => {
+  const given = { run, device, reporter: silent };
+  await expect(tokenize({ ...given, dataset: 'no-such-folder' })).rejects.toThrow(
+    /Expected a folder of images for DATASET but received .*no-such-folder, which does not exist/,
+  );
+  await expect(tokenize({ ...given, split: '../x' })).rejects.toThrow(/Expected a file name .* for --split/);
+  await expect(tokenize({ ...given, run: path.join(root, 'none') })).rejects.toThrow(/train-stage1/);
+});
