@@ -1,0 +1,52 @@
+/** The prior of a run: its sizes, and which tokenizer's codes it speaks. */
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expected } from '../base/errors.js';
+import { writeFileAtomic } from '../base/files.js';
+import type { HostTensors } from '../base/tensor.js';
+import { runPaths } from '../checkpoint/run.js';
+import { loadModel } from '../checkpoint/store.js';
+import type { Config } from '../config/schema.js';
+import { codeSide } from '../stage1-vqgan/model.js';
+import type { GptSizes } from './gpt.js';
+
+/** @throws UserError when the heads do not divide the width */
+export function gptSizes(config: Config): GptSizes {
+  const { layers, heads, width } = config.prior;
+  if (width % heads !== 0) {
+    throw expected(
+      `a divisor of prior.width (${width})`,
+      'prior.heads',
+      heads,
+      'Each head takes an equal share of the width.',
+    );
+  }
+  return { layers, heads, width, codes: config.stage1.codes, tokens: codeSide(config) ** 2 };
+}
+
+const tokenizerFile = (run: string): string => path.join(runPaths(run).prior, 'tokenizer.json');
+
+/** Notes beside the prior which tokenizer it is trained for. */
+export async function recordTokenizer(run: string, sha256: string): Promise<void> {
+  await writeFileAtomic(tokenizerFile(run), `${JSON.stringify({ sha256 })}\n`);
+}
+
+/** @throws UserError when the prior was trained for another tokenizer than the run's present one */
+export function checkTokenizer(run: string, sha256: string): void {
+  const file = tokenizerFile(run);
+  if (!existsSync(file) || JSON.parse(readFileSync(file, 'utf8')).sha256 === sha256) return;
+  throw expected(
+    'a prior for the present tokenizer',
+    '--run',
+    `${run}, whose tokenizer was trained on after its prior`,
+    `Remove ${runPaths(run).prior}, then: vqgen tokenize --run ${run} and vqgen train-prior --run ${run}`,
+  );
+}
+
+/** The trained prior's and tokenizer's weights. @throws UserError when one is missing or they do not belong together */
+export async function loadModels(run: string): Promise<{ prior: HostTensors; tokenizer: HostTensors }> {
+  const tokenizer = await loadModel(run, 'stage1');
+  const prior = await loadModel(run, 'prior');
+  checkTokenizer(run, tokenizer.sha256);
+  return { prior: prior.tensors, tokenizer: tokenizer.tensors };
+}

@@ -1,0 +1,160 @@
+/** `vqgen train-prior`: token files → batches → steps → checkpoints. */
+import { expected } from '../base/errors.js';
+import type { Reporter } from '../base/progress.js';
+import { type HostTensors, scalar } from '../base/tensor.js';
+import { beginStage } from '../checkpoint/begin.js';
+import { runPaths, tokenFile, writeRunConfig } from '../checkpoint/run.js';
+import { loadModel, readState } from '../checkpoint/store.js';
+import type { Config } from '../config/schema.js';
+import type { Device, Graph } from '../engine/device.js';
+import { countParams } from '../nn/params.js';
+import { readTokens, type Tokens } from '../tokenize/token-file.js';
+import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
+import { lastValues } from '../train/metrics.js';
+import { learningRate } from '../train/schedule.js';
+import { type GptSizes, gptSpecs } from './gpt.js';
+import { checkTokenizer, gptSizes, recordTokenizer } from './model.js';
+import { histogramEntropy, sequencesOf, trainingSequences, validationRows } from './sequences.js';
+import { priorEvaluation, priorStart, priorStep, stepNoise } from './step.js';
+
+export interface TrainPriorOptions {
+  readonly config: Config;
+  readonly run: string;
+  readonly resume: boolean;
+  readonly device: Device;
+  readonly reporter: Reporter;
+  readonly signal?: AbortSignal;
+}
+
+/** Tokens that a validation looks at. */
+const validationTokens = 2 ** 16;
+
+const bits = (nats: number): number => nats / Math.LN2;
+
+/** @throws UserError for a missing tokenizer or token file, tokens of another tokenizer, or a run in the way */
+export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
+  const { config, run, device, reporter } = o;
+  const folder = runPaths(run).prior;
+  const sizes = gptSizes(config);
+  const beginning = beginStage({ run, stage: 'prior', config, resume: o.resume });
+  if (beginning.kind === 'finished') {
+    const { step, seconds } = readState(beginning.checkpoint);
+    reporter.note(`The prior in ${run} is finished at step ${step}. Next: vqgen sample --run ${run}`);
+    return { step, seconds, ...(await lastValues(folder)), stopped: false };
+  }
+  const { sha256 } = await loadModel(run, 'stage1');
+  const train = await tokensFor(run, 'train', config, sha256);
+  const val = await tokensFor(run, 'val', config, sha256);
+  const from = beginning.kind === 'resume' ? beginning.checkpoint : undefined;
+  if (from) checkTokenizer(run, sha256);
+
+  const entropy = histogramEntropy(train);
+  reporter.note(
+    `Prior: ${countParams(gptSpecs(sizes)).toLocaleString('en')} parameters, ${sizes.layers} layers of width ${sizes.width}; ` +
+      `${train.count} training and ${val.count} validation sequences of ${sizes.tokens} codes. ${device.description}.`,
+  );
+  reporter.note(
+    `Nothing learned: ${Math.log2(sizes.codes).toFixed(2)} bits per token (log₂ of ${sizes.codes} codes). ` +
+      `Only how frequent codes are: ${entropy.toFixed(2)} (entropy of their histogram).`,
+  );
+
+  const runner = await device.prepareStep(priorStep(config.prior, sizes));
+  const evaluation = await device.prepare(priorEvaluation(sizes, config.prior.batch_size));
+  try {
+    await writeRunConfig(run, config);
+    if (!from) await recordTokenizer(run, sha256);
+    const data = { train, validate: validation(val, sizes, evaluation, config.prior.batch_size) };
+    const stage = priorStage(config, folder, sizes, data, runner);
+    const result = await runLoop(stage, { from, reporter, signal: o.signal });
+    if (!result.stopped) reporter.note(verdict(result, entropy, sizes));
+    return result;
+  } finally {
+    await runner.dispose();
+    await evaluation.dispose();
+  }
+}
+
+function priorStage(
+  config: Config,
+  folder: string,
+  sizes: GptSizes,
+  data: { train: Tokens; validate: Stage['evaluate'] },
+  runner: Stage['runner'],
+): Stage {
+  const { prior, seed } = config;
+  const sequences = trainingSequences(data.train, { batchSize: prior.batch_size, pkeep: prior.pkeep, seed });
+  return {
+    name: 'prior',
+    folder,
+    cadence: prior,
+    runner,
+    unit: 'tokens',
+    unitsPerStep: prior.batch_size * sizes.tokens,
+    codebookSize: 0,
+    bestBy: { key: 'loss', higher: false },
+    initialState: () => priorStart(sizes, seed),
+    inputs: async (step) => ({
+      ...sequences(step),
+      ...stepNoise(prior, sizes, seed, step),
+      lr: scalar(learningRate(step, prior)),
+      step: scalar(step),
+    }),
+    observe: (_, outputs) => ({ values: lossValues(outputs.loss!.data[0]!) }),
+    evaluate: data.validate,
+    fields: ({ loss, bits_per_token, 'val loss': val }) => ({
+      ...(loss !== undefined && { loss }),
+      ...(bits_per_token !== undefined && { 'bits/token': bits_per_token }),
+      ...(val !== undefined && { val }),
+    }),
+  };
+}
+
+const lossValues = (nats: number) => ({ loss: nats, bits_per_token: bits(nats) });
+
+/** Mean loss over a fixed choice of validation sequences, in batches of one size; the last one is padded. */
+function validation(val: Tokens, sizes: GptSizes, graph: Graph, batch: number): Stage['evaluate'] {
+  const rows = validationRows(val.count, Math.max(batch, Math.floor(validationTokens / sizes.tokens)));
+  return async (_, state, signal) => {
+    const weights: HostTensors = Object.fromEntries(
+      Object.entries(state).filter(([name]) => name.startsWith('model.')),
+    );
+    let sum = 0;
+    for (let at = 0; at < rows.length && !signal?.aborted; at += batch) {
+      const present = rows.subarray(at, at + batch);
+      const padded = Int32Array.from({ length: batch }, (_, b) => present[b] ?? present[0]!);
+      const { loss } = await graph.run({ ...weights, ...sequencesOf(val, padded) });
+      for (const nats of loss!.data.subarray(0, present.length)) sum += nats;
+    }
+    return lossValues(sum / rows.length);
+  };
+}
+
+/** @throws UserError when the file is missing, of another tokenizer or of another size */
+async function tokensFor(run: string, split: string, config: Config, sha256: string): Promise<Tokens> {
+  const file = tokenFile(run, split);
+  const again = `Next: vqgen tokenize --run ${run}`;
+  const tokens = await readTokens(file, again);
+  const { codes } = config.stage1;
+  if (tokens.vocab !== codes) {
+    throw expected(`stage1.codes (${codes}) as the number of codes`, file, tokens.vocab, again);
+  }
+  if (tokens.tokenizer !== sha256) {
+    throw expected(
+      `tokens of the tokenizer in ${run}`,
+      file,
+      'tokens of another one, or of an earlier step',
+      again,
+    );
+  }
+  if (tokens.count === 0) throw expected('at least one sequence', file, 'none', again);
+  return tokens;
+}
+
+function verdict({ metrics }: LoopResult, entropy: number, sizes: GptSizes): string {
+  const learned = metrics.bits_per_token ?? Number.NaN;
+  const share = (entropy > 0 ? 100 * (1 - learned / entropy) : 0).toFixed(0);
+  return (
+    `Validation: ${learned.toFixed(2)} bits per token, ${share} % under the histogram's ${entropy.toFixed(2)} ` +
+    `(log₂ K is ${Math.log2(sizes.codes).toFixed(2)}).`
+  );
+}

@@ -1,0 +1,110 @@
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { type Reporter, silent } from '../../src/base/progress.js';
+import { runPaths, tokenFile } from '../../src/checkpoint/run.js';
+import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import type { Config } from '../../src/config/schema.js';
+import type { Device } from '../../src/engine/device.js';
+import { openDevice } from '../../src/engine/index.js';
+import { trainPrior } from '../../src/stage2-transformer/train.js';
+import { tokenize } from '../../src/tokenize/tokenize.js';
+import { readMetrics } from '../../src/train/metrics.js';
+import { saveTokenizer, temporaryFolder, tinyConfig } from '../support/run.js';
+
+let root: string;
+let device: Device;
+const settings = {
+  steps: 4,
+  log_every: 2,
+  eval_every: 2,
+  checkpoint_every: 2,
+  schedule: 'constant',
+  dropout: 0.1,
+};
+const config = tinyConfig({ ...settings, pkeep: 0.9 });
+
+beforeAll(async () => {
+  root = await temporaryFolder();
+  device = await openDevice({ device: 'tfjs', reporter: silent });
+  await tokenized('origin', config);
+});
+afterAll(() => fs.rm(root, { recursive: true }));
+
+async function tokenized(name: string, of: Config): Promise<string> {
+  const run = path.join(root, name);
+  await saveTokenizer(run, of);
+  await tokenize({ run, device, reporter: silent });
+  return run;
+}
+
+/** A copy of the run whose tokens are ready. */
+async function copyOfRun(name: string): Promise<string> {
+  const run = path.join(root, name);
+  await fs.cp(path.join(root, 'origin'), run, { recursive: true });
+  return run;
+}
+
+const train = (run: string, o: { config?: Config; resume?: boolean; reporter?: Reporter } = {}) =>
+  trainPrior({ config, run, resume: false, device, reporter: silent, ...o });
+
+const weights = (run: string) =>
+  readSafetensors(path.join(runPaths(run).prior, 'step-00000004', 'model.safetensors'));
+
+test('trains, validates, saves, and says how good it is', async () => {
+  const run = await copyOfRun('whole');
+  const notes: string[] = [];
+  const result = await train(run, { reporter: { ...silent, note: (line) => notes.push(line) } });
+  expect(result).toMatchObject({ step: 4, stopped: false });
+  const lines = await readMetrics(path.join(runPaths(run).prior, 'metrics.jsonl'));
+  expect(lines.map(({ step, split }) => `${step} ${split}`)).toEqual([
+    '1 train',
+    '2 train',
+    '2 val',
+    '4 train',
+    '4 val',
+  ]);
+  for (const line of lines) {
+    expect(line.bits_per_token as number).toBeCloseTo((line.loss as number) / Math.LN2, 3);
+    expect('tokens_per_second' in line).toBe(line.split === 'train');
+  }
+  expect(notes.join('\n')).toMatch(/4\.00 bits per token \(log₂ of 16 codes\)/);
+  expect(notes.join('\n')).toMatch(/entropy of their histogram/);
+  expect((await train(run)).step).toBe(4); // finished: says so and does nothing
+});
+
+test('a resumed run has the weights of one that was not interrupted', async () => {
+  const run = await copyOfRun('in two parts');
+  await train(run, { config: tinyConfig({ ...settings, pkeep: 0.9, steps: 2 }) });
+  await train(run, { resume: true });
+  expect(await weights(run)).toEqual(await weights(path.join(root, 'whole')));
+});
+
+test('missing tokens, tokens of another tokenizer, a tokenizer trained on', async () => {
+  const run = await copyOfRun('mistakes');
+  await train(run, { config: tinyConfig({ ...settings, pkeep: 0.9, steps: 2 }) });
+
+  await saveTokenizer(run, config, { seed: 9, step: 2 });
+  await expect(train(run, { resume: true })).rejects.toThrow(
+    /Expected tokens of the tokenizer in .* but received tokens of another one.*vqgen tokenize/,
+  );
+  await tokenize({ run, device, reporter: silent });
+  await expect(train(run, { resume: true })).rejects.toThrow(/Expected a prior for the present tokenizer/);
+
+  await fs.rm(runPaths(run).prior, { recursive: true });
+  const file = tokenFile(run, 'val');
+  const { tensors, metadata } = await readSafetensors(file);
+  await writeSafetensors(file, tensors, { ...metadata, vocab: '32' });
+  await expect(train(run)).rejects.toThrow(/Expected stage1\.codes \(16\) .* but received 32/);
+  await fs.rm(file);
+  await expect(train(run)).rejects.toThrow(
+    /Expected a token file for .*val\.safetensors but received no such file/,
+  );
+  expect(await fs.readdir(run)).not.toContain('prior');
+});
+
+test('heads that do not divide the width', async () => {
+  const odd = tinyConfig({ ...settings, heads: 3 });
+  await expect(train(path.join(root, 'origin'), { config: odd })).rejects.toThrow(
+    /Expected a divisor of prior\.width \(8\) for prior\.heads but received 3/,
+  );
+});
