@@ -77,10 +77,7 @@ export function everyImage(source: ImageSource): Subset {
  *
  * @throws UserError for a folder that is missing or has no readable image
  */
-export async function openDataset(
-  config: DataConfig,
-  o: { seed: number } & Omit<CacheOptions, 'size'>,
-): Promise<Dataset> {
+export async function openDataset(config: DataConfig, o: Omit<CacheOptions, 'size'>): Promise<Dataset> {
   const { size } = config;
   const splits = await imageSplits(config);
   const { source } = splits.train;
