@@ -1,0 +1,140 @@
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { float32 } from '../../src/base/tensor.js';
+import { beginStage, differences } from '../../src/checkpoint/begin.js';
+import { readRunConfig, type StageName, version, writeRunConfig } from '../../src/checkpoint/run.js';
+import { saveCheckpoint } from '../../src/checkpoint/store.js';
+import { parseConfig } from '../../src/config/load.js';
+import type { Config } from '../../src/config/schema.js';
+import { freshFolder, removeFolders } from '../support/folder.js';
+
+afterAll(removeFolders);
+
+const config = (o: { stage1?: object; prior?: object; seed?: number } = {}): Config =>
+  parseConfig(
+    { seed: o.seed ?? 0, stage1: { steps: 100, ...o.stage1 }, prior: { steps: 50, ...o.prior } },
+    'test',
+  );
+
+/** A run whose stage stands at a step. */
+async function runAt(stage: StageName, step?: number, validated = step): Promise<string> {
+  const run = await freshFolder();
+  await writeRunConfig(run, config());
+  if (step === undefined) return run;
+  const state = { step, seconds: 0, validated: validated!, best: null, metrics: {} };
+  await saveCheckpoint(path.join(run, stage), { 'model.w': float32([1]) }, state, 2);
+  return run;
+}
+
+const begin = (run: string, o: { stage?: StageName; config?: Config; resume?: boolean } = {}) =>
+  beginStage({ run, stage: 'stage1', config: config(), resume: false, ...o });
+
+test('config.json carries the version and comes back', async () => {
+  const run = await runAt('stage1');
+  expect(JSON.parse(await fs.readFile(path.join(run, 'config.json'), 'utf8')).vqgen).toBe(version);
+  expect(readRunConfig(run)).toEqual(config());
+});
+
+test('no run, no config, a damaged config', async () => {
+  const run = await freshFolder();
+  expect(() => readRunConfig(path.join(run, 'none'))).toThrow(
+    'which does not exist. Train a tokenizer first',
+  );
+  expect(() => readRunConfig(run)).toThrow('which holds no config.json. Train a tokenizer first');
+  await fs.writeFile(path.join(run, 'config.json'), '{');
+  expect(() => readRunConfig(run)).toThrow('Expected the JSON that vqgen saved');
+  expect(() => begin(path.join(run, 'none'), { stage: 'prior' })).toThrow('which does not exist');
+});
+
+describe('without --resume', () => {
+  test('starts where nothing stands, even with another config', async () => {
+    expect(begin(path.join(await freshFolder(), 'none')).kind).toBe('fresh');
+    expect(begin(await runAt('stage1'), { config: config({ stage1: { ch: 64 } }) }).kind).toBe('fresh');
+    expect(begin(await runAt('stage1', 100), { stage: 'prior' }).kind).toBe('fresh');
+  });
+
+  test('reports a finished stage with the same config', async () => {
+    expect(begin(await runAt('stage1', 100))).toMatchObject({ kind: 'finished', checkpoint: { step: 100 } });
+    expect(begin(await runAt('prior', 50), { stage: 'prior' }).kind).toBe('finished');
+  });
+
+  test('another prior config does not matter to stage 1', async () => {
+    expect(begin(await runAt('stage1', 100), { config: config({ prior: { width: 64 } }) }).kind).toBe(
+      'finished',
+    );
+  });
+
+  test.each([
+    ['unfinished', 60, {}, 'a training at step 60 of 100'],
+    ['finished with fewer steps', 100, { stage1: { steps: 200 } }, 'a training at step 100 of 200'],
+    [
+      'finished with another key',
+      100,
+      { stage1: { beta: 1 } },
+      'a finished training with another stage1.beta',
+    ],
+    ['finished with another seed', 100, { seed: 5 }, 'a finished training with another seed'],
+  ])('refuses what is in the way: %s', async (_, step, change, message) => {
+    const run = await runAt('stage1', step);
+    const attempt = () => begin(run, { config: config(change) });
+    expect(attempt).toThrow(message);
+    expect(attempt).toThrow('Go on with it by --resume, or train elsewhere with another --run.');
+  });
+
+  test('refuses what was killed before its first checkpoint', async () => {
+    const run = await runAt('stage1');
+    await fs.mkdir(path.join(run, 'stage1'));
+    expect(begin(run).kind).toBe('fresh');
+    await fs.writeFile(path.join(run, 'stage1', 'metrics.jsonl'), '');
+    expect(() => begin(run)).toThrow('--resume');
+    expect(begin(run, { resume: true }).kind).toBe('fresh');
+  });
+});
+
+describe('with --resume', () => {
+  const resume = (run: string, change: Parameters<typeof config>[0] = {}, stage: StageName = 'stage1') =>
+    begin(run, { stage, config: config(change), resume: true });
+
+  test('starts, goes on, or reports the end', async () => {
+    expect(resume(await runAt('stage1')).kind).toBe('fresh');
+    expect(resume(await runAt('stage1', 60))).toMatchObject({ kind: 'resume', checkpoint: { step: 60 } });
+    expect(resume(await runAt('stage1', 100)).kind).toBe('finished');
+    expect(resume(await runAt('stage1', 100), { stage1: { steps: 80 } }).kind).toBe('finished');
+  });
+
+  test('goes on to a larger total, with other cadences and rate', async () => {
+    const change = { steps: 200, lr: 1e-5, log_every: 1, eval_every: 2, checkpoint_every: 3, keep: 4 };
+    expect(resume(await runAt('stage1', 100), { stage1: change }).kind).toBe('resume');
+    expect(resume(await runAt('prior', 50), { prior: change }, 'prior').kind).toBe('resume');
+  });
+
+  test('goes on when the last step is saved but not validated', async () => {
+    expect(resume(await runAt('stage1', 100, 50)).kind).toBe('resume');
+  });
+
+  test.each([
+    ['stage1', { stage1: { ch: 64 } }, 'Expected 32, as in', 'for stage1.ch but received 64.'],
+    ['stage1', { seed: 3 }, 'Expected 0, as in', 'for seed but received 3.'],
+    ['stage1', { stage1: { disc: { start: 0.9 } } }, 'Expected 0.5', 'for stage1.disc.start'],
+    ['prior', { prior: { width: 128 } }, 'Expected 256, as in', 'for prior.width but received 128.'],
+  ] as const)('refuses another meaning: %s %j', async (stage, change, wanted, received) => {
+    const run = await runAt(stage, 40);
+    const attempt = () => resume(run, change, stage);
+    expect(attempt).toThrow(wanted);
+    expect(attempt).toThrow(received);
+  });
+});
+
+test('the prior refuses a config of another tokenizer', async () => {
+  const run = await runAt('stage1', 100);
+  expect(() => begin(run, { stage: 'prior', config: config({ stage1: { codes: 512 } }) })).toThrow(
+    /^Expected 256, which the tokenizer in .* was trained with, for stage1\.codes but received 512\./,
+  );
+});
+
+test('differences are dotted leaves; lists are leaves', () => {
+  expect(differences({ a: { b: 1, c: [1, 2] }, d: null }, { a: { b: 1, c: [1, 3] }, d: 'x' })).toEqual([
+    { key: 'a.c', saved: [1, 2], given: [1, 3] },
+    { key: 'd', saved: null, given: 'x' },
+  ]);
+});

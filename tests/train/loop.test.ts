@@ -1,0 +1,322 @@
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { jest } from '@jest/globals';
+import { type Reporter, silent } from '../../src/base/progress.js';
+import { float32, type HostTensors, int32, scalar } from '../../src/base/tensor.js';
+import { sha256 } from '../../src/checkpoint/safetensors.js';
+import { latestCheckpoint, listCheckpoints, readState } from '../../src/checkpoint/store.js';
+import type { StepRunner } from '../../src/engine/device.js';
+import { type Cadence, chunkPlanner, runLoop, type Stage } from '../../src/train/loop.js';
+import { readMetrics } from '../../src/train/metrics.js';
+import { freshFolder, removeFolders } from '../support/folder.js';
+
+afterAll(removeFolders);
+afterEach(() => jest.restoreAllMocks());
+
+const cadence: Cadence = { steps: 22, log_every: 3, eval_every: 4, checkpoint_every: 8, keep: 2 };
+
+interface FakeRunner extends StepRunner {
+  /** Length of each call. */
+  calls: number[];
+}
+
+/** Momentum descent on one number, in float32: w is pulled towards each step's target. */
+function fakeRunner(o: { dieAt?: number; nanAt?: number; nanStateAt?: number; onStep?(step: number): void }) {
+  let w = float32([1]);
+  let m = float32([1]);
+  const runner: FakeRunner = {
+    calls: [],
+    load(state: HostTensors) {
+      w = float32([1], Float32Array.from(state['model.w']!.data));
+      m = float32([1], Float32Array.from(state['adam.m.w']!.data));
+    },
+    async run(steps) {
+      runner.calls.push(steps.length);
+      return steps.map((inputs) => {
+        const step = inputs.step!.data[0]!;
+        if (step === o.dieAt) throw new Error('killed');
+        o.onStep?.(step);
+        const error = w.data[0]! - inputs.target!.data[0]!;
+        m.data[0] = 0.9 * m.data[0]! + error;
+        w.data[0] = step === o.nanStateAt ? Number.NaN : w.data[0]! - 0.05 * m.data[0]!;
+        const loss = step === o.nanAt ? Number.NaN : error * error;
+        return { loss: scalar(loss), codes: int32([3], [step % 4, 0, 1]) };
+      });
+    },
+    read: async () => ({ 'model.w': copy(w), 'adam.m.w': copy(m) }),
+    dispose: async () => {},
+  };
+  return runner;
+}
+
+const copy = (t: HostTensors[string]) => float32(t.shape, Float32Array.from(t.data));
+
+/** Depends on the state, and is best at the first checkpoint. */
+const validate: Stage['evaluate'] = async (step, state) => ({
+  loss: step + Math.abs(state['model.w']!.data[0]!),
+});
+
+function fakeStage(
+  folder: string,
+  o: Parameters<typeof fakeRunner>[0] & { cadence?: Cadence; evaluate?: Stage['evaluate'] } = {},
+): Stage & { runner: FakeRunner } {
+  return {
+    name: 'stage1',
+    folder,
+    cadence: o.cadence ?? cadence,
+    runner: fakeRunner(o),
+    unit: 'images',
+    unitsPerStep: 8,
+    codebookSize: 4,
+    bestBy: { key: 'loss', higher: false },
+    initialState: () => ({ 'model.w': float32([1], [5]), 'adam.m.w': float32([1]) }),
+    inputs: async (step) => ({ step: scalar(step), target: scalar(Math.sin(step)) }),
+    observe: (step, outputs) => ({
+      values: { loss: outputs.loss!.data[0]!, ...(step > 10 ? { late: step / 3 } : {}) },
+      codes: outputs.codes!.data,
+    }),
+    evaluate: o.evaluate ?? validate,
+    fields: ({ loss }) => ({ loss: loss! }),
+  };
+}
+
+/** What must not depend on when a run stopped: all metrics but times, weights, optimiser, state but times. */
+async function outcome(folder: string) {
+  const checkpoint = latestCheckpoint(folder)!;
+  const { seconds: _, metrics, ...state } = readState(checkpoint);
+  const { seconds: __, ...running } = metrics as Record<string, unknown>;
+  const lines = await readMetrics(path.join(folder, 'metrics.jsonl'));
+  return {
+    lines: lines.map(({ time_s: _, images_per_second: __, ...line }) => line),
+    model: await sha256(path.join(checkpoint.path, 'model.safetensors')),
+    optimizer: await sha256(path.join(checkpoint.path, 'optimizer.safetensors')),
+    checkpoints: listCheckpoints(folder).map(({ step }) => step),
+    state,
+    running,
+  };
+}
+
+async function uninterrupted() {
+  const folder = await freshFolder();
+  const stage = fakeStage(folder);
+  const result = await runLoop(stage, { reporter: silent });
+  return { folder, stage, result, outcome: await outcome(folder) };
+}
+
+const resume = (folder: string, stage = fakeStage(folder)) =>
+  runLoop(stage, { from: latestCheckpoint(folder), reporter: silent });
+
+/** Makes every look at the clock `seconds` later than the one before. */
+function slowClock(seconds: number): void {
+  let now = 0;
+  jest.spyOn(performance, 'now').mockImplementation(() => {
+    now += seconds * 1000;
+    return now;
+  });
+}
+
+describe('a whole run', () => {
+  test('writes train and validation lines and checkpoints at their cadences and at the last step', async () => {
+    const { folder, outcome, result } = await uninterrupted();
+    expect(outcome.lines.map(({ step, split }) => `${split} ${step}`)).toEqual(
+      'train 1,train 3,val 4,train 6,val 8,train 9,train 12,val 12,train 15,val 16,train 18,val 20,train 21,train 22,val 22'.split(
+        ',',
+      ),
+    );
+    expect(outcome.checkpoints).toEqual([8, 16, 22]);
+    expect((await fs.readFile(path.join(folder, 'latest'), 'utf8')).trim()).toBe('step-00000022');
+    expect(result).toMatchObject({ step: 22, stopped: false });
+    expect(result.metrics.loss).toBe(outcome.lines.at(-1)!.loss);
+    expect(result.loss).toBe(outcome.lines.at(-2)!.loss);
+  });
+
+  test('train lines are means of the steps since the line before', async () => {
+    const { folder, outcome } = await uninterrupted();
+    const every = await freshFolder();
+    await runLoop(fakeStage(every, { cadence: { ...cadence, log_every: 1 } }), { reporter: silent });
+    const single = (await readMetrics(path.join(every, 'metrics.jsonl'))).filter((l) => l.split === 'train');
+    const mean = (key: string, steps: number[]) =>
+      steps.reduce((sum, step) => sum + Number(single[step - 1]![key]), 0) / steps.length;
+    const line = (step: number) => outcome.lines.find((l) => l.step === step && l.split === 'train')!;
+    expect(line(3).loss).toBeCloseTo(mean('loss', [2, 3]), 4);
+    expect(line(9).loss).toBeCloseTo(mean('loss', [7, 8, 9]), 4);
+    expect(line(22).loss).toBeCloseTo(mean('loss', [22]), 4);
+    expect(line(12).late).toBeCloseTo(mean('late', [11, 12]), 4);
+    expect(line(9)).not.toHaveProperty('late');
+    expect((await readMetrics(path.join(folder, 'metrics.jsonl')))[1]!.images_per_second).toBeGreaterThan(0);
+  });
+
+  test('usage is reported when 64 codes for 4 have come: at the first line with 22 steps', async () => {
+    const { outcome } = await uninterrupted();
+    const reporting = outcome.lines.filter((l) => 'codebook_usage' in l);
+    expect(reporting.map(({ step }) => step)).toEqual([22]);
+    expect(reporting[0]).toMatchObject({ codebook_usage: 1 });
+  });
+
+  test('the best by validation is kept, among validated checkpoints', async () => {
+    const folder = await freshFolder();
+    const values: Record<number, number> = { 4: 0, 8: 1, 12: 0, 16: 3, 20: 0, 22: 2 };
+    const evaluate: Stage['evaluate'] = async (step) => ({ loss: values[step]! });
+    await runLoop(fakeStage(folder, { evaluate, cadence: { ...cadence, keep: 1 } }), { reporter: silent });
+    expect(listCheckpoints(folder).map(({ step }) => step)).toEqual([8, 22]);
+    expect(readState(latestCheckpoint(folder)!).best).toEqual({ step: 8, value: 1 });
+  });
+
+  test('inputs are asked for once a step, in order, ahead of the run', async () => {
+    const stage = fakeStage(await freshFolder());
+    const asked: number[] = [];
+    const { inputs } = stage;
+    stage.inputs = (step) => {
+      asked.push(step);
+      return inputs(step);
+    };
+    await runLoop(stage, { reporter: silent });
+    expect(asked).toEqual(Array.from({ length: 22 }, (_, i) => i + 1));
+  });
+
+  test('says once how long it will take', async () => {
+    const notes: string[] = [];
+    const reporter: Reporter = { ...silent, note: (line) => notes.push(line) };
+    slowClock(2);
+    await runLoop(fakeStage(await freshFolder()), { reporter });
+    expect(notes).toEqual(['About 36 s for the 18 steps to come, 2.0 s each.']);
+  });
+});
+
+describe('chunks', () => {
+  test('reach to the next step with something to do, at most 64, and fill 1.5 s', () => {
+    const planner = chunkPlanner({ ...cadence, steps: 1000, eval_every: 100, checkpoint_every: 250 });
+    expect(planner.length(0)).toBe(1);
+    planner.took(0.1);
+    expect(planner.length(1)).toBe(15);
+    expect(planner.length(90)).toBe(10);
+    expect(planner.length(245)).toBe(5);
+    expect(planner.length(998)).toBe(2);
+    expect(planner.length(1000)).toBe(0);
+    planner.took(0.001);
+    expect(planner.length(101)).toBe(64);
+    planner.took(20);
+    expect(planner.length(101)).toBe(1);
+  });
+
+  test('change no result', async () => {
+    const { outcome: long, stage } = await uninterrupted();
+    expect(Math.max(...stage.runner.calls)).toBeGreaterThan(1);
+    const folder = await freshFolder();
+    const single = fakeStage(folder);
+    slowClock(2);
+    await runLoop(single, { reporter: silent });
+    expect(single.runner.calls).toEqual(new Array(22).fill(1));
+    expect(await outcome(folder)).toEqual(long);
+  });
+});
+
+describe('a resumed run has the weights, the metrics and the state of one that was not stopped', () => {
+  test.each([2, 9, 14, 16, 17, 21])('killed at step %d', async (dieAt) => {
+    const { outcome: wanted } = await uninterrupted();
+    const folder = await freshFolder();
+    const dying = fakeStage(folder, { dieAt });
+    await expect(runLoop(dying, { reporter: silent })).rejects.toThrow('killed');
+    expect(latestCheckpoint(folder)?.step).toBe(dieAt > 16 ? 16 : dieAt > 8 ? 8 : undefined);
+    await resume(folder);
+    expect(await outcome(folder)).toEqual(wanted);
+  });
+
+  test('killed with lines past the checkpoint and one half written', async () => {
+    const { outcome: wanted } = await uninterrupted();
+    const folder = await freshFolder();
+    slowClock(2); // One step a call, so that lines come right up to the kill.
+    await expect(runLoop(fakeStage(folder, { dieAt: 14 }), { reporter: silent })).rejects.toThrow('killed');
+    jest.restoreAllMocks();
+    const file = path.join(folder, 'metrics.jsonl');
+    expect((await readMetrics(file)).at(-1)).toMatchObject({ step: 12, split: 'val' });
+    await fs.appendFile(file, '{"step":14,"split":"tra');
+    await resume(folder);
+    expect(await outcome(folder)).toEqual(wanted);
+  });
+
+  test.each([1, 5, 8, 12, 16, 19, 22])('stopped by the signal at step %d', async (stopAt) => {
+    const { outcome: wanted } = await uninterrupted();
+    const folder = await freshFolder();
+    const control = new AbortController();
+    const onStep = (step: number) => step === stopAt && control.abort();
+    slowClock(2);
+    const stopped = await runLoop(fakeStage(folder, { onStep }), {
+      reporter: silent,
+      signal: control.signal,
+    });
+    jest.restoreAllMocks();
+    expect(stopped).toMatchObject({ step: stopAt, stopped: true });
+    expect(latestCheckpoint(folder)?.step).toBe(stopAt);
+    const result = await resume(folder);
+    expect(result).toMatchObject({ step: 22, stopped: false });
+    // A stop adds a checkpoint, which may push an older one out: all else is equal.
+    expect({ ...(await outcome(folder)), checkpoints: 0 }).toEqual({ ...wanted, checkpoints: 0 });
+  });
+
+  test('stopped while it validated', async () => {
+    const { outcome: wanted } = await uninterrupted();
+    const folder = await freshFolder();
+    const control = new AbortController();
+    const evaluate: Stage['evaluate'] = async (step, state) => {
+      if (step === 8) {
+        setTimeout(() => control.abort(), 1);
+        await new Promise((done) => setTimeout(done, 20));
+      }
+      return validate(step, state);
+    };
+    const stage = fakeStage(folder, { evaluate });
+    const stopped = await runLoop(stage, { reporter: silent, signal: control.signal });
+    expect(stopped).toMatchObject({ step: 8, stopped: true });
+    expect(readState(latestCheckpoint(folder)!).validated).toBe(4);
+    await resume(folder);
+    expect(await outcome(folder)).toEqual(wanted);
+  });
+
+  test('time goes on counting', async () => {
+    const folder = await freshFolder();
+    slowClock(2);
+    await expect(runLoop(fakeStage(folder, { dieAt: 14 }), { reporter: silent })).rejects.toThrow('killed');
+    const before = readState(latestCheckpoint(folder)!).seconds;
+    const { seconds } = await resume(folder);
+    expect(before).toBeGreaterThan(0);
+    expect(seconds).toBeGreaterThan(before);
+    const times = (await readMetrics(path.join(folder, 'metrics.jsonl'))).map((l) => l.time_s);
+    expect(times).toEqual([...times].sort((a, b) => a - b));
+  });
+
+  test('a signal before the first step leaves nothing behind', async () => {
+    const folder = await freshFolder();
+    const result = await runLoop(fakeStage(folder), { reporter: silent, signal: AbortSignal.abort() });
+    expect(result).toMatchObject({ step: 0, stopped: true });
+    expect(latestCheckpoint(folder)).toBeUndefined();
+  });
+
+  test('a larger total goes on from the end', async () => {
+    const { folder } = await uninterrupted();
+    const longer = fakeStage(folder, { cadence: { ...cadence, steps: 30 } });
+    expect(await resume(folder, longer)).toMatchObject({ step: 30, stopped: false });
+    expect(latestCheckpoint(folder)?.step).toBe(30);
+  });
+});
+
+describe('what is not finite', () => {
+  test('a loss stops the run, naming the step and the last good checkpoint', async () => {
+    const folder = await freshFolder();
+    await expect(runLoop(fakeStage(folder, { nanAt: 11 }), { reporter: silent })).rejects.toThrow(
+      `Training stopped at step 11: loss is NaN. The last good checkpoint is ${path.join(folder, 'step-00000008')}`,
+    );
+    await expect(runLoop(fakeStage(await freshFolder(), { nanAt: 3 }), { reporter: silent })).rejects.toThrow(
+      'No checkpoint was saved yet',
+    );
+  });
+
+  test('weights are not saved', async () => {
+    const folder = await freshFolder();
+    const stage = fakeStage(folder, { nanStateAt: 16, evaluate: async () => ({ loss: 1 }) });
+    await expect(runLoop(stage, { reporter: silent })).rejects.toThrow(
+      'Training stopped at step 16: model.w holds NaN. The last good checkpoint is',
+    );
+    expect(latestCheckpoint(folder)?.step).toBe(8);
+  });
+});
