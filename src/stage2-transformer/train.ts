@@ -81,7 +81,8 @@ function priorStage(
   data: { train: Tokens; validate: Stage['evaluate'] },
   runner: Stage['runner'],
 ): Stage {
-  const { prior, seed } = config;
+  const { prior } = config;
+  const seed = prior.seed ?? config.seed;
   const sequences = trainingSequences(data.train, { batchSize: prior.batch_size, pkeep: prior.pkeep, seed });
   return {
     name: 'prior',

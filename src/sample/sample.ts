@@ -1,0 +1,152 @@
+/** `vqgen sample`: codes drawn from the prior, decoded by the tokenizer, written as PNGs and one grid. */
+import path from 'node:path';
+import { expected } from '../base/errors.js';
+import type { Reporter } from '../base/progress.js';
+import { stream } from '../base/rng.js';
+import { float32, int32 } from '../base/tensor.js';
+import { readRunConfig, runPaths } from '../checkpoint/run.js';
+import { writeGrid, writePng } from '../data/pictures.js';
+import type { Device, Graph } from '../engine/device.js';
+import { codeSide } from '../stage1-vqgan/model.js';
+import { decodeProgram } from '../stage1-vqgan/programs.js';
+import { gptSizes, loadModels } from '../stage2-transformer/model.js';
+import { inferenceBatch } from '../tokenize/batch.js';
+import { imageAt } from '../tokenize/pairs.js';
+import { openCachedModel } from './cache.js';
+import { type Choice, choose } from './choose.js';
+import { decodeLoop } from './decode-loop.js';
+
+export interface SampleOptions {
+  readonly run: string;
+  readonly n: number;
+  /** These and the seed are the config's unless given. */
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly seed?: number;
+  /** Where the grid goes; beside the pictures unless given. */
+  readonly out?: string;
+  readonly device: Device;
+  readonly reporter: Reporter;
+  readonly signal?: AbortSignal;
+}
+
+export interface SampleSummary {
+  readonly images: number;
+  readonly grid: string;
+  readonly files: readonly string[];
+  readonly seed: number;
+  readonly seconds: number;
+  readonly tokens_per_second: number;
+}
+
+/** Sequences drawn at a time: always as many, so that an image does not depend on how many were asked for. */
+export const sampleBatch = 16;
+
+/** More would be too small to look at. */
+const mostInGrid = 256;
+
+/** @throws UserError for a run without a trained tokenizer and prior, or settings out of range */
+export async function sample(o: SampleOptions): Promise<SampleSummary> {
+  const config = readRunConfig(o.run);
+  const choice = choiceOf(o, config.sample, config.stage1.codes);
+  if (!Number.isInteger(o.n) || o.n < 1) throw expected('a positive whole number', '--n', o.n);
+  const seed = o.seed ?? config.seed;
+  const sizes = gptSizes(config);
+  const weights = await loadModels(o.run);
+
+  const started = performance.now();
+  let drawing = 0;
+  const model = openCachedModel({ sizes, weights: weights.prior, batch: sampleBatch, device: o.device });
+  const decodeBatch = inferenceBatch(config.data.size);
+  const decoder = await o.device.prepare(decodeProgram(config, weights.tokenizer, decodeBatch));
+  const batches = Math.ceil(o.n / sampleBatch);
+  const progress = o.reporter.progress({ label: 'Sample', total: batches * sizes.tokens, unit: 'places' });
+  const folder = path.join(runPaths(o.run).samples, `seed-${seed}`);
+  const digits = Math.max(4, `${o.n - 1}`.length);
+  const shown: Float32Array[] = [];
+  const files: string[] = [];
+  try {
+    for (let first = 0; first < o.n; first += sampleBatch) {
+      const before = performance.now();
+      // The last batch draws images that nobody asked for, too: a padded place would be another place.
+      const streams = Array.from({ length: sampleBatch }, (_, row) => stream(seed, 'sample', first + row));
+      const codes = await decodeLoop({
+        batch: sampleBatch,
+        tokens: sizes.tokens,
+        start: sizes.codes,
+        nextLogits: model.nextLogits,
+        pick: (row, logits) => choose(logits, choice, streams[row]!.uniform()),
+        onToken: (place) => progress.update((first / sampleBatch) * sizes.tokens + place + 1),
+        signal: o.signal,
+      });
+      drawing += performance.now() - before;
+      const images = await decodeImages(decoder, codes, { batch: decodeBatch, side: codeSide(config) });
+      const { size } = config.data;
+      for (const [row, image] of images.slice(0, o.n - first).entries()) {
+        const file = path.join(folder, `${`${first + row}`.padStart(digits, '0')}.png`);
+        await writePng(file, float32([size, size, 3], image));
+        files.push(file);
+        if (shown.length < mostInGrid) shown.push(image);
+      }
+    }
+  } finally {
+    progress.stop();
+    await model.dispose();
+    await decoder.dispose();
+  }
+  const grid = o.out ?? path.join(folder, 'grid.png');
+  await writeSquare(grid, shown, config.data.size);
+  return {
+    images: o.n,
+    grid,
+    files,
+    seed,
+    seconds: (performance.now() - started) / 1000,
+    tokens_per_second: (batches * sampleBatch * sizes.tokens * 1000) / drawing,
+  };
+}
+
+/** codes [B, T] → images [S, S, 3], decoded in batches of one size. */
+async function decodeImages(
+  decoder: Graph,
+  codes: Int32Array,
+  { batch, side }: { batch: number; side: number },
+): Promise<Float32Array[]> {
+  const images: Float32Array[] = [];
+  for (let at = 0; at < codes.length; at += batch * side * side) {
+    const part = codes.slice(at, at + batch * side * side);
+    const decoded = await decoder.run({ codes: int32([batch, side, side], part) });
+    for (let i = 0; i < batch; i++) images.push(imageAt(decoded.images!, i));
+  }
+  return images;
+}
+
+/** As many columns as rows, or one more. */
+async function writeSquare(file: string, images: readonly Float32Array[], size: number): Promise<void> {
+  const all = float32([images.length, size, size, 3]);
+  for (const [i, image] of images.entries()) all.data.set(image, i * image.length);
+  await writeGrid(file, all, Math.ceil(Math.sqrt(images.length)));
+}
+
+function choiceOf(
+  o: Pick<SampleOptions, 'temperature' | 'topK' | 'topP'>,
+  defaults: { temperature: number; top_k: number; top_p: number },
+  codes: number,
+): Choice {
+  const { temperature = defaults.temperature, topK = defaults.top_k, topP = defaults.top_p } = o;
+  if (!(temperature > 0))
+    throw expected(
+      'a number above 0',
+      '--temperature',
+      temperature,
+      'Near 0 always draws the likeliest code.',
+    );
+  if (!Number.isInteger(topK) || topK < 0 || topK > codes) {
+    throw expected(`a whole number from 0 to ${codes}`, '--top-k', topK, '0 draws among all codes.');
+  }
+  if (!(topP > 0 && topP <= 1)) {
+    throw expected('a number above 0 and up to 1', '--top-p', topP, '1 draws among all codes.');
+  }
+  return { temperature, topK, topP };
+}

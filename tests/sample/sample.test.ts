@@ -1,0 +1,151 @@
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import sharp from 'sharp';
+import { silent } from '../../src/base/progress.js';
+import { runPaths } from '../../src/checkpoint/run.js';
+import { saveCheckpoint } from '../../src/checkpoint/store.js';
+import type { Device } from '../../src/engine/device.js';
+import { openDevice } from '../../src/engine/index.js';
+import { psnr, reconstruct } from '../../src/sample/reconstruct.js';
+import { sample } from '../../src/sample/sample.js';
+import { gptSizes, recordTokenizer } from '../../src/stage2-transformer/model.js';
+import { priorStart } from '../../src/stage2-transformer/step.js';
+import { saveTokenizer, temporaryFolder, tinyConfig, writePictures } from '../support/run.js';
+
+let root: string;
+let run: string;
+let device: Device;
+const config = tinyConfig();
+
+beforeAll(async () => {
+  root = await temporaryFolder();
+  run = path.join(root, 'run');
+  device = await openDevice({ device: 'tfjs', reporter: silent });
+  await saveTokenizer(run, config);
+});
+afterAll(() => fs.rm(root, { recursive: true }));
+
+const draw = (o: object = {}) => sample({ run, n: 3, device, reporter: silent, ...o });
+const bytesOf = (files: readonly string[]) => Promise.all(files.map((file) => fs.readFile(file)));
+
+describe('sample', () => {
+  test('refuses before the prior is trained', async () => {
+    await expect(draw()).rejects.toThrow(/Expected a trained prior for --run .* Next: vqgen train-prior/);
+    const state = { step: 1, seconds: 0, validated: 1, best: null, metrics: null };
+    await saveCheckpoint(runPaths(run).prior, priorStart(gptSizes(config), 0), state, 1);
+  });
+
+  test('pictures and a grid, by the seed alone, whatever their number', async () => {
+    const three = await draw();
+    expect(three).toMatchObject({
+      images: 3,
+      seed: 0,
+      grid: path.join(run, 'samples', 'seed-0', 'grid.png'),
+    });
+    expect(three.files.map((file) => path.relative(run, file))).toEqual([
+      'samples/seed-0/0000.png',
+      'samples/seed-0/0001.png',
+      'samples/seed-0/0002.png',
+    ]);
+    expect(three.tokens_per_second).toBeGreaterThan(0);
+    const first = await bytesOf(three.files);
+    const firstGrid = await fs.readFile(three.grid);
+    expect(new Set(first.map((bytes) => bytes.toString('hex'))).size).toBe(3);
+    const { width, height } = await sharp(first[0]!).metadata();
+    expect([width, height]).toEqual([8, 8]);
+
+    const many = await draw({ n: 18 }); // two batches
+    expect(many.files).toHaveLength(18);
+    expect((await bytesOf(many.files)).slice(0, 3)).toEqual(first);
+    await draw();
+    expect(await fs.readFile(three.grid)).toEqual(firstGrid);
+    const other = await draw({ seed: 1 });
+    expect((await bytesOf(other.files)).every((bytes, i) => !bytes.equals(first[i]!))).toBe(true);
+  });
+
+  test('--out takes the grid; the pictures stay in the run', async () => {
+    const out = path.join(root, 'grid.png');
+    const { grid, files } = await draw({ n: 1, out, seed: 5 });
+    expect(grid).toBe(out);
+    await fs.access(out);
+    expect(await fs.readdir(path.join(run, 'samples', 'seed-5'))).toEqual(['0000.png']);
+    expect(files).toHaveLength(1);
+  });
+
+  test('temperature and top-k take effect', async () => {
+    const one = await draw({ topK: 1 });
+    const same = await draw({ temperature: 1e-6 });
+    expect(await bytesOf(one.files)).toEqual(await bytesOf(same.files));
+  });
+
+  test.each([
+    [{ n: 0 }, /positive whole number for --n but received 0/],
+    [{ temperature: 0 }, /above 0 for --temperature/],
+    [{ topK: 17 }, /whole number from 0 to 16 for --top-k/],
+    [{ topP: 1.5 }, /for --top-p but received 1\.5/],
+  ])('refuses %j', async (settings, message) => {
+    await expect(draw(settings)).rejects.toThrow(message);
+  });
+
+  test('refuses a tokenizer that was trained on after the prior', async () => {
+    await recordTokenizer(run, 'another');
+    await expect(draw()).rejects.toThrow(/Expected a prior for the present tokenizer/);
+  });
+});
+
+describe('reconstruct', () => {
+  test('PSNR on 8-bit pixels', () => {
+    // One grey level off everywhere: 20·log10(255) = 48.1308 dB.
+    const a = Float32Array.from([0, 10, 200, 255], (byte) => byte / 127.5 - 1);
+    const b = Float32Array.from([1, 11, 199, 254], (byte) => byte / 127.5 - 1);
+    expect(psnr(a, b)).toBeCloseTo(48.1308, 3);
+    expect(
+      psnr(
+        a,
+        Float32Array.from(a, (v) => v + 1e-4),
+      ),
+    ).toBe(100);
+    expect(psnr(Float32Array.of(1), Float32Array.of(3))).toBe(100); // clamped
+  });
+
+  test('files and folders; the mean does not depend on what else is in the batch', async () => {
+    const folder = path.join(root, 'pictures');
+    await writePictures(folder, 19);
+    await fs.writeFile(path.join(folder, 'torn.png'), 'x');
+    const warnings: string[] = [];
+    const reporter = { ...silent, warn: (line: string) => warnings.push(line) };
+    const all = await reconstruct({ run, images: [folder], device, reporter });
+    expect(all.images).toBe(19);
+    expect(warnings.join()).toMatch(/1 of 20 images was skipped: torn\.png/);
+    expect(all.out).toBe(path.join(run, 'samples', 'reconstruction.png'));
+    const { width, height } = await sharp(all.out).metadata();
+    expect(width).toBe(height! * 2 + 2 * 12); // 8 columns, 4 rows of 8 pixels with 2 between, enlarged 12 times
+
+    const out = path.join(root, 'one.png');
+    const files = Array.from({ length: 19 }, (_, i) => path.join(folder, i % 2 ? 'b' : 'a', `${i}.png`));
+    let sum = 0;
+    for (const file of files) sum += (await reconstruct({ run, images: [file], out, device, reporter })).psnr;
+    expect(all.psnr).toBeCloseTo(sum / 19, 9);
+    const mixed = await reconstruct({
+      run,
+      images: [files[0]!, path.join(folder, 'b')],
+      out,
+      device,
+      reporter,
+    });
+    expect(mixed).toMatchObject({ images: 10, out });
+  });
+
+  test('mistakes', async () => {
+    const given = { run, device, reporter: silent };
+    const missing = path.join(root, 'none.png');
+    await expect(reconstruct({ ...given, images: [missing] })).rejects.toThrow(
+      /Expected an image or a folder for IMAGE but received .*none\.png, which does not exist/,
+    );
+    const torn = path.join(root, 'torn.png');
+    await fs.writeFile(torn, 'x');
+    await expect(reconstruct({ ...given, images: [torn] })).rejects.toThrow(
+      /Expected a picture for .*torn\.png/,
+    );
+  });
+});
