@@ -56,7 +56,10 @@ describe('sample', () => {
 
     const many = await draw({ n: 18 }); // two batches
     expect(many.files).toHaveLength(18);
-    expect((await bytesOf(many.files)).slice(0, 3)).toEqual(first);
+    const eighteen = await bytesOf(many.files);
+    expect(eighteen.slice(0, 3)).toEqual(first);
+    expect(eighteen[16]).not.toEqual(eighteen[0]);
+    expect(eighteen[17]).not.toEqual(eighteen[1]);
     await draw();
     expect(await fs.readFile(three.grid)).toEqual(firstGrid);
     const other = await draw({ seed: 1 });
