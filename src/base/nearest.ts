@@ -1,12 +1,13 @@
 /**
  * The candidate that someone who typed `word` most likely meant: fewest letters changed, added, left out
- * (Levenshtein), at most a third of the longer word; `undefined` where nothing is near.
+ * (Levenshtein), about a third of the longer word at most; `undefined` where nothing is near.
  */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   let best: { candidate: string; distance: number } | undefined;
   for (const candidate of candidates) {
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
-    const near = distance <= Math.max(1, Math.floor(Math.max(word.length, candidate.length) / 3));
+    const length = Math.max(word.length, candidate.length);
+    const near = distance < length && distance <= Math.ceil(length / 3);
     if (near && (!best || distance < best.distance)) best = { candidate, distance };
   }
   return best?.candidate;

@@ -1,0 +1,261 @@
+/** What each command takes, says in `--help`, and calls. Implementations are imported only when they run. */
+import { expected } from '../base/errors.js';
+import { formatDuration, formatNumber, type Reporter } from '../base/progress.js';
+import type { Config } from '../config/schema.js';
+import type { Device } from '../engine/device.js';
+import { defaultRun, type FlagName, type Flags } from './flags.js';
+
+export interface Context {
+  readonly flags: Flags;
+  /** Positional words. */
+  readonly words: readonly string[];
+  readonly reporter: Reporter;
+  /** Aborted by the first Ctrl-C. */
+  readonly signal: AbortSignal;
+}
+
+export interface Outcome {
+  /** What `--json` prints. */
+  readonly summary: object;
+  /** What stdout says without `--json`. */
+  readonly lines: readonly string[];
+  /** Whether Ctrl-C ended it early, after saving. */
+  readonly stopped?: boolean;
+}
+
+export interface Command {
+  readonly name: string;
+  readonly describe: string;
+  readonly flags: readonly FlagName[];
+  /** Defaults in help that differ from the flag's own. */
+  readonly standards?: Partial<Record<FlagName, string>>;
+  /** Positional words: how help calls them, and how many there may be. */
+  readonly words?: { readonly usage: string; readonly describe: string; readonly most: number };
+  readonly examples: readonly (readonly [command: string, what: string])[];
+  /** Whether the first Ctrl-C lets it save and end by itself. */
+  readonly saves?: boolean;
+  run(context: Context): Promise<Outcome>;
+}
+
+/** Options that every command takes. */
+export const commonFlags: readonly FlagName[] = ['seed', 'device', 'threads', 'json', 'quiet', 'help'];
+
+export const commands: readonly Command[] = [
+  {
+    name: 'train-stage1',
+    describe: 'Train the tokenizer (VQGAN)',
+    flags: ['config', 'data', 'run', 'steps', 'set', 'resume'],
+    examples: [
+      ['vqgen train-stage1', 'the built-in pictures, into checkpoints/default'],
+      ['vqgen train-stage1 --config photos-64 --data photos/ --run checkpoints/mine', 'your own images'],
+      ['vqgen train-stage1 --run checkpoints/mine --resume --steps 9000', 'go on, to 9000 steps in all'],
+    ],
+    saves: true,
+    run: trainStage1,
+  },
+  {
+    name: 'tokenize',
+    describe: 'Turn images into tokens',
+    flags: ['run', 'split', 'check'],
+    words: {
+      usage: '[DATASET]',
+      describe: 'folder of images; left out: the data set that the tokenizer was trained on',
+      most: 1,
+    },
+    examples: [
+      ['vqgen tokenize --check', 'the training and validation images of checkpoints/default'],
+      ['vqgen tokenize more-photos/ --split test --run checkpoints/mine', 'into tokens/test.safetensors'],
+    ],
+    saves: true,
+    run: tokenize,
+  },
+  {
+    name: 'train-prior',
+    describe: 'Train the prior (transformer) on the tokens',
+    flags: ['run', 'steps', 'set', 'resume'],
+    examples: [
+      ['vqgen train-prior --run checkpoints/mine', "by the run's own config"],
+      ['vqgen train-prior --set prior.layers=8 --set prior.dropout=0.2', 'a larger one'],
+    ],
+    saves: true,
+    run: trainPrior,
+  },
+  {
+    name: 'sample',
+    describe: 'Draw new images',
+    flags: ['n', 'run', 'temperature', 'top-k', 'top-p', 'out'],
+    examples: [
+      ['vqgen sample --n 16', 'single pictures and a grid, into checkpoints/default/samples'],
+      ['vqgen sample --n 4 --seed 7 --top-k 100 --out grid.png', 'always the same four'],
+    ],
+    saves: true,
+    run: sample,
+  },
+  {
+    name: 'reconstruct',
+    describe: 'Encode and decode images: originals above reconstructions, PSNR',
+    flags: ['run', 'out'],
+    words: {
+      usage: 'IMAGE…',
+      describe: 'image files, or folders of them',
+      most: Number.POSITIVE_INFINITY,
+    },
+    examples: [['vqgen reconstruct cat.jpg photos/ --run checkpoints/mine --out pairs.png', '']],
+    run: reconstruct,
+  },
+  {
+    name: 'info',
+    describe: 'What stands in a run, and the next command to type',
+    flags: ['run'],
+    words: { usage: '[RUN]', describe: 'run folder, as --run', most: 1 },
+    examples: [['vqgen info checkpoints/mine', '']],
+    run: info,
+  },
+  {
+    name: 'dataset make',
+    describe: 'Write the built-in pictures into a folder',
+    flags: ['n', 'size'],
+    standards: { n: '1000', seed: '0' },
+    words: { usage: 'DIR', describe: 'new folder', most: 1 },
+    examples: [['vqgen dataset make drawn/ --n 1000 --size 64', 'ten classes, as subfolders']],
+    run: makeDataset,
+  },
+];
+
+async function openDevice({ flags: { device, threads }, reporter }: Context): Promise<Device> {
+  const { openDevice } = await import('../engine/index.js');
+  return openDevice({ device, threads, reporter });
+}
+
+async function trainStage1(context: Context): Promise<Outcome> {
+  const { flags, reporter, signal } = context;
+  const { changeConfig, loadConfig } = await import('../config/load.js');
+  const { findRunConfig } = await import('../checkpoint/run.js');
+  const run = flags.run ?? defaultRun;
+  const resume = flags.resume ?? false;
+  const { set } = flags;
+  const overrides = { 'data.dir': flags.data, 'stage1.steps': flags.steps, seed: flags.seed };
+  const saved = resume && flags.config === undefined ? findRunConfig(run) : undefined;
+  const config = saved
+    ? changeConfig(saved, { set, overrides, sections: Object.keys(saved) })
+    : loadConfig({ config: flags.config, set, overrides });
+  const { trainStage1 } = await import('../stage1-vqgan/train.js');
+  const device = await openDevice(context);
+  return trained(run, 'stage1', await trainStage1({ config, run, resume, device, reporter, signal }));
+}
+
+async function trainPrior(context: Context): Promise<Outcome> {
+  const { flags, reporter, signal } = context;
+  const run = flags.run ?? defaultRun;
+  const { changeConfig } = await import('../config/load.js');
+  const overrides = { 'prior.steps': flags.steps, 'prior.seed': flags.seed };
+  const config = changeConfig(await savedConfig(run), { set: flags.set, overrides, sections: ['prior'] });
+  const { trainPrior } = await import('../stage2-transformer/train.js');
+  const device = await openDevice(context);
+  const { resume = false } = flags;
+  return trained(run, 'prior', await trainPrior({ config, run, resume, device, reporter, signal }));
+}
+
+async function savedConfig(run: string): Promise<Config> {
+  const { readRunConfig } = await import('../checkpoint/run.js');
+  return readRunConfig(run);
+}
+
+interface Trained {
+  readonly step: number;
+  readonly loss: number;
+  readonly seconds: number;
+  readonly metrics: Record<string, number>;
+  readonly stopped: boolean;
+}
+
+function trained(run: string, stage: 'stage1' | 'prior', result: Trained): Outcome {
+  const { step, loss, seconds, metrics, stopped } = result;
+  const [command, next] =
+    stage === 'stage1' ? ['train-stage1', 'tokenize'] : ['train-prior', 'sample --n 16'];
+  const measures = Object.entries(metrics).map(([key, value]) => `${key} ${formatNumber(value)}`);
+  return {
+    summary: { run, stage, step, loss, seconds, metrics },
+    stopped,
+    lines: [
+      `${stopped ? 'Stopped and saved' : 'Trained'}: step ${step} in ${run}, ${formatDuration(seconds)}`,
+      measures.join('  '),
+      `Next: vqgen ${stopped ? `${command} --resume` : next}${runOption(run)}`,
+    ],
+  };
+}
+
+async function tokenize(context: Context): Promise<Outcome> {
+  const { flags, words, reporter, signal } = context;
+  const run = flags.run ?? defaultRun;
+  const { tokenize } = await import('../tokenize/tokenize.js');
+  const device = await openDevice(context);
+  const { split, check = false } = flags;
+  const summary = await tokenize({ run, dataset: words[0], split, check, device, reporter, signal });
+  const { images, skipped, height, width, vocab, usage, file } = summary;
+  return {
+    summary,
+    lines: [
+      `${images} images as ${height} × ${width} tokens of ${vocab} codes (${(100 * usage).toFixed(0)} % used): ${file}`,
+      ...(skipped > 0 ? [`${skipped} files could not be read`] : []),
+      ...(split === undefined ? [`Next: vqgen train-prior${runOption(run)}`] : []),
+    ],
+  };
+}
+
+async function sample(context: Context): Promise<Outcome> {
+  const { flags, reporter, signal } = context;
+  const run = flags.run ?? defaultRun;
+  const { sample } = await import('../sample/sample.js');
+  const device = await openDevice(context);
+  const { n = 16, temperature, 'top-k': topK, 'top-p': topP, seed, out } = flags;
+  const summary = await sample({ run, n, temperature, topK, topP, seed, out, device, reporter, signal });
+  return {
+    summary,
+    lines: [
+      `${summary.images} images in ${formatDuration(summary.seconds)}, seed ${summary.seed}`,
+      summary.grid,
+    ],
+  };
+}
+
+async function reconstruct(context: Context): Promise<Outcome> {
+  const { flags, words, reporter } = context;
+  if (words.length === 0) {
+    throw expected('an image or a folder', 'IMAGE', 'nothing', 'For example: vqgen reconstruct photo.jpg');
+  }
+  const { reconstruct } = await import('../sample/reconstruct.js');
+  const device = await openDevice(context);
+  const summary = await reconstruct({
+    run: flags.run ?? defaultRun,
+    images: [...words],
+    out: flags.out,
+    device,
+    reporter,
+  });
+  return { summary, lines: [`${summary.images} images, PSNR ${summary.psnr.toFixed(2)} dB`, summary.out] };
+}
+
+async function info({ flags, words }: Context): Promise<Outcome> {
+  const { describeRun } = await import('./info.js');
+  return describeRun(words[0] ?? flags.run ?? defaultRun);
+}
+
+async function makeDataset({ flags, words, reporter }: Context): Promise<Outcome> {
+  const dir = words[0];
+  if (dir === undefined) {
+    throw expected('a new folder', 'DIR', 'nothing', 'For example: vqgen dataset make drawn/ --n 1000');
+  }
+  const { makeDataset } = await import('../data/drawn.js');
+  const { n = 1000, size = 32, seed = 0 } = flags;
+  await makeDataset(dir, { n, size, seed }, reporter);
+  return {
+    summary: { images: n, size, seed, dir },
+    lines: [`${n} pictures in ${dir}`, `Next: vqgen train-stage1 --data ${dir}`],
+  };
+}
+
+/** ` --run DIR`, where it is not the default. */
+export function runOption(run: string): string {
+  return run === defaultRun ? '' : ` --run ${/\s/.test(run) ? `'${run}'` : run}`;
+}

@@ -1,0 +1,110 @@
+/**
+ * Every option of every command: its words in `--help` and how its value is read. No option has a default here,
+ * so that what the user left out stays visible as `undefined`.
+ */
+import { expected } from '../base/errors.js';
+
+export const defaultRun = 'checkpoints/default';
+
+export interface Flag<T> {
+  /** What help calls the value; a switch has none. */
+  readonly placeholder?: string;
+  readonly describe: string;
+  readonly kind: 'value' | 'switch' | 'list';
+  readonly read: (value: string, flag: string) => T;
+  /** Shown in help, where something else than the config decides. */
+  readonly standard?: string;
+}
+
+const value = <T>(
+  placeholder: string,
+  describe: string,
+  read: Flag<T>['read'],
+  standard?: string,
+): Flag<T> => ({ placeholder, describe, read, standard, kind: 'value' });
+
+const toggle = (describe: string): Flag<boolean> => ({ describe, kind: 'switch', read: () => true });
+
+export const flags = {
+  config: value('NAME|FILE', 'a shipped config, or a YAML file', text, 'drawn-32'),
+  data: value('DIR', 'folder of images; its subfolders are class labels', text, 'built-in pictures'),
+  steps: value('N', 'number of steps in all, those of earlier sessions included', wholeAbove(0)),
+  set: {
+    placeholder: 'KEY=VALUE',
+    describe: 'change a key of the config, such as stage1.ch=64; may be repeated',
+    kind: 'list',
+    read: (item: string) => item,
+  } as Flag<string>,
+  resume: toggle('go on from the newest checkpoint'),
+  split: value('NAME', 'put every image into one token file of this name', text, 'train and val'),
+  check: toggle('also decode a few, as a picture: originals above decoded'),
+  n: value('N', 'number of images', wholeAbove(0), '16'),
+  temperature: value(
+    'T',
+    'below 1 likelier codes, above 1 more varied ones',
+    numberIn('a number above 0', (v) => v > 0 && v < Number.POSITIVE_INFINITY),
+  ),
+  'top-k': value('K', 'draw among the K likeliest codes; 0: among all', wholeAbove(-1)),
+  'top-p': value(
+    'P',
+    'draw among the likeliest codes that together have this probability',
+    numberIn('a number above 0 and of at most 1', (v) => v > 0 && v <= 1),
+  ),
+  out: value('FILE', 'where the picture goes', text, "the run's samples/"),
+  size: value('S', 'side of the pictures in pixels', wholeAbove(0), '32'),
+  run: value('DIR', 'run folder', text, defaultRun),
+  seed: value('S', 'seed of everything random', wholeAbove(-1)),
+  device: value('NAME', 'cpu (ONNX Runtime) or tfjs (TF.js)', choice('cpu', 'tfjs'), 'cpu'),
+  threads: value('N', 'threads to compute with', wholeAbove(0), 'all cores'),
+  json: toggle('print one JSON object as the last line of stdout, all else on stderr'),
+  quiet: toggle('no progress and no notes'),
+  help: toggle('show this help'),
+} as const;
+
+export type FlagName = keyof typeof flags;
+
+/** What the user gave, read and checked. */
+export type Flags = {
+  -readonly [K in FlagName]?: K extends 'set' ? string[] : ReturnType<(typeof flags)[K]['read']>;
+};
+
+/**
+ * @param given raw values by option name; a repeated option keeps its last value, a list keeps all
+ * @throws UserError for a value that its option cannot take
+ */
+export function readFlags(given: Record<string, unknown>): Flags {
+  const read: Record<string, unknown> = {};
+  for (const [name, flag] of Object.entries(flags) as [FlagName, Flag<unknown>][]) {
+    const values = [given[name] ?? []].flat();
+    if (given[name] === undefined || values.at(-1) === false) continue;
+    if (values.length === 0) throw expected('a value', `--${name}`, 'nothing');
+    const results = values.map((raw) => flag.read(String(raw), `--${name}`));
+    read[name] = flag.kind === 'list' ? results : results.at(-1);
+  }
+  return read as Flags;
+}
+
+function text(given: string, flag: string): string {
+  if (given.trim() === '') throw expected('a value', flag, 'nothing');
+  return given;
+}
+
+function wholeAbove(limit: number) {
+  const what = limit < 0 ? 'a whole number of at least 0' : 'a whole number above 0';
+  return numberIn(what, (n) => Number.isSafeInteger(n) && n > limit);
+}
+
+function numberIn(what: string, accepts: (value: number) => boolean) {
+  return (given: string, flag: string): number => {
+    const number = given.trim() === '' ? Number.NaN : Number(given);
+    if (!accepts(number)) throw expected(what, flag, given);
+    return number;
+  };
+}
+
+function choice(...names: string[]) {
+  return (given: string, flag: string): string => {
+    if (!names.includes(given)) throw expected(`one of ${names.join(', ')}`, flag, given);
+    return given;
+  };
+}

@@ -1,0 +1,183 @@
+/**
+ * The command line: finds the command, reads its options, runs it, prints its outcome.
+ *
+ * Exit codes: 0 done; 1 failed; 2 the user's mistake, told in one sentence on stderr; 130 stopped by Ctrl-C.
+ */
+import { createRequire } from 'node:module';
+import yargs from 'yargs';
+import { expected, UserError } from '../base/errors.js';
+import { nearest } from '../base/nearest.js';
+import { createReporter } from '../base/progress.js';
+import { type Command, commands, commonFlags, type Outcome } from './commands.js';
+import { type FlagName, flags, readFlags } from './flags.js';
+import { commandHelp, overview } from './help.js';
+
+export interface Streams {
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+}
+
+type Arguments = Record<string, unknown> & { _: (string | number)[] };
+
+export async function main(argv: readonly string[], streams: Streams = process): Promise<number> {
+  const say = (text: string): void => void streams.stdout.write(`${text}\n`);
+  try {
+    const { command, given } = parse(argv);
+    if (given.version) say(version());
+    else if (given.help || argv.length === 0) say(command ? commandHelp(command) : overview());
+    else if (command) return await run(command, given, streams);
+    else throw unknownCommand(given);
+    return 0;
+  } catch (error) {
+    return report(error, streams);
+  }
+}
+
+async function run(command: Command, given: Arguments, streams: Streams): Promise<number> {
+  const words = given._.slice(command.name.split(' ').length).map(String);
+  checkNames(command, given, words);
+  const options = readFlags(given);
+  const reporter = createReporter({ stream: streams.stderr, quiet: options.quiet });
+  const interrupts = listenForInterrupts(command, () => reporter.close(), reporter.note);
+  const console = keepStdoutClean();
+  try {
+    const outcome = await command.run({ flags: options, words, reporter, signal: interrupts.signal });
+    reporter.close();
+    print(outcome, options.json ?? false, streams);
+    return outcome.stopped ? 130 : 0;
+  } catch (error) {
+    reporter.close();
+    if (!interrupts.signal.aborted || error instanceof UserError) throw error;
+    streams.stderr.write('Stopped.\n');
+    return 130;
+  } finally {
+    console.restore();
+    interrupts.stop();
+  }
+}
+
+function print({ summary, lines }: Outcome, json: boolean, { stdout }: Streams): void {
+  stdout.write(`${json ? JSON.stringify(summary) : lines.join('\n')}\n`);
+}
+
+function report(error: unknown, { stderr }: Streams): number {
+  const debug = Boolean(process.env.VQGEN_DEBUG);
+  if (debug) stderr.write(`${error instanceof Error ? error.stack : error}\n`);
+  if (error instanceof UserError) {
+    if (!debug) stderr.write(`${error.message}\n`);
+    return 2;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  if (!debug) stderr.write(`vqgen failed: ${message}\nWith VQGEN_DEBUG=1 it also says where.\n`);
+  return 1;
+}
+
+/**
+ * The first Ctrl-C asks a command that saves to save and end; any other, and the second, ends the process.
+ */
+function listenForInterrupts(command: Command, beforeExit: () => void, note: (line: string) => void) {
+  const controller = new AbortController();
+  const onInterrupt = (): void => {
+    if (controller.signal.aborted || !command.saves) {
+      beforeExit();
+      process.exit(130);
+    }
+    note('Stopping, and saving first. Ctrl-C again ends at once.');
+    controller.abort();
+  };
+  process.on('SIGINT', onInterrupt);
+  return { signal: controller.signal, stop: () => process.off('SIGINT', onInterrupt) };
+}
+
+/** Libraries that talk do so on stderr: stdout belongs to the outcome. */
+function keepStdoutClean() {
+  const { log, info } = console;
+  console.log = console.error;
+  console.info = console.error;
+  return { restore: () => Object.assign(console, { log, info }) };
+}
+
+const parsing = {
+  'boolean-negation': false,
+  'camel-case-expansion': false,
+  'dot-notation': false,
+  'parse-numbers': false,
+  'parse-positional-numbers': false,
+  'short-option-groups': false,
+};
+
+const forYargs = {
+  value: { nargs: 1 },
+  list: { array: true, string: true },
+  switch: { boolean: true },
+} as const;
+
+function parse(argv: readonly string[]): { command?: Command; given: Arguments } {
+  const parser = yargs([...argv])
+    .locale('en')
+    .help(false)
+    .version(false)
+    .exitProcess(false)
+    .parserConfiguration(parsing)
+    .fail((message, error) => {
+      throw misuse(message) ?? error;
+    })
+    .option('version', { boolean: true });
+  for (const [name, { kind }] of Object.entries(flags)) parser.option(name, forYargs[kind]);
+  const given = parser.parseSync() as Arguments;
+  const command = commands.find(({ name }) => name.split(' ').every((word, i) => word === given._[i]));
+  return { command, given };
+}
+
+/** @throws UserError for an option or a word that the command does not take */
+function checkNames(
+  { name, flags: own, words }: Command,
+  given: Arguments,
+  present: readonly string[],
+): void {
+  const known = [...own, ...commonFlags];
+  const unknown = optionsOf(given).find((key) => !known.includes(key as FlagName));
+  if (unknown !== undefined) throw unknownOption(unknown, `vqgen ${name}`, known);
+  const most = words?.most ?? 0;
+  if (present.length > most) {
+    const what = most === 0 ? 'options only' : `${words!.usage} only`;
+    throw expected(what, `vqgen ${name}`, present[most], `vqgen ${name} --help shows how it is used.`);
+  }
+}
+
+const optionsOf = (given: Arguments): string[] =>
+  Object.keys(given).filter((key) => key !== '_' && key !== '$0');
+
+function unknownOption(key: string, where: string, known: readonly string[]): UserError {
+  const near = nearest(key, known);
+  return expected(
+    'a known option',
+    where,
+    key.length === 1 ? `-${key}` : `--${key}`,
+    near ? `Did you mean --${near}?` : `${where} --help lists them.`,
+  );
+}
+
+function unknownCommand(given: Arguments): UserError {
+  const names = commands.map(({ name }) => name);
+  const words = given._.join(' ');
+  const unknown = optionsOf(given).find((key) => !(key in flags));
+  if (words === '' && unknown !== undefined) return unknownOption(unknown, 'vqgen', ['help', 'version']);
+  const near = nearest(words, names) ?? names.find((name) => name.split(' ')[0] === given._[0]);
+  return expected(
+    `one of ${names.join(', ')}`,
+    'the command',
+    words === '' ? 'none' : words,
+    near ? `Did you mean vqgen ${near}?` : 'vqgen --help explains them.',
+  );
+}
+
+/** yargs' own complaints: only a missing value can be left. */
+function misuse(message: string): UserError | undefined {
+  const flag = /Not enough arguments following: (.+)/.exec(message)?.[1];
+  return flag === undefined ? undefined : expected('a value', `--${flag}`, 'nothing');
+}
+
+function version(): string {
+  return createRequire(import.meta.url)('../../package.json').version;
+}
