@@ -25,6 +25,7 @@ import { stage1Step } from '../stage1-vqgan/step.js';
 import { type GptSizes, gptSpecs } from '../stage2-transformer/gpt.js';
 import { priorStart, priorStep } from '../stage2-transformer/step.js';
 import { chunkPlanner } from '../train/loop.js';
+import type { Streams } from './outcome.js';
 
 const works = ['stage1-ae', 'stage1-gan', 'encode', 'decode', 'prior-train', 'sample'] as const;
 type WorkName = (typeof works)[number];
@@ -67,11 +68,15 @@ interface Work {
 }
 
 /** @returns the exit code */
-export async function main(argv: readonly string[]): Promise<number> {
+export async function main(argv: readonly string[], streams: Streams = process): Promise<number> {
   try {
     const { work, flags } = readArguments(argv);
     const { threads, device: name } = flags;
-    const device = await openDevice({ device: name, threads, reporter: createReporter() });
+    const device = await openDevice({
+      device: name,
+      threads,
+      reporter: createReporter({ stream: streams.stderr }),
+    });
     const { params, unit, amount, time } = await prepare(work, flags, device);
     for (let i = 0; i < flags.warmup; i++) await time();
     const times: number[] = [];
@@ -89,10 +94,10 @@ export async function main(argv: readonly string[]): Promise<number> {
       unit,
       peak_rss_mb: Math.round(process.resourceUsage().maxRSS / 1024),
     };
-    process.stdout.write(`${JSON.stringify(result)}\n`);
+    streams.stdout.write(`${JSON.stringify(result)}\n`);
     return 0;
   } catch (error) {
-    process.stderr.write(`${error instanceof UserError ? error.message : (error as Error).stack}\n`);
+    streams.stderr.write(`${error instanceof UserError ? error.message : (error as Error).stack}\n`);
     return error instanceof UserError ? 2 : 1;
   }
 }

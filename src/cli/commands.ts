@@ -4,6 +4,7 @@ import { formatDuration, formatNumber, type Reporter } from '../base/progress.js
 import type { Config } from '../config/schema.js';
 import type { Device } from '../engine/device.js';
 import { defaultRun, type FlagName, type Flags } from './flags.js';
+import { type Outcome, runOption } from './outcome.js';
 
 export interface Context {
   readonly flags: Flags;
@@ -12,15 +13,6 @@ export interface Context {
   readonly reporter: Reporter;
   /** Aborted by the first Ctrl-C. */
   readonly signal: AbortSignal;
-}
-
-export interface Outcome {
-  /** What `--json` prints. */
-  readonly summary: object;
-  /** What stdout says without `--json`. */
-  readonly lines: readonly string[];
-  /** Whether Ctrl-C ended it early, after saving. */
-  readonly stopped?: boolean;
 }
 
 export interface Command {
@@ -253,9 +245,4 @@ async function makeDataset({ flags, words, reporter }: Context): Promise<Outcome
     summary: { images: n, size, seed, dir },
     lines: [`${n} pictures in ${dir}`, `Next: vqgen train-stage1 --data ${dir}`],
   };
-}
-
-/** ` --run DIR`, where it is not the default. */
-export function runOption(run: string): string {
-  return run === defaultRun ? '' : ` --run ${/\s/.test(run) ? `'${run}'` : run}`;
 }

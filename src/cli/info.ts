@@ -7,7 +7,7 @@ import { openSafetensors } from '../checkpoint/safetensors.js';
 import { latestCheckpoint, readState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { lastValues, type Values } from '../train/metrics.js';
-import { type Outcome, runOption } from './commands.js';
+import { type Outcome, runOption } from './outcome.js';
 
 interface StageInfo {
   readonly step: number;

@@ -8,14 +8,10 @@ import yargs from 'yargs';
 import { expected, UserError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
 import { createReporter } from '../base/progress.js';
-import { type Command, commands, commonFlags, type Outcome } from './commands.js';
+import { type Command, commands, commonFlags } from './commands.js';
 import { type FlagName, flags, readFlags } from './flags.js';
 import { commandHelp, overview } from './help.js';
-
-export interface Streams {
-  readonly stdout: NodeJS.WritableStream;
-  readonly stderr: NodeJS.WritableStream;
-}
+import type { Outcome, Streams } from './outcome.js';
 
 type Arguments = Record<string, unknown> & { _: (string | number)[] };
 

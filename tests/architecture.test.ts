@@ -1,0 +1,90 @@
+import fs from 'node:fs';
+import path from 'node:path';
+
+/** Each room may import only what stands before it. */
+const rooms = [
+  'base',
+  'config',
+  'data',
+  'nn',
+  'engine',
+  'checkpoint',
+  'train',
+  'stage1-vqgan',
+  'tokenize',
+  'stage2-transformer',
+  'sample',
+  'evaluate',
+  'report',
+  'cli',
+];
+
+const source = path.resolve('src');
+const files = fs
+  .readdirSync(source, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => file.split(path.sep).join('/'));
+
+/** Modules that a file names in `import … from`, `export … from` and `import(…)`, types included. */
+function imports(file: string): string[] {
+  const text = fs.readFileSync(path.join(source, file), 'utf8').replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+  const found = text.matchAll(
+    /(?:^|\n)\s*(?:import|export)\s+[^'";]*?from\s*'([^']+)'|(?:^|\n)\s*import\s*'([^']+)'|\bimport\(\s*'([^']+)'\s*\)/g,
+  );
+  return [...found].map(([, from, bare, dynamic]) => (from ?? bare ?? dynamic)!);
+}
+
+/** Files of `src` that a file imports. */
+const local = (file: string): string[] =>
+  imports(file)
+    .filter((name) => name.startsWith('.'))
+    .map((name) => path.posix.join(path.posix.dirname(file), name).replace(/\.js$/, '.ts'));
+
+const room = (file: string): string => file.split('/')[0]!;
+
+test('the imports are found', () => {
+  expect(files.length).toBeGreaterThan(30);
+  expect(local('cli/main.ts')).toContain('cli/commands.ts');
+  expect(local('cli/commands.ts')).toContain('tokenize/tokenize.ts'); // import(…)
+  for (const file of files) for (const target of local(file)) expect(files).toContain(target);
+});
+
+test('every file is in a room', () => {
+  expect(files.filter((file) => !rooms.includes(room(file)))).toEqual([]);
+});
+
+test('rooms import leftward only', () => {
+  const upward = files.flatMap((file) =>
+    local(file)
+      .filter((target) => rooms.indexOf(room(target)) > rooms.indexOf(room(file)))
+      .map((target) => `${file} → ${target}`),
+  );
+  expect(upward).toEqual([]);
+});
+
+test('no file imports itself, through others or not', () => {
+  const done = new Set<string>();
+  const visit = (file: string, above: readonly string[]): void => {
+    if (above.includes(file)) throw new Error([...above.slice(above.indexOf(file)), file].join(' → '));
+    if (done.has(file)) return;
+    for (const target of local(file)) visit(target, [...above, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+});
+
+test('no file is longer than 400 lines', () => {
+  const lines = (file: string): number =>
+    fs.readFileSync(path.join(source, file), 'utf8').split('\n').length - 1;
+  expect(files.filter((file) => lines(file) > 400)).toEqual([]);
+});
+
+test.each([
+  ['onnxruntime-node', 'engine'],
+  ['sharp', 'data'],
+  ['yargs', 'cli'],
+])('%s is imported in %s only', (module, only) => {
+  const importers = files.filter((file) => imports(file).includes(module));
+  expect(importers.length).toBeGreaterThan(0);
+  expect(importers.filter((file) => room(file) !== only)).toEqual([]);
+});

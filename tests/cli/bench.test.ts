@@ -1,0 +1,125 @@
+import { PassThrough } from 'node:stream';
+import { main, readArguments } from '../../src/cli/bench.js';
+
+async function bench(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const written = { stdout: '', stderr: '' };
+  const collect = (name: 'stdout' | 'stderr') =>
+    new PassThrough().on('data', (chunk) => {
+      written[name] += chunk;
+    });
+  const code = await main(argv, { stdout: collect('stdout'), stderr: collect('stderr') });
+  return { code, ...written };
+}
+
+const sizes = { ch: 8, mult: [1, 2], blocks: 2, attention: [8], resolution: 16, z: 6, embed: 4, codes: 16 };
+const stage1 =
+  '--batch 2 --resolution 16 --ch 8 --ch-mult 1,2 --res-blocks 2 --attn-resolutions 8 --z-channels 6 --embed-dim 4 --codes 16 --disc-ch 4 --disc-layers 1';
+const prior = '--batch 2 --layers 2 --heads 2 --width 8 --tokens 5 --codes 16 --top-k 3';
+const timing = '--steps 2 --warmup 1 --threads 1 --seed 3';
+
+const conv = (kernel: number, i: number, o: number) => kernel * kernel * i * o + o;
+const norm = (c: number) => 2 * c;
+const res = (i: number, o: number) =>
+  norm(i) + conv(3, i, o) + norm(o) + conv(3, o, o) + (i === o ? 0 : conv(1, i, o));
+const attention = (c: number) => norm(c) + 4 * conv(1, c, c);
+
+/** The published architecture, counted anew: arXiv 2012.09841, table 7. */
+function autoencoderParams({ ch, mult, blocks, attention: at, resolution, z, embed, codes }: typeof sizes) {
+  let encoder = conv(3, 3, ch);
+  let c = ch;
+  let r = resolution;
+  for (const [level, m] of mult.entries()) {
+    for (let block = 0; block < blocks; block++) {
+      encoder += res(c, ch * m) + (at.includes(r) ? attention(ch * m) : 0);
+      c = ch * m;
+    }
+    if (level < mult.length - 1) {
+      encoder += conv(3, c, c);
+      r /= 2;
+    }
+  }
+  const middle = 2 * res(c, c) + attention(c);
+  encoder += middle + norm(c) + conv(3, c, z) + conv(1, z, embed);
+
+  let decoder = conv(1, embed, z) + conv(3, z, c) + middle;
+  for (const [level, m] of [...mult.entries()].reverse()) {
+    for (let block = 0; block < blocks + 1; block++) {
+      decoder += res(c, ch * m) + (at.includes(r) ? attention(ch * m) : 0);
+      c = ch * m;
+    }
+    if (level > 0) {
+      decoder += conv(3, c, c);
+      r *= 2;
+    }
+  }
+  return encoder + decoder + norm(c) + conv(3, c, 3) + codes * embed;
+}
+
+function gptParams(layers: number, width: number, tokens: number, codes: number): number {
+  const linear = (i: number, o: number) => i * o + o;
+  const block =
+    2 * norm(width) +
+    linear(width, 3 * width) +
+    linear(width, width) +
+    linear(width, 4 * width) +
+    linear(4 * width, width);
+  return (codes + 1) * width + tokens * width + layers * block + norm(width) + width * codes;
+}
+
+test('the counts used here are those of the known sizes', () => {
+  const known = { ...sizes, ch: 32, mult: [1, 2, 4], blocks: 1, attention: [], resolution: 64 };
+  expect(autoencoderParams({ ...known, z: 64, embed: 64, codes: 512 })).toBe(2_876_771);
+  expect(gptParams(6, 256, 256, 512)).toBe(5_067_008);
+});
+
+test.each([
+  ['stage1-ae', `${stage1} --vgg-taps 2`, 'images', autoencoderParams(sizes)],
+  ['stage1-gan', stage1, 'images', autoencoderParams(sizes)],
+  ['encode', stage1, 'images', autoencoderParams(sizes)],
+  ['decode', stage1, 'images', autoencoderParams(sizes)],
+  ['prior-train', prior, 'tokens', gptParams(2, 8, 5, 16)],
+  ['sample', prior, 'images', gptParams(2, 8, 5, 16)],
+])('%s prints one line of JSON', async (work, flags, unit, params) => {
+  const { code, stdout } = await bench(work, ...flags.split(' '), ...timing.split(' '));
+  expect(code).toBe(0);
+  const result = JSON.parse(stdout);
+  expect(Object.keys(result)).toEqual([
+    'engine',
+    'work',
+    'params',
+    'ms',
+    'min_ms',
+    'max_ms',
+    'per_second',
+    'unit',
+    'peak_rss_mb',
+  ]);
+  expect(result).toMatchObject({ work, params, unit });
+  expect(result.ms).toBeGreaterThan(0);
+});
+
+test('flags have the defaults of the program it is compared with', () => {
+  expect(readArguments(['encode', '--ch-mult', '1,2', '--attn-resolutions', '']).flags).toMatchObject({
+    batch: 8,
+    'ch-mult': [1, 2],
+    'attn-resolutions': [],
+    codes: 512,
+    'top-k': 100,
+  });
+});
+
+test.each([
+  [
+    'paint',
+    'Expected one of stage1-ae, stage1-gan, encode, decode, prior-train, sample for WORK but received paint.',
+  ],
+  ['encode --bach 3', 'Expected a known option for bench but received --bach. Did you mean --batch?'],
+  ['encode --batch x', 'Expected whole numbers for --batch but received x.'],
+  ['encode --batch 0', 'Expected at least 1 for --batch but received 0.'],
+  [
+    'prior-train --heads 7',
+    'Expected a divisor of prior.width (256) for prior.heads but received 7. Try --set prior.heads=8.',
+  ],
+])('bench %s', async (line, sentence) => {
+  expect(await bench(...line.split(' '))).toEqual({ code: 2, stdout: '', stderr: `${sentence}\n` });
+});

@@ -1,0 +1,159 @@
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { PassThrough } from 'node:stream';
+import { commands } from '../../src/cli/commands.js';
+import { main } from '../../src/cli/main.js';
+
+async function vqgen(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+  const written = { stdout: '', stderr: '' };
+  const collect = (name: 'stdout' | 'stderr') =>
+    new PassThrough().on('data', (chunk) => {
+      written[name] += chunk;
+    });
+  const code = await main(argv, { stdout: collect('stdout'), stderr: collect('stderr') });
+  return { code, ...written };
+}
+
+let folder: string;
+const home = process.cwd();
+beforeAll(() => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vqgen-cli-'));
+  process.chdir(folder);
+});
+afterAll(() => {
+  process.chdir(home);
+  fs.rmSync(folder, { recursive: true });
+});
+
+test('without a word, or with --help, it explains itself', async () => {
+  const overview = await vqgen();
+  expect(overview).toMatchObject({ code: 0, stderr: '' });
+  expect(overview.stdout).toMatchSnapshot();
+  expect(await vqgen('--help')).toEqual(overview);
+});
+
+test.each(commands.map(({ name }) => name))('vqgen %s --help', async (name) => {
+  const { code, stdout, stderr } = await vqgen(...name.split(' '), '--help');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatchSnapshot();
+  expect(stdout).toContain('Examples:');
+  for (const flag of ['seed', 'device', 'threads', 'json', 'quiet']) expect(stdout).toContain(`  --${flag}`);
+});
+
+test('--version', async () => {
+  const { version } = JSON.parse(fs.readFileSync(path.join(home, 'package.json'), 'utf8'));
+  expect(await vqgen('--version')).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+});
+
+test('--json prints one object on stdout, without it people are spoken to', async () => {
+  const spoken = await vqgen('dataset', 'make', 'drawn', '--n', '3', '--size', '8');
+  expect(spoken).toEqual({
+    code: 0,
+    stdout: '3 pictures in drawn\nNext: vqgen train-stage1 --data drawn\n',
+    stderr: '',
+  });
+  const { code, stdout } = await vqgen('dataset', 'make', 'more', '--n', '3', '--size', '8', '--json');
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ images: 3, size: 8, dir: 'more' });
+});
+
+describe('a mistake is one sentence on stderr and exit code 2', () => {
+  const every = 'train-stage1, tokenize, train-prior, sample, reconstruct, info, dataset make';
+  const noRun = (run: string) =>
+    `Expected a run folder for --run but received ${run}, which does not exist. Train a tokenizer first: vqgen train-stage1 --run ${run}`;
+
+  test.each([
+    [
+      'tokenise',
+      `Expected one of ${every} for the command but received tokenise. Did you mean vqgen tokenize?`,
+    ],
+    ['paint', `Expected one of ${every} for the command but received paint. vqgen --help explains them.`],
+    [
+      'dataset',
+      `Expected one of ${every} for the command but received dataset. Did you mean vqgen dataset make?`,
+    ],
+    ['--quiet', `Expected one of ${every} for the command but received none. vqgen --help explains them.`],
+    ['--vresion', 'Expected a known option for vqgen but received --vresion. Did you mean --version?'],
+    [
+      'sample --topk 3',
+      'Expected a known option for vqgen sample but received --topk. Did you mean --top-k?',
+    ],
+    [
+      'sample --config x',
+      'Expected a known option for vqgen sample but received --config. vqgen sample --help lists them.',
+    ],
+    [
+      'sample -k 3',
+      'Expected a known option for vqgen sample but received -k. vqgen sample --help lists them.',
+    ],
+    ['sample --n', 'Expected a value for --n but received nothing.'],
+    ['sample --n --seed 3', 'Expected a value for --n but received nothing.'],
+    ['sample --n 0', 'Expected a whole number above 0 for --n but received 0.'],
+    ['sample --n -3', 'Expected a whole number above 0 for --n but received -3.'],
+    ['sample --n ten', 'Expected a whole number above 0 for --n but received ten.'],
+    ['sample --n 2.5', 'Expected a whole number above 0 for --n but received 2.5.'],
+    [
+      'sample --n 16 grid.png',
+      'Expected options only for vqgen sample but received grid.png. vqgen sample --help shows how it is used.',
+    ],
+    ['sample --temperature 0', 'Expected a number above 0 for --temperature but received 0.'],
+    ['sample --top-p 2', 'Expected a number above 0 and of at most 1 for --top-p but received 2.'],
+    ['sample --top-k -1', 'Expected a whole number of at least 0 for --top-k but received -1.'],
+    ['sample --seed x', 'Expected a whole number of at least 0 for --seed but received x.'],
+    ['sample --device gpu', 'Expected one of cpu, tfjs for --device but received gpu.'],
+    ['sample --threads 0', 'Expected a whole number above 0 for --threads but received 0.'],
+    [
+      'tokenize a b',
+      'Expected [DATASET] only for vqgen tokenize but received b. vqgen tokenize --help shows how it is used.',
+    ],
+    ['train-stage1 --set', 'Expected a value for --set but received nothing.'],
+    [
+      'train-stage1 --set stage1.chh=3',
+      'Expected a known config key for --set but received stage1.chh. Did you mean stage1.ch?',
+    ],
+    ['train-stage1 --steps 0', 'Expected a whole number above 0 for --steps but received 0.'],
+    [
+      'train-stage1 --set prior.heads=7 --set prior.width=64',
+      'Expected a divisor of prior.width (64) for prior.heads but received 7. Try --set prior.heads=8.',
+    ],
+    [
+      'reconstruct',
+      'Expected an image or a folder for IMAGE but received nothing. For example: vqgen reconstruct photo.jpg',
+    ],
+    [
+      'dataset make',
+      'Expected a new folder for DIR but received nothing. For example: vqgen dataset make drawn/ --n 1000',
+    ],
+    ['info none', noRun('none')],
+    ['info --run none', noRun('none')],
+    ['train-prior --run none', noRun('none')],
+    ['tokenize --run none', noRun('none')],
+    ['sample', noRun('checkpoints/default')],
+    ['reconstruct x.png --run none', noRun('none')],
+  ])('vqgen %s', async (line, sentence) => {
+    expect(await vqgen(...line.split(' '))).toEqual({ code: 2, stdout: '', stderr: `${sentence}\n` });
+  });
+
+  test('before anything else is done', async () => {
+    await vqgen('train-stage1', '--set', 'stage1.ch=40');
+    expect(fs.existsSync('checkpoints')).toBe(false);
+  });
+});
+
+test('a folder that holds something is not overwritten', async () => {
+  fs.mkdirSync('full');
+  fs.writeFileSync('full/a', '');
+  const { code, stderr } = await vqgen('dataset', 'make', 'full');
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/^Expected a new folder for DIR but received full/);
+});
+
+test('another failure is exit code 1, with the way to see more', async () => {
+  fs.mkdirSync('odd');
+  fs.writeFileSync('odd/config.json', '{}');
+  fs.writeFileSync('odd/tokens', '');
+  const { code, stdout, stderr } = await vqgen('info', 'odd');
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).toMatch(/^vqgen failed: .*\nWith VQGEN_DEBUG=1 it also says where\.\n$/);
+});
