@@ -1,6 +1,7 @@
 /** Runs one function through ONNX Runtime and on TF.js' cpu backend and compares values and gradients. */
 import * as tf from '@tensorflow/tfjs-core';
 import '@tensorflow/tfjs-backend-cpu';
+import '../../src/nn/kernel-gradients.js';
 import { stream } from '../../src/base/rng.js';
 import { float32, type HostTensor, type HostTensors, int32, sizeOf } from '../../src/base/tensor.js';
 import { specsOfTensors, type Tensors } from '../../src/engine/device.js';

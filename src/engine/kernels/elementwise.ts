@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { sizeOf } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
-import { identity, permuteShape } from '../permute.js';
+import { identity } from '../permute.js';
 import { onnxType, type Sym, type Tracer } from '../tracer.js';
 import { kernel } from './register.js';
 
@@ -236,4 +236,10 @@ kernel<{ shape: number[] }>('BroadcastTo', ({ t, inputs: { x }, attrs }) =>
   passThrough(t, x!, { ...x!, shape: attrs.shape }),
 );
 
-export const physicalShape = (sym: Sym): number[] => permuteShape(sym.shape, sym.perm);
+kernel('AddN', ({ t, inputs }) => {
+  const terms = Object.values(inputs);
+  const sum = terms
+    .slice(1)
+    .reduce((total, term) => info(t, elementwise(t, 'Add', [total, term], total.dtype)), terms[0]!);
+  return t.keep(sum);
+});

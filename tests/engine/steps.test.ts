@@ -1,0 +1,147 @@
+/** A whole training step of each stage with everything on: ONNX Runtime against TF.js' cpu backend, three steps in a row. */
+import { silent } from '../../src/base/progress.js';
+import { permutation, stream } from '../../src/base/rng.js';
+import { type HostTensor, type HostTensors, int32, scalar } from '../../src/base/tensor.js';
+import { configSchema } from '../../src/config/schema.js';
+import type { StepProgram } from '../../src/engine/device.js';
+import { openDevice } from '../../src/engine/index.js';
+import { randomFeatures } from '../../src/stage1-vqgan/perceptual.js';
+import { initialState } from '../../src/stage1-vqgan/state.js';
+import { stage1Step } from '../../src/stage1-vqgan/step.js';
+import { priorStart, priorStep, stepNoise } from '../../src/stage2-transformer/step.js';
+import { device, ids, noise } from '../support/parity.js';
+
+async function threeSteps(program: StepProgram, start: HostTensors, inputs: (step: number) => HostTensors) {
+  const results = [];
+  for (const runs of [device, await openDevice({ device: 'tfjs', reporter: silent })]) {
+    const runner = await runs.prepareStep(program);
+    runner.load(start);
+    const outputs = await runner.run([inputs(1)]);
+    const first = await runner.read();
+    outputs.push(...(await runner.run([2, 3].map(inputs))));
+    results.push({ outputs, first, state: await runner.read() });
+    await runner.dispose();
+  }
+  return results as [(typeof results)[0], (typeof results)[0]];
+}
+
+const norm = (values: ArrayLike<number>) => Math.hypot(...Array.from(values));
+const minus = (a: HostTensor, b: HostTensor) => Array.from(a.data, (x, i) => x - b.data[i]!);
+
+/**
+ * Moments are sums of gradients: they agree in norm to 10⁻³ after one step. Adam turns each gradient into a step of about the learning
+ * rate, rounding noise too, so weights are compared by their updates: in norm to 3 %, as moments of later steps, and not where the gradient is
+ * nothing but noise (biases that the next norm or softmax takes away again).
+ */
+function expectSameState(
+  actual: HostTensors,
+  wanted: HostTensors,
+  start: HostTensors,
+  moments: number,
+): void {
+  expect(Object.keys(actual).sort()).toEqual(Object.keys(wanted).sort());
+  const far: string[] = [];
+  for (const [name, tensor] of Object.entries(wanted)) {
+    const own = name.replace(/^(model|ema)\./, 'adam.m.').replace(/^disc\./, 'disc_adam.m.');
+    const isMoment = own === name;
+    if (!isMoment && norm(wanted[own]!.data) < 1e-6) continue;
+    const size = isMoment ? norm(tensor.data) : norm(minus(tensor, start[name]!));
+    const off = norm(minus(actual[name]!, tensor));
+    if (!(off <= (isMoment ? moments : 3e-2) * size + 1e-6)) far.push(`${name}: ${off} of ${size}`);
+  }
+  expect(far).toEqual([]);
+}
+
+function expectSameOutputs(actual: readonly HostTensors[], wanted: readonly HostTensors[]): void {
+  for (const [i, outputs] of wanted.entries()) {
+    expect(Object.keys(actual[i]!).sort()).toEqual(Object.keys(outputs).sort());
+    for (const [name, tensor] of Object.entries(outputs)) {
+      expect([i, name, Array.from(actual[i]![name]!.data)]).toEqual([
+        i,
+        name,
+        Array.from(tensor.data, (x) => (tensor.dtype === 'int32' ? x : expect.closeTo(x, 4))),
+      ]);
+    }
+  }
+}
+
+const moved = (before: HostTensor, after: HostTensor) => before.data.some((x, i) => x !== after.data[i]);
+
+const config = configSchema.parse({
+  data: { size: 8 },
+  stage1: {
+    ch: 8,
+    ch_mult: [1, 2],
+    attn_resolutions: [4],
+    z_channels: 6,
+    embed_dim: 4,
+    codes: 12,
+    codebook: { init: 'data', warmup: 1, restart_after: 2 },
+    disc: { ch: 4, layers: 1, weight: 0.8 },
+    batch_size: 2,
+    optimizer: 'adamw',
+    weight_decay: 0.01,
+    clip: 0.5,
+    ema: 0.99,
+    steps: 20,
+  },
+  prior: { layers: 2, heads: 2, width: 16, dropout: 0.2, batch_size: 3, clip: 0.5 },
+});
+
+test.each([true, false])('stage 1, adversarial %s', async (adversarial) => {
+  const program = stage1Step(config, randomFeatures(8), { adversarial });
+  const all = initialState(config);
+  const start = Object.fromEntries(Object.keys(program.state).map((name) => [name, all[name]!]));
+  const images = noise([2, 8, 8, 3], 'images', 0.4);
+  const [traced, eager] = await threeSteps(program, start, (step) => ({
+    images,
+    lr: scalar(1e-4 * step),
+    step: scalar(step),
+    pick: int32([12], permutation(32, stream('pick', step)).slice(0, 12)),
+    ...(adversarial && { disc_step: scalar(step) }),
+  }));
+  expectSameOutputs(traced.outputs, eager.outputs);
+  expectSameState(traced.first, eager.first, start, 1e-3);
+  expectSameState(traced.state, eager.state, start, 3e-2);
+  const learned = Object.keys(start).filter((name) => /^(model|disc|ema)\./.test(name));
+  for (const name of learned) {
+    if (name === 'disc.conv_out.bias') continue; // inside the hinge's margin real and fake pull it equally
+    expect([name, moved(start[name]!, traced.state[name]!)]).toEqual([name, true]);
+  }
+});
+
+test('prior, with dropout, decay and clipping', async () => {
+  const sizes = { ...config.prior, codes: 7, tokens: 6 };
+  const program = priorStep(config.prior, sizes);
+  const start = priorStart(sizes, 3);
+  const [traced, eager] = await threeSteps(program, start, (step) => ({
+    ids: ids([3, 6], 7, `ids ${step}`),
+    targets: ids([3, 6], 7, `targets ${step}`),
+    lr: scalar(1e-3),
+    step: scalar(step),
+    ...stepNoise(config.prior, sizes, 5, step),
+  }));
+  expectSameOutputs(traced.outputs, eager.outputs);
+  expectSameState(traced.first, eager.first, start, 1e-3);
+  expectSameState(traced.state, eager.state, start, 3e-2);
+});
+
+test('steps in one run or in several give the same bits', async () => {
+  const program = stage1Step(config, randomFeatures(8), { adversarial: true });
+  const inputs = (step: number): HostTensors => ({
+    images: noise([2, 8, 8, 3], step, 0.4),
+    lr: scalar(1e-3),
+    step: scalar(step),
+    disc_step: scalar(step),
+    pick: int32([12], permutation(32, stream('pick', step)).slice(0, 12)),
+  });
+  const states: HostTensors[] = [];
+  for (const groups of [[[1, 2, 3, 4]], [[1], [2, 3], [4]]]) {
+    const runner = await device.prepareStep(program);
+    runner.load(initialState(config));
+    for (const steps of groups) await runner.run(steps.map(inputs));
+    states.push(await runner.read());
+    await runner.dispose();
+  }
+  expect(states[1]).toEqual(states[0]);
+});
