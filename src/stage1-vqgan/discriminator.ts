@@ -28,7 +28,7 @@ export function discriminatorSpecs({ stage1: { disc } }: Config): Discriminator 
   };
 }
 
-/** Images [B, S, S, 3] → logits [B, p, p, 1], p = `discriminatorSide`; BatchNorm by the statistics of this batch. */
+/** Images [B, S, S, 3] → logits [B, p, p, 1], p = S / 2^layers − 2; BatchNorm by the statistics of this batch. */
 export function discriminator(params: TensorTree<Discriminator>, images: tf.Tensor): tf.Tensor {
   let x = tf.leakyRelu(conv(params.conv_in, images, { stride: 2, pad }), 0.2);
   params.layers.forEach((layer, i) => {
@@ -36,12 +36,4 @@ export function discriminator(params: TensorTree<Discriminator>, images: tf.Tens
     x = tf.leakyRelu(batchNorm(layer.norm, conv(layer.conv, x, { stride, pad })), 0.2);
   });
   return conv(params.conv_out, x, { pad });
-}
-
-/** Side of the logit map; below 1 the images are too small for that many layers. */
-export function discriminatorSide(size: number, layers: number): number {
-  const shrink = (side: number, stride: number) => Math.floor((side + 2 * pad - kernel) / stride) + 1;
-  let side = size;
-  for (let i = 0; i < layers; i++) side = shrink(side, 2);
-  return shrink(shrink(side, 1), 1);
 }

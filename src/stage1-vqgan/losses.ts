@@ -4,11 +4,31 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Stage1Config } from '../config/schema.js';
+import type { Tensors } from '../engine/device.js';
+import type { Perceptual } from './perceptual.js';
 
 /** Mean over all values of |x − x̂| or (x − x̂)²: the reconstruction term of eq. 4. */
 export function pixelLoss(kind: Stage1Config['pixel'], x: tf.Tensor, reconstruction: tf.Tensor): tf.Tensor {
   const difference = tf.sub(x, reconstruction);
   return tf.mean(kind === 'l1' ? tf.abs(difference) : tf.square(difference));
+}
+
+/**
+ * The reconstruction term as published: mean pixel error plus weight · perceptual distance. `l1` is the mean absolute
+ * error under both kinds of pixel loss.
+ */
+export function reconstructionLoss(
+  config: Stage1Config,
+  perceptual: Perceptual | undefined,
+  constants: Tensors,
+  x: tf.Tensor,
+  reconstruction: tf.Tensor,
+): { total: tf.Tensor; l1: tf.Tensor; perceptual?: tf.Tensor } {
+  const l1 = pixelLoss('l1', x, reconstruction);
+  const pixel = config.pixel === 'l1' ? l1 : pixelLoss(config.pixel, x, reconstruction);
+  if (!perceptual) return { total: pixel, l1 };
+  const distance = perceptual.distance(constants, x, reconstruction);
+  return { total: tf.add(pixel, tf.mul(config.perceptual.weight, distance)), l1, perceptual: distance };
 }
 
 /** The generator's adversarial term −mean D(x̂), under both kinds of discriminator loss (as published). */

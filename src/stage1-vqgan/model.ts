@@ -1,12 +1,10 @@
-/** The tokenizer as a whole: encoder, bottleneck and decoder, their parameters, and checks before any work. */
-import { expected } from '../base/errors.js';
+/** The tokenizer as a whole: encoder, bottleneck and decoder, and their parameters. */
 import type { Config } from '../config/schema.js';
 import type { Specs } from '../engine/device.js';
-import { groupsOf } from '../nn/group-norm.js';
 import { countParams, type ParamSpec, specsOf } from '../nn/params.js';
 import { type Codebook, nearestCode } from './bottleneck.js';
 import { type Decoder, decoderSpecs } from './decoder.js';
-import { discriminatorSide, discriminatorSpecs } from './discriminator.js';
+import { discriminatorSpecs } from './discriminator.js';
 import { type Encoder, encoderSpecs } from './encoder.js';
 
 export type Model = { encoder: Encoder; bottleneck: Codebook; decoder: Decoder };
@@ -59,58 +57,4 @@ export function under<T>(prefix: string, record: Record<string, T>): Record<stri
 /** The reverse of `under`. */
 export function over<T>(prefix: string, record: Record<string, T>): Record<string, T> {
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [`${prefix}.${name}`, value]));
-}
-
-/** @throws UserError for sizes that do not go together */
-export function checkStage1(config: Config): void {
-  const { data, stage1 } = config;
-  const halvings = stage1.ch_mult.length - 1;
-  if (data.size % 2 ** halvings !== 0) {
-    throw expected(
-      `a multiple of ${2 ** halvings}`,
-      'data.size',
-      data.size,
-      `stage1.ch_mult has ${stage1.ch_mult.length} levels, each but the last halves the size.`,
-    );
-  }
-  for (const channels of [stage1.ch, ...stage1.ch_mult.map((mult) => stage1.ch * mult)]) {
-    if (channels % groupsOf(channels) !== 0) {
-      throw expected(
-        'a width that gives multiples of 32 (or at most 32) channels at every level',
-        'stage1.ch',
-        stage1.ch,
-        `It gives ${channels} channels, which do not split into 32 groups.`,
-      );
-    }
-  }
-  const sides = stage1.ch_mult.map((_, level) => data.size >> level);
-  const stray = stage1.attn_resolutions.find((side) => !sides.includes(side));
-  if (stray !== undefined) {
-    throw expected(
-      `resolutions of the network (${sides.join(', ')})`,
-      'stage1.attn_resolutions',
-      stray,
-      'Name one of these or none.',
-    );
-  }
-  if (hasDiscriminator(config) && discriminatorSide(data.size, stage1.disc.layers) < 1) {
-    throw expected(
-      `fewer layers for images of ${data.size} pixels`,
-      'stage1.disc.layers',
-      stage1.disc.layers,
-      'Nothing would be left of an image after them.',
-    );
-  }
-  const { kind, weights } = stage1.perceptual;
-  if (kind === 'lpips-vgg16' && weights === null) {
-    throw expected(
-      'a safetensors file',
-      'stage1.perceptual.weights',
-      weights,
-      'Name the file with the weights of LPIPS-VGG16, or set stage1.perceptual.kind=random-features.',
-    );
-  }
-  if (kind === 'lpips-vgg16' && data.size < 16) {
-    throw expected('at least 16', 'data.size', data.size, 'VGG16 halves an image four times.');
-  }
 }

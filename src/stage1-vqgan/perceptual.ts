@@ -19,9 +19,12 @@ export interface Perceptual {
   distance(constants: Tensors, x: tf.Tensor, y: tf.Tensor): tf.Tensor;
 }
 
-/** A frozen network as stages of 3×3 convolutions with ReLU; each stage ends in a tap, pooling stands between stages. */
+/**
+ * A frozen network as stages of 3×3 convolutions with ReLU; each stage ends in a tap, pooling stands between stages.
+ * `lin` weights a tap's squared differences: the name of a constant [C], or one number for all channels.
+ */
 interface Trunk {
-  readonly stages: readonly { readonly filters: readonly string[]; readonly lin?: string }[];
+  readonly stages: readonly { readonly filters: readonly string[]; readonly lin: string | number }[];
   pool(x: tf.Tensor4D): tf.Tensor4D;
   prepare(images: tf.Tensor): tf.Tensor;
 }
@@ -31,8 +34,9 @@ function distance(trunk: Trunk, constants: Tensors, x: tf.Tensor, y: tf.Tensor):
   const b = features(trunk, constants, y);
   const terms = trunk.stages.map(({ lin }, i) => {
     const squares = tf.square(tf.sub(unitLength(a[i]!), unitLength(b[i]!))); // [B, H, W, C]
-    const weighted = lin ? tf.mul(squares, constants[lin]!) : squares;
-    return tf.div(tf.sum(weighted), squares.size / squares.shape[3]!);
+    const weighted = typeof lin === 'string' ? tf.mul(squares, constants[lin]!) : squares;
+    const perPosition = (typeof lin === 'string' ? 1 : lin) / (squares.size / squares.shape[3]!);
+    return tf.mul(tf.sum(weighted), perPosition);
   });
   return tf.addN(terms);
 }
@@ -132,7 +136,10 @@ function filterOfTorch({ shape, data }: HostTensor): HostTensor {
 
 const pyramid = [16, 32, 64, 64];
 
-/** The random pyramid for images of `size` pixels; the same weights in every run. */
+/**
+ * The random pyramid for images of `size` pixels; the same weights in every run. Scales count alike and their mean is
+ * taken, which puts unrelated images at about 0.5, as LPIPS does.
+ */
 export function randomFeatures(size: number): Perceptual {
   const stages = pyramid.slice(0, Math.floor(Math.log2(size)) + 1);
   const name = (stage: number) => `${prefix}.stage${stage}`;
@@ -140,7 +147,7 @@ export function randomFeatures(size: number): Perceptual {
     stages.map((outputs, i) => [`${name(i)}.weight`, orthogonalFilter(pyramid[i - 1] ?? 3, outputs, i)]),
   );
   const trunk: Trunk = {
-    stages: stages.map((_, i) => ({ filters: [name(i)] })),
+    stages: stages.map((_, i) => ({ filters: [name(i)], lin: 1 / stages.length })),
     pool: (x) => tf.avgPool(x, 2, 2, 'valid'),
     prepare: (x) => x,
   };

@@ -1,5 +1,5 @@
 /** What a finished tokenizer does: images → codes, codes → images, images → reconstructions. */
-import type * as tf from '@tensorflow/tfjs-core';
+import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
 import type { GraphProgram, Specs, Tensors } from '../engine/device.js';
@@ -7,20 +7,13 @@ import { specsOf, treeOf } from '../nn/params.js';
 import { nearestCode } from './bottleneck.js';
 import { decoder } from './decoder.js';
 import { encoder } from './encoder.js';
-import { codeSide, modelSpecs, tensorSpecs, under } from './model.js';
+import { reconstructionLoss } from './losses.js';
+import { codeSide, modelSpecs, tensorSpecs } from './model.js';
+import type { Perceptual } from './perceptual.js';
 
 const imagesSpec = (config: Config, batch: number): Specs => ({
   images: { shape: [batch, config.data.size, config.data.size, 3], dtype: 'float32' },
 });
-
-/**
- * The weights to use of a checkpoint's `model.safetensors`: the running average where there is one; plain names
- * (`encoder.…`, `bottleneck.…`, `decoder.…`).
- */
-export function inferenceWeights(checkpoint: HostTensors): HostTensors {
-  const ema = under('ema', checkpoint);
-  return Object.keys(ema).length > 0 ? ema : under('model', checkpoint);
-}
 
 /** `images` [B, S, S, 3] in [−1, 1] → `codes` int32 [B, h, w]. */
 export function encodeProgram(config: Config, weights: HostTensors, batch: number): GraphProgram {
@@ -53,13 +46,35 @@ export function reconstructProgram(config: Config, weights: HostTensors, batch: 
   };
 }
 
-/** As `reconstructProgram`, with the weights as inputs by their plain names: compiled once while they change. */
-export function evaluateProgram(config: Config, batch: number): GraphProgram {
+/**
+ * What a validation looks at: `reconstruction`, and the scalars `l1`, `perceptual` (where there is such a term),
+ * `codebook`, `commitment` and `loss`, all of the generator's objective but the adversarial term. The weights are
+ * inputs by their plain names, so that the program is compiled once while they change.
+ */
+export function evaluateProgram(
+  config: Config,
+  perceptual: Perceptual | undefined,
+  batch: number,
+): GraphProgram {
+  const specs = modelSpecs(config);
   return {
     name: 'evaluate',
-    inputs: { ...imagesSpec(config, batch), ...tensorSpecs(specsOf(modelSpecs(config))) },
-    constants: {},
-    run: ({ images, ...weights }) => reconstruct(config, weights, images!),
+    inputs: { ...imagesSpec(config, batch), ...tensorSpecs(specsOf(specs)) },
+    constants: perceptual?.constants ?? {},
+    run(inputs, constants) {
+      const images = inputs.images!;
+      const model = treeOf(specs, inputs);
+      const passed = nearestCode(config.stage1).pass(model.bottleneck, encoder(model.encoder, images));
+      const reconstruction = decoder(model.decoder, passed.output);
+      const { total, ...terms } = reconstructionLoss(
+        config.stage1,
+        perceptual,
+        constants,
+        images,
+        reconstruction,
+      );
+      return { reconstruction, loss: tf.add(total, passed.loss), ...terms, ...passed.terms };
+    },
   };
 }
 

@@ -15,7 +15,7 @@ import { careForCodebook } from './codebook-care.js';
 import { decoder, decoderFeatures } from './decoder.js';
 import { discriminator, discriminatorSpecs } from './discriminator.js';
 import { encoder } from './encoder.js';
-import { adaptiveWeight, discriminatorLoss, generatorLoss, pixelLoss } from './losses.js';
+import { adaptiveWeight, discriminatorLoss, generatorLoss, reconstructionLoss } from './losses.js';
 import { modelSpecs, over, under } from './model.js';
 import type { Perceptual } from './perceptual.js';
 import { stage1State } from './state.js';
@@ -44,13 +44,6 @@ export function stage1Step(
   const care = careForCodebook(stage1);
   const adam = adamOptions(stage1);
 
-  /** Mean pixel error plus the perceptual distance: eq. 4's reconstruction term as published. */
-  const nll = (constants: Tensors, x: tf.Tensor, reconstruction: tf.Tensor) => {
-    const pixel = pixelLoss(stage1.pixel, x, reconstruction);
-    if (!perceptual) return pixel;
-    return tf.add(pixel, tf.mul(stage1.perceptual.weight, perceptual.distance(constants, x, reconstruction)));
-  };
-
   return {
     name: adversarial ? 'stage1-gan' : 'stage1-ae',
     constants: perceptual?.constants ?? {},
@@ -77,7 +70,17 @@ export function stage1Step(
       const reconstruction = conv(model.decoder.conv_out, last);
 
       // 2. Reconstruction error, and its gradient at the reconstruction.
-      const error = valueAndGradsOf({ x: reconstruction }, ({ x }) => nll(constants, images, x));
+      const error = valueAndGradsOf(
+        { x: reconstruction },
+        ({ x }) => reconstructionLoss(stage1, perceptual, constants, images, x).total,
+      );
+      const { l1, perceptual: distance } = reconstructionLoss(
+        stage1,
+        perceptual,
+        constants,
+        images,
+        reconstruction,
+      );
       let objective = tf.add(error.value, vq);
       let atReconstruction = error.grads.x;
       let adversary: { state: Tensors; outputs: Tensors } | undefined;
@@ -144,8 +147,8 @@ export function stage1Step(
         },
         outputs: {
           loss: objective,
-          l1: pixelLoss('l1', images, reconstruction),
-          ...(perceptual && { perceptual: perceptual.distance(constants, images, reconstruction) }),
+          l1,
+          ...(distance && { perceptual: distance }),
           ...terms,
           ...adversary?.outputs,
           codes,

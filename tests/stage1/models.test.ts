@@ -1,16 +1,11 @@
 import '../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
-import { UserError } from '../../src/base/errors.js';
 import { configSchema } from '../../src/config/schema.js';
 import { initialise, specsOf, treeOf } from '../../src/nn/params.js';
 import { decoder, decoderSpecs } from '../../src/stage1-vqgan/decoder.js';
-import {
-  discriminator,
-  discriminatorSide,
-  discriminatorSpecs,
-} from '../../src/stage1-vqgan/discriminator.js';
+import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/discriminator.js';
 import { encoder, encoderSpecs } from '../../src/stage1-vqgan/encoder.js';
-import { checkStage1, modelSpecs, stage1Params } from '../../src/stage1-vqgan/model.js';
+import { modelSpecs, stage1Params } from '../../src/stage1-vqgan/model.js';
 import { expectClose } from '../support/close.js';
 import { wave } from '../support/wave.js';
 import { tinyConfig } from './tiny.js';
@@ -99,40 +94,4 @@ test('the codebook starts from U(âˆ’1/K, 1/K), the discriminator from N(0, 0.02Â
   const { mean, variance } = tf.moments(tf.tensor1d(values['layers.1.conv.weight']!.data));
   expectClose(tf.stack([mean, tf.sqrt(variance)]), [0, 0.02], { atol: 1e-3 });
   expectClose(tf.mean(tf.tensor1d(values['layers.1.norm.gamma']!.data)), [1], { atol: 0.01 });
-});
-
-test.each([
-  [32, 2, 6],
-  [64, 2, 14],
-  [64, 3, 6],
-  [65, 3, 6],
-  [8, 2, 0],
-])('size %i with %i stride-2 layers leaves a map of side %i', (size, layers, side) => {
-  expect(discriminatorSide(size, layers)).toBe(side);
-});
-
-describe('sizes that do not go together are refused in one sentence', () => {
-  const sentence = (size: number, stage1: object) => {
-    try {
-      checkStage1(configSchema.parse({ data: { size }, stage1 }));
-    } catch (error) {
-      expect(error).toBeInstanceOf(UserError);
-      return (error as Error).message;
-    }
-    throw new Error('nothing was refused');
-  };
-
-  test.each([
-    [30, {}, /^Expected a multiple of 4 for data\.size but received 30\./],
-    [32, { ch: 48 }, /for stage1\.ch but received 48\. It gives 48 channels/],
-    [32, { attn_resolutions: [12] }, /\(32, 16, 8\) for stage1\.attn_resolutions but received 12\./],
-    [16, { disc: { layers: 3 } }, /for stage1\.disc\.layers but received 3\. Nothing would be left/],
-    [32, { perceptual: { kind: 'lpips-vgg16' } }, /for stage1\.perceptual\.weights but received null\./],
-  ])('size %i, %j', (size, stage1, pattern) => {
-    expect(sentence(size, stage1)).toMatch(pattern);
-  });
-
-  test('the defaults go together', () => {
-    expect(() => checkStage1(configSchema.parse({}))).not.toThrow();
-  });
 });

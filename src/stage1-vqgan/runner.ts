@@ -1,0 +1,78 @@
+/**
+ * One training run as two programs: until the discriminator acts, a step does not compute it. The state is always
+ * that of the whole run: what the present program does not know waits here.
+ */
+import type { HostTensors } from '../base/tensor.js';
+import type { Config } from '../config/schema.js';
+import { checkTensors, type Device, type StepRunner } from '../engine/device.js';
+import { hasDiscriminator } from './model.js';
+import type { Perceptual } from './perceptual.js';
+import { stage1State } from './state.js';
+import { stage1Step } from './step.js';
+
+/** 1-based; infinite where there is no discriminator. */
+export function firstAdversarialStep(config: Config): number {
+  if (!hasDiscriminator(config)) return Number.POSITIVE_INFINITY;
+  const { steps, disc } = config.stage1;
+  return disc.start < 1 ? Math.floor(disc.start * steps) + 1 : disc.start;
+}
+
+/**
+ * Runs `stage1Step` without or with the discriminator, by each entry's `step`; entries carry `disc_step` from
+ * `firstAdversarialStep` on.
+ *
+ * @param o.step the first step that will be run: its program is prepared now, the other when it is needed
+ * @param o.onSwitch called before the discriminator's program is prepared in the middle of a run
+ */
+export async function stage1Runner(
+  config: Config,
+  perceptual: Perceptual | undefined,
+  device: Device,
+  o: { step: number; onSwitch: () => void },
+): Promise<StepRunner> {
+  const first = firstAdversarialStep(config);
+  const whole = stage1State(config, { adversarial: hasDiscriminator(config) });
+  const prepare = (adversarial: boolean) =>
+    device.prepareStep(stage1Step(config, perceptual, { adversarial }));
+
+  let adversarial = o.step >= first;
+  let runner = await prepare(adversarial);
+  let waiting: HostTensors = {};
+
+  const load = (state: HostTensors): void => {
+    checkTensors('state', whole, state);
+    const known = stage1State(config, { adversarial });
+    const part = (inside: boolean) =>
+      Object.fromEntries(Object.entries(state).filter(([name]) => name in known === inside));
+    runner.load(part(true));
+    waiting = part(false);
+  };
+  const read = async (): Promise<HostTensors> => ({ ...waiting, ...(await runner.read()) });
+
+  return {
+    load,
+    read,
+    dispose: () => runner.dispose(),
+    async run(steps) {
+      const before = steps.filter(({ step }) => step!.data[0]! < first);
+      const after = steps.slice(before.length);
+      const outputs: HostTensors[] = [];
+      for (const [part, needed] of [
+        [before, false],
+        [after, true],
+      ] as const) {
+        if (part.length === 0) continue;
+        if (needed !== adversarial) {
+          if (needed) o.onSwitch();
+          const state = await read();
+          await runner.dispose();
+          runner = await prepare(needed);
+          adversarial = needed;
+          load(state);
+        }
+        outputs.push(...(await runner.run(part)));
+      }
+      return outputs;
+    },
+  };
+}

@@ -1,0 +1,166 @@
+/** `vqgen train-stage1`: images → batches → steps → checkpoints. */
+import path from 'node:path';
+import type { Reporter } from '../base/progress.js';
+import { permutation, stream } from '../base/rng.js';
+import { type HostTensors, int32, scalar } from '../base/tensor.js';
+import { beginStage } from '../checkpoint/begin.js';
+import { gridFile, runPaths, writeRunConfig } from '../checkpoint/run.js';
+import { readState } from '../checkpoint/store.js';
+import type { Config } from '../config/schema.js';
+import { trainBatch } from '../data/batches.js';
+import { type Dataset, openDataset } from '../data/dataset.js';
+import { describeSkipped } from '../data/source.js';
+import type { Device, StepRunner } from '../engine/device.js';
+import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
+import { lastValues, type Observation } from '../train/metrics.js';
+import { learningRate } from '../train/schedule.js';
+import { careForCodebook, firstQuantisedStep } from './codebook-care.js';
+import { loadPerceptual } from './load-perceptual.js';
+import { expectedMemory } from './memory.js';
+import { codeSide, stage1Params } from './model.js';
+import { evaluateProgram } from './programs.js';
+import { firstAdversarialStep, stage1Runner } from './runner.js';
+import { initialState } from './state.js';
+import { validation, validationPlan } from './validation.js';
+
+export interface TrainStage1Options {
+  readonly config: Config;
+  readonly run: string;
+  readonly resume: boolean;
+  readonly device: Device;
+  readonly reporter: Reporter;
+  readonly signal?: AbortSignal;
+}
+
+/** @throws UserError for missing or unreadable images, or a run in the way */
+export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
+  const { config, run, device, reporter } = o;
+  const folder = runPaths(run).stage1;
+  const beginning = beginStage({ run, stage: 'stage1', config, resume: o.resume });
+  if (beginning.kind === 'finished') {
+    const { step, seconds } = readState(beginning.checkpoint);
+    reporter.note(`The tokenizer in ${run} is finished at step ${step}. Next: vqgen tokenize --run ${run}`);
+    return { step, seconds, ...(await lastValues(folder)), stopped: false };
+  }
+  const from = beginning.kind === 'resume' ? beginning.checkpoint : undefined;
+  const perceptual = await loadPerceptual(config);
+  const dataset = await openDataset(config.data, {
+    cacheDir: path.join(run, '.cache'),
+    reporter,
+  });
+  describe(config, dataset, device, reporter);
+
+  const { batch } = validationPlan(dataset.val.count, config.data.size);
+  const graph = await device.prepare(evaluateProgram(config, perceptual, batch));
+  const runner = await stage1Runner(config, perceptual, device, {
+    step: (from?.step ?? 0) + 1,
+    onSwitch: () => reporter.note('From here on the discriminator acts; a step takes longer.'),
+  });
+  try {
+    await writeRunConfig(run, config);
+    const evaluate = validation(config, dataset.val, graph, (step) => gridFile(folder, step));
+    const result = await runLoop(stage1(config, folder, dataset, runner, evaluate), {
+      from,
+      reporter,
+      signal: o.signal,
+    });
+    const { skipped, train, val } = dataset;
+    if (skipped.length > 0) {
+      reporter.warn(describeSkipped(skipped, skipped.length + train.count + val.count));
+    }
+    return result;
+  } finally {
+    await runner.dispose();
+    await graph.dispose();
+  }
+}
+
+function describe(
+  config: Config,
+  { train, val, classes }: Dataset,
+  device: Device,
+  reporter: Reporter,
+): void {
+  const { size } = config.data;
+  const side = codeSide(config);
+  const parts = Object.entries(stage1Params(config)).map(
+    ([part, count]) => `${part} ${count.toLocaleString('en')}`,
+  );
+  const memory = expectedMemory(config) / 2 ** 30;
+  reporter.note(
+    `Images: ${train.count} for training, ${val.count} for validation, ${classes.length} classes, ` +
+      `${size}×${size} pixels → ${side}×${side} codes of ${config.stage1.codes}.`,
+  );
+  reporter.note(
+    `Parameters: ${parts.join(', ')}. Memory: about ${memory.toPrecision(2)} GB. ${device.description}.`,
+  );
+}
+
+function stage1(
+  config: Config,
+  folder: string,
+  { train }: Dataset,
+  runner: StepRunner,
+  evaluate: Stage['evaluate'],
+): Stage {
+  const { stage1, data, seed } = config;
+  const batchSize = stage1.batch_size;
+  const picks = 'pick' in careForCodebook(stage1).inputs;
+  const firstAdversarial = firstAdversarialStep(config);
+  return {
+    name: 'stage1',
+    folder,
+    cadence: stage1,
+    runner,
+    unit: 'images',
+    unitsPerStep: batchSize,
+    codebookSize: stage1.codes,
+    bestBy: { key: 'psnr', higher: true },
+    initialState: () => initialState(config),
+    inputs: async (step) => ({
+      images: (await trainBatch(train, { size: data.size, flip: data.flip, batchSize, seed, step: step - 1 }))
+        .images,
+      lr: scalar(learningRate(step, stage1)),
+      step: scalar(step),
+      ...(step >= firstAdversarial && { disc_step: scalar(step - firstAdversarial + 1) }),
+      ...(picks && { pick: picksAt(step, config) }),
+    }),
+    observe: (step, outputs) => observe(step, outputs, config),
+    evaluate,
+    fields: ({ loss, l1, codebook_usage: used, 'val psnr': psnr }) => ({
+      ...(loss !== undefined && { loss }),
+      ...(l1 !== undefined && { l1 }),
+      ...(used !== undefined && { 'codes used': `${Math.round(100 * used)} %` }),
+      ...(psnr !== undefined && { 'val psnr': `${psnr.toFixed(1)} dB` }),
+    }),
+  };
+}
+
+/** For each code another row of the batch's B·h·w encoder outputs, drawn by seed and step; repeated where K is larger. */
+function picksAt(step: number, config: Config) {
+  const { codes, batch_size } = config.stage1;
+  const rows = batch_size * codeSide(config) ** 2;
+  const order = permutation(rows, stream(config.seed, 'pick', step));
+  return int32(
+    [codes],
+    Int32Array.from({ length: codes }, (_, code) => order[code % rows]!),
+  );
+}
+
+const scalars = [
+  'loss',
+  'l1',
+  'perceptual',
+  'codebook',
+  'commitment',
+  'generator',
+  'discriminator',
+  'adaptive_weight',
+];
+
+/** Terms that do not act in this step are 0; codes count from the first step that quantises. */
+function observe(step: number, outputs: HostTensors, config: Config): Observation {
+  const values = Object.fromEntries(scalars.map((name) => [name, outputs[name]?.data[0] ?? 0]));
+  const quantises = step >= firstQuantisedStep(config.stage1);
+  return { values, ...(quantises && { codes: outputs.codes!.data }) };
+}

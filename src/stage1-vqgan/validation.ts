@@ -1,0 +1,89 @@
+/** How well held-out images are reconstructed: the averaged weights where there are any, on a fixed choice of images. */
+import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
+import type { Config } from '../config/schema.js';
+import { evalImages } from '../data/batches.js';
+import type { ImageSet } from '../data/dataset.js';
+import { toBytes, writeGrid } from '../data/pictures.js';
+import type { Graph } from '../engine/device.js';
+import { under } from './model.js';
+
+const mostImages = 256;
+const mostPixelsInBatch = 32 * 64 * 64;
+const gridColumns = 8;
+
+/** Number of images in a batch, and of images in all: whole batches, spread over the set. */
+export function validationPlan(count: number, size: number): { batch: number; images: number } {
+  const fitting = Math.max(1, Math.min(32, Math.floor(mostPixelsInBatch / (size * size))));
+  const batch = Math.min(count, fitting);
+  return { batch, images: batch * Math.max(1, Math.floor(Math.min(count, mostImages) / batch)) };
+}
+
+/**
+ * Means over the validation images of the evaluation program's scalars and of `psnr`; writes originals above
+ * reconstructions to `gridFile(step)`.
+ *
+ * @param graph of `evaluateProgram` at the plan's batch size
+ */
+export function validation(
+  config: Config,
+  set: ImageSet,
+  graph: Graph,
+  gridFile: (step: number) => string,
+): (step: number, state: HostTensors, signal?: AbortSignal) => Promise<Record<string, number>> {
+  const { size } = config.data;
+  const { batch, images } = validationPlan(set.count, size);
+  const indices = Array.from({ length: images }, (_, i) => Math.floor((i * set.count) / images));
+  return async (step, state, signal) => {
+    const weights = under(config.stage1.ema > 0 ? 'ema' : 'model', state);
+    const sums: Record<string, number> = {};
+    const shown: { original: Float32Array; reconstruction: Float32Array }[] = [];
+    const columns = Math.min(gridColumns, images);
+    for (let at = 0; at < images && !signal?.aborted; at += batch) {
+      const originals = await evalImages(set, indices.slice(at, at + batch), size);
+      const { reconstruction, ...scalars } = await graph.run({ images: originals, ...weights });
+      const values = Object.entries(scalars).map(([name, t]): [string, number] => [name, t.data[0]!]);
+      for (const [name, value] of [...values, ['psnr', mean(psnr(originals, reconstruction!))] as const]) {
+        sums[name] = (sums[name] ?? 0) + value * batch;
+      }
+      for (let i = 0; i < batch; i++) {
+        // The shown images are spread over the set too.
+        if (at + i !== Math.floor((shown.length * images) / columns) || shown.length === columns) continue;
+        shown.push({ original: image(originals, i), reconstruction: image(reconstruction!, i) });
+      }
+    }
+    if (!signal?.aborted) await writePairs(gridFile(step), shown, size);
+    return Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / images]));
+  };
+}
+
+/** 10·log₁₀(1/MSE) in dB of each image, on 8-bit pixels scaled to [0, 1]; 100 at most. Both [n, S, S, 3] in [−1, 1]. */
+export function psnr(originals: HostTensor, reconstructions: HostTensor): number[] {
+  const [a, b] = [toBytes(originals), toBytes(reconstructions)];
+  const images = originals.shape[0]!;
+  const area = a.length / images;
+  return Array.from({ length: images }, (_, i) => {
+    let sum = 0;
+    for (let k = i * area; k < (i + 1) * area; k++) sum += (a[k]! - b[k]!) ** 2;
+    return Math.min(100, -10 * Math.log10(sum / area / 255 ** 2));
+  });
+}
+
+const mean = (values: number[]) => values.reduce((sum, v) => sum + v, 0) / values.length;
+
+function image({ shape, data }: HostTensor, i: number): Float32Array {
+  const area = data.length / shape[0]!;
+  return Float32Array.from(data.subarray(i * area, (i + 1) * area));
+}
+
+async function writePairs(
+  file: string,
+  pairs: readonly { original: Float32Array; reconstruction: Float32Array }[],
+  size: number,
+): Promise<void> {
+  const rows = [...pairs.map((p) => p.original), ...pairs.map((p) => p.reconstruction)];
+  const data = new Float32Array(rows.length * size * size * 3);
+  rows.forEach((row, i) => {
+    data.set(row, i * row.length);
+  });
+  await writeGrid(file, float32([rows.length, size, size, 3], data), pairs.length);
+}
