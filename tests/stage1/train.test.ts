@@ -1,0 +1,81 @@
+/** The whole of stage 1 on the built-in pictures, on the engine of the real commands. */
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { type Reporter, silent } from '../../src/base/progress.js';
+import { loadModel } from '../../src/checkpoint/store.js';
+import { loadConfig } from '../../src/config/load.js';
+import { openDevice } from '../../src/engine/index.js';
+import { trainStage1 } from '../../src/stage1-vqgan/train.js';
+import { readMetrics } from '../../src/train/metrics.js';
+
+const config = loadConfig({ config: 'tiny', set: ['data.drawn=40', 'stage1.disc.start=4'] });
+const device = await openDevice({ device: 'cpu', reporter: silent });
+let root: string;
+
+beforeAll(async () => {
+  root = await mkdtemp(path.join(os.tmpdir(), 'vqgen-stage1-'));
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+const train = (run: string, resume: boolean, reporter: Reporter = silent, signal?: AbortSignal) =>
+  trainStage1({ config, run, resume, device, reporter, signal });
+
+/** Lines without what depends on the clock. */
+const lines = async (run: string) =>
+  (await readMetrics(path.join(run, 'stage1', 'metrics.jsonl'))).map(
+    ({ time_s: _, images_per_second: __, ...line }) => line,
+  );
+
+test('a run stopped before the discriminator acts and resumed equals one that was not stopped', async () => {
+  const [whole, parts] = [path.join(root, 'whole'), path.join(root, 'parts')];
+  const result = await train(whole, false);
+  expect(result).toMatchObject({ step: 8, stopped: false });
+
+  const stop = new AbortController();
+  const stopper: Reporter = {
+    ...silent,
+    progress: () => ({
+      update: (done) => {
+        if (done >= 2) stop.abort();
+      },
+      stop() {},
+    }),
+  };
+  const first = await train(parts, false, stopper, stop.signal);
+  expect(first.stopped).toBe(true);
+  expect(first.step).toBeLessThan(4);
+  await train(parts, true);
+
+  const models = await Promise.all([whole, parts].map((run) => loadModel(run, 'stage1')));
+  expect(models[1]!.sha256).toBe(models[0]!.sha256);
+  expect(await lines(parts)).toEqual(await lines(whole));
+});
+
+test('metrics have the contract’s keys, grids and the average lie in the run', async () => {
+  const run = path.join(root, 'whole');
+  const written = await lines(run);
+  const keys = 'loss l1 perceptual codebook commitment generator discriminator adaptive_weight'.split(' ');
+  const [first, last] = [written[0]!, written.findLast(({ split }) => split === 'train')!];
+  for (const key of keys) expect(first).toHaveProperty(key);
+  expect([first.step, first.discriminator, first.generator, first.adaptive_weight]).toEqual([1, 0, 0, 0]);
+  expect(last.discriminator).toBeGreaterThan(0);
+  expect(last).toHaveProperty('codebook_usage');
+  const val = written.at(-1)!;
+  expect(val).toMatchObject({ step: 8, split: 'val' });
+  expect(val.psnr).toBeGreaterThan(5);
+  expect(existsSync(path.join(run, 'stage1', 'grids', 'step-00000008.png'))).toBe(true);
+  const { tensors } = await loadModel(run, 'stage1');
+  expect(tensors['bottleneck.codebook']!.shape).toEqual([32, 8]);
+});
+
+test('a finished run says so and changes nothing', async () => {
+  const run = path.join(root, 'whole');
+  const before = readFileSync(path.join(run, 'stage1', 'metrics.jsonl'), 'utf8');
+  const notes: string[] = [];
+  const result = await train(run, true, { ...silent, note: (line) => notes.push(line) });
+  expect(result).toMatchObject({ step: 8, stopped: false });
+  expect(notes).toEqual([expect.stringContaining('is finished at step 8. Next: vqgen tokenize')]);
+  expect(readFileSync(path.join(run, 'stage1', 'metrics.jsonl'), 'utf8')).toBe(before);
+});
