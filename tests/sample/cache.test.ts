@@ -15,30 +15,35 @@ test('at most four programs, the last with room for all', () => {
   expect(cacheLengths(1)).toEqual([1]);
 });
 
-test('cached logits equal uncached ones at every place, for one batch after another', async () => {
-  const sizes: GptSizes = { ...small, tokens: 10 };
-  const params = waveParams(sizes);
-  const weights: HostTensors = Object.fromEntries(
-    Object.entries(params).map(([name, t]) => [
-      name,
-      { dtype: 'float32', shape: t.shape, data: t.dataSync() as Float32Array },
-    ]),
-  );
-  const device = await openDevice({ device: 'tfjs', reporter: silent });
-  const model = openCachedModel({ sizes, weights, batch: 3, device });
-  for (const round of [0, 1]) {
-    const code = (row: number, place: number): number =>
-      place === 0 ? sizes.codes : (7 * row + 3 * place + round) % sizes.codes;
-    const rows = [0, 1, 2].map((row) => Array.from({ length: sizes.tokens }, (_, place) => code(row, place)));
-    const whole = gptLogits(sizes, treeOf(gptSpecs(sizes), params), tf.tensor2d(rows, [3, 10], 'int32'));
-    for (let place = 0; place < sizes.tokens; place++) {
-      const logits = await model.nextLogits(
-        Int32Array.from(rows, (row) => row[place]!),
-        place,
+test.each(['tfjs', 'cpu'])(
+  '%s: cached logits equal uncached ones at every place, for one batch after another',
+  async (name) => {
+    const sizes: GptSizes = { ...small, tokens: 10 };
+    const params = waveParams(sizes);
+    const weights: HostTensors = Object.fromEntries(
+      Object.entries(params).map(([name, t]) => [
+        name,
+        { dtype: 'float32', shape: t.shape, data: t.dataSync() as Float32Array },
+      ]),
+    );
+    const device = await openDevice({ device: name, threads: 1, reporter: silent });
+    const model = openCachedModel({ sizes, weights, batch: 3, device });
+    for (const round of [0, 1]) {
+      const code = (row: number, place: number): number =>
+        place === 0 ? sizes.codes : (7 * row + 3 * place + round) % sizes.codes;
+      const rows = [0, 1, 2].map((row) =>
+        Array.from({ length: sizes.tokens }, (_, place) => code(row, place)),
       );
-      const wanted = tf.reshape(tf.slice(whole, [0, place, 0], [3, 1, sizes.codes]), [3, sizes.codes]);
-      expectClose({ shape: [3, sizes.codes], data: logits }, wanted, { atol: 1e-4, rtol: 0 });
+      const whole = gptLogits(sizes, treeOf(gptSpecs(sizes), params), tf.tensor2d(rows, [3, 10], 'int32'));
+      for (let place = 0; place < sizes.tokens; place++) {
+        const logits = await model.nextLogits(
+          Int32Array.from(rows, (row) => row[place]!),
+          place,
+        );
+        const wanted = tf.reshape(tf.slice(whole, [0, place, 0], [3, 1, sizes.codes]), [3, sizes.codes]);
+        expectClose({ shape: [3, sizes.codes], data: logits }, wanted, { atol: 1e-4, rtol: 0 });
+      }
     }
-  }
-  await model.dispose();
-});
+    await model.dispose();
+  },
+);
