@@ -153,9 +153,9 @@ async function tokensFor(run: string, split: string, config: Config, sha256: str
 
 function verdict({ metrics }: LoopResult, entropy: number, sizes: GptSizes): string {
   const learned = metrics.bits_per_token ?? Number.NaN;
-  const share = (entropy > 0 ? 100 * (1 - learned / entropy) : 0).toFixed(0);
+  const percent = entropy > 0 ? Math.round(100 * (1 - learned / entropy)) : 0;
   return (
-    `Validation: ${learned.toFixed(2)} bits per token, ${share} % under the histogram's ${entropy.toFixed(2)} ` +
-    `(log₂ K is ${Math.log2(sizes.codes).toFixed(2)}).`
+    `Validation: ${learned.toFixed(2)} bits per token, ${Math.abs(percent)} % ${percent < 0 ? 'over' : 'under'} the ` +
+    `histogram's ${entropy.toFixed(2)} (log₂ K is ${Math.log2(sizes.codes).toFixed(2)}).`
   );
 }

@@ -3,10 +3,15 @@ import path from 'node:path';
 import { type Reporter, silent } from '../../src/base/progress.js';
 import { runPaths, tokenFile } from '../../src/checkpoint/run.js';
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { loadModel } from '../../src/checkpoint/store.js';
 import type { Config } from '../../src/config/schema.js';
 import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
+import { gptSizes } from '../../src/stage2-transformer/model.js';
+import { sequencesOf } from '../../src/stage2-transformer/sequences.js';
+import { priorEvaluation } from '../../src/stage2-transformer/step.js';
 import { trainPrior } from '../../src/stage2-transformer/train.js';
+import { readTokens } from '../../src/tokenize/token-file.js';
 import { tokenize } from '../../src/tokenize/tokenize.js';
 import { readMetrics } from '../../src/train/metrics.js';
 import { saveTokenizer, temporaryFolder, tinyConfig } from '../support/run.js';
@@ -70,6 +75,21 @@ test('trains, validates, saves, and says how good it is', async () => {
   expect(notes.join('\n')).toMatch(/4\.00 bits per token \(log₂ of 16 codes\)/);
   expect(notes.join('\n')).toMatch(/entropy of their histogram/);
   expect((await train(run)).step).toBe(4); // finished: says so and does nothing
+});
+
+test('the validation loss is the mean over all validation sequences', async () => {
+  const run = path.join(root, 'whole');
+  const lines = await readMetrics(path.join(runPaths(run).prior, 'metrics.jsonl'));
+  const { tensors } = await loadModel(run, 'prior');
+  const model = Object.fromEntries(Object.entries(tensors).map(([name, t]) => [`model.${name}`, t]));
+  const one = await device.prepare(priorEvaluation(gptSizes(config), 1));
+  const val = await readTokens(tokenFile(run, 'val'), '');
+  expect(val.count % config.prior.batch_size).not.toBe(0); // the last batch is padded
+  let sum = 0;
+  for (let i = 0; i < val.count; i++) {
+    sum += (await one.run({ ...model, ...sequencesOf(val, [i]) })).loss!.data[0]!;
+  }
+  expect(lines.at(-1)!.loss as number).toBeCloseTo(sum / val.count, 4);
 });
 
 test('a resumed run has the weights of one that was not interrupted', async () => {
