@@ -1,0 +1,254 @@
+/** The commands as a user types them, on the smallest config: every file they promise, stopping, resuming, mistakes. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+
+const root = process.cwd();
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vqgen-e2e-'));
+const inFolder = (...parts: string[]): string => path.join(folder, ...parts);
+
+interface Result {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function start(line: string): { child: ChildProcess; done: Promise<Result> } {
+  const child = spawn(process.execPath, [path.join(root, 'bin/vqgen.js'), ...line.split(' ')], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const written = { stdout: '', stderr: '' };
+  child.stdout!.on('data', (chunk) => (written.stdout += chunk));
+  child.stderr!.on('data', (chunk) => (written.stderr += chunk));
+  const done = new Promise<Result>((resolve) => {
+    child.on('close', (code, signal) => resolve({ code, signal, ...written }));
+  });
+  return { child, done };
+}
+
+const vqgen = (line: string): Promise<Result> => start(line).done;
+
+/** The `--json` summary of a command that must succeed. */
+async function summary(line: string): Promise<Record<string, unknown>> {
+  const result = await vqgen(`${line} --json`);
+  if (result.code !== 0) throw new Error(`vqgen ${line} gave ${result.code}: ${result.stderr}`);
+  expect(result.stdout.trimEnd().split('\n')).toHaveLength(1);
+  return JSON.parse(result.stdout);
+}
+
+/** Starts a training and sends it a signal as soon as the stage has a checkpoint beyond `step`. */
+async function interrupt(line: string, stage: string, signal: NodeJS.Signals, step: number): Promise<Result> {
+  const { child, done } = start(line);
+  const watch = setInterval(() => {
+    if (latest(stage) <= step) return;
+    clearInterval(watch);
+    child.kill(signal);
+  }, 2);
+  const result = await done;
+  clearInterval(watch);
+  return result;
+}
+
+function latest(stage: string): number {
+  const file = inFolder(stage, 'latest');
+  return fs.existsSync(file) ? Number(/\d+/.exec(fs.readFileSync(file, 'utf8'))?.[0] ?? 0) : 0;
+}
+
+/** Lines of `metrics.jsonl` without what a clock says. */
+function metrics(stage: string): Record<string, unknown>[] {
+  const lines = fs.readFileSync(inFolder(stage, 'metrics.jsonl'), 'utf8').trimEnd().split('\n');
+  return lines.map((line) =>
+    Object.fromEntries(
+      Object.entries(JSON.parse(line)).filter(([key]) => key !== 'time_s' && !key.endsWith('_per_second')),
+    ),
+  );
+}
+
+/** Bytes of the newest checkpoint's tensors. */
+const tensors = (stage: string): Buffer[] =>
+  ['model', 'optimizer'].map((name) =>
+    fs.readFileSync(inFolder(stage, `step-${`${latest(stage)}`.padStart(8, '0')}`, `${name}.safetensors`)),
+  );
+
+const pngs = (name: string): string[] =>
+  fs.readdirSync(inFolder(name)).filter((file) => file.endsWith('.png'));
+
+beforeAll(() => {
+  execFileSync(process.execPath, [path.join(root, 'scripts/setup.mjs')], { stdio: ['ignore', 2, 2] });
+}, 300_000);
+afterAll(() => fs.rmSync(folder, { recursive: true }));
+
+const stage1 = 'train-stage1 --config tiny --steps 16 --set stage1.log_every=3';
+const prior = 'train-prior --steps 400 --set prior.checkpoint_every=20 --set prior.eval_every=40';
+
+describe('the four commands, one after another', () => {
+  test('train-stage1', async () => {
+    const result = await summary(`${stage1} --run whole`);
+    expect(Object.keys(result)).toEqual(['run', 'stage', 'step', 'loss', 'seconds', 'metrics']);
+    expect(result).toMatchObject({ run: 'whole', stage: 'stage1', step: 16 });
+    const saved = JSON.parse(fs.readFileSync(inFolder('whole/config.json'), 'utf8'));
+    expect(saved).toMatchObject({ stage1: { steps: 16, codes: 32 }, prior: { heads: 2 } });
+    expect(saved.vqgen).toBe(JSON.parse(fs.readFileSync('package.json', 'utf8')).version);
+    expect(fs.readdirSync(inFolder('whole/stage1')).filter((name) => !name.startsWith('.'))).toEqual(
+      expect.arrayContaining(['grids', 'latest', 'metrics.jsonl', 'step-00000016']),
+    );
+    expect(pngs('whole/stage1/grids')).toContain('step-00000016.png');
+    const lines = metrics('whole/stage1');
+    expect(lines.filter(({ split }) => split === 'train').map(({ step }) => step)).toEqual([
+      1, 3, 6, 9, 12, 15, 16,
+    ]);
+    expect(Object.keys(Object.assign({}, ...lines)).sort()).toEqual(
+      [
+        ...['step', 'split', 'loss', 'l1', 'perceptual', 'codebook', 'commitment', 'generator'],
+        ...['discriminator', 'adaptive_weight', 'codebook_usage', 'perplexity', 'psnr'],
+      ].sort(),
+    );
+  }, 120_000);
+
+  test('tokenize', async () => {
+    const result = await summary('tokenize dataset --run whole --check');
+    expect(Object.keys(result)).toEqual([
+      ...['images', 'skipped', 'tokens', 'vocab', 'height', 'width', 'usage', 'seconds', 'file'],
+    ]);
+    expect(result).toMatchObject({ images: 120, skipped: 0, tokens: 7680, vocab: 32, height: 8, width: 8 });
+    expect(result.file).toBe(path.join('whole', 'tokens', 'train.safetensors'));
+    expect(fs.readdirSync(inFolder('whole/tokens'))).toEqual(
+      expect.arrayContaining(['train.safetensors', 'val.safetensors']),
+    );
+  });
+
+  test('train-prior', async () => {
+    const result = await summary(`${prior} --run whole`);
+    expect(result).toMatchObject({ run: 'whole', stage: 'prior', step: 400 });
+    const lines = metrics('whole/prior');
+    expect(Object.keys(lines[0]!)).toEqual(['step', 'split', 'loss', 'bits_per_token']);
+    expect(lines.at(-1)).toMatchObject({ step: 400, split: 'val' });
+    // It has learned something: far from log₂ 32 = 5 bits.
+    expect(lines.at(-1)!.bits_per_token).toBeLessThan(4.7);
+  });
+
+  test('sample: a seed names its pictures, however many are asked for', async () => {
+    const result = await summary('sample --n 3 --run whole --out first/grid.png');
+    expect(Object.keys(result)).toEqual(['images', 'grid', 'files', 'seed', 'seconds', 'tokens_per_second']);
+    expect(result).toMatchObject({ images: 3, seed: 0, grid: 'first/grid.png' });
+    const bytes = (files: unknown) => (files as string[]).map((file) => fs.readFileSync(inFolder(file)));
+    const before = bytes(result.files);
+    expect(before).toHaveLength(3);
+    expect(bytes((await summary('sample --n 18 --run whole')).files).slice(0, 3)).toEqual(before);
+    const another = bytes((await summary('sample --n 3 --run whole --seed 5')).files);
+    expect(another).not.toEqual(before);
+  });
+
+  test('reconstruct', async () => {
+    await summary('dataset make drawn --n 10 --size 16');
+    const result = await summary('reconstruct drawn --run whole --out pairs.png');
+    expect(Object.keys(result)).toEqual(['images', 'psnr', 'out']);
+    expect(result).toMatchObject({ images: 10, out: 'pairs.png' });
+    expect(result.psnr).toBeGreaterThan(5);
+    expect(fs.existsSync(inFolder('pairs.png'))).toBe(true);
+  });
+
+  test('info names the next command', async () => {
+    expect(await summary('info whole')).toMatchObject({
+      stage1: { step: 16, steps: 16 },
+      tokens: [
+        { split: 'train', height: 8, width: 8, vocab: 32 },
+        { split: 'val', height: 8, width: 8, vocab: 32 },
+      ],
+      prior: { step: 400, steps: 400 },
+      next: 'vqgen sample --n 16 --run whole',
+    });
+  });
+
+  test('what is finished stays as it is', async () => {
+    const before = tensors('whole/stage1');
+    expect(await summary(`${stage1} --run whole`)).toMatchObject({ step: 16 });
+    expect(await summary(`${stage1} --run whole --resume`)).toMatchObject({ step: 16 });
+    expect(await summary('train-prior --run whole')).toMatchObject({ step: 400 });
+    expect(tensors('whole/stage1')).toEqual(before);
+  });
+});
+
+test('killed between checkpoints, then stopped by Ctrl-C, then resumed: the same weights and metrics, to the last bit', async () => {
+  const line = `${stage1} --run cut --quiet`;
+  const killed = await interrupt(line, 'cut/stage1', 'SIGKILL', 0);
+  expect(killed.signal).toBe('SIGKILL');
+  const first = latest('cut/stage1');
+  expect(first).toBeGreaterThan(0);
+  expect(first).toBeLessThan(16); // else the kill came too late
+
+  const stopped = await interrupt(`${line} --resume`, 'cut/stage1', 'SIGINT', first);
+  expect(stopped).toMatchObject({ code: 130 });
+  expect(stopped.stdout).toContain('Next: vqgen train-stage1 --resume --run cut');
+  expect(latest('cut/stage1')).toBeGreaterThan(first);
+  expect(latest('cut/stage1')).toBeLessThan(16);
+
+  expect(await summary(`${line} --resume`)).toMatchObject({ step: 16 });
+  expect(tensors('cut/stage1')).toEqual(tensors('whole/stage1'));
+  expect(metrics('cut/stage1')).toEqual(metrics('whole/stage1'));
+  expect(fs.readdirSync(inFolder('cut/stage1')).filter((name) => name.startsWith('.'))).toEqual([]);
+
+  await summary('tokenize --run cut');
+  const cut = await interrupt(`${prior} --run cut`, 'cut/prior', 'SIGKILL', 0);
+  expect(cut.signal).toBe('SIGKILL');
+  expect(latest('cut/prior')).toBeLessThan(400);
+  await summary('train-prior --run cut --resume');
+  expect(tensors('cut/prior')).toEqual(tensors('whole/prior'));
+  expect(metrics('cut/prior')).toEqual(metrics('whole/prior'));
+}, 240_000);
+
+describe('a mistake is one sentence on stderr that says what to do, and exit code 2', () => {
+  beforeAll(() => {
+    fs.mkdirSync(inFolder('empty'));
+    fs.mkdirSync(inFolder('words'));
+    fs.writeFileSync(inFolder('words/a.txt'), 'no picture');
+    fs.writeFileSync(inFolder('words/b.png'), 'no picture either');
+    fs.cpSync(inFolder('whole/config.json'), inFolder('untrained/config.json'));
+    fs.cpSync(inFolder('whole/stage1'), inFolder('half/stage1'), { recursive: true });
+    fs.cpSync(inFolder('whole/config.json'), inFolder('half/config.json'));
+    const config = JSON.parse(fs.readFileSync(inFolder('whole/config.json'), 'utf8'));
+    config.stage1.codes = 64;
+    fs.cpSync(inFolder('whole'), inFolder('mixed'), { recursive: true });
+    fs.rmSync(inFolder('mixed/prior'), { recursive: true });
+    fs.writeFileSync(inFolder('mixed/config.json'), JSON.stringify(config));
+  });
+
+  test.each([
+    [
+      'train-stage1 --config tiny --data nowhere --run new',
+      /^Expected a folder of images for --data but received .*nowhere, which does not exist/,
+    ],
+    [
+      'train-stage1 --config tiny --data empty --run new',
+      /^Expected a folder of images for --data but received .*empty, which holds no image/,
+    ],
+    [
+      'train-stage1 --config tiny --data words --run new',
+      /^Expected a folder with readable images for --data but received .*words, where none of 1 can be read/,
+    ],
+    ['train-stage1 --config tiny --run whole', /^Expected .* whole.*--resume.*--run/],
+    ['train-prior --run untrained', /^Expected .*untrained.*vqgen train-stage1 --run untrained/],
+    ['train-prior --run half', /^Expected a token file .*vqgen tokenize --run half/],
+    [
+      'train-prior --run half --set prior.heads=3',
+      /^Expected a divisor of prior.width \(32\) for prior.heads but received 3\./,
+    ],
+    ['train-prior --run half --set stage1.codes=16', /^Expected a key of the section prior for --set/],
+    ['train-prior --run mixed', /^Expected .*stage1\.codes \(64\).* 32\. .*vqgen tokenize --run mixed/],
+    ['tokenize --run untrained', /^Expected a trained tokenizer .*vqgen train-stage1 --run untrained/],
+    ['tokenize nowhere --run whole', /^Expected .* DATASET but received .*nowhere/],
+    ['sample --run untrained', /^Expected a trained tokenizer .*vqgen train-stage1 --run untrained/],
+    ['sample --run half', /^Expected a trained prior .*vqgen train-prior --run half/],
+    ['reconstruct nowhere.png --run whole', /^Expected .*nowhere\.png/],
+    ['reconstruct empty --run whole', /^Expected .*empty/],
+  ])('vqgen %s', async (line, sentence) => {
+    const { code, stdout, stderr } = await vqgen(line);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr.trimEnd()).toMatch(sentence);
+    expect(stderr.trimEnd().split('\n')).toHaveLength(1);
+    expect(fs.existsSync(inFolder('new/stage1'))).toBe(false);
+  });
+});
