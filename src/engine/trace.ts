@@ -1,4 +1,6 @@
 /** Runs a program once under the tracing backend and returns the graph it wrote. */
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../base/tensor.js';
 import type { Specs, Tensors } from './device.js';
@@ -41,6 +43,8 @@ export async function trace(
   run: (inputs: Record<string, Tensors>, constants: Tensors) => Record<string, Tensors>,
 ): Promise<Trace> {
   const before = tf.engine().backendName;
+  const frames = Error.stackTraceLimit;
+  Error.stackTraceLimit = 50;
   await tf.setBackend(TRACER);
   const tracer = tf.backend() as Tracer;
   tracer.reset();
@@ -81,11 +85,15 @@ export async function trace(
   } catch (cause) {
     throw explained(name, cause);
   } finally {
+    Error.stackTraceLimit = frames;
     tf.engine().endScope();
     tracer.reset();
     if (before) await tf.setBackend(before);
   }
 }
+
+/** This folder, as stack frames show it. */
+const here = path.dirname(fileURLToPath(import.meta.url));
 
 function symbolic(info: tf.TensorInfo): tf.Tensor {
   return tf.engine().makeTensorFromTensorInfo(info);
@@ -95,9 +103,10 @@ function symbolic(info: tf.TensorInfo): tf.Tensor {
 function explained(name: string, cause: unknown): Error {
   const error = cause instanceof Error ? cause : new Error(String(cause));
   const missing = /[Kk]ernel '?(\w+)'? (?:not registered|for backend)/.exec(error.message);
-  const frame = error.stack
-    ?.split('\n')
-    .find((line) => /^\s+at /.test(line) && !/tfjs-core|[\\/]engine[\\/]|node:/.test(line));
+  const frames = error.stack?.split('\n').filter((line) => /^\s+at /.test(line));
+  const frame = frames?.find(
+    (line) => !line.includes('tfjs-core') && !line.includes(here) && !line.includes('node:'),
+  );
   const caller = frame?.trim().replace(/^at (?:Object\.)?/, '') ?? 'unknown';
   const what = missing
     ? `the kernel ${missing[1]} cannot be traced`
