@@ -155,8 +155,8 @@ describe('the four commands, one after another', () => {
     expect(await summary('info whole')).toMatchObject({
       stage1: { step: 16, steps: 16 },
       tokens: [
-        { split: 'train', height: 8, width: 8, vocab: 32 },
-        { split: 'val', height: 8, width: 8, vocab: 32 },
+        { split: 'train', height: 8, width: 8, vocab: 32, outdated: false },
+        { split: 'val', height: 8, width: 8, vocab: 32, outdated: false },
       ],
       prior: { step: 400, steps: 400 },
       next: 'vqgen sample --n 16 --run whole',

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { formatDuration, formatNumber } from '../base/progress.js';
 import { readRunConfig, runPaths, type StageName, version } from '../checkpoint/run.js';
-import { openSafetensors } from '../checkpoint/safetensors.js';
+import { openSafetensors, sha256 } from '../checkpoint/safetensors.js';
 import { latestCheckpoint, readState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { lastValues, type Values } from '../train/metrics.js';
@@ -23,6 +23,8 @@ interface TokensInfo {
   readonly height: number;
   readonly width: number;
   readonly vocab: number;
+  /** Whether the tokenizer was trained on since. */
+  readonly outdated: boolean;
 }
 
 /** @throws UserError where there is no run */
@@ -42,7 +44,7 @@ export async function describeRun(run: string): Promise<Outcome> {
       ...stageLines('tokenizer', stage1),
       tokens.length === 0
         ? 'tokens     none'
-        : `tokens     ${tokens.map(({ split, images }) => `${split}: ${images} images`).join(', ')}`,
+        : `tokens     ${tokens.map(({ split, images, outdated }) => `${split}: ${images} images${outdated ? ' (of an earlier tokenizer)' : ''}`).join(', ')}`,
       ...stageLines('prior', prior),
       `samples    ${samples === 0 ? 'none' : `${samples} pictures in ${runPaths(run).samples}`}`,
       `Next: ${next}`,
@@ -61,14 +63,17 @@ async function describeStage(run: string, stage: StageName, config: Config): Pro
 async function describeTokens(run: string): Promise<TokensInfo[]> {
   const folder = runPaths(run).tokens;
   if (!fs.existsSync(folder)) return [];
+  const checkpoint = latestCheckpoint(runPaths(run).stage1);
+  const present = checkpoint && (await sha256(path.join(checkpoint.path, 'model.safetensors')));
   const files = fs.readdirSync(folder).filter((name) => /^[^.].*\.safetensors$/.test(name));
   const found: TokensInfo[] = [];
   for (const name of files.sort()) {
     const file = await openSafetensors(path.join(folder, name));
     await file.close();
     const [images = 0, height = 0, width = 0] = file.entries.codes?.shape ?? [];
+    const { tokenizer, vocab } = file.metadata;
     const split = path.basename(name, '.safetensors');
-    found.push({ split, images, height, width, vocab: Number(file.metadata.vocab) });
+    found.push({ split, images, height, width, vocab: Number(vocab), outdated: tokenizer !== present });
   }
   return found;
 }
@@ -81,7 +86,7 @@ function countSamples(run: string): number {
 
 function nextCommand(o: { stage1: StageInfo | null; tokens: TokensInfo[]; prior: StageInfo | null }): string {
   if (!o.stage1 || o.stage1.step < o.stage1.steps) return 'train-stage1 --resume';
-  if (!o.tokens.some(({ split }) => split === 'train')) return 'tokenize';
+  if (!o.tokens.some(({ split, outdated }) => split === 'train' && !outdated)) return 'tokenize';
   if (!o.prior) return 'train-prior';
   return o.prior.step < o.prior.steps ? 'train-prior --resume' : 'sample --n 16';
 }
