@@ -25,9 +25,9 @@ const settings = {
   checkpoint_every: 2,
   schedule: 'constant',
   dropout: 0.1,
+  batch_size: 3,
 };
-const data = { drawn: 30 };
-const config = tinyConfig({ ...settings, pkeep: 0.9 }, data);
+const config = tinyConfig({ ...settings, pkeep: 0.9 });
 
 beforeAll(async () => {
   root = await temporaryFolder();
@@ -95,14 +95,14 @@ test('the validation loss is the mean over all validation sequences', async () =
 
 test('a resumed run has the weights of one that was not interrupted', async () => {
   const run = await copyOfRun('in two parts');
-  await train(run, { config: tinyConfig({ ...settings, pkeep: 0.9, steps: 2 }, data) });
+  await train(run, { config: tinyConfig({ ...settings, pkeep: 0.9, steps: 2 }) });
   await train(run, { resume: true });
   expect(await weights(run)).toEqual(await weights(path.join(root, 'whole')));
 });
 
 test('missing tokens, tokens of another tokenizer, a tokenizer trained on', async () => {
   const run = await copyOfRun('mistakes');
-  await train(run, { config: tinyConfig({ ...settings, pkeep: 0.9, steps: 2 }, data) });
+  await train(run, { config: tinyConfig({ ...settings, pkeep: 0.9, steps: 2 }) });
 
   await saveTokenizer(run, config, { seed: 9, step: 2 });
   await expect(train(run, { resume: true })).rejects.toThrow(
@@ -124,7 +124,7 @@ test('missing tokens, tokens of another tokenizer, a tokenizer trained on', asyn
 });
 
 test('heads that do not divide the width', async () => {
-  const odd = tinyConfig({ ...settings, heads: 3 }, data);
+  const odd = tinyConfig({ ...settings, heads: 3 });
   await expect(train(path.join(root, 'origin'), { config: odd })).rejects.toThrow(
     /Expected a divisor of prior\.width \(8\) for prior\.heads but received 3/,
   );
