@@ -1,6 +1,7 @@
 /**
  * Files and folders that are there whole or not at all: written under a name that starts with a dot, in the same
- * parent folder, flushed to disk, then renamed. What a crash left behind is removed by the next write beside it.
+ * parent folder, flushed to disk, then renamed. A write that fails leaves nothing, not even the folders that it made;
+ * what a crash left behind is removed by the next write beside it.
  */
 import fs from 'node:fs/promises';
 import path from 'node:path';
@@ -42,17 +43,30 @@ export async function writeFolderAtomic(
 async function replace(target: string, write: (temporary: string) => Promise<void>): Promise<void> {
   const parent = path.dirname(path.resolve(target));
   const temporary = path.join(parent, `.${path.basename(target)}.${process.pid}-${writes++}.partial`);
+  let made: string | undefined;
   active.add(temporary);
   try {
-    await fs.mkdir(parent, { recursive: true });
+    made = await fs.mkdir(parent, { recursive: true });
     await removeLeftovers(parent);
     await write(temporary);
     await flush(parent);
   } catch (error) {
     await fs.rm(temporary, { recursive: true, force: true });
+    if (made) await removeEmpty(parent, made);
     throw error;
   } finally {
     active.delete(temporary);
+  }
+}
+
+/** Removes `folder` and those above it, up to `top`, as far as they are empty. */
+async function removeEmpty(folder: string, top: string): Promise<void> {
+  for (let at = folder; at.length >= top.length; at = path.dirname(at)) {
+    try {
+      await fs.rmdir(at);
+    } catch {
+      return;
+    }
   }
 }
 

@@ -13,7 +13,7 @@ import { writeFolderAtomic } from '../base/files.js';
 import type { Progress, Reporter } from '../base/progress.js';
 import { mapInOrder } from './map-in-order.js';
 import { type Picture, reasonOf } from './pictures.js';
-import type { ImageSource, Skipped } from './source.js';
+import { type ImageSource, noneReadable, type Skipped } from './source.js';
 
 export interface PixelCache {
   /** Indices into the source of the pictures that could be read. */
@@ -27,6 +27,8 @@ export interface CacheOptions {
   size: number;
   cacheDir: string;
   reporter: Reporter;
+  /** Ends the reading; nothing stays of what was read. */
+  signal?: AbortSignal;
   /** Most bytes of pixels held in memory. */
   memoryBytes?: number;
 }
@@ -42,8 +44,9 @@ const layoutVersion = 1;
 const defaultMemoryBytes = 2 ** 30;
 const patience = 1000;
 
+/** @throws UserError when not one picture can be read; nothing is kept then */
 export async function openCache(source: ImageSource, o: CacheOptions): Promise<PixelCache> {
-  const folder = path.join(o.cacheDir, `images-${await keyOf(source, o.size)}`);
+  const folder = path.join(o.cacheDir, `images-${await keyOf(source, o)}`);
   const index = (await readIndex(folder)) ?? (await fill(source, folder, o));
   const sizes = index.widths.map((width, i) => width * index.heights[i]! * 3);
   const starts = [0];
@@ -67,9 +70,12 @@ export async function openCache(source: ImageSource, o: CacheOptions): Promise<P
   };
 }
 
-async function keyOf(source: ImageSource, size: number): Promise<string> {
+async function keyOf(source: ImageSource, { size, signal }: CacheOptions): Promise<string> {
   const digest = createHash('sha256').update(`${layoutVersion} ${size}`);
-  for await (const stamp of source.stamps()) digest.update(`\n${stamp}`);
+  for await (const stamp of source.stamps()) {
+    signal?.throwIfAborted();
+    digest.update(`\n${stamp}`);
+  }
   return digest.digest('hex').slice(0, 16);
 }
 
@@ -78,7 +84,11 @@ async function readIndex(folder: string): Promise<Index | undefined> {
   return text === undefined ? undefined : (JSON.parse(text) as Index);
 }
 
-async function fill(source: ImageSource, folder: string, { size, reporter }: CacheOptions): Promise<Index> {
+async function fill(
+  source: ImageSource,
+  folder: string,
+  { size, reporter, signal }: CacheOptions,
+): Promise<Index> {
   const index: Index = { kept: [], widths: [], heights: [], skipped: [] };
   const total = source.names.length;
   const attempts = mapInOrder(total, decodeWidth, (i) => attempt(source, i, size));
@@ -89,6 +99,7 @@ async function fill(source: ImageSource, folder: string, { size, reporter }: Cac
     const pixels = await fs.open(path.join(temporary, 'pixels.bin'), 'w');
     try {
       for await (const result of attempts) {
+        signal?.throwIfAborted();
         if ('reason' in result) {
           index.skipped.push(result);
         } else {
@@ -107,6 +118,7 @@ async function fill(source: ImageSource, folder: string, { size, reporter }: Cac
       await pixels.close();
       progress?.stop();
     }
+    if (index.kept.length === 0) throw noneReadable(source, index.skipped);
     await fs.writeFile(path.join(temporary, 'index.json'), JSON.stringify(index));
   });
   return index;

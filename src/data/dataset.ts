@@ -6,7 +6,7 @@ import type { DataConfig } from '../config/schema.js';
 import { type CacheOptions, openCache, type PixelCache } from './cache.js';
 import { drawnImages } from './drawn.js';
 import type { Picture } from './pictures.js';
-import { type ImageSource, listImages, noneReadable, relabel, type Skipped } from './source.js';
+import { type ImageSource, listImages, relabel, type Skipped } from './source.js';
 import { splitNames } from './split.js';
 
 export interface ImageSet {
@@ -81,7 +81,7 @@ export async function openDataset(config: DataConfig, o: Omit<CacheOptions, 'siz
   const { size } = config;
   const splits = await imageSplits(config);
   const { source } = splits.train;
-  const cache = await openReadable(source, { ...o, size });
+  const cache = await openCache(source, { ...o, size });
   if (splits.val.source === source) {
     const parts = splitNames(
       cache.kept.map((i) => source.names[i]!),
@@ -95,7 +95,7 @@ export async function openDataset(config: DataConfig, o: Omit<CacheOptions, 'siz
       skipped: cache.skipped,
     };
   }
-  const other = await openReadable(splits.val.source, { ...o, size });
+  const other = await openCache(splits.val.source, { ...o, size });
   const all = (c: PixelCache): number[] => c.kept.map((_, i) => i);
   return {
     size,
@@ -104,12 +104,6 @@ export async function openDataset(config: DataConfig, o: Omit<CacheOptions, 'siz
     val: imageSet(splits.val.source, other, all(other)),
     skipped: [...cache.skipped, ...other.skipped],
   };
-}
-
-async function openReadable(source: ImageSource, o: CacheOptions): Promise<PixelCache> {
-  const cache = await openCache(source, o);
-  if (cache.kept.length === 0) throw noneReadable(source, cache.skipped);
-  return cache;
 }
 
 /** @param positions into `cache.kept` */

@@ -43,6 +43,16 @@ test('a failed write leaves the old folder and no leftovers', async () => {
   expect(fs.readdirSync(folder)).toEqual(['step']);
 });
 
+test('a failed write leaves no folder that it made', async () => {
+  const fail = async () => {
+    throw new Error('disk full');
+  };
+  fs.mkdirSync(path.join(folder, 'there'));
+  await expect(writeFolderAtomic(path.join(folder, 'there/a/b/step'), fail)).rejects.toThrow('disk full');
+  expect(fs.readdirSync(folder)).toEqual(['there']);
+  expect(fs.readdirSync(path.join(folder, 'there'))).toEqual([]);
+});
+
 test('the next write removes what a crash left behind, and nothing that is being written', async () => {
   const gone = spawnSync(process.execPath, ['-e', '']).pid;
   const leftover = path.join(folder, `.step.${gone}-0.partial`);

@@ -1,7 +1,8 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { UserError } from '../../src/base/errors.js';
-import { type Reporter, silent } from '../../src/base/progress.js';
+import { silent } from '../../src/base/progress.js';
+import type { CacheOptions } from '../../src/data/cache.js';
 import { type Dataset, type ImageSet, imageSplits, openDataset } from '../../src/data/dataset.js';
 import { describeSkipped, listImages } from '../../src/data/source.js';
 import { splitNames, splitOf } from '../../src/data/split.js';
@@ -18,7 +19,7 @@ afterEach(async () => {
   await fs.rm(cacheDir, { recursive: true, force: true });
 });
 
-async function open(changes = {}, o: { memoryBytes?: number; reporter?: Reporter } = {}): Promise<Dataset> {
+async function open(changes = {}, o: Partial<CacheOptions> = {}): Promise<Dataset> {
   return openDataset(dataConfig({ dir, ...changes }), { cacheDir, reporter: silent, ...o });
 }
 
@@ -182,6 +183,25 @@ describe('openDataset', () => {
     await expect(open()).rejects.toThrow(
       `Expected a folder with readable images for --data but received ${dir}, where none of 1 can be read (text.jpg: no picture that can be read).`,
     );
+  });
+
+  test('refused or stopped, it leaves nothing behind', async () => {
+    const run = path.join(cacheDir, 'run');
+    const inRun = { cacheDir: path.join(run, '.cache') };
+    await fs.writeFile(path.join(dir, 'text.jpg'), 'no picture');
+    await expect(open({}, inRun)).rejects.toThrow(UserError);
+    await tenPictures();
+    for (const stopAt of [3, 14]) {
+      // Among the 11 stamps, and in the midst of decoding.
+      let looks = 0;
+      const throwIfAborted = (): void => {
+        if (++looks === stopAt) throw new Error('stopped');
+      };
+      await expect(open({}, { ...inRun, signal: { throwIfAborted } as AbortSignal })).rejects.toThrow(
+        'stopped',
+      );
+      await expect(fs.stat(run)).rejects.toThrow('ENOENT');
+    }
   });
 
   test('validates on val_dir, whose classes are counted in', async () => {
