@@ -76,6 +76,14 @@ function checkLosses({ data, stage1: { disc, perceptual } }: Config): void {
       'The kind lpips-vgg16 needs trained weights; random-features needs none.',
     );
   }
+  if (perceptual.kind === 'lpips-vgg16' && perceptual.weight > 0 && data.size < 16) {
+    throw expected(
+      'at least 16',
+      'data.size',
+      data.size,
+      'The network of lpips-vgg16 halves the picture four times; random-features takes any size.',
+    );
+  }
 }
 
 function checkPrior({ stage1, prior, sample }: Config): void {

@@ -181,6 +181,14 @@ describe('one sentence for a mistake', () => {
       'Expected a safetensors file for stage1.perceptual.weights but received null. The kind lpips-vgg16 needs trained weights; random-features needs none.',
     ],
     [
+      [
+        'data.size=8',
+        'stage1.disc.weight=0',
+        'stage1.perceptual={kind: lpips-vgg16, weights: x.safetensors}',
+      ],
+      'Expected at least 16 for data.size but received 8. The network of lpips-vgg16 halves the picture four times; random-features takes any size.',
+    ],
+    [
       ['stage1.disc.start=1.5'],
       'Expected a whole number of steps, or a fraction of the run below 1 for stage1.disc.start but received 1.5. For example 0.5: the second half of the run.',
     ],
