@@ -4,8 +4,8 @@ import type { Reporter } from '../base/progress.js';
 import { permutation, stream } from '../base/rng.js';
 import { type HostTensors, int32, scalar } from '../base/tensor.js';
 import { beginStage } from '../checkpoint/begin.js';
-import { gridFile, runPaths, writeRunConfig } from '../checkpoint/run.js';
-import { readState } from '../checkpoint/store.js';
+import { findRunConfig, gridFile, runPaths, writeRunConfig } from '../checkpoint/run.js';
+import { latestCheckpoint, readState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { trainBatch } from '../data/batches.js';
 import { type Dataset, openDataset } from '../data/dataset.js';
@@ -47,6 +47,7 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
   const dataset = await openDataset(config.data, {
     cacheDir: path.join(run, '.cache'),
     reporter,
+    signal: o.signal,
   });
   describe(config, dataset, device, reporter);
 
@@ -57,7 +58,8 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
     onSwitch: () => reporter.note('From here on the discriminator acts; a step takes longer.'),
   });
   try {
-    await writeRunConfig(run, config);
+    if (!from) o.signal?.throwIfAborted(); // Nothing is written yet.
+    await writeRunConfig(run, withTrainedPrior(config, run));
     const evaluate = validation(config, dataset.val, graph, (step) => gridFile(folder, step));
     const result = await runLoop(stage1(config, folder, dataset, runner, evaluate), {
       from,
@@ -73,6 +75,12 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
     await runner.dispose();
     await graph.dispose();
   }
+}
+
+/** What the run's config says of a prior that has a checkpoint stays true, whatever this call's config says. */
+function withTrainedPrior(config: Config, run: string): Config {
+  const saved = latestCheckpoint(runPaths(run).prior) && findRunConfig(run);
+  return saved ? { ...config, prior: saved.prior } : config;
 }
 
 function describe(

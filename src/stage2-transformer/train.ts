@@ -61,6 +61,7 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   const runner = await device.prepareStep(priorStep(config.prior, sizes));
   const evaluation = await device.prepare(priorEvaluation(sizes, config.prior.batch_size));
   try {
+    if (!from) o.signal?.throwIfAborted(); // Nothing is written yet.
     await writeRunConfig(run, config);
     if (!from) await recordTokenizer(run, sha256);
     const data = { train, validate: validation(val, sizes, evaluation, config.prior.batch_size) };

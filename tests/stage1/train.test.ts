@@ -1,10 +1,12 @@
 /** The whole of stage 1 on the built-in pictures, on the engine of the real commands. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { type Reporter, silent } from '../../src/base/progress.js';
-import { loadModel } from '../../src/checkpoint/store.js';
+import { float32 } from '../../src/base/tensor.js';
+import { readRunConfig, writeRunConfig } from '../../src/checkpoint/run.js';
+import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
 import { loadConfig } from '../../src/config/load.js';
 import { openDevice } from '../../src/engine/index.js';
 import { trainStage1 } from '../../src/stage1-vqgan/train.js';
@@ -51,6 +53,28 @@ test('a run stopped before the discriminator acts and resumed equals one that wa
   const models = await Promise.all([whole, parts].map((run) => loadModel(run, 'stage1')));
   expect(models[1]!.sha256).toBe(models[0]!.sha256);
   expect(await lines(parts)).toEqual(await lines(whole));
+});
+
+test('stopped before the first step it leaves the run as it was', async () => {
+  const run = path.join(root, 'none');
+  const stop = new AbortController();
+  const stopper: Reporter = { ...silent, note: () => stop.abort() }; // the first note comes when the images are read
+  await expect(train(run, false, stopper, stop.signal)).rejects.toThrow('aborted');
+  expect(readdirSync(run)).toEqual(['.cache']);
+});
+
+test('a prior that is trained keeps its section of the config', async () => {
+  const run = path.join(root, 'parts');
+  const saved = { ...config, prior: { ...config.prior, layers: 5 } };
+  await writeRunConfig(run, saved);
+  const longer = loadConfig({
+    config: 'tiny',
+    set: ['data.drawn=40', 'stage1.disc.start=4', 'stage1.steps=9'],
+  });
+  const state = { step: 1, seconds: 0, validated: 1, best: null, metrics: null };
+  await saveCheckpoint(path.join(run, 'prior'), { 'model.w': float32([1]) }, state, 1);
+  await trainStage1({ config: longer, run, resume: true, device, reporter: silent });
+  expect(readRunConfig(run)).toEqual({ ...longer, prior: saved.prior });
 });
 
 test('metrics have the contract’s keys, grids and the average lie in the run', async () => {
