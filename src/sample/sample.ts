@@ -1,4 +1,5 @@
 /** `vqgen sample`: codes drawn from the prior, decoded by the tokenizer, written as PNGs and one grid. */
+import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
@@ -15,6 +16,7 @@ import { imageAt } from '../tokenize/pairs.js';
 import { openCachedModel } from './cache.js';
 import { type Choice, choose } from './choose.js';
 import { decodeLoop } from './decode-loop.js';
+import { checkOut } from './out.js';
 
 export interface SampleOptions {
   readonly run: string;
@@ -53,6 +55,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   if (!Number.isInteger(o.n) || o.n < 1) throw expected('a positive whole number', '--n', o.n);
   const seed = o.seed ?? config.seed;
   const sizes = gptSizes(config);
+  checkOut(o.out);
   const weights = await loadModels(o.run);
 
   const started = performance.now();
@@ -95,6 +98,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
     await model.dispose();
     await decoder.dispose();
   }
+  await removeOthers(folder, files);
   const grid = o.out ?? path.join(folder, 'grid.png');
   await writeSquare(grid, shown, config.data.size);
   return {
@@ -105,6 +109,14 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
     seconds: (performance.now() - started) / 1000,
     tokens_per_second: (batches * sampleBatch * sizes.tokens * 1000) / drawing,
   };
+}
+
+/** A folder holds the pictures of one call: those that an earlier one drew beyond `files` go. */
+async function removeOthers(folder: string, files: readonly string[]): Promise<void> {
+  for (const name of await fs.readdir(folder)) {
+    const file = path.join(folder, name);
+    if (/^\d+\.png$/.test(name) && !files.includes(file)) await fs.rm(file);
+  }
 }
 
 /** codes [B, T] → images [S, S, 3], decoded in batches of one size. */

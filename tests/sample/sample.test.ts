@@ -1,4 +1,5 @@
 import fs from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
 import { silent } from '../../src/base/progress.js';
@@ -62,6 +63,8 @@ describe('sample', () => {
     expect(eighteen[17]).not.toEqual(eighteen[1]);
     await draw();
     expect(await fs.readFile(three.grid)).toEqual(firstGrid);
+    const present = await fs.readdir(path.join(run, 'samples', 'seed-0'));
+    expect(present.sort()).toEqual(['0000.png', '0001.png', '0002.png', 'grid.png']);
     const other = await draw({ seed: 1 });
     expect((await bytesOf(other.files)).every((bytes, i) => !bytes.equals(first[i]!))).toBe(true);
   });
@@ -85,6 +88,7 @@ describe('sample', () => {
     [{ n: 0 }, /positive whole number for --n but received 0/],
     [{ temperature: 0 }, /above 0 for --temperature/],
     [{ topK: 17 }, /whole number from 0 to 16 for --top-k/],
+    [{ out: os.tmpdir() }, /Expected a file for --out but received .*, which is a folder\. For example/],
     [{ topP: 1.5 }, /for --top-p but received 1\.5/],
   ])('refuses %j', async (settings, message) => {
     await expect(draw(settings)).rejects.toThrow(message);
