@@ -17,6 +17,7 @@ type Arguments = Record<string, unknown> & { _: (string | number)[] };
 
 export async function main(argv: readonly string[], streams: Streams = process): Promise<number> {
   const say = (text: string): void => void streams.stdout.write(`${text}\n`);
+  for (const stream of [streams.stdout, streams.stderr]) outliveReader(stream);
   try {
     const { command, given } = parse(argv);
     if (given.version) say(version());
@@ -85,12 +86,18 @@ function listenForInterrupts(command: Command, beforeExit: () => void, note: (li
   return { signal: controller.signal, stop: () => process.off('SIGINT', onInterrupt) };
 }
 
+/** Whoever reads a pipe may leave early (`| head -1`): that is no failure, and no reason to end a training. */
+function outliveReader(stream: NodeJS.WritableStream): void {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
 /** Libraries that talk do so on stderr: stdout belongs to the outcome. */
 function keepStdoutClean() {
-  const { log, info } = console;
-  console.log = console.error;
-  console.info = console.error;
-  return { restore: () => Object.assign(console, { log, info }) };
+  const { log, info, debug } = console;
+  Object.assign(console, { log: console.error, info: console.error, debug: console.error });
+  return { restore: () => Object.assign(console, { log, info, debug }) };
 }
 
 const parsing = {

@@ -46,6 +46,14 @@ test('--version', async () => {
   expect(await vqgen('--version')).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
 });
 
+test('a reader of the pipe who leaves early is no failure', async () => {
+  const stdout = new PassThrough();
+  const stderr = new PassThrough();
+  stdout.destroy(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }));
+  expect(await main(['--version'], { stdout, stderr })).toBe(0);
+  await new Promise((done) => stdout.once('close', done));
+});
+
 test('--json prints one object on stdout, without it people are spoken to', async () => {
   const spoken = await vqgen('dataset', 'make', 'drawn', '--n', '3', '--size', '8');
   expect(spoken).toEqual({
