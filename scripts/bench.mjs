@@ -1,7 +1,5 @@
-// npm run --silent bench -- WORK [flags]: times the built program; builds it first where it has not been built.
-import fs from 'node:fs';
+// npm run --silent bench -- WORK [flags]: times the present sources; what set-up has to say goes to stderr.
+import './setup.mjs';
 
-const built = new URL('../dist/cli/bench.js', import.meta.url);
-if (!fs.existsSync(built)) await import('./setup.mjs');
-const { main } = await import(built.href);
+const { main } = await import('../dist/cli/bench.js');
 process.exitCode = await main(process.argv.slice(2));
