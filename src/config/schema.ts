@@ -33,9 +33,9 @@ const disc = z.strictObject({
   layers: count.default(2),
   loss: z.enum(['hinge', 'vanilla']).default('hinge'),
   /** First step at which the discriminator acts; below 1 a fraction of `steps`. */
-  start: z.number().nonnegative().default(0.5),
+  start: z.number().nonnegative().default(0.6),
   /** λ's factor; 0 trains no discriminator. */
-  weight: z.number().nonnegative().default(0.8),
+  weight: z.number().nonnegative().default(0.4),
   /** Upper bound of the adaptive λ before the factor. */
   weight_cap: rate.default(10000),
 });
@@ -57,11 +57,11 @@ const codebook = z.strictObject({
 
 const stage1 = z.strictObject({
   ch: count.default(32),
-  ch_mult: z.array(count).min(1).default([1, 2, 4]),
+  ch_mult: z.array(count).min(1).default([1, 2, 2]),
   num_res_blocks: count.default(1),
   attn_resolutions: z.array(count).default([]),
-  z_channels: count.default(64),
-  embed_dim: count.default(64),
+  z_channels: count.default(32),
+  embed_dim: count.default(32),
   codes: count.default(256),
   beta: z.number().nonnegative().default(0.25),
   /** The published code's reading of beta: on the codebook term, commitment × 1. */
@@ -70,10 +70,10 @@ const stage1 = z.strictObject({
   pixel: z.enum(['l1', 'l2']).default('l1'),
   disc: disc.prefault({}),
   perceptual: perceptual.prefault({}),
-  steps: count.default(2000),
+  steps: count.default(1000),
   batch_size: count.default(32),
   optimizer: z.enum(['adam', 'adamw']).default('adam'),
-  lr: rate.default(5e-4),
+  lr: rate.default(8e-4),
   betas: z.tuple([belowOne, belowOne]).default([0.5, 0.9]),
   weight_decay: z.number().nonnegative().default(0),
   warmup: whole.default(100),
@@ -83,31 +83,31 @@ const stage1 = z.strictObject({
   /** Decay of the weights' running average; 0 keeps none. */
   ema: belowOne.default(0.999),
   log_every: cadence.log_every.default(50),
-  checkpoint_every: cadence.checkpoint_every.default(500),
-  eval_every: cadence.eval_every.default(500),
+  checkpoint_every: cadence.checkpoint_every.default(250),
+  eval_every: cadence.eval_every.default(250),
   keep: cadence.keep.default(2),
 });
 
 const prior = z.strictObject({
   /** null: the `seed` of the whole run. */
   seed: whole.nullable().default(null),
-  layers: count.default(6),
+  layers: count.default(4),
   heads: count.default(8),
   width: count.default(256),
   dropout: belowOne.default(0.1),
   /** Share of the input codes kept; the others are replaced by random ones (training only). */
   pkeep: z.number().gt(0).max(1).default(1),
-  steps: count.default(2000),
+  steps: count.default(1200),
   batch_size: count.default(32),
-  lr: rate.default(5e-4),
+  lr: rate.default(8e-4),
   betas: z.tuple([belowOne, belowOne]).default([0.9, 0.95]),
   weight_decay: z.number().nonnegative().default(0.01),
   warmup: whole.default(100),
   schedule: schedule.default('cosine'),
   clip: z.number().nonnegative().default(1),
   log_every: cadence.log_every.default(50),
-  checkpoint_every: cadence.checkpoint_every.default(500),
-  eval_every: cadence.eval_every.default(250),
+  checkpoint_every: cadence.checkpoint_every.default(300),
+  eval_every: cadence.eval_every.default(300),
   keep: cadence.keep.default(2),
 });
 
