@@ -24,8 +24,8 @@ export interface Command {
   /** Positional words: how help calls them, and how many there may be. */
   readonly words?: { readonly usage: string; readonly describe: string; readonly most: number };
   readonly examples: readonly (readonly [command: string, what: string])[];
-  /** Whether the first Ctrl-C lets it save and end by itself. */
-  readonly saves?: boolean;
+  /** Whether it ends by itself after the first Ctrl-C: a training saves, the others leave nothing half done. */
+  readonly endsItself?: boolean;
   run(context: Context): Promise<Outcome>;
 }
 
@@ -42,7 +42,7 @@ export const commands: readonly Command[] = [
       ['vqgen train-stage1 --config photos-64 --data photos/ --run checkpoints/mine', 'your own images'],
       ['vqgen train-stage1 --run checkpoints/mine --resume --steps 9000', 'go on, to 9000 steps in all'],
     ],
-    saves: true,
+    endsItself: true,
     run: trainStage1,
   },
   {
@@ -58,7 +58,7 @@ export const commands: readonly Command[] = [
       ['vqgen tokenize --check', 'the training and validation images of checkpoints/default'],
       ['vqgen tokenize more-photos/ --split test --run checkpoints/mine', 'into tokens/test.safetensors'],
     ],
-    saves: true,
+    endsItself: true,
     run: tokenize,
   },
   {
@@ -69,7 +69,7 @@ export const commands: readonly Command[] = [
       ['vqgen train-prior --run checkpoints/mine', "by the run's own config"],
       ['vqgen train-prior --set prior.layers=8 --set prior.dropout=0.2', 'a larger one'],
     ],
-    saves: true,
+    endsItself: true,
     run: trainPrior,
   },
   {
@@ -80,7 +80,7 @@ export const commands: readonly Command[] = [
       ['vqgen sample --n 16', 'single pictures and a grid, into checkpoints/default/samples'],
       ['vqgen sample --n 4 --seed 7 --top-k 100 --out grid.png', 'always the same four'],
     ],
-    saves: true,
+    endsItself: true,
     run: sample,
   },
   {
@@ -110,6 +110,7 @@ export const commands: readonly Command[] = [
     standards: { n: '1000', seed: '0' },
     words: { usage: 'DIR', describe: 'new folder', most: 1 },
     examples: [['vqgen dataset make drawn/ --n 1000 --size 64', 'ten classes, as subfolders']],
+    endsItself: true,
     run: makeDataset,
   },
 ];
@@ -233,14 +234,14 @@ async function info({ flags, words }: Context): Promise<Outcome> {
   return describeRun(words[0] ?? flags.run ?? defaultRun);
 }
 
-async function makeDataset({ flags, words, reporter }: Context): Promise<Outcome> {
+async function makeDataset({ flags, words, reporter, signal }: Context): Promise<Outcome> {
   const dir = words[0];
   if (dir === undefined) {
     throw expected('a new folder', 'DIR', 'nothing', 'For example: vqgen dataset make drawn/ --n 1000');
   }
   const { makeDataset } = await import('../data/drawn.js');
   const { n = 1000, size = 32, seed = 0 } = flags;
-  await makeDataset(dir, { n, size, seed }, reporter);
+  await makeDataset(dir, { n, size, seed }, { reporter, signal });
   return {
     summary: { images: n, size, seed, dir },
     lines: [`${n} pictures in ${dir}`, `Next: vqgen train-stage1 --data ${dir}`],

@@ -70,16 +70,16 @@ function report(error: unknown, { stderr }: Streams): number {
 }
 
 /**
- * The first Ctrl-C asks a command that saves to save and end; any other, and the second, ends the process.
+ * The first Ctrl-C asks a command that can to end by itself; any other, and the second, ends the process.
  */
 function listenForInterrupts(command: Command, beforeExit: () => void, note: (line: string) => void) {
   const controller = new AbortController();
   const onInterrupt = (): void => {
-    if (controller.signal.aborted || !command.saves) {
+    if (controller.signal.aborted || !command.endsItself) {
       beforeExit();
       process.exit(130);
     }
-    note('Stopping, and saving first. Ctrl-C again ends at once.');
+    note('Stopping; a training is saved first. Ctrl-C again ends at once.');
     controller.abort();
   };
   process.on('SIGINT', onInterrupt);

@@ -69,7 +69,7 @@ function drawn(seed: number, index: number, size: number): Promise<Picture> {
 export async function makeDataset(
   dir: string,
   { n, size, seed }: { n: number; size: number; seed: number },
-  reporter: Reporter = silent,
+  { reporter = silent, signal }: { reporter?: Reporter; signal?: AbortSignal } = {},
 ): Promise<void> {
   const present = await fs.readdir(dir).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
@@ -87,6 +87,7 @@ export async function makeDataset(
         const png = await encodePng(await drawn(seed, index, size));
         await fs.writeFile(path.join(temporary, nameOf(index)), png);
       })) {
+        signal?.throwIfAborted();
         progress.update(++done);
       }
     });

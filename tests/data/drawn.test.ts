@@ -60,6 +60,19 @@ test('the folder that is written lists and reads as the built-in set', async () 
   );
 });
 
+test('stopped while it writes, it leaves nothing', async () => {
+  const stop = new AbortController();
+  const progress = () => ({ update: () => stop.abort(), stop() {} });
+  const reporter = { ...silent, progress };
+  const making = makeDataset(
+    path.join(dir, 'made'),
+    { n: 40, size: 8, seed: 0 },
+    { reporter, signal: stop.signal },
+  );
+  await expect(making).rejects.toThrow('aborted');
+  expect(await fs.readdir(dir)).toEqual([]);
+});
+
 test('is what openDataset takes when no folder is named', async () => {
   const config = dataConfig({ drawn: 40, size: 16 });
   const data = await openDataset(config, { cacheDir: dir, reporter: silent });
