@@ -1,4 +1,5 @@
 /** The perceptual network that a config names. */
+import { existsSync } from 'node:fs';
 import { expected } from '../base/errors.js';
 import { readSafetensors, toHosts } from '../checkpoint/safetensors.js';
 import type { Config } from '../config/schema.js';
@@ -10,6 +11,14 @@ export async function loadPerceptual({ data, stage1 }: Config): Promise<Perceptu
   if (kind === 'none' || weight === 0) return undefined;
   if (kind === 'random-features') return randomFeatures(data.size);
 
+  if (!existsSync(file!)) {
+    throw expected(
+      'a safetensors file',
+      'stage1.perceptual.weights',
+      `${file}, which does not exist`,
+      'Name a file with the weights, or do without: --set stage1.perceptual.kind=random-features.',
+    );
+  }
   const tensors = toHosts((await readSafetensors(file!)).tensors);
   for (const [name, shape] of Object.entries(vgg16Shapes())) {
     const given = tensors[name];
