@@ -3,6 +3,7 @@
  * parent folder, flushed to disk, then renamed. A write that fails leaves nothing, not even the folders that it made;
  * what a crash left behind is removed by the next write beside it.
  */
+import { existsSync, statSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 
@@ -38,6 +39,13 @@ export async function writeFolderAtomic(
     await fs.rm(folder, { recursive: true, force: true });
     await fs.rename(temporary, folder);
   });
+}
+
+/** The file that stands where `folder`, or a folder above it, would have to be; undefined where none does. */
+export function fileInTheWay(folder: string): string | undefined {
+  let at = path.resolve(folder);
+  while (!existsSync(at) && at !== path.dirname(at)) at = path.dirname(at);
+  return existsSync(at) && !statSync(at).isDirectory() ? at : undefined;
 }
 
 async function replace(target: string, write: (temporary: string) => Promise<void>): Promise<void> {

@@ -1,6 +1,7 @@
 /** What a training command may do with what already stands in a run: start, go on, report the end, or refuse. */
 import { existsSync, readdirSync } from 'node:fs';
 import { expected, type UserError } from '../base/errors.js';
+import { fileInTheWay } from '../base/files.js';
 import type { Config } from '../config/schema.js';
 import { findRunConfig, noSuchRun, runPaths, type StageName } from './run.js';
 import { type Checkpoint, latestCheckpoint, readState } from './store.js';
@@ -22,6 +23,8 @@ const changeable = ['steps', 'lr', 'log_every', 'checkpoint_every', 'eval_every'
  */
 export function beginStage(o: { run: string; stage: StageName; config: Config; resume: boolean }): Beginning {
   const { run, stage, config, resume } = o;
+  const file = fileInTheWay(run);
+  if (file) throw expected('a folder', '--run', `${run}, where ${file} is a file`, 'Name another --run.');
   const saved = findRunConfig(run);
   if (stage === 'prior') {
     if (!saved) throw noSuchRun(run);

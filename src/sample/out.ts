@@ -1,10 +1,15 @@
 /** `--out`, looked at before the work. */
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
+import path from 'node:path';
 import { expected } from '../base/errors.js';
+import { fileInTheWay } from '../base/files.js';
 
-/** @throws UserError when the file to write is a folder */
+/** @throws UserError when no file can be written there */
 export function checkOut(out: string | undefined): void {
-  if (out !== undefined && statSync(out, { throwIfNoEntry: false })?.isDirectory()) {
-    throw expected('a file', '--out', `${out}, which is a folder`, 'For example: --out grid.png');
-  }
+  if (out === undefined) return;
+  const file = fileInTheWay(path.dirname(out));
+  const isFolder = existsSync(out) && statSync(out).isDirectory();
+  if (!file && !isFolder) return;
+  const received = isFolder ? `${out}, which is a folder` : `${out}, where ${file} is a file`;
+  throw expected('a file in a folder', '--out', received, 'For example: --out grid.png');
 }

@@ -46,6 +46,14 @@ test('no run, no config, a damaged config', async () => {
   expect(() => begin(path.join(run, 'none'), { stage: 'prior' })).toThrow('which does not exist');
 });
 
+test('a file where the run would be', async () => {
+  const file = path.join(await freshFolder(), 'file');
+  await fs.writeFile(file, '');
+  for (const run of [file, path.join(file, 'a', 'run')]) {
+    expect(() => begin(run)).toThrow(`for --run but received ${run}, where ${file} is a file.`);
+  }
+});
+
 describe('without --resume', () => {
   test('starts where nothing stands, even with another config', async () => {
     expect(begin(path.join(await freshFolder(), 'none')).kind).toBe('fresh');
@@ -115,7 +123,7 @@ describe('with --resume', () => {
   test.each([
     ['stage1', { stage1: { ch: 64 } }, 'Expected 32, as in', 'for stage1.ch but received 64.'],
     ['stage1', { seed: 3 }, 'Expected 0, as in', 'for seed but received 3.'],
-    ['stage1', { stage1: { disc: { start: 0.9 } } }, 'Expected 0.5', 'for stage1.disc.start'],
+    ['stage1', { stage1: { disc: { start: 0.9 } } }, 'Expected 0.', 'for stage1.disc.start'],
     ['prior', { prior: { width: 128 } }, 'Expected 256, as in', 'for prior.width but received 128.'],
   ] as const)('refuses another meaning: %s %j', async (stage, change, wanted, received) => {
     const run = await runAt(stage, 40);

@@ -88,7 +88,11 @@ describe('sample', () => {
     [{ n: 0 }, /positive whole number for --n but received 0/],
     [{ temperature: 0 }, /above 0 for --temperature/],
     [{ topK: 17 }, /whole number from 0 to 16 for --top-k/],
-    [{ out: os.tmpdir() }, /Expected a file for --out but received .*, which is a folder\. For example/],
+    [
+      { out: os.tmpdir() },
+      /Expected a file in a folder for --out but received .*, which is a folder\. For example/,
+    ],
+    [{ out: 'package.json/grid.png' }, /for --out but received .*, where .*package\.json is a file\./],
     [{ topP: 1.5 }, /for --top-p but received 1\.5/],
   ])('refuses %j', async (settings, message) => {
     await expect(draw(settings)).rejects.toThrow(message);
