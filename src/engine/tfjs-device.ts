@@ -60,6 +60,9 @@ async function takeHost(tensors: Tensors): Promise<HostTensors> {
   return values;
 }
 
+/** TF.js' plain backend computes without a pause: between runs the process must hear Ctrl-C. */
+const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 class EagerGraph implements Graph {
   private constants: Tensors | undefined;
 
@@ -70,6 +73,7 @@ class EagerGraph implements Graph {
 
   async run(inputs: HostTensors): Promise<HostTensors> {
     checkTensors(`inputs of ${this.program.name}`, this.program.inputs, inputs);
+    await pause();
     await tf.setBackend(this.backend);
     this.constants ??= toTensors(this.program.constants);
     const constants = this.constants;
@@ -108,6 +112,7 @@ class EagerStepRunner implements StepRunner {
     for (const inputs of steps) {
       checkTensors(`inputs of ${this.program.name}`, this.program.inputs, inputs);
       if (!this.state) throw new Error(`internal: ${this.program.name} runs before its state is loaded`);
+      await pause();
       await tf.setBackend(this.backend);
       this.constants ??= toTensors(this.program.constants);
       const before = this.state;
