@@ -173,7 +173,10 @@ export async function runLoop(
         }
       }
       forecast(outputs.length, seconds);
-      bar.update(step, stage.fields({ ...latest, ...means(running) }));
+      bar.update(step, {
+        ...stage.fields({ ...latest, ...means(running) }),
+        [`${stage.unit}/s`]: stage.unitsPerStep / seconds,
+      });
     }
   } finally {
     bar.stop();

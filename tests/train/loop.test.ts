@@ -130,6 +130,15 @@ describe('a whole run', () => {
     expect(result.loss).toBe(outcome.lines.at(-2)!.loss);
   });
 
+  test('shows the losses and the rate', async () => {
+    slowClock(2);
+    const shown: unknown[] = [];
+    const progress = () => ({ update: (_: number, fields?: object) => shown.push(fields), stop() {} });
+    await runLoop(fakeStage(await freshFolder()), { reporter: { ...silent, progress } });
+    expect(shown).toHaveLength(22);
+    expect(shown.at(-1)).toMatchObject({ loss: expect.any(Number), 'images/s': 4 }); // 8 images in 2 s
+  });
+
   test('train lines are means of the steps since the line before', async () => {
     const { folder, outcome } = await uninterrupted();
     const every = await freshFolder();
