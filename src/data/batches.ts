@@ -133,20 +133,3 @@ export async function* streamEvalImages(
   if (pictures.length > 0) yield flush();
   if (readable === 0) throw noneReadable(source, skipped);
 }
-
-/**
- * Makes the next step's batch while the present step runs.
- *
- * @param make the batch of a step; asked for steps in any order, guesses step + 1
- */
-export function prefetch<T>(make: (step: number) => Promise<T>): (step: number) => Promise<T> {
-  let ahead: { step: number; batch: Promise<T> } | undefined;
-  return async (step) => {
-    const batch = await (ahead?.step === step ? ahead.batch : make(step));
-    setImmediate(() => {
-      ahead = { step: step + 1, batch: make(step + 1) };
-      ahead.batch.catch(() => {});
-    });
-    return batch;
-  };
-}

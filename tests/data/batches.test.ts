@@ -1,7 +1,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { UserError } from '../../src/base/errors.js';
-import { type Batch, evalImages, prefetch, streamEvalImages, trainBatch } from '../../src/data/batches.js';
+import { type Batch, evalImages, streamEvalImages, trainBatch } from '../../src/data/batches.js';
 import { everyImage, type ImageSet } from '../../src/data/dataset.js';
 import { toBytes } from '../../src/data/pictures.js';
 import { listImages, type Skipped } from '../../src/data/source.js';
@@ -160,22 +160,4 @@ describe('streamEvalImages', () => {
     await expect(drain()).rejects.toThrow(UserError);
     await expect(drain()).rejects.toThrow('Expected a folder with readable images for DATASET but received');
   });
-});
-
-test('prefetch makes the next batch before it is asked for, and any other on demand', async () => {
-  const made: number[] = [];
-  const next = prefetch(async (step) => {
-    made.push(step);
-    if (step === 9) throw new Error('no step 9');
-    return step * 10;
-  });
-  const turn = () => new Promise((resolve) => setImmediate(resolve));
-  expect(await next(3)).toBe(30);
-  await turn();
-  expect(made).toEqual([3, 4]);
-  expect(await next(4)).toBe(40);
-  expect(made).toEqual([3, 4]);
-  expect(await next(8)).toBe(80);
-  await turn();
-  await expect(next(9)).rejects.toThrow('no step 9');
 });
