@@ -1,6 +1,6 @@
 /** Traced programs as ONNX models: a plain graph for inference, a Loop over steps for training. */
 import type { GraphProgram, StepProgram } from './device.js';
-import type { Node, Value } from './graph.js';
+import type { GraphBuilder, Node } from './graph.js';
 import { encodeModel, type OnnxGraph, type Port, port } from './onnx.js';
 import { type Slot, trace } from './trace.js';
 
@@ -20,10 +20,10 @@ export async function compileGraph(program: GraphProgram): Promise<Compiled> {
     }),
   );
   const outputs = t.outputs.outputs!;
-  const ends = named(outputs, 'outputs');
+  const ends = named(t.graph, { outputs });
   const model = encodeModel({
     name: program.name,
-    nodes: [...t.graph.nodes, ...ends.nodes],
+    nodes: [...t.graph.nodes, ...ends.copies],
     initializers: [...t.graph.initializers.values()],
     inputs: t.inputs.inputs!.map((slot) => port(slot.value)),
     outputs: ends.ports,
@@ -60,8 +60,7 @@ export async function compileStep(program: StepProgram): Promise<CompiledStep> {
   const state = t.inputs.state!;
   const inputs = t.inputs.inputs!;
   const outputs = t.outputs.outputs!;
-  const nextState = named(t.outputs.state!, 'next');
-  const results = named(outputs, 'outputs');
+  const ends = named(t.graph, { next: t.outputs.state!, outputs });
   const rows: Node[] = inputs.map((slot) => ({
     op: 'Gather',
     domain: '',
@@ -72,14 +71,14 @@ export async function compileStep(program: StepProgram): Promise<CompiledStep> {
   const goOn: Node = { op: 'Identity', domain: '', inputs: ['condition'], outputs: ['go-on'], attrs: {} };
   const body: OnnxGraph = {
     name: 'step',
-    nodes: [goOn, ...rows, ...t.graph.nodes, ...nextState.nodes, ...results.nodes],
+    nodes: [goOn, ...rows, ...t.graph.nodes, ...ends.copies],
     initializers: [...t.graph.initializers.values()],
     inputs: [
       { name: 'iteration', type: 'int64', shape: [] },
       { name: 'condition', type: 'bool', shape: [] },
       ...state.map((slot) => port(slot.value)),
     ],
-    outputs: [{ name: 'go-on', type: 'bool', shape: [] }, ...nextState.ports, ...results.ports],
+    outputs: [{ name: 'go-on', type: 'bool', shape: [] }, ...ends.ports],
   };
   const stacked = (slots: readonly Slot[], prefix: string): Port[] =>
     slots.map(({ name, value }) => ({
@@ -112,13 +111,28 @@ export async function compileStep(program: StepProgram): Promise<CompiledStep> {
   return { model, state, inputs, outputs };
 }
 
-/** Gives every output a name and a node of its own, also where two are one value, an input or a constant. */
-function named(slots: readonly Slot[], group: string): { nodes: Node[]; ports: Port[] } {
-  const nodes: Node[] = [];
-  const ports = slots.map(({ name, value }) => {
-    const end: Value = { ...value, name: `${group}/${name}` };
-    nodes.push({ op: 'Identity', domain: '', inputs: [value.name], outputs: [end.name], attrs: {} });
-    return port(end);
-  });
-  return { nodes, ports };
+/**
+ * Gives every output the name `group/name`: its node is made to write there, or, where one value serves twice or is an
+ * input or constant, an Identity copies it.
+ */
+function named(graph: GraphBuilder, groups: Record<string, readonly Slot[]>): Ends {
+  const free = new Set(graph.nodes.flatMap((node) => node.outputs));
+  const renamed = new Map<string, string>();
+  const copies: Node[] = [];
+  const end = ({ value, name }: Slot, group: string): Port => {
+    const source = renamed.get(value.name) ?? value.name;
+    const target = `${group}/${name}`;
+    if (free.delete(value.name)) renamed.set(value.name, target);
+    else copies.push({ op: 'Identity', domain: '', inputs: [source], outputs: [target], attrs: {} });
+    return port(value, target);
+  };
+  const ports = Object.entries(groups).flatMap(([group, slots]) => slots.map((slot) => end(slot, group)));
+  graph.rename(renamed);
+  return { copies, ports };
+}
+
+interface Ends {
+  readonly copies: readonly Node[];
+  /** In the order of the groups. */
+  readonly ports: readonly Port[];
 }

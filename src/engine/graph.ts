@@ -95,6 +95,14 @@ export class GraphBuilder {
     return this.constant('int64', [values.length], BigInt64Array.from(values, BigInt));
   }
 
+  /** Gives values other names, wherever they are written and read. */
+  rename(names: ReadonlyMap<string, string>): void {
+    const other = (name: string) => names.get(name) ?? name;
+    for (const [i, node] of this.nodes.entries()) {
+      this.nodes[i] = { ...node, inputs: node.inputs.map(other), outputs: node.outputs.map(other) };
+    }
+  }
+
   fresh(): string {
     this.count += 1;
     return `${this.prefix}${this.count}`;

@@ -80,7 +80,7 @@ export interface LoopResult {
 }
 
 /** A call of the engine takes about this long, so that Ctrl-C is heard soon. */
-const chunkSeconds = 1.5;
+const chunkSeconds = 3;
 const longestChunk = 64;
 
 /**

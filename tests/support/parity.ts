@@ -1,14 +1,12 @@
 /** Runs one function through ONNX Runtime and on TF.js' cpu backend and compares values and gradients. */
 import * as tf from '@tensorflow/tfjs-core';
-import '@tensorflow/tfjs-backend-cpu';
 import '../../src/nn/kernel-gradients.js';
 import { stream } from '../../src/base/rng.js';
 import { float32, type HostTensor, type HostTensors, int32, sizeOf } from '../../src/base/tensor.js';
 import { specsOfTensors, type Tensors } from '../../src/engine/device.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
-import { expectClose, type Tolerance } from './expect-close.js';
-
-tf.env().set('PROD', true);
+import { expectClose } from './close.js';
+import './cpu.js';
 
 export const device = onnxDevice({ threads: 2 });
 
@@ -49,7 +47,7 @@ export interface ParityCase {
   readonly inputs: HostTensors;
   readonly fn: (inputs: Tensors) => tf.Tensor;
   readonly gradient?: boolean;
-  readonly tolerance?: Tolerance;
+  readonly tolerance?: { atol?: number; rtol?: number };
 }
 
 export async function eager(inputs: HostTensors, fn: (inputs: Tensors) => Tensors): Promise<HostTensors> {
@@ -89,6 +87,11 @@ export async function expectParity(
   const actual = await graph.run(all);
   await graph.dispose();
   expect(Object.keys(actual)).toEqual(Object.keys(wanted));
-  for (const key of Object.keys(wanted))
-    expectClose(actual[key]!, wanted[key]!, tolerance, `${name}: ${key}`);
+  for (const key of Object.keys(wanted)) {
+    try {
+      expectClose(actual[key]!, wanted[key]!, { atol: 1e-5, rtol: 1e-4, ...tolerance });
+    } catch (cause) {
+      throw new Error(`${name}: ${key}: ${(cause as Error).message}`);
+    }
+  }
 }
