@@ -99,7 +99,7 @@ const prior = z.strictObject({
   pkeep: z.number().gt(0).max(1).default(1),
   steps: count.default(1200),
   batch_size: count.default(32),
-  lr: rate.default(8e-4),
+  lr: rate.default(1e-3),
   betas: z.tuple([belowOne, belowOne]).default([0.9, 0.95]),
   weight_decay: z.number().nonnegative().default(0.01),
   warmup: whole.default(100),
