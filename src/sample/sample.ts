@@ -107,7 +107,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
     files,
     seed,
     seconds: (performance.now() - started) / 1000,
-    tokens_per_second: (batches * sampleBatch * sizes.tokens * 1000) / drawing,
+    tokens_per_second: (o.n * sizes.tokens * 1000) / drawing,
   };
 }
 

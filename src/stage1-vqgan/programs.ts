@@ -3,12 +3,15 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
 import type { GraphProgram, Specs, Tensors } from '../engine/device.js';
+import { conv } from '../nn/conv.js';
 import { specsOf, treeOf } from '../nn/params.js';
 import { nearestCode } from './bottleneck.js';
-import { decoder } from './decoder.js';
+import { decoder, decoderFeatures } from './decoder.js';
+import { discriminator, discriminatorSpecs } from './discriminator.js';
 import { encoder } from './encoder.js';
-import { reconstructionLoss } from './losses.js';
-import { codeSide, modelSpecs, tensorSpecs } from './model.js';
+import { discriminatorLoss } from './losses.js';
+import { codeSide, modelSpecs, prefixed, tensorSpecs } from './model.js';
+import { objectiveAt } from './objective.js';
 import type { Perceptual } from './perceptual.js';
 
 const imagesSpec = (config: Config, batch: number): Specs => ({
@@ -47,33 +50,48 @@ export function reconstructProgram(config: Config, weights: HostTensors, batch: 
 }
 
 /**
- * What a validation looks at: `reconstruction`, and the scalars `l1`, `perceptual` (where there is such a term),
- * `codebook`, `commitment` and `loss`, all of the generator's objective but the adversarial term. The weights are
- * inputs by their plain names, so that the program is compiled once while they change.
+ * What a validation looks at: `reconstruction`, and the scalars of a training step by their names, `loss` being the
+ * generator's whole objective. The weights are inputs, the generator's by their plain names, the discriminator's under
+ * `disc.`, so that the program is compiled once while they change.
+ *
+ * @param adversarial whether the discriminator acts
  */
 export function evaluateProgram(
   config: Config,
   perceptual: Perceptual | undefined,
-  batch: number,
+  { batch, adversarial }: { batch: number; adversarial: boolean },
 ): GraphProgram {
   const specs = modelSpecs(config);
+  const discSpecs = discriminatorSpecs(config);
   return {
     name: 'evaluate',
-    inputs: { ...imagesSpec(config, batch), ...tensorSpecs(specsOf(specs)) },
+    inputs: {
+      ...imagesSpec(config, batch),
+      ...tensorSpecs(specsOf(specs)),
+      ...(adversarial && tensorSpecs(prefixed('disc', discSpecs))),
+    },
     constants: perceptual?.constants ?? {},
     run(inputs, constants) {
       const images = inputs.images!;
       const model = treeOf(specs, inputs);
       const passed = nearestCode(config.stage1).pass(model.bottleneck, encoder(model.encoder, images));
-      const reconstruction = decoder(model.decoder, passed.output);
-      const { total, ...terms } = reconstructionLoss(
-        config.stage1,
-        perceptual,
-        constants,
+      const last = decoderFeatures(model.decoder, passed.output);
+      const reconstruction = conv(model.decoder.conv_out, last);
+      const judge = adversarial ? treeOf(discSpecs, inputs, 'disc') : undefined;
+      const { loss, terms } = objectiveAt(config.stage1, perceptual, constants, {
         images,
-        reconstruction,
-      );
-      return { reconstruction, loss: tf.add(total, passed.loss), ...terms, ...passed.terms };
+        last,
+        convOut: model.decoder.conv_out,
+        judge,
+      });
+      const discriminated = judge && {
+        discriminator: discriminatorLoss(
+          config.stage1.disc.loss,
+          discriminator(judge, images),
+          discriminator(judge, reconstruction),
+        ),
+      };
+      return { reconstruction, loss: tf.add(loss, passed.loss), ...terms, ...passed.terms, ...discriminated };
     },
   };
 }

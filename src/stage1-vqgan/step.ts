@@ -15,8 +15,9 @@ import { careForCodebook } from './codebook-care.js';
 import { decoder, decoderFeatures } from './decoder.js';
 import { discriminator, discriminatorSpecs } from './discriminator.js';
 import { encoder } from './encoder.js';
-import { adaptiveWeight, discriminatorLoss, generatorLoss, reconstructionLoss } from './losses.js';
+import { discriminatorLoss } from './losses.js';
 import { modelSpecs, over, under } from './model.js';
+import { objectiveAt } from './objective.js';
 import type { Perceptual } from './perceptual.js';
 import { stage1State } from './state.js';
 
@@ -69,37 +70,18 @@ export function stage1Step(
       const last = decoderFeatures(model.decoder, output); // [B, S, S, ch]
       const reconstruction = conv(model.decoder.conv_out, last);
 
-      // 2. Reconstruction error, and its gradient at the reconstruction.
-      const error = valueAndGradsOf(
-        { x: reconstruction },
-        ({ x }) => reconstructionLoss(stage1, perceptual, constants, images, x).total,
-      );
-      const { l1, perceptual: distance } = reconstructionLoss(
-        stage1,
-        perceptual,
-        constants,
+      // 2. The objective, and its gradient at the reconstruction.
+      const disc = adversarial ? under('disc', state) : undefined;
+      const objective = objectiveAt(stage1, perceptual, constants, {
         images,
-        reconstruction,
-      );
-      let objective = tf.add(error.value, vq);
-      let atReconstruction = error.grads.x;
-      let adversary: { state: Tensors; outputs: Tensors } | undefined;
+        last,
+        convOut: model.decoder.conv_out,
+        judge: disc && treeOf(discSpecs, disc),
+      });
 
-      if (adversarial) {
-        // 3. The adversarial term at the reconstruction, weighted against the error at the decoder's last filter.
-        const disc = under('disc', state);
-        const judge = treeOf(discSpecs, disc);
-        const adv = valueAndGradsOf({ x: reconstruction }, ({ x }) => generatorLoss(discriminator(judge, x)));
-        const atFilter = (dy: tf.Tensor) =>
-          tf.grad((weight) => conv({ ...model.decoder.conv_out, weight }, last))(
-            model.decoder.conv_out.weight,
-            dy,
-          );
-        const lambda = adaptiveWeight(atFilter(error.grads.x), atFilter(adv.grads.x), stage1.disc);
-        objective = tf.add(objective, tf.mul(lambda, adv.value));
-        atReconstruction = tf.add(atReconstruction, tf.mul(lambda, adv.grads.x));
-
-        // 4. The discriminator's update, on the same reconstructions.
+      // 3. The discriminator's update, on the same reconstructions.
+      let adversary: { state: Tensors; loss: tf.Tensor } | undefined;
+      if (disc) {
         const d = valueAndGradsOf(disc, (p) => {
           const own = treeOf(discSpecs, p);
           return discriminatorLoss(
@@ -112,19 +94,19 @@ export function stage1Step(
         const next = adamStep(disc, clipped, state, lr, inputs.disc_step!, adam, 'disc_adam');
         adversary = {
           state: { ...over('disc', next.params), ...next.state },
-          outputs: { generator: adv.value, discriminator: d.value, adaptive_weight: lambda },
+          loss: d.value,
         };
       }
 
-      // 5. The generator's update.
+      // 4. The generator's update.
       const { grads } = valueAndGradsOf(params, (p) => {
         const m = treeOf(specs, p);
         const passed = bottleneck.pass(m.bottleneck, encoder(m.encoder, images), active);
-        return tf.add(passed.loss, injectGradient(decoder(m.decoder, passed.output), atReconstruction));
+        return tf.add(passed.loss, injectGradient(decoder(m.decoder, passed.output), objective.gradient));
       });
       const updated = adamStep(params, clipByGlobalNorm(grads, stage1.clip).grads, state, lr, step, adam);
 
-      // 6. The average, and the codes that start or restart.
+      // 5. The average, and the codes that start or restart.
       const cared = care.finish(updated.params[codebook]!, z, codes, state, inputs);
       const next = { ...updated.params, [codebook]: cared.codebook };
       const ema = stage1.ema > 0 ? emaStep(under('ema', state), next, emaDecay(stage1.ema, step)) : {};
@@ -146,11 +128,10 @@ export function stage1Step(
           ...adversary?.state,
         },
         outputs: {
-          loss: objective,
-          l1,
-          ...(distance && { perceptual: distance }),
+          loss: tf.add(objective.loss, vq),
+          ...objective.terms,
           ...terms,
-          ...adversary?.outputs,
+          ...(adversary && { discriminator: adversary.loss }),
           codes,
         },
       };

@@ -18,10 +18,9 @@ import { careForCodebook, firstQuantisedStep } from './codebook-care.js';
 import { loadPerceptual } from './load-perceptual.js';
 import { expectedMemory } from './memory.js';
 import { codeSide, stage1Params } from './model.js';
-import { evaluateProgram } from './programs.js';
 import { firstAdversarialStep, stage1Runner } from './runner.js';
 import { initialState } from './state.js';
-import { validation, validationPlan } from './validation.js';
+import { evaluationGraphs, validation, validationPlan } from './validation.js';
 
 export interface TrainStage1Options {
   readonly config: Config;
@@ -52,7 +51,7 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
   describe(config, dataset, device, reporter);
 
   const { batch } = validationPlan(dataset.val.count, config.data.size);
-  const graph = await device.prepare(evaluateProgram(config, perceptual, batch));
+  const graphs = evaluationGraphs(config, perceptual, device, batch);
   const runner = await stage1Runner(config, perceptual, device, {
     step: (from?.step ?? 0) + 1,
     onSwitch: () => reporter.note('From here on the discriminator acts; a step takes longer.'),
@@ -60,7 +59,7 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
   try {
     if (!from) o.signal?.throwIfAborted(); // Nothing is written yet.
     await writeRunConfig(run, withTrainedPrior(config, run));
-    const evaluate = validation(config, dataset.val, graph, (step) => gridFile(folder, step));
+    const evaluate = validation(config, dataset.val, graphs, (step) => gridFile(folder, step));
     const result = await runLoop(stage1(config, folder, dataset, runner, evaluate), {
       from,
       reporter,
@@ -73,7 +72,7 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
     return result;
   } finally {
     await runner.dispose();
-    await graph.dispose();
+    await graphs.dispose();
   }
 }
 

@@ -4,8 +4,11 @@ import type { Config } from '../config/schema.js';
 import { evalImages } from '../data/batches.js';
 import type { ImageSet } from '../data/dataset.js';
 import { toBytes, writeGrid } from '../data/pictures.js';
-import type { Graph } from '../engine/device.js';
-import { under } from './model.js';
+import type { Device, Graph } from '../engine/device.js';
+import { over, under } from './model.js';
+import type { Perceptual } from './perceptual.js';
+import { evaluateProgram } from './programs.js';
+import { firstAdversarialStep } from './runner.js';
 
 const mostImages = 256;
 const mostPixelsInBatch = 32 * 64 * 64;
@@ -18,23 +21,57 @@ export function validationPlan(count: number, size: number): { batch: number; im
   return { batch, images: batch * Math.max(1, Math.floor(Math.min(count, mostImages) / batch)) };
 }
 
+/** The evaluation program of a step, prepared when it is first needed: without or with the discriminator. */
+export interface EvaluationGraphs {
+  adversarial(step: number): boolean;
+  at(step: number): Promise<Graph>;
+  dispose(): Promise<void>;
+}
+
+export function evaluationGraphs(
+  config: Config,
+  perceptual: Perceptual | undefined,
+  device: Device,
+  batch: number,
+): EvaluationGraphs {
+  const prepared = new Map<boolean, Promise<Graph>>();
+  const adversarial = (step: number) => step >= firstAdversarialStep(config);
+  return {
+    adversarial,
+    at(step) {
+      const which = adversarial(step);
+      const program = () => evaluateProgram(config, perceptual, { batch, adversarial: which });
+      const graph = prepared.get(which) ?? device.prepare(program());
+      prepared.set(which, graph);
+      return graph;
+    },
+    async dispose() {
+      for (const graph of prepared.values()) await (await graph).dispose();
+    },
+  };
+}
+
 /**
  * Means over the validation images of the evaluation program's scalars and of `psnr`; writes originals above
  * reconstructions to `gridFile(step)`.
  *
- * @param graph of `evaluateProgram` at the plan's batch size
+ * @param graphs of `evaluateProgram` at the plan's batch size
  */
 export function validation(
   config: Config,
   set: ImageSet,
-  graph: Graph,
+  graphs: EvaluationGraphs,
   gridFile: (step: number) => string,
 ): (step: number, state: HostTensors, signal?: AbortSignal) => Promise<Record<string, number>> {
   const { size } = config.data;
   const { batch, images } = validationPlan(set.count, size);
   const indices = Array.from({ length: images }, (_, i) => Math.floor((i * set.count) / images));
   return async (step, state, signal) => {
-    const weights = under(config.stage1.ema > 0 ? 'ema' : 'model', state);
+    const graph = await graphs.at(step);
+    const weights = {
+      ...under(config.stage1.ema > 0 ? 'ema' : 'model', state),
+      ...(graphs.adversarial(step) && over('disc', under('disc', state))),
+    };
     const sums: Record<string, number> = {};
     const shown: { original: Float32Array; reconstruction: Float32Array }[] = [];
     const columns = Math.min(gridColumns, images);
