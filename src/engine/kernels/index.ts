@@ -3,5 +3,6 @@ import './composites.js';
 import './conv.js';
 import './elementwise.js';
 import './matmul.js';
+import './pool.js';
 import './reduce.js';
 import './shape.js';

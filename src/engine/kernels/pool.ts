@@ -1,0 +1,90 @@
+/** Pools, their gradients, and enlargement by whole factors, physically NCHW. */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Value } from '../graph.js';
+import { NCHW, type Sym, type Tracer } from '../tracer.js';
+import { type ConvInfo, pads, strides, taps } from './conv.js';
+import { kernel } from './register.js';
+
+interface PoolAttrs {
+  filterSize: number | [number, number];
+  strides: number | [number, number];
+  pad: 'valid' | 'same' | number;
+  dimRoundingMode?: 'floor' | 'round' | 'ceil';
+}
+
+function poolInfo(attrs: PoolAttrs, shape: readonly number[]): ConvInfo {
+  return tf.backend_util.computePool2DInfo(
+    shape as [number, number, number, number],
+    attrs.filterSize,
+    attrs.strides,
+    1,
+    attrs.pad,
+    attrs.dimRoundingMode,
+  );
+}
+
+function pool(t: Tracer, op: string, x: Sym, attrs: PoolAttrs): tf.TensorInfo {
+  const c = poolInfo(attrs, x.shape);
+  const onnx = { kernel_shape: [c.filterHeight, c.filterWidth], strides: strides(c), pads: pads(c) };
+  const shape = [c.batchSize, c.outChannels, c.outHeight, c.outWidth];
+  return t.out(t.graph.op(op, [t.as(x, NCHW)], onnx, { shape }), c.outShape, x.dtype, NCHW);
+}
+kernel<PoolAttrs>('MaxPool', ({ t, inputs: { x }, attrs }) => pool(t, 'MaxPool', x!, attrs));
+kernel<PoolAttrs>('AvgPool', ({ t, inputs: { x }, attrs }) => pool(t, 'AveragePool', x!, attrs));
+
+/** Pools whose windows tile the image: every pixel has one window. */
+function tiling(name: string, attrs: PoolAttrs, shape: readonly number[]): ConvInfo {
+  const c = poolInfo(attrs, shape);
+  const tiles =
+    c.strideHeight === c.filterHeight && c.strideWidth === c.filterWidth && pads(c).every((n) => n === 0);
+  if (!tiles || c.inHeight % c.filterHeight || c.inWidth % c.filterWidth) {
+    throw new Error(`internal: ${name} is traced only for windows that tile the image`);
+  }
+  return c;
+}
+
+kernel<PoolAttrs>('AvgPoolGrad', ({ t, inputs: { dy, input }, attrs }) => {
+  const c = tiling('AvgPoolGrad', attrs, input!.shape);
+  const spread = enlarge(t, t.as(dy!, NCHW), c.filterHeight, c.filterWidth);
+  const scaled = t.graph.op('Mul', [spread, t.graph.float(1 / taps(c))], {}, { shape: spread.shape });
+  return t.out(scaled, input!.shape, 'float32', NCHW);
+});
+
+/** A window's maximum passes its gradient on; equal maxima (after a ReLU: zeros, which pass nothing on) each get it. */
+kernel<PoolAttrs>('MaxPoolGrad', ({ t, inputs: { dy, input, output }, attrs }) => {
+  const c = tiling('MaxPoolGrad', attrs, input!.shape);
+  const [image, gradient, largest] = [t.as(input!, NCHW), t.as(dy!, NCHW), t.as(output!, NCHW)];
+  const spread = (v: Value) => enlarge(t, v, c.filterHeight, c.filterWidth);
+  const isMax = t.graph.op('Equal', [image, spread(largest)], {}, { type: 'bool', shape: image.shape });
+  const value = t.graph.op(
+    'Where',
+    [isMax, spread(gradient), t.graph.float(0)],
+    {},
+    { type: 'float32', shape: image.shape },
+  );
+  return t.out(value, input!.shape, 'float32', NCHW);
+});
+
+/** Every pixel of `[B, C, H, W]` repeated `down` × `across` times. */
+function enlarge(t: Tracer, x: Value, down: number, across: number): Value {
+  const [b, ch, h, w] = x.shape as [number, number, number, number];
+  const scales = t.graph.constant('float32', [4], Float32Array.of(1, 1, down, across));
+  const attrs = { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' };
+  return t.graph.op('Resize', [x, undefined, scales], attrs, { shape: [b, ch, h * down, w * across] });
+}
+
+/** Whole factors by which `to` is larger than `from`. */
+function factors(name: string, from: readonly number[], to: readonly number[]): [number, number] {
+  const down = to[1]! / from[1]!;
+  const across = to[2]! / from[2]!;
+  if (!Number.isInteger(down) || !Number.isInteger(across))
+    throw new Error(`internal: ${name} is traced only for whole factors`);
+  return [down, across];
+}
+
+kernel<{ size: [number, number] }>('ResizeNearestNeighbor', ({ t, inputs: { images }, attrs }) => {
+  const [b, , , ch] = images!.shape as [number, number, number, number];
+  const shape = [b, attrs.size[0], attrs.size[1], ch];
+  const [down, across] = factors('ResizeNearestNeighbor', images!.shape, shape);
+  return t.out(enlarge(t, t.as(images!, NCHW), down, across), shape, images!.dtype, NCHW);
+});
