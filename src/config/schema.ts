@@ -24,7 +24,7 @@ const data = z.strictObject({
   flip: z.boolean().default(false),
   val_fraction: z.number().gt(0).lt(1).default(0.1),
   /** Number of pictures in the built-in data set. */
-  drawn: count.default(4000),
+  drawn: count.default(8000),
 });
 
 const disc = z.strictObject({
@@ -33,7 +33,7 @@ const disc = z.strictObject({
   layers: count.default(2),
   loss: z.enum(['hinge', 'vanilla']).default('hinge'),
   /** First step at which the discriminator acts; below 1 a fraction of `steps`. */
-  start: z.number().nonnegative().default(0.6),
+  start: z.number().nonnegative().default(0.7),
   /** λ's factor; 0 trains no discriminator. */
   weight: z.number().nonnegative().default(0.4),
   /** Upper bound of the adaptive λ before the factor. */
@@ -70,8 +70,8 @@ const stage1 = z.strictObject({
   pixel: z.enum(['l1', 'l2']).default('l1'),
   disc: disc.prefault({}),
   perceptual: perceptual.prefault({}),
-  steps: count.default(1000),
-  batch_size: count.default(32),
+  steps: count.default(2000),
+  batch_size: count.default(16),
   optimizer: z.enum(['adam', 'adamw']).default('adam'),
   lr: rate.default(8e-4),
   betas: z.tuple([belowOne, belowOne]).default([0.5, 0.9]),
@@ -83,8 +83,8 @@ const stage1 = z.strictObject({
   /** Decay of the weights' running average; 0 keeps none. */
   ema: belowOne.default(0.999),
   log_every: cadence.log_every.default(50),
-  checkpoint_every: cadence.checkpoint_every.default(250),
-  eval_every: cadence.eval_every.default(250),
+  checkpoint_every: cadence.checkpoint_every.default(500),
+  eval_every: cadence.eval_every.default(500),
   keep: cadence.keep.default(2),
 });
 
@@ -97,7 +97,7 @@ const prior = z.strictObject({
   dropout: belowOne.default(0.1),
   /** Share of the input codes kept; the others are replaced by random ones (training only). */
   pkeep: z.number().gt(0).max(1).default(1),
-  steps: count.default(1200),
+  steps: count.default(1500),
   batch_size: count.default(32),
   lr: rate.default(1e-3),
   betas: z.tuple([belowOne, belowOne]).default([0.9, 0.95]),
@@ -116,7 +116,7 @@ const sample = z.strictObject({
   /** Draw among the k likeliest codes; 0 among all. */
   top_k: whole.default(0),
   /** Draw among the likeliest codes that together have this probability; 1 among all. */
-  top_p: z.number().gt(0).max(1).default(1),
+  top_p: z.number().gt(0).max(1).default(0.92),
 });
 
 export const configSchema = z.strictObject({
