@@ -42,6 +42,7 @@ export class GraphBuilder {
   readonly initializers = new Map<string, Initializer>();
   private readonly known = new Map<string, Value[]>();
   private readonly constants = new Map<string, Value>();
+  private readonly derivations = new Map<string, Value>();
   private count = 0;
 
   constructor(private readonly prefix = 'v') {}
@@ -83,6 +84,17 @@ export class GraphBuilder {
     const value: Initializer = { name: name ?? this.fresh(), type, shape: [...shape], data };
     this.initializers.set(value.name, value);
     if (key) this.constants.set(key, value);
+    return value;
+  }
+
+  /**
+   * A constant computed from another value's, or from nothing but `how`: the same one for the same words, so that what is
+   * computed from it can be merged too.
+   */
+  derived(from: Value | undefined, how: string, make: () => Value): Value {
+    const key = `${from?.name ?? ''}|${how}`;
+    const value = this.derivations.get(key) ?? make();
+    this.derivations.set(key, value);
     return value;
   }
 

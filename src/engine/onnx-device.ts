@@ -52,6 +52,8 @@ function sessionOptions(threads: number, profile?: string): ort.InferenceSession
 }
 
 class OnnxGraphRunner implements Graph {
+  private released: Promise<void> | undefined;
+
   constructor(
     private readonly program: GraphProgram,
     private readonly session: ort.InferenceSession,
@@ -71,12 +73,14 @@ class OnnxGraphRunner implements Graph {
     );
   }
 
-  async dispose(): Promise<void> {
-    await this.session.release();
+  dispose(): Promise<void> {
+    this.released ??= this.session.release();
+    return this.released;
   }
 }
 
 class OnnxStepRunner implements StepRunner {
+  private released: Promise<void> | undefined;
   private state: Record<string, ort.Tensor> | undefined;
 
   constructor(
@@ -120,9 +124,10 @@ class OnnxStepRunner implements StepRunner {
     );
   }
 
-  async dispose(): Promise<void> {
+  dispose(): Promise<void> {
     this.state = undefined;
-    await this.session.release();
+    this.released ??= this.session.release();
+    return this.released;
   }
 }
 

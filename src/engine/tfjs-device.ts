@@ -83,6 +83,7 @@ class EagerGraph implements Graph {
 
   async dispose(): Promise<void> {
     if (this.constants) tf.dispose(this.constants);
+    this.constants = undefined;
   }
 }
 
@@ -138,6 +139,7 @@ class EagerStepRunner implements StepRunner {
   async dispose(): Promise<void> {
     if (this.state) tf.dispose(this.state);
     if (this.constants) tf.dispose(this.constants);
+    this.constants = undefined;
     this.state = undefined;
   }
 }

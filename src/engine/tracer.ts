@@ -97,8 +97,11 @@ export class Tracer extends tf.KernelBackend {
     if (isIdentity(change)) return sym.value;
     const shape = permuteShape(sym.value.shape, change);
     const constant = this.graph.initializers.get(sym.value.name);
-    if (constant)
-      return this.graph.constant(constant.type, shape, permuteData(constant.data, constant.shape, change));
+    if (constant) {
+      return this.graph.derived(constant, `order ${change}`, () =>
+        this.graph.constant(constant.type, shape, permuteData(constant.data, constant.shape, change)),
+      );
+    }
     if (sameOrderOfLongAxes(sym.value.shape, change)) return this.reshape(sym.value, shape);
     return this.graph.op('Transpose', [sym.value], { perm: change }, { shape });
   }
@@ -111,7 +114,10 @@ export class Tracer extends tf.KernelBackend {
   reshape(value: Value, shape: readonly number[]): Value {
     if (value.shape.join() === shape.join()) return value;
     const constant = this.graph.initializers.get(value.name);
-    if (constant) return this.graph.constant(constant.type, shape, constant.data);
+    if (constant) {
+      const make = () => this.graph.constant(constant.type, shape, constant.data);
+      return this.graph.derived(constant, `shape ${shape}`, make);
+    }
     return this.graph.op('Reshape', [value, this.graph.ints(shape)], {}, { shape });
   }
 

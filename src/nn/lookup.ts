@@ -1,5 +1,6 @@
 /** Table look-up (token embeddings, codebooks) with a gradient for the table only. */
 import * as tf from '@tensorflow/tfjs-core';
+import { withGradient } from './gradients.js';
 
 /**
  * Rows of a table: `[K, D]` and ids int32 `[...]` give `[..., D]`. The ids may depend on traced tensors: no gradient
@@ -8,9 +9,10 @@ import * as tf from '@tensorflow/tfjs-core';
 export function lookup(table: tf.Tensor2D, ids: tf.Tensor): tf.Tensor {
   const [rows, width] = table.shape;
   const flat = tf.reshape(ids, [-1]) as tf.Tensor1D; // [N]
-  const gather = tf.customGrad((t) => ({
-    value: tf.gather(t as tf.Tensor2D, flat), // [N, D]
-    gradFunc: (dy: tf.Tensor) => tf.unsortedSegmentSum(tf.reshape(dy, [-1, width]), flat, rows),
-  }));
-  return tf.reshape(gather(table), [...ids.shape, width]);
+  const rowsOf = withGradient([table], {
+    value: () => tf.gather(table, flat), // [N, D]
+    save: [flat],
+    gradient: (dy, [flat]) => [tf.unsortedSegmentSum(tf.reshape(dy, [-1, width]), flat as tf.Tensor1D, rows)],
+  });
+  return tf.reshape(rowsOf, [...ids.shape, width]);
 }

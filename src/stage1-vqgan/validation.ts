@@ -46,7 +46,9 @@ export function evaluationGraphs(
       return graph;
     },
     async dispose() {
-      for (const graph of prepared.values()) await (await graph).dispose();
+      for (const graph of await Promise.allSettled(prepared.values())) {
+        if (graph.status === 'fulfilled') await graph.value.dispose();
+      }
     },
   };
 }

@@ -350,6 +350,14 @@ check(
   ),
 );
 check('pools and resizing', {
+  'maxPool, odd sides': {
+    inputs: { x: noise([2, 5, 7, 3]) },
+    fn: ({ x }) => tf.maxPool(x as tf.Tensor4D, 2, 2, 'valid'),
+  },
+  'avgPool, odd sides': {
+    inputs: { x: noise([2, 5, 7, 3]) },
+    fn: ({ x }) => tf.avgPool(x as tf.Tensor4D, 2, 2, 'valid'),
+  },
   maxPool: { inputs: { x: noise([2, 4, 6, 3]) }, fn: ({ x }) => tf.maxPool(x as tf.Tensor4D, 2, 2, 'valid') },
   avgPool: { inputs: { x: noise([2, 4, 6, 3]) }, fn: ({ x }) => tf.avgPool(x as tf.Tensor4D, 2, 2, 'valid') },
   'nearest neighbour ×2': {

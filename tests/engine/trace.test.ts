@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { GraphProgram, Tensors } from '../../src/engine/device.js';
 import { trace } from '../../src/engine/trace.js';
+import { randomFeatures } from '../../src/stage1-vqgan/perceptual.js';
 import { device, noise } from '../support/parity.js';
 
 const x = { shape: [2, 3], dtype: 'float32' } as const;
@@ -96,4 +97,22 @@ test('two convolutions with a norm between them need no transposition but at the
     [2, 8, 8, 4],
   );
   expect(ops.filter((op) => op === 'Transpose')).toHaveLength(1);
+});
+
+test('a frozen network that is stated twice runs once', async () => {
+  const { constants, distance } = randomFeatures(14);
+  const { graph } = await trace(
+    'twice',
+    {
+      inputs: {
+        x: { shape: [1, 14, 14, 3], dtype: 'float32' },
+        y: { shape: [1, 14, 14, 3], dtype: 'float32' },
+      },
+    },
+    constants,
+    ({ inputs }, frozen) => ({
+      out: { a: distance(frozen, inputs!.x!, inputs!.y!), b: distance(frozen, inputs!.x!, inputs!.y!) },
+    }),
+  );
+  expect(graph.nodes.filter((node) => node.op === 'Conv')).toHaveLength(8);
 });

@@ -193,11 +193,11 @@ describe('a whole run', () => {
 });
 
 describe('chunks', () => {
-  test('reach to the next step with something to do, at most 64, and fill 1.5 s', () => {
+  test('reach to the next step with something to do, at most 64, and fill 3 s', () => {
     const planner = chunkPlanner({ ...cadence, steps: 1000, eval_every: 100, checkpoint_every: 250 });
     expect(planner.length(0)).toBe(1);
     planner.took(0.1);
-    expect(planner.length(1)).toBe(15);
+    expect(planner.length(1)).toBe(30);
     expect(planner.length(90)).toBe(10);
     expect(planner.length(245)).toBe(5);
     expect(planner.length(998)).toBe(2);

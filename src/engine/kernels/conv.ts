@@ -113,12 +113,14 @@ function flipped(t: Tracer, weights: Value, c: ConvInfo): Value {
   const [out, into, n] = [c.outChannels, c.inChannels, taps(c)];
   const constant = t.graph.initializers.get(weights.name);
   if (constant) {
-    const data = new Float32Array(constant.data.length);
-    for (let o = 0; o < out; o++)
-      for (let i = 0; i < into; i++)
-        for (let k = 0; k < n; k++)
-          data[(i * out + o) * n + (n - 1 - k)] = constant.data[(o * into + i) * n + k] as number;
-    return t.graph.constant('float32', [into, out, c.filterHeight, c.filterWidth], data);
+    return t.graph.derived(constant, 'flipped', () => {
+      const data = new Float32Array(constant.data.length);
+      for (let o = 0; o < out; o++)
+        for (let i = 0; i < into; i++)
+          for (let k = 0; k < n; k++)
+            data[(i * out + o) * n + (n - 1 - k)] = constant.data[(o * into + i) * n + k] as number;
+      return t.graph.constant('float32', [into, out, c.filterHeight, c.filterWidth], data);
+    });
   }
   const swapped = t.graph.op(
     'Transpose',
@@ -206,9 +208,14 @@ function fromPatches(t: Tracer, x: Sym, dy: Sym, c: ConvInfo): Value {
   const rows = batch * c.inHeight * c.inWidth;
   const positions = batch * c.outHeight * c.outWidth;
   const pixels = t.reshape(t.plain(x), [rows, into]);
-  const zero = t.graph.constant('float32', [1, into], new Float32Array(into));
+  const zero = t.graph.derived(undefined, `row of ${into} zeros`, () =>
+    t.graph.constant('float32', [1, into], new Float32Array(into)),
+  );
   const source = t.graph.op('Concat', [pixels, zero], { axis: 0 }, { shape: [rows + 1, into] });
-  const index = t.graph.constant('int32', [positions * taps(c)], patchRows(c));
+  const geometry = [c.inShape.slice(0, 3), c.outShape.slice(1, 3), c.filterHeight, strides(c), pads(c)];
+  const index = t.graph.derived(undefined, `patches ${geometry} × ${c.filterWidth}`, () =>
+    t.graph.constant('int32', [positions * taps(c)], patchRows(c)),
+  );
   const patches = t.graph.op('Gather', [source, index], { axis: 0 }, { shape: [positions * taps(c), into] });
   const gradient = t.reshape(t.plain(dy), [positions, out]);
   const products = matmul(t, gradient, t.reshape(patches, [positions, taps(c) * into]), { transA: true }); // [N, taps·C]

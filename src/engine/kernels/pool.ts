@@ -32,37 +32,47 @@ function pool(t: Tracer, op: string, x: Sym, attrs: PoolAttrs): tf.TensorInfo {
 kernel<PoolAttrs>('MaxPool', ({ t, inputs: { x }, attrs }) => pool(t, 'MaxPool', x!, attrs));
 kernel<PoolAttrs>('AvgPool', ({ t, inputs: { x }, attrs }) => pool(t, 'AveragePool', x!, attrs));
 
-/** Pools whose windows tile the image: every pixel has one window. */
-function tiling(name: string, attrs: PoolAttrs, shape: readonly number[]): ConvInfo {
+/** Pools whose windows do not overlap; pixels at the bottom and right that no window reaches have gradient 0. */
+function disjoint(name: string, attrs: PoolAttrs, shape: readonly number[]): ConvInfo {
   const c = poolInfo(attrs, shape);
-  const tiles =
-    c.strideHeight === c.filterHeight && c.strideWidth === c.filterWidth && pads(c).every((n) => n === 0);
-  if (!tiles || c.inHeight % c.filterHeight || c.inWidth % c.filterWidth) {
-    throw new Error(`internal: ${name} is traced only for windows that tile the image`);
+  if (c.strideHeight !== c.filterHeight || c.strideWidth !== c.filterWidth || pads(c).some((n) => n !== 0)) {
+    throw new Error(`internal: ${name} is traced only for windows that do not overlap`);
   }
   return c;
 }
 
+/** The part of an image that windows reach: [B, C, H, W] without a rest at the bottom and right. */
+function reached(t: Tracer, image: Value, c: ConvInfo): Value {
+  const [down, across] = [c.outHeight * c.filterHeight, c.outWidth * c.filterWidth];
+  if (down === c.inHeight && across === c.inWidth) return image;
+  const ends = [t.graph.ints([0, 0]), t.graph.ints([down, across]), t.graph.ints([2, 3])];
+  return t.graph.op('Slice', [image, ...ends], {}, { shape: [c.batchSize, c.inChannels, down, across] });
+}
+
+/** The reverse of `reached`: zeros for the rest. */
+function withRest(t: Tracer, part: Value, c: ConvInfo): Value {
+  const [down, across] = [c.inHeight - part.shape[2]!, c.inWidth - part.shape[3]!];
+  if (down === 0 && across === 0) return part;
+  const shape = [c.batchSize, c.inChannels, c.inHeight, c.inWidth];
+  return t.graph.op('Pad', [part, t.graph.ints([0, 0, 0, 0, 0, 0, down, across])], {}, { shape });
+}
+
 kernel<PoolAttrs>('AvgPoolGrad', ({ t, inputs: { dy, input }, attrs }) => {
-  const c = tiling('AvgPoolGrad', attrs, input!.shape);
+  const c = disjoint('AvgPoolGrad', attrs, input!.shape);
   const spread = enlarge(t, t.as(dy!, NCHW), c.filterHeight, c.filterWidth);
   const scaled = t.graph.op('Mul', [spread, t.graph.float(1 / taps(c))], {}, { shape: spread.shape });
-  return t.out(scaled, input!.shape, 'float32', NCHW);
+  return t.out(withRest(t, scaled, c), input!.shape, 'float32', NCHW);
 });
 
 /** A window's maximum passes its gradient on; equal maxima (after a ReLU: zeros, which pass nothing on) each get it. */
 kernel<PoolAttrs>('MaxPoolGrad', ({ t, inputs: { dy, input, output }, attrs }) => {
-  const c = tiling('MaxPoolGrad', attrs, input!.shape);
-  const [image, gradient, largest] = [t.as(input!, NCHW), t.as(dy!, NCHW), t.as(output!, NCHW)];
-  const spread = (v: Value) => enlarge(t, v, c.filterHeight, c.filterWidth);
-  const isMax = t.graph.op('Equal', [image, spread(largest)], {}, { type: 'bool', shape: image.shape });
-  const value = t.graph.op(
-    'Where',
-    [isMax, spread(gradient), t.graph.float(0)],
-    {},
-    { type: 'float32', shape: image.shape },
-  );
-  return t.out(value, input!.shape, 'float32', NCHW);
+  const c = disjoint('MaxPoolGrad', attrs, input!.shape);
+  const image = reached(t, t.as(input!, NCHW), c);
+  const spread = (x: Sym) => enlarge(t, t.as(x, NCHW), c.filterHeight, c.filterWidth);
+  const isMax = t.graph.op('Equal', [image, spread(output!)], {}, { type: 'bool', shape: image.shape });
+  const out = { type: 'float32', shape: image.shape } as const;
+  const value = t.graph.op('Where', [isMax, spread(dy!), t.graph.float(0)], {}, out);
+  return t.out(withRest(t, value, c), input!.shape, 'float32', NCHW);
 });
 
 /** Every pixel of `[B, C, H, W]` repeated `down` × `across` times. */
