@@ -34,6 +34,8 @@ export interface SavedState {
   readonly best: Best | null;
   /** Running means and the usage window, which train/metrics.ts understands. */
   readonly metrics: unknown;
+  /** What the stage resolved when the run began and keeps (stage 1: the first steps of its phases). */
+  readonly kept?: Readonly<Record<string, number>>;
 }
 
 /** `model.` the weights, `ema.` their running average, `disc.` the discriminator; all else serves the optimiser. */

@@ -19,6 +19,7 @@ import { loadPerceptual } from './load-perceptual.js';
 import { expectedMemory } from './memory.js';
 import { codeSide, stage1Params } from './model.js';
 import { firstAdversarialStep, stage1Runner } from './runner.js';
+import { type Starts, startsOf, withStarts } from './starts.js';
 import { initialState } from './state.js';
 import { evaluationGraphs, validation, validationPlan } from './validation.js';
 
@@ -33,15 +34,17 @@ export interface TrainStage1Options {
 
 /** @throws UserError for missing or unreadable images, or a run in the way */
 export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
-  const { config, run, device, reporter } = o;
+  const { run, device, reporter } = o;
   const folder = runPaths(run).stage1;
-  const beginning = beginStage({ run, stage: 'stage1', config, resume: o.resume });
+  const beginning = beginStage({ run, stage: 'stage1', config: o.config, resume: o.resume });
   if (beginning.kind === 'finished') {
     const { step, seconds } = readState(beginning.checkpoint);
     reporter.note(`The tokenizer in ${run} is finished at step ${step}. Next: vqgen tokenize --run ${run}`);
     return { step, seconds, ...(await lastValues(folder)), stopped: false };
   }
   const from = beginning.kind === 'resume' ? beginning.checkpoint : undefined;
+  const starts = (from && (readState(from).kept as Starts | undefined)) ?? startsOf(o.config);
+  const config = withStarts(o.config, starts);
   const perceptual = await loadPerceptual(config);
   const dataset = await openDataset(config.data, {
     cacheDir: path.join(run, '.cache'),
@@ -58,13 +61,16 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
   });
   try {
     if (!from) o.signal?.throwIfAborted(); // Nothing is written yet.
-    await writeRunConfig(run, withTrainedPrior(config, run));
+    await writeRunConfig(run, withTrainedPrior(o.config, run));
     const evaluate = validation(config, dataset.val, graphs, (step) => gridFile(folder, step));
-    const result = await runLoop(stage1(config, folder, dataset, runner, evaluate), {
-      from,
-      reporter,
-      signal: o.signal,
-    });
+    const result = await runLoop(
+      { ...stage1(config, folder, dataset, runner, evaluate), kept: starts },
+      {
+        from,
+        reporter,
+        signal: o.signal,
+      },
+    );
     const { skipped, train, val } = dataset;
     if (skipped.length > 0) {
       reporter.warn(describeSkipped(skipped, skipped.length + train.count + val.count));

@@ -53,6 +53,8 @@ export interface Stage {
   readonly codebookSize: number;
   /** The validation value by which one checkpoint is better than another. */
   readonly bestBy: { readonly key: string; readonly higher: boolean };
+  /** Saved with every checkpoint as it is. */
+  readonly kept?: Readonly<Record<string, number>>;
   initialState(): HostTensors;
   /** Depends on nothing but the step; called ahead of time. */
   inputs(step: number): Promise<HostTensors>;
@@ -118,7 +120,10 @@ export async function runLoop(
   });
   const forecast = forecaster(total - step, o.reporter);
   const stopping = (): boolean => o.signal?.aborted === true;
-  const savedState = (): SavedState => ({ step, seconds: clock(), validated, best, metrics: running });
+  const savedState = (): SavedState => ({
+    ...{ step, seconds: clock(), validated, best, metrics: running },
+    ...(stage.kept && { kept: stage.kept }),
+  });
   let next = prepare(stage, step, chunks.length(step));
 
   try {
