@@ -1,5 +1,5 @@
-// Runs when a user installs the package, before onnxruntime-node's own install script. That script downloads several hundred
-// megabytes of CUDA libraries on Linux, which vqgen does not load, and fails without a network. It leaves alone what is
+// Runs when a user installs the package, before onnxruntime-node's own install script. That script downloads CUDA
+// libraries on Linux, which vqgen does not load, and fails without a network. It leaves alone what is
 // there already: an empty file stands in for each. ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node fetches the real ones.
 import fs from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,8 +1,8 @@
 /**
  * Convolution and its gradients, physically NCHW with OIHW filters.
  *
- * The filter gradient is the costly one: as a convolution of transposed tensors it takes half of a training step, so it
- * is written as matrix products, one per tap over shifted slices at large resolutions, a single one over gathered
+ * The filter gradient is by definition a convolution of transposed tensors, for which ONNX Runtime's kernels are not
+ * made: it is written as matrix products, one per tap over shifted slices at large resolutions, a single one over gathered
  * patches (im2col) at small ones.
  */
 import * as tf from '@tensorflow/tfjs-core';
@@ -140,7 +140,7 @@ function flipped(t: Tracer, weights: Value, c: ConvInfo): Value {
   return t.reshape(reversed, [into, out, c.filterHeight, c.filterWidth]);
 }
 
-/** Largest output area (pixels) at which gathered patches beat shifted slices. */
+/** Largest output area (pixels) for which patches are gathered; above it slices are shifted. Not tuned yet. */
 const PATCHES_UP_TO = 256;
 
 kernel<ConvAttrs & { filterShape: number[] }>('Conv2DBackpropFilter', ({ t, inputs: { x, dy }, attrs }) => {
