@@ -74,7 +74,7 @@ class OnnxGraphRunner implements Graph {
   }
 
   dispose(): Promise<void> {
-    this.released ??= this.session.release();
+    this.released ??= release(this.session);
     return this.released;
   }
 }
@@ -126,9 +126,15 @@ class OnnxStepRunner implements StepRunner {
 
   dispose(): Promise<void> {
     this.state = undefined;
-    this.released ??= this.session.release();
+    this.released ??= release(this.session);
     return this.released;
   }
+}
+
+/** Ends the profile too, where there is one. */
+async function release(session: ort.InferenceSession): Promise<void> {
+  session.endProfiling();
+  await session.release();
 }
 
 type Numbers = Float32Array | Int32Array;

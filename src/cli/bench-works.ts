@@ -1,0 +1,282 @@
+/** What the benchmark times: the programs and the engine of the real commands on random inputs. */
+import { type Rng, stream } from '../base/rng.js';
+import { float32, type HostTensor, type HostTensors, int32, scalar, sizeOf } from '../base/tensor.js';
+import { parseConfig } from '../config/load.js';
+import type { Config } from '../config/schema.js';
+import type { Device, StepProgram } from '../engine/device.js';
+import { countParams, initialise, specsOf } from '../nn/params.js';
+import { openCachedModel } from '../sample/cache.js';
+import { choose } from '../sample/choose.js';
+import { decodeLoop } from '../sample/decode-loop.js';
+import { codeSide, modelSpecs } from '../stage1-vqgan/model.js';
+import { lpipsVgg16, type Perceptual, vgg16Shapes } from '../stage1-vqgan/perceptual.js';
+import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
+import { initialState } from '../stage1-vqgan/state.js';
+import { stage1Step } from '../stage1-vqgan/step.js';
+import { type GptSizes, gptSpecs } from '../stage2-transformer/gpt.js';
+import { priorStart, priorStep } from '../stage2-transformer/step.js';
+import { chunkPlanner } from '../train/loop.js';
+
+export const works = ['stage1-ae', 'stage1-gan', 'encode', 'decode', 'prior-train', 'sample'] as const;
+export type WorkName = (typeof works)[number];
+
+export const defaults = {
+  threads: 2,
+  steps: 7,
+  warmup: 2,
+  seed: 0,
+  batch: 8,
+  resolution: 64,
+  ch: 32,
+  'ch-mult': [1, 2, 4],
+  'res-blocks': 1,
+  'attn-resolutions': [] as number[],
+  'z-channels': 64,
+  'embed-dim': 64,
+  codes: 512,
+  'disc-ch': 32,
+  'disc-layers': 2,
+  /** Depths of LPIPS-VGG16, with random weights (the cost is the same); 0: no perceptual term. */
+  'vgg-taps': 0,
+  layers: 6,
+  heads: 8,
+  width: 256,
+  tokens: 256,
+  'top-k': 100,
+  device: 'cpu',
+  /** How many rows to print of the slowest operators; what measuring them costs is in the times. */
+  profile: 0,
+};
+export type BenchFlags = typeof defaults;
+
+/** Something to time. */
+export interface Work {
+  readonly params: number;
+  /** Of what one step does `amount`. */
+  readonly unit: 'images' | 'tokens';
+  readonly amount: number;
+  /** Milliseconds of one step. */
+  time(): Promise<number>;
+  /** Steps run so far. */
+  steps(): number;
+  dispose(): Promise<void>;
+}
+
+export function prepare(work: WorkName, flags: BenchFlags, device: Device): Promise<Work> {
+  const prepared = {
+    'stage1-ae': stage1Training,
+    'stage1-gan': stage1Training,
+    encode: inference,
+    decode: inference,
+    'prior-train': priorTraining,
+    sample: sampling,
+  }[work];
+  return prepared(work, flags, device);
+}
+
+/** The published objective: no clipping, no average, codes that nobody starts or restarts. */
+function configOf(work: WorkName, f: BenchFlags): Config {
+  const raw = {
+    seed: f.seed,
+    data: { size: f.resolution },
+    stage1: {
+      ch: f.ch,
+      ch_mult: f['ch-mult'],
+      num_res_blocks: f['res-blocks'],
+      attn_resolutions: f['attn-resolutions'],
+      z_channels: f['z-channels'],
+      embed_dim: f['embed-dim'],
+      codes: f.codes,
+      codebook: { init: 'uniform', warmup: 0, restart_after: 0 },
+      disc: { ch: f['disc-ch'], layers: f['disc-layers'], weight: work === 'stage1-gan' ? 0.8 : 0 },
+      perceptual: { kind: 'none' }, // --vgg-taps hands its own in
+      batch_size: f.batch,
+      clip: 0,
+      ema: 0,
+    },
+    prior: {
+      layers: f.layers,
+      heads: f.heads,
+      width: f.width,
+      dropout: 0,
+      batch_size: f.batch,
+      clip: 0,
+    },
+  };
+  return parseConfig(raw, 'the flags');
+}
+
+async function stage1Training(work: WorkName, flags: BenchFlags, device: Device): Promise<Work> {
+  const config = configOf(work, flags);
+  const rng = stream(flags.seed, 'bench');
+  const program = stage1Step(config, vggOf(flags), { adversarial: work === 'stage1-gan' });
+  return {
+    params: countParams(modelSpecs(config)),
+    unit: 'images',
+    amount: flags.batch,
+    ...(await timeSteps(device, program, initialState(config), (step) => ({
+      images: randomImages(rng, config),
+      lr: scalar(5e-5),
+      step: scalar(step),
+      ...(program.inputs.disc_step && { disc_step: scalar(step) }),
+    }))),
+  };
+}
+
+/** Frozen weights are the same work whatever their values. */
+function vggOf({ seed, 'vgg-taps': taps }: BenchFlags): Perceptual | undefined {
+  if (taps === 0) return undefined;
+  const rng = stream(seed, 'vgg');
+  const weights: HostTensors = {};
+  for (const [name, shape] of Object.entries(vgg16Shapes(taps))) {
+    const spread = 1 / Math.sqrt(sizeOf(shape) / shape[0]!);
+    weights[name] = float32(
+      shape,
+      Float32Array.from({ length: sizeOf(shape) }, () => spread * rng.normal()),
+    );
+  }
+  return lpipsVgg16(weights, taps);
+}
+
+async function inference(work: WorkName, flags: BenchFlags, device: Device): Promise<Work> {
+  const config = configOf(work, flags);
+  const rng = stream(flags.seed, 'bench');
+  const weights = initialise(specsOf(modelSpecs(config)), flags.seed);
+  const program = (work === 'encode' ? encodeProgram : decodeProgram)(config, weights, flags.batch);
+  const graph = await device.prepare(program);
+  const side = codeSide(config);
+  const input = (): HostTensors =>
+    work === 'encode'
+      ? { images: randomImages(rng, config) }
+      : { codes: randomCodes(rng, [flags.batch, side, side], flags.codes) };
+  return {
+    params: countParams(modelSpecs(config)),
+    unit: 'images',
+    amount: flags.batch,
+    ...timeCalls(() => {
+      const fresh = input();
+      return () => graph.run(fresh);
+    }),
+    dispose: () => graph.dispose(),
+  };
+}
+
+const gptSizes = (f: BenchFlags): GptSizes => ({
+  layers: f.layers,
+  heads: f.heads,
+  width: f.width,
+  codes: f.codes,
+  tokens: f.tokens,
+});
+
+async function priorTraining(work: WorkName, flags: BenchFlags, device: Device): Promise<Work> {
+  const { prior } = configOf(work, flags);
+  const sizes = gptSizes(flags);
+  const rng = stream(flags.seed, 'bench');
+  const start = priorStart(sizes, flags.seed);
+  const shape = [flags.batch, flags.tokens];
+  return {
+    params: countParams(gptSpecs(sizes)),
+    unit: 'tokens',
+    amount: flags.batch * flags.tokens,
+    ...(await timeSteps(device, priorStep(prior, sizes), start, (step) => {
+      const targets = randomCodes(rng, shape, flags.codes);
+      const ids = int32(shape);
+      for (let b = 0; b < flags.batch; b++) {
+        ids.data[b * flags.tokens] = flags.codes; // the start token
+        ids.data.set(
+          targets.data.subarray(b * flags.tokens, (b + 1) * flags.tokens - 1),
+          b * flags.tokens + 1,
+        );
+      }
+      return { ids, targets, lr: scalar(4.5e-4), step: scalar(step) };
+    })),
+  };
+}
+
+async function sampling(_: WorkName, flags: BenchFlags, device: Device): Promise<Work> {
+  const sizes = gptSizes(flags);
+  const { batch, tokens, codes } = flags;
+  const weights = initialise(specsOf(gptSpecs(sizes)), flags.seed);
+  const model = openCachedModel({ sizes, weights, batch, device });
+  const rng = stream(flags.seed, 'bench');
+  const choice = { temperature: 1, topK: Math.min(flags['top-k'], codes), topP: 1 };
+  return {
+    params: countParams(gptSpecs(sizes)),
+    unit: 'images',
+    amount: batch,
+    ...timeCalls(
+      () => () =>
+        decodeLoop({
+          batch,
+          tokens,
+          start: codes,
+          nextLogits: model.nextLogits,
+          pick: (_, logits) => choose(logits, choice, rng.uniform()),
+        }),
+    ),
+    dispose: () => model.dispose(),
+  };
+}
+
+const never = Number.POSITIVE_INFINITY;
+const endless = { steps: never, eval_every: never, checkpoint_every: never, log_every: never, keep: never };
+
+/**
+ * Times a training step as training runs it: as many steps in one call of the engine as the training loop would
+ * put there, each with inputs of its own, all losses read.
+ */
+async function timeSteps(
+  device: Device,
+  program: StepProgram,
+  start: HostTensors,
+  inputs: (step: number) => HostTensors,
+): Promise<Pick<Work, 'time' | 'steps' | 'dispose'>> {
+  const runner = await device.prepareStep(program);
+  runner.load(Object.fromEntries(Object.keys(program.state).map((name) => [name, start[name]!])));
+  const planner = chunkPlanner(endless);
+  let step = 0;
+  return {
+    async time() {
+      const steps = Array.from({ length: planner.length(0) }, () => inputs(++step));
+      const ms = (await elapsed(() => runner.run(steps))) / steps.length;
+      planner.took(ms / 1000);
+      return ms;
+    },
+    steps: () => step,
+    dispose: () => runner.dispose(),
+  };
+}
+
+/** @param prepare gives the call to time, its inputs ready */
+function timeCalls(prepare: () => () => Promise<unknown>): Pick<Work, 'time' | 'steps'> {
+  let calls = 0;
+  return {
+    time() {
+      calls++;
+      return elapsed(prepare());
+    },
+    steps: () => calls,
+  };
+}
+
+async function elapsed(run: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await run();
+  return performance.now() - start;
+}
+
+function randomImages(rng: Rng, { data, stage1 }: Config): HostTensor {
+  const shape = [stage1.batch_size, data.size, data.size, 3];
+  return float32(
+    shape,
+    Float32Array.from({ length: sizeOf(shape) }, () => 2 * rng.uniform() - 1),
+  );
+}
+
+function randomCodes(rng: Rng, shape: readonly number[], codes: number): HostTensor {
+  return int32(
+    shape,
+    Int32Array.from({ length: sizeOf(shape) }, () => rng.below(codes)),
+  );
+}
