@@ -3,7 +3,7 @@ import { type Rng, stream } from '../base/rng.js';
 import { float32, type HostTensor, type HostTensors, int32, scalar, sizeOf } from '../base/tensor.js';
 import { parseConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
-import type { Device, StepProgram } from '../engine/device.js';
+import type { Device, Specs, StepProgram } from '../engine/device.js';
 import { countParams, initialise, specsOf } from '../nn/params.js';
 import { openCachedModel } from '../sample/cache.js';
 import { choose } from '../sample/choose.js';
@@ -233,7 +233,7 @@ async function timeSteps(
   inputs: (step: number) => HostTensors,
 ): Promise<Pick<Work, 'time' | 'steps' | 'dispose'>> {
   const runner = await device.prepareStep(program);
-  runner.load(Object.fromEntries(Object.keys(program.state).map((name) => [name, start[name]!])));
+  runner.load(only(program.state, start));
   const planner = chunkPlanner(endless);
   let step = 0;
   return {
@@ -247,6 +247,10 @@ async function timeSteps(
     dispose: () => runner.dispose(),
   };
 }
+
+/** In a function of its own: a closure beside the timed one would keep `start` in memory. */
+const only = (specs: Specs, start: HostTensors): HostTensors =>
+  Object.fromEntries(Object.keys(specs).map((name) => [name, start[name]!]));
 
 /** @param prepare gives the call to time, its inputs ready */
 function timeCalls(prepare: () => () => Promise<unknown>): Pick<Work, 'time' | 'steps'> {

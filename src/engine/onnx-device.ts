@@ -45,6 +45,7 @@ function sessionOptions(threads: number, profile?: string): ort.InferenceSession
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: 'sequential',
+    enableMemPattern: false, // on, a training step holds a planned block beside the arena of its first run
     logSeverityLevel: 3,
     extra: { session: { set_denormal_as_zero: '1' } },
     ...(profile && { enableProfiling: true, profileFilePrefix: profile }),

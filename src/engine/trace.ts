@@ -6,7 +6,7 @@ import type { HostTensors } from '../base/tensor.js';
 import type { Specs, Tensors } from './device.js';
 import type { GraphBuilder, Value } from './graph.js';
 import { identity, permuteShape } from './permute.js';
-import { OIHW, onnxType, TRACER, Tracer } from './tracer.js';
+import { filterOrder, onnxType, TRACER, Tracer } from './tracer.js';
 import './kernels/index.js';
 
 tf.registerBackend(TRACER, () => new Tracer(), 0);
@@ -26,8 +26,8 @@ export interface Trace {
 }
 
 /** Learned rank-4 tensors are filters; they stay in the order in which convolutions read them. */
-export function stateOrder(rank: number): readonly number[] {
-  return rank === 4 ? OIHW : identity(rank);
+export function stateOrder(shape: readonly number[]): readonly number[] {
+  return shape.length === 4 ? filterOrder(shape) : identity(shape.length);
 }
 
 /**
@@ -57,7 +57,7 @@ export async function trace(
       inputs[group] = [];
       tensors[group] = {};
       for (const [key, { shape, dtype }] of Object.entries(specs)) {
-        const perm = group === 'state' ? stateOrder(shape.length) : identity(shape.length);
+        const perm = group === 'state' ? stateOrder(shape) : identity(shape.length);
         const value: Value = {
           name: `${group}/${key}`,
           type: onnxType(dtype),
@@ -76,7 +76,7 @@ export async function trace(
     const outputs: Record<string, Slot[]> = {};
     for (const [group, record] of Object.entries(results)) {
       outputs[group] = Object.entries(record).map(([key, tensor]) => {
-        const perm = group === 'state' ? stateOrder(tensor.rank) : identity(tensor.rank);
+        const perm = group === 'state' ? stateOrder(tensor.shape) : identity(tensor.rank);
         return { name: key, value: tracer.as(tracer.sym(tensor), perm), shape: tensor.shape, perm };
       });
     }

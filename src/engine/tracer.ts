@@ -31,6 +31,14 @@ export interface Sym {
 export const NCHW = [0, 3, 1, 2] as const;
 export const OIHW = [3, 2, 0, 1] as const;
 
+/**
+ * The order in which a filter `[kh, kw, in, out]` is kept: OIHW, but `[1, 1, out, in]` where it is 1×1. The numbers lie the same,
+ * and ONNX Runtime takes 44 times as long to scale `[256, 256, 1, 1]` as `[1, 1, 256, 256]`.
+ */
+export function filterOrder(shape: readonly number[]): readonly number[] {
+  return shape[0] === 1 && shape[1] === 1 ? [0, 1, 3, 2] : OIHW;
+}
+
 export function onnxType(dtype: tf.DataType): OnnxType {
   if (dtype === 'float32' || dtype === 'int32' || dtype === 'bool') return dtype;
   throw new Error(`internal: ${dtype} tensors cannot be traced`);

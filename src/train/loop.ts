@@ -97,8 +97,7 @@ export async function runLoop(
 ): Promise<LoopResult> {
   const { cadence, runner } = stage;
   const total = cadence.steps;
-  const initial = stage.initialState();
-  runner.load(o.from ? await loadCheckpoint(o.from, specsOfTensors(initial)) : initial);
+  runner.load(await beginning(stage, o.from));
 
   const begun = o.from && readState(o.from);
   const running = (begun?.metrics as Running | undefined) ?? startRunning(stage.codebookSize);
@@ -191,6 +190,12 @@ export async function runLoop(
 
   const last = await lastValues(stage.folder);
   return { step, ...last, seconds: clock(), stopped: step < total || validated < total };
+}
+
+/** In a function of its own: what a run began with must not stay in memory while it lasts. */
+async function beginning(stage: Stage, from?: Checkpoint): Promise<HostTensors> {
+  const initial = stage.initialState();
+  return from ? await loadCheckpoint(from, specsOfTensors(initial)) : initial;
 }
 
 /** At the cadence and at the last step; never before the first. */

@@ -7,7 +7,8 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Value } from '../graph.js';
-import { NCHW, OIHW, type Sym, type Tracer } from '../tracer.js';
+import { permuteShape } from '../permute.js';
+import { filterOrder, NCHW, OIHW, type Sym, type Tracer } from '../tracer.js';
 import { matmul } from './matmul.js';
 import { kernel } from './register.js';
 
@@ -146,12 +147,9 @@ const PATCHES_UP_TO = 256;
 kernel<ConvAttrs & { filterShape: number[] }>('Conv2DBackpropFilter', ({ t, inputs: { x, dy }, attrs }) => {
   const c = convInfo(attrs, x!.shape, attrs.filterShape);
   const byTap = c.outHeight * c.outWidth > PATCHES_UP_TO || taps(c) === 1;
-  return t.out(
-    byTap ? fromShiftedSlices(t, x!, dy!, c) : fromPatches(t, x!, dy!, c),
-    attrs.filterShape,
-    'float32',
-    OIHW,
-  );
+  const value = byTap ? fromShiftedSlices(t, x!, dy!, c) : fromPatches(t, x!, dy!, c);
+  const order = filterOrder(attrs.filterShape);
+  return t.out(t.reshape(value, permuteShape(attrs.filterShape, order)), attrs.filterShape, 'float32', order);
 });
 
 /** Σ over images of dy `[N, P]` · shifted x `[C, P]`ᵀ for every tap → `[N, C, kh, kw]`. */
