@@ -1,4 +1,5 @@
 /** Traced programs as ONNX models: a plain graph for inference, a Loop over steps for training. */
+import { sizeOf } from '../base/tensor.js';
 import type { GraphProgram, StepProgram } from './device.js';
 import type { GraphBuilder, Node } from './graph.js';
 import { encodeModel, type OnnxGraph, type Port, port } from './onnx.js';
@@ -33,6 +34,8 @@ export async function compileGraph(program: GraphProgram): Promise<Compiled> {
 
 export interface CompiledStep {
   readonly model: Uint8Array;
+  /** Whether one run takes several steps: inputs and outputs stacked, the number of steps as the input `STEPS`. */
+  readonly looped: boolean;
   readonly state: readonly Slot[];
   readonly inputs: readonly Slot[];
   readonly outputs: readonly Slot[];
@@ -42,11 +45,13 @@ export interface CompiledStep {
 export const STEPS = 'steps';
 
 /**
- * One ONNX Loop whose carried values are the state. Step `i` reads row `i` of every stacked input `[steps, …]`; the
- * step's outputs come back stacked. ONNX Runtime copies what a run returns, so the state is returned once per run,
- * not once per step.
+ * From this size (bytes) of the state on, steps run one by one. A Loop holds the state five times over: what came in, before and after
+ * the present step, what goes out and its copy; a plain graph three times, but copies the state out after every step.
  */
-export async function compileStep(program: StepProgram): Promise<CompiledStep> {
+const loopUpTo = 256 * 2 ** 20;
+
+/** A step as a graph: of one step, or a Loop over several. Its values have the same names and bits either way. */
+export async function compileStep(program: StepProgram, limit = loopUpTo): Promise<CompiledStep> {
   const t = await trace(
     program.name,
     { state: program.state, inputs: program.inputs },
@@ -57,45 +62,58 @@ export async function compileStep(program: StepProgram): Promise<CompiledStep> {
       return { state: next, outputs: result.outputs };
     },
   );
-  const state = t.inputs.state!;
-  const inputs = t.inputs.inputs!;
-  const outputs = t.outputs.outputs!;
-  const ends = named(t.graph, { next: t.outputs.state!, outputs });
-  const rows: Node[] = inputs.map((slot) => ({
+  const slots = { state: t.inputs.state!, inputs: t.inputs.inputs!, outputs: t.outputs.outputs! };
+  const ends = named(t.graph, { final: t.outputs.state!, result: slots.outputs });
+  const step: OnnxGraph = {
+    name: program.name,
+    nodes: [...t.graph.nodes, ...ends.copies],
+    initializers: [...t.graph.initializers.values()],
+    inputs: [...slots.state, ...slots.inputs].map((slot) => port(slot.value)),
+    outputs: ends.ports,
+  };
+  const bytes = 4 * slots.state.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const looped = bytes < limit;
+  return { model: encodeModel(looped ? loopOver(step, slots) : step), looped, ...slots };
+}
+
+/**
+ * One ONNX Loop whose carried values are the state. Step `i` reads row `i` of every stacked input `[steps, …]`; the
+ * step's outputs come back stacked. ONNX Runtime copies what a run returns, so the state is returned once per run,
+ * not once per step.
+ */
+function loopOver(step: OnnxGraph, slots: Pick<CompiledStep, 'state' | 'inputs' | 'outputs'>): OnnxGraph {
+  const rows: Node[] = slots.inputs.map(({ value }) => ({
     op: 'Gather',
     domain: '',
-    inputs: [`stacked/${slot.name}`, 'iteration'],
-    outputs: [slot.value.name],
+    inputs: [stacked(value.name), 'iteration'],
+    outputs: [value.name],
     attrs: { axis: 0 },
   }));
   const goOn: Node = { op: 'Identity', domain: '', inputs: ['condition'], outputs: ['go-on'], attrs: {} };
   const body: OnnxGraph = {
-    name: 'step',
-    nodes: [goOn, ...rows, ...t.graph.nodes, ...ends.copies],
-    initializers: [...t.graph.initializers.values()],
+    ...step,
+    nodes: [goOn, ...rows, ...step.nodes],
     inputs: [
       { name: 'iteration', type: 'int64', shape: [] },
       { name: 'condition', type: 'bool', shape: [] },
-      ...state.map((slot) => port(slot.value)),
+      ...slots.state.map((slot) => port(slot.value)),
     ],
-    outputs: [{ name: 'go-on', type: 'bool', shape: [] }, ...ends.ports],
+    outputs: [{ name: 'go-on', type: 'bool', shape: [] }, ...step.outputs],
   };
-  const stacked = (slots: readonly Slot[], prefix: string): Port[] =>
-    slots.map(({ name, value }) => ({
-      name: `${prefix}/${name}`,
-      type: value.type,
-      shape: ['steps', ...value.shape],
-    }));
-  const finalState = state.map((slot) => port(slot.value, `final/${slot.name}`));
-  const finalOutputs = stacked(outputs, 'result');
-  const model = encodeModel({
-    name: program.name,
+  const inRows = (p: Port): Port => ({ ...p, name: stacked(p.name), shape: ['steps', ...p.shape] });
+  const carried = step.outputs.slice(0, slots.state.length);
+  const outputs = [
+    ...carried.map((p) => ({ ...p, name: stacked(p.name) })),
+    ...step.outputs.slice(carried.length).map(inRows),
+  ];
+  return {
+    name: step.name,
     nodes: [
       {
         op: 'Loop',
         domain: '',
-        inputs: [STEPS, '', ...state.map((slot) => slot.value.name)],
-        outputs: [...finalState, ...finalOutputs].map((p) => p.name),
+        inputs: [STEPS, '', ...slots.state.map((slot) => slot.value.name)],
+        outputs: outputs.map((p) => p.name),
         attrs: {},
         graphs: { body },
       },
@@ -103,13 +121,15 @@ export async function compileStep(program: StepProgram): Promise<CompiledStep> {
     initializers: [],
     inputs: [
       { name: STEPS, type: 'int64', shape: [] },
-      ...state.map((slot) => port(slot.value)),
-      ...stacked(inputs, 'stacked'),
+      ...slots.state.map((slot) => port(slot.value)),
+      ...slots.inputs.map((slot) => inRows(port(slot.value))),
     ],
-    outputs: [...finalState, ...finalOutputs],
-  });
-  return { model, state, inputs, outputs };
+    outputs,
+  };
 }
+
+/** The Loop's name for what is `name` in its body. */
+export const stacked = (name: string): string => `loop/${name}`;
 
 /**
  * Gives every output the name `group/name`: its node is made to write there, or, where one value serves twice or is an

@@ -1,8 +1,10 @@
 /** ONNX Runtime on the CPU: the only importer of `onnxruntime-node`. */
 import os from 'node:os';
+import v8 from 'node:v8';
+import vm from 'node:vm';
 import * as ort from 'onnxruntime-node';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
-import { compileGraph, compileStep, STEPS } from './compile.js';
+import { type CompiledStep, compileGraph, compileStep, STEPS, stacked } from './compile.js';
 import {
   checkTensors,
   type Device,
@@ -18,6 +20,8 @@ export interface SessionOptions {
   readonly threads?: number;
   /** Prefix of a file into which ONNX Runtime writes operator times. */
   readonly profile?: string;
+  /** Bytes of state up to which several training steps run in one call; for tests. */
+  readonly loopUpTo?: number;
 }
 
 export function onnxDevice(options: SessionOptions = {}): Device {
@@ -32,8 +36,8 @@ export function onnxDevice(options: SessionOptions = {}): Device {
       return new OnnxGraphRunner(program, await open(model), inputs, outputs);
     },
     prepareStep: async (program) => {
-      const { model, ...slots } = await compileStep(program);
-      return new OnnxStepRunner(program, await open(model), slots);
+      const { model, ...compiled } = await compileStep(program, options.loopUpTo);
+      return new OnnxStepRunner(program, await open(model), compiled);
     },
   };
 }
@@ -87,13 +91,13 @@ class OnnxStepRunner implements StepRunner {
   constructor(
     private readonly program: StepProgram,
     private readonly session: ort.InferenceSession,
-    private readonly slots: { state: readonly Slot[]; inputs: readonly Slot[]; outputs: readonly Slot[] },
+    private readonly compiled: Omit<CompiledStep, 'model'>,
   ) {}
 
   load(state: HostTensors): void {
     checkTensors(`state of ${this.program.name}`, this.program.state, state);
     this.state = Object.fromEntries(
-      this.slots.state.map(({ name, shape, perm }) => [
+      this.compiled.state.map(({ name, shape, perm }) => [
         name,
         toOrt(state[name]!, isIdentity(perm) ? undefined : { shape, perm }),
       ]),
@@ -103,25 +107,54 @@ class OnnxStepRunner implements StepRunner {
   async run(steps: readonly HostTensors[]): Promise<HostTensors[]> {
     if (!this.state) throw new Error(`internal: ${this.program.name} runs before its state is loaded`);
     for (const inputs of steps) checkTensors(`inputs of ${this.program.name}`, this.program.inputs, inputs);
-    const feeds: Record<string, ort.Tensor> = {
-      [STEPS]: new ort.Tensor('int64', BigInt64Array.of(BigInt(steps.length)), []),
-    };
-    for (const { name, value } of this.slots.state) feeds[value.name] = this.state[name]!;
-    for (const slot of this.slots.inputs)
-      feeds[`stacked/${slot.name}`] = stack(steps.map((inputs) => inputs[slot.name]!));
+    if (this.compiled.looped) return this.runLoop(steps);
+    const outputs: HostTensors[] = [];
+    for (const inputs of steps) {
+      outputs.push(await this.runOne(inputs));
+      collectGarbage(); // the state before the step: as large as the one after it
+    }
+    return outputs;
+  }
+
+  private async runOne(inputs: HostTensors): Promise<HostTensors> {
+    const feeds = this.stateFeeds();
+    for (const { name, value } of this.compiled.inputs) feeds[value.name] = toOrt(inputs[name]!);
     const results = await this.session.run(feeds);
-    for (const { name } of this.slots.state) this.state[name] = results[`final/${name}`]!;
+    this.keep(results, (name) => name);
+    return Object.fromEntries(
+      this.compiled.outputs.map((slot) => [slot.name, fromOrt(results[`result/${slot.name}`]!, slot)]),
+    );
+  }
+
+  private async runLoop(steps: readonly HostTensors[]): Promise<HostTensors[]> {
+    const feeds = this.stateFeeds();
+    feeds[STEPS] = new ort.Tensor('int64', BigInt64Array.of(BigInt(steps.length)), []);
+    for (const { name, value } of this.compiled.inputs)
+      feeds[stacked(value.name)] = stack(steps.map((inputs) => inputs[name]!));
+    const results = await this.session.run(feeds);
+    this.keep(results, stacked);
     return steps.map((_, i) =>
       Object.fromEntries(
-        this.slots.outputs.map((slot) => [slot.name, row(results[`result/${slot.name}`]!, slot, i)]),
+        this.compiled.outputs.map((slot) => [
+          slot.name,
+          row(results[stacked(`result/${slot.name}`)]!, slot, i),
+        ]),
       ),
     );
+  }
+
+  private stateFeeds(): Record<string, ort.Tensor> {
+    return Object.fromEntries(this.compiled.state.map(({ name, value }) => [value.name, this.state![name]!]));
+  }
+
+  private keep(results: ort.InferenceSession.OnnxValueMapType, named: (name: string) => string): void {
+    for (const { name } of this.compiled.state) this.state![name] = results[named(`final/${name}`)]!;
   }
 
   async read(): Promise<HostTensors> {
     if (!this.state) throw new Error(`internal: ${this.program.name} is read before its state is loaded`);
     return Object.fromEntries(
-      this.slots.state.map((slot) => [slot.name, fromOrt(this.state![slot.name]!, slot)]),
+      this.compiled.state.map((slot) => [slot.name, fromOrt(this.state![slot.name]!, slot)]),
     );
   }
 
@@ -131,6 +164,12 @@ class OnnxStepRunner implements StepRunner {
     return this.released;
   }
 }
+
+/** V8's garbage collector, which Node hides unless asked: it is in no hurry over memory outside of its heap. */
+const collectGarbage: () => void = (() => {
+  v8.setFlagsFromString('--expose-gc');
+  return vm.runInNewContext('gc');
+})();
 
 /** Ends the profile too, where there is one. */
 async function release(session: ort.InferenceSession): Promise<void> {

@@ -5,6 +5,7 @@ import { type HostTensor, type HostTensors, int32, scalar } from '../../src/base
 import { configSchema } from '../../src/config/schema.js';
 import type { StepProgram } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
+import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { randomFeatures } from '../../src/stage1-vqgan/perceptual.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';
@@ -144,4 +145,31 @@ test('steps in one run or in several give the same bits', async () => {
     await runner.dispose();
   }
   expect(states[1]).toEqual(states[0]);
+});
+
+test('steps in a Loop, one by one or in one call each: the same bits', async () => {
+  const sizes = { ...config.prior, codes: 7, tokens: 6 };
+  const program = priorStep(config.prior, sizes);
+  const inputs = (step: number): HostTensors => ({
+    ids: ids([3, 6], 7, `ids ${step}`),
+    targets: ids([3, 6], 7, `targets ${step}`),
+    lr: scalar(1e-3),
+    step: scalar(step),
+    ...stepNoise(config.prior, sizes, 5, step),
+  });
+  const results = [];
+  for (const [loopUpTo, calls] of [
+    [Number.POSITIVE_INFINITY, [[1, 2, 3]]],
+    [Number.POSITIVE_INFINITY, [[1], [2, 3]]],
+    [0, [[1, 2, 3]]],
+  ] as const) {
+    const runner = await onnxDevice({ threads: 2, loopUpTo }).prepareStep(program);
+    runner.load(priorStart(sizes, 3));
+    const outputs = [];
+    for (const call of calls) outputs.push(...(await runner.run(call.map(inputs))));
+    results.push({ outputs, state: await runner.read() });
+    await runner.dispose();
+  }
+  expect(results[1]).toEqual(results[0]);
+  expect(results[2]).toEqual(results[0]);
 });
