@@ -8,6 +8,9 @@ export interface Choice {
   readonly topP: number;
 }
 
+/** Reused from call to call: the logits in an order that changes, and the weights of all codes. */
+let scratch = { ordered: new Float32Array(0), weights: new Float64Array(0) };
+
 /**
  * The code at the point `uniform` of the cumulative distribution, codes in their own order. With both cuts, top-p
  * counts probability among the top k. Codes exactly as likely as the last one kept are kept too.
@@ -15,16 +18,25 @@ export interface Choice {
  * @param logits [K], not changed
  * @param uniform in [0, 1)
  */
-export function choose(logits: Float32Array, { temperature, topK, topP }: Choice, uniform: number): number {
-  const cut = threshold(logits, { temperature, topK, topP });
+export function choose(logits: Float32Array, choice: Choice, uniform: number): number {
+  const codes = logits.length;
+  if (scratch.weights.length !== codes) {
+    scratch = { ordered: new Float32Array(codes), weights: new Float64Array(codes) };
+  }
+  const { weights } = scratch;
+  const cut = threshold(logits, choice);
   const highest = maximum(logits);
-  const weight = (logit: number): number => (logit >= cut ? Math.exp((logit - highest) / temperature) : 0);
   let total = 0;
-  for (let i = 0; i < logits.length; i++) total += weight(logits[i]!);
+  for (let i = 0; i < codes; i++) {
+    const logit = logits[i]!;
+    const weight = logit >= cut ? Math.exp((logit - highest) / choice.temperature) : 0;
+    weights[i] = weight;
+    total += weight;
+  }
   let left = uniform * total;
   let last = 0;
-  for (let i = 0; i < logits.length; i++) {
-    const own = weight(logits[i]!);
+  for (let i = 0; i < codes; i++) {
+    const own = weights[i]!;
     if (own === 0) continue;
     last = i;
     left -= own;
@@ -37,17 +49,38 @@ export function choose(logits: Float32Array, { temperature, topK, topP }: Choice
 function threshold(logits: Float32Array, { temperature, topK, topP }: Choice): number {
   const limited = topK > 0 && topK < logits.length;
   if (!limited && topP >= 1) return Number.NEGATIVE_INFINITY;
-  const ascending = logits.slice().sort();
-  const first = limited ? ascending.length - topK : 0;
-  if (topP >= 1) return ascending[first]!;
+  const { ordered } = scratch;
+  ordered.set(logits);
+  const first = limited ? ordered.length - topK : 0;
+  if (limited) select(ordered, first);
+  if (topP >= 1) return ordered[first]!;
 
+  const ascending = ordered.subarray(first).sort();
   const highest = ascending.at(-1)!;
   const weights = ascending.map((logit) => Math.exp((logit - highest) / temperature));
-  let total = 0;
-  for (let i = first; i < weights.length; i++) total += weights[i]!;
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
   let at = weights.length;
-  for (let gathered = 0; at > first && gathered < topP * total; ) gathered += weights[--at]!;
+  for (let gathered = 0; at > 0 && gathered < topP * total; ) gathered += weights[--at]!;
   return ascending[at]!;
+}
+
+/** Reorders `values` until place `nth` holds what sorting would put there, nothing larger before it, nothing smaller after (Hoare's FIND). */
+function select(values: Float32Array, nth: number): void {
+  for (let left = 0, right = values.length - 1; left < right; ) {
+    const pivot = values[(left + right) >> 1]!;
+    let [i, j] = [left, right];
+    while (i <= j) {
+      while (values[i]! < pivot) i++;
+      while (pivot < values[j]!) j--;
+      if (i > j) break;
+      const swapped = values[i]!;
+      values[i++] = values[j]!;
+      values[j--] = swapped;
+    }
+    if (nth <= j) right = j;
+    else if (nth >= i) left = i;
+    else return;
+  }
 }
 
 function maximum(values: Float32Array): number {

@@ -44,6 +44,20 @@ test('ties stay together', () => {
   expect(drawn).toEqual([0, 2, 3, 3]);
 });
 
+test('top-k keeps what sorting keeps, for any k, with ties, from one length of row to the next', () => {
+  const rng = stream(2, 'choose');
+  for (const codes of [1, 2, 33, 8, 100]) {
+    const row = Float32Array.from({ length: codes }, (_, i) => (i % 3 ? rng.normal() : rng.below(4)));
+    for (let topK = 1; topK <= codes; topK++) {
+      const least = row.slice().sort()[codes - topK]!;
+      const kept = [...row.keys()].filter((i) => row[i]! >= least);
+      const uniforms = Array.from({ length: 50 * codes }, (_, i) => i / (50 * codes));
+      const drawn = new Set(uniforms.map((u) => choose(row, { ...off, topK, temperature: 9 }, u)));
+      expect([...drawn].sort((a, b) => a - b)).toEqual(kept);
+    }
+  }
+});
+
 test('frequencies follow the probabilities', () => {
   const rng = stream(1, 'choose');
   const counts = [0, 0, 0, 0];
