@@ -23,10 +23,11 @@ export function layerNorm({ gamma, beta }: TensorTree<LayerNorm>, x: tf.Tensor):
       composite('LayerNorm', { x, gamma, beta }, { epsilon }, () => [
         tf.add(tf.mul(standardise(x).xhat, gamma), beta),
       ])[0]!,
-    save: [x, gamma],
+    save: [x, gamma, beta],
     gradient: (dy, saved) => {
-      const [x, gamma] = saved as [tf.Tensor, tf.Tensor];
-      return composite('LayerNormGrad', { x, gamma, dy }, { epsilon }, () => backward(x, gamma, dy));
+      const [x, gamma, beta] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
+      const inputs = { x, gamma, beta, dy };
+      return composite('LayerNormGrad', inputs, { epsilon }, () => backward(x, gamma, dy));
     },
   });
 }

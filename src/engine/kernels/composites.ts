@@ -1,4 +1,5 @@
 /** Composite kernels of `nn/`: the same values as their compositions, in fewer and larger ONNX operators. */
+import { sizeOf } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
 import { NCHW, type Sym, type Tracer } from '../tracer.js';
 import { matmul } from './matmul.js';
@@ -36,6 +37,12 @@ function algebra(t: Tracer) {
     sum: over('ReduceSum'),
     mean: over('ReduceMean'),
     sumSquare: over('ReduceSumSquare'),
+    /** Σ a·b over the last axis, which stays with length 1: a product of rows, never written out. */
+    dot: (a: Value, b: Value) => {
+      const rows = [sizeOf(a.shape.slice(0, -1)), 1, a.shape.at(-1)!];
+      const dots = matmul(t, t.reshape(a, rows), t.reshape(b, rows), { transB: true });
+      return t.reshape(dots, [...a.shape.slice(0, -1), 1]);
+    },
   };
 }
 
@@ -107,15 +114,18 @@ function groupNormParts(t: Tracer, x: Sym, gamma: Sym, beta: Sym, attrs: NormAtt
 
 kernel<NormAttrs>('GroupNorm', ({ t, inputs: { x, gamma, beta }, attrs }) => {
   const { u } = groupNormParts(t, x!, gamma!, beta!, attrs);
-  const y = attrs.swish ? t.graph.op('QuickGelu', [u], { alpha: { float: 1 } }, { shape: u.shape }) : u;
+  const y = attrs.swish ? swish(t, u) : u;
   return [t.out(t.reshape(y, t.as(x!, NCHW).shape), x!.shape, 'float32', NCHW)];
 });
 
-/** d swish(u) = σ(u)·(1 + u·(1 − σ(u))), times dy. */
+const swish = (t: Tracer, u: Value): Value =>
+  t.graph.op('QuickGelu', [u], { alpha: { float: 1 } }, { shape: u.shape });
+
+/** d swish(u) = σ(u) + swish(u)·(1 − σ(u)), times dy. */
 function swishGradient(t: Tracer, u: Value, dy: Value): Value {
   const a = algebra(t);
   const s = a.sigmoid(u);
-  const y = a.mul(u, s);
+  const y = swish(t, u);
   return a.mul(dy, a.add(s, a.sub(y, a.mul(y, s))));
 }
 
@@ -125,7 +135,7 @@ kernel<NormAttrs>('GroupNormGrad', ({ t, inputs: { x, gamma, beta, dy }, attrs }
   const upstream = t.reshape(t.as(dy!, NCHW), [c.batch, c.channels, c.area]);
   const du = attrs.swish ? swishGradient(t, u, upstream) : upstream;
   const sum = a.sum(du, [2]); // [B, C, 1]
-  const dot = a.mul(a.sum(a.mul(du, pixels), [2]), spread); // Σ du·x̂, [B, C, 1]
+  const dot = a.mul(a.dot(du, pixels), spread); // Σ du·x̂, [B, C, 1]
   const group = (v: Value) =>
     a.sum(t.reshape(a.mul(v, weight), [c.batch, attrs.groups, c.channels / attrs.groups]), [2]); // [B, G, 1]
   const view = [c.batch, attrs.groups, (c.channels / attrs.groups) * c.area];
@@ -172,10 +182,10 @@ kernel<{ epsilon: number }>('BatchNormGrad', ({ t, inputs: { x, gamma, dy }, att
 // Transformer ----------------------------------------------------------------------------------------------------------
 
 /** LayerNormalization over the last axis of `[N, D]`, with mean and 1/σ `[N, 1]`. */
-function layerNorm(t: Tracer, x: Sym, gamma: Value, beta: Value | undefined, epsilon: number): Value[] {
+function layerNorm(t: Tracer, x: Sym, gamma: Value, beta: Value, epsilon: number): Value[] {
   const width = x.shape.at(-1)!;
   const rows = x.shape.slice(0, -1).reduce((n, m) => n * m, 1);
-  const inputs = [t.reshape(t.plain(x), [rows, width]), gamma, ...(beta ? [beta] : [])];
+  const inputs = [t.reshape(t.plain(x), [rows, width]), gamma, beta];
   return t.graph.ops('LayerNormalization', inputs, { axis: -1, epsilon: { float: epsilon } }, [
     { shape: [rows, width] },
     { shape: [rows, 1] },
@@ -188,16 +198,16 @@ kernel<{ epsilon: number }>('LayerNorm', ({ t, inputs: { x, gamma, beta }, attrs
   return [t.out(t.reshape(y!, x!.shape), x!.shape, 'float32')];
 });
 
-kernel<{ epsilon: number }>('LayerNormGrad', ({ t, inputs: { x, gamma, dy }, attrs }) => {
+kernel<{ epsilon: number }>('LayerNormGrad', ({ t, inputs: { x, gamma, beta, dy }, attrs }) => {
   const a = algebra(t);
   const width = x!.shape.at(-1)!;
-  const flat = t.reshape(t.plain(x!), [x!.shape.slice(0, -1).reduce((n, m) => n * m, 1), width]);
-  const centred = a.sub(flat, a.mean(flat, [1]));
-  const inverse = a.div(
-    t.graph.float(1),
-    a.sqrt(a.add(a.div(a.sumSquare(centred, [1]), width), attrs.epsilon)),
-  );
-  const hat = a.mul(centred, inverse);
+  const flat = t.reshape(t.plain(x!), [sizeOf(x!.shape) / width, width]);
+  const [, mean, inverse] = layerNorm(t, x!, t.plain(gamma!), t.plain(beta!), attrs.epsilon) as [
+    Value,
+    Value,
+    Value,
+  ];
+  const hat = a.mul(a.sub(flat, mean), inverse);
   const upstream = t.reshape(t.plain(dy!), flat.shape);
   const weighted = a.mul(upstream, t.plain(gamma!));
   const dot = a.mean(a.mul(weighted, hat), [1]);
