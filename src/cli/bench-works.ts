@@ -198,7 +198,7 @@ async function sampling(_: WorkName, flags: BenchFlags, device: Device): Promise
   const sizes = gptSizes(flags);
   const { batch, tokens, codes } = flags;
   const weights = initialise(specsOf(gptSpecs(sizes)), flags.seed);
-  const model = openCachedModel({ sizes, weights, batch, device });
+  const model = await openCachedModel({ sizes, weights, batch, device });
   const rng = stream(flags.seed, 'bench');
   const choice = { temperature: 1, topK: Math.min(flags['top-k'], codes), topP: 1 };
   return {

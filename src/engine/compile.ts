@@ -1,6 +1,6 @@
 /** Traced programs as ONNX models: a plain graph for inference, a Loop over steps for training. */
 import { sizeOf } from '../base/tensor.js';
-import type { GraphProgram, StepProgram } from './device.js';
+import type { GraphProgram, InputSpec, StepProgram } from './device.js';
 import type { GraphBuilder, Node } from './graph.js';
 import { encodeModel, type OnnxGraph, type Port, port } from './onnx.js';
 import { type Slot, trace } from './trace.js';
@@ -26,10 +26,14 @@ export async function compileGraph(program: GraphProgram): Promise<Compiled> {
     name: program.name,
     nodes: [...t.graph.nodes, ...ends.copies],
     initializers: [...t.graph.initializers.values()],
-    inputs: t.inputs.inputs!.map((slot) => port(slot.value)),
+    inputs: t.inputs.inputs!.map((slot) => freePort(slot, program.inputs[slot.name]!)),
     outputs: ends.ports,
   });
   return { model, inputs: t.inputs.inputs!, outputs };
+}
+
+function freePort({ value }: Slot, { free = {} }: InputSpec): Port {
+  return { ...port(value), shape: value.shape.map((n, axis) => free[axis] ?? n) };
 }
 
 export interface CompiledStep {

@@ -10,12 +10,20 @@ export interface TensorSpec {
   readonly dtype: DType;
 }
 export type Specs = Record<string, TensorSpec>;
+
+export interface InputSpec extends TensorSpec {
+  /**
+   * Axes whose length each run chooses, by a name that axes of equal length share; `shape` has the length to trace with.
+   * No output's shape may depend on it, nor may the program read it.
+   */
+  readonly free?: Readonly<Record<number, string>>;
+}
 export type Tensors = Record<string, Tensor>;
 
-/** A pure function over tensors: no host reads, no host randomness, fixed shapes. */
+/** A pure function over tensors: no host reads, no host randomness, shapes fixed but for free axes. */
 export interface GraphProgram {
   readonly name: string;
-  readonly inputs: Specs;
+  readonly inputs: Record<string, InputSpec>;
   /** Frozen values (weights of a finished network): the device may fold and pre-pack them. */
   readonly constants: HostTensors;
   run(inputs: Tensors, constants: Tensors): Tensors;
@@ -68,13 +76,14 @@ export function specsOfTensors(tensors: HostTensors): Specs {
 /** @throws Error naming the first tensor that is missing, left over or of another shape or type */
 export function checkTensors(
   what: string,
-  specs: Specs,
+  specs: Record<string, InputSpec>,
   tensors: Record<string, Pick<HostTensor, 'shape' | 'dtype'>>,
 ): void {
   for (const [name, spec] of Object.entries(specs)) {
     const t = tensors[name];
     if (!t) throw new Error(`internal: ${what}: ${name} is missing`);
-    if (t.dtype !== spec.dtype || t.shape.join() !== spec.shape.join()) {
+    const shape = spec.free ? t.shape.map((n, axis) => (axis in spec.free! ? spec.shape[axis] : n)) : t.shape;
+    if (t.dtype !== spec.dtype || shape.join() !== spec.shape.join()) {
       throw new Error(
         `internal: ${what}: ${name} is ${t.dtype} [${t.shape}] where ${spec.dtype} [${spec.shape}] is expected`,
       );

@@ -74,7 +74,10 @@ class OnnxGraphRunner implements Graph {
       if (wanted.has(value.name)) feeds[value.name] = toOrt(inputs[name]!);
     const results = await this.session.run(feeds);
     return Object.fromEntries(
-      this.outputs.map((slot) => [slot.name, fromOrt(results[`outputs/${slot.name}`]!, slot)]),
+      this.outputs.map((slot) => {
+        const { data } = results[`outputs/${slot.name}`]!; // the binding's own copy, in the program's order
+        return [slot.name, hostTensor(data as Numbers, slot.shape)];
+      }),
     );
   }
 

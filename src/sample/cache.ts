@@ -1,68 +1,61 @@
 /**
- * The prior with a key/value cache. Programs have fixed shapes: for T tokens there are up to four, with room for a
- * quarter, half, three quarters and all of the places, so that early tokens do not attend to a long empty cache. Each
- * returns logits and one new key and value for every layer, which are written into the cache here: what a program
- * takes in is not copied, what it gives out is.
+ * The prior with a key/value cache: one program that takes a cache of any length L and gives logits and, for every
+ * layer, the new token's key and value, which are written into the cache here: what a program takes in is not copied,
+ * what it gives out is. L grows in steps with the sequence, so that early tokens do not attend to a long empty cache.
  *
- * Shapes: B sequences, H heads, L places of the cache, E = width/H.
+ * Shapes: B sequences, H heads, L places of the cache, D width, E = D/H.
  */
-import { float32, type HostTensor, type HostTensors, int32 } from '../base/tensor.js';
-import type { Device, Graph, GraphProgram, Specs } from '../engine/device.js';
+import { float32, type HostTensor, type HostTensors, int32, sizeOf } from '../base/tensor.js';
+import type { Device, GraphProgram, InputSpec } from '../engine/device.js';
 import { treeOf } from '../nn/params.js';
 import { cachedStep, type GptSizes, gptSpecs } from '../stage2-transformer/gpt.js';
 import type { NextLogits } from './decode-loop.js';
 
-/** Cache lengths of the programs, ascending. */
+/** Lengths that the cache has one after another. A new one moves all that is in it. */
 export function cacheLengths(tokens: number): number[] {
   return [...new Set([1, 2, 3, 4].map((quarters) => Math.ceil((tokens * quarters) / 4)))];
 }
 
-const names = (sizes: GptSizes): string[] =>
-  ['keys', 'values'].flatMap((kind) => Array.from({ length: sizes.layers }, (_, i) => `${kind}.${i}`));
+const indexed = <T>(kind: string, of: readonly T[]): Record<string, T> =>
+  Object.fromEntries(of.map((item, i) => [`${kind}.${i}`, item]));
 
 /**
- * One token of `batch` sequences. Inputs: `ids` int32 [B], `position` int32 [1], `mask` [L] (0 for filled places,
- * −10⁹ for others), `keys.i` and `values.i` [B·H, L, E]. Outputs: `logits` [B, K], `keys.i` and `values.i` [B·H, E].
+ * One token of `batch` sequences. Inputs: `ids` int32 [B], `position` int32 [1], `mask` [1, 1, 1, L] (0 for filled places,
+ * −10⁹ for others), `keys.i` and `values.i` [B, H, L, E]. Outputs: `logits` [B, K], `qkv.i` [B, 3D]. L is free.
  */
-export function cachedProgram(
-  sizes: GptSizes,
-  weights: HostTensors,
-  o: { batch: number; length: number },
-): GraphProgram {
+export function cachedProgram(sizes: GptSizes, weights: HostTensors, batch: number): GraphProgram {
   const specs = gptSpecs(sizes);
-  const { batch, length } = o;
-  const cache = {
-    shape: [batch * sizes.heads, length, sizes.width / sizes.heads],
+  const { layers, heads, width, tokens } = sizes;
+  const cache: InputSpec = {
+    shape: [batch, heads, tokens, width / heads],
     dtype: 'float32',
-  } as const;
-  const inputs: Specs = {
-    ids: { shape: [batch], dtype: 'int32' },
-    position: { shape: [1], dtype: 'int32' },
-    mask: { shape: [length], dtype: 'float32' },
-    ...Object.fromEntries(names(sizes).map((name) => [name, cache])),
+    free: { 2: 'places' },
   };
+  const caches = new Array<InputSpec>(layers).fill(cache);
   return {
-    name: `prior-cached-${length}`,
-    inputs,
+    name: 'prior-cached',
+    inputs: {
+      ids: { shape: [batch], dtype: 'int32' },
+      position: { shape: [1], dtype: 'int32' },
+      mask: { shape: [1, 1, 1, tokens], dtype: 'float32', free: { 3: 'places' } },
+      ...indexed('keys', caches),
+      ...indexed('values', caches),
+    },
     constants: weights,
-    run({ ids, position, mask, ...caches }, constants) {
-      const all = names(sizes).map((name) => caches[name]!);
-      const keys = all.slice(0, sizes.layers);
-      const values = all.slice(sizes.layers);
-      const past = { ids: ids!, position: position!, mask: mask!, keys, values };
-      const { logits, ...fresh } = cachedStep(sizes, treeOf(specs, constants), past);
-      const news = [...fresh.keys, ...fresh.values];
-      return { logits, ...Object.fromEntries(names(sizes).map((name, i) => [name, news[i]!])) };
+    run(inputs, constants) {
+      const { ids, position, mask } = inputs;
+      const all = (kind: string) => Array.from({ length: layers }, (_, i) => inputs[`${kind}.${i}`]!);
+      const past = {
+        ids: ids!,
+        position: position!,
+        mask: mask!,
+        keys: all('keys'),
+        values: all('values'),
+      };
+      const { logits, qkv } = cachedStep(sizes, treeOf(specs, constants), past);
+      return { logits, ...indexed('qkv', qkv) };
     },
   };
-}
-
-/** A program and its cache, prepared when first needed. */
-interface Bucket {
-  readonly length: number;
-  readonly graph: Graph;
-  readonly mask: HostTensor;
-  readonly caches: Record<string, HostTensor>;
 }
 
 export interface CachedModel {
@@ -71,72 +64,80 @@ export interface CachedModel {
   dispose(): Promise<void>;
 }
 
-export function openCachedModel(o: {
+export async function openCachedModel(o: {
   sizes: GptSizes;
   weights: HostTensors;
   batch: number;
   device: Device;
-}): CachedModel {
-  const { sizes, weights, batch, device } = o;
-  const perHead = sizes.width / sizes.heads;
-  const lengths = cacheLengths(sizes.tokens);
-  const buckets = new Map<number, Bucket>();
-  let current: Bucket | undefined;
+}): Promise<CachedModel> {
+  const { sizes, batch, device } = o;
+  const { layers, heads, width, tokens } = sizes;
+  const graph = await device.prepare(cachedProgram(sizes, o.weights, batch));
+  const lengths = cacheLengths(tokens);
+  const rows = batch * heads;
+  const perHead = width / heads;
+  const room = (): Float32Array => new Float32Array(rows * tokens * perHead);
+  const caches = { keys: Array.from({ length: layers }, room), values: Array.from({ length: layers }, room) };
+  let length = 0;
 
-  const open = async (length: number): Promise<Bucket> => {
-    const cache = (): HostTensor => float32([batch * sizes.heads, length, perHead]);
-    const bucket = {
-      length,
-      graph: await device.prepare(cachedProgram(sizes, weights, { batch, length })),
-      mask: float32([length]),
-      caches: Object.fromEntries(names(sizes).map((name) => [name, cache()])),
-    };
-    buckets.set(length, bucket);
-    return bucket;
-  };
-
-  /** The smallest program with room for place `position`, its cache filled with those before. */
-  const bucketAt = async (position: number): Promise<Bucket> => {
-    const length = lengths.find((length) => length > position)!;
-    const bucket = buckets.get(length) ?? (await open(length));
-    if (current && position > 0 && current !== bucket) {
-      for (const name of names(sizes)) {
-        copyRows(current.caches[name]!, bucket.caches[name]!, position * perHead);
-      }
+  /** Makes the cache long enough for place `position`. */
+  const grow = (position: number): void => {
+    const needed = lengths.find((length) => length > position)!;
+    if (position > 0 && needed > length) {
+      for (const cache of [...caches.keys, ...caches.values])
+        spread(cache, rows, length * perHead, needed * perHead);
     }
-    current = bucket;
-    return bucket;
+    length = needed;
+  };
+  const view = (cache: Float32Array): HostTensor => {
+    const shape = [batch, heads, length, perHead];
+    return float32(shape, cache.subarray(0, sizeOf(shape)));
   };
 
   return {
     async nextLogits(ids, position) {
-      const { graph, mask, caches } = await bucketAt(position);
-      mask.data.fill(0, 0, position).fill(-1e9, position);
-      const inputs = { ids: int32([batch], ids), position: int32([1], [position]), mask, ...caches };
-      const { logits, ...fresh } = await graph.run(inputs);
-      for (const [name, rows] of Object.entries(fresh)) writePlace(caches[name]!, rows, position);
+      grow(position);
+      const { logits, ...fresh } = await graph.run({
+        ids: int32([batch], ids),
+        position: int32([1], [position]),
+        mask: float32([1, 1, 1, length], new Float32Array(length).fill(-1e9, position)),
+        ...indexed('keys', caches.keys.map(view)),
+        ...indexed('values', caches.values.map(view)),
+      });
+      for (let layer = 0; layer < layers; layer++) {
+        const qkv = fresh[`qkv.${layer}`]!.data as Float32Array;
+        const place = { qkv, width, perHead, length, position };
+        writePlace(caches.keys[layer]!, { ...place, part: 1 });
+        writePlace(caches.values[layer]!, { ...place, part: 2 });
+      }
       return logits!.data as Float32Array;
     },
-    async dispose() {
-      for (const { graph } of buckets.values()) await graph.dispose();
-    },
+    dispose: () => graph.dispose(),
   };
 }
 
-/** The first `length` numbers of every row of [rows, …] into the same row of a longer one. */
-function copyRows(from: HostTensor, to: HostTensor, length: number): void {
-  const rows = from.shape[0]!;
-  const [stepFrom, stepTo] = [from.data.length / rows, to.data.length / rows];
-  for (let row = 0; row < rows; row++) {
-    to.data.set(from.data.subarray(row * stepFrom, row * stepFrom + length), row * stepTo);
-  }
+/** Rows of `from` numbers, one after another, moved to where rows of `to` numbers begin. */
+function spread(cache: Float32Array, rows: number, from: number, to: number): void {
+  for (let row = rows - 1; row > 0; row--) cache.copyWithin(row * to, row * from, (row + 1) * from);
 }
 
-/** [rows, E] into place `position` of [rows, L, E]. */
-function writePlace(cache: HostTensor, fresh: HostTensor, position: number): void {
-  const [rows, length, width] = cache.shape as [number, number, number];
-  for (let row = 0; row < rows; row++) {
-    const values = fresh.data.subarray(row * width, (row + 1) * width);
-    cache.data.set(values, (row * length + position) * width);
+/** Part 1 (keys) or 2 (values) of qkv [B, 3D] into place `position` of [B, H, L, E]. */
+function writePlace(
+  cache: Float32Array,
+  o: {
+    qkv: Float32Array;
+    part: number;
+    width: number;
+    perHead: number;
+    length: number;
+    position: number;
+  },
+): void {
+  const { qkv, part, width, perHead, length, position } = o;
+  let to = position * perHead;
+  for (let row = part * width; row < qkv.length; row += 3 * width) {
+    for (let from = row; from < row + width; from += perHead, to += length * perHead) {
+      for (let i = 0; i < perHead; i++) cache[to + i] = qkv[from + i]!;
+    }
   }
 }

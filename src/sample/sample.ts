@@ -60,7 +60,12 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
 
   const started = performance.now();
   let drawing = 0;
-  const model = openCachedModel({ sizes, weights: weights.prior, batch: sampleBatch, device: o.device });
+  const model = await openCachedModel({
+    sizes,
+    weights: weights.prior,
+    batch: sampleBatch,
+    device: o.device,
+  });
   const decodeBatch = inferenceBatch(config.data.size);
   const decoder = await o.device.prepare(decodeProgram(config, weights.tokenizer, decodeBatch));
   const batches = Math.ceil(o.n / sampleBatch);

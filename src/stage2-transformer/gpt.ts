@@ -12,6 +12,7 @@ import { layerNorm, layerNormSpecs } from '../nn/layer-norm.js';
 import { linear, linearSpecs } from '../nn/linear.js';
 import { lookup } from '../nn/lookup.js';
 import type { Init, ParamSpec, TensorTree } from '../nn/params.js';
+import { cachedAttention } from './cached-attention.js';
 
 export interface GptSizes {
   readonly layers: number;
@@ -97,57 +98,35 @@ function causalMask(tokens: number): tf.Tensor {
   return tf.tensor2d(mask, [tokens, tokens]);
 }
 
-/** What one step of next-token sampling needs; `keys` and `values` hold a tensor [B·H, L, E] for each layer. */
+/** What one step of next-token sampling needs; `keys` and `values` hold a tensor [B, H, L, E] for each layer. */
 export interface CachedInputs {
   /** int32 [B]: the token before the one to draw. */
   readonly ids: tf.Tensor;
   /** int32 [1]: its place in the sequence, the start token being 0. */
   readonly position: tf.Tensor;
-  /** [L]: 0 for places before `position`, −10⁹ for those that are not filled yet. */
+  /** [1, 1, 1, L]: 0 for places before `position`, −10⁹ for those that are not filled yet. */
   readonly mask: tf.Tensor;
   readonly keys: readonly tf.Tensor[];
   readonly values: readonly tf.Tensor[];
 }
 
-/** `gptLogits` for one place, from cached keys and values: logits [B, K], and each layer's new key and value [B·H, E]. */
+/** `gptLogits` for one place, from cached keys and values: logits [B, K], and each layer's query, key and value [B, 3D]. */
 export function cachedStep(
   o: GptSizes,
   params: TensorTree<Gpt>,
   { ids, position, mask, keys, values }: CachedInputs,
-): { logits: tf.Tensor; keys: tf.Tensor[]; values: tf.Tensor[] } {
+): { logits: tf.Tensor; qkv: tf.Tensor[] } {
   const place = tf.gather(params.positions as tf.Tensor2D, position as tf.Tensor1D); // [1, D]
   let x = tf.add(lookup(params.tokens.weight as tf.Tensor2D, ids), place); // [B, D]
-  const fresh = { keys: [] as tf.Tensor[], values: [] as tf.Tensor[] };
+  const all: tf.Tensor[] = [];
   for (const [layer, block] of params.blocks.entries()) {
-    const qkv = linear(block.qkv, layerNorm(block.norm1, x));
-    const past = { keys: keys[layer]!, values: values[layer]!, mask };
-    const { mixed, key, value } = cachedAttention(o, qkv, past);
-    fresh.keys.push(key);
-    fresh.values.push(value);
+    const qkv = linear(block.qkv, layerNorm(block.norm1, x)); // [B, 3D]
+    all.push(qkv);
+    const mixed = cachedAttention(qkv, { keys: keys[layer]!, values: values[layer]!, mask }, o.heads);
     x = tf.add(x, linear(block.out, mixed));
     x = tf.add(x, feedForward(block, x));
   }
-  return { logits: readOut(params, x), ...fresh };
-}
-
-function cachedAttention(
-  { heads, width }: GptSizes,
-  qkv: tf.Tensor,
-  past: { keys: tf.Tensor; values: tf.Tensor; mask: tf.Tensor },
-): { mixed: tf.Tensor; key: tf.Tensor; value: tf.Tensor } {
-  const batch = qkv.shape[0]!;
-  const perHead = width / heads;
-  const byHead = tf.transpose(tf.reshape(qkv, [batch, 3, heads, perHead]), [1, 0, 2, 3]);
-  const [q, k, v] = thirds(tf.reshape(byHead, [3, batch * heads, 1, perHead])); // each [B·H, 1, E]
-  const scaled = tf.mul(q, perHead ** -0.5) as tf.Tensor3D;
-  const before = tf.add(tf.matMul(scaled, past.keys as tf.Tensor3D, false, true), past.mask); // [B·H, 1, L]
-  const here = tf.matMul(scaled, k, false, true); // [B·H, 1, 1]
-  const length = past.mask.shape[0]!;
-  const weights = tf.softmax(tf.concat([before, here], 2));
-  const [weightsBefore, weightHere] = tf.split(weights, [length, 1], 2) as [tf.Tensor3D, tf.Tensor3D];
-  const mixed = tf.add(tf.matMul(weightsBefore, past.values as tf.Tensor3D), tf.mul(weightHere, v));
-  const flat = (t: tf.Tensor) => tf.reshape(t, [batch * heads, perHead]);
-  return { mixed: tf.reshape(mixed, [batch, width]), key: flat(k), value: flat(v) };
+  return { logits: readOut(params, x), qkv: all };
 }
 
 /** [3, …] → its three parts, without the first axis. */

@@ -27,7 +27,7 @@ test.each(['tfjs', 'cpu'])(
       ]),
     );
     const device = await openDevice({ device: name, threads: 1, reporter: silent });
-    const model = openCachedModel({ sizes, weights, batch: 3, device });
+    const model = await openCachedModel({ sizes, weights, batch: 3, device });
     for (const round of [0, 1]) {
       const code = (row: number, place: number): number =>
         place === 0 ? sizes.codes : (7 * row + 3 * place + round) % sizes.codes;

@@ -46,7 +46,7 @@ test('ties stay together', () => {
 
 test('top-k keeps what sorting keeps, for any k, with ties, from one length of row to the next', () => {
   const rng = stream(2, 'choose');
-  for (const codes of [1, 2, 33, 8, 100]) {
+  for (const codes of [1, 2, 33, 8]) {
     const row = Float32Array.from({ length: codes }, (_, i) => (i % 3 ? rng.normal() : rng.below(4)));
     for (let topK = 1; topK <= codes; topK++) {
       const least = row.slice().sort()[codes - topK]!;

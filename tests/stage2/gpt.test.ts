@@ -64,7 +64,7 @@ test('cached logits equal uncached ones, at the cache lengths of every place', (
   ];
   const whole = gptLogits(small, tree, tf.tensor2d(sequences, [2, 4], 'int32'));
   const length = tokens; // longer than needed: the mask hides what is not filled
-  const caches = Array.from({ length: 2 * layers }, () => tf.buffer([2 * heads, length, perHead]));
+  const caches = Array.from({ length: 2 * layers }, () => tf.buffer([2, heads, length, perHead]));
   for (const cache of caches) cache.values.fill(1e3);
   for (let t = 0; t < tokens; t++) {
     const step = cachedStep(small, tree, {
@@ -73,15 +73,20 @@ test('cached logits equal uncached ones, at the cache lengths of every place', (
         'int32',
       ),
       position: tf.tensor1d([t], 'int32'),
-      mask: tf.tensor1d(Array.from({ length }, (_, i) => (i < t ? 0 : -1e9))),
+      mask: tf.tensor4d(
+        Array.from({ length }, (_, i) => (i < t ? 0 : -1e9)),
+        [1, 1, 1, length],
+      ),
       keys: caches.slice(0, layers).map((c) => c.toTensor()),
       values: caches.slice(layers).map((c) => c.toTensor()),
     });
     expectClose(step.logits, tf.reshape(tf.slice(whole, [0, t, 0], [2, 1, 5]), [2, 5]));
-    for (const [i, fresh] of [...step.keys, ...step.values].entries()) {
-      const numbers = fresh.arraySync() as number[][];
-      for (const [r, row] of numbers.entries())
-        for (const [e, v] of row.entries()) caches[i]!.set(v, r, t, e);
+    for (const [layer, qkv] of step.qkv.entries()) {
+      const numbers = tf.reshape(qkv, [2, 3, heads, perHead]).arraySync() as number[][][][];
+      for (const [b, parts] of numbers.entries())
+        for (const [i, rows] of parts.slice(1).entries())
+          for (const [h, row] of rows.entries())
+            for (const [e, v] of row.entries()) caches[i * layers + layer]!.set(v, b, h, t, e);
     }
   }
 });

@@ -1,6 +1,7 @@
 /** Importing this registers every kernel of the tracer. */
 import './composites.js';
 import './conv.js';
+import './decoding.js';
 import './elementwise.js';
 import './matmul.js';
 import './pool.js';

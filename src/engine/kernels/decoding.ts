@@ -1,0 +1,32 @@
+/** Composite kernels of next-token sampling. No attribute or constant holds the length of the cache: that axis may be free. */
+import { matmul } from './matmul.js';
+import { kernel } from './register.js';
+
+kernel<{ heads: number }>('CachedAttention', ({ t, inputs, attrs: { heads } }) => {
+  const g = t.graph;
+  const [qkv, keys, values, mask] = ['qkv', 'keys', 'values', 'mask'].map((name) => t.plain(inputs[name]!));
+  const [batch, width] = qkv!.shape as [number, number];
+  const perHead = width / 3 / heads;
+  const one = { shape: [batch, heads, 1, perHead] };
+  const byHead = t.reshape(qkv!, [batch, 3 * heads, 1, perHead]);
+  const parts = g.ops('Split', [byHead, g.ints([heads, heads, heads])], { axis: 1 }, [one, one, one]);
+  const [q, k, v] = parts;
+  const scaled = g.op('Mul', [q!, g.float(perHead ** -0.5)], {}, one);
+  const scores = matmul(t, scaled, keys!, { transB: true }); // [B, H, 1, L]
+  const before = g.op('Add', [scores, mask!], {}, { shape: scores.shape });
+  const here = matmul(t, scaled, k!, { transB: true }); // [B, H, 1, 1]
+  const length = keys!.shape[2]!;
+  const all = { shape: [batch, heads, 1, length + 1] };
+  const weights = g.op('Softmax', [g.op('Concat', [before, here], { axis: 3 }, all)], { axis: 3 }, all);
+  const part = (from: number, to: number, count: number) =>
+    g.op(
+      'Slice',
+      [weights, g.ints([from]), g.ints([to]), g.ints([3])],
+      {},
+      { shape: [batch, heads, 1, count] },
+    );
+  const mixed = matmul(t, part(0, -1, length), values!);
+  const own = g.op('Mul', [part(-1, 2 ** 31, 1), v!], {}, one);
+  const sum = g.op('Add', [mixed, own], {}, one);
+  return t.out(t.reshape(sum, [batch, width / 3]), [batch, width / 3], 'float32');
+});
