@@ -153,60 +153,54 @@ kernel<ConvAttrs & { filterShape: number[] }>('Conv2DBackpropFilter', ({ t, inpu
   return t.out(t.reshape(value, permuteShape(attrs.filterShape, order)), attrs.filterShape, 'float32', order);
 });
 
-/** x under every tap of the filter: images `[B, C, P]`, P the length that `dy` has there, `[B, N, P]`. */
-interface Shifted {
-  readonly dy: Value;
-  readonly perTap: readonly Value[];
-}
-
-/** Σ over images of dy `[N, P]` · shifted x `[C, P]`ᵀ for every tap → `[N, C, kh, kw]`. */
+/** Σ over images of dy `[N, P]` · x `[C, P]`ᵀ, each shifted for the tap → `[N, C, kh, kw]`. */
 function fromShiftedSlices(t: Tracer, x: Sym, dy: Sym, c: ConvInfo): Value {
   const [batch, into, out] = [c.batchSize, c.inChannels, c.outChannels];
-  const contiguous = c.strideHeight === 1 && c.strideWidth === 1 && taps(c) > 1;
-  const { dy: gradient, perTap } = (contiguous ? flatShifts : windows)(t, t.as(x, NCHW), t.as(dy, NCHW), c);
-  const sums = perTap.map((shifted) => {
-    const products = matmul(t, gradient, shifted, { transB: true }); // [B, N, C]
-    return batch === 1
-      ? t.reshape(products, [out, into, 1])
-      : t.reshape(
-          t.graph.op('ReduceSum', [products, t.graph.ints([0])], { keepdims: 0 }, { shape: [out, into] }),
-          [out, into, 1],
-        );
+  const dense = c.strideHeight === 1 && c.strideWidth === 1;
+  const { images, gradients } = (dense ? shiftedApart : windows)(t, t.as(x, NCHW), t.as(dy, NCHW), c);
+  const sums = Array.from({ length: taps(c) }, (_, tap) => {
+    const products = matmul(t, gradients(tap), images(tap), { transB: true }); // [B, N, C]
+    const sum = t.graph.op(
+      'ReduceSum',
+      [products, t.graph.ints([0])],
+      { keepdims: 0 },
+      { shape: [out, into] },
+    );
+    return t.reshape(batch === 1 ? products : sum, [out, into, 1]);
   });
   const all =
     sums.length === 1 ? sums[0]! : t.graph.op('Concat', sums, { axis: 2 }, { shape: [out, into, taps(c)] });
   return t.reshape(all, [out, into, c.filterHeight, c.filterWidth]);
 }
 
-function pad(t: Tracer, image: Value, [top, left, bottom, right]: readonly number[]): Value {
-  if (!top && !left && !bottom && !right) return image;
-  const [b, ch, h, w] = image.shape as [number, number, number, number];
-  const shape = [b, ch, top! + h + bottom!, left! + w + right!];
-  return t.graph.op('Pad', [image, t.graph.ints([0, 0, top!, left!, 0, 0, bottom!, right!])], {}, { shape });
+/** For each tap (counted row by row) images `[B, C, P]` and gradients `[B, N, P]` whose product it is. */
+interface Shifted {
+  images(tap: number): Value;
+  gradients(tap: number): Value;
 }
 
 /**
- * For stride 1. Rows are made so long that what leaves one on the right or left meets zeros; then a tap is one offset into the image
- * as a single row, and its slice one copy. dy has zeros where rows are longer than its own.
+ * For stride 1: the padded image is shifted by rows, the gradient, its rows as long as the image's, by columns. A row of taps then
+ * shares one copy of the image, contiguous in every channel, and a column of taps one of the gradient.
  */
-function flatShifts(t: Tracer, image: Value, dy: Value, c: ConvInfo): Shifted {
-  const [top, left, bottom, right] = pads(c) as [number, number, number, number];
-  const row = c.inWidth + Math.max(left, right);
+function shiftedApart(t: Tracer, image: Value, dy: Value, c: ConvInfo): Shifted {
+  const padded = pad(t, image, pads(c));
+  const [height, row] = padded.shape.slice(2) as [number, number];
   const length = c.outHeight * row;
-  const first = left > 0 ? row - left : 0; // the place of the first tap: a row of zeros stands before what has none on its left
-  const last = first + (c.filterHeight - 1) * row + c.filterWidth - 1;
-  const above = top + (left > 0 ? 1 : 0);
-  const below = Math.max(bottom, Math.ceil((last + length) / row) - above - c.inHeight);
-  const padded = pad(t, image, [above, 0, below, row - c.inWidth]);
-  const flat = t.reshape(padded, [c.batchSize, c.inChannels, padded.shape[2]! * row]);
-  const shape = [c.batchSize, c.inChannels, length];
-  const perTap = eachTap(c, (i, j) => {
-    const start = first + i * row + j;
-    const range = [[start], [start + length], [2]].map((values) => t.graph.ints(values));
-    return t.graph.op('Slice', [flat, ...range], {}, { shape });
-  });
-  const gradient = pad(t, dy, [0, 0, 0, row - c.outWidth]);
-  return { dy: t.reshape(gradient, [c.batchSize, c.outChannels, length]), perTap };
+  const flat = t.reshape(padded, [c.batchSize, c.inChannels, height * row]);
+  return {
+    images(tap) {
+      const start = Math.floor(tap / c.filterWidth) * row;
+      const range = [[start], [start + length], [2]].map((values) => t.graph.ints(values));
+      const shape = [c.batchSize, c.inChannels, length];
+      return height === c.outHeight ? flat : t.graph.op('Slice', [flat, ...range], {}, { shape });
+    },
+    gradients(tap) {
+      const left = tap % c.filterWidth;
+      const shifted = pad(t, dy, [0, left, 0, row - c.outWidth - left]);
+      return t.reshape(shifted, [c.batchSize, c.outChannels, length]);
+    },
+  };
 }
 
 /** For any stride: the pixels under each tap, gathered row by row. */
@@ -214,18 +208,27 @@ function windows(t: Tracer, image: Value, dy: Value, c: ConvInfo): Shifted {
   const source = pad(t, image, pads(c));
   const shape = [c.batchSize, c.inChannels, c.outHeight, c.outWidth];
   const area = c.outHeight * c.outWidth;
-  const perTap = eachTap(c, (i, j) => {
-    const end = [i + (c.outHeight - 1) * c.strideHeight + 1, j + (c.outWidth - 1) * c.strideWidth + 1];
-    const range = [[i, j], end, [2, 3], strides(c)].map((values) => t.graph.ints(values));
-    const same = source.shape.join() === shape.join();
-    const slice = same ? source : t.graph.op('Slice', [source, ...range], {}, { shape });
-    return t.reshape(slice, [c.batchSize, c.inChannels, area]);
-  });
-  return { dy: t.reshape(dy, [c.batchSize, c.outChannels, area]), perTap };
+  return {
+    images(tap) {
+      const [i, j] = [Math.floor(tap / c.filterWidth), tap % c.filterWidth];
+      const end = [i + (c.outHeight - 1) * c.strideHeight + 1, j + (c.outWidth - 1) * c.strideWidth + 1];
+      const range = [[i, j], end, [2, 3], strides(c)].map((values) => t.graph.ints(values));
+      return t.reshape(t.graph.op('Slice', [source, ...range], {}, { shape }), [
+        c.batchSize,
+        c.inChannels,
+        area,
+      ]);
+    },
+    gradients: () => t.reshape(dy, [c.batchSize, c.outChannels, area]),
+  };
 }
 
-function eachTap<T>(c: ConvInfo, f: (row: number, column: number) => T): T[] {
-  return Array.from({ length: taps(c) }, (_, k) => f(Math.floor(k / c.filterWidth), k % c.filterWidth));
+/** Zeros around `[B, C, H, W]`. */
+function pad(t: Tracer, image: Value, [top, left, bottom, right]: readonly number[]): Value {
+  if (!top && !left && !bottom && !right) return image;
+  const [b, ch, h, w] = image.shape as [number, number, number, number];
+  const shape = [b, ch, top! + h + bottom!, left! + w + right!];
+  return t.graph.op('Pad', [image, t.graph.ints([0, 0, top!, left!, 0, 0, bottom!, right!])], {}, { shape });
 }
 
 /** dy `[B·P, N]`ᵀ · patches `[B·P, taps·C]`, the patches gathered from the rows of x and one row of zeros. */
