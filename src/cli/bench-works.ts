@@ -197,8 +197,8 @@ async function priorTraining(work: WorkName, flags: BenchFlags, device: Device):
 async function sampling(_: WorkName, flags: BenchFlags, device: Device): Promise<Work> {
   const sizes = gptSizes(flags);
   const { batch, tokens, codes } = flags;
-  const weights = initialise(specsOf(gptSpecs(sizes)), flags.seed);
-  const model = await openCachedModel({ sizes, weights, batch, device });
+  const weights = () => initialise(specsOf(gptSpecs(sizes)), flags.seed);
+  const model = await openCachedModel({ sizes, weights: weights(), batch, device }); // nothing here keeps them
   const rng = stream(flags.seed, 'bench');
   const choice = { temperature: 1, topK: Math.min(flags['top-k'], codes), topP: 1 };
   return {

@@ -2,11 +2,11 @@
 import { sizeOf } from '../base/tensor.js';
 import type { GraphProgram, InputSpec, StepProgram } from './device.js';
 import type { GraphBuilder, Node } from './graph.js';
-import { encodeModel, type OnnxGraph, type Port, port } from './onnx.js';
+import { type EncodedModel, encodeModel, type OnnxGraph, type Port, port } from './onnx.js';
 import { type Slot, trace } from './trace.js';
 
 export interface Compiled {
-  readonly model: Uint8Array;
+  readonly model: EncodedModel;
   readonly inputs: readonly Slot[];
   readonly outputs: readonly Slot[];
 }
@@ -37,7 +37,7 @@ function freePort({ value }: Slot, { free = {} }: InputSpec): Port {
 }
 
 export interface CompiledStep {
-  readonly model: Uint8Array;
+  readonly model: EncodedModel;
   /** Whether one run takes several steps: inputs and outputs stacked, the number of steps as the input `STEPS`. */
   readonly looped: boolean;
   readonly state: readonly Slot[];

@@ -1,5 +1,7 @@
 /** ONNX Runtime on the CPU: the only importer of `onnxruntime-node`. */
+import fs from 'node:fs/promises';
 import os from 'node:os';
+import path from 'node:path';
 import v8 from 'node:v8';
 import vm from 'node:vm';
 import * as ort from 'onnxruntime-node';
@@ -13,6 +15,7 @@ import {
   type StepProgram,
   type StepRunner,
 } from './device.js';
+import { type EncodedModel, WEIGHTS } from './onnx.js';
 import { inverse, isIdentity, permuteData } from './permute.js';
 import type { Slot } from './trace.js';
 
@@ -26,14 +29,14 @@ export interface SessionOptions {
 
 export function onnxDevice(options: SessionOptions = {}): Device {
   const threads = options.threads ?? os.availableParallelism();
-  const open = (model: Uint8Array) =>
-    ort.InferenceSession.create(model, sessionOptions(threads, options.profile));
+  const open = (model: EncodedModel) =>
+    openSession(model, (folder) => sessionOptions(threads, { ...options, folder }));
   return {
     name: 'cpu',
     description: `ONNX Runtime ${ort.env.versions.node ?? ort.env.versions.common}, CPU, ${threads} thread${threads === 1 ? '' : 's'}`,
     prepare: async (program) => {
       const { model, inputs, outputs } = await compileGraph(program);
-      return new OnnxGraphRunner(program, await open(model), inputs, outputs);
+      return new OnnxGraphRunner(program.name, program.inputs, await open(model), inputs, outputs);
     },
     prepareStep: async (program) => {
       const { model, ...compiled } = await compileStep(program, options.loopUpTo);
@@ -42,7 +45,10 @@ export function onnxDevice(options: SessionOptions = {}): Device {
   };
 }
 
-function sessionOptions(threads: number, profile?: string): ort.InferenceSession.SessionOptions {
+function sessionOptions(
+  threads: number,
+  { profile, folder }: { profile?: string; folder?: string },
+): ort.InferenceSession.SessionOptions {
   return {
     executionProviders: ['cpu'],
     graphOptimizationLevel: 'all',
@@ -51,23 +57,53 @@ function sessionOptions(threads: number, profile?: string): ort.InferenceSession
     executionMode: 'sequential',
     enableMemPattern: false, // on, a training step holds a planned block beside the arena of its first run
     logSeverityLevel: 3,
-    extra: { session: { set_denormal_as_zero: '1' } },
+    extra: {
+      session: {
+        set_denormal_as_zero: '1',
+        ...(folder && { model_external_initializers_file_folder_path: folder }),
+      },
+    },
     ...(profile && { enableProfiling: true, profileFilePrefix: profile }),
   };
 }
 
+/**
+ * Large initializers reach the session through a file that it maps, one at a time: handed over in memory they would be there four
+ * times (ours, the model's bytes, the parsed model, the packed tensor).
+ */
+async function openSession(
+  { model, weights }: EncodedModel,
+  options: (folder?: string) => ort.InferenceSession.SessionOptions,
+): Promise<ort.InferenceSession> {
+  if (weights.length === 0) return ort.InferenceSession.create(model, options());
+  const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'vqgen-'));
+  try {
+    const file = await fs.open(path.join(folder, WEIGHTS), 'w');
+    for (const bytes of weights) await file.writeFile(bytes);
+    await file.close();
+    return await ort.InferenceSession.create(model, options(folder));
+  } finally {
+    await fs.rm(folder, { recursive: true, force: true });
+  }
+}
+
 class OnnxGraphRunner implements Graph {
   private released: Promise<void> | undefined;
+  private fresh = true;
 
+  /** Without the program, which would keep its constants in memory. */
   constructor(
-    private readonly program: GraphProgram,
+    private readonly name: string,
+    private readonly specs: GraphProgram['inputs'],
     private readonly session: ort.InferenceSession,
     private readonly inputs: readonly Slot[],
     private readonly outputs: readonly Slot[],
   ) {}
 
   async run(inputs: HostTensors): Promise<HostTensors> {
-    checkTensors(`inputs of ${this.program.name}`, this.program.inputs, inputs);
+    checkTensors(`inputs of ${this.name}`, this.specs, inputs);
+    if (this.fresh) collectGarbage(); // what the session was made from
+    this.fresh = false;
     const wanted = new Set(this.session.inputNames);
     const feeds: Record<string, ort.Tensor> = {};
     for (const { name, value } of this.inputs)

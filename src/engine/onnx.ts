@@ -6,6 +6,8 @@ const OPSET = 20;
 const IR_VERSION = 9;
 
 const ELEMENT: Record<OnnxType, number> = { float32: 1, int32: 6, int64: 7, bool: 9 };
+/** `dataLocation` of what is in another file. */
+const EXTERNAL = 1;
 const ATTRIBUTE = { float: 1, int: 2, string: 3, graph: 5, ints: 7 };
 
 const repeated = (type: string, id: number) => ({ rule: 'repeated', type, id });
@@ -61,6 +63,8 @@ const schema = protobuf.Root.fromJSON({
         dataType: field('int32', 2),
         name: field('string', 8),
         rawData: field('bytes', 9),
+        externalData: repeated('Entry', 13),
+        dataLocation: field('int32', 14),
       },
     },
     ValueInfo: { fields: { name: field('string', 1), type: field('Type', 2) } },
@@ -87,24 +91,48 @@ export interface OnnxGraph {
   readonly outputs: readonly Port[];
 }
 
-/** The bytes of an `.onnx` file. */
-export function encodeModel(graph: OnnxGraph): Uint8Array {
-  return Model.encode({
+/** A model in two parts: its `.onnx` file, and a file of large initializers that lies beside it as `WEIGHTS`. */
+export interface EncodedModel {
+  readonly model: Uint8Array;
+  /** What the second file holds, in pieces; views of the initializers, not copies. */
+  readonly weights: readonly Uint8Array[];
+}
+
+export const WEIGHTS = 'weights.bin';
+
+/** Initializers from this size (bytes) on are in the second file. */
+const LARGE = 4096;
+const ALIGNMENT = 64;
+
+export function encodeModel(graph: OnnxGraph): EncodedModel {
+  const weights: Uint8Array[] = [];
+  let offset = 0;
+  const place = (bytes: Uint8Array): object => {
+    if (bytes.length < LARGE) return { rawData: bytes };
+    const entries = { location: WEIGHTS, offset, length: bytes.length };
+    const padding = -bytes.length & (ALIGNMENT - 1);
+    weights.push(bytes, new Uint8Array(padding));
+    offset += bytes.length + padding;
+    const externalData = Object.entries(entries).map(([key, value]) => ({ key, value: `${value}` }));
+    return { externalData, dataLocation: EXTERNAL };
+  };
+  const model = Model.encode({
     irVersion: IR_VERSION,
     producerName: 'vqgen',
-    graph: graphMessage(graph),
+    graph: graphMessage(graph, place),
     opsetImport: [
       { domain: '', version: OPSET },
       { domain: 'com.microsoft', version: 1 },
     ],
   } as never).finish();
+  return { model, weights };
 }
 
 export function port(value: Value, name = value.name): Port {
   return { name, type: value.type, shape: value.shape };
 }
 
-function graphMessage(graph: OnnxGraph): object {
+function graphMessage(graph: OnnxGraph, place: (bytes: Uint8Array) => object): object {
   return {
     name: graph.name,
     node: graph.nodes.map((node, i) => ({
@@ -117,7 +145,7 @@ function graphMessage(graph: OnnxGraph): object {
         ...Object.entries(node.attrs).map(([name, attr]) => attributeMessage(name, attr)),
         ...Object.entries(node.graphs ?? {}).map(([name, g]) => ({
           name,
-          g: graphMessage(g),
+          g: graphMessage(g, place),
           type: ATTRIBUTE.graph,
         })),
       ],
@@ -126,7 +154,7 @@ function graphMessage(graph: OnnxGraph): object {
       dims: t.shape,
       dataType: ELEMENT[t.type],
       name: t.name,
-      rawData: new Uint8Array(t.data.buffer, t.data.byteOffset, t.data.byteLength),
+      ...place(new Uint8Array(t.data.buffer, t.data.byteOffset, t.data.byteLength)),
     })),
     input: graph.inputs.map(portMessage),
     output: graph.outputs.map(portMessage),
