@@ -32,9 +32,3 @@ export function conv(
     ? tf.fused.conv2d({ x: image, filter, strides: stride, pad, bias: params.bias })
     : tf.conv2d(image, filter, stride, pad);
 }
-
-/** Nearest neighbour, twice the size: [B, H, W, C] → [B, 2H, 2W, C]. */
-export function upsample(x: tf.Tensor): tf.Tensor {
-  const [, height, width] = x.shape as [number, number, number, number];
-  return tf.image.resizeNearestNeighbor(x as tf.Tensor4D, [2 * height, 2 * width]);
-}

@@ -1,9 +1,10 @@
 /** What the bottleneck lets through → images. The published VQGAN decoder (arXiv 2012.09841, appendix). */
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Config } from '../config/schema.js';
-import { type Conv, conv, convSpecs, upsample } from '../nn/conv.js';
+import { type Conv, conv, convSpecs } from '../nn/conv.js';
 import { type GroupNorm, groupNorm, groupNormSpecs } from '../nn/group-norm.js';
 import type { TensorTree } from '../nn/params.js';
+import { upsampleConv } from '../nn/upsample-conv.js';
 import { type Block, block, blockSpecs, type Middle, middle, middleSpecs } from './blocks.js';
 
 export type Decoder = {
@@ -53,7 +54,7 @@ export function decoderFeatures(params: TensorTree<Decoder>, q: tf.Tensor): tf.T
   let x = middle(params.middle, conv(params.conv_in, conv(params.embed, q)));
   for (const { blocks, up } of params.levels) {
     for (const b of blocks) x = block(b, x);
-    if (up) x = conv(up, upsample(x));
+    if (up) x = upsampleConv(up, x);
   }
   return groupNorm(params.norm_out, x, { swish: true });
 }

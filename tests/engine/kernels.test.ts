@@ -1,6 +1,7 @@
 /** Every traced kernel against TF.js' cpu backend, value and gradient. */
 import * as tf from '@tensorflow/tfjs-core';
 import { float32 } from '../../src/base/tensor.js';
+import { upsampleConv } from '../../src/nn/upsample-conv.js';
 import { expectParity, ids, noise, type ParityCase } from '../support/parity.js';
 
 type Cases = Record<string, ParityCase>;
@@ -367,6 +368,14 @@ check('pools and resizing', {
   'nearest neighbour ×2': {
     inputs: { x: noise([2, 3, 5, 4]) },
     fn: ({ x }) => tf.image.resizeNearestNeighbor(x as tf.Tensor4D, [6, 10]),
+  },
+  'enlarging convolution': {
+    inputs: { x: noise([2, 3, 5, 4]), weight: noise([3, 3, 4, 6]), bias: noise([6]) },
+    fn: ({ x, weight, bias }) => upsampleConv({ weight: weight!, bias: bias! }, x!),
+  },
+  'enlarging convolution, large': {
+    inputs: { x: noise([1, 17, 18, 2]), weight: noise([3, 3, 2, 3]), bias: noise([3]) },
+    fn: ({ x, weight, bias }) => upsampleConv({ weight: weight!, bias: bias! }, x!),
   },
   'nearest neighbour ×1×3': {
     inputs: { x: noise([1, 3, 2, 1]) },

@@ -2,9 +2,10 @@
 import '../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
 import { batchNorm } from '../../src/nn/batch-norm.js';
-import { conv, convSpecs, upsample } from '../../src/nn/conv.js';
+import { conv, convSpecs } from '../../src/nn/conv.js';
 import { groupNorm } from '../../src/nn/group-norm.js';
 import { spatialAttention } from '../../src/nn/spatial-attention.js';
+import { upsampleConv } from '../../src/nn/upsample-conv.js';
 import { expectClose } from '../support/close.js';
 import { wave } from '../support/wave.js';
 
@@ -115,16 +116,25 @@ test('4×4 convolution without bias, zeros on every side, odd size, x=[1,5,5,2]'
   expectClose(tf.slice(grads[1]!, [3, 3, 0, 0], [1, 1, 2, 1]), [0.011691, 0.912479], close);
 });
 
-test('upsampling repeats every position twice in both directions', () => {
-  const x = tf.tensor([1, 2, 3, 4], [1, 2, 2, 1]);
-  expectClose(upsample(x), tf.tensor([1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4], [1, 4, 4, 1]));
-  const [dx] = run((x) => upsample(x!), [x]).grads;
-  const dy = wave([16], 1.1).arraySync() as number[];
-  expectClose(
-    tf.reshape(dx!, [4]),
-    [0, 2, 8, 10].map((i) => dy[i]! + dy[i + 1]! + dy[i + 4]! + dy[i + 5]!),
-  );
-});
+test.each([
+  [1, 2, 3, 2, 3],
+  [2, 5, 4, 3, 2],
+  [1, 1, 1, 1, 1],
+])(
+  'enlarging in the convolution is enlarging before it, x=[%i,%i,%i,%i] to %i',
+  (b, h, w, inputs, outputs) => {
+    const plain = (...[x, weight, bias]: tf.Tensor[]) =>
+      conv(
+        { weight: weight!, bias: bias! },
+        tf.image.resizeNearestNeighbor(x as tf.Tensor4D, [2 * h, 2 * w]),
+      );
+    const fast = (...[x, weight, bias]: tf.Tensor[]) => upsampleConv({ weight: weight!, bias: bias! }, x!);
+    const args = [wave([b, h, w, inputs], 0.7), wave([3, 3, inputs, outputs], 0.5), wave([outputs], 0.3)];
+    const [wanted, actual] = [run(plain, args), run(fast, args)];
+    expectClose(actual.y, wanted.y, close);
+    for (const [i, gradient] of wanted.grads.entries()) expectClose(actual.grads[i]!, gradient, close);
+  },
+);
 
 test('filters start as PyTorch starts them: U(±1/√fan-in) for weight and bias', () => {
   expect(convSpecs(3, 4, 8)).toEqual({

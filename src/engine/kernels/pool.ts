@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Value } from '../graph.js';
 import { NCHW, type Sym, type Tracer } from '../tracer.js';
 import { type ConvInfo, pads, strides, taps } from './conv.js';
+import { matmul } from './matmul.js';
 import { kernel } from './register.js';
 
 interface PoolAttrs {
@@ -97,4 +98,43 @@ kernel<{ size: [number, number] }>('ResizeNearestNeighbor', ({ t, inputs: { imag
   const shape = [b, attrs.size[0], attrs.size[1], ch];
   const [down, across] = factors('ResizeNearestNeighbor', images!.shape, shape);
   return t.out(enlarge(t, t.as(images!, NCHW), down, across), shape, images!.dtype, NCHW);
+});
+
+/**
+ * Four images, of even and odd rows and columns, as one. Rows are pieces of memory and are laid side by side; columns are moved by a
+ * product with a permutation, exact, and three times as fast as DepthToSpace.
+ */
+kernel('Interleave', ({ t, inputs }) => {
+  const images = Object.values(inputs).map((x) => t.as(x, NCHW));
+  const [b, ch, h, w] = images[0]!.shape as [number, number, number, number];
+  const rows = [images.slice(0, 2), images.slice(2)].map((pair) => {
+    const sideBySide = t.graph.op('Concat', pair, { axis: 3 }, { shape: [b, ch, h, 2 * w] });
+    return matmul(t, sideBySide, riffle(t, w));
+  });
+  const value = t.graph.op('Concat', rows, { axis: 3 }, { shape: [b, ch, h, 4 * w] });
+  const shape = [b, 2 * h, 2 * w, ch];
+  return [t.out(t.reshape(value, [b, ch, 2 * h, 2 * w]), shape, 'float32', NCHW)];
+});
+
+/** The permutation matrix that turns (even columns, odd columns), n of each, into their natural order. */
+function riffle(t: Tracer, n: number): Value {
+  return t.graph.derived(undefined, `riffle of ${n}`, () => {
+    const data = new Float32Array(4 * n * n);
+    for (let i = 0; i < 2 * n; i++) data[i * 2 * n + (i < n ? 2 * i : 2 * (i - n) + 1)] = 1;
+    return t.graph.constant('float32', [2 * n, 2 * n], data);
+  });
+}
+
+kernel('InterleaveGrad', ({ t, inputs: { dy } }) => {
+  const [b, ch, h, w] = t.as(dy!, NCHW).shape.map((n, axis) => (axis < 2 ? n : n / 2)) as number[];
+  const blocks = t.graph.op(
+    'SpaceToDepth',
+    [t.as(dy!, NCHW)],
+    { blocksize: 2 },
+    { shape: [b!, 4 * ch!, h!, w!] },
+  );
+  const out = { shape: [b!, ch!, h!, w!] };
+  const sizes = t.graph.ints([ch!, ch!, ch!, ch!]);
+  const parts = t.graph.ops('Split', [blocks, sizes], { axis: 1 }, [out, out, out, out]);
+  return parts.map((part) => t.out(part, [b!, h!, w!, ch!], 'float32', NCHW));
 });
