@@ -6,6 +6,7 @@ import type { Reporter } from '../base/progress.js';
 import { stream } from '../base/rng.js';
 import { float32, int32 } from '../base/tensor.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
+import type { Config } from '../config/schema.js';
 import { writeGrid, writePng } from '../data/pictures.js';
 import type { Device, Graph } from '../engine/device.js';
 import { codeSide } from '../stage1-vqgan/model.js';
@@ -13,7 +14,7 @@ import { decodeProgram } from '../stage1-vqgan/programs.js';
 import { gptSizes, loadModels } from '../stage2-transformer/model.js';
 import { inferenceBatch } from '../tokenize/batch.js';
 import { imageAt } from '../tokenize/pairs.js';
-import { openCachedModel } from './cache.js';
+import { type CachedModel, openCachedModel } from './cache.js';
 import { type Choice, choose } from './choose.js';
 import { decodeLoop } from './decode-loop.js';
 import { checkOut } from './out.js';
@@ -56,18 +57,11 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   const seed = o.seed ?? config.seed;
   const sizes = gptSizes(config);
   checkOut(o.out);
-  const weights = await loadModels(o.run);
 
   const started = performance.now();
   let drawing = 0;
-  const model = await openCachedModel({
-    sizes,
-    weights: weights.prior,
-    batch: sampleBatch,
-    device: o.device,
-  });
   const decodeBatch = inferenceBatch(config.data.size);
-  const decoder = await o.device.prepare(decodeProgram(config, weights.tokenizer, decodeBatch));
+  const { model, decoder } = await open(o, config, decodeBatch);
   const batches = Math.ceil(o.n / sampleBatch);
   const progress = o.reporter.progress({ label: 'Sample', total: batches * sizes.tokens, unit: 'places' });
   const folder = path.join(runPaths(o.run).samples, `seed-${seed}`);
@@ -114,6 +108,23 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
     seconds: (performance.now() - started) / 1000,
     tokens_per_second: (o.n * sizes.tokens * 1000) / drawing,
   };
+}
+
+/** In a function of its own, so that nothing keeps the weights that the sessions have copies of. */
+async function open(
+  { run, device }: Pick<SampleOptions, 'run' | 'device'>,
+  config: Config,
+  decodeBatch: number,
+): Promise<{ model: CachedModel; decoder: Graph }> {
+  const { prior, tokenizer } = await loadModels(run);
+  const sizes = gptSizes(config);
+  const decoder = await device.prepare(decodeProgram(config, tokenizer, decodeBatch));
+  try {
+    return { decoder, model: await openCachedModel({ sizes, weights: prior, batch: sampleBatch, device }) };
+  } catch (error) {
+    await decoder.dispose();
+    throw error;
+  }
 }
 
 /** A folder holds the pictures of one call: those that an earlier one drew beyond `files` go. */
