@@ -55,7 +55,7 @@ function spread(dy: tf.Tensor, shape: number[], axis: unknown): tf.Tensor {
   return tf.broadcastTo(tf.reshape(dy, kept), shape);
 }
 
-const gate = (dy: tf.Tensor, condition: tf.Tensor) => tf.mul(dy, tf.cast(condition, 'float32'));
+const gate = (dy: tf.Tensor, open: tf.Tensor): tf.Tensor => tf.where(open, dy, tf.zerosLike(dy));
 const run = (name: string, inputs: Record<string, tf.Tensor>, attrs: Attrs): tf.Tensor =>
   tf.engine().runKernel(name, inputs, attrs as tf.NamedAttrMap) as tf.Tensor;
 
