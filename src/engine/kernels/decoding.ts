@@ -11,7 +11,9 @@ kernel<{ heads: number }>('CachedAttention', ({ t, inputs, attrs: { heads } }) =
   const byHead = t.reshape(qkv!, [batch, 3 * heads, 1, perHead]);
   const parts = g.ops('Split', [byHead, g.ints([heads, heads, heads])], { axis: 1 }, [one, one, one]);
   const [q, k, v] = parts;
-  const scaled = g.op('Mul', [q!, g.float(perHead ** -0.5)], {}, one);
+  // As a vector: ONNX Runtime would move a scalar into the products, whose fast path for one row takes none.
+  const scale = g.constant('float32', [perHead], new Float32Array(perHead).fill(perHead ** -0.5));
+  const scaled = g.op('Mul', [q!, scale], {}, one);
   const scores = matmul(t, scaled, keys!, { transB: true }); // [B, H, 1, L]
   const before = g.op('Add', [scores, mask!], {}, { shape: scores.shape });
   const here = matmul(t, scaled, k!, { transB: true }); // [B, H, 1, 1]
