@@ -5,6 +5,12 @@ import { NCHW, type Sym, type Tracer } from '../tracer.js';
 import { matmul } from './matmul.js';
 import { kernel } from './register.js';
 
+/** The largest divisor of n up to a limit. */
+function largestFactor(n: number, limit: number): number {
+  for (let d = Math.min(n, limit); d > 1; d--) if (n % d === 0) return d;
+  return 1;
+}
+
 /** Short names for building an expression of values. */
 function algebra(t: Tracer) {
   const g = t.graph;
@@ -37,11 +43,17 @@ function algebra(t: Tracer) {
     sum: over('ReduceSum'),
     mean: over('ReduceMean'),
     sumSquare: over('ReduceSumSquare'),
-    /** Σ a·b over the last axis, which stays with length 1: a product of rows, never written out. */
+    /**
+     * Σ a·b over the last axis, which stays with length 1: products of rows, never written out. Pieces are summed apart, which keeps
+     * the rounding of long sums small.
+     */
     dot: (a: Value, b: Value) => {
-      const rows = [sizeOf(a.shape.slice(0, -1)), 1, a.shape.at(-1)!];
-      const dots = matmul(t, t.reshape(a, rows), t.reshape(b, rows), { transB: true });
-      return t.reshape(dots, [...a.shape.slice(0, -1), 1]);
+      const length = a.shape.at(-1)!;
+      const piece = largestFactor(length, 1024);
+      const pieces = (v: Value) => t.reshape(v, [sizeOf(v.shape) / piece, 1, piece]);
+      const dots = matmul(t, pieces(a), pieces(b), { transB: true });
+      const parts = t.reshape(dots, [...a.shape.slice(0, -1), length / piece]);
+      return over('ReduceSum')(parts, [a.shape.length - 1]);
     },
   };
 }
@@ -70,7 +82,9 @@ function normalise(t: Tracer, x: Value, view: View, epsilon: number): Normalised
   const seen = t.reshape(x, view.shape);
   const count = view.axes.reduce((n, axis) => n * view.shape[axis]!, 1);
   const centred = a.sub(seen, a.mean(seen, view.axes));
-  const variance = a.div(a.sumSquare(centred, view.axes), count);
+  const last = view.axes.length === 1 && view.axes[0] === view.shape.length - 1;
+  const squares = last ? a.dot(centred, centred) : a.sumSquare(centred, view.axes);
+  const variance = a.div(squares, count);
   const inverse = a.div(t.graph.float(1), a.sqrt(a.add(variance, epsilon)));
   return { centred, inverse, count };
 }
