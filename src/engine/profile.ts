@@ -49,7 +49,7 @@ function gflop(op: string, inputs: readonly number[][], outputs: readonly number
   if (/Conv$/.test(op)) return (2 * size(outputs[0]) * size(b!.slice(1))) / 1e9;
   if (op === 'ConvTranspose') return (2 * size(a) * size(b!.slice(1))) / 1e9;
   if (!/MatMul|Gemm/.test(op) || !a || !b || !outputs[0]) return 0;
-  // [.., M, K]·[.., K, N], either transposed: √(|A|·|B|·|C|) is batch^1.5·M·N·K, whichever way they lie.
+  // √(M·K · K·N · M·N) = M·N·K, whichever way the factors lie.
   const batch = size(outputs[0].slice(0, -2));
   const perBatch = (shape: readonly number[]) => size(shape.slice(-2));
   return (2 * batch * Math.sqrt(perBatch(a) * perBatch(b) * perBatch(outputs[0]))) / 1e9;

@@ -33,7 +33,7 @@ export const OIHW = [3, 2, 0, 1] as const;
 
 /**
  * The order in which a filter `[kh, kw, in, out]` is kept: OIHW, but `[1, 1, out, in]` where it is 1×1. The numbers lie the same,
- * and ONNX Runtime takes 44 times as long to scale `[256, 256, 1, 1]` as `[1, 1, 256, 256]`.
+ * and ONNX Runtime takes 0.44 ms to scale `[256, 256, 1, 1]` by a number where `[256, 256]` takes 0.01.
  */
 export function filterOrder(shape: readonly number[]): readonly number[] {
   return shape[0] === 1 && shape[1] === 1 ? [0, 1, 3, 2] : OIHW;

@@ -102,7 +102,7 @@ kernel<{ size: [number, number] }>('ResizeNearestNeighbor', ({ t, inputs: { imag
 
 /**
  * Four images, of even and odd rows and columns, as one. Rows are pieces of memory and are laid side by side; columns are moved by a
- * product with a permutation, exact, and three times as fast as DepthToSpace.
+ * product with a permutation, exact, where DepthToSpace moves number by number.
  */
 kernel('Interleave', ({ t, inputs }) => {
   const images = Object.values(inputs).map((x) => t.as(x, NCHW));
