@@ -98,6 +98,14 @@ test.each([
   expect(result.ms).toBeGreaterThan(0);
 });
 
+test('--profile prints the slowest operators beside it', async () => {
+  const { code, stdout, stderr } = await bench(...`encode ${stage1} ${timing} --profile 3`.split(' '));
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout).work).toBe('encode');
+  expect(stderr).toMatch(/^[\d.]+ ms a step\n/);
+  expect(stderr).toMatch(/ms +[\d.]+ × +\d+ GFLOP\/s {2}(Fused)?Conv\n/);
+});
+
 test('flags have the defaults of the program it is compared with', () => {
   expect(readArguments(['encode', '--ch-mult', '1,2', '--attn-resolutions', '']).flags).toMatchObject({
     batch: 8,

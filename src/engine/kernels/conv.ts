@@ -163,13 +163,14 @@ function fromShiftedSlices(t: Tracer, x: Sym, dy: Sym, c: ConvInfo): Value {
   const { images, gradients } = (dense ? shiftedApart : windows)(t, t.as(x, NCHW), t.as(dy, NCHW), c);
   const sums = Array.from({ length: taps(c) }, (_, tap) => {
     const products = matmul(t, gradients(tap), images(tap), { transB: true }); // [B, N, C]
+    if (batch === 1) return t.reshape(products, [out, into, 1]);
     const sum = t.graph.op(
       'ReduceSum',
       [products, t.graph.ints([0])],
       { keepdims: 0 },
       { shape: [out, into] },
     );
-    return t.reshape(batch === 1 ? products : sum, [out, into, 1]);
+    return t.reshape(sum, [out, into, 1]);
   });
   const all =
     sums.length === 1 ? sums[0]! : t.graph.op('Concat', sums, { axis: 2 }, { shape: [out, into, taps(c)] });
