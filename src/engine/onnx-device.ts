@@ -78,9 +78,7 @@ async function openSession(
   if (weights.length === 0) return ort.InferenceSession.create(model, options());
   const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'vqgen-'));
   try {
-    const file = await fs.open(path.join(folder, WEIGHTS), 'w');
-    for (const bytes of weights) await file.writeFile(bytes);
-    await file.close();
+    await fs.writeFile(path.join(folder, WEIGHTS), weights);
     return await ort.InferenceSession.create(model, options(folder));
   } finally {
     await fs.rm(folder, { recursive: true, force: true });
