@@ -8,7 +8,7 @@ import { findRunConfig, gridFile, runPaths, writeRunConfig } from '../checkpoint
 import { latestCheckpoint, readState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { trainBatch } from '../data/batches.js';
-import { type Dataset, openDataset } from '../data/dataset.js';
+import { type Dataset, type ImageSet, openDataset } from '../data/dataset.js';
 import { describeSkipped } from '../data/source.js';
 import type { Device, StepRunner } from '../engine/device.js';
 import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
@@ -116,28 +116,18 @@ function stage1(
   runner: StepRunner,
   evaluate: Stage['evaluate'],
 ): Stage {
-  const { stage1, data, seed } = config;
-  const batchSize = stage1.batch_size;
-  const picks = 'pick' in careForCodebook(stage1).inputs;
-  const firstAdversarial = firstAdversarialStep(config);
+  const { stage1 } = config;
   return {
     name: 'stage1',
     folder,
     cadence: stage1,
     runner,
     unit: 'images',
-    unitsPerStep: batchSize,
+    unitsPerStep: stage1.batch_size,
     codebookSize: stage1.codes,
     bestBy: { key: 'psnr', higher: true },
     initialState: () => initialState(config),
-    inputs: async (step) => ({
-      images: (await trainBatch(train, { size: data.size, flip: data.flip, batchSize, seed, step: step - 1 }))
-        .images,
-      lr: scalar(learningRate(step, stage1)),
-      step: scalar(step),
-      ...(step >= firstAdversarial && { disc_step: scalar(step - firstAdversarial + 1) }),
-      ...(picks && { pick: picksAt(step, config) }),
-    }),
+    inputs: (step) => stepInputs(config, train, step),
     observe: (step, outputs) => observe(step, outputs, config),
     evaluate,
     fields: ({ loss, l1, codebook_usage: used, 'val psnr': psnr }) => ({
@@ -146,6 +136,21 @@ function stage1(
       ...(used !== undefined && { 'codes used': `${Math.round(100 * used)} %` }),
       ...(psnr !== undefined && { 'val psnr': `${psnr.toFixed(1)} dB` }),
     }),
+  };
+}
+
+/** What a step takes in beside the state, depending on nothing but the config and the step (from 1). */
+export async function stepInputs(config: Config, train: ImageSet, step: number): Promise<HostTensors> {
+  const { stage1, data, seed } = config;
+  const { size, flip } = data;
+  const batch = await trainBatch(train, { size, flip, batchSize: stage1.batch_size, seed, step: step - 1 });
+  const firstAdversarial = firstAdversarialStep(config);
+  return {
+    images: batch.images,
+    lr: scalar(learningRate(step, stage1)),
+    step: scalar(step),
+    ...(step >= firstAdversarial && { disc_step: scalar(step - firstAdversarial + 1) }),
+    ...('pick' in careForCodebook(stage1).inputs && { pick: picksAt(step, config) }),
   };
 }
 
