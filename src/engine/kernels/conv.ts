@@ -184,32 +184,31 @@ interface Shifted {
 }
 
 /**
- * For stride 1: the padded image is shifted by rows, the gradient, its rows as long as the image's, by columns. A row of taps then
- * shares one copy of the image, contiguous in every channel, and a column of taps one of the gradient.
+ * For stride 1: the image is shifted by rows, the gradient by columns, both in the frame of the image's rows of W pixels; what leaves the
+ * frame is cut off, zeros come in. A row of taps shares one copy of the image, a column of taps one of the gradient, and the
+ * taps in the middle take both as they are.
  */
 function shiftedApart(t: Tracer, image: Value, dy: Value, c: ConvInfo): Shifted {
-  const padded = pad(t, image, pads(c));
-  const [height, row] = padded.shape.slice(2) as [number, number];
-  const length = c.outHeight * row;
-  const flat = t.reshape(padded, [c.batchSize, c.inChannels, height * row]);
+  const [batch, into, out] = [c.batchSize, c.inChannels, c.outChannels];
+  const flat = t.reshape(image, [batch, into, c.inHeight * c.inWidth]);
   return {
     images(tap) {
-      const start = Math.floor(tap / c.filterWidth) * row;
-      const range = [[start], [start + length], [2]].map((values) => t.graph.ints(values));
-      const shape = [c.batchSize, c.inChannels, length];
-      return height === c.outHeight ? flat : t.graph.op('Slice', [flat, ...range], {}, { shape });
+      const rows = Math.floor(tap / c.filterWidth) - c.padInfo.top;
+      const last = c.outHeight + rows - c.inHeight;
+      return pad(t, flat, [0, 0, -rows * c.inWidth], [0, 0, last * c.inWidth]);
     },
     gradients(tap) {
-      const left = tap % c.filterWidth;
-      const shifted = pad(t, dy, [0, left, 0, row - c.outWidth - left]);
-      return t.reshape(shifted, [c.batchSize, c.outChannels, length]);
+      const columns = (tap % c.filterWidth) - c.padInfo.left;
+      const shifted = pad(t, dy, [0, 0, 0, columns], [0, 0, 0, c.inWidth - c.outWidth - columns]);
+      return t.reshape(shifted, [batch, out, c.outHeight * c.inWidth]);
     },
   };
 }
 
 /** For any stride: the pixels under each tap, gathered row by row. */
 function windows(t: Tracer, image: Value, dy: Value, c: ConvInfo): Shifted {
-  const source = pad(t, image, pads(c));
+  const { top, left, bottom, right } = c.padInfo;
+  const source = pad(t, image, [0, 0, top, left], [0, 0, bottom, right]);
   const shape = [c.batchSize, c.inChannels, c.outHeight, c.outWidth];
   const area = c.outHeight * c.outWidth;
   return {
@@ -227,12 +226,11 @@ function windows(t: Tracer, image: Value, dy: Value, c: ConvInfo): Shifted {
   };
 }
 
-/** Zeros around `[B, C, H, W]`. */
-function pad(t: Tracer, image: Value, [top, left, bottom, right]: readonly number[]): Value {
-  if (!top && !left && !bottom && !right) return image;
-  const [b, ch, h, w] = image.shape as [number, number, number, number];
-  const shape = [b, ch, top! + h + bottom!, left! + w + right!];
-  return t.graph.op('Pad', [image, t.graph.ints([0, 0, top!, left!, 0, 0, bottom!, right!])], {}, { shape });
+/** Zeros before and behind each axis; where a number is negative, as many entries are cut off. */
+function pad(t: Tracer, value: Value, before: readonly number[], behind: readonly number[]): Value {
+  if ([...before, ...behind].every((n) => n === 0)) return value;
+  const shape = value.shape.map((n, axis) => before[axis]! + n + behind[axis]!);
+  return t.graph.op('Pad', [value, t.graph.ints([...before, ...behind])], {}, { shape });
 }
 
 /** dy `[B·P, N]`ᵀ · patches `[B·P, taps·C]`, the patches gathered from the rows of x and one row of zeros. */
