@@ -35,7 +35,7 @@ export interface Out {
 }
 
 /** ONNX Runtime's own operators; all others are of the default ONNX domain. */
-const MICROSOFT = new Set(['FusedMatMul', 'QuickGelu']);
+const MICROSOFT = new Set(['FusedConv', 'FusedMatMul', 'QuickGelu']);
 
 export class GraphBuilder {
   readonly nodes: Node[] = [];
