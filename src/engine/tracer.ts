@@ -25,6 +25,8 @@ export interface Sym {
   readonly perm: readonly number[];
   /** The number that fills the tensor, when it is a constant filled with one number. */
   readonly splat?: number;
+  /** Writes nodes that compute the value once more from what is kept anyway; see `later`. */
+  readonly again?: () => Value;
 }
 
 /** Physical orders that ONNX Runtime's CPU kernels want: images [B, C, H, W], filters [out, in, kh, kw]. */
@@ -68,8 +70,17 @@ export class Tracer extends tf.KernelBackend {
     shape: readonly number[],
     dtype: tf.DataType,
     perm: readonly number[] = identity(shape.length),
+    again?: () => Value,
   ): tf.TensorInfo {
-    return this.keep({ value, shape: [...shape], dtype, perm });
+    return this.keep({ value, shape: [...shape], dtype, perm, again });
+  }
+
+  /**
+   * The tensor for a use far behind its first one, as in the backward pass: what is quickly computed again is, so that it neither
+   * fills memory meanwhile nor has to come back from there.
+   */
+  later(sym: Sym): Sym {
+    return sym.again ? { ...sym, value: sym.again() } : sym;
   }
 
   keep(sym: Sym): tf.TensorInfo {

@@ -102,14 +102,21 @@ function channelsOf(x: Sym): Channels {
 
 /**
  * x·scale + offset (+ rest) for x `[B, C, P]`, scale and offset `[B, C, 1]`: as a convolution of 1×1 with a channel for each
- * row, since ONNX Runtime then reads and writes the numbers once, where Mul and Add do it twice or three times.
+ * row, since ONNX Runtime then reads and writes the numbers once, where Mul and Add do it twice or three times. `again` makes nodes
+ * of their own, by an attribute that changes nothing, where equal nodes would be merged.
  */
-function affine(t: Tracer, x: Value, scale: Value, offset: Value, rest?: Value): Value {
+function affine(
+  t: Tracer,
+  x: Value,
+  scale: Value,
+  offset: Value,
+  o: { rest?: Value; again?: boolean } = {},
+): Value {
   const rows = x.shape[0]! * x.shape[1]!;
   const image = (v: Value): Value => t.reshape(v, [1, rows, x.shape[2]!, 1]);
   const inputs = [image(x), t.reshape(scale, [rows, 1, 1, 1]), t.reshape(offset, [rows])];
-  const attrs = { kernel_shape: [1, 1], group: rows };
-  const y = t.graph.op('FusedConv', rest ? [...inputs, image(rest)] : inputs, attrs, {
+  const attrs = { kernel_shape: [1, 1], group: rows, ...(o.again && { dilations: [1, 1] }) };
+  const y = t.graph.op('FusedConv', o.rest ? [...inputs, image(o.rest)] : inputs, attrs, {
     shape: [1, rows, x.shape[2]!, 1],
   });
   return t.reshape(y, x.shape);
@@ -127,8 +134,8 @@ interface NormAttrs {
   swish: boolean;
 }
 
-/** Everything before the swish: `[B, C, P]`, with what the gradient needs again. */
-function groupNormParts(t: Tracer, x: Sym, gamma: Sym, beta: Sym, attrs: NormAttrs) {
+/** Everything before the swish: `[B, C, P]`, with what the gradient needs, too. `centred` and numbers per channel are kept for it. */
+function groupNormParts(t: Tracer, x: Sym, gamma: Sym, beta: Sym, attrs: NormAttrs, again = false) {
   const a = algebra(t);
   const c = channelsOf(x);
   const view = { shape: [c.batch, attrs.groups, (c.channels / attrs.groups) * c.area], axes: [2] };
@@ -138,14 +145,16 @@ function groupNormParts(t: Tracer, x: Sym, gamma: Sym, beta: Sym, attrs: NormAtt
   const spread = perChannel(t, inverse, attrs.groups, c);
   const scale = a.mul(spread, weight); // [B, C, 1]
   const offset = t.expand(t.reshape(t.plain(beta), [1, c.channels, 1]), scale.shape);
-  const u = affine(t, pixels, scale, offset);
+  const u = affine(t, pixels, scale, offset, { again });
   return { c, pixels, inverse, count, weight, spread, scale, u };
 }
 
 kernel<NormAttrs>('GroupNorm', ({ t, inputs: { x, gamma, beta }, attrs }) => {
-  const { u } = groupNormParts(t, x!, gamma!, beta!, attrs);
-  const y = attrs.swish ? swish(t, u) : u;
-  return [t.out(t.reshape(y, t.as(x!, NCHW).shape), x!.shape, 'float32', NCHW)];
+  const compute = (again: boolean): Value => {
+    const { u } = groupNormParts(t, x!, gamma!, beta!, attrs, again);
+    return t.reshape(attrs.swish ? swish(t, u) : u, t.as(x!, NCHW).shape);
+  };
+  return [t.out(compute(false), x!.shape, 'float32', NCHW, () => compute(true))];
 });
 
 const swish = (t: Tracer, u: Value): Value =>
@@ -161,7 +170,8 @@ function swishGradient(t: Tracer, u: Value, dy: Value): Value {
 
 kernel<NormAttrs>('GroupNormGrad', ({ t, inputs: { x, gamma, beta, dy }, attrs }) => {
   const a = algebra(t);
-  const { c, pixels, inverse, count, weight, spread, scale, u } = groupNormParts(t, x!, gamma!, beta!, attrs);
+  const parts = groupNormParts(t, x!, gamma!, beta!, attrs, true);
+  const { c, pixels, inverse, count, weight, spread, scale, u } = parts;
   const upstream = t.reshape(t.as(dy!, NCHW), [c.batch, c.channels, c.area]);
   const du = attrs.swish ? swishGradient(t, u, upstream) : upstream;
   const sum = a.sum(du, [2]); // [B, C, 1]
@@ -172,7 +182,7 @@ kernel<NormAttrs>('GroupNormGrad', ({ t, inputs: { x, gamma, beta, dy }, attrs }
   const offset = perChannel(t, a.mul(a.mul(group(sum), inverse), -1 / count), attrs.groups, c);
   const slope = a.mul(a.mul(group(dot), a.mul(inverse, inverse)), -1 / count); // [B, G, 1]
   const rest = t.reshape(a.mul(t.reshape(pixels, view), slope), pixels.shape);
-  const dx = affine(t, du, scale, offset, rest);
+  const dx = affine(t, du, scale, offset, { rest });
   const overBatch = (v: Value) => t.out(t.reshape(a.sum(v, [0]), [c.channels]), [c.channels], 'float32');
   return [
     t.out(t.reshape(dx, t.as(x!, NCHW).shape), x!.shape, 'float32', NCHW),

@@ -145,13 +145,14 @@ function orderOfTaps(t: Tracer, n: number, reversed: boolean): Value {
   });
 }
 
-/** Largest output area (pixels) for which patches are gathered; above it slices are shifted. Not tuned yet. */
+/** Largest output area (pixels) for which patches are gathered; above it slices are shifted. */
 const PATCHES_UP_TO = 256;
 
 kernel<ConvAttrs & { filterShape: number[] }>('Conv2DBackpropFilter', ({ t, inputs: { x, dy }, attrs }) => {
   const c = convInfo(attrs, x!.shape, attrs.filterShape);
   const byTap = c.outHeight * c.outWidth > PATCHES_UP_TO || taps(c) === 1;
-  const value = byTap ? fromShiftedSlices(t, x!, dy!, c) : fromPatches(t, x!, dy!, c);
+  const image = t.later(x!);
+  const value = byTap ? fromShiftedSlices(t, image, dy!, c) : fromPatches(t, image, dy!, c);
   const order = filterOrder(attrs.filterShape);
   return t.out(t.reshape(value, permuteShape(attrs.filterShape, order)), attrs.filterShape, 'float32', order);
 });
