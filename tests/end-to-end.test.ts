@@ -16,7 +16,8 @@ interface Result {
 }
 
 function start(line: string): { child: ChildProcess; done: Promise<Result> } {
-  const child = spawn(process.execPath, [path.join(root, 'bin/vqgen.js'), ...line.split(' ')], {
+  const onCpu = line.includes('--device') ? [] : ['--device', 'cpu']; // the bits of other devices are not the same
+  const child = spawn(process.execPath, [path.join(root, 'bin/vqgen.js'), ...line.split(' '), ...onCpu], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
   });

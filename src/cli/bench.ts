@@ -22,7 +22,7 @@ export async function main(argv: readonly string[], streams: Streams = process):
     const device = await openDevice({
       device: flags.device,
       threads: flags.threads,
-      reporter: createReporter({ stream: streams.stderr }),
+      reporter: createReporter({ stream: streams.stderr, quiet: true }),
       ...(profiles && { profile: path.join(profiles, 'session') }),
     });
     const { params, unit, amount, time, steps, dispose } = await prepare(work, flags, device);

@@ -115,7 +115,10 @@ export const commands: readonly Command[] = [
   },
 ];
 
-async function openDevice({ flags: { device, threads }, reporter }: Context): Promise<Device> {
+/** @param run must exist: a mistyped one is told before a device is looked for */
+async function openDevice({ flags, reporter }: Context, run?: string): Promise<Device> {
+  if (run !== undefined) await savedConfig(run);
+  const { device, threads } = flags;
   const { openDevice } = await import('../engine/index.js');
   return openDevice({ device, threads, reporter });
 }
@@ -182,7 +185,7 @@ async function tokenize(context: Context): Promise<Outcome> {
   const { flags, words, reporter, signal } = context;
   const run = flags.run ?? defaultRun;
   const { tokenize } = await import('../tokenize/tokenize.js');
-  const device = await openDevice(context);
+  const device = await openDevice(context, run);
   const { split, check = false } = flags;
   const summary = await tokenize({ run, dataset: words[0], split, check, device, reporter, signal });
   const { images, skipped, height, width, vocab, usage, file } = summary;
@@ -200,7 +203,7 @@ async function sample(context: Context): Promise<Outcome> {
   const { flags, reporter, signal } = context;
   const run = flags.run ?? defaultRun;
   const { sample } = await import('../sample/sample.js');
-  const device = await openDevice(context);
+  const device = await openDevice(context, run);
   const { n = 16, temperature, 'top-k': topK, 'top-p': topP, seed, out } = flags;
   const summary = await sample({ run, n, temperature, topK, topP, seed, out, device, reporter, signal });
   return {
@@ -218,9 +221,10 @@ async function reconstruct(context: Context): Promise<Outcome> {
     throw expected('an image or a folder', 'IMAGE', 'nothing', 'For example: vqgen reconstruct photo.jpg');
   }
   const { reconstruct } = await import('../sample/reconstruct.js');
-  const device = await openDevice(context);
+  const run = flags.run ?? defaultRun;
+  const device = await openDevice(context, run);
   const summary = await reconstruct({
-    run: flags.run ?? defaultRun,
+    run,
     images: [...words],
     out: flags.out,
     device,

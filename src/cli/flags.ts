@@ -54,7 +54,12 @@ export const flags = {
   size: value('S', 'side of the pictures in pixels', wholeAbove(0), '32'),
   run: value('DIR', 'run folder', text, defaultRun),
   seed: value('S', 'seed of everything random', wholeAbove(-1)),
-  device: value('NAME', 'cpu (ONNX Runtime) or tfjs (TF.js)', choice('cpu', 'tfjs'), 'cpu'),
+  device: value(
+    'NAME',
+    'auto (a GPU if one is faster), cpu, webgpu (any GPU) or tfjs (TF.js)',
+    choice('auto', 'cpu', 'webgpu', 'tfjs'),
+    'auto',
+  ),
   threads: value('N', 'threads to compute with', wholeAbove(0), 'all cores'),
   json: toggle('print one JSON object as the last line of stdout, all else on stderr'),
   quiet: toggle('no progress and no notes'),

@@ -3,6 +3,7 @@ import { sizeOf } from '../base/tensor.js';
 import type { GraphProgram, InputSpec, StepProgram } from './device.js';
 import type { GraphBuilder, Node } from './graph.js';
 import { type EncodedModel, encodeModel, type OnnxGraph, type Port, port } from './onnx.js';
+import type { Target } from './target.js';
 import { type Slot, trace } from './trace.js';
 
 export interface Compiled {
@@ -11,7 +12,7 @@ export interface Compiled {
   readonly outputs: readonly Slot[];
 }
 
-export async function compileGraph(program: GraphProgram): Promise<Compiled> {
+export async function compileGraph(program: GraphProgram, target?: Target): Promise<Compiled> {
   const t = await trace(
     program.name,
     { inputs: program.inputs },
@@ -19,6 +20,7 @@ export async function compileGraph(program: GraphProgram): Promise<Compiled> {
     ({ inputs }, constants) => ({
       outputs: program.run(inputs!, constants),
     }),
+    target,
   );
   const outputs = t.outputs.outputs!;
   const ends = named(t.graph, { outputs });
@@ -54,8 +56,15 @@ export const STEPS = 'steps';
  */
 const loopUpTo = 256 * 2 ** 20;
 
-/** A step as a graph: of one step, or a Loop over several. Its values have the same names and bits either way. */
-export async function compileStep(program: StepProgram, limit = loopUpTo): Promise<CompiledStep> {
+/**
+ * A step as a graph: of one step, or a Loop over several. Its values have the same names and bits either way.
+ *
+ * @param o.loopBelow bytes of state from which on a run takes one step
+ */
+export async function compileStep(
+  program: StepProgram,
+  o: { loopBelow?: number; target?: Target } = {},
+): Promise<CompiledStep> {
   const t = await trace(
     program.name,
     { state: program.state, inputs: program.inputs },
@@ -65,6 +74,7 @@ export async function compileStep(program: StepProgram, limit = loopUpTo): Promi
       const next = Object.fromEntries(Object.keys(program.state).map((name) => [name, result.state[name]!]));
       return { state: next, outputs: result.outputs };
     },
+    o.target,
   );
   const slots = { state: t.inputs.state!, inputs: t.inputs.inputs!, outputs: t.outputs.outputs! };
   const ends = named(t.graph, { final: t.outputs.state!, result: slots.outputs });
@@ -76,7 +86,7 @@ export async function compileStep(program: StepProgram, limit = loopUpTo): Promi
     outputs: ends.ports,
   };
   const bytes = 4 * slots.state.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-  const looped = bytes < limit;
+  const looped = bytes < (o.loopBelow ?? loopUpTo);
   return { model: encodeModel(looped ? loopOver(step, slots) : step), looped, ...slots };
 }
 

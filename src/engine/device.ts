@@ -60,7 +60,7 @@ export interface StepRunner {
 }
 
 export interface Device {
-  readonly name: 'cpu' | 'tfjs';
+  readonly name: 'cpu' | 'webgpu' | 'tfjs';
   /** For people: `ONNX Runtime 1.30, CPU, 2 threads`. */
   readonly description: string;
   prepare(program: GraphProgram): Promise<Graph>;

@@ -1,14 +1,18 @@
 /** Devices by name. */
 import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
+import type { Search } from './adapter.js';
 import type { Device } from './device.js';
 
-export const DEVICES = ['cpu', 'tfjs'] as const;
+export const DEVICES = ['auto', 'cpu', 'webgpu', 'tfjs'] as const;
 
 /**
- * @param o.device `cpu` (ONNX Runtime, the default) or `tfjs`
- * @param o.threads threads of a session; all cores by default
- * @throws UserError for any other name
+ * Notes which device it is, and why not another.
+ *
+ * @param o.device `auto` (the default: a GPU that multiplies matrices faster than the CPU, else the CPU), `cpu` (ONNX Runtime), `webgpu` (ONNX
+ *   Runtime on any adapter, software too) or `tfjs`
+ * @param o.threads threads of a session on the CPU; all cores by default
+ * @throws UserError for any other name, and where `webgpu` finds no adapter
  */
 export async function openDevice(o: {
   device?: string;
@@ -16,9 +20,49 @@ export async function openDevice(o: {
   reporter: Reporter;
   profile?: string;
 }): Promise<Device> {
-  const name = o.device ?? 'cpu';
-  if (name === 'tfjs') return (await import('./tfjs-device.js')).tfjsDevice(o.reporter);
-  if (name !== 'cpu')
-    throw expected(`one of ${DEVICES.join(', ')}`, '--device', name, 'Leave it out for the CPU.');
-  return (await import('./onnx-device.js')).onnxDevice(o);
+  const name = o.device ?? 'auto';
+  if (!DEVICES.some((known) => known === name))
+    throw expected(`one of ${DEVICES.join(', ')}`, '--device', name, 'Leave it out for the best one here.');
+  const { device, why } = await opened(name, o);
+  o.reporter.note(`Device: ${device.description}${why ? `; ${why}` : ''}.`);
+  return device;
+}
+
+type Options = Parameters<typeof openDevice>[0];
+
+async function opened(name: string, o: Options): Promise<{ device: Device; why?: string }> {
+  if (name === 'tfjs') return { device: await (await import('./tfjs-device.js')).tfjsDevice(o.reporter) };
+  if (name === 'cpu') return { device: await onCpu(o) };
+  const { searchAdapter } = await import('./adapter.js');
+  const search = await searchAdapter();
+  if (name === 'auto') return automatic(search, o);
+  if ('none' in search) {
+    throw expected(
+      `a GPU with a ${driver()} driver`,
+      '--device webgpu',
+      `none: ${search.none}`,
+      'Install the driver, or leave --device out for the CPU.',
+    );
+  }
+  return { device: await onGpu(search.adapter.name) };
+}
+
+/** The GPU where it is a real one and the faster of the two. */
+async function automatic(search: Search, o: Options): Promise<{ device: Device; why?: string }> {
+  if ('none' in search) return { device: await onCpu(o), why: search.none };
+  const { name, software, gflops, cpuGflops } = search.adapter;
+  if (software) return { device: await onCpu(o), why: 'only a software adapter answers for a GPU' };
+  const [gpu, cpu] = [gflops, cpuGflops ?? 0].map((rate) => Math.round(rate));
+  const rates = `${gpu} GFLOP/s in matrix products, the CPU ${cpu}`;
+  if (gpu! > cpu!) return { device: await onGpu(name), why: rates };
+  return { device: await onCpu(o), why: `the GPU is slower (${name}: ${rates})` };
+}
+
+const onCpu = async (o: Options): Promise<Device> => (await import('./onnx-device.js')).onnxDevice(o);
+const onGpu = async (name: string): Promise<Device> =>
+  (await import('./webgpu-device.js')).webgpuDevice(name);
+
+function driver(): string {
+  if (process.platform === 'darwin') return 'Metal';
+  return process.platform === 'win32' ? 'Direct3D 12' : 'Vulkan';
 }

@@ -1,9 +1,5 @@
-/** ONNX Runtime on the CPU: the only importer of `onnxruntime-node`. */
-import fs from 'node:fs/promises';
+/** ONNX Runtime on the CPU. */
 import os from 'node:os';
-import path from 'node:path';
-import v8 from 'node:v8';
-import vm from 'node:vm';
 import * as ort from 'onnxruntime-node';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { type CompiledStep, compileGraph, compileStep, STEPS, stacked } from './compile.js';
@@ -15,8 +11,18 @@ import {
   type StepProgram,
   type StepRunner,
 } from './device.js';
-import { type EncodedModel, WEIGHTS } from './onnx.js';
-import { inverse, isIdentity, permuteData } from './permute.js';
+import type { EncodedModel } from './onnx.js';
+import { isIdentity } from './permute.js';
+import {
+  collectGarbage,
+  fromOrt,
+  hostTensor,
+  type Numbers,
+  openSession,
+  release,
+  runtimeVersion,
+  toOrt,
+} from './sessions.js';
 import type { Slot } from './trace.js';
 
 export interface SessionOptions {
@@ -33,13 +39,13 @@ export function onnxDevice(options: SessionOptions = {}): Device {
     openSession(model, (folder) => sessionOptions(threads, { ...options, folder }));
   return {
     name: 'cpu',
-    description: `ONNX Runtime ${ort.env.versions.node ?? ort.env.versions.common}, CPU, ${threads} thread${threads === 1 ? '' : 's'}`,
+    description: `${runtimeVersion}, CPU, ${threads} thread${threads === 1 ? '' : 's'}`,
     prepare: async (program) => {
       const { model, inputs, outputs } = await compileGraph(program);
       return new OnnxGraphRunner(program.name, program.inputs, await open(model), inputs, outputs);
     },
     prepareStep: async (program) => {
-      const { model, ...compiled } = await compileStep(program, options.loopUpTo);
+      const { model, ...compiled } = await compileStep(program, { loopBelow: options.loopUpTo });
       return new OnnxStepRunner(program, await open(model), compiled);
     },
   };
@@ -65,24 +71,6 @@ function sessionOptions(
     },
     ...(profile && { enableProfiling: true, profileFilePrefix: profile }),
   };
-}
-
-/**
- * Large initializers reach the session through a file that it maps, one at a time: handed over in memory they would be there four
- * times (ours, the model's bytes, the parsed model, the packed tensor).
- */
-async function openSession(
-  { model, weights }: EncodedModel,
-  options: (folder?: string) => ort.InferenceSession.SessionOptions,
-): Promise<ort.InferenceSession> {
-  if (weights.length === 0) return ort.InferenceSession.create(model, options());
-  const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'vqgen-'));
-  try {
-    await fs.writeFile(path.join(folder, WEIGHTS), weights);
-    return await ort.InferenceSession.create(model, options(folder));
-  } finally {
-    await fs.rm(folder, { recursive: true, force: true });
-  }
 }
 
 class OnnxGraphRunner implements Graph {
@@ -200,39 +188,6 @@ class OnnxStepRunner implements StepRunner {
     this.released ??= release(this.session);
     return this.released;
   }
-}
-
-/** V8's garbage collector, which Node hides unless asked: it is in no hurry over memory outside of its heap. */
-const collectGarbage: () => void = (() => {
-  v8.setFlagsFromString('--expose-gc');
-  return vm.runInNewContext('gc');
-})();
-
-/** Ends the profile too, where there is one. */
-async function release(session: ort.InferenceSession): Promise<void> {
-  session.endProfiling();
-  await session.release();
-}
-
-type Numbers = Float32Array | Int32Array;
-
-function toOrt(t: HostTensor, order?: { shape: readonly number[]; perm: readonly number[] }): ort.Tensor {
-  const data = order ? permuteData(t.data as Float32Array, order.shape, order.perm) : t.data;
-  const shape = order ? order.perm.map((axis) => order.shape[axis]!) : t.shape;
-  return t.dtype === 'float32'
-    ? new ort.Tensor('float32', data as Float32Array, shape)
-    : new ort.Tensor('int32', data as unknown as Int32Array, shape);
-}
-
-function hostTensor(data: Numbers, shape: readonly number[]): HostTensor {
-  return { dtype: data instanceof Float32Array ? 'float32' : 'int32', shape: [...shape], data };
-}
-
-/** A copy in the program's order. */
-function fromOrt(t: ort.Tensor, { shape, perm }: Slot): HostTensor {
-  const data = t.data as Numbers;
-  const copy = isIdentity(perm) ? data.slice() : permuteData(data as Float32Array, t.dims, inverse(perm));
-  return hostTensor(copy, shape);
 }
 
 function stack(rows: readonly HostTensor[]): ort.Tensor {

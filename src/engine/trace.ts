@@ -6,6 +6,7 @@ import type { HostTensors } from '../base/tensor.js';
 import type { Specs, Tensors } from './device.js';
 import type { GraphBuilder, Value } from './graph.js';
 import { identity, permuteShape } from './permute.js';
+import type { Target } from './target.js';
 import { filterOrder, onnxType, TRACER, Tracer } from './tracer.js';
 import './kernels/index.js';
 
@@ -34,6 +35,7 @@ export function stateOrder(shape: readonly number[]): readonly number[] {
  * @param groups named groups of inputs; those of the group `state` lie in `stateOrder`
  * @param constants frozen values, written into the graph
  * @param run the program: from tensors of each group to groups of outputs
+ * @param target how operators are written; the CPU's way by default
  * @throws Error naming the kernel that cannot be traced and the function that called it
  */
 export async function trace(
@@ -41,13 +43,14 @@ export async function trace(
   groups: Record<string, Specs>,
   constants: HostTensors,
   run: (inputs: Record<string, Tensors>, constants: Tensors) => Record<string, Tensors>,
+  target?: Target,
 ): Promise<Trace> {
   const before = tf.engine().backendName;
   const frames = Error.stackTraceLimit;
   Error.stackTraceLimit = 50;
   await tf.setBackend(TRACER);
   const tracer = tf.backend() as Tracer;
-  tracer.reset();
+  tracer.reset(target);
   const { graph } = tracer;
   tf.engine().startScope(name);
   try {

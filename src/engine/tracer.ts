@@ -10,6 +10,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { sizeOf } from '../base/tensor.js';
 import { GraphBuilder, type OnnxData, type OnnxType, type Value } from './graph.js';
 import { identity, isIdentity, permuteData, permuteShape, relativePerm } from './permute.js';
+import { cpuTarget, type Target } from './target.js';
 
 export const TRACER = 'vqgen-tracer';
 
@@ -48,10 +49,12 @@ export function onnxType(dtype: tf.DataType): OnnxType {
 
 export class Tracer extends tf.KernelBackend {
   graph = new GraphBuilder();
+  target: Target = cpuTarget;
   private syms = new WeakMap<object, Sym>();
 
-  reset(): void {
+  reset(target: Target = cpuTarget): void {
     this.graph = new GraphBuilder();
+    this.target = target;
     this.syms = new WeakMap();
   }
 

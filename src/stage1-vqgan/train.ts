@@ -104,9 +104,7 @@ function describe(
     `Images: ${train.count} for training, ${val.count} for validation, ${classes.length} classes, ` +
       `${size}×${size} pixels → ${side}×${side} codes of ${config.stage1.codes}.`,
   );
-  reporter.note(
-    `Parameters: ${parts.join(', ')}. Memory: about ${memory.toPrecision(2)} GB. ${device.description}.`,
-  );
+  reporter.note(`Parameters: ${parts.join(', ')}. Memory: about ${memory.toPrecision(2)} GB.`);
 }
 
 function stage1(

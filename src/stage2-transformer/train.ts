@@ -51,7 +51,7 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   const entropy = histogramEntropy(train);
   reporter.note(
     `Prior: ${countParams(gptSpecs(sizes)).toLocaleString('en')} parameters, ${sizes.layers} layers of width ${sizes.width}; ` +
-      `${train.count} training and ${val.count} validation sequences of ${sizes.tokens} codes. ${device.description}.`,
+      `${train.count} training and ${val.count} validation sequences of ${sizes.tokens} codes.`,
   );
   reporter.note(
     `Nothing learned: ${Math.log2(sizes.codes).toFixed(2)} bits per token (log₂ of ${sizes.codes} codes). ` +

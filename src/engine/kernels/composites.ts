@@ -48,6 +48,7 @@ function algebra(t: Tracer) {
      * the rounding of long sums small.
      */
     dot: (a: Value, b: Value) => {
+      if (!t.target.rowDotsAsProducts) return over('ReduceSum')(binary('Mul')(a, b), [a.shape.length - 1]);
       const length = a.shape.at(-1)!;
       const piece = largestFactor(length, 1024);
       const pieces = (v: Value) => t.reshape(v, [sizeOf(v.shape) / piece, 1, piece]);
@@ -278,7 +279,7 @@ kernel('GeluGrad', ({ t, inputs: { x, dy } }) => {
 /** −log p of the target of every row: logits `[N, K]`, targets `[N]` → `[N]`. */
 kernel('CrossEntropy', ({ t, inputs: { logits, targets } }) => {
   const [rows] = logits!.shape as [number, number];
-  const log = t.graph.op('LogSoftmax', [t.plain(logits!)], { axis: -1 }, { shape: logits!.shape });
+  const log = t.target.logSoftmax(t.graph, t.plain(logits!));
   const index = t.reshape(t.plain(targets!), [rows, 1]);
   const picked = t.graph.op('GatherElements', [log, index], { axis: 1 }, { shape: [rows, 1] });
   const nll = t.graph.op('Neg', [picked], {}, { shape: [rows, 1] });
@@ -309,11 +310,5 @@ kernel('NearestCode', ({ t, inputs: { z, codebook } }) => {
   const [rows] = z!.shape as [number, number];
   const norms = t.reshape(a.sumSquare(codes, [1]), [1, codes.shape[0]!]);
   const distance = a.add(matmul(t, t.plain(z!), codes, { transB: true, alpha: -2 }), norms);
-  const nearest = t.graph.op(
-    'ArgMin',
-    [distance],
-    { axis: 1, keepdims: 0 },
-    { type: 'int64', shape: [rows] },
-  );
-  return [t.out(t.graph.op('Cast', [nearest], { to: 6 }, { type: 'int32', shape: [rows] }), [rows], 'int32')];
+  return [t.out(t.target.firstIndex(t.graph, 'ArgMin', distance, 1), [rows], 'int32')];
 });

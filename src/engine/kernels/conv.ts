@@ -9,6 +9,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Value } from '../graph.js';
 import { permuteShape } from '../permute.js';
 import { filterOrder, NCHW, OIHW, type Sym, type Tracer } from '../tracer.js';
+import { filterGradientOfPatches } from './image-patches.js';
 import { matmul } from './matmul.js';
 import { kernel } from './register.js';
 
@@ -152,7 +153,11 @@ kernel<ConvAttrs & { filterShape: number[] }>('Conv2DBackpropFilter', ({ t, inpu
   const c = convInfo(attrs, x!.shape, attrs.filterShape);
   const byTap = c.outHeight * c.outWidth > PATCHES_UP_TO || taps(c) === 1;
   const image = t.later(x!);
-  const value = byTap ? fromShiftedSlices(t, image, dy!, c) : fromPatches(t, image, dy!, c);
+  const value = t.target.patchesAlways
+    ? filterGradientOfPatches(t, t.as(image, NCHW), t.as(dy!, NCHW), c)
+    : byTap
+      ? fromShiftedSlices(t, image, dy!, c)
+      : fromPatches(t, image, dy!, c);
   const order = filterOrder(attrs.filterShape);
   return t.out(t.reshape(value, permuteShape(attrs.filterShape, order)), attrs.filterShape, 'float32', order);
 });

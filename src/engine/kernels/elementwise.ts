@@ -101,7 +101,6 @@ for (const [name, op] of Object.entries({
   Floor: 'Floor',
   Ceil: 'Ceil',
   Round: 'Round',
-  Sign: 'Sign',
   Relu: 'Relu',
   Sin: 'Sin',
   Cos: 'Cos',
@@ -112,6 +111,9 @@ for (const [name, op] of Object.entries({
   kernel(name, ({ t, inputs: { x } }) => unary(t, op, x!));
 }
 
+kernel('Sign', ({ t, inputs: { x } }) =>
+  t.out(t.target.sign(t.graph, x!.value), x!.shape, x!.dtype, x!.perm),
+);
 kernel('IsNan', ({ t, inputs: { x } }) => unary(t, 'IsNaN', x!, {}, 'bool'));
 kernel('Square', ({ t, inputs: { x } }) => elementwise(t, 'Mul', [x!, x!], x!.dtype));
 kernel('Rsqrt', ({ t, inputs: { x } }) => unary(t, 'Reciprocal', info(t, unary(t, 'Sqrt', x!))));

@@ -18,12 +18,8 @@ export function matmul(
     .map((x, i) => Math.max(x, pad(b)[i]!));
   const shape = [...batch, m, n];
   if (!o.transA && !o.transB && (o.alpha ?? 1) === 1) return t.graph.op('MatMul', [a, b], {}, { shape });
-  const attrs = {
-    transA: Number(o.transA ?? false),
-    transB: Number(o.transB ?? false),
-    alpha: { float: o.alpha ?? 1 },
-  };
-  return t.graph.op('FusedMatMul', [a, b], attrs, { shape });
+  const { transA = false, transB = false, alpha = 1 } = o;
+  return t.target.product(t.graph, a, b, { transA, transB, alpha }, shape);
 }
 
 kernel<{ transposeA: boolean; transposeB: boolean }>('BatchMatMul', ({ t, inputs: { a, b }, attrs }) => {

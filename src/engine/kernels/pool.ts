@@ -127,14 +127,6 @@ function riffle(t: Tracer, n: number): Value {
 
 kernel('InterleaveGrad', ({ t, inputs: { dy } }) => {
   const [b, ch, h, w] = t.as(dy!, NCHW).shape.map((n, axis) => (axis < 2 ? n : n / 2)) as number[];
-  const blocks = t.graph.op(
-    'SpaceToDepth',
-    [t.as(dy!, NCHW)],
-    { blocksize: 2 },
-    { shape: [b!, 4 * ch!, h!, w!] },
-  );
-  const out = { shape: [b!, ch!, h!, w!] };
-  const sizes = t.graph.ints([ch!, ch!, ch!, ch!]);
-  const parts = t.graph.ops('Split', [blocks, sizes], { axis: 1 }, [out, out, out, out]);
+  const parts = t.target.quarters(t.graph, t.as(dy!, NCHW));
   return parts.map((part) => t.out(part, [b!, h!, w!, ch!], 'float32', NCHW));
 });

@@ -62,26 +62,23 @@ function asNumbers(t: Tracer, x: Sym): Sym {
   );
 }
 
-for (const [name, op] of Object.entries({ ArgMax: 'ArgMax', ArgMin: 'ArgMin' })) {
+for (const name of ['ArgMax', 'ArgMin'] as const) {
   kernel<{ axis: number }>(name, ({ t, inputs: { x }, attrs }) => {
     const [axis] = tf.util.parseAxisParam(attrs.axis, [...x!.shape]);
     const shape = x!.shape.filter((_, i) => i !== axis);
-    const index = t.graph.op(op, [t.plain(x!)], { axis: axis!, keepdims: 0 }, { type: 'int64', shape });
-    return t.out(t.graph.op('Cast', [index], { to: 6 }, { type: 'int32', shape }), shape, 'int32');
+    return t.out(t.target.firstIndex(t.graph, name, t.plain(x!), axis!), shape, 'int32');
   });
 }
 
-kernel<{ dim: number }>('Softmax', ({ t, inputs: { logits }, attrs }) =>
-  softmax(t, 'Softmax', logits!, attrs.dim),
+kernel<{ dim: number }>('Softmax', ({ t, inputs: { logits }, attrs }) => {
+  const { shape, dtype } = logits!;
+  const axis = attrs.dim < 0 ? attrs.dim + shape.length : attrs.dim;
+  return t.out(t.graph.op('Softmax', [t.plain(logits!)], { axis }, { shape }), shape, dtype);
+});
+/** TF.js takes it of the last axis only. */
+kernel('LogSoftmax', ({ t, inputs: { logits } }) =>
+  t.out(t.target.logSoftmax(t.graph, t.plain(logits!)), logits!.shape, logits!.dtype),
 );
-kernel<{ axis: number }>('LogSoftmax', ({ t, inputs: { logits }, attrs }) =>
-  softmax(t, 'LogSoftmax', logits!, attrs.axis),
-);
-
-function softmax(t: Tracer, op: string, x: Sym, dim: number): tf.TensorInfo {
-  const axis = dim < 0 ? dim + x.shape.length : dim;
-  return t.out(t.graph.op(op, [t.plain(x)], { axis }, { shape: x.shape }), x.shape, x.dtype);
-}
 
 kernel<{ axis: number; exclusive: boolean; reverse: boolean }>('Cumsum', ({ t, inputs: { x }, attrs }) => {
   const axis = t.graph.constant('int64', [], BigInt64Array.of(BigInt(attrs.axis)));

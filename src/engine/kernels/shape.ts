@@ -4,6 +4,7 @@ import { sizeOf } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
 import { identity, inverse, permuteShape } from '../permute.js';
 import type { Sym, Tracer } from '../tracer.js';
+import { matmul } from './matmul.js';
 import { kernel } from './register.js';
 
 function reshape(t: Tracer, x: Sym, shape: readonly number[]): tf.TensorInfo {
@@ -176,20 +177,10 @@ kernel<{ depth: number; onValue: number; offValue: number; dtype?: tf.DataType }
   'OneHot',
   ({ t, inputs: { indices }, attrs }) => {
     const shape = [...indices!.shape, attrs.depth];
-    return t.out(oneHot(t, indices!, attrs.depth, attrs.onValue, attrs.offValue), shape, 'float32');
+    const values = { on: attrs.onValue, off: attrs.offValue };
+    return t.out(t.target.oneHot(t.graph, t.plain(indices!), attrs.depth, values), shape, 'float32');
   },
 );
-
-function oneHot(t: Tracer, ids: Sym, depth: number, on: number, off: number): Value {
-  const values = t.graph.constant('float32', [2], Float32Array.of(off, on));
-  const size = t.graph.constant('int32', [], Int32Array.of(depth));
-  return t.graph.op(
-    'OneHot',
-    [t.plain(ids), size, values],
-    { axis: -1 },
-    { type: 'float32', shape: [...ids.shape, depth] },
-  );
-}
 
 /** Up to this many numbers a one-hot matrix is written out, and the sum is a matrix product: exact and parallel. */
 const ONE_HOT_LIMIT = 4_194_304;
@@ -200,19 +191,14 @@ kernel<{ numSegments: number }>('UnsortedSegmentSum', ({ t, inputs: { x, segment
   const width = sizeOf(x!.shape) / rows;
   const shape = [attrs.numSegments, ...x!.shape.slice(segmentIds!.shape.length)];
   const flat = t.reshape(t.plain(x!), [rows, width]);
-  const ids: Sym = {
-    value: t.reshape(t.plain(segmentIds!), [rows]),
-    shape: [rows],
-    dtype: 'int32',
-    perm: [0],
-  };
+  const ids = t.reshape(t.plain(segmentIds!), [rows]);
   const out = { shape: [attrs.numSegments, width] };
   if (rows * attrs.numSegments <= ONE_HOT_LIMIT) {
-    const hot = oneHot(t, ids, attrs.numSegments, 1, 0);
-    const sums = t.graph.op('FusedMatMul', [hot, flat], { transA: 1 }, out);
+    const hot = t.target.oneHot(t.graph, ids, attrs.numSegments, { on: 1, off: 0 });
+    const sums = matmul(t, hot, flat, { transA: true });
     return t.out(t.reshape(sums, shape), shape, x!.dtype);
   }
-  const index = t.expand(t.reshape(ids.value, [rows, 1]), [rows, width]);
+  const index = t.expand(t.reshape(ids, [rows, 1]), [rows, width]);
   const zeros = t.expand(t.graph.float(0), out.shape);
   const sums = t.graph.op('ScatterElements', [zeros, index, flat], { axis: 0, reduction: 'add' }, out);
   return t.out(t.reshape(sums, shape), shape, x!.dtype);

@@ -1,0 +1,67 @@
+/** What devices of ONNX Runtime share: sessions of encoded models, and tensors on their way in and out. */
+import fs from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import v8 from 'node:v8';
+import vm from 'node:vm';
+import * as ort from 'onnxruntime-node';
+import type { HostTensor } from '../base/tensor.js';
+import { type EncodedModel, WEIGHTS } from './onnx.js';
+import { inverse, isIdentity, permuteData } from './permute.js';
+import type { Slot } from './trace.js';
+
+export const runtimeVersion = `ONNX Runtime ${ort.env.versions.node ?? ort.env.versions.common}`;
+
+/**
+ * Large initializers reach the session through a file that it maps, one at a time: handed over in memory they would be there four
+ * times (ours, the model's bytes, the parsed model, the packed tensor).
+ */
+export async function openSession(
+  { model, weights }: EncodedModel,
+  options: (folder?: string) => ort.InferenceSession.SessionOptions,
+): Promise<ort.InferenceSession> {
+  if (weights.length === 0) return ort.InferenceSession.create(model, options());
+  const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'vqgen-'));
+  try {
+    await fs.writeFile(path.join(folder, WEIGHTS), weights);
+    return await ort.InferenceSession.create(model, options(folder));
+  } finally {
+    await fs.rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Ends the profile too, where there is one. */
+export async function release(session: ort.InferenceSession): Promise<void> {
+  session.endProfiling();
+  await session.release();
+}
+
+/** V8's garbage collector, which Node hides unless asked: it is in no hurry over memory outside of its heap. */
+export const collectGarbage: () => void = (() => {
+  v8.setFlagsFromString('--expose-gc');
+  return vm.runInNewContext('gc');
+})();
+
+export type Numbers = Float32Array | Int32Array;
+
+export function toOrt(
+  t: HostTensor,
+  order?: { shape: readonly number[]; perm: readonly number[] },
+): ort.Tensor {
+  const data = order ? permuteData(t.data as Float32Array, order.shape, order.perm) : t.data;
+  const shape = order ? order.perm.map((axis) => order.shape[axis]!) : t.shape;
+  return t.dtype === 'float32'
+    ? new ort.Tensor('float32', data as Float32Array, shape)
+    : new ort.Tensor('int32', data as unknown as Int32Array, shape);
+}
+
+export function hostTensor(data: Numbers, shape: readonly number[]): HostTensor {
+  return { dtype: data instanceof Float32Array ? 'float32' : 'int32', shape: [...shape], data };
+}
+
+/** A copy in the program's order. */
+export function fromOrt(t: ort.Tensor, { shape, perm }: Slot): HostTensor {
+  const data = t.data as Numbers;
+  const copy = isIdentity(perm) ? data.slice() : permuteData(data as Float32Array, t.dims, inverse(perm));
+  return hostTensor(copy, shape);
+}

@@ -1,0 +1,177 @@
+/**
+ * Where the devices of ONNX Runtime want the same thing written differently: all of it is here. Kernels ask the tracer's target; programs
+ * know nothing of it.
+ *
+ * The WebGPU provider lacks operators that the CPU has (`FusedMatMul`, `OneHot`, `Sign`, `LogSoftmax`, `SpaceToDepth`, casts from int64), and
+ * counts launches rather than bytes.
+ */
+import type { GraphBuilder, OnnxType, Value } from './graph.js';
+import { permuteShape } from './permute.js';
+
+export interface ProductOptions {
+  readonly transA: boolean;
+  readonly transB: boolean;
+  readonly alpha: number;
+}
+
+export interface Target {
+  /** a·b of the last two axes, with the result's `shape`; some option differs from a plain product. */
+  product(g: GraphBuilder, a: Value, b: Value, o: ProductOptions, shape: readonly number[]): Value;
+  /** Whether Σ a·b over rows is best a product of matrices; otherwise numbers are multiplied, then summed. */
+  readonly rowDotsAsProducts: boolean;
+  /** Whether patches of images (im2col) serve filter gradients at every size. */
+  readonly patchesAlways: boolean;
+  /** log softmax over the last axis. */
+  logSoftmax(g: GraphBuilder, x: Value): Value;
+  /** ids `[…]` → `[…, depth]`, `on` at the id and `off` elsewhere. */
+  oneHot(g: GraphBuilder, ids: Value, depth: number, values: { on: number; off: number }): Value;
+  sign(g: GraphBuilder, x: Value): Value;
+  /** int32 index of the first smallest or largest value along `axis`, which goes. */
+  firstIndex(g: GraphBuilder, op: 'ArgMin' | 'ArgMax', x: Value, axis: number): Value;
+  /** `[B, C, H, W]` → four `[B, C, H/2, W/2]`: even rows' even and odd columns, then odd rows'. */
+  quarters(g: GraphBuilder, image: Value): Value[];
+}
+
+const INT32 = 6;
+const FLOAT = 1;
+
+function reduced(g: GraphBuilder, op: string, x: Value, axis: number, keep: boolean): Value {
+  const shape = keep ? x.shape.map((n, i) => (i === axis ? 1 : n)) : x.shape.filter((_, i) => i !== axis);
+  return g.op(op, [x, g.ints([axis])], { keepdims: Number(keep) }, { shape });
+}
+
+function cast(g: GraphBuilder, x: Value, type: OnnxType): Value {
+  return g.op('Cast', [x], { to: type === 'int32' ? INT32 : FLOAT }, { type, shape: x.shape });
+}
+
+function reshaped(g: GraphBuilder, x: Value, shape: readonly number[]): Value {
+  return g.op('Reshape', [x, g.ints(shape)], {}, { shape });
+}
+
+function transposed(g: GraphBuilder, x: Value, perm: readonly number[]): Value {
+  return g.op('Transpose', [x], { perm }, { shape: permuteShape(x.shape, perm) });
+}
+
+function lastTwoSwapped(g: GraphBuilder, x: Value): Value {
+  const rank = x.shape.length;
+  const perm = x.shape.map((_, i) => (i < rank - 2 ? i : 2 * rank - 3 - i));
+  return transposed(g, x, perm);
+}
+
+export const cpuTarget: Target = {
+  rowDotsAsProducts: true,
+  patchesAlways: false,
+
+  product: (g, a, b, { transA, transB, alpha }, shape) =>
+    g.op(
+      'FusedMatMul',
+      [a, b],
+      { transA: Number(transA), transB: Number(transB), alpha: { float: alpha } },
+      { shape },
+    ),
+
+  logSoftmax: (g, x) => g.op('LogSoftmax', [x], { axis: -1 }, { shape: x.shape }),
+
+  oneHot(g, ids, depth, { on, off }) {
+    const values = g.constant('float32', [2], Float32Array.of(off, on));
+    const size = g.constant('int32', [], Int32Array.of(depth));
+    return g.op(
+      'OneHot',
+      [ids, size, values],
+      { axis: -1 },
+      { type: 'float32', shape: [...ids.shape, depth] },
+    );
+  },
+
+  sign: (g, x) => g.op('Sign', [x], {}, { shape: x.shape }),
+
+  firstIndex(g, op, x, axis) {
+    const shape = x.shape.filter((_, i) => i !== axis);
+    return cast(g, g.op(op, [x], { axis, keepdims: 0 }, { type: 'int64', shape }), 'int32');
+  },
+
+  quarters(g, image) {
+    const [b, c, h, w] = image.shape as [number, number, number, number];
+    const quarter = [b, c, h / 2, w / 2];
+    const shape = [b, 4 * c, h / 2, w / 2];
+    const blocks = g.op('SpaceToDepth', [image], { blocksize: 2 }, { shape });
+    const outs = new Array(4).fill({ shape: quarter });
+    return g.ops('Split', [blocks, g.ints([c, c, c, c])], { axis: 1 }, outs);
+  },
+};
+
+export const webgpuTarget: Target = {
+  rowDotsAsProducts: false,
+  patchesAlways: true,
+
+  /** Gemm reads transposed matrices in place; a batch of them has to be transposed first. */
+  product(g, a, b, { transA, transB, alpha }, shape) {
+    if (b.shape.length === 2 && (a.shape.length === 2 || !transA)) {
+      const attrs = { transA: Number(transA), transB: Number(transB), alpha: { float: alpha } };
+      const rows = a.shape.length === 2 ? a : reshaped(g, a, [-1, a.shape.at(-1)!]);
+      const [m, n] = [shape.slice(0, -1).reduce((x, y) => x * y, 1), shape.at(-1)!];
+      const value = g.op('Gemm', [rows, b], attrs, { shape: [m, n] });
+      return a.shape.length === 2 ? value : reshaped(g, value, [...shape.slice(0, -2), -1, n]);
+    }
+    const left = transA ? lastTwoSwapped(g, a) : a;
+    const right = transB ? lastTwoSwapped(g, b) : b;
+    const value = g.op('MatMul', [left, right], {}, { shape });
+    return alpha === 1 ? value : g.op('Mul', [value, g.float(alpha)], {}, { shape });
+  },
+
+  /** The provider's ReduceLogSumExp does not subtract the maximum by itself. */
+  logSoftmax(g, x) {
+    const axis = x.shape.length - 1;
+    const below = g.op('Sub', [x, reduced(g, 'ReduceMax', x, axis, true)], {}, { shape: x.shape });
+    return g.op('Sub', [below, reduced(g, 'ReduceLogSumExp', below, axis, true)], {}, { shape: x.shape });
+  },
+
+  oneHot(g, ids, depth, { on, off }) {
+    const shape = [...ids.shape, depth];
+    const places = g.derived(undefined, `0 to ${depth}`, () =>
+      g.constant(
+        'int32',
+        [depth],
+        Int32Array.from({ length: depth }, (_, i) => i),
+      ),
+    );
+    const hit = g.op('Equal', [reshaped(g, ids, [...ids.shape, 1]), places], {}, { type: 'bool', shape });
+    if (on === 1 && off === 0) return cast(g, hit, 'float32');
+    return g.op('Where', [hit, g.float(on), g.float(off)], {}, { type: 'float32', shape });
+  },
+
+  sign(g, x) {
+    const side = (op: string) =>
+      cast(g, g.op(op, [x, g.float(0)], {}, { type: 'bool', shape: x.shape }), 'float32');
+    return g.op('Sub', [side('Greater'), side('Less')], {}, { shape: x.shape });
+  },
+
+  firstIndex(g, op, x, axis) {
+    const n = x.shape[axis]!;
+    const best = reduced(g, op === 'ArgMin' ? 'ReduceMin' : 'ReduceMax', x, axis, true);
+    const hit = g.op('Equal', [x, best], {}, { type: 'bool', shape: x.shape });
+    const along = x.shape.map((_, i) => (i === axis ? n : 1));
+    const places = g.derived(undefined, `places ${along}`, () =>
+      g.constant(
+        'float32',
+        along,
+        Float32Array.from({ length: n }, (_, i) => i),
+      ),
+    );
+    const at = g.op('Where', [hit, places, g.float(n - 1)], {}, { type: 'float32', shape: x.shape });
+    return cast(g, reduced(g, 'ReduceMin', at, axis, false), 'int32');
+  },
+
+  quarters(g, image) {
+    const [b, c, h, w] = image.shape as [number, number, number, number];
+    const quarter = [b, c, h / 2, w / 2];
+    const apart = transposed(g, reshaped(g, image, [b, c, h / 2, 2, w / 2, 2]), [3, 5, 0, 1, 2, 4]);
+    const stacked = reshaped(g, apart, [4 * b, c, h / 2, w / 2]);
+    return g.ops(
+      'Split',
+      [stacked, g.ints([b, b, b, b])],
+      { axis: 0 },
+      new Array(4).fill({ shape: quarter }),
+    );
+  },
+};

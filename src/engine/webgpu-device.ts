@@ -1,0 +1,180 @@
+/**
+ * ONNX Runtime's WebGPU provider: any GPU with a Vulkan, Metal or Direct3D 12 driver. One plain graph per step; the state stays on the
+ * GPU in two sets of buffers that swap; nothing but a run's outputs comes back. No operator may fall back to the CPU: a graph that holds one
+ * that has no GPU kernel is refused when it is prepared.
+ */
+import type * as ort from 'onnxruntime-node';
+import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
+import { type CompiledStep, compileGraph, compileStep } from './compile.js';
+import {
+  checkTensors,
+  type Device,
+  type Graph,
+  type GraphProgram,
+  type StepProgram,
+  type StepRunner,
+} from './device.js';
+import { type GpuTensor, gpuOptions, Transfers } from './gpu-tensors.js';
+import type { EncodedModel } from './onnx.js';
+import { isIdentity } from './permute.js';
+import { collectGarbage, fromOrt, openSession, release, runtimeVersion, toOrt } from './sessions.js';
+import { webgpuTarget } from './target.js';
+import type { Slot } from './trace.js';
+
+/** @param adapter the GPU's name, for people */
+export function webgpuDevice(adapter: string): Device {
+  const open = (model: EncodedModel) => openSession(model, (folder) => gpuOptions(folder));
+  return {
+    name: 'webgpu',
+    description: `${runtimeVersion}, WebGPU, ${adapter}`,
+    prepare: async (program) => {
+      const { model, inputs, outputs } = await compileGraph(program, webgpuTarget);
+      return new GpuGraph(program.name, program.inputs, await open(model), inputs, outputs);
+    },
+    prepareStep: async (program) => {
+      const { model, ...compiled } = await compileStep(program, { loopBelow: 0, target: webgpuTarget });
+      return new GpuStepRunner(program, await open(model), compiled);
+    },
+  };
+}
+
+class GpuGraph implements Graph {
+  private released: Promise<void> | undefined;
+  private fresh = true;
+
+  constructor(
+    private readonly name: string,
+    private readonly specs: GraphProgram['inputs'],
+    private readonly session: ort.InferenceSession,
+    private readonly inputs: readonly Slot[],
+    private readonly outputs: readonly Slot[],
+  ) {}
+
+  async run(inputs: HostTensors): Promise<HostTensors> {
+    checkTensors(`inputs of ${this.name}`, this.specs, inputs);
+    if (this.fresh) collectGarbage(); // what the session was made from
+    this.fresh = false;
+    const wanted = new Set(this.session.inputNames);
+    const feeds: Record<string, ort.Tensor> = {};
+    for (const { name, value } of this.inputs)
+      if (wanted.has(value.name)) feeds[value.name] = toOrt(inputs[name]!);
+    const results = await this.session.run(feeds);
+    return Object.fromEntries(
+      this.outputs.map((slot) => [slot.name, fromOrt(results[`outputs/${slot.name}`]!, slot)]),
+    );
+  }
+
+  dispose(): Promise<void> {
+    this.released ??= release(this.session);
+    return this.released;
+  }
+}
+
+type GpuTensors = Record<string, GpuTensor>;
+
+const disposeAll = (tensors: GpuTensors): void => {
+  for (const tensor of Object.values(tensors)) tensor.dispose();
+};
+
+class GpuStepRunner implements StepRunner {
+  private released: Promise<void> | undefined;
+  private readonly transfers = new Transfers();
+  /** On its way to the GPU until the next run or read. */
+  private loaded: HostTensors | undefined;
+  private state: GpuTensors | undefined;
+  /** The other set of buffers, into which a step writes. */
+  private spare: GpuTensors = {};
+
+  constructor(
+    private readonly program: StepProgram,
+    private readonly session: ort.InferenceSession,
+    private readonly compiled: Omit<CompiledStep, 'model'>,
+  ) {}
+
+  load(state: HostTensors): void {
+    checkTensors(`state of ${this.program.name}`, this.program.state, state);
+    this.loaded = { ...state };
+  }
+
+  async run(steps: readonly HostTensors[]): Promise<HostTensors[]> {
+    for (const inputs of steps) checkTensors(`inputs of ${this.program.name}`, this.program.inputs, inputs);
+    let state = await this.current('runs');
+    const results: GpuTensors[] = [];
+    try {
+      for (const inputs of steps) {
+        results.push(await this.runOne(state, inputs));
+        [state, this.spare] = [this.spare, state];
+        this.state = state;
+      }
+      return await Promise.all(results.map((outputs) => this.download(this.compiled.outputs, outputs)));
+    } finally {
+      for (const outputs of results) disposeAll(outputs);
+    }
+  }
+
+  /** Enqueues one step from `state` into the spare set; its outputs stay on the GPU. */
+  private async runOne(state: GpuTensors, inputs: HostTensors): Promise<GpuTensors> {
+    const outputs = await this.uploaded(this.compiled.outputs, zeros);
+    const feeds: Record<string, ort.Tensor> = {};
+    const fetches: Record<string, ort.Tensor> = {};
+    for (const { name, value } of this.compiled.state) {
+      feeds[value.name] = state[name]!.value;
+      fetches[`final/${name}`] = this.spare[name]!.value;
+    }
+    for (const { name, value } of this.compiled.inputs) feeds[value.name] = toOrt(inputs[name]!);
+    for (const { name } of this.compiled.outputs) fetches[`result/${name}`] = outputs[name]!.value;
+    const written = await this.session.run(feeds, fetches);
+    for (const tensor of Object.values(written)) tensor.dispose(); // second names of buffers that have owners
+    return outputs;
+  }
+
+  async read(): Promise<HostTensors> {
+    return this.download(this.compiled.state, await this.current('is read'));
+  }
+
+  async dispose(): Promise<void> {
+    this.loaded = undefined;
+    disposeAll(this.state ?? {});
+    disposeAll(this.spare);
+    this.state = undefined;
+    this.spare = {};
+    this.released ??= release(this.session).then(() => this.transfers.dispose());
+    await this.released;
+  }
+
+  /** The state on the GPU; what `load` was given goes there now. */
+  private async current(what: string): Promise<GpuTensors> {
+    const { loaded } = this;
+    if (loaded) {
+      this.loaded = undefined;
+      disposeAll(this.state ?? {});
+      this.state = await this.uploaded(this.compiled.state, ({ name }) => loaded[name]!);
+      if (Object.keys(this.spare).length === 0) this.spare = await this.uploaded(this.compiled.state, zeros);
+    }
+    if (!this.state) throw new Error(`internal: ${this.program.name} ${what} before its state is loaded`);
+    return this.state;
+  }
+
+  private async uploaded(slots: readonly Slot[], of: (slot: Slot) => HostTensor): Promise<GpuTensors> {
+    const tensors: GpuTensors = {};
+    for (const slot of slots) {
+      const { name, shape, perm } = slot;
+      const order = isIdentity(perm) ? undefined : { shape, perm };
+      tensors[name] = await this.transfers.upload(toOrt(of(slot), order));
+    }
+    return tensors;
+  }
+
+  private async download(slots: readonly Slot[], tensors: GpuTensors): Promise<HostTensors> {
+    const host: HostTensors = {};
+    for (const slot of slots)
+      host[slot.name] = fromOrt(await this.transfers.download(tensors[slot.name]!), slot);
+    return host;
+  }
+}
+
+function zeros({ shape, value }: Slot): HostTensor {
+  return value.type === 'int32'
+    ? { dtype: 'int32', shape, data: new Int32Array(sizeOf(shape)) }
+    : { dtype: 'float32', shape, data: new Float32Array(sizeOf(shape)) };
+}
