@@ -34,8 +34,14 @@ export interface Out {
   readonly shape: readonly number[];
 }
 
-/** ONNX Runtime's own operators; all others are of the default ONNX domain. */
+/** ONNX Runtime's own operators; all others are of the default ONNX domain, but those of its blocked layout (`nchwc.Conv`). */
 const MICROSOFT = new Set(['FusedConv', 'FusedMatMul', 'QuickGelu']);
+const BLOCKED = 'nchwc.';
+
+function domainOf(op: string): Pick<Node, 'op' | 'domain'> {
+  if (op.startsWith(BLOCKED)) return { op: op.slice(BLOCKED.length), domain: 'com.microsoft.nchwc' };
+  return { op, domain: MICROSOFT.has(op) ? 'com.microsoft' : '' };
+}
 
 export class GraphBuilder {
   readonly nodes: Node[] = [];
@@ -61,8 +67,7 @@ export class GraphBuilder {
     const type = inputs.find((v) => v)?.type ?? 'float32';
     const values = outs.map((out) => ({ name: this.fresh(), type: out.type ?? type, shape: [...out.shape] }));
     this.nodes.push({
-      op,
-      domain: MICROSOFT.has(op) ? 'com.microsoft' : '',
+      ...domainOf(op),
       inputs: names,
       outputs: values.map((v) => v.name),
       attrs,

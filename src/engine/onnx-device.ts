@@ -2,6 +2,7 @@
 import os from 'node:os';
 import * as ort from 'onnxruntime-node';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
+import { blockedTarget } from './blocked.js';
 import { type CompiledStep, compileGraph, compileStep, STEPS, stacked } from './compile.js';
 import {
   checkTensors,
@@ -41,11 +42,14 @@ export function onnxDevice(options: SessionOptions = {}): Device {
     name: 'cpu',
     description: `${runtimeVersion}, CPU, ${threads} thread${threads === 1 ? '' : 's'}`,
     prepare: async (program) => {
-      const { model, inputs, outputs } = await compileGraph(program);
+      const { model, inputs, outputs } = await compileGraph(program, await blockedTarget());
       return new OnnxGraphRunner(program.name, program.inputs, await open(model), inputs, outputs);
     },
     prepareStep: async (program) => {
-      const { model, ...compiled } = await compileStep(program, { loopBelow: options.loopUpTo });
+      const { model, ...compiled } = await compileStep(program, {
+        loopBelow: options.loopUpTo,
+        target: await blockedTarget(),
+      });
       return new OnnxStepRunner(program, await open(model), compiled);
     },
   };

@@ -14,7 +14,36 @@ export interface ProductOptions {
   readonly alpha: number;
 }
 
+export interface Affine {
+  readonly scale: Value;
+  readonly offset: Value;
+  readonly rest?: Value;
+  readonly again?: boolean;
+}
+
+export interface Convolution {
+  readonly image: Value;
+  readonly filters: Value;
+  readonly bias?: Value;
+  readonly options: ConvolutionOptions;
+  readonly shape: readonly number[];
+}
+
+export interface ConvolutionOptions {
+  readonly kernel_shape: readonly number[];
+  readonly strides: readonly number[];
+  /** top, left, bottom, right */
+  readonly pads: readonly number[];
+}
+
 export interface Target {
+  /** image `[B, C, H, W]`, filters `[O, C, kh, kw]`, bias `[O]` → `shape` `[B, O, H', W']`. */
+  convolution(g: GraphBuilder, o: Convolution): Value;
+  /**
+   * x·scale + offset (+ rest) for x `[B, C, P]`, scale and offset `[B, C, 1]`. With `again`, nodes of its own, where equal ones would be
+   * merged: for what is computed once more instead of being kept.
+   */
+  affine(g: GraphBuilder, x: Value, o: Affine): Value;
   /** a·b of the last two axes, with the result's `shape`; some option differs from a plain product. */
   product(g: GraphBuilder, a: Value, b: Value, o: ProductOptions, shape: readonly number[]): Value;
   /** Whether Σ a·b over rows is best a product of matrices; otherwise numbers are multiplied, then summed. */
@@ -58,7 +87,24 @@ function lastTwoSwapped(g: GraphBuilder, x: Value): Value {
   return transposed(g, x, perm);
 }
 
+export function convolution(g: GraphBuilder, { image, filters, bias, options, shape }: Convolution): Value {
+  const inputs = bias ? [image, filters, bias] : [image, filters];
+  return g.op('Conv', inputs, { ...options }, { shape });
+}
+
 export const cpuTarget: Target = {
+  convolution,
+
+  /** As a convolution of 1×1 with a channel for each row: ONNX Runtime then reads and writes the numbers once, where Mul and Add do it twice. */
+  affine(g, x, { scale, offset, rest, again }) {
+    const rows = x.shape[0]! * x.shape[1]!;
+    const image = [1, rows, x.shape[2]!, 1];
+    const inputs = [reshaped(g, x, image), reshaped(g, scale, [rows, 1, 1, 1]), reshaped(g, offset, [rows])];
+    if (rest) inputs.push(reshaped(g, rest, image));
+    const attrs = { kernel_shape: [1, 1], group: rows, ...(again && { dilations: [1, 1] }) };
+    return reshaped(g, g.op('FusedConv', inputs, attrs, { shape: image }), x.shape);
+  },
+
   rowDotsAsProducts: true,
   patchesAlways: false,
 
@@ -101,6 +147,14 @@ export const cpuTarget: Target = {
 };
 
 export const webgpuTarget: Target = {
+  convolution,
+
+  affine(g, x, { scale, offset, rest }) {
+    const out = { shape: x.shape };
+    const moved = g.op('Add', [g.op('Mul', [x, scale], {}, out), offset], {}, out);
+    return rest ? g.op('Add', [moved, rest], {}, out) : moved;
+  },
+
   rowDotsAsProducts: false,
   patchesAlways: true,
 

@@ -324,6 +324,10 @@ const convolutions: [number[], number[], number, Pad][] = [
   [[2, 20, 20, 2], [4, 4, 2, 3], 2, 1],
   [[1, 6, 6, 2], [3, 3, 2, 2], 1, 'valid'],
   [[3, 40, 40, 2], [3, 3, 2, 4], 2, 'same'],
+  [[2, 20, 16, 16], [3, 3, 16, 32], 1, 'same'], // this one and those below in blocks of channels
+  [[1, 19, 20, 32], [3, 2, 32, 32], 1, 'valid'],
+  [[1, 34, 36, 16], [4, 4, 16, 16], 2, 1],
+  [[1, 20, 20, 16], [1, 1, 16, 48], 1, 'same'],
 ];
 check(
   'convolutions',

@@ -101,28 +101,6 @@ function channelsOf(x: Sym): Channels {
   return { batch, channels, area: h * w };
 }
 
-/**
- * x·scale + offset (+ rest) for x `[B, C, P]`, scale and offset `[B, C, 1]`: as a convolution of 1×1 with a channel for each
- * row, since ONNX Runtime then reads and writes the numbers once, where Mul and Add do it twice or three times. `again` makes nodes
- * of their own, by an attribute that changes nothing, where equal nodes would be merged.
- */
-function affine(
-  t: Tracer,
-  x: Value,
-  scale: Value,
-  offset: Value,
-  o: { rest?: Value; again?: boolean } = {},
-): Value {
-  const rows = x.shape[0]! * x.shape[1]!;
-  const image = (v: Value): Value => t.reshape(v, [1, rows, x.shape[2]!, 1]);
-  const inputs = [image(x), t.reshape(scale, [rows, 1, 1, 1]), t.reshape(offset, [rows])];
-  const attrs = { kernel_shape: [1, 1], group: rows, ...(o.again && { dilations: [1, 1] }) };
-  const y = t.graph.op('FusedConv', o.rest ? [...inputs, image(o.rest)] : inputs, attrs, {
-    shape: [1, rows, x.shape[2]!, 1],
-  });
-  return t.reshape(y, x.shape);
-}
-
 /** A number per image and group for each of the group's channels, `[B, C, 1]`. */
 function perChannel(t: Tracer, each: Value, groups: number, { batch, channels }: Channels): Value {
   const repeated = t.expand(t.reshape(each, [batch, groups, 1]), [batch, groups, channels / groups]);
@@ -146,7 +124,7 @@ function groupNormParts(t: Tracer, x: Sym, gamma: Sym, beta: Sym, attrs: NormAtt
   const spread = perChannel(t, inverse, attrs.groups, c);
   const scale = a.mul(spread, weight); // [B, C, 1]
   const offset = t.expand(t.reshape(t.plain(beta), [1, c.channels, 1]), scale.shape);
-  const u = affine(t, pixels, scale, offset, { again });
+  const u = t.target.affine(t.graph, pixels, { scale, offset, again });
   return { c, pixels, inverse, count, weight, spread, scale, u };
 }
 
@@ -183,7 +161,7 @@ kernel<NormAttrs>('GroupNormGrad', ({ t, inputs: { x, gamma, beta, dy }, attrs }
   const offset = perChannel(t, a.mul(a.mul(group(sum), inverse), -1 / count), attrs.groups, c);
   const slope = a.mul(a.mul(group(dot), a.mul(inverse, inverse)), -1 / count); // [B, G, 1]
   const rest = t.reshape(a.mul(t.reshape(pixels, view), slope), pixels.shape);
-  const dx = affine(t, du, scale, offset, { rest });
+  const dx = t.target.affine(t.graph, du, { scale, offset, rest });
   const overBatch = (v: Value) => t.out(t.reshape(a.sum(v, [0]), [c.channels]), [c.channels], 'float32');
   return [
     t.out(t.reshape(dx, t.as(x!, NCHW).shape), x!.shape, 'float32', NCHW),

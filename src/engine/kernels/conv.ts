@@ -47,20 +47,14 @@ export const taps = (c: ConvInfo): number => c.filterHeight * c.filterWidth;
 
 function convolve(t: Tracer, x: Sym, filter: Sym, bias: Sym | undefined, attrs: ConvAttrs): tf.TensorInfo {
   const c = convInfo(attrs, x.shape, filter.shape);
-  const inputs = [t.as(x, NCHW), t.as(filter, OIHW), bias && t.reshape(t.plain(bias), [c.outChannels])];
-  const shape = [c.batchSize, c.outChannels, c.outHeight, c.outWidth];
-  const onnx = { kernel_shape: [c.filterHeight, c.filterWidth], strides: strides(c), pads: pads(c) };
-  return t.out(
-    t.graph.op(
-      'Conv',
-      inputs.filter((v) => v),
-      onnx,
-      { shape },
-    ),
-    c.outShape,
-    'float32',
-    NCHW,
-  );
+  const value = t.target.convolution(t.graph, {
+    image: t.as(x, NCHW),
+    filters: t.as(filter, OIHW),
+    bias: bias && t.reshape(t.plain(bias), [c.outChannels]),
+    options: { kernel_shape: [c.filterHeight, c.filterWidth], strides: strides(c), pads: pads(c) },
+    shape: [c.batchSize, c.outChannels, c.outHeight, c.outWidth],
+  });
+  return t.out(value, c.outShape, 'float32', NCHW);
 }
 kernel<ConvAttrs>('Conv2D', ({ t, inputs: { x, filter }, attrs }) =>
   convolve(t, x!, filter!, undefined, attrs),
@@ -81,13 +75,10 @@ kernel<ConvAttrs & { inputShape: number[] }>(
     if (c.strideHeight === 1 && c.strideWidth === 1) {
       const full = [size[0]! - 1 - top, size[1]! - 1 - left, size[0]! - 1 - bottom, size[1]! - 1 - right];
       if (full.every((n) => n >= 0)) {
-        const onnx = { kernel_shape: size, strides: [1, 1], pads: full };
-        return t.out(
-          t.graph.op('Conv', [gradient, flipped(t, weights, c)], onnx, { shape }),
-          attrs.inputShape,
-          'float32',
-          NCHW,
-        );
+        const options = { kernel_shape: size, strides: [1, 1], pads: full };
+        const filters = flipped(t, weights, c);
+        const value = t.target.convolution(t.graph, { image: gradient, filters, options, shape });
+        return t.out(value, attrs.inputShape, 'float32', NCHW);
       }
     }
     const short = (n: number, out: number, stride: number, k: number, before: number, after: number) =>
