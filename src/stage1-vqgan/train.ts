@@ -51,7 +51,7 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
     reporter,
     signal: o.signal,
   });
-  describe(config, dataset, device, reporter);
+  describe(config, dataset, reporter);
 
   const { batch } = validationPlan(dataset.val.count, config.data.size);
   const graphs = evaluationGraphs(config, perceptual, device, batch);
@@ -88,12 +88,7 @@ function withTrainedPrior(config: Config, run: string): Config {
   return saved ? { ...config, prior: saved.prior } : config;
 }
 
-function describe(
-  config: Config,
-  { train, val, classes }: Dataset,
-  device: Device,
-  reporter: Reporter,
-): void {
+function describe(config: Config, { train, val, classes }: Dataset, reporter: Reporter): void {
   const { size } = config.data;
   const side = codeSide(config);
   const parts = Object.entries(stage1Params(config)).map(
