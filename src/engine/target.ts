@@ -2,7 +2,7 @@
  * Where the devices of ONNX Runtime want the same thing written differently: all of it is here. Kernels ask the tracer's target; programs
  * know nothing of it.
  *
- * The WebGPU provider lacks operators that the CPU has (`FusedMatMul`, `OneHot`, `Sign`, `LogSoftmax`, `SpaceToDepth`, casts from int64), and
+ * The WebGPU provider lacks operators that the CPU has (`FusedMatMul`, `OneHot`, `Sign`, `LogSoftmax`, `SpaceToDepth`, `Or`, casts from int64), and
  * counts launches rather than bytes.
  */
 import type { GraphBuilder, OnnxType, Value } from './graph.js';
@@ -55,6 +55,8 @@ export interface Target {
   /** ids `[…]` → `[…, depth]`, `on` at the id and `off` elsewhere. */
   oneHot(g: GraphBuilder, ids: Value, depth: number, values: { on: number; off: number }): Value;
   sign(g: GraphBuilder, x: Value): Value;
+  /** a ∨ b of booleans, with the result's `shape`. */
+  either(g: GraphBuilder, a: Value, b: Value, shape: readonly number[]): Value;
   /** int32 index of the first smallest or largest value along `axis`, which goes. */
   firstIndex(g: GraphBuilder, op: 'ArgMin' | 'ArgMax', x: Value, axis: number): Value;
   /** `[B, C, H, W]` → four `[B, C, H/2, W/2]`: even rows' even and odd columns, then odd rows'. */
@@ -130,6 +132,7 @@ export const cpuTarget: Target = {
   },
 
   sign: (g, x) => g.op('Sign', [x], {}, { shape: x.shape }),
+  either: (g, a, b, shape) => g.op('Or', [a, b], {}, { shape }),
 
   firstIndex(g, op, x, axis) {
     const shape = x.shape.filter((_, i) => i !== axis);
@@ -198,6 +201,11 @@ export const webgpuTarget: Target = {
     const side = (op: string) =>
       cast(g, g.op(op, [x, g.float(0)], {}, { type: 'bool', shape: x.shape }), 'float32');
     return g.op('Sub', [side('Greater'), side('Less')], {}, { shape: x.shape });
+  },
+
+  either(g, a, b, shape) {
+    const not = (x: Value) => g.op('Not', [x], {}, { shape: x.shape });
+    return not(g.op('And', [not(a), not(b)], {}, { shape }));
   },
 
   firstIndex(g, op, x, axis) {

@@ -2,17 +2,15 @@
 import { silent } from '../../src/base/progress.js';
 import { permutation, stream } from '../../src/base/rng.js';
 import { type HostTensor, type HostTensors, int32, scalar } from '../../src/base/tensor.js';
-import { configSchema } from '../../src/config/schema.js';
-import type { StepProgram } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { randomFeatures } from '../../src/stage1-vqgan/perceptual.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';
-import { priorStart, priorStep, stepNoise } from '../../src/stage2-transformer/step.js';
-import { device, ids, noise } from '../support/parity.js';
+import { device, noise } from '../support/parity.js';
+import { config, priorTraining, stage1Training, type Training } from '../support/steps.js';
 
-async function threeSteps(program: StepProgram, start: HostTensors, inputs: (step: number) => HostTensors) {
+async function threeSteps({ program, start, inputs }: Training) {
   const results = [];
   for (const runs of [device, await openDevice({ device: 'tfjs', reporter: silent })]) {
     const runner = await runs.prepareStep(program);
@@ -68,39 +66,10 @@ function expectSameOutputs(actual: readonly HostTensors[], wanted: readonly Host
 
 const moved = (before: HostTensor, after: HostTensor) => before.data.some((x, i) => x !== after.data[i]);
 
-const config = configSchema.parse({
-  data: { size: 8 },
-  stage1: {
-    ch: 8,
-    ch_mult: [1, 2],
-    attn_resolutions: [4],
-    z_channels: 6,
-    embed_dim: 4,
-    codes: 12,
-    codebook: { init: 'data', warmup: 1, restart_after: 2 },
-    disc: { ch: 4, layers: 1, weight: 0.8 },
-    batch_size: 2,
-    optimizer: 'adamw',
-    weight_decay: 0.01,
-    clip: 0.5,
-    ema: 0.99,
-    steps: 20,
-  },
-  prior: { layers: 2, heads: 2, width: 16, dropout: 0.2, batch_size: 3, clip: 0.5 },
-});
-
 test.each([true, false])('stage 1, adversarial %s', async (adversarial) => {
-  const program = stage1Step(config, randomFeatures(8), { adversarial });
-  const all = initialState(config);
-  const start = Object.fromEntries(Object.keys(program.state).map((name) => [name, all[name]!]));
-  const images = noise([2, 8, 8, 3], 'images', 0.4);
-  const [traced, eager] = await threeSteps(program, start, (step) => ({
-    images,
-    lr: scalar(1e-4 * step),
-    step: scalar(step),
-    pick: int32([12], permutation(32, stream('pick', step)).slice(0, 12)),
-    ...(adversarial && { disc_step: scalar(step) }),
-  }));
+  const training = stage1Training(adversarial);
+  const { start } = training;
+  const [traced, eager] = await threeSteps(training);
   expectSameOutputs(traced.outputs, eager.outputs);
   expectSameState(traced.first, eager.first, start, 1e-3);
   expectSameState(traced.state, eager.state, start, 3e-2);
@@ -112,16 +81,9 @@ test.each([true, false])('stage 1, adversarial %s', async (adversarial) => {
 });
 
 test('prior, with dropout, decay and clipping', async () => {
-  const sizes = { ...config.prior, codes: 7, tokens: 6 };
-  const program = priorStep(config.prior, sizes);
-  const start = priorStart(sizes, 3);
-  const [traced, eager] = await threeSteps(program, start, (step) => ({
-    ids: ids([3, 6], 7, `ids ${step}`),
-    targets: ids([3, 6], 7, `targets ${step}`),
-    lr: scalar(1e-3),
-    step: scalar(step),
-    ...stepNoise(config.prior, sizes, 5, step),
-  }));
+  const training = priorTraining();
+  const { start } = training;
+  const [traced, eager] = await threeSteps(training);
   expectSameOutputs(traced.outputs, eager.outputs);
   expectSameState(traced.first, eager.first, start, 1e-3);
   expectSameState(traced.state, eager.state, start, 3e-2);
@@ -148,15 +110,7 @@ test('steps in one run or in several give the same bits', async () => {
 });
 
 test('steps in a Loop, one by one or in one call each: the same bits', async () => {
-  const sizes = { ...config.prior, codes: 7, tokens: 6 };
-  const program = priorStep(config.prior, sizes);
-  const inputs = (step: number): HostTensors => ({
-    ids: ids([3, 6], 7, `ids ${step}`),
-    targets: ids([3, 6], 7, `targets ${step}`),
-    lr: scalar(1e-3),
-    step: scalar(step),
-    ...stepNoise(config.prior, sizes, 5, step),
-  });
+  const { program, start, inputs } = priorTraining();
   const results = [];
   for (const [loopUpTo, calls] of [
     [Number.POSITIVE_INFINITY, [[1, 2, 3]]],
@@ -164,7 +118,7 @@ test('steps in a Loop, one by one or in one call each: the same bits', async () 
     [0, [[1, 2, 3]]],
   ] as const) {
     const runner = await onnxDevice({ threads: 2, loopUpTo }).prepareStep(program);
-    runner.load(priorStart(sizes, 3));
+    runner.load(start);
     const outputs = [];
     for (const call of calls) outputs.push(...(await runner.run(call.map(inputs))));
     results.push({ outputs, state: await runner.read() });

@@ -5,10 +5,13 @@ import { stream } from '../../src/base/rng.js';
 import { float32, type HostTensor, type HostTensors, int32, sizeOf } from '../../src/base/tensor.js';
 import { specsOfTensors, type Tensors } from '../../src/engine/device.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
+import { webgpuDevice } from '../../src/engine/webgpu-device.js';
 import { expectClose } from './close.js';
 import './cpu.js';
 
-export const device = onnxDevice({ threads: 2 });
+/** The CPU, or under `npm run test:gpu` whatever adapter answers. */
+export const device =
+  process.env.VQGEN_TEST_DEVICE === 'webgpu' ? webgpuDevice('under test') : onnxDevice({ threads: 2 });
 
 /** Normal numbers, the same for the same key. */
 export function noise(shape: readonly number[], key: string | number = 0, scale = 1): HostTensor {

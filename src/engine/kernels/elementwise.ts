@@ -195,10 +195,13 @@ for (const [name, op] of Object.entries({
   LessEqual: 'LessOrEqual',
   Equal: 'Equal',
   LogicalAnd: 'And',
-  LogicalOr: 'Or',
 })) {
   kernel(name, ({ t, inputs: { a, b } }) => elementwise(t, op, [a!, b!], 'bool'));
 }
+kernel('LogicalOr', ({ t, inputs: { a, b } }) => {
+  const { values, shape, physical, perm } = align(t, [a!, b!]);
+  return keepPadded(t, t.target.either(t.graph, values[0]!, values[1]!, physical), shape, 'bool', perm);
+});
 kernel('NotEqual', ({ t, inputs: { a, b } }) =>
   unary(t, 'Not', info(t, elementwise(t, 'Equal', [a!, b!], 'bool'))),
 );

@@ -1,0 +1,74 @@
+/** Tensors on the GPU have owners, and a graph that does not fit there is refused. */
+import * as tf from '@tensorflow/tfjs-core';
+import { GpuTensor, livingGpuTensors, Transfers } from '../../src/engine/gpu-tensors.js';
+import { toOrt } from '../../src/engine/sessions.js';
+import { expectClose } from '../support/close.js';
+import { device, noise } from '../support/parity.js';
+import { toyInputs, toyStart, toyStep } from '../support/toy.js';
+
+test('nothing stays behind: loading anew, running, reading, disposing', async () => {
+  const before = livingGpuTensors;
+  const runner = await device.prepareStep(toyStep);
+  runner.load(toyStart);
+  await runner.run([1, 2].map(toyInputs));
+  const inUse = livingGpuTensors;
+  expect(inUse - before).toBe(2 * Object.keys(toyStep.state).length);
+  runner.load(toyStart);
+  await runner.run([3].map(toyInputs));
+  await runner.read();
+  expect(livingGpuTensors).toBe(inUse);
+  await runner.dispose();
+  await runner.dispose();
+  expect(livingGpuTensors).toBe(before);
+});
+
+test('a tensor is counted until it is disposed of, once', async () => {
+  const before = livingGpuTensors;
+  const transfers = new Transfers();
+  const x = noise([2, 3]);
+  const tensor = await transfers.upload(toOrt(x));
+  expect(livingGpuTensors).toBe(before + 1);
+  const back = await transfers.download(tensor);
+  expectClose({ shape: back.dims, data: back.data as Float32Array }, x, { atol: 0, rtol: 0 });
+  tensor.dispose();
+  tensor.dispose();
+  expect(livingGpuTensors).toBe(before);
+  await transfers.dispose();
+});
+
+test('a tensor on the host is no GPU tensor', () => {
+  expect(() => new GpuTensor(toOrt(noise([2])))).toThrow('internal: a tensor [2] lies on the cpu');
+});
+
+test('what the state was loaded with may change afterwards only by a run', async () => {
+  const runner = await device.prepareStep(toyStep);
+  await expect(runner.read()).rejects.toThrow('before its state is loaded');
+  runner.load(toyStart);
+  const read = await runner.read();
+  for (const [name, wanted] of Object.entries(toyStart))
+    expectClose(read[name]!, wanted, { atol: 0, rtol: 0 });
+  await runner.dispose();
+});
+
+test('an operator without a GPU kernel is refused, not run on the CPU', async () => {
+  const program = {
+    name: 'round',
+    inputs: { x: { shape: [3], dtype: 'float32' } as const },
+    constants: {},
+    run: ({ x }: Record<string, tf.Tensor>) => ({ y: tf.round(x!) }),
+  };
+  await expect(device.prepare(program)).rejects.toThrow('fallback to CPU EP has been explicitly disabled');
+});
+
+test('the outputs of steps in one run are those of steps one by one', async () => {
+  const results = [];
+  for (const groups of [[[1, 2, 3]], [[1], [2, 3]]]) {
+    const runner = await device.prepareStep(toyStep);
+    runner.load(toyStart);
+    const outputs = [];
+    for (const steps of groups) outputs.push(...(await runner.run(steps.map(toyInputs))));
+    results.push({ outputs, state: await runner.read() });
+    await runner.dispose();
+  }
+  expect(results[1]).toEqual(results[0]);
+});

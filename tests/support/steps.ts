@@ -1,0 +1,70 @@
+/** A whole training step of each stage with everything on, small enough for every device: program, state and inputs by step. */
+import { permutation, stream } from '../../src/base/rng.js';
+import { type HostTensors, int32, scalar } from '../../src/base/tensor.js';
+import { configSchema } from '../../src/config/schema.js';
+import type { StepProgram } from '../../src/engine/device.js';
+import { randomFeatures } from '../../src/stage1-vqgan/perceptual.js';
+import { initialState } from '../../src/stage1-vqgan/state.js';
+import { stage1Step } from '../../src/stage1-vqgan/step.js';
+import { priorStart, priorStep, stepNoise } from '../../src/stage2-transformer/step.js';
+import { ids, noise } from './parity.js';
+
+export const config = configSchema.parse({
+  data: { size: 8 },
+  stage1: {
+    ch: 8,
+    ch_mult: [1, 2],
+    attn_resolutions: [4],
+    z_channels: 6,
+    embed_dim: 4,
+    codes: 12,
+    codebook: { init: 'data', warmup: 1, restart_after: 2 },
+    disc: { ch: 4, layers: 1, weight: 0.8 },
+    batch_size: 2,
+    optimizer: 'adamw',
+    weight_decay: 0.01,
+    clip: 0.5,
+    ema: 0.99,
+    steps: 20,
+  },
+  prior: { layers: 2, heads: 2, width: 16, dropout: 0.2, batch_size: 3, clip: 0.5 },
+});
+
+export interface Training {
+  readonly program: StepProgram;
+  readonly start: HostTensors;
+  /** Of step 1, 2, … */
+  readonly inputs: (step: number) => HostTensors;
+}
+
+export function stage1Training(adversarial: boolean): Training {
+  const program = stage1Step(config, randomFeatures(8), { adversarial });
+  const all = initialState(config);
+  const images = noise([2, 8, 8, 3], 'images', 0.4);
+  return {
+    program,
+    start: Object.fromEntries(Object.keys(program.state).map((name) => [name, all[name]!])),
+    inputs: (step) => ({
+      images,
+      lr: scalar(1e-4 * step),
+      step: scalar(step),
+      pick: int32([12], permutation(32, stream('pick', step)).slice(0, 12)),
+      ...(adversarial && { disc_step: scalar(step) }),
+    }),
+  };
+}
+
+export function priorTraining(): Training {
+  const sizes = { ...config.prior, codes: 7, tokens: 6 };
+  return {
+    program: priorStep(config.prior, sizes),
+    start: priorStart(sizes, 3),
+    inputs: (step) => ({
+      ids: ids([3, 6], 7, `ids ${step}`),
+      targets: ids([3, 6], 7, `targets ${step}`),
+      lr: scalar(1e-3),
+      step: scalar(step),
+      ...stepNoise(config.prior, sizes, 5, step),
+    }),
+  };
+}
