@@ -25,7 +25,26 @@ export async function openDevice(o: {
     throw expected(`one of ${DEVICES.join(', ')}`, '--device', name, 'Leave it out for the best one here.');
   const { device, why } = await opened(name, o);
   o.reporter.note(`Device: ${device.description}${why ? `; ${why}` : ''}.`);
-  return device;
+  return announced(device, o.reporter);
+}
+
+/** Preparations that take longer (seconds) are told of. */
+const WORTH_TELLING = 0.3;
+
+/** The device, telling how long each preparation took: tracing, building the graph, ONNX Runtime's optimisations. */
+function announced(device: Device, reporter: Reporter): Device {
+  const timed = async <T>(name: string, prepare: () => Promise<T>): Promise<T> => {
+    const started = performance.now();
+    const result = await prepare();
+    const seconds = (performance.now() - started) / 1000;
+    if (seconds > WORTH_TELLING) reporter.note(`Prepared ${name} in ${seconds.toFixed(1)} s.`);
+    return result;
+  };
+  return {
+    ...device,
+    prepare: (program) => timed(program.name, () => device.prepare(program)),
+    prepareStep: (program) => timed(program.name, () => device.prepareStep(program)),
+  };
 }
 
 type Options = Parameters<typeof openDevice>[0];
