@@ -64,7 +64,7 @@ export function priorTraining(): Training {
       targets: ids([3, 6], 7, `targets ${step}`),
       lr: scalar(1e-3),
       step: scalar(step),
-      ...stepNoise(config.prior, sizes, 5, step),
+      ...stepNoise(config.prior, sizes, 5, step)[0],
     }),
   };
 }

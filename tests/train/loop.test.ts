@@ -70,10 +70,10 @@ function fakeStage(
     codebookSize: 4,
     bestBy: { key: 'loss', higher: false },
     initialState: () => ({ 'model.w': float32([1], [5]), 'adam.m.w': float32([1]) }),
-    inputs: async (step) => ({ step: scalar(step), target: scalar(Math.sin(step)) }),
-    observe: (step, outputs) => ({
-      values: { loss: outputs.loss!.data[0]!, ...(step > 10 ? { late: step / 3 } : {}) },
-      codes: outputs.codes!.data,
+    inputs: async (step) => [{ step: scalar(step), target: scalar(Math.sin(step)) }],
+    observe: (step, [output]) => ({
+      values: { loss: output!.loss!.data[0]!, ...(step > 10 ? { late: step / 3 } : {}) },
+      codes: output!.codes!.data,
     }),
     evaluate: o.evaluate ?? validate,
     fields: ({ loss }) => ({ loss: loss! }),
