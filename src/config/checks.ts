@@ -114,7 +114,7 @@ function checkBatches(config: Config): void {
       `a divisor of ${stage}.batch_size (${batch_size})`,
       `${stage}.accumulate`,
       accumulate,
-      `A batch is computed as so many equal parts: try --accumulate ${nearestDivisor(batch_size, accumulate)}.`,
+      `A batch is computed in so many equal parts: try --set ${stage}.accumulate=${nearestDivisor(batch_size, accumulate)}.`,
     );
   }
 }

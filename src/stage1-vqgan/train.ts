@@ -54,7 +54,7 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
   });
   describe(config, dataset, reporter);
 
-  const { batch } = validationPlan(dataset.val.count, config.data.size);
+  const { batch } = validationPlan(dataset.val.count, config);
   const graphs = evaluationGraphs(config, perceptual, device, batch);
   const runner = await stage1Runner(config, perceptual, device, {
     step: (from?.step ?? 0) + 1,
