@@ -104,6 +104,13 @@ export const commands: readonly Command[] = [
     run: info,
   },
   {
+    name: 'devices',
+    describe: 'What this machine can compute with, how fast, and how to get more',
+    flags: [],
+    examples: [['vqgen devices', '']],
+    run: devices,
+  },
+  {
     name: 'dataset make',
     describe: 'Write the built-in pictures into a folder',
     flags: ['n', 'size'],
@@ -236,6 +243,11 @@ async function reconstruct(context: Context): Promise<Outcome> {
 async function info({ flags, words }: Context): Promise<Outcome> {
   const { describeRun } = await import('./info.js');
   return describeRun(words[0] ?? flags.run ?? defaultRun);
+}
+
+async function devices({ flags, reporter }: Context): Promise<Outcome> {
+  const { listDevices } = await import('./devices.js');
+  return listDevices({ threads: flags.threads, reporter });
 }
 
 async function makeDataset({ flags, words, reporter, signal }: Context): Promise<Outcome> {

@@ -1,7 +1,7 @@
 /** Devices by name. */
 import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
-import type { Search } from './adapter.js';
+import type { Adapter, Search } from './adapter.js';
 import type { Device } from './device.js';
 
 export const DEVICES = ['auto', 'cpu', 'webgpu', 'tfjs'] as const;
@@ -57,7 +57,7 @@ async function opened(name: string, o: Options): Promise<{ device: Device; why?:
   if (name === 'auto') return automatic(search, o);
   if ('none' in search) {
     throw expected(
-      `a GPU with a ${driver()} driver`,
+      `a GPU with a ${driverKind()} driver`,
       '--device webgpu',
       `none: ${search.none}`,
       'Install the driver, or leave --device out for the CPU.',
@@ -73,15 +73,21 @@ async function automatic(search: Search, o: Options): Promise<{ device: Device; 
   if (software) return { device: await onCpu(o), why: 'only a software adapter answers for a GPU' };
   const [gpu, cpu] = [gflops, cpuGflops ?? 0].map((rate) => Math.round(rate));
   const rates = `${gpu} GFLOP/s in matrix products, the CPU ${cpu}`;
-  if (gpu! > cpu!) return { device: await onGpu(name), why: rates };
+  if (isFaster(search.adapter, cpuGflops ?? 0)) return { device: await onGpu(name), why: rates };
   return { device: await onCpu(o), why: `the GPU is slower (${name}: ${rates})` };
+}
+
+/** Whether `auto` takes an adapter: a real GPU that multiplies faster than the CPU. */
+export function isFaster({ software, gflops }: Adapter, cpuGflops: number): boolean {
+  return !software && gflops > cpuGflops;
 }
 
 const onCpu = async (o: Options): Promise<Device> => (await import('./onnx-device.js')).onnxDevice(o);
 const onGpu = async (name: string): Promise<Device> =>
   (await import('./webgpu-device.js')).webgpuDevice(name);
 
-function driver(): string {
+/** What a GPU's driver is called here. */
+export function driverKind(): string {
   if (process.platform === 'darwin') return 'Metal';
   return process.platform === 'win32' ? 'Direct3D 12' : 'Vulkan';
 }
