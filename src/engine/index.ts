@@ -24,7 +24,7 @@ export async function openDevice(o: {
   if (!DEVICES.some((known) => known === name))
     throw expected(`one of ${DEVICES.join(', ')}`, '--device', name, 'Leave it out for the best one here.');
   const { device, why } = await opened(name, o);
-  o.reporter.note(`Device: ${device.description}${why ? `; ${why}` : ''}.`);
+  o.reporter.heading(`Device: ${device.description}${why ? `; ${why}` : ''}.`);
   return announced(device, o.reporter);
 }
 
