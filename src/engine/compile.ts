@@ -19,6 +19,7 @@ export async function compileGraph(program: GraphProgram): Promise<Compiled> {
     ({ inputs }, constants) => ({
       outputs: program.run(inputs!, constants),
     }),
+    program.precision,
   );
   const outputs = t.outputs.outputs!;
   const ends = named(t.graph, { outputs });

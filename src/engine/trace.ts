@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../base/tensor.js';
-import type { Specs, Tensors } from './device.js';
+import type { Precision, Specs, Tensors } from './device.js';
 import type { GraphBuilder, Value } from './graph.js';
 import { identity, permuteShape } from './permute.js';
 import { filterOrder, onnxType, TRACER, Tracer } from './tracer.js';
@@ -33,6 +33,7 @@ export function stateOrder(shape: readonly number[]): readonly number[] {
 /**
  * @param groups named groups of inputs; those of the group `state` lie in `stateOrder`
  * @param constants frozen values, written into the graph
+ * @param precision of products with constants
  * @param run the program: from tensors of each group to groups of outputs
  * @throws Error naming the kernel that cannot be traced and the function that called it
  */
@@ -41,13 +42,14 @@ export async function trace(
   groups: Record<string, Specs>,
   constants: HostTensors,
   run: (inputs: Record<string, Tensors>, constants: Tensors) => Record<string, Tensors>,
+  precision: Precision = 'f32',
 ): Promise<Trace> {
   const before = tf.engine().backendName;
   const frames = Error.stackTraceLimit;
   Error.stackTraceLimit = 50;
   await tf.setBackend(TRACER);
   const tracer = tf.backend() as Tracer;
-  tracer.reset();
+  tracer.reset(precision);
   const { graph } = tracer;
   tf.engine().startScope(name);
   try {

@@ -8,6 +8,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { sizeOf } from '../base/tensor.js';
+import type { Precision } from './device.js';
 import { GraphBuilder, type OnnxData, type OnnxType, type Value } from './graph.js';
 import { identity, isIdentity, permuteData, permuteShape, relativePerm } from './permute.js';
 
@@ -46,9 +47,12 @@ export function onnxType(dtype: tf.DataType): OnnxType {
 
 export class Tracer extends tf.KernelBackend {
   graph = new GraphBuilder();
+  /** Of the program that is traced. */
+  precision: Precision = 'f32';
   private syms = new WeakMap<object, Sym>();
 
-  reset(): void {
+  reset(precision: Precision = 'f32'): void {
+    this.precision = precision;
     this.graph = new GraphBuilder();
     this.syms = new WeakMap();
   }
