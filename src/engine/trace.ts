@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../base/tensor.js';
 import type { Precision, Specs, Tensors } from './device.js';
+import { fuseBias } from './fuse-bias.js';
 import type { GraphBuilder, Value } from './graph.js';
 import { identity, permuteShape } from './permute.js';
 import { filterOrder, onnxType, TRACER, Tracer } from './tracer.js';
@@ -82,6 +83,7 @@ export async function trace(
         return { name: key, value: tracer.as(tracer.sym(tensor), perm), shape: tensor.shape, perm };
       });
     }
+    if (precision === 'int8') fuseBias(graph);
     graph.prune(Object.values(outputs).flatMap((slots) => slots.map((slot) => slot.value)));
     return { graph, inputs, outputs };
   } catch (cause) {
