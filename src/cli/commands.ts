@@ -75,7 +75,7 @@ export const commands: readonly Command[] = [
   {
     name: 'sample',
     describe: 'Draw new images',
-    flags: ['n', 'run', 'temperature', 'top-k', 'top-p', 'out'],
+    flags: ['n', 'run', 'temperature', 'top-k', 'top-p', 'precision', 'out'],
     examples: [
       ['vqgen sample --n 16', 'single pictures and a grid, into checkpoints/default/samples'],
       ['vqgen sample --n 4 --seed 7 --top-k 100 --out grid.png', 'always the same four'],
@@ -211,8 +211,20 @@ async function sample(context: Context): Promise<Outcome> {
   const run = flags.run ?? defaultRun;
   const { sample } = await import('../sample/sample.js');
   const device = await openDevice(context, run);
-  const { n = 16, temperature, 'top-k': topK, 'top-p': topP, seed, out } = flags;
-  const summary = await sample({ run, n, temperature, topK, topP, seed, out, device, reporter, signal });
+  const { n = 16, temperature, 'top-k': topK, 'top-p': topP, precision, seed, out } = flags;
+  const summary = await sample({
+    run,
+    n,
+    temperature,
+    topK,
+    topP,
+    precision,
+    seed,
+    out,
+    device,
+    reporter,
+    signal,
+  });
   return {
     summary,
     lines: [

@@ -20,7 +20,7 @@ export async function compileGraph(program: GraphProgram, target?: Target): Prom
     ({ inputs }, constants) => ({
       outputs: program.run(inputs!, constants),
     }),
-    target,
+    { target, precision: program.precision },
   );
   const outputs = t.outputs.outputs!;
   const ends = named(t.graph, { outputs });
@@ -74,7 +74,7 @@ export async function compileStep(
       const next = Object.fromEntries(Object.keys(program.state).map((name) => [name, result.state[name]!]));
       return { state: next, outputs: result.outputs };
     },
-    o.target,
+    { target: o.target },
   );
   const slots = { state: t.inputs.state!, inputs: t.inputs.inputs!, outputs: t.outputs.outputs! };
   const ends = named(t.graph, { final: t.outputs.state!, result: slots.outputs });

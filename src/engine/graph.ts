@@ -4,7 +4,7 @@
  */
 import { sizeOf } from '../base/tensor.js';
 
-export type OnnxType = 'float32' | 'int32' | 'int64' | 'bool';
+export type OnnxType = 'float32' | 'int32' | 'int64' | 'uint8' | 'bool';
 export type OnnxData = Float32Array | Int32Array | BigInt64Array | Uint8Array;
 
 export interface Value {
@@ -35,7 +35,7 @@ export interface Out {
 }
 
 /** ONNX Runtime's own operators; all others are of the default ONNX domain, but those of its blocked layout (`nchwc.Conv`). */
-const MICROSOFT = new Set(['FusedConv', 'FusedMatMul', 'QuickGelu']);
+const MICROSOFT = new Set(['FusedConv', 'FusedMatMul', 'MatMulNBits', 'QuickGelu']);
 const BLOCKED = 'nchwc.';
 
 function domainOf(op: string): Pick<Node, 'op' | 'domain'> {
