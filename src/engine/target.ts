@@ -17,6 +17,8 @@ export interface ProductOptions {
 export interface Target {
   /** a·b of the last two axes, with the result's `shape`; some option differs from a plain product. */
   product(g: GraphBuilder, a: Value, b: Value, o: ProductOptions, shape: readonly number[]): Value;
+  /** Whether updates of many parameters are best written as one of a long vector. */
+  readonly packsUpdates: boolean;
   /** Whether Σ a·b over rows is best a product of matrices; otherwise numbers are multiplied, then summed. */
   readonly rowDotsAsProducts: boolean;
   /** Whether patches of images (im2col) serve filter gradients at every size. */
@@ -61,6 +63,7 @@ function lastTwoSwapped(g: GraphBuilder, x: Value): Value {
 }
 
 export const cpuTarget: Target = {
+  packsUpdates: false,
   rowDotsAsProducts: true,
   patchesAlways: false,
 
@@ -104,6 +107,7 @@ export const cpuTarget: Target = {
 };
 
 export const webgpuTarget: Target = {
+  packsUpdates: true,
   rowDotsAsProducts: false,
   patchesAlways: true,
 
