@@ -165,18 +165,27 @@ class GpuStepRunner implements StepRunner {
     return this.state;
   }
 
-  private async uploaded(of: (buffer: StateBuffer) => ort.Tensor): Promise<GpuTensors> {
-    const tensors: GpuTensors = {};
-    for (const buffer of this.compiled.buffers)
-      tensors[buffer.name] = await this.transfers.upload(of(buffer));
-    return tensors;
+  private uploaded(of: (buffer: StateBuffer) => ort.Tensor): Promise<GpuTensors> {
+    return this.uploadAll(this.compiled.buffers, of);
   }
 
-  private async forOutputs(): Promise<GpuTensors> {
+  private forOutputs(): Promise<GpuTensors> {
+    return this.uploadAll(this.compiled.outputs, (slot) => toOrt(zeros(slot)));
+  }
+
+  /** All or, where memory ends, none. */
+  private async uploadAll<T extends { readonly name: string }>(
+    those: readonly T[],
+    of: (one: T) => ort.Tensor,
+  ): Promise<GpuTensors> {
     const tensors: GpuTensors = {};
-    for (const slot of this.compiled.outputs)
-      tensors[slot.name] = await this.transfers.upload(toOrt(zeros(slot)));
-    return tensors;
+    try {
+      for (const one of those) tensors[one.name] = await this.transfers.upload(of(one));
+      return tensors;
+    } catch (error) {
+      disposeAll(tensors);
+      throw error;
+    }
   }
 
   private async download(slots: readonly Slot[], tensors: GpuTensors): Promise<HostTensors> {
