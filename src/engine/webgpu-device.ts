@@ -27,6 +27,7 @@ export function webgpuDevice(adapter: string): Device {
   const open = (model: EncodedModel) => openSession(model, (folder) => gpuOptions(folder));
   return {
     name: 'webgpu',
+    keepsState: true,
     description: `${runtimeVersion}, WebGPU, ${adapter}`,
     prepare: async (program) => {
       const { model, inputs, outputs } = await compileGraph(program, webgpuTarget);
@@ -34,7 +35,8 @@ export function webgpuDevice(adapter: string): Device {
     },
     prepareStep: async (program) => {
       const { model, ...compiled } = await compileStep(program, { loopBelow: 0, target: webgpuTarget });
-      return new GpuStepRunner(program, await open(model), compiled);
+      const { name, state, inputs } = program; // not its constants, which are in the session
+      return new GpuStepRunner({ name, state, inputs }, await open(model), compiled);
     },
   };
 }
@@ -89,7 +91,7 @@ class GpuStepRunner implements StepRunner {
   private readonly resting: GpuTensors[] = [];
 
   constructor(
-    private readonly program: StepProgram,
+    private readonly program: Pick<StepProgram, 'name' | 'state' | 'inputs'>,
     private readonly session: ort.InferenceSession,
     private readonly compiled: Omit<CompiledStep, 'model'>,
   ) {}
