@@ -72,6 +72,8 @@ export interface Device {
   readonly name: 'cpu' | 'webgpu' | 'tfjs';
   /** For people: `ONNX Runtime 1.30, CPU, 2 threads`. */
   readonly description: string;
+  /** Whether a step's state stays on the device, far from the host: what many calls use belongs there. */
+  readonly keepsState?: true;
   prepare(program: GraphProgram): Promise<Graph>;
   prepareStep(program: StepProgram): Promise<StepRunner>;
 }

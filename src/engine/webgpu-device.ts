@@ -18,7 +18,15 @@ import { type GpuTensor, gpuOptions, Transfers } from './gpu-tensors.js';
 import type { EncodedModel } from './onnx.js';
 import type { StateBuffer } from './pack.js';
 import { isIdentity } from './permute.js';
-import { collectGarbage, fromOrt, openSession, release, runtimeVersion, toOrt } from './sessions.js';
+import {
+  collectGarbage,
+  fromOrt,
+  openSession,
+  release,
+  runSession,
+  runtimeVersion,
+  toOrt,
+} from './sessions.js';
 import { webgpuTarget } from './target.js';
 import type { Slot } from './trace.js';
 
@@ -27,6 +35,7 @@ export function webgpuDevice(adapter: string): Device {
   const open = (model: EncodedModel) => openSession(model, (folder) => gpuOptions(folder));
   return {
     name: 'webgpu',
+    keepsState: true,
     description: `${runtimeVersion}, WebGPU, ${adapter}`,
     prepare: async (program) => {
       const { model, inputs, outputs } = await compileGraph(program, webgpuTarget);
@@ -34,7 +43,8 @@ export function webgpuDevice(adapter: string): Device {
     },
     prepareStep: async (program) => {
       const { model, ...compiled } = await compileStep(program, { loopBelow: 0, target: webgpuTarget });
-      return new GpuStepRunner(program, await open(model), compiled);
+      const { name, state, inputs } = program; // not its constants, which are in the session
+      return new GpuStepRunner({ name, state, inputs }, await open(model), compiled);
     },
   };
 }
@@ -59,7 +69,7 @@ class GpuGraph implements Graph {
     const feeds: Record<string, ort.Tensor> = {};
     for (const { name, value } of this.inputs)
       if (wanted.has(value.name)) feeds[value.name] = toOrt(inputs[name]!);
-    const results = await this.session.run(feeds);
+    const results = await runSession(this.session, feeds);
     return Object.fromEntries(
       this.outputs.map((slot) => [slot.name, fromOrt(results[`outputs/${slot.name}`]!, slot)]),
     );
@@ -89,7 +99,7 @@ class GpuStepRunner implements StepRunner {
   private readonly resting: GpuTensors[] = [];
 
   constructor(
-    private readonly program: StepProgram,
+    private readonly program: Pick<StepProgram, 'name' | 'state' | 'inputs'>,
     private readonly session: ort.InferenceSession,
     private readonly compiled: Omit<CompiledStep, 'model'>,
   ) {}
@@ -126,7 +136,7 @@ class GpuStepRunner implements StepRunner {
     }
     for (const { name, value } of this.compiled.inputs) feeds[value.name] = toOrt(inputs[name]!);
     for (const { name } of this.compiled.outputs) fetches[`result/${name}`] = outputs[name]!.value;
-    const written = await this.session.run(feeds, fetches);
+    const written = await runSession(this.session, feeds, fetches);
     for (const tensor of Object.values(written)) tensor.dispose(); // second names of buffers that have owners
     return outputs;
   }
@@ -165,18 +175,27 @@ class GpuStepRunner implements StepRunner {
     return this.state;
   }
 
-  private async uploaded(of: (buffer: StateBuffer) => ort.Tensor): Promise<GpuTensors> {
-    const tensors: GpuTensors = {};
-    for (const buffer of this.compiled.buffers)
-      tensors[buffer.name] = await this.transfers.upload(of(buffer));
-    return tensors;
+  private uploaded(of: (buffer: StateBuffer) => ort.Tensor): Promise<GpuTensors> {
+    return this.uploadAll(this.compiled.buffers, of);
   }
 
-  private async forOutputs(): Promise<GpuTensors> {
+  private forOutputs(): Promise<GpuTensors> {
+    return this.uploadAll(this.compiled.outputs, (slot) => toOrt(zeros(slot)));
+  }
+
+  /** All or, where memory ends, none. */
+  private async uploadAll<T extends { readonly name: string }>(
+    those: readonly T[],
+    of: (one: T) => ort.Tensor,
+  ): Promise<GpuTensors> {
     const tensors: GpuTensors = {};
-    for (const slot of this.compiled.outputs)
-      tensors[slot.name] = await this.transfers.upload(toOrt(zeros(slot)));
-    return tensors;
+    try {
+      for (const one of those) tensors[one.name] = await this.transfers.upload(of(one));
+      return tensors;
+    } catch (error) {
+      disposeAll(tensors);
+      throw error;
+    }
   }
 
   private async download(slots: readonly Slot[], tensors: GpuTensors): Promise<HostTensors> {

@@ -10,6 +10,7 @@ import type { Device, GraphProgram, InputSpec, Precision } from '../engine/devic
 import { treeOf } from '../nn/params.js';
 import { cachedStep, type GptSizes, gptSpecs } from '../stage2-transformer/gpt.js';
 import type { NextLogits } from './decode-loop.js';
+import { openResidentModel } from './resident-cache.js';
 
 /** Lengths that the cache has one after another. A new one moves all that is in it. */
 export function cacheLengths(tokens: number): number[] {
@@ -78,6 +79,7 @@ export async function openCachedModel(o: {
   device: Device;
 }): Promise<CachedModel> {
   const { sizes, batch, device } = o;
+  if (device.keepsState) return openResidentModel(o);
   const { layers, heads, width, tokens } = sizes;
   const graph = await device.prepare(cachedProgram(sizes, o.weights, o));
   const lengths = cacheLengths(tokens);

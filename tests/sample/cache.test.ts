@@ -6,6 +6,7 @@ import type { Precision } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
 import { initialise, specsOf, treeOf } from '../../src/nn/params.js';
 import { cacheLengths, openCachedModel } from '../../src/sample/cache.js';
+import { openResidentModel } from '../../src/sample/resident-cache.js';
 import { type GptSizes, gptLogits, gptSpecs } from '../../src/stage2-transformer/gpt.js';
 import { expectClose } from '../support/close.js';
 import { small, waveParams } from '../support/gpt.js';
@@ -16,9 +17,14 @@ test('at most four programs, the last with room for all', () => {
   expect(cacheLengths(1)).toEqual([1]);
 });
 
-test.each(['tfjs', 'cpu'])(
-  '%s: cached logits equal uncached ones at every place, for one batch after another',
-  async (name) => {
+test.each([
+  ['tfjs', openCachedModel],
+  ['cpu', openCachedModel],
+  ['tfjs', openResidentModel],
+  ['cpu', openResidentModel],
+] as const)(
+  '%s, %p: cached logits equal uncached ones at every place, for one batch after another',
+  async (name, open) => {
     const sizes: GptSizes = { ...small, tokens: 10 };
     const params = waveParams(sizes);
     const weights: HostTensors = Object.fromEntries(
@@ -28,7 +34,7 @@ test.each(['tfjs', 'cpu'])(
       ]),
     );
     const device = await openDevice({ device: name, threads: 1, reporter: silent });
-    const model = await openCachedModel({ sizes, weights, batch: 3, device });
+    const model = await open({ sizes, weights, batch: 3, device });
     for (const round of [0, 1]) {
       const code = (row: number, place: number): number =>
         place === 0 ? sizes.codes : (7 * row + 3 * place + round) % sizes.codes;
