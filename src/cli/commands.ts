@@ -24,6 +24,8 @@ export interface Command {
   /** Positional words: how help calls them, and how many there may be. */
   readonly words?: { readonly usage: string; readonly describe: string; readonly most: number };
   readonly examples: readonly (readonly [command: string, what: string])[];
+  /** Whether it computes on a device. */
+  readonly computes?: boolean;
   /** Whether it ends by itself after the first Ctrl-C: a training saves, the others leave nothing half done. */
   readonly endsItself?: boolean;
   run(context: Context): Promise<Outcome>;
@@ -43,6 +45,7 @@ export const commands: readonly Command[] = [
       ['vqgen train-stage1 --run checkpoints/mine --resume --steps 9000', 'go on, to 9000 steps in all'],
     ],
     endsItself: true,
+    computes: true,
     run: trainStage1,
   },
   {
@@ -59,6 +62,7 @@ export const commands: readonly Command[] = [
       ['vqgen tokenize more-photos/ --split test --run checkpoints/mine', 'into tokens/test.safetensors'],
     ],
     endsItself: true,
+    computes: true,
     run: tokenize,
   },
   {
@@ -70,6 +74,7 @@ export const commands: readonly Command[] = [
       ['vqgen train-prior --set prior.layers=8 --set prior.dropout=0.2', 'a larger one'],
     ],
     endsItself: true,
+    computes: true,
     run: trainPrior,
   },
   {
@@ -81,6 +86,7 @@ export const commands: readonly Command[] = [
       ['vqgen sample --n 4 --seed 7 --top-k 100 --out grid.png', 'always the same four'],
     ],
     endsItself: true,
+    computes: true,
     run: sample,
   },
   {
@@ -93,6 +99,7 @@ export const commands: readonly Command[] = [
       most: Number.POSITIVE_INFINITY,
     },
     examples: [['vqgen reconstruct cat.jpg photos/ --run checkpoints/mine --out pairs.png', '']],
+    computes: true,
     run: reconstruct,
   },
   {

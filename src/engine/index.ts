@@ -52,8 +52,7 @@ type Options = Parameters<typeof openDevice>[0];
 async function opened(name: string, o: Options): Promise<{ device: Device; why?: string }> {
   if (name === 'tfjs') return { device: await (await import('./tfjs-device.js')).tfjsDevice(o.reporter) };
   if (name === 'cpu') return { device: await onCpu(o) };
-  const { searchAdapter } = await import('./adapter.js');
-  const search = await searchAdapter();
+  const search = await searched();
   if (name === 'auto') return automatic(search, o);
   if ('none' in search) {
     throw expected(
@@ -64,6 +63,25 @@ async function opened(name: string, o: Options): Promise<{ device: Device; why?:
     );
   }
   return { device: await onGpu(search.adapter.name) };
+}
+
+/** In whose environment a search has been made, it is not made again: the process that guards this one made it. */
+const SEARCHED = 'VQGEN_SEARCHED';
+
+async function searched(): Promise<Search> {
+  const before = process.env[SEARCHED];
+  if (before !== undefined) return JSON.parse(before) as Search;
+  return (await import('./adapter.js')).searchAdapter();
+}
+
+/** The environment for a process of its own, where the device of this name is a GPU and this process is not that one; else nothing. */
+export async function guardOf(name = 'auto'): Promise<Record<string, string> | undefined> {
+  if ((name !== 'auto' && name !== 'webgpu') || process.env[SEARCHED] !== undefined) return undefined;
+  const search = await searched();
+  if (!('adapter' in search)) return undefined;
+  const { adapter } = search;
+  if (name === 'auto' && !isFaster(adapter, adapter.cpuGflops ?? 0)) return undefined;
+  return { [SEARCHED]: JSON.stringify(search) };
 }
 
 /** The GPU where it is a real one and the faster of the two. */
