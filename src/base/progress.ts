@@ -11,6 +11,8 @@ export interface Progress {
 }
 
 export interface Reporter {
+  /** Said before whatever is said next, or not at all: a mistake that is found at once stays one sentence. */
+  heading(line: string): void;
   note(line: string): void;
   warn(line: string): void;
   /** `unit` is a plural noun: `steps`, `images`. `start` is what an earlier run has done already. */
@@ -19,6 +21,7 @@ export interface Reporter {
 
 /** For tests and for callers who want no words. */
 export const silent: Reporter = {
+  heading() {},
   note() {},
   warn() {},
   progress: () => ({ update() {}, stop() {} }),
@@ -46,11 +49,18 @@ export function createReporter(
   const now = o.now ?? Date.now;
   const open = new Set<Progress>();
   let lastPlainLine = now();
+  let heading = '';
 
   const line = (text: string): void => {
+    sayHeading();
     // In place of the bar, which goes on one line below; cli-progress wraps no line meanwhile ([?7l) and returns to the
     // saved place (ESC 7) when it stops.
     stream.write(stream.isTTY && open.size > 0 ? `\r\x1b[K\x1b[?7h${text}\n\x1b[?7l\x1b7` : `${text}\n`);
+  };
+  const sayHeading = (): void => {
+    const text = heading;
+    heading = '';
+    if (text) line(text);
   };
   const plain = (text: string): void => {
     if (now() - lastPlainLine < plainInterval) return;
@@ -59,10 +69,14 @@ export function createReporter(
   };
 
   return {
+    heading: (text) => {
+      if (!o.quiet) heading = text;
+    },
     note: o.quiet ? silent.note : line,
     warn: (text) => line(`Warning: ${text}`),
     progress: ({ label, total, unit, start = 0 }) => {
       if (o.quiet) return silent.progress({ label, total, unit, start });
+      sayHeading();
       const speed = speedometer(now, start);
       let done = start;
       let fields: Record<string, string | number> = {};

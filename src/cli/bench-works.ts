@@ -3,7 +3,7 @@ import { type Rng, stream } from '../base/rng.js';
 import { float32, type HostTensor, type HostTensors, int32, scalar, sizeOf } from '../base/tensor.js';
 import { parseConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
-import type { Device, Specs, StepProgram } from '../engine/device.js';
+import type { Device, Precision, Specs, StepProgram } from '../engine/device.js';
 import { countParams, initialise, specsOf } from '../nn/params.js';
 import { openCachedModel } from '../sample/cache.js';
 import { choose } from '../sample/choose.js';
@@ -43,6 +43,8 @@ export const defaults = {
   width: 256,
   tokens: 256,
   'top-k': 100,
+  /** Of sampling: `f32` or `int8`. */
+  precision: 'f32' as Precision,
   device: 'cpu',
   /** How many rows to print of the slowest operators; what measuring them costs is in the times. */
   profile: 0,
@@ -196,9 +198,9 @@ async function priorTraining(work: WorkName, flags: BenchFlags, device: Device):
 
 async function sampling(_: WorkName, flags: BenchFlags, device: Device): Promise<Work> {
   const sizes = gptSizes(flags);
-  const { batch, tokens, codes } = flags;
+  const { batch, tokens, codes, precision } = flags;
   const weights = () => initialise(specsOf(gptSpecs(sizes)), flags.seed);
-  const model = await openCachedModel({ sizes, weights: weights(), batch, device }); // nothing here keeps them
+  const model = await openCachedModel({ sizes, weights: weights(), batch, precision, device }); // nothing here keeps them
   const rng = stream(flags.seed, 'bench');
   const choice = { temperature: 1, topK: Math.min(flags['top-k'], codes), topP: 1 };
   return {

@@ -9,6 +9,7 @@ import { expected, UserError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
 import { createReporter } from '../base/progress.js';
 import { version } from '../checkpoint/run.js';
+import { precisions } from '../engine/device.js';
 import { openDevice } from '../engine/index.js';
 import { readProfile } from '../engine/profile.js';
 import { type BenchFlags, defaults, prepare, type WorkName, works } from './bench-works.js';
@@ -99,12 +100,20 @@ export function readArguments(argv: readonly string[]): { work: WorkName; flags:
   if (!work || positionals.length > 1) {
     throw expected(`one of ${works.join(', ')}`, 'WORK', positionals.join(' ') || 'nothing');
   }
+  if (flags.precision !== 'f32' && work !== 'sample') {
+    throw expected(`f32 for ${work}`, '--precision', flags.precision, 'Only sample has another.');
+  }
   return { work, flags: flags as BenchFlags };
 }
 
 function readValue(name: keyof BenchFlags, text: unknown): string | number | number[] {
   if (typeof text !== 'string') throw expected('a value', `--${name}`, 'nothing');
   if (name === 'device') return text;
+  if (name === 'precision') {
+    const known = precisions.find((precision) => precision === text);
+    if (!known) throw expected(`one of ${precisions.join(', ')}`, '--precision', text);
+    return known;
+  }
   const whole = (part: string): number => {
     if (!/^\d+$/.test(part)) throw expected('whole numbers', `--${name}`, text);
     return Number(part);

@@ -24,6 +24,8 @@ export interface Command {
   /** Positional words: how help calls them, and how many there may be. */
   readonly words?: { readonly usage: string; readonly describe: string; readonly most: number };
   readonly examples: readonly (readonly [command: string, what: string])[];
+  /** Whether it computes on a device. */
+  readonly computes?: boolean;
   /** Whether it ends by itself after the first Ctrl-C: a training saves, the others leave nothing half done. */
   readonly endsItself?: boolean;
   run(context: Context): Promise<Outcome>;
@@ -43,6 +45,7 @@ export const commands: readonly Command[] = [
       ['vqgen train-stage1 --run checkpoints/mine --resume --steps 9000', 'go on, to 9000 steps in all'],
     ],
     endsItself: true,
+    computes: true,
     run: trainStage1,
   },
   {
@@ -59,6 +62,7 @@ export const commands: readonly Command[] = [
       ['vqgen tokenize more-photos/ --split test --run checkpoints/mine', 'into tokens/test.safetensors'],
     ],
     endsItself: true,
+    computes: true,
     run: tokenize,
   },
   {
@@ -70,17 +74,19 @@ export const commands: readonly Command[] = [
       ['vqgen train-prior --set prior.layers=8 --set prior.dropout=0.2', 'a larger one'],
     ],
     endsItself: true,
+    computes: true,
     run: trainPrior,
   },
   {
     name: 'sample',
     describe: 'Draw new images',
-    flags: ['n', 'run', 'temperature', 'top-k', 'top-p', 'out'],
+    flags: ['n', 'run', 'temperature', 'top-k', 'top-p', 'precision', 'out'],
     examples: [
       ['vqgen sample --n 16', 'single pictures and a grid, into checkpoints/default/samples'],
       ['vqgen sample --n 4 --seed 7 --top-k 100 --out grid.png', 'always the same four'],
     ],
     endsItself: true,
+    computes: true,
     run: sample,
   },
   {
@@ -93,6 +99,7 @@ export const commands: readonly Command[] = [
       most: Number.POSITIVE_INFINITY,
     },
     examples: [['vqgen reconstruct cat.jpg photos/ --run checkpoints/mine --out pairs.png', '']],
+    computes: true,
     run: reconstruct,
   },
   {
@@ -102,6 +109,13 @@ export const commands: readonly Command[] = [
     words: { usage: '[RUN]', describe: 'run folder, as --run', most: 1 },
     examples: [['vqgen info checkpoints/mine', '']],
     run: info,
+  },
+  {
+    name: 'devices',
+    describe: 'What this machine can compute with, how fast, and how to get more',
+    flags: [],
+    examples: [['vqgen devices', '']],
+    run: devices,
   },
   {
     name: 'dataset make',
@@ -213,8 +227,20 @@ async function sample(context: Context): Promise<Outcome> {
   const run = flags.run ?? defaultRun;
   const { sample } = await import('../sample/sample.js');
   const device = await openDevice(context, run);
-  const { n = 16, temperature, 'top-k': topK, 'top-p': topP, seed, out } = flags;
-  const summary = await sample({ run, n, temperature, topK, topP, seed, out, device, reporter, signal });
+  const { n = 16, temperature, 'top-k': topK, 'top-p': topP, precision, seed, out } = flags;
+  const summary = await sample({
+    run,
+    n,
+    temperature,
+    topK,
+    topP,
+    precision,
+    seed,
+    out,
+    device,
+    reporter,
+    signal,
+  });
   return {
     summary,
     lines: [
@@ -245,6 +271,11 @@ async function reconstruct(context: Context): Promise<Outcome> {
 async function info({ flags, words }: Context): Promise<Outcome> {
   const { describeRun } = await import('./info.js');
   return describeRun(words[0] ?? flags.run ?? defaultRun);
+}
+
+async function devices({ flags, reporter }: Context): Promise<Outcome> {
+  const { listDevices } = await import('./devices.js');
+  return listDevices({ threads: flags.threads, reporter });
 }
 
 async function makeDataset({ flags, words, reporter, signal }: Context): Promise<Outcome> {

@@ -3,6 +3,7 @@
  * so that what the user left out stays visible as `undefined`.
  */
 import { expected } from '../base/errors.js';
+import { precisions } from '../engine/device.js';
 
 export const defaultRun = 'checkpoints/default';
 
@@ -54,6 +55,12 @@ export const flags = {
     'P',
     'draw among the likeliest codes that together have this probability',
     numberIn('a number above 0 and of at most 1', (v) => v > 0 && v <= 1),
+  ),
+  precision: value(
+    'NAME',
+    'f32, or int8: 8-bit weights, faster for a large prior; what they cost in loss is printed',
+    choice(...precisions),
+    'f32',
   ),
   out: value('FILE', 'where the picture goes', text, "the run's samples/"),
   size: value('S', 'side of the pictures in pixels', wholeAbove(0), '32'),
@@ -112,9 +119,10 @@ function numberIn(what: string, accepts: (value: number) => boolean) {
   };
 }
 
-function choice(...names: string[]) {
-  return (given: string, flag: string): string => {
-    if (!names.includes(given)) throw expected(`one of ${names.join(', ')}`, flag, given);
-    return given;
+function choice<T extends string>(...names: readonly T[]) {
+  return (given: string, flag: string): T => {
+    const name = names.find((name) => name === given);
+    if (name === undefined) throw expected(`one of ${names.join(', ')}`, flag, given);
+    return name;
   };
 }

@@ -34,7 +34,12 @@ async function run(command: Command, given: Arguments, streams: Streams): Promis
   const words = given._.slice(command.name.split(' ').length).map(String);
   checkNames(command, given, words);
   const options = readFlags(given);
-  const reporter = createReporter({ stream: streams.stderr, quiet: options.quiet });
+  if (command.computes && streams === process) {
+    const env = await (await import('../engine/index.js')).guardOf(options.device);
+    const args = [...process.execArgv, ...process.argv.slice(1)];
+    if (env) return (await import('./guard.js')).guarded({ args, env, stderr: process.stderr });
+  }
+  const reporter = createReporter({ stream: asTerminal(streams.stderr), quiet: options.quiet });
   const interrupts = listenForInterrupts(command, () => reporter.close(), reporter.note);
   const console = keepStdoutClean();
   try {
@@ -91,6 +96,12 @@ function outliveReader(stream: NodeJS.WritableStream): void {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
   });
+}
+
+/** A guarded process writes to a pipe, behind which there may be a terminal. */
+function asTerminal(stream: Streams['stderr']): Streams['stderr'] {
+  const columns = process.env.VQGEN_TERMINAL;
+  return columns ? Object.assign(stream, { isTTY: true, columns: Number(columns) }) : stream;
 }
 
 /** Libraries that talk do so on stderr: stdout belongs to the outcome. */

@@ -151,6 +151,7 @@ function tryInChild(): Promise<{ stdout: string; stderr: string; ended: string }
   };
   const child = spawn(process.execPath, ['-e', script, JSON.stringify(task)], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: process.env,
   });
   const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
   const written = { stdout: '', stderr: '' };

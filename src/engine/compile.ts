@@ -3,6 +3,7 @@ import { sizeOf } from '../base/tensor.js';
 import type { GraphProgram, InputSpec, StepProgram } from './device.js';
 import type { GraphBuilder, Node } from './graph.js';
 import { type EncodedModel, encodeModel, type OnnxGraph, type Port, port } from './onnx.js';
+import { oneByOne, packUpdates, type StateBuffer } from './pack.js';
 import type { Target } from './target.js';
 import { type Slot, trace } from './trace.js';
 
@@ -20,7 +21,7 @@ export async function compileGraph(program: GraphProgram, target?: Target): Prom
     ({ inputs }, constants) => ({
       outputs: program.run(inputs!, constants),
     }),
-    target,
+    { target, precision: program.precision },
   );
   const outputs = t.outputs.outputs!;
   const ends = named(t.graph, { outputs });
@@ -43,6 +44,8 @@ export interface CompiledStep {
   /** Whether one run takes several steps: inputs and outputs stacked, the number of steps as the input `STEPS`. */
   readonly looped: boolean;
   readonly state: readonly Slot[];
+  /** The tensors that hold the state. */
+  readonly buffers: readonly StateBuffer[];
   readonly inputs: readonly Slot[];
   readonly outputs: readonly Slot[];
 }
@@ -74,20 +77,27 @@ export async function compileStep(
       const next = Object.fromEntries(Object.keys(program.state).map((name) => [name, result.state[name]!]));
       return { state: next, outputs: result.outputs };
     },
-    o.target,
+    { target: o.target },
   );
   const slots = { state: t.inputs.state!, inputs: t.inputs.inputs!, outputs: t.outputs.outputs! };
-  const ends = named(t.graph, { final: t.outputs.state!, result: slots.outputs });
+  const results = slots.outputs.map(({ value }) => value);
+  const { inputs, finals, buffers } = (o.target?.packsUpdates ? packUpdates : oneByOne)(
+    t.graph,
+    slots.state,
+    t.outputs.state!,
+    results,
+  );
+  const ends = named(t.graph, { final: finals, result: slots.outputs });
   const step: OnnxGraph = {
     name: program.name,
     nodes: [...t.graph.nodes, ...ends.copies],
     initializers: [...t.graph.initializers.values()],
-    inputs: [...slots.state, ...slots.inputs].map((slot) => port(slot.value)),
+    inputs: [...inputs, ...slots.inputs.map(({ value }) => value)].map((value) => port(value)),
     outputs: ends.ports,
   };
   const bytes = 4 * slots.state.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const looped = bytes < (o.loopBelow ?? loopUpTo);
-  return { model: encodeModel(looped ? loopOver(step, slots) : step), looped, ...slots };
+  return { model: encodeModel(looped ? loopOver(step, slots) : step), looped, buffers, ...slots };
 }
 
 /**

@@ -20,12 +20,21 @@ export interface InputSpec extends TensorSpec {
 }
 export type Tensors = Record<string, Tensor>;
 
+/**
+ * How matrix products with a constant right factor are computed. `int8`: both factors as 8-bit integers, in blocks along the
+ * summed axis with a scale each; such a product reads a quarter of the bytes, which is what one of few rows waits for.
+ */
+export const precisions = ['f32', 'int8'] as const;
+export type Precision = (typeof precisions)[number];
+
 /** A pure function over tensors: no host reads, no host randomness, shapes fixed but for free axes. */
 export interface GraphProgram {
   readonly name: string;
   readonly inputs: Record<string, InputSpec>;
   /** Frozen values (weights of a finished network): the device may fold and pre-pack them. */
   readonly constants: HostTensors;
+  /** `f32` unless given; a device that has no other refuses. */
+  readonly precision?: Precision;
   run(inputs: Tensors, constants: Tensors): Tensors;
 }
 
@@ -63,6 +72,8 @@ export interface Device {
   readonly name: 'cpu' | 'webgpu' | 'tfjs';
   /** For people: `ONNX Runtime 1.30, CPU, 2 threads`. */
   readonly description: string;
+  /** Whether a step's state stays on the device, far from the host: what many calls use belongs there. */
+  readonly keepsState?: true;
   prepare(program: GraphProgram): Promise<Graph>;
   prepareStep(program: StepProgram): Promise<StepRunner>;
 }

@@ -32,7 +32,7 @@ export function gpuOptions(folder?: string, onDevice = false): ort.InferenceSess
   return {
     executionProviders: [{ name: 'webgpu', preferredLayout: 'NCHW' }],
     graphOptimizationLevel: 'all',
-    logSeverityLevel: 3,
+    logSeverityLevel: 4, // an error is thrown; 3 would print it too
     ...(onDevice && { preferredOutputLocation: 'gpu-buffer' }),
     extra: {
       session: {

@@ -4,7 +4,7 @@
  */
 import { sizeOf } from '../base/tensor.js';
 
-export type OnnxType = 'float32' | 'int32' | 'int64' | 'bool';
+export type OnnxType = 'float32' | 'int32' | 'int64' | 'uint8' | 'bool';
 export type OnnxData = Float32Array | Int32Array | BigInt64Array | Uint8Array;
 
 export interface Value {
@@ -35,7 +35,7 @@ export interface Out {
 }
 
 /** ONNX Runtime's own operators; all others are of the default ONNX domain, but those of its blocked layout (`nchwc.Conv`). */
-const MICROSOFT = new Set(['FusedConv', 'FusedMatMul', 'QuickGelu']);
+const MICROSOFT = new Set(['FusedConv', 'FusedMatMul', 'MatMulNBits', 'QuickGelu']);
 const BLOCKED = 'nchwc.';
 
 function domainOf(op: string): Pick<Node, 'op' | 'domain'> {
@@ -47,6 +47,7 @@ export class GraphBuilder {
   readonly nodes: Node[] = [];
   readonly initializers = new Map<string, Initializer>();
   private readonly known = new Map<string, Value[]>();
+  private readonly shapes = new Map<string, readonly number[]>();
   private readonly constants = new Map<string, Value>();
   private readonly derivations = new Map<string, Value>();
   private count = 0;
@@ -73,6 +74,7 @@ export class GraphBuilder {
       attrs,
     });
     this.known.set(key, values);
+    for (const value of values) this.shapes.set(value.name, value.shape);
     return values;
   }
 
@@ -118,6 +120,27 @@ export class GraphBuilder {
     for (const [i, node] of this.nodes.entries()) {
       this.nodes[i] = { ...node, inputs: node.inputs.map(other), outputs: node.outputs.map(other) };
     }
+  }
+
+  /** Of a constant or a node's result. */
+  shapeOf(name: string): readonly number[] | undefined {
+    return this.initializers.get(name)?.shape ?? this.shapes.get(name);
+  }
+
+  /** Puts every node behind those that it reads. */
+  sort(): void {
+    const producers = new Map(this.nodes.flatMap((node) => node.outputs.map((name) => [name, node])));
+    const sorted = new Set<Node>();
+    const visit = (node: Node): void => {
+      if (sorted.has(node)) return;
+      for (const name of node.inputs) {
+        const before = producers.get(name);
+        if (before) visit(before);
+      }
+      sorted.add(node);
+    };
+    for (const node of this.nodes) visit(node);
+    this.nodes.splice(0, this.nodes.length, ...sorted);
   }
 
   fresh(): string {

@@ -21,6 +21,7 @@ import {
   type Numbers,
   openSession,
   release,
+  runSession,
   runtimeVersion,
   toOrt,
 } from './sessions.js';
@@ -66,7 +67,7 @@ function sessionOptions(
     interOpNumThreads: 1,
     executionMode: 'sequential',
     enableMemPattern: false, // on, a training step holds a planned block beside the arena of its first run
-    logSeverityLevel: 3,
+    logSeverityLevel: 4, // what fails throws, too
     extra: {
       session: {
         set_denormal_as_zero: '1',
@@ -98,7 +99,7 @@ class OnnxGraphRunner implements Graph {
     const feeds: Record<string, ort.Tensor> = {};
     for (const { name, value } of this.inputs)
       if (wanted.has(value.name)) feeds[value.name] = toOrt(inputs[name]!);
-    const results = await this.session.run(feeds);
+    const results = await runSession(this.session, feeds);
     return Object.fromEntries(
       this.outputs.map((slot) => {
         const { data } = results[`outputs/${slot.name}`]!; // the binding's own copy, in the program's order
@@ -148,7 +149,7 @@ class OnnxStepRunner implements StepRunner {
   private async runOne(inputs: HostTensors): Promise<HostTensors> {
     const feeds = this.stateFeeds();
     for (const { name, value } of this.compiled.inputs) feeds[value.name] = toOrt(inputs[name]!);
-    const results = await this.session.run(feeds);
+    const results = await runSession(this.session, feeds);
     this.keep(results, (name) => name);
     return Object.fromEntries(
       this.compiled.outputs.map((slot) => [slot.name, fromOrt(results[`result/${slot.name}`]!, slot)]),
@@ -160,7 +161,7 @@ class OnnxStepRunner implements StepRunner {
     feeds[STEPS] = new ort.Tensor('int64', BigInt64Array.of(BigInt(steps.length)), []);
     for (const { name, value } of this.compiled.inputs)
       feeds[stacked(value.name)] = stack(steps.map((inputs) => inputs[name]!));
-    const results = await this.session.run(feeds);
+    const results = await runSession(this.session, feeds);
     this.keep(results, stacked);
     return steps.map((_, i) =>
       Object.fromEntries(

@@ -48,6 +48,7 @@ function gflop(op: string, inputs: readonly number[][], outputs: readonly number
   const [a, b] = inputs;
   if (/Conv$/.test(op)) return (2 * size(outputs[0]) * size(b!.slice(1))) / 1e9;
   if (op === 'ConvTranspose') return (2 * size(a) * size(b!.slice(1))) / 1e9;
+  if (op === 'MatMulNBits') return (2 * size(outputs[0]) * a!.at(-1)!) / 1e9; // the weights lie packed, and have no shape
   if (!/MatMul|Gemm/.test(op) || !a || !b || !outputs[0]) return 0;
   // √(M·K · K·N · M·N) = M·N·K, whichever way the factors lie.
   const batch = size(outputs[0].slice(0, -2));

@@ -30,6 +30,26 @@ export async function openSession(
   }
 }
 
+/** @throws Error in a sentence when memory runs out */
+export async function runSession(
+  session: ort.InferenceSession,
+  feeds: Record<string, ort.Tensor>,
+  fetches?: Record<string, ort.Tensor>,
+): Promise<ort.InferenceSession.OnnxValueMapType> {
+  try {
+    return await (fetches ? session.run(feeds, fetches) : session.run(feeds));
+  } catch (error) {
+    const message = String((error as Error).message);
+    if (!/bad_alloc|allocat|out.of.memory/i.test(message)) throw error;
+    const bytes = /buffer of size (\d+)/.exec(message)?.[1];
+    const wanted = bytes ? ` (${Math.ceil(Number(bytes) / 2 ** 20)} MB more were wanted)` : '';
+    throw new Error(
+      `Memory ran out${wanted}. Compute a step in parts with --accumulate, or take a smaller batch or model.`,
+      { cause: error },
+    );
+  }
+}
+
 /** Ends the profile too, where there is one. */
 export async function release(session: ort.InferenceSession): Promise<void> {
   session.endProfiling();

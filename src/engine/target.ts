@@ -46,6 +46,8 @@ export interface Target {
   affine(g: GraphBuilder, x: Value, o: Affine): Value;
   /** a·b of the last two axes, with the result's `shape`; some option differs from a plain product. */
   product(g: GraphBuilder, a: Value, b: Value, o: ProductOptions, shape: readonly number[]): Value;
+  /** Whether updates of many parameters are best written as one of a long vector. */
+  readonly packsUpdates: boolean;
   /** Whether Σ a·b over rows is best a product of matrices; otherwise numbers are multiplied, then summed. */
   readonly rowDotsAsProducts: boolean;
   /** Whether patches of images (im2col) serve filter gradients at every size. */
@@ -95,6 +97,7 @@ export function convolution(g: GraphBuilder, { image, filters, bias, options, sh
 }
 
 export const cpuTarget: Target = {
+  packsUpdates: false,
   convolution,
 
   /** As a convolution of 1×1 with a channel for each row: ONNX Runtime then reads and writes the numbers once, where Mul and Add do it twice. */
@@ -150,6 +153,7 @@ export const cpuTarget: Target = {
 };
 
 export const webgpuTarget: Target = {
+  packsUpdates: true,
   convolution,
 
   affine(g, x, { scale, offset, rest }) {

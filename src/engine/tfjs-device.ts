@@ -1,5 +1,6 @@
 /** The same programs eagerly, on whatever TF.js backend is there: the native GPU one when installed, else plain JavaScript. */
 import * as tf from '@tensorflow/tfjs-core';
+import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
 import type { HostTensor, HostTensors } from '../base/tensor.js';
 import {
@@ -17,7 +18,12 @@ export async function tfjsDevice(reporter: Reporter): Promise<Device> {
   return {
     name: 'tfjs',
     description: `TF.js ${tf.version_core}, ${backend} backend`,
-    prepare: async (program) => new EagerGraph(program, backend),
+    prepare: async (program) => {
+      if (program.precision === 'int8') {
+        throw expected('f32', '--precision', 'int8', '8-bit products need --device cpu.');
+      }
+      return new EagerGraph(program, backend);
+    },
     prepareStep: async (program) => new EagerStepRunner(program, backend),
   };
 }

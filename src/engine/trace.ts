@@ -4,10 +4,10 @@ import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../base/tensor.js';
 import type { Specs, Tensors } from './device.js';
+import { fuseBias } from './fuse-bias.js';
 import type { GraphBuilder, Value } from './graph.js';
 import { identity, permuteShape } from './permute.js';
-import type { Target } from './target.js';
-import { filterOrder, onnxType, TRACER, Tracer } from './tracer.js';
+import { filterOrder, type Lowering, onnxType, TRACER, Tracer } from './tracer.js';
 import './kernels/index.js';
 
 tf.registerBackend(TRACER, () => new Tracer(), 0);
@@ -35,7 +35,7 @@ export function stateOrder(shape: readonly number[]): readonly number[] {
  * @param groups named groups of inputs; those of the group `state` lie in `stateOrder`
  * @param constants frozen values, written into the graph
  * @param run the program: from tensors of each group to groups of outputs
- * @param target how operators are written; the CPU's way by default
+ * @param how operators are written
  * @throws Error naming the kernel that cannot be traced and the function that called it
  */
 export async function trace(
@@ -43,14 +43,14 @@ export async function trace(
   groups: Record<string, Specs>,
   constants: HostTensors,
   run: (inputs: Record<string, Tensors>, constants: Tensors) => Record<string, Tensors>,
-  target?: Target,
+  how?: Lowering,
 ): Promise<Trace> {
   const before = tf.engine().backendName;
   const frames = Error.stackTraceLimit;
   Error.stackTraceLimit = 50;
   await tf.setBackend(TRACER);
   const tracer = tf.backend() as Tracer;
-  tracer.reset(target);
+  tracer.reset(how);
   const { graph } = tracer;
   tf.engine().startScope(name);
   try {
@@ -83,6 +83,7 @@ export async function trace(
         return { name: key, value: tracer.as(tracer.sym(tensor), perm), shape: tensor.shape, perm };
       });
     }
+    if (how?.precision === 'int8') fuseBias(graph);
     graph.prune(Object.values(outputs).flatMap((slots) => slots.map((slot) => slot.value)));
     return { graph, inputs, outputs };
   } catch (cause) {

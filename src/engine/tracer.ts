@@ -8,6 +8,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { sizeOf } from '../base/tensor.js';
+import type { Precision } from './device.js';
 import { GraphBuilder, type OnnxData, type OnnxType, type Value } from './graph.js';
 import { identity, isIdentity, permuteData, permuteShape, relativePerm } from './permute.js';
 import { cpuTarget, type Target } from './target.js';
@@ -47,12 +48,21 @@ export function onnxType(dtype: tf.DataType): OnnxType {
   throw new Error(`internal: ${dtype} tensors cannot be traced`);
 }
 
+/** How a program's operators are written: the CPU's way and in float32 by default. */
+export interface Lowering {
+  readonly target?: Target;
+  readonly precision?: Precision;
+}
+
 export class Tracer extends tf.KernelBackend {
   graph = new GraphBuilder();
   target: Target = cpuTarget;
+  /** Of products with constants. */
+  precision: Precision = 'f32';
   private syms = new WeakMap<object, Sym>();
 
-  reset(target: Target = cpuTarget): void {
+  reset({ target = cpuTarget, precision = 'f32' }: Lowering = {}): void {
+    this.precision = precision;
     this.graph = new GraphBuilder();
     this.target = target;
     this.syms = new WeakMap();

@@ -4,7 +4,7 @@
  * that has no GPU kernel is refused when it is prepared.
  */
 import type * as ort from 'onnxruntime-node';
-import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
+import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { type CompiledStep, compileGraph, compileStep } from './compile.js';
 import {
   checkTensors,
@@ -16,8 +16,17 @@ import {
 } from './device.js';
 import { type GpuTensor, gpuOptions, Transfers } from './gpu-tensors.js';
 import type { EncodedModel } from './onnx.js';
+import type { StateBuffer } from './pack.js';
 import { isIdentity } from './permute.js';
-import { collectGarbage, fromOrt, openSession, release, runtimeVersion, toOrt } from './sessions.js';
+import {
+  collectGarbage,
+  fromOrt,
+  openSession,
+  release,
+  runSession,
+  runtimeVersion,
+  toOrt,
+} from './sessions.js';
 import { webgpuTarget } from './target.js';
 import type { Slot } from './trace.js';
 
@@ -26,6 +35,7 @@ export function webgpuDevice(adapter: string): Device {
   const open = (model: EncodedModel) => openSession(model, (folder) => gpuOptions(folder));
   return {
     name: 'webgpu',
+    keepsState: true,
     description: `${runtimeVersion}, WebGPU, ${adapter}`,
     prepare: async (program) => {
       const { model, inputs, outputs } = await compileGraph(program, webgpuTarget);
@@ -33,7 +43,8 @@ export function webgpuDevice(adapter: string): Device {
     },
     prepareStep: async (program) => {
       const { model, ...compiled } = await compileStep(program, { loopBelow: 0, target: webgpuTarget });
-      return new GpuStepRunner(program, await open(model), compiled);
+      const { name, state, inputs } = program; // not its constants, which are in the session
+      return new GpuStepRunner({ name, state, inputs }, await open(model), compiled);
     },
   };
 }
@@ -58,7 +69,7 @@ class GpuGraph implements Graph {
     const feeds: Record<string, ort.Tensor> = {};
     for (const { name, value } of this.inputs)
       if (wanted.has(value.name)) feeds[value.name] = toOrt(inputs[name]!);
-    const results = await this.session.run(feeds);
+    const results = await runSession(this.session, feeds);
     return Object.fromEntries(
       this.outputs.map((slot) => [slot.name, fromOrt(results[`outputs/${slot.name}`]!, slot)]),
     );
@@ -84,9 +95,11 @@ class GpuStepRunner implements StepRunner {
   private state: GpuTensors | undefined;
   /** The other set of buffers, into which a step writes. */
   private spare: GpuTensors = {};
+  /** Tensors for the outputs of as many steps as a run ever had. */
+  private readonly resting: GpuTensors[] = [];
 
   constructor(
-    private readonly program: StepProgram,
+    private readonly program: Pick<StepProgram, 'name' | 'state' | 'inputs'>,
     private readonly session: ort.InferenceSession,
     private readonly compiled: Omit<CompiledStep, 'model'>,
   ) {}
@@ -108,34 +121,40 @@ class GpuStepRunner implements StepRunner {
       }
       return await Promise.all(results.map((outputs) => this.download(this.compiled.outputs, outputs)));
     } finally {
-      for (const outputs of results) disposeAll(outputs);
+      this.resting.push(...results);
     }
   }
 
   /** Enqueues one step from `state` into the spare set; its outputs stay on the GPU. */
   private async runOne(state: GpuTensors, inputs: HostTensors): Promise<GpuTensors> {
-    const outputs = await this.uploaded(this.compiled.outputs, zeros);
+    const outputs = this.resting.pop() ?? (await this.forOutputs());
     const feeds: Record<string, ort.Tensor> = {};
     const fetches: Record<string, ort.Tensor> = {};
-    for (const { name, value } of this.compiled.state) {
-      feeds[value.name] = state[name]!.value;
+    for (const { name } of this.compiled.buffers) {
+      feeds[`state/${name}`] = state[name]!.value;
       fetches[`final/${name}`] = this.spare[name]!.value;
     }
     for (const { name, value } of this.compiled.inputs) feeds[value.name] = toOrt(inputs[name]!);
     for (const { name } of this.compiled.outputs) fetches[`result/${name}`] = outputs[name]!.value;
-    const written = await this.session.run(feeds, fetches);
+    const written = await runSession(this.session, feeds, fetches);
     for (const tensor of Object.values(written)) tensor.dispose(); // second names of buffers that have owners
     return outputs;
   }
 
   async read(): Promise<HostTensors> {
-    return this.download(this.compiled.state, await this.current('is read'));
+    const state = await this.current('is read');
+    const host: HostTensors = {};
+    for (const { name, members } of this.compiled.buffers) {
+      const whole = await this.transfers.download(state[name]!);
+      for (const { slot, offset } of members) host[slot.name] = fromOrt(piece(whole, slot, offset), slot);
+    }
+    return Object.fromEntries(this.compiled.state.map(({ name }) => [name, host[name]!]));
   }
 
   async dispose(): Promise<void> {
     this.loaded = undefined;
     disposeAll(this.state ?? {});
-    disposeAll(this.spare);
+    for (const tensors of [this.spare, ...this.resting.splice(0)]) disposeAll(tensors);
     this.state = undefined;
     this.spare = {};
     this.released ??= release(this.session).then(() => this.transfers.dispose());
@@ -148,21 +167,35 @@ class GpuStepRunner implements StepRunner {
     if (loaded) {
       this.loaded = undefined;
       disposeAll(this.state ?? {});
-      this.state = await this.uploaded(this.compiled.state, ({ name }) => loaded[name]!);
-      if (Object.keys(this.spare).length === 0) this.spare = await this.uploaded(this.compiled.state, zeros);
+      this.state = await this.uploaded((buffer) => filled(buffer, loaded));
+      if (Object.keys(this.spare).length === 0)
+        this.spare = await this.uploaded(({ shape }) => toOrt(float32(shape)));
     }
     if (!this.state) throw new Error(`internal: ${this.program.name} ${what} before its state is loaded`);
     return this.state;
   }
 
-  private async uploaded(slots: readonly Slot[], of: (slot: Slot) => HostTensor): Promise<GpuTensors> {
+  private uploaded(of: (buffer: StateBuffer) => ort.Tensor): Promise<GpuTensors> {
+    return this.uploadAll(this.compiled.buffers, of);
+  }
+
+  private forOutputs(): Promise<GpuTensors> {
+    return this.uploadAll(this.compiled.outputs, (slot) => toOrt(zeros(slot)));
+  }
+
+  /** All or, where memory ends, none. */
+  private async uploadAll<T extends { readonly name: string }>(
+    those: readonly T[],
+    of: (one: T) => ort.Tensor,
+  ): Promise<GpuTensors> {
     const tensors: GpuTensors = {};
-    for (const slot of slots) {
-      const { name, shape, perm } = slot;
-      const order = isIdentity(perm) ? undefined : { shape, perm };
-      tensors[name] = await this.transfers.upload(toOrt(of(slot), order));
+    try {
+      for (const one of those) tensors[one.name] = await this.transfers.upload(of(one));
+      return tensors;
+    } catch (error) {
+      disposeAll(tensors);
+      throw error;
     }
-    return tensors;
   }
 
   private async download(slots: readonly Slot[], tensors: GpuTensors): Promise<HostTensors> {
@@ -171,6 +204,24 @@ class GpuStepRunner implements StepRunner {
       host[slot.name] = fromOrt(await this.transfers.download(tensors[slot.name]!), slot);
     return host;
   }
+}
+
+/** A buffer of the state as it begins; tensors in their own order of axes. */
+function filled({ shape, members }: StateBuffer, state: HostTensors): ort.Tensor {
+  const ordered = members.map(({ slot }) =>
+    toOrt(state[slot.name]!, isIdentity(slot.perm) ? undefined : { shape: slot.shape, perm: slot.perm }),
+  );
+  if (members.length === 1) return ordered[0]!;
+  const data = new Float32Array(sizeOf(shape));
+  for (const [i, { offset }] of members.entries()) data.set(ordered[i]!.data as Float32Array, offset);
+  return toOrt(float32(shape, data));
+}
+
+/** One member of a buffer. */
+function piece(whole: ort.Tensor, { value }: Slot, offset: number): ort.Tensor {
+  if (whole.dims.join() === value.shape.join()) return whole;
+  const data = (whole.data as Float32Array).subarray(offset, offset + sizeOf(value.shape));
+  return toOrt(float32(value.shape, data));
 }
 
 function zeros({ shape, value }: Slot): HostTensor {

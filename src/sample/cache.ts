@@ -6,10 +6,11 @@
  * Shapes: B sequences, H heads, L places of the cache, D width, E = D/H.
  */
 import { float32, type HostTensor, type HostTensors, int32, sizeOf } from '../base/tensor.js';
-import type { Device, GraphProgram, InputSpec } from '../engine/device.js';
+import type { Device, GraphProgram, InputSpec, Precision } from '../engine/device.js';
 import { treeOf } from '../nn/params.js';
 import { cachedStep, type GptSizes, gptSpecs } from '../stage2-transformer/gpt.js';
 import type { NextLogits } from './decode-loop.js';
+import { openResidentModel } from './resident-cache.js';
 
 /** Lengths that the cache has one after another. A new one moves all that is in it. */
 export function cacheLengths(tokens: number): number[] {
@@ -23,7 +24,11 @@ const indexed = <T>(kind: string, of: readonly T[]): Record<string, T> =>
  * One token of `batch` sequences. Inputs: `ids` int32 [B], `position` int32 [1], `mask` [1, 1, 1, L] (0 for filled places,
  * −10⁹ for others), `keys.i` and `values.i` [B, H, L, E]. Outputs: `logits` [B, K], `qkv.i` [B, 3D]. L is free.
  */
-export function cachedProgram(sizes: GptSizes, weights: HostTensors, batch: number): GraphProgram {
+export function cachedProgram(
+  sizes: GptSizes,
+  weights: HostTensors,
+  { batch, precision }: { batch: number; precision?: Precision },
+): GraphProgram {
   const specs = gptSpecs(sizes);
   const { layers, heads, width, tokens } = sizes;
   const cache: InputSpec = {
@@ -42,6 +47,7 @@ export function cachedProgram(sizes: GptSizes, weights: HostTensors, batch: numb
       ...indexed('values', caches),
     },
     constants: weights,
+    precision,
     run(inputs, constants) {
       const { ids, position, mask } = inputs;
       const all = (kind: string) => Array.from({ length: layers }, (_, i) => inputs[`${kind}.${i}`]!);
@@ -68,11 +74,14 @@ export async function openCachedModel(o: {
   sizes: GptSizes;
   weights: HostTensors;
   batch: number;
+  /** `f32` unless given. */
+  precision?: Precision;
   device: Device;
 }): Promise<CachedModel> {
   const { sizes, batch, device } = o;
+  if (device.keepsState) return openResidentModel(o);
   const { layers, heads, width, tokens } = sizes;
-  const graph = await device.prepare(cachedProgram(sizes, o.weights, batch));
+  const graph = await device.prepare(cachedProgram(sizes, o.weights, o));
   const lengths = cacheLengths(tokens);
   const rows = batch * heads;
   const perHead = width / heads;

@@ -8,7 +8,7 @@ import { float32, int32 } from '../base/tensor.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import type { Config } from '../config/schema.js';
 import { writeGrid, writePng } from '../data/pictures.js';
-import type { Device, Graph } from '../engine/device.js';
+import type { Device, Graph, Precision } from '../engine/device.js';
 import { codeSide } from '../stage1-vqgan/model.js';
 import { decodeProgram } from '../stage1-vqgan/programs.js';
 import { gptSizes, loadModels } from '../stage2-transformer/model.js';
@@ -17,6 +17,7 @@ import { imageAt } from '../tokenize/pairs.js';
 import { type CachedModel, openCachedModel } from './cache.js';
 import { type Choice, choose } from './choose.js';
 import { decodeLoop } from './decode-loop.js';
+import { type Int8Loss, reportInt8Loss } from './int8-loss.js';
 import { checkOut } from './out.js';
 
 export interface SampleOptions {
@@ -27,6 +28,8 @@ export interface SampleOptions {
   readonly topK?: number;
   readonly topP?: number;
   readonly seed?: number;
+  /** Of the prior's products; `f32` unless given. */
+  readonly precision?: Precision;
   /** Where the grid goes; beside the pictures unless given. */
   readonly out?: string;
   readonly device: Device;
@@ -41,6 +44,8 @@ export interface SampleSummary {
   readonly seed: number;
   readonly seconds: number;
   readonly tokens_per_second: number;
+  /** Only with int8 weights: what they cost, or null where there is nothing to measure it on. */
+  readonly int8?: Int8Loss | null;
 }
 
 /** Sequences drawn at a time: always as many, so that an image does not depend on how many were asked for. */
@@ -61,7 +66,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   const started = performance.now();
   let drawing = 0;
   const decodeBatch = inferenceBatch(config.data.size);
-  const { model, decoder } = await open(o, config, decodeBatch);
+  const { model, decoder, int8 } = await open(o, config, decodeBatch);
   const batches = Math.ceil(o.n / sampleBatch);
   const progress = o.reporter.progress({ label: 'Sample', total: batches * sizes.tokens, unit: 'places' });
   const folder = path.join(runPaths(o.run).samples, `seed-${seed}`);
@@ -107,20 +112,27 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
     seed,
     seconds: (performance.now() - started) / 1000,
     tokens_per_second: (o.n * sizes.tokens * 1000) / drawing,
+    ...(int8 !== undefined && { int8 }),
   };
 }
 
 /** In a function of its own, so that nothing keeps the weights that the sessions have copies of. */
 async function open(
-  { run, device }: Pick<SampleOptions, 'run' | 'device'>,
+  { run, device, precision, reporter, signal }: SampleOptions,
   config: Config,
   decodeBatch: number,
-): Promise<{ model: CachedModel; decoder: Graph }> {
+): Promise<{ model: CachedModel; decoder: Graph; int8?: Int8Loss | null }> {
   const { prior, tokenizer } = await loadModels(run);
   const sizes = gptSizes(config);
-  const decoder = await device.prepare(decodeProgram(config, tokenizer, decodeBatch));
+  const int8 =
+    precision === 'int8'
+      ? await reportInt8Loss({ run, config, prior, tokenizer, device, reporter, signal })
+      : undefined;
+  const decoder = await device.prepare(decodeProgram(config, tokenizer.tensors, decodeBatch));
   try {
-    return { decoder, model: await openCachedModel({ sizes, weights: prior, batch: sampleBatch, device }) };
+    const weights = prior.tensors;
+    const model = await openCachedModel({ sizes, weights, batch: sampleBatch, precision, device });
+    return { decoder, model, int8 };
   } catch (error) {
     await decoder.dispose();
     throw error;

@@ -3,11 +3,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
-import type { HostTensors } from '../base/tensor.js';
-import { runPaths } from '../checkpoint/run.js';
-import { loadModel } from '../checkpoint/store.js';
+import { runPaths, tokenFile } from '../checkpoint/run.js';
+import { loadModel, type TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { codeSide } from '../stage1-vqgan/model.js';
+import { readTokens, type Tokens } from '../tokenize/token-file.js';
 import type { GptSizes } from './gpt.js';
 
 /** @throws UserError when the heads do not divide the width */
@@ -43,10 +43,31 @@ export function checkTokenizer(run: string, sha256: string): void {
   );
 }
 
-/** The trained prior's and tokenizer's weights. @throws UserError when one is missing or they do not belong together */
-export async function loadModels(run: string): Promise<{ prior: HostTensors; tokenizer: HostTensors }> {
+/** The trained prior and tokenizer. @throws UserError when one is missing or they do not belong together */
+export async function loadModels(run: string): Promise<{ prior: TrainedModel; tokenizer: TrainedModel }> {
   const tokenizer = await loadModel(run, 'stage1');
   const prior = await loadModel(run, 'prior');
   checkTokenizer(run, tokenizer.sha256);
-  return { prior: prior.tensors, tokenizer: tokenizer.tensors };
+  return { prior, tokenizer };
+}
+
+/** A token file of the run's. @throws UserError when it is missing, of another tokenizer or of another size */
+export async function tokensFor(run: string, split: string, config: Config, sha256: string): Promise<Tokens> {
+  const file = tokenFile(run, split);
+  const again = `Next: vqgen tokenize --run ${run}`;
+  const tokens = await readTokens(file, again);
+  const { codes } = config.stage1;
+  if (tokens.vocab !== codes) {
+    throw expected(`stage1.codes (${codes}) as the number of codes`, file, tokens.vocab, again);
+  }
+  if (tokens.tokenizer !== sha256) {
+    throw expected(
+      `tokens of the tokenizer in ${run}`,
+      file,
+      'tokens of another one, or of an earlier step',
+      again,
+    );
+  }
+  if (tokens.count === 0) throw expected('at least one sequence', file, 'none', again);
+  return tokens;
 }

@@ -2,14 +2,16 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import type { PriorConfig } from '../config/schema.js';
-import type { GraphProgram, Specs, StepProgram, Tensors } from '../engine/device.js';
+import type { Graph, GraphProgram, Precision, Specs, StepProgram, Tensors } from '../engine/device.js';
 import { crossEntropy } from '../nn/cross-entropy.js';
 import { dropoutFrom, dropoutNoise, noDropout, noiseLength, rowsOfNoise } from '../nn/dropout.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
 import { initialise, specsOf, treeOf } from '../nn/params.js';
+import type { Tokens } from '../tokenize/token-file.js';
 import { accumulation } from '../train/accumulation.js';
 import { adamSpecs, adamStep, clipByGlobalNorm } from '../train/optimizer.js';
 import { decays, dropoutSites, type GptSizes, gptLogits, gptSpecs } from './gpt.js';
+import { sequencesOf } from './sequences.js';
 
 /** Shapes of the parameters by dotted name. */
 export function gptShapes(sizes: GptSizes): Specs {
@@ -105,10 +107,56 @@ export function priorEvaluation(sizes: GptSizes, batch: number): GraphProgram {
     constants: {},
     run(inputs) {
       const logits = gptLogits(sizes, treeOf(specs, part('model', inputs)), inputs.ids!);
-      const perToken = nats(logits, inputs.targets!); // [B·T]
-      return { loss: tf.mean(tf.reshape(perToken, [batch, sizes.tokens]), 1) };
+      return { loss: perSequence(logits, inputs.targets!) };
     },
   };
+}
+
+/** `priorEvaluation` of weights that stay as they are, in the precision that sampling would have them in. */
+export function frozenEvaluation(
+  sizes: GptSizes,
+  weights: HostTensors,
+  { batch, precision }: { batch: number; precision: Precision },
+): GraphProgram {
+  const specs = gptSpecs(sizes);
+  const sequences = { shape: [batch, sizes.tokens], dtype: 'int32' } as const;
+  return {
+    name: `prior-evaluation-${precision}`,
+    inputs: { ids: sequences, targets: sequences },
+    constants: weights,
+    precision,
+    run(inputs, constants) {
+      const logits = gptLogits(sizes, treeOf(specs, constants), inputs.ids!);
+      return { loss: perSequence(logits, inputs.targets!) };
+    },
+  };
+}
+
+/**
+ * Mean loss (nats per token) over sequences, in batches of one size; the last one is padded.
+ *
+ * @param graph `priorEvaluation` or `frozenEvaluation` of batches of `o.batch`
+ * @param o.weights what `priorEvaluation` takes beside the sequences
+ */
+export async function meanLoss(
+  graph: Graph,
+  tokens: Tokens,
+  rows: Int32Array,
+  { batch, weights, signal }: { batch: number; weights?: HostTensors; signal?: AbortSignal },
+): Promise<number> {
+  let sum = 0;
+  for (let at = 0; at < rows.length && !signal?.aborted; at += batch) {
+    const present = rows.subarray(at, at + batch);
+    const padded = Int32Array.from({ length: batch }, (_, b) => present[b] ?? present[0]!);
+    const { loss } = await graph.run({ ...weights, ...sequencesOf(tokens, padded) });
+    for (const nats of loss!.data.subarray(0, present.length)) sum += nats;
+  }
+  return sum / rows.length;
+}
+
+/** Mean cross entropy of every sequence: logits [B, T, K], targets [B, T] → [B]. */
+function perSequence(logits: tf.Tensor, targets: tf.Tensor): tf.Tensor {
+  return tf.mean(tf.reshape(nats(logits, targets), targets.shape as [number, number]), 1);
 }
 
 /** Cross entropy of every token: logits [B, T, K], targets [B, T] → [B·T]. */

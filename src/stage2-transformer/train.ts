@@ -1,22 +1,21 @@
 /** `vqgen train-prior`: token files → batches → steps → checkpoints. */
-import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
 import { type HostTensors, scalar } from '../base/tensor.js';
 import { beginStage } from '../checkpoint/begin.js';
-import { runPaths, tokenFile, writeRunConfig } from '../checkpoint/run.js';
+import { runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { loadModel, readState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Device, Graph } from '../engine/device.js';
 import { countParams } from '../nn/params.js';
-import { readTokens, type Tokens } from '../tokenize/token-file.js';
+import type { Tokens } from '../tokenize/token-file.js';
 import { meanOf, microBatches, withoutPartial } from '../train/accumulation.js';
 import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
 import { lastValues } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
 import { type GptSizes, gptSpecs } from './gpt.js';
-import { checkTokenizer, gptSizes, recordTokenizer } from './model.js';
-import { histogramEntropy, sequencesOf, trainingSequences, validationRows } from './sequences.js';
-import { priorEvaluation, priorStart, priorStep, stepNoise } from './step.js';
+import { checkTokenizer, gptSizes, recordTokenizer, tokensFor } from './model.js';
+import { histogramEntropy, trainingSequences, validationRows } from './sequences.js';
+import { meanLoss, priorEvaluation, priorStart, priorStep, stepNoise } from './step.js';
 
 export interface TrainPriorOptions {
   readonly config: Config;
@@ -117,7 +116,7 @@ const lossValues = (nats: number) => ({ loss: nats, bits_per_token: bits(nats) }
 
 const microBatch = ({ batch_size, accumulate }: Config['prior']): number => batch_size / accumulate;
 
-/** Mean loss over a fixed choice of validation sequences, in batches of one size; the last one is padded. */
+/** Mean loss over a fixed choice of validation sequences. */
 function validation(val: Tokens, sizes: GptSizes, graph: Graph, prior: Config['prior']): Stage['evaluate'] {
   const most = Math.max(prior.batch_size, Math.floor(validationTokens / sizes.tokens));
   const rows = validationRows(val.count, most);
@@ -126,36 +125,8 @@ function validation(val: Tokens, sizes: GptSizes, graph: Graph, prior: Config['p
     const weights: HostTensors = Object.fromEntries(
       Object.entries(state).filter(([name]) => name.startsWith('model.')),
     );
-    let sum = 0;
-    for (let at = 0; at < rows.length && !signal?.aborted; at += batch) {
-      const present = rows.subarray(at, at + batch);
-      const padded = Int32Array.from({ length: batch }, (_, b) => present[b] ?? present[0]!);
-      const { loss } = await graph.run({ ...weights, ...sequencesOf(val, padded) });
-      for (const nats of loss!.data.subarray(0, present.length)) sum += nats;
-    }
-    return lossValues(sum / rows.length);
+    return lossValues(await meanLoss(graph, val, rows, { batch, weights, signal }));
   };
-}
-
-/** @throws UserError when the file is missing, of another tokenizer or of another size */
-async function tokensFor(run: string, split: string, config: Config, sha256: string): Promise<Tokens> {
-  const file = tokenFile(run, split);
-  const again = `Next: vqgen tokenize --run ${run}`;
-  const tokens = await readTokens(file, again);
-  const { codes } = config.stage1;
-  if (tokens.vocab !== codes) {
-    throw expected(`stage1.codes (${codes}) as the number of codes`, file, tokens.vocab, again);
-  }
-  if (tokens.tokenizer !== sha256) {
-    throw expected(
-      `tokens of the tokenizer in ${run}`,
-      file,
-      'tokens of another one, or of an earlier step',
-      again,
-    );
-  }
-  if (tokens.count === 0) throw expected('at least one sequence', file, 'none', again);
-  return tokens;
 }
 
 function verdict({ metrics }: LoopResult, entropy: number, sizes: GptSizes): string {

@@ -44,9 +44,20 @@ test('a terminal gets one bar, and notes above it', () => {
   expect(drawn.endsWith('\n')).toBe(true);
 });
 
+test('a heading waits for what it stands above', () => {
+  const { stream, text } = collect();
+  const reporter = createReporter({ stream });
+  reporter.heading('Device: CPU.');
+  expect(text()).toBe('');
+  reporter.note('one');
+  reporter.note('two');
+  expect(text()).toBe('Device: CPU.\none\ntwo\n');
+});
+
 test('quiet leaves warnings only', () => {
   const { stream, text } = collect();
   const reporter = createReporter({ stream, quiet: true });
+  reporter.heading('Device: CPU.');
   reporter.note('hello');
   reporter.warn('slow');
   reporter.progress({ label: 'x', total: 1, unit: 'steps' }).update(1);

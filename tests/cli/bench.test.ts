@@ -79,6 +79,7 @@ test.each([
   ['decode', stage1, 'images', autoencoderParams(sizes)],
   ['prior-train', prior, 'tokens', gptParams(2, 8, 5, 16)],
   ['sample', prior, 'images', gptParams(2, 8, 5, 16)],
+  ['sample', `${prior} --precision int8`, 'images', gptParams(2, 8, 5, 16)],
 ])('%s prints one line of JSON', async (work, flags, unit, params) => {
   const { code, stdout } = await bench(work, ...flags.split(' '), ...timing.split(' '));
   expect(code).toBe(0);
@@ -123,6 +124,11 @@ test.each([
   ],
   ['encode --bach 3', 'Expected a known option for bench but received --bach. Did you mean --batch?'],
   ['encode --batch x', 'Expected whole numbers for --batch but received x.'],
+  ['sample --precision int4', 'Expected one of f32, int8 for --precision but received int4.'],
+  [
+    'encode --precision int8',
+    'Expected f32 for encode for --precision but received int8. Only sample has another.',
+  ],
   ['encode --batch 0', 'Expected at least 1 for --batch but received 0.'],
   [
     'prior-train --heads 7',

@@ -67,7 +67,7 @@ test('--json prints one object on stdout, without it people are spoken to', asyn
 });
 
 describe('a mistake is one sentence on stderr and exit code 2', () => {
-  const every = 'train-stage1, tokenize, train-prior, sample, reconstruct, info, dataset make';
+  const every = 'train-stage1, tokenize, train-prior, sample, reconstruct, info, devices, dataset make';
   const noRun = (run: string) =>
     `Expected a run folder for --run but received ${run}, which does not exist. Train a tokenizer first: vqgen train-stage1 --run ${run}`;
 
@@ -108,6 +108,7 @@ describe('a mistake is one sentence on stderr and exit code 2', () => {
     ['sample --temperature 0', 'Expected a number above 0 for --temperature but received 0.'],
     ['sample --top-p 2', 'Expected a number above 0 and of at most 1 for --top-p but received 2.'],
     ['sample --top-k -1', 'Expected a whole number of at least 0 for --top-k but received -1.'],
+    ['sample --precision int4', 'Expected one of f32, int8 for --precision but received int4.'],
     ['sample --seed x', 'Expected a whole number of at least 0 for --seed but received x.'],
     ['sample --device gpu', 'Expected one of auto, cpu, webgpu, tfjs for --device but received gpu.'],
     ['sample --threads 0', 'Expected a whole number above 0 for --threads but received 0.'],
@@ -164,4 +165,14 @@ test('another failure is exit code 1, with the way to see more', async () => {
   const { code, stdout, stderr } = await vqgen('info', 'odd');
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
   expect(stderr).toMatch(/^vqgen failed: .*\nWith VQGEN_DEBUG=1 it also says where\.\n$/);
+});
+
+test('devices lists what computes here, by rates, and which one auto takes', async () => {
+  const { code, stdout } = await vqgen('devices', '--json');
+  const { devices, auto } = JSON.parse(stdout);
+  const names = devices.map(({ device }: { device: string }) => device);
+  expect({ code, names }).toEqual({ code: 0, names: ['cpu', 'webgpu', 'tfjs'] });
+  const [cpu, webgpu, tfjs] = devices.map(({ gflops }: { gflops: number | null }) => gflops);
+  expect(cpu).toBeGreaterThan(tfjs); // plain JavaScript is some hundred times slower
+  expect(auto).toBe(webgpu !== null && webgpu > cpu ? 'webgpu' : 'cpu');
 });

@@ -15,7 +15,7 @@ const blockedNodes = async (image: number[], filters: number[], target: Target, 
         y: tf.conv2d(inputs!.x as tf.Tensor4D, (inputs!.f ?? constants.f) as tf.Tensor4D, 1, 'same'),
       },
     }),
-    target,
+    { target },
   );
   return graph.nodes.filter((node) => node.domain === 'com.microsoft.nchwc').map((node) => node.op);
 };

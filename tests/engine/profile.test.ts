@@ -37,6 +37,7 @@ test('operator times are summed by operator and shapes, with the arithmetic of p
     event('Mul', 700, [[3], [3]], [[3]]),
     event('Mul', 8000, [[3], [3]], [[3]], 'fence_before'),
     event('MatMul', 400, ...(product as unknown as [number[][], number[][]])),
+    event('MatMulNBits', 350, [[3, 5], [7]], [[3, 7]]), // 2 · 3·5·7 = 210
     event('Conv', 300, ...(convolution as unknown as [number[][], number[][]])),
     { cat: 'Session', name: 'model_run', dur: 1, args: {} },
   ];
@@ -51,6 +52,13 @@ test('operator times are summed by operator and shapes, with the arithmetic of p
       calls: 1,
       ms: 0.4,
       gflop: expect.closeTo(420 / 1e9, 15),
+    },
+    {
+      op: 'MatMulNBits',
+      shapes: '3×5, 7 → 3×7',
+      calls: 1,
+      ms: 0.35,
+      gflop: expect.closeTo(210 / 1e9, 15),
     },
     {
       op: 'Conv',

@@ -1,6 +1,9 @@
 /** Tensors on the GPU have owners, and a graph that does not fit there is refused. */
 import * as tf from '@tensorflow/tfjs-core';
+import { silent } from '../../src/base/progress.js';
+import { searchAdapter } from '../../src/engine/adapter.js';
 import { GpuTensor, livingGpuTensors, Transfers } from '../../src/engine/gpu-tensors.js';
+import { openDevice } from '../../src/engine/index.js';
 import { toOrt } from '../../src/engine/sessions.js';
 import { expectClose } from '../support/close.js';
 import { device, noise } from '../support/parity.js';
@@ -12,7 +15,8 @@ test('nothing stays behind: loading anew, running, reading, disposing', async ()
   runner.load(toyStart);
   await runner.run([1, 2].map(toyInputs));
   const inUse = livingGpuTensors;
-  expect(inUse - before).toBe(2 * Object.keys(toyStep.state).length);
+  // Two sets of the state, and outputs of two steps.
+  expect(inUse - before).toBe(2 * Object.keys(toyStep.state).length + 2 * 2);
   runner.load(toyStart);
   await runner.run([3].map(toyInputs));
   await runner.read();
@@ -20,6 +24,15 @@ test('nothing stays behind: loading anew, running, reading, disposing', async ()
   await runner.dispose();
   await runner.dispose();
   expect(livingGpuTensors).toBe(before);
+});
+
+test('a software adapter is taken only when it is asked for', async () => {
+  const search = await searchAdapter();
+  if (!('adapter' in search)) throw new Error(search.none);
+  expect(search.adapter.gflops).toBeGreaterThan(0);
+  expect((await openDevice({ device: 'webgpu', reporter: silent })).name).toBe('webgpu');
+  const automatic = await openDevice({ reporter: silent });
+  if (search.adapter.software) expect(automatic.name).toBe('cpu');
 });
 
 test('a tensor is counted until it is disposed of, once', async () => {

@@ -11,6 +11,7 @@ import { psnr, reconstruct } from '../../src/sample/reconstruct.js';
 import { sample } from '../../src/sample/sample.js';
 import { gptSizes, recordTokenizer } from '../../src/stage2-transformer/model.js';
 import { priorStart } from '../../src/stage2-transformer/step.js';
+import { tokenize } from '../../src/tokenize/tokenize.js';
 import { saveTokenizer, temporaryFolder, tinyConfig, writePictures } from '../support/run.js';
 
 let root: string;
@@ -96,6 +97,64 @@ describe('sample', () => {
     [{ topP: 1.5 }, /for --top-p but received 1\.5/],
   ])('refuses %j', async (settings, message) => {
     await expect(draw(settings)).rejects.toThrow(message);
+  });
+
+  test('refuses 8-bit weights where the device has none', async () => {
+    await expect(draw({ precision: 'int8' })).rejects.toThrow(/Expected f32 for --precision/);
+  });
+
+  describe('with 8-bit weights', () => {
+    let notes: string[];
+    let warnings: string[];
+    const drawInt8 = async () => {
+      notes = [];
+      warnings = [];
+      const reporter = {
+        ...silent,
+        note: (line: string) => notes.push(line),
+        warn: (line: string) => warnings.push(line),
+      };
+      const cpu = await openDevice({ threads: 1, reporter });
+      return draw({ n: 1, precision: 'int8', device: cpu, reporter });
+    };
+    const kept = () => path.join(run, '.cache', 'int8-loss.json');
+
+    test('without validation tokens it says so and draws', async () => {
+      const { int8, files } = await drawInt8();
+      expect(int8).toBeNull();
+      expect(files).toHaveLength(1);
+      expect(notes).toEqual([
+        expect.stringMatching(
+          /^What int8 weights cost cannot be measured\. Expected a token file .*tokenize/,
+        ),
+      ]);
+    });
+
+    test('what they cost on validation tokens is said, and kept', async () => {
+      await writePictures(path.join(root, 'held-out'), 40);
+      await tokenize({ run, dataset: path.join(root, 'held-out'), split: 'val', device, reporter: silent });
+      const { int8 } = await drawInt8();
+      expect(int8!.tokens).toBe(40 * 4);
+      expect(Math.abs(int8!.loss_f32 - Math.log(16))).toBeLessThan(0.2); // nothing learned
+      expect(int8!.loss_int8).not.toBe(int8!.loss_f32);
+      expect(int8!.loss_int8).toBeCloseTo(int8!.loss_f32, 3);
+      expect(int8!.percent).toBeCloseTo(100 * (int8!.loss_int8 / int8!.loss_f32 - 1), 9);
+      expect(notes).toEqual([
+        expect.stringMatching(
+          /^With int8 weights the prior's validation loss is 2\.\d{4} nats per token instead of 2\.\d{4} \([+−]0\.\d\d %, 160 tokens\)\.$/,
+        ),
+      ]);
+      expect(warnings).toEqual([]);
+
+      const saved = JSON.parse(await fs.readFile(kept(), 'utf8'));
+      await fs.writeFile(kept(), JSON.stringify({ ...saved, loss_int8: 3, percent: 8.2 }));
+      expect((await drawInt8()).int8).toMatchObject({ loss_int8: 3, tokens: 160 });
+      expect(warnings).toEqual([expect.stringMatching(/is 3\.0000 nats .* more than 0\.5 % higher/)]);
+
+      await fs.writeFile(kept(), JSON.stringify({ ...saved, loss_int8: 3, key: 'another prior' }));
+      expect((await drawInt8()).int8).toEqual(int8);
+      expect(warnings).toEqual([]);
+    });
   });
 
   test('refuses a tokenizer that was trained on after the prior', async () => {

@@ -1,6 +1,7 @@
 /** Matrix products: transposed operands are read transposed, never copied. */
-import type { Value } from '../graph.js';
-import type { Tracer } from '../tracer.js';
+import type { Initializer, Value } from '../graph.js';
+import { quantise } from '../quantise.js';
+import type { Sym, Tracer } from '../tracer.js';
 import { kernel } from './register.js';
 
 /** a `[..., M, K]` (or `[..., K, M]`) · b `[..., K, N]` (or `[..., N, K]`), times `alpha`. */
@@ -22,7 +23,37 @@ export function matmul(
   return t.target.product(t.graph, a, b, { transA, transB, alpha }, shape);
 }
 
+/** Rows that share a scale, of either factor. 32 is slower, 128 not measurably faster (docs/performance.md). */
+const BLOCK = 64;
+
+/** Accuracy level at which MatMulNBits multiplies integers. */
+const INT8 = 4;
+
+/**
+ * a `[..., K]` · constant b `[K, N]`, both as 8-bit integers: b here, a by ONNX Runtime, row by row, so that a row's result
+ * depends on no other row.
+ */
+function matmulInt8(t: Tracer, a: Value, b: Initializer): Value {
+  const [K, N] = b.shape as [number, number];
+  const blocks = Math.ceil(K / BLOCK);
+  const { values, scales } = quantise(b.data as Float32Array, [K, N], BLOCK);
+  const weights = t.graph.constant('uint8', [N, blocks, BLOCK], values);
+  const factors = t.graph.constant('float32', [N * blocks], scales);
+  const attrs = { K, N, bits: 8, block_size: BLOCK, accuracy_level: INT8 };
+  return t.graph.op('MatMulNBits', [a, weights, factors], attrs, { shape: [...a.shape.slice(0, -1), N] });
+}
+
+/** The constant that a matrix is, if it is one. */
+const frozen = (t: Tracer, matrix: Sym): Initializer | undefined =>
+  matrix.shape.length === 2 ? t.graph.initializers.get(t.plain(matrix).name) : undefined;
+
 kernel<{ transposeA: boolean; transposeB: boolean }>('BatchMatMul', ({ t, inputs: { a, b }, attrs }) => {
+  const weights =
+    t.precision === 'int8' && !attrs.transposeA && !attrs.transposeB ? frozen(t, b!) : undefined;
+  if (weights) {
+    const value = matmulInt8(t, t.plain(a!), weights);
+    return t.out(value, value.shape, 'float32');
+  }
   const value = matmul(t, t.plain(a!), t.plain(b!), { transA: attrs.transposeA, transB: attrs.transposeB });
   return t.out(value, value.shape, 'float32');
 });

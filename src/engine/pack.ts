@@ -1,0 +1,316 @@
+/**
+ * Updates of many parameters as updates of one long vector. An optimiser does the same few elementwise operations to every parameter, its
+ * moments and its average: one by one they are most of a training step's launches. Here parameters with the same update are found, and their
+ * state lies end to end in one buffer for each part (value, moments, average); the network reads its weights out of the first. Elementwise
+ * results keep their bits; the gradients' common norm is summed in another order.
+ */
+import { sizeOf } from '../base/tensor.js';
+import type { GraphBuilder, Node, Value } from './graph.js';
+import type { Slot } from './trace.js';
+
+/** A tensor of the graph that holds one part of the state, or several end to end. */
+export interface StateBuffer {
+  /** How the graph's ports call it: `state/<name>`, and `final/<name>` where it leaves. */
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** One, or several, each as a flat piece of its own; what lies behind the last is of no concern. */
+  readonly members: readonly { readonly slot: Slot; readonly offset: number }[];
+}
+
+export interface Packed {
+  readonly inputs: readonly Value[];
+  /** New values by the buffers' names, in order. */
+  readonly finals: readonly Slot[];
+  readonly buffers: readonly StateBuffer[];
+}
+
+const ELEMENTWISE = new Set(['Add', 'Sub', 'Mul', 'Div', 'Sqrt', 'Max', 'Min']);
+/** Buffers are filled up to rows of this many numbers, so that sums over them have two steps. */
+const ROW = 1024;
+/** Tensors that one launch writes at most: devices promise eight buffers. */
+const PIECES = 7;
+
+/** A parameter with all that its update reads and writes. */
+interface Family {
+  readonly states: number[];
+  readonly size: number;
+  /** Equal for families whose updates differ in nothing but tensors and sizes. */
+  readonly signature: string;
+  /** Tensors that the update reads, state included, in the order in which the signature counts them. */
+  readonly leaves: readonly string[];
+}
+
+/**
+ * Rewrites `graph` in place.
+ *
+ * @param state the state as it comes in
+ * @param finals the same names, as they go out
+ * @param others outputs beside the state
+ */
+export function packUpdates(
+  graph: GraphBuilder,
+  state: readonly Slot[],
+  finals: readonly Slot[],
+  others: readonly Value[],
+): Packed {
+  const update = new Updates(graph, state, finals);
+  const groups = new Map<string, Family[]>();
+  for (const family of update.families()) {
+    const group = groups.get(family.signature) ?? [];
+    groups.set(family.signature, [...group, family]);
+  }
+  const packed = new Set<number>();
+  const inputs: Value[] = [];
+  const outs: Slot[] = [];
+  const buffers: StateBuffer[] = [];
+  const heads: Node[] = [];
+  for (const families of groups.values()) {
+    if (families.length < 2) continue;
+    const { offsets, length } = endToEnd(families);
+    const parts = families[0]!.states.map((_, k) => {
+      const name = `pack${buffers.length + k}`;
+      const value: Value = { name: `state/${name}`, type: 'float32', shape: [length] };
+      const members = families.map(({ states }, i) => ({ slot: state[states[k]!]!, offset: offsets[i]! }));
+      return { buffer: { name, shape: [length], members }, value };
+    });
+    const values = update.packed(
+      families,
+      parts.map(({ value }) => value),
+      length,
+    );
+    for (const [k, { buffer, value }] of parts.entries()) {
+      inputs.push(value);
+      outs.push({ name: buffer.name, value: values[k]!, shape: [length], perm: [0] });
+      buffers.push(buffer);
+      heads.push(...unpacked(graph, value, buffer));
+      for (const { states } of families) packed.add(states[k]!);
+    }
+  }
+  for (const [i, slot] of state.entries()) {
+    if (packed.has(i)) continue;
+    inputs.push(slot.value);
+    outs.push(finals[i]!);
+    buffers.push({ name: slot.name, shape: slot.value.shape, members: [{ slot, offset: 0 }] });
+  }
+  graph.nodes.unshift(...heads);
+  graph.sort();
+  graph.prune([...outs.map(({ value }) => value), ...others]);
+  return { inputs, finals: outs, buffers };
+}
+
+/** The state as it is: a buffer for each tensor. */
+export function oneByOne(_graph: GraphBuilder, state: readonly Slot[], finals: readonly Slot[]): Packed {
+  return {
+    inputs: state.map(({ value }) => value),
+    finals,
+    buffers: state.map((slot) => ({
+      name: slot.name,
+      shape: slot.value.shape,
+      members: [{ slot, offset: 0 }],
+    })),
+  };
+}
+
+function endToEnd(families: readonly Family[]): { offsets: number[]; length: number } {
+  const offsets: number[] = [];
+  let length = 0;
+  for (const { size } of families) {
+    offsets.push(length);
+    length += size;
+  }
+  return { offsets, length: Math.ceil(length / ROW) * ROW };
+}
+
+/** Nodes that read the members out of a buffer, under the names by which the graph knows them. */
+function unpacked(graph: GraphBuilder, whole: Value, { members }: StateBuffer): Node[] {
+  const nodes: Node[] = [];
+  const add = (op: string, inputs: string[], outputs: string[], attrs = {}) =>
+    nodes.push({ op, domain: '', inputs, outputs, attrs });
+  for (let at = 0; at < members.length; at += PIECES) {
+    const run = members.slice(at, at + PIECES);
+    const sizes = run.map(({ slot }) => sizeOf(slot.shape));
+    const from = run[0]!.offset;
+    const piece = graph.fresh();
+    const range = [[from], [from + sizes.reduce((a, b) => a + b, 0)]].map((n) => graph.ints(n).name);
+    add('Slice', [whole.name, ...range], [piece]);
+    const flat = run.map(() => graph.fresh());
+    if (run.length === 1) flat[0] = piece;
+    else add('Split', [piece, graph.ints(sizes).name], flat, { axis: 0 });
+    for (const [i, { slot }] of run.entries())
+      add('Reshape', [flat[i]!, graph.ints(slot.value.shape).name], [slot.value.name]);
+  }
+  return nodes;
+}
+
+class Updates {
+  private readonly producers = new Map<string, Node>();
+  private readonly stateAt = new Map<string, number>();
+
+  constructor(
+    private readonly graph: GraphBuilder,
+    private readonly state: readonly Slot[],
+    private readonly finals: readonly Slot[],
+  ) {
+    for (const node of graph.nodes) for (const name of node.outputs) this.producers.set(name, node);
+    for (const [i, { value }] of state.entries()) this.stateAt.set(value.name, i);
+  }
+
+  private shape(name: string): readonly number[] | undefined {
+    const i = this.stateAt.get(name);
+    return i === undefined ? this.graph.shapeOf(name) : this.state[i]!.value.shape;
+  }
+
+  /** The node of `name` if it is elementwise over tensors of `shape` and scalars. */
+  private inner(name: string, shape: string): Node | undefined {
+    const node = this.producers.get(name);
+    if (!node || !ELEMENTWISE.has(node.op)) return undefined;
+    const fits = (operand: string) => {
+      const own = this.shape(operand);
+      return own !== undefined && (own.length === 0 || own.join() === shape);
+    };
+    return this.shape(name)?.join() === shape && node.inputs.every(fits) ? node : undefined;
+  }
+
+  private isScalar(name: string): boolean {
+    return this.shape(name)?.length === 0;
+  }
+
+  /** States whose updates have tensors in common, with the signature of these updates. */
+  families(): Family[] {
+    const owner = new Map<string, number>();
+    const parent = this.state.map((_, i) => i);
+    const root = (i: number): number => (parent[i] === i ? i : root(parent[i]!));
+    for (const [i, { value }] of this.finals.entries()) {
+      const shape = value.shape.join();
+      const visit = (name: string): void => {
+        if (this.isScalar(name)) return;
+        const before = owner.get(name);
+        if (before !== undefined) {
+          parent[root(i)] = root(before);
+          return;
+        }
+        owner.set(name, i);
+        for (const operand of this.inner(name, shape)?.inputs ?? []) visit(operand);
+      };
+      visit(this.state[i]!.value.name);
+      visit(value.name);
+    }
+    const together = new Map<number, number[]>();
+    for (const i of this.state.keys()) together.set(root(i), [...(together.get(root(i)) ?? []), i]);
+    return [...together.values()].flatMap((states) => this.family(states) ?? []);
+  }
+
+  private family(states: number[]): Family | undefined {
+    const { shape } = this.state[states[0]!]!.value;
+    const key = shape.join();
+    const alike = states.every((i) => {
+      const { value } = this.state[i]!;
+      return value.type === 'float32' && value.shape.join() === key;
+    });
+    if (!alike || sizeOf(shape) < 2 || shape.length === 0) return undefined;
+    const seen = new Map<string, number>();
+    const leaves: string[] = [];
+    let inner = 0;
+    const write = (name: string): string => {
+      if (this.isScalar(name)) return name;
+      const known = seen.get(name);
+      if (known !== undefined) return `#${known}`;
+      const node = this.inner(name, key);
+      if (!node) {
+        seen.set(name, seen.size);
+        leaves.push(name);
+        const at = states.indexOf(this.stateAt.get(name) ?? -1);
+        return at < 0 ? 'tensor' : `state ${at}`;
+      }
+      inner += 1;
+      const text = `${node.op}(${node.inputs.map(write).join()})${JSON.stringify(node.attrs)}`;
+      seen.set(name, seen.size);
+      return text;
+    };
+    const signature = states.map((i) => write(this.finals[i]!.value.name)).join(';');
+    return inner === 0 ? undefined : { states, size: sizeOf(shape), signature, leaves };
+  }
+
+  /** The update of all families at once: the new value of each part of the state. */
+  packed(families: readonly Family[], parts: readonly Value[], length: number): Value[] {
+    const [first] = families as [Family];
+    const values = new Map<string, Value>();
+    for (const [j, leaf] of first.leaves.entries()) {
+      const k = first.states.indexOf(this.stateAt.get(leaf) ?? -1);
+      if (k >= 0) values.set(leaf, parts[k]!);
+      else {
+        const names = families.map(({ leaves }) => leaves[j]!);
+        const joined = this.joined(families, names, length);
+        values.set(leaf, joined);
+        sumSquaresTogether(this.graph, names, joined);
+      }
+    }
+    const shape = this.state[first.states[0]!]!.value.shape.join();
+    const build = (name: string): Value => {
+      if (this.isScalar(name)) return { name, type: 'float32', shape: [] };
+      const known = values.get(name);
+      if (known) return known;
+      const node = this.inner(name, shape)!;
+      const value = this.graph.op(node.op, node.inputs.map(build), node.attrs, { shape: [length] });
+      values.set(name, value);
+      return value;
+    };
+    return first.states.map((i) => build(this.finals[i]!.value.name));
+  }
+
+  /** The families' tensors end to end, zeros behind them. */
+  private joined(families: readonly Family[], names: readonly string[], length: number): Value {
+    const g = this.graph;
+    const flat = names.map((name, i) => {
+      const { size } = families[i]!;
+      const value: Value = { name, type: 'float32', shape: this.shape(name)! };
+      return g.op('Reshape', [value, g.ints([size])], {}, { shape: [size] });
+    });
+    const rest = length - families.reduce((sum, { size }) => sum + size, 0);
+    const zeros = rest > 0 ? [g.constant('float32', [rest], new Float32Array(rest))] : [];
+    return g.op('Concat', [...flat, ...zeros], { axis: 0 }, { shape: [length] });
+  }
+}
+
+/**
+ * Where Σ x² of every one of `names` is summed up by Adds (the norm of all gradients), the sum is taken of `joined` instead: the terms fall
+ * out of the Adds, one comes in.
+ */
+function sumSquaresTogether(graph: GraphBuilder, names: readonly string[], joined: Value): void {
+  const readers = new Map<string, Node[]>();
+  for (const node of graph.nodes)
+    for (const name of node.inputs) readers.set(name, [...(readers.get(name) ?? []), node]);
+  const only = (name: string, op: string): Node | undefined => {
+    const nodes = readers.get(name) ?? [];
+    return nodes.length === 1 && nodes[0]!.op === op ? nodes[0] : undefined;
+  };
+  const squared = (name: string) =>
+    readers.get(name)?.find(({ op, inputs }) => op === 'Mul' && inputs.every((operand) => operand === name));
+  const terms: string[] = [];
+  for (const name of names) {
+    const square = squared(name);
+    const sum = square && only(square.outputs[0]!, 'ReduceSum');
+    const last = sum && (only(sum.outputs[0]!, 'Reshape') ?? sum);
+    const term = last?.outputs[0];
+    if (term === undefined || graph.shapeOf(term)?.length !== 0 || !only(term, 'Add')) return;
+    terms.push(term);
+  }
+  const rows = joined.shape[0]! / ROW;
+  const square = graph.op('Mul', [joined, joined], {}, { shape: joined.shape });
+  const table = graph.op('Reshape', [square, graph.ints([rows, ROW])], {}, { shape: [rows, ROW] });
+  const byRow = graph.op('ReduceSum', [table, graph.ints([1])], { keepdims: 0 }, { shape: [rows] });
+  const whole = graph.op('ReduceSum', [byRow, graph.ints([0])], { keepdims: 0 }, { shape: [] });
+  const nothing = new Set(terms.slice(1));
+  const renamed = new Map([[terms[0]!, whole.name]]);
+  const now = (name: string): string => renamed.get(name) ?? name;
+  const kept = graph.nodes.flatMap((node) => {
+    const [out] = node.outputs as [string];
+    const terms = node.inputs.filter((name) => !nothing.has(name)).map(now);
+    if (node.op !== 'Add' || terms.length === node.inputs.length)
+      return [{ ...node, inputs: node.inputs.map(now) }];
+    if (terms.length === 0) nothing.add(out);
+    else renamed.set(out, terms[0]!);
+    return [];
+  });
+  graph.nodes.splice(0, graph.nodes.length, ...kept);
+}

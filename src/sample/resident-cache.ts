@@ -1,0 +1,68 @@
+/**
+ * The prior with a key/value cache that never leaves the device: a step whose state is the cache, for devices from which it would have to be
+ * fetched. Every token attends to all T places, those not filled yet masked.
+ *
+ * Shapes: B sequences, H heads, T tokens, K codes, E width of a head.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import { float32, type HostTensors, int32 } from '../base/tensor.js';
+import type { Device, Specs, StepProgram, Tensors } from '../engine/device.js';
+import { treeOf } from '../nn/params.js';
+import { cachedStep, type GptSizes, gptSpecs } from '../stage2-transformer/gpt.js';
+import type { NextLogits } from './decode-loop.js';
+
+/** State: `keys.i` and `values.i` [B, H, T, E]. Inputs: `ids` int32 [B], `position` int32 [1]. Output: `logits` [B, K]. */
+export function residentProgram(sizes: GptSizes, weights: HostTensors, batch: number): StepProgram {
+  const { layers, heads, width, tokens } = sizes;
+  const perHead = width / heads;
+  const cache = { shape: [batch, heads, tokens, perHead], dtype: 'float32' } as const;
+  const named = <T>(kind: string, of: (layer: number) => T): Record<string, T> =>
+    Object.fromEntries(Array.from({ length: layers }, (_, i) => [`${kind}.${i}`, of(i)]));
+  const state: Specs = { ...named('keys', () => cache), ...named('values', () => cache) };
+  return {
+    name: 'prior-resident',
+    state,
+    inputs: { ids: { shape: [batch], dtype: 'int32' }, position: { shape: [1], dtype: 'int32' } },
+    constants: weights,
+    step(caches, { ids, position }, constants) {
+      const places = tf.range(0, tokens, 1, 'int32');
+      const mask = tf.mul(tf.cast(tf.greaterEqual(places, position!), 'float32'), -1e9); // [T]
+      const here = tf.reshape(tf.equal(places, position!), [1, 1, tokens, 1]);
+      const all = (kind: string) => Array.from({ length: layers }, (_, i) => caches[`${kind}.${i}`]!);
+      const { logits, qkv } = cachedStep(sizes, treeOf(gptSpecs(sizes), constants), {
+        ids: ids!,
+        position: position!,
+        mask: tf.reshape(mask, [1, 1, 1, tokens]),
+        keys: all('keys'),
+        values: all('values'),
+      });
+      const next: Tensors = {};
+      for (const [i, own] of qkv.entries()) {
+        const parts = tf.split(tf.reshape(own, [batch, 3 * heads, 1, perHead]), 3, 1);
+        next[`keys.${i}`] = tf.where(here, parts[1]!, caches[`keys.${i}`]!);
+        next[`values.${i}`] = tf.where(here, parts[2]!, caches[`values.${i}`]!);
+      }
+      return { state: next, outputs: { logits } };
+    },
+  };
+}
+
+export async function openResidentModel(o: {
+  sizes: GptSizes;
+  weights: HostTensors;
+  batch: number;
+  device: Device;
+}): Promise<{ nextLogits: NextLogits; dispose(): Promise<void> }> {
+  const program = residentProgram(o.sizes, o.weights, o.batch);
+  const runner = await o.device.prepareStep(program);
+  runner.load(
+    Object.fromEntries(Object.entries(program.state).map(([name, { shape }]) => [name, float32(shape)])),
+  );
+  return {
+    async nextLogits(ids, position) {
+      const [outputs] = await runner.run([{ ids: int32([o.batch], ids), position: int32([1], [position]) }]);
+      return outputs!.logits!.data as Float32Array;
+    },
+    dispose: () => runner.dispose(),
+  };
+}
