@@ -157,7 +157,12 @@ describe('the four commands, one after another', () => {
     expect(Object.keys(result)).toEqual([
       ...['run', 'data', 'images', 'skipped', 'features', 'tokenizer', 'prior', 'samples', 'seconds'],
     ]);
-    expect(result).toMatchObject({ run: 'whole', data: 'drawn', images: 10, samples: { n: 16, compared: 10 } });
+    expect(result).toMatchObject({
+      run: 'whole',
+      data: 'drawn',
+      images: 10,
+      samples: { n: 16, compared: 10 },
+    });
     expect(fs.existsSync(inFolder('whole/samples/nearest.png'))).toBe(true);
     const { stdout } = await vqgen('evaluate --run whole --data drawn --n 16 --quiet');
     for (const name of ['psnr', 'ssim', 'rfd_vqgen', 'bits_per_token', 'fd_vqgen', 'precision_vqgen']) {

@@ -51,7 +51,17 @@ export interface SafetensorsFile {
 /** The reference reader's limit too. */
 const longestHeader = 100_000_000;
 const pieceBytes = 1 << 24;
-const widths: Record<string, number> = { F64: 8, I64: 8, F32: 4, I32: 4, U32: 4, F16: 2, BF16: 2, U16: 2, U8: 1 };
+const widths: Record<string, number> = {
+  F64: 8,
+  I64: 8,
+  F32: 4,
+  I32: 4,
+  U32: 4,
+  F16: 2,
+  BF16: 2,
+  U16: 2,
+  U8: 1,
+};
 
 /** @throws UserError when the file is missing, cut short or no safetensors file */
 export async function openSafetensors(file: string): Promise<SafetensorsFile> {

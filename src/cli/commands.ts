@@ -111,9 +111,18 @@ export const commands: readonly Command[] = [
     ],
     standards: { data: "the run's validation images", n: '256' },
     examples: [
-      ['vqgen evaluate --data unseen-photos/ --run checkpoints/mine', 'distances in the features of vqgen, fd_vqgen'],
-      ['vqgen evaluate --data unseen-photos/ --features inception.onnx --n 10000', 'fid, with a network of yours'],
-      ['vqgen evaluate --data photos/ --save-stats photos.safetensors', 'then, for any run: --stats photos.safetensors'],
+      [
+        'vqgen evaluate --data unseen-photos/ --run checkpoints/mine',
+        'distances in the features of vqgen, fd_vqgen',
+      ],
+      [
+        'vqgen evaluate --data unseen-photos/ --features inception.onnx --n 10000',
+        'fid, with a network of yours',
+      ],
+      [
+        'vqgen evaluate --data photos/ --save-stats photos.safetensors',
+        'then, for any run: --stats photos.safetensors',
+      ],
     ],
     endsItself: true,
     computes: true,

@@ -19,7 +19,8 @@ const meanings: Record<string, string> = {
   precision: 'share of samples that look like images',
   recall: 'share of images that samples look like',
   nearest_train: 'distance of a sample to its nearest training image, median',
-  nearest_train_reconstructions: 'the same of reconstructions of --data: much more than above means memorised',
+  nearest_train_reconstructions:
+    'the same of reconstructions of --data: much more than above means memorised',
   picture: 'samples above their nearest training images',
 };
 

@@ -90,7 +90,11 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
     checkEnough(folder.images, origin);
     const total = folder.images + folder.skipped.length;
     if (folder.skipped.length > 0) reporter.warn(describeSkipped(folder.skipped, total));
-    const originals: Statistics = { ...folder.originals.gaussian(), features: space.name, digest: folder.digest };
+    const originals: Statistics = {
+      ...folder.originals.gaussian(),
+      features: space.name,
+      digest: folder.digest,
+    };
     if (o.saveStats !== undefined) await writeStatistics(o.saveStats, originals);
     warnOfBias(measureNames(space.label).rfd, folder.images, space, reporter);
     const result = {
@@ -101,7 +105,9 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
       features: { name: space.name, width: space.width },
       tokenizer: tokenizerMeasures(folder, originals, space),
       prior: folder.nats === undefined ? null : priorMeasures(folder.nats, config),
-      samples: prior ? await samplesMeasures(o, { n, batch, config, space, folder, reference: reference ?? originals }) : null,
+      samples: prior
+        ? await samplesMeasures(o, { n, batch, config, space, folder, reference: reference ?? originals })
+        : null,
     };
     return { ...result, seconds: (performance.now() - started) / 1000 };
   } finally {
@@ -110,7 +116,10 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
 }
 
 async function chosenImages(config: Config, data: string | undefined): Promise<Subset> {
-  const subset = data === undefined ? (await imageSplits(config.data, 'data.dir')).val : everyImage(await listImages(data));
+  const subset =
+    data === undefined
+      ? (await imageSplits(config.data, 'data.dir')).val
+      : everyImage(await listImages(data));
   checkEnough(subset.indices.length, subset.source.origin);
   return subset;
 }
@@ -158,7 +167,11 @@ export function perplexity(counts: Float64Array): number {
 function priorMeasures(nats: number, config: Config): Measures {
   const bits = nats / Math.LN2;
   const tokens = codeSide(config) ** 2;
-  return { loss: nats, bits_per_token: bits, bits_per_dimension: (bits * tokens) / (3 * config.data.size ** 2) };
+  return {
+    loss: nats,
+    bits_per_token: bits,
+    bits_per_dimension: (bits * tokens) / (3 * config.data.size ** 2),
+  };
 }
 
 interface SampleWork {

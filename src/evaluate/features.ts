@@ -90,7 +90,8 @@ export async function onnxSpace(file: string, threads?: number): Promise<Feature
         const most = batch ?? n;
         for (let at = 0; at < n; at += most) {
           const input = new Float32Array(most * area);
-          for (let i = at; i < Math.min(n, at + most); i++) resize(images, i, side, input.subarray((i - at) * area));
+          for (let i = at; i < Math.min(n, at + most); i++)
+            resize(images, i, side, input.subarray((i - at) * area));
           const { data } = await run(input, most);
           features.set((data as Float32Array).subarray(0, Math.min(most, n - at) * width), at * width);
         }
@@ -138,7 +139,8 @@ export function resize({ shape, data }: HostTensor, i: number, side: number, int
       for (let c = 0; c < 3; c++) {
         const at = (r: number, k: number): number => data[start + (r * from + k) * 3 + c]!;
         const top = at(row.low, column.low) * (1 - column.share) + at(row.low, column.high) * column.share;
-        const bottom = at(row.high, column.low) * (1 - column.share) + at(row.high, column.high) * column.share;
+        const bottom =
+          at(row.high, column.low) * (1 - column.share) + at(row.high, column.high) * column.share;
         into[(c * side + y) * side + x] = (top * (1 - row.share) + bottom * row.share + 1) / 2;
       }
 }

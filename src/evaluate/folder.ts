@@ -177,17 +177,22 @@ async function natsOf(graph: Graph, codes: Int32Array, n: number, config: Config
   const tokens = { codes: toStoredCodes(codes, vocab), vocab, height: side, width: side };
   const rows = Array.from({ length: codes.length / side ** 2 }, (_, i) => i);
   const { loss } = await graph.run({ ...sequencesOf(tokens, rows) });
-  return loss!.data.subarray(0, n).reduce((sum: number, v: number) => sum + v, 0);
+  return (loss!.data as Float32Array).subarray(0, n).reduce((sum, v) => sum + v, 0);
 }
 
 /** What an 8-bit picture holds of images in about [−1, 1]: all that anybody will see of them. */
 export function rounded(images: HostTensor): HostTensor {
-  return float32(images.shape, Float32Array.from(toBytes(images), (byte) => byte / 127.5 - 1));
+  return float32(
+    images.shape,
+    Float32Array.from(toBytes(images), (byte) => byte / 127.5 - 1),
+  );
 }
 
 /** n of `count` positions, spread evenly; all where there are fewer. */
 function spread(count: number, n: number): Set<number> {
-  return new Set(Array.from({ length: Math.min(count, n) }, (_, i) => Math.floor((i * count) / Math.min(count, n))));
+  return new Set(
+    Array.from({ length: Math.min(count, n) }, (_, i) => Math.floor((i * count) / Math.min(count, n))),
+  );
 }
 
 /** The first n of [B, …]. */

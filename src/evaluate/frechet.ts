@@ -32,7 +32,8 @@ export class Moments {
     const { width, sums, products } = this;
     const n = rows.length / width;
     if (n === 0) return;
-    const origin = (this.origin ??= Float64Array.from(rows.subarray(0, width)));
+    this.origin ??= Float64Array.from(rows.subarray(0, width));
+    const { origin } = this;
     const shifted = Float64Array.from(rows, (v, i) => v - origin[i % width]!);
     for (let i = 0; i < width; i++) {
       const to = i * width;

@@ -33,7 +33,8 @@ function squaredRadii(points: Float32Array, width: number): Float64Array {
   const distances = new Float64Array(count - 1);
   return Float64Array.from({ length: count }, (_, i) => {
     for (let j = 0; j < count; j++)
-      if (j !== i) distances[j < i ? j : j - 1] = squaredDistance(points, i * width, points, j * width, width);
+      if (j !== i)
+        distances[j < i ? j : j - 1] = squaredDistance(points, i * width, points, j * width, width);
     return distances.sort()[NEIGHBOURS - 1]!;
   });
 }

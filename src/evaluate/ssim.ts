@@ -13,7 +13,9 @@ const c2 = (0.03 * 255) ** 2;
 
 const kernel = (() => {
   const centre = (SSIM_WINDOW - 1) / 2;
-  const bell = Float64Array.from({ length: SSIM_WINDOW }, (_, i) => Math.exp(-((i - centre) ** 2) / (2 * sigma ** 2)));
+  const bell = Float64Array.from({ length: SSIM_WINDOW }, (_, i) =>
+    Math.exp(-((i - centre) ** 2) / (2 * sigma ** 2)),
+  );
   const sum = bell.reduce((total, v) => total + v, 0);
   return bell.map((v) => v / sum);
 })();
@@ -25,10 +27,11 @@ const kernel = (() => {
  */
 export function ssim(a: Uint8Array, b: Uint8Array, side: number): number {
   const [x, y] = [luma(a), luma(b)];
-  const product = (p: Float64Array, q: Float64Array) => blur(
-    p.map((v, i) => v * q[i]!),
-    side,
-  );
+  const product = (p: Float64Array, q: Float64Array) =>
+    blur(
+      p.map((v, i) => v * q[i]!),
+      side,
+    );
   const [meanX, meanY] = [blur(x, side), blur(y, side)];
   const [xx, yy, xy] = [product(x, x), product(y, y), product(x, y)];
   let sum = 0;

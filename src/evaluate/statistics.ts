@@ -29,7 +29,10 @@ export async function writeStatistics(file: string, statistics: Statistics): Pro
  * @param space must be the one that they were taken in
  * @throws UserError for a file that is missing, holds something else, or is of another feature space
  */
-export async function readStatistics(file: string, space: Pick<FeatureSpace, 'name' | 'width'>): Promise<Statistics> {
+export async function readStatistics(
+  file: string,
+  space: Pick<FeatureSpace, 'name' | 'width'>,
+): Promise<Statistics> {
   const opened = await openSafetensors(file);
   try {
     const { count, features, digest } = opened.metadata;

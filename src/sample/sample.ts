@@ -114,10 +114,7 @@ export interface Sampler {
    * @param first a multiple of `sampleBatch`
    * @param onPlace called after each place of the code grid
    */
-  draw(
-    first: number,
-    onPlace: (place: number) => void,
-  ): Promise<{ images: Float32Array[]; seconds: number }>;
+  draw(first: number, onPlace: (place: number) => void): Promise<{ images: Float32Array[]; seconds: number }>;
   dispose(): Promise<void>;
 }
 

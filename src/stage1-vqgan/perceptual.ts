@@ -164,7 +164,13 @@ export function randomFeatures(size: number): Perceptual & FeatureNetwork {
     name: `random-features, ${size} px`,
     constants,
     distance: (c, x, y) => distance(trunk, c, x, y),
-    features: (c, x) => tf.concat(features(trunk, c, x).slice(-2).map((level) => tf.mean(level, [1, 2])), 1),
+    features: (c, x) =>
+      tf.concat(
+        features(trunk, c, x)
+          .slice(-2)
+          .map((level) => tf.mean(level, [1, 2])),
+        1,
+      ),
   };
 }
 

@@ -4,9 +4,9 @@ import path from 'node:path';
 import sharp from 'sharp';
 import { type Reporter, silent } from '../../src/base/progress.js';
 import { float32 } from '../../src/base/tensor.js';
-import { runPaths } from '../../src/checkpoint/run.js';
+import { readRunConfig, runPaths } from '../../src/checkpoint/run.js';
 import { readSafetensors } from '../../src/checkpoint/safetensors.js';
-import { saveCheckpoint } from '../../src/checkpoint/store.js';
+import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
 import type { Device } from '../../src/engine/device.js';
 import { GraphBuilder, type Value } from '../../src/engine/graph.js';
 import { openDevice } from '../../src/engine/index.js';
@@ -14,8 +14,9 @@ import { encodeModel, type Port, port } from '../../src/engine/onnx.js';
 import { type EvaluateOptions, evaluate } from '../../src/evaluate/evaluate.js';
 import { onnxSpace, vqgenSpace } from '../../src/evaluate/features.js';
 import { reconstruct } from '../../src/sample/reconstruct.js';
-import { gptSizes, recordTokenizer } from '../../src/stage2-transformer/model.js';
-import { priorStart } from '../../src/stage2-transformer/step.js';
+import { over } from '../../src/stage1-vqgan/model.js';
+import { gptSizes, recordTokenizer, tokensFor } from '../../src/stage2-transformer/model.js';
+import { meanLoss, priorEvaluation, priorStart } from '../../src/stage2-transformer/step.js';
 import { tokenize } from '../../src/tokenize/tokenize.js';
 import { saveTokenizer, temporaryFolder, tinyConfig, writePictures } from '../support/run.js';
 
@@ -37,7 +38,8 @@ beforeAll(async () => {
 });
 afterAll(() => fs.rm(root, { recursive: true }));
 
-const measure = (o: Partial<EvaluateOptions> = {}) => evaluate({ run, data, n: 18, device, reporter: silent, ...o });
+const measure = (o: Partial<EvaluateOptions> = {}) =>
+  evaluate({ run, data, n: 18, device, reporter: silent, ...o });
 
 function listening(): { reporter: Reporter; said: string[] } {
   const said: string[] = [];
@@ -85,17 +87,33 @@ describe('a run with a prior', () => {
     await saveCheckpoint(runPaths(run).prior, priorStart(gptSizes(config), 0), state, 1);
   });
 
-  test('likelihoods of one that has learned nothing: log K', async () => {
+  test('likelihoods: those of its validation on the same tokens', async () => {
     const { prior } = await measure({ n: 2 });
-    expect(prior!.loss).toBeCloseTo(Math.log(16), 1);
-    expect(prior!.bits_per_token).toBeCloseTo((prior!.loss as number) / Math.log(2), 10);
-    expect(prior!.bits_per_dimension).toBeCloseTo(((prior!.bits_per_token as number) * 16) / (16 * 16 * 3), 10);
+    const config = readRunConfig(run);
+    const { tensors } = await loadModel(run, 'prior');
+    const tokenizer = await loadModel(run, 'stage1');
+    await tokenize({ run, dataset: data, split: 'all', device, reporter: silent });
+    const tokens = await tokensFor(run, 'all', config, tokenizer.sha256);
+    const graph = await device.prepare(priorEvaluation(gptSizes(config), 3));
+    const rows = Int32Array.from({ length: images }, (_, i) => i);
+    const nats = await meanLoss(graph, tokens, rows, { batch: 3, weights: over('model', tensors) });
+    expect(prior!.loss).toBeCloseTo(nats, 5);
+    expect(prior!.bits_per_token).toBeCloseTo(nats / Math.log(2), 5);
+    // 4 × 4 codes for 16 × 16 × 3 values.
+    expect(prior!.bits_per_dimension).toBeCloseTo(nats / Math.log(2) / 48, 6);
   });
 
   test('samples, and the picture of their nearest training images', async () => {
     const out = path.join(root, 'nearest.png');
     const { samples } = await measure({ out, seed: 3, topK: 5 });
-    expect(samples).toMatchObject({ n: 18, seed: 3, top_k: 5, reference_images: images, compared: 18, picture: out });
+    expect(samples).toMatchObject({
+      n: 18,
+      seed: 3,
+      top_k: 5,
+      reference_images: images,
+      compared: 18,
+      picture: out,
+    });
     for (const name of ['fd_vqgen', 'nearest_train', 'nearest_train_reconstructions']) {
       expect(samples![name]).toBeGreaterThan(0);
     }
@@ -135,7 +153,9 @@ describe('a run with a prior', () => {
     await fs.rename(`${data}-moved`, data);
     expect(samples).toMatchObject({ nearest_train: null, picture: null });
     expect(samples!.fd_vqgen).toBeGreaterThan(0);
-    expect(said.at(-1)).toMatch(/^The nearest training images are left out\. Expected a folder of images for data\.dir/);
+    expect(said.at(-1)).toMatch(
+      /^The nearest training images are left out\. Expected a folder of images for data\.dir/,
+    );
   });
 
   test('of an earlier tokenizer: left out', async () => {
@@ -143,7 +163,9 @@ describe('a run with a prior', () => {
     const { reporter, said } = listening();
     expect(await measure({ reporter })).toMatchObject({ prior: null, samples: null });
     await fs.rm(path.join(runPaths(run).prior, 'tokenizer.json'));
-    expect(said[0]).toMatch(/^Likelihoods and samples are left out\. Expected a prior for the present tokenizer/);
+    expect(said[0]).toMatch(
+      /^Likelihoods and samples are left out\. Expected a prior for the present tokenizer/,
+    );
   });
 });
 
@@ -153,7 +175,8 @@ async function averages(name: string, input: (number | string)[], copies = 1, cu
   const images: Port = { name: 'images', type: 'float32', shape: input };
   const pooled = g.op('GlobalAveragePool', [images as Value], {}, { shape: [1, 3, 1, 1] });
   let output = g.op('Tile', [pooled, g.ints([1, copies, 1, 1])], {}, { shape: [1, 3 * copies, 1, 1] });
-  if (cut) output = g.op('Slice', [output, g.ints([0]), g.ints([cut]), g.ints([1])], {}, { shape: [1, cut, 1, 1] });
+  if (cut)
+    output = g.op('Slice', [output, g.ints([0]), g.ints([cut]), g.ints([1])], {}, { shape: [1, cut, 1, 1] });
   const { model } = encodeModel({
     name,
     nodes: g.nodes,
@@ -167,7 +190,10 @@ async function averages(name: string, input: (number | string)[], copies = 1, cu
 }
 
 describe("a network of the user's", () => {
-  const colours = float32([2, 4, 4, 3], Float32Array.from({ length: 96 }, (_, i) => [-1, 0, 0.5][i % 3]! + Math.floor(i / 48) / 4));
+  const colours = float32(
+    [2, 4, 4, 3],
+    Float32Array.from({ length: 96 }, (_, i) => [-1, 0, 0.5][i % 3]! + Math.floor(i / 48) / 4),
+  );
   const wanted = [0, 0.5, 0.75, 0.125, 0.625, 0.875];
 
   test.each([
@@ -192,14 +218,19 @@ describe("a network of the user's", () => {
     const features = await averages('mean', ['B', 3, 8, 8]);
     const { tokenizer, samples } = await measure({ features, threads: 1 });
     expect(tokenizer).toHaveProperty('rfd_onnx');
-    expect(Object.keys(samples!)).toEqual(expect.arrayContaining(['fd_onnx', 'precision_onnx', 'recall_onnx']));
+    expect(Object.keys(samples!)).toEqual(
+      expect.arrayContaining(['fd_onnx', 'precision_onnx', 'recall_onnx']),
+    );
     expect(JSON.stringify([tokenizer, samples])).not.toMatch(/vqgen"|fid/);
   });
 });
 
 test("vqgen's features are the same however many images come at a time", async () => {
   const space = await vqgenSpace(device, 16, 4);
-  const three = float32([3, 16, 16, 3], Array.from({ length: 3 * 768 }, (_, i) => Math.sin(i)));
+  const three = float32(
+    [3, 16, 16, 3],
+    Array.from({ length: 3 * 768 }, (_, i) => Math.sin(i)),
+  );
   const all = await space.extract(three);
   expect(all).toHaveLength(3 * space.width);
   const second = await space.extract(float32([1, 16, 16, 3], three.data.slice(768, 1536) as Float32Array));
@@ -213,23 +244,55 @@ describe('mistakes', () => {
     await writePictures(path.join(root, 'one'), 1, size);
     await fs.mkdir(path.join(root, 'empty'));
     await fs.writeFile(path.join(root, 'words.onnx'), 'no network');
-    await averages('no-images', ['B', 4]);
+    await averages('oblong', ['B', 3, 8, 6]);
     const file = path.join(root, 'other-stats');
-    await evaluate({ run, data, n: 2, features: await averages('a', ['B', 3, 8, 8]), saveStats: file, device, reporter: silent });
+    await evaluate({
+      run,
+      data,
+      n: 2,
+      features: await averages('a', ['B', 3, 8, 8]),
+      saveStats: file,
+      device,
+      reporter: silent,
+    });
   });
 
   test.each([
     [{ run: 'none' }, /^Expected a run folder for --run but received none/],
-    [{ data: 'ROOT/nowhere' }, /^Expected a folder of images for --data but received .*nowhere, which does not exist/],
-    [{ data: 'ROOT/empty' }, /^Expected a folder of images for --data but received .*empty, which holds no image file/],
-    [{ data: 'ROOT/one' }, /^Expected at least 2 images for --data but received .*one with 1\. One image has no covariance\.$/],
+    [
+      { data: 'ROOT/nowhere' },
+      /^Expected a folder of images for --data but received .*nowhere, which does not exist/,
+    ],
+    [
+      { data: 'ROOT/empty' },
+      /^Expected a folder of images for --data but received .*empty, which holds no image file/,
+    ],
+    [
+      { data: 'ROOT/one' },
+      /^Expected at least 2 images for --data but received .*one with 1\. One image has no covariance\.$/,
+    ],
     [{ n: 1 }, /^Expected at least 2 for --n but received 1\. One sample has no covariance\.$/],
-    [{ features: 'ROOT/none.onnx' }, /^Expected an ONNX file for --features but received .*none\.onnx, which does not exist/],
-    [{ features: 'ROOT/words.onnx' }, /^Expected an ONNX file for --features but received .*words\.onnx, which ONNX Runtime cannot read/],
-    [{ features: 'ROOT/no-images.onnx' }, /^Expected a network that takes \[B, 3, S, S\] for --features but received .*no-images\.onnx with \[B, 4\]/],
+    [
+      { features: 'ROOT/none.onnx' },
+      /^Expected an ONNX file for --features but received .*none\.onnx, which does not exist/,
+    ],
+    [
+      { features: 'ROOT/words.onnx' },
+      /^Expected an ONNX file for --features but received .*words\.onnx, which ONNX Runtime cannot read/,
+    ],
+    [
+      { features: 'ROOT/oblong.onnx' },
+      /^Expected a network that takes \[B, 3, S, S\] for --features but received .*oblong\.onnx with \[B, 3, 8, 6\]/,
+    ],
     [{ stats: 'ROOT/words.onnx' }, /^Expected a safetensors file for .*words\.onnx/],
-    [{ stats: 'ROOT/other-stats' }, /^Expected statistics of the features random-features, 16 px for --stats but received .*other-stats, which has those of a\.onnx, sha256 .*--save-stats/],
-    [{ saveStats: 'ROOT/one' }, /^Expected a file in a folder for --save-stats but received .*one, which is a folder/],
+    [
+      { stats: 'ROOT/other-stats' },
+      /^Expected statistics of the features random-features, 16 px for --stats but received .*other-stats, which has those of a\.onnx, sha256 .*--save-stats/,
+    ],
+    [
+      { saveStats: 'ROOT/one' },
+      /^Expected a file in a folder for --save-stats but received .*one, which is a folder/,
+    ],
     [{ out: 'ROOT/one' }, /^Expected a file in a folder for --out/],
   ])('%j', async (options, sentence) => {
     const placed = Object.entries(options).map(([key, value]) => [

@@ -1,12 +1,12 @@
 /** Measures against numbers derived by hand, and against numpy (`scripts/evaluate-fixture.py` wrote the fixture). */
 import fs from 'node:fs';
+import { float32 } from '../../src/base/tensor.js';
 import { symmetricEigenvalues } from '../../src/evaluate/eigenvalues.js';
 import { perplexity } from '../../src/evaluate/evaluate.js';
 import { resize } from '../../src/evaluate/features.js';
 import { frechetDistance, Moments } from '../../src/evaluate/frechet.js';
 import { NearestImages, precisionRecall } from '../../src/evaluate/neighbours.js';
 import { ssim } from '../../src/evaluate/ssim.js';
-import { float32 } from '../../src/base/tensor.js';
 import { expectClose } from '../support/close.js';
 
 const fixture = JSON.parse(fs.readFileSync('tests/evaluate/fixture.json', 'utf8'));
@@ -16,12 +16,13 @@ const vector = (data: ArrayLike<number>) => ({ shape: [data.length], data });
 
 function gaussianOf(rows: Float32Array, columns = width, batch = 7) {
   const moments = new Moments(columns);
-  for (let at = 0; at < rows.length; at += batch * columns) moments.add(rows.subarray(at, at + batch * columns));
+  for (let at = 0; at < rows.length; at += batch * columns)
+    moments.add(rows.subarray(at, at + batch * columns));
   return moments.gaussian();
 }
 
 describe('Fréchet distance', () => {
-  test('mean and covariance of rows in batches are numpy\'s', () => {
+  test("mean and covariance of rows in batches are numpy's", () => {
     const { covariance, count } = gaussianOf(a!);
     expect(count).toBe(40);
     expectClose(vector(covariance), fixture.covariance_a, { rtol: 1e-10, atol: 1e-12 });
@@ -32,7 +33,7 @@ describe('Fréchet distance', () => {
     expect([far.mean[0], far.covariance[0]]).toEqual([10003, 4]);
   });
 
-  test('eigenvalues of a symmetric matrix are numpy\'s', () => {
+  test("eigenvalues of a symmetric matrix are numpy's", () => {
     const values = symmetricEigenvalues(Float64Array.from(fixture.symmetric), 7);
     expectClose(vector(values), fixture.eigenvalues, { rtol: 1e-12, atol: 1e-12 });
   });
@@ -52,21 +53,34 @@ describe('Fréchet distance', () => {
     expect(frechetDistance(other, one)).toBeCloseTo(18, 10);
   });
 
-  test('of several dimensions it is numpy\'s, also with fewer images than dimensions', () => {
-    expectClose(vector([frechetDistance(gaussianOf(a!), gaussianOf(b!))]), [fixture.frechet_ab], { rtol: 1e-6, atol: 0 });
-    expectClose(vector([frechetDistance(gaussianOf(a!), gaussianOf(few!))]), [fixture.frechet_a_few], { rtol: 1e-6, atol: 0 });
-    expectClose(vector([frechetDistance(gaussianOf(few!), gaussianOf(a!))]), [fixture.frechet_a_few], { rtol: 1e-6, atol: 0 });
+  test("of several dimensions it is numpy's, also with fewer images than dimensions", () => {
+    expectClose(vector([frechetDistance(gaussianOf(a!), gaussianOf(b!))]), [fixture.frechet_ab], {
+      rtol: 1e-6,
+      atol: 0,
+    });
+    expectClose(vector([frechetDistance(gaussianOf(a!), gaussianOf(few!))]), [fixture.frechet_a_few], {
+      rtol: 1e-6,
+      atol: 0,
+    });
+    expectClose(vector([frechetDistance(gaussianOf(few!), gaussianOf(a!))]), [fixture.frechet_a_few], {
+      rtol: 1e-6,
+      atol: 0,
+    });
   });
 
   test('of a set to itself it is 0', () => {
-    for (const rows of [a!, few!]) expect(frechetDistance(gaussianOf(rows), gaussianOf(rows))).toBeLessThan(1e-6);
+    for (const rows of [a!, few!])
+      expect(frechetDistance(gaussianOf(rows), gaussianOf(rows))).toBeLessThan(1e-6);
   });
 });
 
 describe('SSIM', () => {
   const flat = (grey: number) => new Uint8Array(12 * 12 * 3).fill(grey);
-  test('is numpy\'s', () => {
-    expect(ssim(Uint8Array.from(fixture.image), Uint8Array.from(fixture.other), 14)).toBeCloseTo(fixture.ssim, 10);
+  test("is numpy's", () => {
+    expect(ssim(Uint8Array.from(fixture.image), Uint8Array.from(fixture.other), 14)).toBeCloseTo(
+      fixture.ssim,
+      10,
+    );
   });
 
   test('of an image with itself it is 1', () => {
@@ -80,7 +94,7 @@ describe('SSIM', () => {
 });
 
 describe('precision and recall', () => {
-  test('are numpy\'s', () => {
+  test("are numpy's", () => {
     const { precision, recall } = precisionRecall(a!.subarray(0, 30 * width), b!, width);
     expect(precision).toBeCloseTo(fixture.precision, 12);
     expect(recall).toBeCloseTo(fixture.recall, 12);
@@ -89,7 +103,13 @@ describe('precision and recall', () => {
 
   test('of a set with itself both are 1, of sets far apart 0', () => {
     expect(precisionRecall(b!, b!, width)).toEqual({ precision: 1, recall: 1 });
-    expect(precisionRecall(b!, b!.map((v) => v + 1000), width)).toEqual({ precision: 0, recall: 0 });
+    expect(
+      precisionRecall(
+        b!,
+        b!.map((v) => v + 1000),
+        width,
+      ),
+    ).toEqual({ precision: 0, recall: 0 });
   });
 
   test('by hand: samples in one place are precise and recall little', () => {
@@ -101,7 +121,8 @@ describe('precision and recall', () => {
 
 test('the nearest of images that come in batches', () => {
   const nearest = new NearestImages(Float32Array.of(0, 0, 10, 0), 2, 1);
-  const offer = (...features: number[]) => nearest.offer(Float32Array.from(features), (row) => Float32Array.of(features[2 * row]!));
+  const offer = (...features: number[]) =>
+    nearest.offer(Float32Array.from(features), (row) => Float32Array.of(features[2 * row]!));
   offer(3, 4, 7, 0);
   offer(-1, 0);
   offer(2, 2);
@@ -114,7 +135,7 @@ test('perplexity is the number of codes used alike', () => {
   expect(perplexity(Float64Array.of(0, 9))).toBe(1);
 });
 
-test('the standard network\'s resize is bilinear between pixel centres, channels first, from [−1, 1] to [0, 1]', () => {
+test("the standard network's resize is bilinear between pixel centres, channels first, from [−1, 1] to [0, 1]", () => {
   const image = float32([1, 2, 2, 3]);
   for (const [i, red] of [-1, 1, -1, 1].entries()) image.data[3 * i] = red;
   const into = new Float32Array(3 * 4 * 4);
