@@ -64,6 +64,9 @@ export interface EvaluateSummary {
 
 const shownPairs = 32;
 
+/** From about here on a Fréchet distance takes seconds. */
+const manyFeatures = 1000;
+
 /** @throws UserError for a run without a tokenizer, a folder with fewer than two images, files that do not fit */
 export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
   const started = performance.now();
@@ -96,6 +99,8 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
       digest: folder.digest,
     };
     if (o.saveStats !== undefined) await writeStatistics(o.saveStats, originals);
+    if (space.width > manyFeatures)
+      reporter.note(`Fréchet distances of ${space.width} features take up to a minute each.`);
     warnOfBias(measureNames(space.label).rfd, folder.images, space, reporter);
     const result = {
       run: o.run,
@@ -106,7 +111,15 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
       tokenizer: tokenizerMeasures(folder, originals, space),
       prior: folder.nats === undefined ? null : priorMeasures(folder.nats, config),
       samples: prior
-        ? await samplesMeasures(o, { n, batch, config, space, folder, reference: reference ?? originals })
+        ? await samplesMeasures(o, {
+            n,
+            batch,
+            config,
+            space,
+            folder,
+            data: origin.value,
+            reference: reference ?? originals,
+          })
         : null,
     };
     return { ...result, seconds: (performance.now() - started) / 1000 };
@@ -180,6 +193,8 @@ interface SampleWork {
   readonly config: Config;
   readonly space: FeatureSpace;
   readonly folder: FolderResult;
+  /** What the folder is called. */
+  readonly data: string;
   readonly reference: Statistics;
 }
 
@@ -200,7 +215,7 @@ async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Me
     n,
     ...settings(choice, seed),
     [names.fd]: frechetDistance(drawn.moments.gaussian(), reference),
-    reference: o.stats ?? folder.digest.slice(0, 12),
+    reference: o.stats ?? work.data,
     reference_images: reference.count,
     ...manifolds(drawn.features, folder.kept.originals, space),
     ...(await memorising(o, work, drawn)),
