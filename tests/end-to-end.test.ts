@@ -152,6 +152,24 @@ describe('the four commands, one after another', () => {
     expect(fs.existsSync(inFolder('pairs.png'))).toBe(true);
   });
 
+  test('evaluate', async () => {
+    const result = await summary('evaluate --run whole --data drawn --n 16');
+    expect(Object.keys(result)).toEqual([
+      ...['run', 'data', 'images', 'skipped', 'features', 'tokenizer', 'prior', 'samples', 'seconds'],
+    ]);
+    expect(result).toMatchObject({
+      run: 'whole',
+      data: 'drawn',
+      images: 10,
+      samples: { n: 16, compared: 10 },
+    });
+    expect(fs.existsSync(inFolder('whole/samples/nearest.png'))).toBe(true);
+    const { stdout } = await vqgen('evaluate --run whole --data drawn --n 16 --quiet');
+    for (const name of ['psnr', 'ssim', 'rfd_vqgen', 'bits_per_token', 'fd_vqgen', 'precision_vqgen']) {
+      expect(stdout).toContain(`  ${name} `);
+    }
+  });
+
   test('info names the next command', async () => {
     expect(await summary('info whole')).toMatchObject({
       stage1: { step: 16, steps: 16 },
@@ -283,6 +301,8 @@ describe('a mistake is one sentence on stderr that says what to do, and exit cod
     ['sample --run half', /^Expected a trained prior .*vqgen train-prior --run half/],
     ['reconstruct nowhere.png --run whole', /^Expected .*nowhere\.png/],
     ['reconstruct empty --run whole', /^Expected .*empty/],
+    ['evaluate --data nowhere --run whole', /^Expected a folder of images for --data .*nowhere/],
+    ['evaluate --run untrained', /^Expected a trained tokenizer .*vqgen train-stage1 --run untrained/],
   ])('vqgen %s', async (line, sentence) => {
     const { code, stdout, stderr } = await vqgen(line);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

@@ -103,6 +103,32 @@ export const commands: readonly Command[] = [
     run: reconstruct,
   },
   {
+    name: 'evaluate',
+    describe: 'Measure a run: reconstructions, likelihoods, samples, and whether it memorises',
+    flags: [
+      ...(['data', 'run', 'n', 'temperature', 'top-k', 'top-p', 'features', 'stats', 'save-stats'] as const),
+      'out',
+    ],
+    standards: { data: "the run's validation images", n: '256' },
+    examples: [
+      [
+        'vqgen evaluate --data unseen-photos/ --run checkpoints/mine',
+        'distances in the features of vqgen, fd_vqgen',
+      ],
+      [
+        'vqgen evaluate --data unseen-photos/ --features inception.onnx --n 10000',
+        'fid, with a network of yours',
+      ],
+      [
+        'vqgen evaluate --data photos/ --save-stats photos.safetensors',
+        'then, for any run: --stats photos.safetensors',
+      ],
+    ],
+    endsItself: true,
+    computes: true,
+    run: evaluate,
+  },
+  {
     name: 'info',
     describe: 'What stands in a run, and the next command to type',
     flags: ['run'],
@@ -266,6 +292,21 @@ async function reconstruct(context: Context): Promise<Outcome> {
     reporter,
   });
   return { summary, lines: [`${summary.images} images, PSNR ${summary.psnr.toFixed(2)} dB`, summary.out] };
+}
+
+async function evaluate(context: Context): Promise<Outcome> {
+  const { flags, reporter, signal } = context;
+  const run = flags.run ?? defaultRun;
+  const { evaluate } = await import('../evaluate/evaluate.js');
+  const { measuresTable } = await import('./measures-table.js');
+  const device = await openDevice(context, run);
+  const { data, n, features, stats, 'save-stats': saveStats, out, threads, seed } = flags;
+  const { temperature, 'top-k': topK, 'top-p': topP } = flags;
+  const summary = await evaluate({
+    ...{ run, data, n, features, stats, saveStats, temperature, topK, topP, seed, out, threads },
+    ...{ device, reporter, signal },
+  });
+  return { summary, lines: measuresTable(summary) };
 }
 
 async function info({ flags, words }: Context): Promise<Outcome> {
