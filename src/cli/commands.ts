@@ -38,7 +38,7 @@ export const commands: readonly Command[] = [
   {
     name: 'train-stage1',
     describe: 'Train the tokenizer (VQGAN)',
-    flags: ['config', 'data', 'run', 'steps', 'set', 'resume'],
+    flags: ['config', 'data', 'run', 'steps', 'accumulate', 'set', 'resume'],
     examples: [
       ['vqgen train-stage1', 'the built-in pictures, into checkpoints/default'],
       ['vqgen train-stage1 --config photos-64 --data photos/ --run checkpoints/mine', 'your own images'],
@@ -68,7 +68,7 @@ export const commands: readonly Command[] = [
   {
     name: 'train-prior',
     describe: 'Train the prior (transformer) on the tokens',
-    flags: ['run', 'steps', 'set', 'resume'],
+    flags: ['run', 'steps', 'accumulate', 'set', 'resume'],
     examples: [
       ['vqgen train-prior --run checkpoints/mine', "by the run's own config"],
       ['vqgen train-prior --set prior.layers=8 --set prior.dropout=0.2', 'a larger one'],
@@ -144,7 +144,12 @@ async function trainStage1(context: Context): Promise<Outcome> {
   const run = flags.run ?? defaultRun;
   const resume = flags.resume ?? false;
   const { set } = flags;
-  const overrides = { 'data.dir': flags.data, 'stage1.steps': flags.steps, seed: flags.seed };
+  const overrides = {
+    'data.dir': flags.data,
+    'stage1.steps': flags.steps,
+    'stage1.accumulate': flags.accumulate,
+    seed: flags.seed,
+  };
   const saved = resume && flags.config === undefined ? findRunConfig(run) : undefined;
   const config = saved
     ? changeConfig(saved, { set, overrides, sections: Object.keys(saved) })
@@ -158,7 +163,11 @@ async function trainPrior(context: Context): Promise<Outcome> {
   const { flags, reporter, signal } = context;
   const run = flags.run ?? defaultRun;
   const { changeConfig } = await import('../config/load.js');
-  const overrides = { 'prior.steps': flags.steps, 'prior.seed': flags.seed };
+  const overrides = {
+    'prior.steps': flags.steps,
+    'prior.accumulate': flags.accumulate,
+    'prior.seed': flags.seed,
+  };
   const config = changeConfig(await savedConfig(run), { set: flags.set, overrides, sections: ['prior'] });
   const { trainPrior } = await import('../stage2-transformer/train.js');
   const device = await openDevice(context);

@@ -30,6 +30,11 @@ export const flags = {
   config: value('NAME|FILE', 'a shipped config, or a YAML file', text, 'drawn-32'),
   data: value('DIR', 'folder of images; its subfolders are class labels', text, 'built-in pictures'),
   steps: value('N', 'number of steps in all, those of earlier sessions included', wholeAbove(0)),
+  accumulate: value(
+    'N',
+    'compute each batch as N smaller ones, one after another: the same step in less memory',
+    wholeAbove(0),
+  ),
   set: {
     placeholder: 'KEY=VALUE',
     describe: 'change a key of the config, such as stage1.ch=64; may be repeated',

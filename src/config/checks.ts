@@ -8,6 +8,7 @@ export function checkTogether(config: Config): void {
   checkChannels(config);
   checkLosses(config);
   checkPrior(config);
+  checkBatches(config);
 }
 
 function checkSizes({ data, stage1 }: Config): void {
@@ -88,15 +89,11 @@ function checkLosses({ data, stage1: { disc, perceptual } }: Config): void {
 
 function checkPrior({ stage1, prior, sample }: Config): void {
   if (prior.width % prior.heads !== 0) {
-    const divisors = Array.from({ length: prior.width }, (_, i) => i + 1).filter(
-      (n) => prior.width % n === 0,
-    );
-    const near = divisors.reduce((a, b) => (Math.abs(b - prior.heads) < Math.abs(a - prior.heads) ? b : a));
     throw expected(
       `a divisor of prior.width (${prior.width})`,
       'prior.heads',
       prior.heads,
-      `Try --set prior.heads=${near}.`,
+      `Try --set prior.heads=${nearestDivisor(prior.width, prior.heads)}.`,
     );
   }
   if (sample.top_k > stage1.codes) {
@@ -107,6 +104,24 @@ function checkPrior({ stage1, prior, sample }: Config): void {
       '0 draws among all codes.',
     );
   }
+}
+
+function checkBatches(config: Config): void {
+  for (const stage of ['stage1', 'prior'] as const) {
+    const { batch_size, accumulate } = config[stage];
+    if (batch_size % accumulate === 0) continue;
+    throw expected(
+      `a divisor of ${stage}.batch_size (${batch_size})`,
+      `${stage}.accumulate`,
+      accumulate,
+      `A batch is computed in so many equal parts: try --set ${stage}.accumulate=${nearestDivisor(batch_size, accumulate)}.`,
+    );
+  }
+}
+
+function nearestDivisor(of: number, wanted: number): number {
+  const divisors = Array.from({ length: of }, (_, i) => i + 1).filter((n) => of % n === 0);
+  return divisors.reduce((a, b) => (Math.abs(b - wanted) < Math.abs(a - wanted) ? b : a));
 }
 
 function oneOf(values: readonly number[]): string {

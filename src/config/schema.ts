@@ -71,7 +71,10 @@ const stage1 = z.strictObject({
   disc: disc.prefault({}),
   perceptual: perceptual.prefault({}),
   steps: count.default(2000),
+  /** Images of an optimiser step. */
   batch_size: count.default(16),
+  /** Micro-batches that a batch is computed as, one after another; divides `batch_size`. */
+  accumulate: count.default(1),
   optimizer: z.enum(['adam', 'adamw']).default('adam'),
   lr: rate.default(8e-4),
   betas: z.tuple([belowOne, belowOne]).default([0.5, 0.9]),
@@ -99,6 +102,8 @@ const prior = z.strictObject({
   pkeep: z.number().gt(0).max(1).default(1),
   steps: count.default(1500),
   batch_size: count.default(32),
+  /** As in `stage1`. */
+  accumulate: count.default(1),
   lr: rate.default(1e-3),
   betas: z.tuple([belowOne, belowOne]).default([0.9, 0.95]),
   weight_decay: z.number().nonnegative().default(0.01),

@@ -8,12 +8,14 @@ const base = 240e6;
 /** How many times over state and activations are held at the peak; measured on runs of 0.2 to 2 GB, within 20 %. */
 const copies = 5;
 
-/** Estimated peak in bytes: the state while a step replaces it, and what the forward pass keeps for the backward one. */
+/** Estimated peak in bytes: the state while a step replaces it, and what the forward pass of a micro-batch keeps for the backward one. */
 export function expectedMemory(config: Config): number {
   const { encoder, codebook, decoder, discriminator } = stage1Params(config);
   const model = encoder + codebook + decoder;
-  const state = model * (3 + (config.stage1.ema > 0 ? 1 : 0)) + discriminator * 3;
-  return base + 4 * copies * (state + activations(config) * config.stage1.batch_size);
+  const { batch_size, accumulate, ema } = config.stage1;
+  const sums = accumulate > 1 ? 1 : 0;
+  const state = model * (3 + (ema > 0 ? 1 : 0) + sums) + discriminator * (3 + sums);
+  return base + 4 * copies * (state + activations(config) * (batch_size / accumulate));
 }
 
 /** Values kept for one image. */

@@ -3,10 +3,11 @@ import { float32, type HostTensors } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
 import type { Specs } from '../engine/device.js';
 import { initialise, specsOf } from '../nn/params.js';
+import { accumulation, partial } from '../train/accumulation.js';
 import { adamSpecs } from '../train/optimizer.js';
 import { careForCodebook } from './codebook-care.js';
 import { discriminatorSpecs } from './discriminator.js';
-import { hasDiscriminator, modelSpecs, prefixed, tensorSpecs } from './model.js';
+import { hasDiscriminator, modelSpecs, over, prefixed, tensorSpecs } from './model.js';
 
 /**
  * `model.…`, `adam.…`, `ema.…` (if averaged), `codebook_idle` (if codes are restarted), and with the discriminator
@@ -24,6 +25,16 @@ export function stage1State(config: Config, { adversarial }: { adversarial: bool
       ...tensorSpecs(prefixed('disc', disc)),
       ...adamSpecs(tensorSpecs(specsOf(disc)), 'disc_adam'),
     }),
+  };
+}
+
+/** What the micro-batches of a step hand on to each other, under `partial.`: no part of a checkpoint. */
+export function stage1Partial(config: Config, { adversarial }: { adversarial: boolean }): Specs {
+  const { sums } = accumulation(config.stage1.accumulate);
+  return {
+    ...sums('model', tensorSpecs(specsOf(modelSpecs(config)))),
+    ...(adversarial && sums('disc', tensorSpecs(specsOf(discriminatorSpecs(config))))),
+    ...over(partial('codebook'), careForCodebook(config.stage1).partial),
   };
 }
 

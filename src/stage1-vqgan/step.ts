@@ -9,6 +9,7 @@ import type { StepProgram, Tensors } from '../engine/device.js';
 import { conv } from '../nn/conv.js';
 import { injectGradient, valueAndGradsOf } from '../nn/gradients.js';
 import { treeOf } from '../nn/params.js';
+import { accumulation } from '../train/accumulation.js';
 import { type AdamOptions, adamStep, clipByGlobalNorm, emaStep } from '../train/optimizer.js';
 import { nearestCode, select } from './bottleneck.js';
 import { careForCodebook } from './codebook-care.js';
@@ -19,14 +20,17 @@ import { discriminatorLoss } from './losses.js';
 import { modelSpecs, over, under } from './model.js';
 import { objectiveAt } from './objective.js';
 import type { Perceptual } from './perceptual.js';
-import { stage1State } from './state.js';
+import { stage1Partial, stage1State } from './state.js';
 
 const codebook = 'bottleneck.codebook';
 
 /**
- * State: `stage1State`.
+ * One run is a step, or with `stage1.accumulate` N > 1 one of its N micro-batches (see `train/accumulation.ts`); B below is then a
+ * micro-batch's size. Gradients and all that cares for the codebook are those of the whole batch; λ and BatchNorm see a micro-batch.
+ *
+ * State: `stage1State` and `stage1Partial`.
  * Inputs: `images` [B, S, S, 3] in [−1, 1]; scalars `lr` and `step` (1-based), `disc_step` (1 at the discriminator's
- * first); `pick` int32 [K] if the codebook's care needs it.
+ * first), with micro-batches `first` and `last`; what the codebook's care needs.
  * Outputs: scalars `loss` (the generator's whole objective), `l1` (always the mean absolute error), `perceptual`,
  * `codebook`, `commitment`, and where the discriminator acts `generator`, `discriminator`, `adaptive_weight`;
  * `codes` int32 [B, h, w].
@@ -43,22 +47,25 @@ export function stage1Step(
   const discSpecs = discriminatorSpecs(config);
   const bottleneck = nearestCode(stage1);
   const care = careForCodebook(stage1);
-  const adam = adamOptions(stage1);
+  const accumulated = accumulation(stage1.accumulate);
+  const optimizer = adamOptions(stage1);
 
   return {
     name: adversarial ? 'stage1-gan' : 'stage1-ae',
     constants: perceptual?.constants ?? {},
-    state: stage1State(config, { adversarial }),
+    state: { ...stage1State(config, { adversarial }), ...stage1Partial(config, { adversarial }) },
     inputs: {
-      images: { shape: [stage1.batch_size, data.size, data.size, 3], dtype: 'float32' },
+      images: { shape: [stage1.batch_size / stage1.accumulate, data.size, data.size, 3], dtype: 'float32' },
       lr: { shape: [], dtype: 'float32' },
       step: { shape: [], dtype: 'float32' },
       ...(adversarial && { disc_step: { shape: [], dtype: 'float32' } as const }),
+      ...accumulated.inputs,
       ...care.inputs,
     },
 
     step(state, inputs, constants) {
       const { images, lr, step } = inputs as Record<'images' | 'lr' | 'step', tf.Tensor>;
+      const adam = { ...optimizer, acts: inputs.last };
 
       // 1. One forward pass: z, codes, the reconstruction and what its last convolution sees.
       const before = under('model', state);
@@ -90,26 +97,29 @@ export function stage1Step(
             discriminator(own, reconstruction),
           );
         });
-        const clipped = clipByGlobalNorm(d.grads, stage1.clip).grads;
+        const { grads, state: sums } = accumulated.add('disc', d.grads, state, inputs);
+        const clipped = clipByGlobalNorm(grads, stage1.clip).grads;
         const next = adamStep(disc, clipped, state, lr, inputs.disc_step!, adam, 'disc_adam');
         adversary = {
-          state: { ...over('disc', next.params), ...next.state },
+          state: { ...over('disc', next.params), ...next.state, ...sums },
           loss: d.value,
         };
       }
 
       // 4. The generator's update.
-      const { grads } = valueAndGradsOf(params, (p) => {
+      const own = valueAndGradsOf(params, (p) => {
         const m = treeOf(specs, p);
         const passed = bottleneck.pass(m.bottleneck, encoder(m.encoder, images), active);
         return tf.add(passed.loss, injectGradient(decoder(m.decoder, passed.output), objective.gradient));
       });
+      const { grads, state: sums } = accumulated.add('model', own.grads, state, inputs);
       const updated = adamStep(params, clipByGlobalNorm(grads, stage1.clip).grads, state, lr, step, adam);
 
       // 5. The average, and the codes that start or restart.
       const cared = care.finish(updated.params[codebook]!, z, codes, state, inputs);
       const next = { ...updated.params, [codebook]: cared.codebook };
-      const ema = stage1.ema > 0 ? emaStep(under('ema', state), next, emaDecay(stage1.ema, step)) : {};
+      const ema =
+        stage1.ema > 0 ? emaStep(under('ema', state), next, emaDecay(stage1.ema, step), inputs.last) : {};
       if (cared.fresh) {
         const kept = tf.sub(1, cared.fresh);
         for (const which of ['m', 'v']) {
@@ -124,6 +134,7 @@ export function stage1Step(
           ...over('model', next),
           ...updated.state,
           ...over('ema', ema),
+          ...sums,
           ...cared.state,
           ...adversary?.state,
         },

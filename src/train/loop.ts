@@ -56,10 +56,13 @@ export interface Stage {
   /** Saved with every checkpoint as it is. */
   readonly kept?: Readonly<Record<string, number>>;
   initialState(): HostTensors;
-  /** Depends on nothing but the step; called ahead of time. */
-  inputs(step: number): Promise<HostTensors>;
-  /** What a step's outputs say: the values of its train line (`loss` first), the codes used. */
-  observe(step: number, outputs: HostTensors): Observation;
+  /**
+   * What the runner is given for one step: an entry, or one for each of its micro-batches. Depends on nothing but the step; called
+   * ahead of time.
+   */
+  inputs(step: number): Promise<HostTensors[]>;
+  /** What the outputs of a step's entries say: the values of its train line (`loss` first), the codes used. */
+  observe(step: number, outputs: readonly HostTensors[]): Observation;
   /**
    * The values of a validation line; also where the stage draws its pictures. After the signal it should end at
    * the next occasion, with whatever values: they are dropped, and a resumed run validates the step again.
@@ -154,18 +157,18 @@ export async function runLoop(
       }
       if (stopping() || step >= total) break;
 
-      // 4. Step, once for each entry of the chunk.
+      // 4. Step, as often as the chunk is long.
       const started = performance.now();
       const steps = await next;
       next = prepare(stage, step + steps.length, chunks.length(step + steps.length));
-      const outputs = await runner.run(steps);
+      const outputs = await runner.run(steps.flat());
       const seconds = (performance.now() - started) / 1000 / steps.length;
       chunks.took(seconds);
 
       // 5. Log.
-      for (const output of outputs) {
+      for (const entries of steps) {
         step++;
-        const observation = stage.observe(step, output);
+        const observation = stage.observe(step, outputs.splice(0, entries.length));
         refuseInfinite(step, observation.values, checkpoint);
         addStep(running, observation, seconds);
         latest = { ...latest, ...observation.values };
@@ -176,7 +179,7 @@ export async function runLoop(
           latest = { ...latest, ...values };
         }
       }
-      forecast(outputs.length, seconds);
+      forecast(steps.length, seconds);
       bar.update(step, {
         ...stage.fields({ ...latest, ...means(running) }),
         [`${stage.unit}/s`]: stage.unitsPerStep / seconds,
@@ -210,7 +213,7 @@ function stopwatch(before: number): () => number {
 }
 
 /** Inputs of the steps after `step`. A failure is kept for whoever awaits them. */
-function prepare(stage: Stage, step: number, length: number): Promise<HostTensors[]> {
+function prepare(stage: Stage, step: number, length: number): Promise<HostTensors[][]> {
   const inputs = Promise.all(Array.from({ length }, (_, i) => stage.inputs(step + 1 + i)));
   inputs.catch(() => {});
   return inputs;

@@ -8,7 +8,13 @@ import { randomFeatures } from '../../src/stage1-vqgan/perceptual.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';
 import { device, noise } from '../support/parity.js';
-import { config, priorTraining, stage1Training, type Training } from '../support/steps.js';
+import {
+  accumulatingTraining,
+  config,
+  priorTraining,
+  stage1Training,
+  type Training,
+} from '../support/steps.js';
 
 async function threeSteps({ program, start, inputs }: Training) {
   const results = [];
@@ -78,6 +84,14 @@ test.each([true, false])('stage 1, adversarial %s', async (adversarial) => {
     if (name === 'disc.conv_out.bias') continue; // inside the hinge's margin real and fake pull it equally
     expect([name, moved(start[name]!, traced.state[name]!)]).toEqual([name, true]);
   }
+});
+
+test('stage 1 in micro-batches: a whole step and the first half of the next', async () => {
+  const training = accumulatingTraining();
+  const [traced, eager] = await threeSteps(training);
+  expectSameOutputs(traced.outputs, eager.outputs);
+  expectSameState(traced.first, eager.first, training.start, 1e-3);
+  expectSameState(traced.state, eager.state, training.start, 3e-2);
 });
 
 test('prior, with dropout, decay and clipping', async () => {

@@ -70,10 +70,10 @@ function fakeStage(
     codebookSize: 4,
     bestBy: { key: 'loss', higher: false },
     initialState: () => ({ 'model.w': float32([1], [5]), 'adam.m.w': float32([1]) }),
-    inputs: async (step) => ({ step: scalar(step), target: scalar(Math.sin(step)) }),
-    observe: (step, outputs) => ({
-      values: { loss: outputs.loss!.data[0]!, ...(step > 10 ? { late: step / 3 } : {}) },
-      codes: outputs.codes!.data,
+    inputs: async (step) => [{ step: scalar(step), target: scalar(Math.sin(step)) }],
+    observe: (step, [output]) => ({
+      values: { loss: output!.loss!.data[0]!, ...(step > 10 ? { late: step / 3 } : {}) },
+      codes: output!.codes!.data,
     }),
     evaluate: o.evaluate ?? validate,
     fields: ({ loss }) => ({ loss: loss! }),
@@ -181,6 +181,30 @@ describe('a whole run', () => {
     };
     await runLoop(stage, { reporter: silent });
     expect(asked).toEqual(Array.from({ length: 22 }, (_, i) => i + 1));
+  });
+
+  test('entries of one step count as one: they go into one call, and their outputs are observed together', async () => {
+    const folder = await freshFolder();
+    const stage = fakeStage(folder);
+    const { inputs, observe } = stage;
+    const entriesOf = (step: number) => (step === 5 ? 4 : 2);
+    stage.inputs = async (step) =>
+      Array.from({ length: entriesOf(step) }, () => inputs(step)).reduce(async (all, one) => [
+        ...(await all),
+        ...(await one),
+      ]);
+    stage.observe = (step, outputs) => {
+      expect([step, outputs.length]).toEqual([step, entriesOf(step)]);
+      expect(outputs.map(({ codes }) => codes!.data[0])).toEqual(new Array(outputs.length).fill(step % 4));
+      return observe(step, outputs);
+    };
+    slowClock(2);
+    expect(await runLoop(stage, { reporter: silent })).toMatchObject({ step: 22 });
+    expect(stage.runner.calls).toEqual(Array.from({ length: 22 }, (_, i) => entriesOf(i + 1)));
+    const { outcome: usual } = await uninterrupted();
+    const { lines, checkpoints } = await outcome(folder);
+    expect(lines.map(({ step }) => step)).toEqual(usual.lines.map(({ step }) => step));
+    expect(checkpoints).toEqual(usual.checkpoints);
   });
 
   test('says once how long it will take', async () => {
