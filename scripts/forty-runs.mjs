@@ -1,5 +1,5 @@
-// node scripts/forty-runs.mjs [SEED] [RUNS]: tiny tokenizers with random learning rates over three decades and random starts of the
-// discriminator. Each must end with finite weights or with the message that says why it stopped; no checkpoint may hold a NaN. Prints a table.
+// node scripts/forty-runs.mjs [SEED] [RUNS]: tiny tokenizers with random learning rates over three decades (0.01 to 10; the default is 0.0008) and random
+// starts of the discriminator. Each must end with finite weights or with the message that says why it stopped; no checkpoint may hold a NaN. Prints a table.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -16,7 +16,7 @@ const steps = 96;
 const rng = stream(seed, 'forty runs');
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vqgen-forty-'));
 
-async function isFinite(file) {
+async function holdsNumbers(file) {
   const opened = await openSafetensors(file);
   try {
     for (const name of Object.keys(opened.entries)) {
@@ -32,10 +32,18 @@ let bad = 0;
 console.log('| run | lr | disc.start | exit | step | rollbacks | val PSNR | checkpoints finite | said |');
 console.log('|---|---|---|---|---|---|---|---|---|');
 for (let i = 1; i <= runs; i++) {
-  const lr = Number((10 ** (3 * rng.uniform() - 3)).toPrecision(3));
+  const lr = Number((10 ** (3 * rng.uniform() - 2)).toPrecision(3));
   const start = 1 + Math.floor(rng.uniform() * steps);
   const run = path.join(folder, `${i}`);
-  const keys = { lr, steps, checkpoint_every: 16, eval_every: 32, log_every: 8, keep: 9, 'disc.start': start };
+  const keys = {
+    lr,
+    steps,
+    checkpoint_every: 16,
+    eval_every: 32,
+    log_every: 8,
+    keep: 9,
+    'disc.start': start,
+  };
   const { status, stderr } = spawnSync(
     process.execPath,
     [
@@ -48,17 +56,30 @@ for (let i = 1; i <= runs; i++) {
   const stage = path.join(run, 'stage1');
   const checkpoints = listCheckpoints(stage);
   const finite = await Promise.all(
-    checkpoints.flatMap((c) => ['model', 'optimizer'].map((name) => isFinite(path.join(c.path, `${name}.safetensors`)))),
+    checkpoints.flatMap((c) =>
+      ['model', 'optimizer'].map((name) => holdsNumbers(path.join(c.path, `${name}.safetensors`))),
+    ),
   );
   const rollbacks = stderr.match(/^Warning: Step .* Back to step/gm)?.length ?? 0;
   const stopped = /Training stopped at step .*/.exec(stderr)?.[0];
   const last = checkpoints.at(-1);
   const { metrics } = await lastValues(stage);
-  const sound = finite.every(Boolean) && (status === 0 ? last?.step === steps : status === 1 && stopped !== undefined);
+  const sound =
+    finite.every(Boolean) && (status === 0 ? last?.step === steps : status === 1 && stopped !== undefined);
   if (!sound) bad++;
   const factor = last && readState(last).guard?.factor;
-  const said = stopped?.replaceAll(folder, '').slice(0, 90) ?? (rollbacks > 0 ? `rate × ${factor?.toPrecision(2)}` : '');
-  const cells = [i, lr, start, status, last?.step ?? 0, rollbacks, metrics.psnr?.toFixed(1) ?? '–', `${finite.every(Boolean)}`];
+  const said =
+    stopped?.replaceAll(folder, '').slice(0, 90) ?? (rollbacks > 0 ? `rate × ${factor?.toPrecision(2)}` : '');
+  const cells = [
+    i,
+    lr,
+    start,
+    status,
+    last?.step ?? 0,
+    rollbacks,
+    metrics.psnr?.toFixed(1) ?? '–',
+    `${finite.every(Boolean)}`,
+  ];
   console.log(`| ${[...cells, sound ? said : `WRONG: ${stderr.slice(-200)}`].join(' | ')} |`);
 }
 fs.rmSync(folder, { recursive: true });

@@ -39,7 +39,13 @@ export function discriminatorUpdate(config: Config) {
       let loss = discriminatorLoss(options.loss, real, fake);
       if (options.lecam > 0) loss = tf.add(loss, tf.mul(options.lecam, lecamLoss(real, fake, anchors)));
       if (!direction) return loss;
-      return tf.add(loss, tf.mul(options.r1 / 2, r1Penalty((x) => logits(params, x), direction, images)));
+      return tf.add(
+        loss,
+        tf.mul(
+          options.r1 / 2,
+          r1Penalty((x) => logits(params, x), direction, images),
+        ),
+      );
     });
     const { grads, state: sums } = accumulated.add('disc', own, state, inputs);
     const clipped = clipByGlobalNorm(grads, stage1.clip).grads;

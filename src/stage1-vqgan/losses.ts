@@ -72,7 +72,7 @@ export function lecamLoss(
 }
 
 /** Length of the step along the gradient, in the norm of a whole image. */
-const r1Step = 0.1;
+const r1Step = 0.01;
 
 /**
  * R1 (Mescheder et al., arXiv 1801.04406, eq. 9) without its factor γ/2: mean over images of ‖∇ₓ D(x)‖², D an image's mean logit. The gradient's

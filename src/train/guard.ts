@@ -78,15 +78,18 @@ export interface Guard extends SavedGuard {
 export function guardAt(saved: SavedGuard | undefined, o: { lr: number; step: number }): Guard {
   const good = saved?.good ?? o.step;
   const watch = (saved?.watch as Watch | undefined) ?? startWatch();
-  return saved?.lr === o.lr
-    ? { ...saved, watch }
-    : { lr: o.lr, factor: 1, rollbacks: 0, good, watch };
+  return saved?.lr === o.lr ? { ...saved, watch } : { lr: o.lr, factor: 1, rollbacks: 0, good, watch };
 }
 
 /** The guard with which a run goes on from its good state. @throws Error when it was taken back too often */
 export function takenBack(
   guard: Guard,
-  at: { readonly good: Guard; readonly step: number; readonly what: string; readonly checkpoint?: Checkpoint },
+  at: {
+    readonly good: Guard;
+    readonly step: number;
+    readonly what: string;
+    readonly checkpoint?: Checkpoint;
+  },
 ): Guard {
   const { factor, rollbacks } = guard;
   if (rollbacks === mostRollbacks) throw stopped(at);

@@ -1,18 +1,13 @@
 /** What keeps the discriminator from wrecking a run: its warm-up, its norms, its regularisers. */
 import '../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
-import type { Config } from '../../src/config/schema.js';
 import { parseConfig } from '../../src/config/load.js';
+import type { Config } from '../../src/config/schema.js';
 import type { Tensors } from '../../src/engine/device.js';
 import { valueAndGradsOf } from '../../src/nn/gradients.js';
 import { treeOf } from '../../src/nn/params.js';
 import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/discriminator.js';
-import {
-  discriminatorLoss,
-  gradientDirection,
-  lecamLoss,
-  r1Penalty,
-} from '../../src/stage1-vqgan/losses.js';
+import { discriminatorLoss, gradientDirection, lecamLoss, r1Penalty } from '../../src/stage1-vqgan/losses.js';
 import { under } from '../../src/stage1-vqgan/model.js';
 import { firstActingStep } from '../../src/stage1-vqgan/runner.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
@@ -90,9 +85,7 @@ describe('a step with LeCam', () => {
 
 describe('R1', () => {
   const config = configOf({ norm: 'group', r1: 10, ch: 8 });
-  const params = under('disc', tensorsOf(initialState(config)));
-  // Weights large enough for the norm's offset to matter little.
-  const disc = Object.fromEntries(Object.entries(params).map(([name, t]) => [name, tf.add(t, 0)]));
+  const disc = under('disc', tensorsOf(initialState(config)));
 
   const exact = (at: Tensors): tf.Tensor => {
     const { grads } = valueAndGradsOf({ x: images }, ({ x }) =>
@@ -105,24 +98,29 @@ describe('R1', () => {
 
   test('is the squared length of the gradient', () => {
     expect(value.dataSync()[0]).toBeGreaterThan(1e-4);
-    expectClose(value, exact(disc), { atol: 0, rtol: 0.02 });
+    expectClose(value, exact(disc), { atol: 0, rtol: 0.002 });
   });
 
   test.each(['conv_in.weight', 'layers.0.conv.weight', 'layers.0.norm.gamma', 'conv_out.weight'])(
     'has the derivative of that length by %s',
     (name) => {
       const along = tf.mul(grads[name]!, tf.div(1, tf.norm(grads[name]!)));
-      const h = 2e-3;
-      const at = (t: number) => exact({ ...disc, [name]: tf.add(disc[name]!, tf.mul(along, t)) }).dataSync()[0]!;
+      const h = 2e-4; // Short, as is the penalty's own step: the length jumps where a leaky ReLU switches.
+      const at = (t: number) =>
+        exact({ ...disc, [name]: tf.add(disc[name]!, tf.mul(along, t)) }).dataSync()[0]!;
       const numeric = (at(h) - at(-h)) / (2 * h);
-      expectClose(tf.norm(grads[name]!), [numeric], { atol: 0, rtol: 0.05 });
+      expectClose(tf.norm(grads[name]!), [numeric], { atol: 0, rtol: 0.01 });
     },
   );
 
   test('a step has it, γ/2 times', () => {
     const gradientOf = (r1: number) => {
       const of = configOf({ norm: 'group', r1, ch: 8 });
-      const step = runStep(stage1Step(of, undefined, { adversarial: true }), tensorsOf(initialState(of)), inputsAt(1));
+      const step = runStep(
+        stage1Step(of, undefined, { adversarial: true }),
+        tensorsOf(initialState(of)),
+        inputsAt(1),
+      );
       return tf.mul(2, step.state['disc_adam.m.conv_out.weight']!);
     };
     const wanted = tf.mul(grads['conv_out.weight']!, 5);

@@ -2,7 +2,6 @@
 import path from 'node:path';
 import { jest } from '@jest/globals';
 import { type Reporter, silent } from '../../src/base/progress.js';
-import { specsOfTensors } from '../../src/engine/device.js';
 import {
   latestCheckpoint,
   listCheckpoints,
@@ -10,6 +9,7 @@ import {
   readState,
   updateState,
 } from '../../src/checkpoint/store.js';
+import { specsOfTensors } from '../../src/engine/device.js';
 import { isCalm, jumpOf, startWatch, watchStep } from '../../src/train/guard.js';
 import { runLoop, type Stage } from '../../src/train/loop.js';
 import { cadence, fakeStage, lr, outcome, slowClock, validate } from '../support/fake-stage.js';
@@ -64,7 +64,11 @@ describe('a loss that is NaN', () => {
     for (const [, rate] of after) expect(rate).toBeCloseTo(lr / 3, 6);
     const state = await stage.runner.read();
     expect(state['model.w']!.data[0]).toBe(await trained(22, (step) => (step <= 8 ? 1 : 1 / 3)));
-    expect(readState(latestCheckpoint(folder)!).guard).toMatchObject({ rollbacks: 1, factor: 1 / 3, good: 22 });
+    expect(readState(latestCheckpoint(folder)!).guard).toMatchObject({
+      rollbacks: 1,
+      factor: 1 / 3,
+      good: 22,
+    });
   });
 
   test('leaves no line of a step that was taken back', async () => {
@@ -179,18 +183,24 @@ describe('a run that was taken back, resumed, equals one that was not stopped', 
     expect(await outcome(folder)).toEqual(await wanted());
   });
 
-  test.each([10, 13, 15])('stopped by the signal at step %d, when but one checkpoint stays', async (stopAt) => {
-    const o = { ...faults, cadence: { ...cadence, keep: 1 } };
-    const folder = await freshFolder();
-    const control = new AbortController();
-    const onStep = (step: number) => step === stopAt && control.abort();
-    slowClock(2);
-    await (await run({ ...o, onStep }, folder, control.signal)).ended;
-    jest.restoreAllMocks();
-    expect(latestCheckpoint(folder)?.step).toBe(stopAt);
-    await (await run(o, folder)).ended;
-    expect({ ...(await outcome(folder)), checkpoints: 0 }).toEqual({ ...(await wanted(o)), checkpoints: 0 });
-  });
+  test.each([10, 13, 15])(
+    'stopped by the signal at step %d, when but one checkpoint stays',
+    async (stopAt) => {
+      const o = { ...faults, cadence: { ...cadence, keep: 1 } };
+      const folder = await freshFolder();
+      const control = new AbortController();
+      const onStep = (step: number) => step === stopAt && control.abort();
+      slowClock(2);
+      await (await run({ ...o, onStep }, folder, control.signal)).ended;
+      jest.restoreAllMocks();
+      expect(latestCheckpoint(folder)?.step).toBe(stopAt);
+      await (await run(o, folder)).ended;
+      expect({ ...(await outcome(folder)), checkpoints: 0 }).toEqual({
+        ...(await wanted(o)),
+        checkpoints: 0,
+      });
+    },
+  );
 
   test('a checkpoint from before there was a guard is good', async () => {
     const { ended, folder } = await run({ cadence: { ...cadence, steps: 8 } });
@@ -205,7 +215,7 @@ describe('a run that was taken back, resumed, equals one that was not stopped', 
 });
 
 describe('what is a jump', () => {
-  const after = (errors: number[]) => {
+  const watched = (errors: number[]) => {
     const watch = startWatch();
     const jumps: (string | undefined)[] = [];
     for (const error of errors) {
@@ -217,9 +227,9 @@ describe('what is a jump', () => {
   const fill = (n: number, value: number) => new Array<number>(n).fill(value);
 
   test('means over 16 and 256 steps', () => {
-    const { watch } = after([1, 2, 6]);
+    const { watch } = watched([1, 2, 6]);
     expect(watch).toMatchObject({ steps: 3, fast: 3, slow: 3, first: 3, best: null });
-    const later = after([...fill(16, 1), 17]).watch;
+    const later = watched([...fill(16, 1), 17]).watch;
     expect(later.fast).toBeCloseTo(2, 12);
     expect(later.slow).toBeCloseTo(1 + 16 / 17, 12);
     expect(later).toMatchObject({ first: 1, best: 1 });
@@ -227,24 +237,24 @@ describe('what is a jump', () => {
 
   test('the error of the first steps come back is one, half of it is none', () => {
     const fallen = [...fill(16, 0.5), ...fill(600, 0.2)];
-    expect(after([...fallen, ...fill(600, 0.54)]).at).toBe(0);
-    expect(after([...fallen, ...fill(600, 0.6)]).at).toBeGreaterThan(616);
+    expect(watched([...fallen, ...fill(600, 0.54)]).at).toBe(0);
+    expect(watched([...fallen, ...fill(600, 0.6)]).at).toBeGreaterThan(616);
   });
 
   test('three times the best is one', () => {
     const fallen = [...fill(16, 0.5), ...fill(2000, 0.1)];
-    expect(after([...fallen, ...fill(600, 0.29)]).at).toBe(0);
-    expect(after([...fallen, ...fill(600, 0.32)]).at).toBeGreaterThan(2016);
+    expect(watched([...fallen, ...fill(600, 0.29)]).at).toBe(0);
+    expect(watched([...fallen, ...fill(600, 0.32)]).at).toBeGreaterThan(2016);
   });
 
   test('the first 16 steps and a single bad batch are none', () => {
-    expect(after([0.1, ...fill(15, 0.9)]).at).toBe(0);
-    expect(after([...fill(16, 0.5), ...fill(100, 0.3), 2, ...fill(50, 0.3)]).at).toBe(0);
+    expect(watched([0.1, ...fill(15, 0.9)]).at).toBe(0);
+    expect(watched([...fill(16, 0.5), ...fill(100, 0.3), 2, ...fill(50, 0.3)]).at).toBe(0);
   });
 
   test('an error that rises is not calm, one that falls or stays is', () => {
-    expect(isCalm(after([...fill(16, 0.5), ...fill(50, 0.3)]).watch)).toBe(true);
-    expect(isCalm(after([...fill(100, 0.3), ...fill(10, 0.6)]).watch)).toBe(false);
-    expect(isCalm(after([...fill(100, 0.3), ...fill(600, 0.6)]).watch)).toBe(true);
+    expect(isCalm(watched([...fill(16, 0.5), ...fill(50, 0.3)]).watch)).toBe(true);
+    expect(isCalm(watched([...fill(100, 0.3), ...fill(10, 0.6)]).watch)).toBe(false);
+    expect(isCalm(watched([...fill(100, 0.3), ...fill(600, 0.6)]).watch)).toBe(true);
   });
 });
