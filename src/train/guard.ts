@@ -10,7 +10,8 @@ import type { Values } from './metrics.js';
 /** Means of the watched error. Plain JSON. */
 export interface Watch {
   steps: number;
-  /** Over about the last 16 steps, and the last 256; over all of them while there are fewer. */
+  /** Over about the last 4, 16 and 256 steps; over all of them while there are fewer. */
+  recent: number;
   fast: number;
   slow: number;
   /** Over the first 16 steps. */
@@ -19,6 +20,7 @@ export interface Watch {
   best: number | null;
 }
 
+const recentSteps = 4;
 const fastSteps = 16;
 const slowSteps = 256;
 
@@ -26,11 +28,12 @@ const slowSteps = 256;
 const lower = 1 / 3;
 export const mostRollbacks = 3;
 
-export const startWatch = (): Watch => ({ steps: 0, fast: 0, slow: 0, first: 0, best: null });
+export const startWatch = (): Watch => ({ steps: 0, recent: 0, fast: 0, slow: 0, first: 0, best: null });
 
 /** Adds one step's error. */
 export function watchStep(watch: Watch, error: number): void {
   const n = ++watch.steps;
+  watch.recent += (error - watch.recent) / Math.min(n, recentSteps);
   watch.fast += (error - watch.fast) / Math.min(n, fastSteps);
   watch.slow += (error - watch.slow) / Math.min(n, slowSteps);
   if (n <= fastSteps) watch.first = watch.fast;
@@ -49,7 +52,7 @@ export function jumpOf(key: string, { steps, fast, first, best }: Watch): string
 }
 
 /** Whether the error is not rising: only such a state is one to go back to. */
-export const isCalm = ({ fast, slow }: Watch): boolean => fast <= 1.25 * slow;
+export const isCalm = ({ recent, slow }: Watch): boolean => recent <= 1.5 * slow;
 
 /** The first value that is not finite. */
 export function infiniteValue(values: Values): string | undefined {

@@ -21,7 +21,7 @@ interface Faults {
   dieAt?: number;
   nanAt?: number;
   nanStateAt?: number;
-  /** From this step on the loss is large. */
+  /** From this step on the loss is 20. */
   jumpAt?: number;
   /** At a lower rate none of the last three happens. */
   safeBelow?: number;
@@ -52,7 +52,7 @@ function fakeRunner(o: Faults) {
         m.data[0] = 0.9 * m.data[0]! + error;
         w.data[0] = faulty && step === o.nanStateAt ? Number.NaN : w.data[0]! - lr * m.data[0]!;
         const jumps = o.jumpAt !== undefined && step >= o.jumpAt;
-        const loss = faulty && step === o.nanAt ? Number.NaN : faulty && jumps ? 1e4 : error * error;
+        const loss = faulty && step === o.nanAt ? Number.NaN : faulty && jumps ? 20 : error * error;
         return { loss: scalar(loss), codes: int32([3], [step % 4, 0, 1]) };
       });
     },
