@@ -1,4 +1,4 @@
-// node scripts/forty-runs.mjs [SEED] [RUNS]: tiny tokenizers with random learning rates over three decades (0.01 to 10; the default is 0.0008) and random
+// node scripts/forty-runs.mjs [SEED] [RUNS] [KEY=VALUE …]: tiny tokenizers with random learning rates over three decades (0.01 to 10; the default is 0.0008) and random
 // starts of the discriminator. Each must end with finite weights or with the message that says why it stopped; no checkpoint may hold a NaN. Prints a table.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -12,6 +12,7 @@ import { lastValues } from '../dist/train/metrics.js';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const [seed, runs] = [Number(process.argv[2] ?? 0), Number(process.argv[3] ?? 40)];
+const more = process.argv.slice(4);
 const steps = 96;
 const rng = stream(seed, 'forty runs');
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vqgen-forty-'));
@@ -50,6 +51,7 @@ for (let i = 1; i <= runs; i++) {
       path.join(root, 'bin/vqgen.js'),
       ...['train-stage1', '--config', 'tiny', '--device', 'cpu', '--run', run, '--seed', `${i}`],
       ...Object.entries(keys).flatMap(([key, value]) => ['--set', `stage1.${key}=${value}`]),
+      ...more.flatMap((item) => ['--set', item]),
     ],
     { encoding: 'utf8' },
   );
