@@ -6,6 +6,7 @@ import type { Config } from './schema.js';
 export function checkTogether(config: Config): void {
   checkSizes(config);
   checkChannels(config);
+  checkDiscriminator(config);
   checkLosses(config);
   checkPrior(config);
   checkBatches(config);
@@ -49,6 +50,19 @@ function checkChannels({ stage1 }: Config): void {
         'Group normalisation splits the channels into 32 groups: try --set stage1.ch=32.',
       );
     }
+  }
+}
+
+function checkDiscriminator({ stage1: { disc } }: Config): void {
+  const widths = Array.from({ length: disc.layers }, (_, n) => disc.ch * Math.min(2 ** (n + 1), 8));
+  const uneven = widths.find((width) => width % Math.min(32, width) !== 0);
+  if (disc.norm === 'group' && disc.weight > 0 && uneven !== undefined) {
+    throw expected(
+      'layers of at most 32 channels or a multiple of 32',
+      'stage1.disc.ch',
+      `${disc.ch}, which leads to ${uneven} channels`,
+      'stage1.disc.norm group splits the channels into 32 groups: try --set stage1.disc.ch=32.',
+    );
   }
 }
 

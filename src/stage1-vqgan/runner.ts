@@ -18,6 +18,11 @@ export function firstAdversarialStep(config: Config): number {
   return disc.start < 1 ? Math.floor(disc.start * steps) + 1 : disc.start;
 }
 
+/** 1-based; before it the discriminator is at most trained. */
+export function firstActingStep(config: Config): number {
+  return firstAdversarialStep(config) + config.stage1.disc.warmup;
+}
+
 /**
  * Runs `stage1Step` without or with the discriminator, by each entry's `step`; entries carry `disc_step` from
  * `firstAdversarialStep` on.

@@ -9,9 +9,15 @@ import { careForCodebook } from './codebook-care.js';
 import { discriminatorSpecs } from './discriminator.js';
 import { hasDiscriminator, modelSpecs, over, prefixed, tensorSpecs } from './model.js';
 
+/** Running means of the discriminator's logits. */
+const lecamAnchors: Specs = {
+  real: { shape: [], dtype: 'float32' },
+  fake: { shape: [], dtype: 'float32' },
+};
+
 /**
  * `model.…`, `adam.…`, `ema.…` (if averaged), `codebook_idle` (if codes are restarted), and with the discriminator
- * `disc.…` and `disc_adam.…`.
+ * `disc.…`, `disc_adam.…` and what LeCam remembers, `disc_lecam.…`.
  */
 export function stage1State(config: Config, { adversarial }: { adversarial: boolean }): Specs {
   const model = modelSpecs(config);
@@ -24,6 +30,7 @@ export function stage1State(config: Config, { adversarial }: { adversarial: bool
     ...(adversarial && {
       ...tensorSpecs(prefixed('disc', disc)),
       ...adamSpecs(tensorSpecs(specsOf(disc)), 'disc_adam'),
+      ...(config.stage1.disc.lecam > 0 && over('disc_lecam', lecamAnchors)),
     }),
   };
 }

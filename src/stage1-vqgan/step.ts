@@ -4,19 +4,19 @@
  * fed into the next (`injectGradient`). A device that traces the step merges what the stages compute twice.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Config, Stage1Config } from '../config/schema.js';
+import type { Config } from '../config/schema.js';
 import type { StepProgram, Tensors } from '../engine/device.js';
 import { conv } from '../nn/conv.js';
 import { injectGradient, valueAndGradsOf } from '../nn/gradients.js';
 import { treeOf } from '../nn/params.js';
 import { accumulation } from '../train/accumulation.js';
-import { type AdamOptions, adamStep, clipByGlobalNorm, emaStep } from '../train/optimizer.js';
+import { adamStep, clipByGlobalNorm, emaStep } from '../train/optimizer.js';
 import { nearestCode, select } from './bottleneck.js';
 import { careForCodebook } from './codebook-care.js';
 import { decoder, decoderFeatures } from './decoder.js';
-import { discriminator, discriminatorSpecs } from './discriminator.js';
+import { discriminatorSpecs } from './discriminator.js';
+import { adamOptions, discriminatorUpdate } from './discriminator-update.js';
 import { encoder } from './encoder.js';
-import { discriminatorLoss } from './losses.js';
 import { modelSpecs, over, under } from './model.js';
 import { objectiveAt } from './objective.js';
 import type { Perceptual } from './perceptual.js';
@@ -49,6 +49,8 @@ export function stage1Step(
   const care = careForCodebook(stage1);
   const accumulated = accumulation(stage1.accumulate);
   const optimizer = adamOptions(stage1);
+  const { warmup } = stage1.disc;
+  const opposed = adversarial ? discriminatorUpdate(config) : undefined;
 
   return {
     name: adversarial ? 'stage1-gan' : 'stage1-ae',
@@ -84,27 +86,11 @@ export function stage1Step(
         last,
         convOut: model.decoder.conv_out,
         judge: disc && treeOf(discSpecs, disc),
+        ...(disc && warmup > 0 && { acts: tf.cast(tf.greater(inputs.disc_step!, warmup), 'float32') }),
       });
 
       // 3. The discriminator's update, on the same reconstructions.
-      let adversary: { state: Tensors; loss: tf.Tensor } | undefined;
-      if (disc) {
-        const d = valueAndGradsOf(disc, (p) => {
-          const own = treeOf(discSpecs, p);
-          return discriminatorLoss(
-            stage1.disc.loss,
-            discriminator(own, images),
-            discriminator(own, reconstruction),
-          );
-        });
-        const { grads, state: sums } = accumulated.add('disc', d.grads, state, inputs);
-        const clipped = clipByGlobalNorm(grads, stage1.clip).grads;
-        const next = adamStep(disc, clipped, state, lr, inputs.disc_step!, adam, 'disc_adam');
-        adversary = {
-          state: { ...over('disc', next.params), ...next.state, ...sums },
-          loss: d.value,
-        };
-      }
+      const adversary = disc && opposed?.(disc, { images, reconstruction }, state, inputs);
 
       // 4. The generator's update.
       const own = valueAndGradsOf(params, (p) => {
@@ -147,16 +133,6 @@ export function stage1Step(
         },
       };
     },
-  };
-}
-
-/** Decoupled decay, where asked for, falls on filters only; not on biases, norms or the codebook. */
-function adamOptions({ optimizer, betas, weight_decay }: Stage1Config): AdamOptions {
-  return {
-    betas,
-    epsilon: 1e-8,
-    weightDecay: optimizer === 'adamw' ? weight_decay : 0,
-    decays: (name) => name.endsWith('.weight'),
   };
 }
 

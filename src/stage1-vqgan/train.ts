@@ -120,8 +120,10 @@ function stage1(
     unitsPerStep: stage1.batch_size,
     codebookSize: stage1.codes,
     bestBy: { key: 'psnr', higher: true },
+    lr: stage1.lr,
+    guarded: { key: 'l1', anew: firstQuantisedStep(stage1) },
     initialState: () => initialState(config),
-    inputs: (step) => stepInputs(config, train, step),
+    inputs: (step, factor) => stepInputs(config, train, step, factor),
     observe: (step, outputs) => observe(step, outputs, config),
     evaluate,
     fields: ({ loss, l1, codebook_usage: used, 'val psnr': psnr }) => ({
@@ -134,16 +136,22 @@ function stage1(
 }
 
 /**
- * What a step takes in beside the state, an entry for each run of its program; depends on nothing but the config and the step (from 1).
+ * What a step takes in beside the state, an entry for each run of its program; depends on nothing but the config, the step (from 1) and the
+ * learning rate's factor.
  * The step that starts the codes from data has its micro-batches twice: the first time they only look for the codes.
  */
-export async function stepInputs(config: Config, train: ImageSet, step: number): Promise<HostTensors[]> {
+export async function stepInputs(
+  config: Config,
+  train: ImageSet,
+  step: number,
+  factor = 1,
+): Promise<HostTensors[]> {
   const { stage1, data, seed } = config;
   const { size, flip } = data;
   const batch = await trainBatch(train, { size, flip, batchSize: stage1.batch_size, seed, step: step - 1 });
   const firstAdversarial = firstAdversarialStep(config);
   const common = {
-    lr: scalar(learningRate(step, stage1)),
+    lr: scalar(factor * learningRate(step, stage1)),
     step: scalar(step),
     ...(step >= firstAdversarial && { disc_step: scalar(step - firstAdversarial + 1) }),
   };

@@ -8,7 +8,7 @@ import type { Device, Graph } from '../engine/device.js';
 import { over, under } from './model.js';
 import type { Perceptual } from './perceptual.js';
 import { evaluateProgram } from './programs.js';
-import { firstAdversarialStep } from './runner.js';
+import { firstActingStep } from './runner.js';
 
 const mostImages = 256;
 const mostPixelsInBatch = 32 * 64 * 64;
@@ -41,7 +41,7 @@ export function evaluationGraphs(
   batch: number,
 ): EvaluationGraphs {
   const prepared = new Map<boolean, Promise<Graph>>();
-  const adversarial = (step: number) => step >= firstAdversarialStep(config);
+  const adversarial = (step: number) => step >= firstActingStep(config);
   return {
     adversarial,
     at(step) {

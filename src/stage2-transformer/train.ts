@@ -95,10 +95,12 @@ function priorStage(
     unitsPerStep: prior.batch_size * sizes.tokens,
     codebookSize: 0,
     bestBy: { key: 'loss', higher: false },
+    lr: prior.lr,
+    guarded: { key: 'loss' },
     initialState: () => priorStart(sizes, seed),
-    inputs: async (step) => {
+    inputs: async (step, factor) => {
       const noise = stepNoise(prior, sizes, seed, step);
-      const common = { lr: scalar(learningRate(step, prior)), step: scalar(step) };
+      const common = { lr: scalar(factor * learningRate(step, prior)), step: scalar(step) };
       const batched = { ...sequences(step) };
       return microBatches(prior.accumulate, batched, common).map((entry, i) => ({ ...entry, ...noise[i] }));
     },
