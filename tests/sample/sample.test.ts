@@ -114,7 +114,7 @@ describe('sample', () => {
         note: (line: string) => notes.push(line),
         warn: (line: string) => warnings.push(line),
       };
-      const cpu = await openDevice({ threads: 1, reporter });
+      const cpu = await openDevice({ device: 'cpu', threads: 1, reporter: silent });
       return draw({ n: 1, precision: 'int8', device: cpu, reporter });
     };
     const kept = () => path.join(run, '.cache', 'int8-loss.json');
