@@ -1,6 +1,7 @@
 /** How much memory training takes, before it starts. */
 import type { Config } from '../config/schema.js';
-import { hasDiscriminator, stage1Params } from './model.js';
+import { countParams } from '../nn/params.js';
+import { hasDiscriminator, stage1Params, trainedSpecs } from './model.js';
 
 /** Node and ONNX Runtime. */
 const base = 240e6;
@@ -12,7 +13,8 @@ const copies = 5;
 export function expectedMemory(config: Config): number {
   const { encoder, codebook, decoder, discriminator } = stage1Params(config);
   const model = encoder + codebook + decoder;
-  const state = model * (3 + (config.stage1.ema > 0 ? 1 : 0)) + discriminator * 3;
+  const moments = 2 * countParams(trainedSpecs(config));
+  const state = model * (config.stage1.ema > 0 ? 2 : 1) + moments + discriminator * 3;
   return base + 4 * copies * (state + activations(config) * config.stage1.batch_size);
 }
 

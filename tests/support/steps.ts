@@ -1,7 +1,7 @@
 /** A whole training step of each stage with everything on, small enough for every device: program, state and inputs by step. */
 import { permutation, stream } from '../../src/base/rng.js';
 import { type HostTensors, int32, scalar } from '../../src/base/tensor.js';
-import { configSchema } from '../../src/config/schema.js';
+import { type Config, configSchema } from '../../src/config/schema.js';
 import type { StepProgram } from '../../src/engine/device.js';
 import { randomFeatures } from '../../src/stage1-vqgan/perceptual.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
@@ -9,26 +9,40 @@ import { stage1Step } from '../../src/stage1-vqgan/step.js';
 import { priorStart, priorStep, stepNoise } from '../../src/stage2-transformer/step.js';
 import { ids, noise } from './parity.js';
 
-export const config = configSchema.parse({
-  data: { size: 8 },
-  stage1: {
-    ch: 8,
-    ch_mult: [1, 2],
-    attn_resolutions: [4],
-    z_channels: 6,
-    embed_dim: 4,
-    codes: 12,
-    codebook: { init: 'data', warmup: 1, restart_after: 2 },
-    disc: { ch: 4, layers: 1, weight: 0.8 },
-    batch_size: 2,
-    optimizer: 'adamw',
-    weight_decay: 0.01,
-    clip: 0.5,
-    ema: 0.99,
-    steps: 20,
-  },
-  prior: { layers: 2, heads: 2, width: 16, dropout: 0.2, batch_size: 3, clip: 0.5 },
-});
+const stage1 = {
+  ch: 8,
+  ch_mult: [1, 2],
+  attn_resolutions: [4],
+  z_channels: 6,
+  embed_dim: 4,
+  codes: 12,
+  codebook: { init: 'data', warmup: 1, restart_after: 2 },
+  disc: { ch: 4, layers: 1, weight: 0.8 },
+  batch_size: 2,
+  optimizer: 'adamw',
+  weight_decay: 0.01,
+  clip: 0.5,
+  ema: 0.99,
+  steps: 20,
+};
+
+const withStage1 = (o: object): Config =>
+  configSchema.parse({
+    data: { size: 8 },
+    stage1: { ...stage1, ...o },
+    prior: { layers: 2, heads: 2, width: 16, dropout: 0.2, batch_size: 3, clip: 0.5 },
+  });
+
+export const config = withStage1({});
+
+/** Kinds of bottleneck beside the default one, as keys of `stage1`. */
+export const bottlenecks: [string, object][] = [
+  ['nearest, rotation', { bottleneck: { gradient: 'rotation' } }],
+  ['ema', { bottleneck: { kind: 'ema', decay: 0.9 } }],
+  ['cosine, rotation', { bottleneck: { kind: 'cosine', gradient: 'rotation' } }],
+  ['fsq', { bottleneck: { kind: 'fsq', levels: [3, 4] } }],
+  ['lfq', { bottleneck: { kind: 'lfq' }, codes: 16 }],
+];
 
 export interface Training {
   readonly program: StepProgram;
@@ -37,7 +51,9 @@ export interface Training {
   readonly inputs: (step: number) => HostTensors;
 }
 
-export function stage1Training(adversarial: boolean): Training {
+/** @param o keys of `stage1` in place of the config's */
+export function stage1Training(adversarial: boolean, o: object = {}): Training {
+  const config = withStage1(o);
   const program = stage1Step(config, randomFeatures(8), { adversarial });
   const all = initialState(config);
   const images = noise([2, 8, 8, 3], 'images', 0.4);
@@ -48,7 +64,9 @@ export function stage1Training(adversarial: boolean): Training {
       images,
       lr: scalar(1e-4 * step),
       step: scalar(step),
-      pick: int32([12], permutation(32, stream('pick', step)).slice(0, 12)),
+      ...('pick' in program.inputs && {
+        pick: int32([12], permutation(32, stream('pick', step)).slice(0, 12)),
+      }),
       ...(adversarial && { disc_step: scalar(step) }),
     }),
   };
