@@ -29,7 +29,7 @@ runner.load(initialState(config));
 
 const steps = 6;
 const rounds = 12;
-const inputs = (step) => stepInputs(config, dataset.train, step);
+const inputs = async (step) => (await stepInputs(config, dataset.train, step))[0];
 const chunk = (first) => Promise.all(Array.from({ length: steps }, (_, i) => inputs(first + i)));
 const kept = await inputs(1);
 

@@ -152,6 +152,24 @@ describe('the four commands, one after another', () => {
     expect(fs.existsSync(inFolder('pairs.png'))).toBe(true);
   });
 
+  test('evaluate', async () => {
+    const result = await summary('evaluate --run whole --data drawn --n 16');
+    expect(Object.keys(result)).toEqual([
+      ...['run', 'data', 'images', 'skipped', 'features', 'tokenizer', 'prior', 'samples', 'seconds'],
+    ]);
+    expect(result).toMatchObject({
+      run: 'whole',
+      data: 'drawn',
+      images: 10,
+      samples: { n: 16, compared: 10 },
+    });
+    expect(fs.existsSync(inFolder('whole/samples/nearest.png'))).toBe(true);
+    const { stdout } = await vqgen('evaluate --run whole --data drawn --n 16 --quiet');
+    for (const name of ['psnr', 'ssim', 'rfd_vqgen', 'bits_per_token', 'fd_vqgen', 'precision_vqgen']) {
+      expect(stdout).toContain(`  ${name} `);
+    }
+  });
+
   test('info names the next command', async () => {
     expect(await summary('info whole')).toMatchObject({
       stage1: { step: 16, steps: 16 },
@@ -201,6 +219,36 @@ test('killed between checkpoints, then stopped by Ctrl-C, then resumed: the same
   expect(metrics('cut/prior')).toEqual(metrics('whole/prior'));
 }, 240_000);
 
+test('batches in parts: as many others at a resume, the same tensors and lines', async () => {
+  const names = (stage: string) =>
+    tensors(stage).map((bytes) =>
+      Object.keys(JSON.parse(bytes.toString('utf8', 8, 8 + Number(bytes.readBigUInt64LE())))).sort(),
+    );
+  const keys = (stage: string) => metrics(stage).map((line) => Object.keys(line));
+  for (const [steps, parts] of [
+    [8, 2],
+    [12, 4],
+    [16, 1],
+  ]) {
+    const more = steps === 8 ? '--config tiny --set stage1.log_every=3' : '--resume';
+    const line = `train-stage1 ${more} --steps ${steps} --accumulate ${parts} --run parts`;
+    expect(await summary(line)).toMatchObject({ step: steps });
+  }
+  expect(names('parts/stage1')).toEqual(names('whole/stage1'));
+  await summary('tokenize --run parts');
+  expect(await summary('train-prior --run parts --steps 4 --accumulate 4')).toMatchObject({ step: 4 });
+  expect(await summary('train-prior --run parts --steps 8 --accumulate 1 --resume')).toMatchObject({
+    step: 8,
+  });
+  expect(names('parts/prior')).toEqual(names('whole/prior'));
+  expect(
+    metrics('parts/stage1')
+      .filter(({ split }) => split === 'train')
+      .map(({ step }) => step),
+  ).toEqual(expect.arrayContaining([1, 3, 6, 9, 12, 15, 16]));
+  expect(keys('parts/prior')[0]).toEqual(keys('whole/prior')[0]);
+}, 120_000);
+
 describe('a mistake is one sentence on stderr that says what to do, and exit code 2', () => {
   beforeAll(() => {
     fs.mkdirSync(inFolder('empty'));
@@ -237,6 +285,14 @@ describe('a mistake is one sentence on stderr that says what to do, and exit cod
       'train-prior --run half --set prior.heads=3',
       /^Expected a divisor of prior.width \(32\) for prior.heads but received 3\./,
     ],
+    [
+      'train-stage1 --config tiny --accumulate 3 --run new',
+      /^Expected a divisor of stage1.batch_size \(4\) for stage1.accumulate but received 3\./,
+    ],
+    [
+      'train-prior --run half --accumulate 3',
+      /^Expected a divisor of prior.batch_size \(4\) for prior.accumulate but received 3\./,
+    ],
     ['train-prior --run half --set stage1.codes=16', /^Expected a key of the section prior for --set/],
     ['train-prior --run mixed', /^Expected .*stage1\.codes \(64\).* 32\. .*vqgen tokenize --run mixed/],
     ['tokenize --run untrained', /^Expected a trained tokenizer .*vqgen train-stage1 --run untrained/],
@@ -245,6 +301,8 @@ describe('a mistake is one sentence on stderr that says what to do, and exit cod
     ['sample --run half', /^Expected a trained prior .*vqgen train-prior --run half/],
     ['reconstruct nowhere.png --run whole', /^Expected .*nowhere\.png/],
     ['reconstruct empty --run whole', /^Expected .*empty/],
+    ['evaluate --data nowhere --run whole', /^Expected a folder of images for --data .*nowhere/],
+    ['evaluate --run untrained', /^Expected a trained tokenizer .*vqgen train-stage1 --run untrained/],
   ])('vqgen %s', async (line, sentence) => {
     const { code, stdout, stderr } = await vqgen(line);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

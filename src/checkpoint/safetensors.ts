@@ -12,8 +12,15 @@ import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 
-export type StoredType = 'F32' | 'I32' | 'U32' | 'U16' | 'U8' | 'I64';
-export type StoredData = Float32Array | Int32Array | Uint32Array | Uint16Array | Uint8Array | BigInt64Array;
+export type StoredType = 'F64' | 'F32' | 'I32' | 'U32' | 'U16' | 'U8' | 'I64';
+export type StoredData =
+  | Float64Array
+  | Float32Array
+  | Int32Array
+  | Uint32Array
+  | Uint16Array
+  | Uint8Array
+  | BigInt64Array;
 
 /** A tensor as a file holds it, row-major. F16 and BF16 are widened to F32 when read. */
 export interface StoredTensor {
@@ -44,7 +51,17 @@ export interface SafetensorsFile {
 /** The reference reader's limit too. */
 const longestHeader = 100_000_000;
 const pieceBytes = 1 << 24;
-const widths: Record<string, number> = { I64: 8, F32: 4, I32: 4, U32: 4, F16: 2, BF16: 2, U16: 2, U8: 1 };
+const widths: Record<string, number> = {
+  F64: 8,
+  I64: 8,
+  F32: 4,
+  I32: 4,
+  U32: 4,
+  F16: 2,
+  BF16: 2,
+  U16: 2,
+  U8: 1,
+};
 
 /** @throws UserError when the file is missing, cut short or no safetensors file */
 export async function openSafetensors(file: string): Promise<SafetensorsFile> {
@@ -294,6 +311,8 @@ async function readHeader(
 function decode({ dtype, shape }: Entry, bytes: Uint8Array): StoredTensor {
   const { buffer } = bytes;
   switch (dtype) {
+    case 'F64':
+      return { dtype, shape, data: new Float64Array(buffer) };
     case 'I32':
       return { dtype, shape, data: new Int32Array(buffer) };
     case 'U32':

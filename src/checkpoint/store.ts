@@ -36,6 +36,20 @@ export interface SavedState {
   readonly metrics: unknown;
   /** What the stage resolved when the run began and keeps (stage 1: the first steps of its phases). */
   readonly kept?: Readonly<Record<string, number>>;
+  /** Checkpoints of vqgen before the guard have none. */
+  readonly guard?: SavedGuard;
+}
+
+/** How a run that went wrong was taken back so far. */
+export interface SavedGuard {
+  /** The highest learning rate of the schedule, and what the rollbacks multiply it by. */
+  readonly lr: number;
+  readonly factor: number;
+  readonly rollbacks: number;
+  /** The step to go back to: its checkpoint is not removed; 0 is the beginning. */
+  readonly good: number;
+  /** Means that train/guard.ts understands. */
+  readonly watch: unknown;
 }
 
 /** `model.` the weights, `ema.` their running average, `disc.` the discriminator; all else serves the optimiser. */
@@ -45,7 +59,7 @@ const modelFile = (folder: string): string => path.join(folder, 'model.safetenso
 const optimizerFile = (folder: string): string => path.join(folder, 'optimizer.safetensors');
 const stateFile = (folder: string): string => path.join(folder, 'state.json');
 
-/** Saves a checkpoint, names it in `latest` and removes all but the `keep` newest and the best. */
+/** Saves a checkpoint, names it in `latest` and removes all but the `keep` newest, the best and the one to go back to. */
 export async function saveCheckpoint(
   stageFolder: string,
   tensors: HostTensors,
@@ -63,7 +77,7 @@ export async function saveCheckpoint(
     await fs.writeFile(stateFile(temporary), toJson(state));
   });
   await writeFileAtomic(path.join(stageFolder, 'latest'), `${name}\n`);
-  await prune(stageFolder, keep, state.best);
+  await prune(stageFolder, keep, [state.best?.step, state.guard?.good]);
   return { step: state.step, path: folder };
 }
 
@@ -167,15 +181,33 @@ async function readAll(file: string): Promise<Record<string, HostTensor>> {
   }
 }
 
-async function prune(stageFolder: string, keep: number, best: Best | null): Promise<void> {
-  for (const { step, path: folder } of listCheckpoints(stageFolder).slice(0, -keep)) {
-    if (step === best?.step) continue;
-    // Out of sight first: a `step-*` folder is always complete.
-    const leaving = path.join(stageFolder, `.${stepName(step)}.removed`);
-    await fs.rm(leaving, { recursive: true, force: true });
-    await fs.rename(folder, leaving);
-    await fs.rm(leaving, { recursive: true, force: true });
+/** Removes the checkpoints of steps that are taken back. */
+export async function removeAfter(stageFolder: string, step: number): Promise<void> {
+  const later = listCheckpoints(stageFolder).filter((checkpoint) => checkpoint.step > step);
+  if (later.length === 0) return;
+  for (const checkpoint of later.reverse()) await remove(stageFolder, checkpoint);
+  const newest = latestCheckpoint(stageFolder);
+  const latest = path.join(stageFolder, 'latest');
+  if (newest) await writeFileAtomic(latest, `${stepName(newest.step)}\n`);
+  else await fs.rm(latest, { force: true });
+}
+
+async function prune(
+  stageFolder: string,
+  keep: number,
+  needed: readonly (number | undefined)[],
+): Promise<void> {
+  for (const checkpoint of listCheckpoints(stageFolder).slice(0, -keep)) {
+    if (!needed.includes(checkpoint.step)) await remove(stageFolder, checkpoint);
   }
+}
+
+/** Out of sight first: a `step-*` folder is always complete. */
+async function remove(stageFolder: string, { step, path: folder }: Checkpoint): Promise<void> {
+  const leaving = path.join(stageFolder, `.${stepName(step)}.removed`);
+  await fs.rm(leaving, { recursive: true, force: true });
+  await fs.rename(folder, leaving);
+  await fs.rm(leaving, { recursive: true, force: true });
 }
 
 const removeIt = (folder: string): string => `Remove ${folder} to go on from the checkpoint before it.`;

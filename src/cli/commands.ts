@@ -38,7 +38,7 @@ export const commands: readonly Command[] = [
   {
     name: 'train-stage1',
     describe: 'Train the tokenizer (VQGAN)',
-    flags: ['config', 'data', 'run', 'steps', 'set', 'resume'],
+    flags: ['config', 'data', 'run', 'steps', 'accumulate', 'set', 'resume'],
     examples: [
       ['vqgen train-stage1', 'the built-in pictures, into checkpoints/default'],
       ['vqgen train-stage1 --config photos-64 --data photos/ --run checkpoints/mine', 'your own images'],
@@ -68,7 +68,7 @@ export const commands: readonly Command[] = [
   {
     name: 'train-prior',
     describe: 'Train the prior (transformer) on the tokens',
-    flags: ['run', 'steps', 'set', 'resume'],
+    flags: ['run', 'steps', 'accumulate', 'set', 'resume'],
     examples: [
       ['vqgen train-prior --run checkpoints/mine', "by the run's own config"],
       ['vqgen train-prior --set prior.layers=8 --set prior.dropout=0.2', 'a larger one'],
@@ -101,6 +101,32 @@ export const commands: readonly Command[] = [
     examples: [['vqgen reconstruct cat.jpg photos/ --run checkpoints/mine --out pairs.png', '']],
     computes: true,
     run: reconstruct,
+  },
+  {
+    name: 'evaluate',
+    describe: 'Measure a run: reconstructions, likelihoods, samples, and whether it memorises',
+    flags: [
+      ...(['data', 'run', 'n', 'temperature', 'top-k', 'top-p', 'features', 'stats', 'save-stats'] as const),
+      'out',
+    ],
+    standards: { data: "the run's validation images", n: '256' },
+    examples: [
+      [
+        'vqgen evaluate --data unseen-photos/ --run checkpoints/mine',
+        'distances in the features of vqgen, fd_vqgen',
+      ],
+      [
+        'vqgen evaluate --data unseen-photos/ --features inception.onnx --n 10000',
+        'fid, with a network of yours',
+      ],
+      [
+        'vqgen evaluate --data photos/ --save-stats photos.safetensors',
+        'then, for any run: --stats photos.safetensors',
+      ],
+    ],
+    endsItself: true,
+    computes: true,
+    run: evaluate,
   },
   {
     name: 'info',
@@ -144,7 +170,12 @@ async function trainStage1(context: Context): Promise<Outcome> {
   const run = flags.run ?? defaultRun;
   const resume = flags.resume ?? false;
   const { set } = flags;
-  const overrides = { 'data.dir': flags.data, 'stage1.steps': flags.steps, seed: flags.seed };
+  const overrides = {
+    'data.dir': flags.data,
+    'stage1.steps': flags.steps,
+    'stage1.accumulate': flags.accumulate,
+    seed: flags.seed,
+  };
   const saved = resume && flags.config === undefined ? findRunConfig(run) : undefined;
   const config = saved
     ? changeConfig(saved, { set, overrides, sections: Object.keys(saved) })
@@ -158,7 +189,11 @@ async function trainPrior(context: Context): Promise<Outcome> {
   const { flags, reporter, signal } = context;
   const run = flags.run ?? defaultRun;
   const { changeConfig } = await import('../config/load.js');
-  const overrides = { 'prior.steps': flags.steps, 'prior.seed': flags.seed };
+  const overrides = {
+    'prior.steps': flags.steps,
+    'prior.accumulate': flags.accumulate,
+    'prior.seed': flags.seed,
+  };
   const config = changeConfig(await savedConfig(run), { set: flags.set, overrides, sections: ['prior'] });
   const { trainPrior } = await import('../stage2-transformer/train.js');
   const device = await openDevice(context);
@@ -257,6 +292,21 @@ async function reconstruct(context: Context): Promise<Outcome> {
     reporter,
   });
   return { summary, lines: [`${summary.images} images, PSNR ${summary.psnr.toFixed(2)} dB`, summary.out] };
+}
+
+async function evaluate(context: Context): Promise<Outcome> {
+  const { flags, reporter, signal } = context;
+  const run = flags.run ?? defaultRun;
+  const { evaluate } = await import('../evaluate/evaluate.js');
+  const { measuresTable } = await import('./measures-table.js');
+  const device = await openDevice(context, run);
+  const { data, n, features, stats, 'save-stats': saveStats, out, threads, seed } = flags;
+  const { temperature, 'top-k': topK, 'top-p': topP } = flags;
+  const summary = await evaluate({
+    ...{ run, data, n, features, stats, saveStats, temperature, topK, topP, seed, out, threads },
+    ...{ device, reporter, signal },
+  });
+  return { summary, lines: measuresTable(summary) };
 }
 
 async function info({ flags, words }: Context): Promise<Outcome> {

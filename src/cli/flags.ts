@@ -30,6 +30,11 @@ export const flags = {
   config: value('NAME|FILE', 'a shipped config, or a YAML file', text, 'drawn-32'),
   data: value('DIR', 'folder of images; its subfolders are class labels', text, 'built-in pictures'),
   steps: value('N', 'number of steps in all, those of earlier sessions included', wholeAbove(0)),
+  accumulate: value(
+    'N',
+    'compute each batch as N smaller ones, one after another: the same step in less memory',
+    wholeAbove(0),
+  ),
   set: {
     placeholder: 'KEY=VALUE',
     describe: 'change a key of the config, such as stage1.ch=64; may be repeated',
@@ -57,6 +62,14 @@ export const flags = {
     choice(...precisions),
     'f32',
   ),
+  features: value(
+    'FILE',
+    'ONNX file of the network whose features are compared: the numbers of the standard one are called fid',
+    text,
+    "vqgen's own",
+  ),
+  stats: value('FILE', 'compare samples with these statistics', text, "those of --data's images"),
+  'save-stats': value('FILE', "where statistics of --data's images go, for --stats", text),
   out: value('FILE', 'where the picture goes', text, "the run's samples/"),
   size: value('S', 'side of the pictures in pixels', wholeAbove(0), '32'),
   run: value('DIR', 'run folder', text, defaultRun),

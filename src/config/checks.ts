@@ -7,9 +7,11 @@ import type { Config } from './schema.js';
 export function checkTogether(config: Config): void {
   checkSizes(config);
   checkChannels(config);
+  checkDiscriminator(config);
   checkCodes(config);
   checkLosses(config);
   checkPrior(config);
+  checkBatches(config);
 }
 
 function checkSizes({ data, stage1 }: Config): void {
@@ -53,8 +55,21 @@ function checkChannels({ stage1 }: Config): void {
   }
 }
 
+function checkDiscriminator({ stage1: { disc } }: Config): void {
+  const widths = Array.from({ length: disc.layers }, (_, n) => disc.ch * Math.min(2 ** (n + 1), 8));
+  const uneven = widths.find((width) => width % Math.min(32, width) !== 0);
+  if (disc.norm === 'group' && disc.weight > 0 && uneven !== undefined) {
+    throw expected(
+      'layers of at most 32 channels or a multiple of 32',
+      'stage1.disc.ch',
+      `${disc.ch}, which leads to ${uneven} channels`,
+      'stage1.disc.norm group splits the channels into 32 groups: try --set stage1.disc.ch=32.',
+    );
+  }
+}
+
 /** Where codes are the points of a grid, their number is no choice of its own. */
-function checkCodes({ stage1: { bottleneck, codes } }: Config): void {
+function checkCodes({ stage1: { bottleneck, codes, accumulate } }: Config): void {
   const { kind, levels, gradient } = bottleneck;
   const made = product(levels);
   if (kind === 'fsq' && made > mostGridCodes) {
@@ -88,6 +103,14 @@ function checkCodes({ stage1: { bottleneck, codes } }: Config): void {
       'stage1.bottleneck.gradient',
       gradient,
       `Rotation needs a codebook, which ${kind} has not: leave one of the two out.`,
+    );
+  }
+  if (kind === 'ema' && accumulate > 1) {
+    throw expected(
+      '1',
+      'stage1.accumulate',
+      `${accumulate}, because codes that are averages follow a whole batch`,
+      'Take a smaller stage1.batch_size, or another stage1.bottleneck.kind.',
     );
   }
 }
@@ -132,15 +155,11 @@ function checkLosses({ data, stage1: { disc, perceptual } }: Config): void {
 
 function checkPrior({ stage1, prior, sample }: Config): void {
   if (prior.width % prior.heads !== 0) {
-    const divisors = Array.from({ length: prior.width }, (_, i) => i + 1).filter(
-      (n) => prior.width % n === 0,
-    );
-    const near = divisors.reduce((a, b) => (Math.abs(b - prior.heads) < Math.abs(a - prior.heads) ? b : a));
     throw expected(
       `a divisor of prior.width (${prior.width})`,
       'prior.heads',
       prior.heads,
-      `Try --set prior.heads=${near}.`,
+      `Try --set prior.heads=${nearestDivisor(prior.width, prior.heads)}.`,
     );
   }
   if (sample.top_k > stage1.codes) {
@@ -151,6 +170,24 @@ function checkPrior({ stage1, prior, sample }: Config): void {
       '0 draws among all codes.',
     );
   }
+}
+
+function checkBatches(config: Config): void {
+  for (const stage of ['stage1', 'prior'] as const) {
+    const { batch_size, accumulate } = config[stage];
+    if (batch_size % accumulate === 0) continue;
+    throw expected(
+      `a divisor of ${stage}.batch_size (${batch_size})`,
+      `${stage}.accumulate`,
+      accumulate,
+      `A batch is computed in so many equal parts: try --set ${stage}.accumulate=${nearestDivisor(batch_size, accumulate)}.`,
+    );
+  }
+}
+
+function nearestDivisor(of: number, wanted: number): number {
+  const divisors = Array.from({ length: of }, (_, i) => i + 1).filter((n) => of % n === 0);
+  return divisors.reduce((a, b) => (Math.abs(b - wanted) < Math.abs(a - wanted) ? b : a));
 }
 
 function oneOf(values: readonly number[]): string {

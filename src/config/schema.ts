@@ -32,12 +32,20 @@ const disc = z.strictObject({
   /** Stride-2 layers before the stride-1 ones (PatchGAN `n_layers`). */
   layers: count.default(2),
   loss: z.enum(['hinge', 'vanilla']).default('hinge'),
-  /** First step at which the discriminator acts; below 1 a fraction of `steps`. */
+  /** First step at which the discriminator is trained; below 1 a fraction of `steps`. */
   start: z.number().nonnegative().default(0.7),
+  /** Steps from `start` on in which it is trained but does not act on the generator. */
+  warmup: whole.default(0),
   /** λ's factor; 0 trains no discriminator. */
   weight: z.number().nonnegative().default(0.4),
   /** Upper bound of the adaptive λ before the factor. */
-  weight_cap: rate.default(10000),
+  weight_cap: rate.default(10),
+  /** How its inner layers are normalised; only `group` knows each image by itself. */
+  norm: z.enum(['batch', 'group']).default('batch'),
+  /** Weight of the LeCam term; 0 has none. */
+  lecam: z.number().nonnegative().default(0),
+  /** γ of the R1 gradient penalty; 0 has none. */
+  r1: z.number().nonnegative().default(0),
 });
 
 const perceptual = z.strictObject({
@@ -87,7 +95,10 @@ const stage1 = z.strictObject({
   disc: disc.prefault({}),
   perceptual: perceptual.prefault({}),
   steps: count.default(2000),
+  /** Images of an optimiser step. */
   batch_size: count.default(16),
+  /** Micro-batches that a batch is computed as, one after another; divides `batch_size`. */
+  accumulate: count.default(1),
   optimizer: z.enum(['adam', 'adamw']).default('adam'),
   lr: rate.default(8e-4),
   betas: z.tuple([belowOne, belowOne]).default([0.5, 0.9]),
@@ -115,6 +126,8 @@ const prior = z.strictObject({
   pkeep: z.number().gt(0).max(1).default(1),
   steps: count.default(1500),
   batch_size: count.default(32),
+  /** As in `stage1`. */
+  accumulate: count.default(1),
   lr: rate.default(1e-3),
   betas: z.tuple([belowOne, belowOne]).default([0.9, 0.95]),
   weight_decay: z.number().nonnegative().default(0.01),

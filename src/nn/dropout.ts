@@ -42,6 +42,24 @@ export function dropoutNoise(
   return float32([data.length], data);
 }
 
+/** The noise of rows `from` to `from + count`: their masks are the same rows of the masks that the whole noise [L] makes. */
+export function rowsOfNoise(
+  noise: HostTensor,
+  o: { sites: number; rows: number; columns: number },
+  from: number,
+  count: number,
+): HostTensor {
+  if (count === o.rows) return noise;
+  const data = new Float32Array(noiseLength(o.sites, count, o.columns));
+  for (let site = 0; site < o.sites; site++) {
+    const [at, to] = [noiseLength(site, o.rows, o.columns), noiseLength(site, count, o.columns)];
+    data.set(noise.data.subarray(at + terms * from, at + terms * (from + count)), to);
+    const columns = noise.data.subarray(at + terms * o.rows, at + terms * (o.rows + o.columns));
+    data.set(columns, to + terms * count);
+  }
+  return float32([data.length], data);
+}
+
 /**
  * A dropout that takes its sites from `noise` one after another; kept values are scaled by 1/(1 − rate).
  *

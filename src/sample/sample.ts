@@ -56,41 +56,25 @@ const mostInGrid = 256;
 
 /** @throws UserError for a run without a trained tokenizer and prior, or settings out of range */
 export async function sample(o: SampleOptions): Promise<SampleSummary> {
-  const config = readRunConfig(o.run);
-  const choice = choiceOf(o, config.sample, config.stage1.codes);
   if (!Number.isInteger(o.n) || o.n < 1) throw expected('a positive whole number', '--n', o.n);
-  const seed = o.seed ?? config.seed;
-  const sizes = gptSizes(config);
   checkOut(o.out);
-
   const started = performance.now();
   let drawing = 0;
-  const decodeBatch = inferenceBatch(config.data.size);
-  const { model, decoder, int8 } = await open(o, config, decodeBatch);
+  const sampler = await openSampler(o);
+  const { seed, size, tokens, int8 } = sampler;
   const batches = Math.ceil(o.n / sampleBatch);
-  const progress = o.reporter.progress({ label: 'Sample', total: batches * sizes.tokens, unit: 'places' });
+  const progress = o.reporter.progress({ label: 'Sample', total: batches * tokens, unit: 'places' });
   const folder = path.join(runPaths(o.run).samples, `seed-${seed}`);
   const digits = Math.max(4, `${o.n - 1}`.length);
   const shown: Float32Array[] = [];
   const files: string[] = [];
   try {
     for (let first = 0; first < o.n; first += sampleBatch) {
-      const before = performance.now();
-      // The last batch draws images that nobody asked for, too: a padded place would be another place.
-      const streams = Array.from({ length: sampleBatch }, (_, row) => stream(seed, 'sample', first + row));
-      const codes = await decodeLoop({
-        batch: sampleBatch,
-        tokens: sizes.tokens,
-        start: sizes.codes,
-        nextLogits: model.nextLogits,
-        pick: (row, logits) => choose(logits, choice, streams[row]!.uniform()),
-        onToken: (place) => progress.update((first / sampleBatch) * sizes.tokens + place + 1),
-        signal: o.signal,
-      });
-      drawing += performance.now() - before;
-      const images = await decodeImages(decoder, codes, { batch: decodeBatch, side: codeSide(config) });
-      const { size } = config.data;
-      for (const [row, image] of images.slice(0, o.n - first).entries()) {
+      const drawn = await sampler.draw(first, (place) =>
+        progress.update((first / sampleBatch) * tokens + place + 1),
+      );
+      drawing += drawn.seconds;
+      for (const [row, image] of drawn.images.slice(0, o.n - first).entries()) {
         const file = path.join(folder, `${`${first + row}`.padStart(digits, '0')}.png`);
         await writePng(file, float32([size, size, 3], image));
         files.push(file);
@@ -99,26 +83,83 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
     }
   } finally {
     progress.stop();
-    await model.dispose();
-    await decoder.dispose();
+    await sampler.dispose();
   }
   await removeOthers(folder, files);
   const grid = o.out ?? path.join(folder, 'grid.png');
-  await writeSquare(grid, shown, config.data.size);
+  await writeSquare(grid, shown, size);
   return {
     images: o.n,
     grid,
     files,
     seed,
     seconds: (performance.now() - started) / 1000,
-    tokens_per_second: (o.n * sizes.tokens * 1000) / drawing,
+    tokens_per_second: (o.n * tokens) / drawing,
     ...(int8 !== undefined && { int8 }),
+  };
+}
+
+/** A trained prior and its decoder, ready to draw. */
+export interface Sampler {
+  readonly seed: number;
+  readonly choice: Choice;
+  /** Side of an image, pixels. */
+  readonly size: number;
+  /** Codes of an image. */
+  readonly tokens: number;
+  readonly int8?: Int8Loss | null;
+  /**
+   * The images `first` … `first + sampleBatch − 1` of the seed, [S, S, 3] in about [−1, 1], and how long their codes took.
+   *
+   * @param first a multiple of `sampleBatch`
+   * @param onPlace called after each place of the code grid
+   */
+  draw(first: number, onPlace: (place: number) => void): Promise<{ images: Float32Array[]; seconds: number }>;
+  dispose(): Promise<void>;
+}
+
+/** @throws UserError as `sample` */
+export async function openSampler(o: Omit<SampleOptions, 'n' | 'out'>): Promise<Sampler> {
+  const config = readRunConfig(o.run);
+  const choice = choiceOf(o, config.sample, config.stage1.codes);
+  const seed = o.seed ?? config.seed;
+  const { tokens, codes: start } = gptSizes(config);
+  const { size } = config.data;
+  const side = codeSide(config);
+  const decodeBatch = inferenceBatch(size);
+  const { model, decoder, int8 } = await open(o, config, decodeBatch);
+  return {
+    seed,
+    choice,
+    size,
+    tokens,
+    int8,
+    async draw(first, onPlace) {
+      const before = performance.now();
+      // The last batch draws images that nobody asked for, too: a padded place would be another place.
+      const streams = Array.from({ length: sampleBatch }, (_, row) => stream(seed, 'sample', first + row));
+      const codes = await decodeLoop({
+        batch: sampleBatch,
+        tokens,
+        start,
+        nextLogits: model.nextLogits,
+        pick: (row, logits) => choose(logits, choice, streams[row]!.uniform()),
+        onToken: onPlace,
+        signal: o.signal,
+      });
+      const seconds = (performance.now() - before) / 1000;
+      return { seconds, images: await decodeImages(decoder, codes, { batch: decodeBatch, side }) };
+    },
+    async dispose() {
+      await model.dispose();
+      await decoder.dispose();
+    },
   };
 }
 
 /** In a function of its own, so that nothing keeps the weights that the sessions have copies of. */
 async function open(
-  { run, device, precision, reporter, signal }: SampleOptions,
+  { run, device, precision, reporter, signal }: Omit<SampleOptions, 'n' | 'out'>,
   config: Config,
   decodeBatch: number,
 ): Promise<{ model: CachedModel; decoder: Graph; int8?: Int8Loss | null }> {

@@ -18,6 +18,9 @@ export interface Bottled {
   readonly loss: tf.Tensor;
 }
 
+/** The codebook's name among the model's parameters. */
+export const codebookName = 'bottleneck.codebook';
+
 /** [K, D]; absent where codes are the points of a grid. */
 export type Codebook = { readonly codebook?: ParamSpec };
 export type CodebookTensor = { readonly codebook?: tf.Tensor };

@@ -5,6 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Stage1Config } from '../config/schema.js';
 import type { Tensors } from '../engine/device.js';
+import { valueAndGradsOf } from '../nn/gradients.js';
 import type { Perceptual } from './perceptual.js';
 
 /** Mean over all values of |x − x̂| or (x − x̂)²: the reconstruction term of eq. 4. */
@@ -51,6 +52,48 @@ export function discriminatorLoss(
       ? [tf.relu(tf.sub(1, real)), tf.relu(tf.add(1, fake))]
       : [tf.softplus(tf.neg(real)), tf.softplus(fake)];
   return tf.mul(0.5, tf.add(tf.mean(onReal), tf.mean(onFake)));
+}
+
+/**
+ * LeCam (Tseng et al., arXiv 2104.03310, eq. 5): mean (D(x) − α_F)² + mean (D(x̂) − α_R)², which holds the logits of one kind near the
+ * running mean of the other's.
+ *
+ * @param anchors running means α_R and α_F of the logits for real and reconstructed images, scalars
+ */
+export function lecamLoss(
+  real: tf.Tensor,
+  fake: tf.Tensor,
+  anchors: { real: tf.Tensor; fake: tf.Tensor },
+): tf.Tensor {
+  return tf.add(
+    tf.mean(tf.square(tf.sub(real, anchors.fake))),
+    tf.mean(tf.square(tf.sub(fake, anchors.real))),
+  );
+}
+
+/** Length of the step along the gradient, in the norm of a whole image. */
+const r1Step = 0.01;
+
+/**
+ * R1 (Mescheder et al., arXiv 1801.04406, eq. 9) without its factor γ/2: mean over images of ‖∇ₓ D(x)‖², D an image's mean logit. The gradient's
+ * length is taken as the central difference of D along the gradient's own direction v, held constant. As v is a unit vector, v·dv = 0: this has the
+ * value and the derivative by D's parameters of the exact length, up to the square of the step, and needs no second derivative. Where
+ * images of a batch act on each other (BatchNorm) it is an approximation.
+ *
+ * @param judge x [B, S, S, 3] → logits [B, p, p, 1]
+ */
+export function r1Penalty(judge: (x: tf.Tensor) => tf.Tensor, direction: tf.Tensor, x: tf.Tensor): tf.Tensor {
+  const way = tf.mul(direction, r1Step);
+  const at = (x: tf.Tensor) => tf.mean(judge(x), [1, 2, 3]); // [B]
+  const slope = tf.div(tf.sub(at(tf.add(x, way)), at(tf.sub(x, way))), 2 * r1Step);
+  return tf.mean(tf.square(slope));
+}
+
+/** Unit vectors along ∇ₓ D(x), one for each image: [B, S, S, 3]. */
+export function gradientDirection(judge: (x: tf.Tensor) => tf.Tensor, x: tf.Tensor): tf.Tensor {
+  const { grads } = valueAndGradsOf({ x }, (at) => tf.sum(tf.mean(judge(at.x), [1, 2, 3])));
+  const length = tf.sqrt(tf.sum(tf.square(grads.x), [1, 2, 3], true));
+  return tf.div(grads.x, tf.add(length, 1e-12));
 }
 
 /**

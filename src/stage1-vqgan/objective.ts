@@ -23,6 +23,7 @@ export interface Objective {
  * @param at.images the originals [B, S, S, 3]
  * @param at.last what the decoder's last convolution sees, [B, S, S, ch]
  * @param at.judge the discriminator, where it acts
+ * @param at.acts scalar 0 or 1, factor of λ; left out, 1
  */
 export function objectiveAt(
   config: Stage1Config,
@@ -33,9 +34,10 @@ export function objectiveAt(
     last: tf.Tensor;
     convOut: TensorTree<Decoder['conv_out']>;
     judge: TensorTree<Discriminator> | undefined;
+    acts?: tf.Tensor;
   },
 ): Objective {
-  const { images, last, convOut, judge } = at;
+  const { images, last, convOut, judge, acts } = at;
   const reconstruction = conv(convOut, last);
   const lossAt = (x: tf.Tensor) => reconstructionLoss(config, perceptual, constants, images, x);
   const error = valueAndGradsOf({ x: reconstruction }, ({ x }) => lossAt(x).total);
@@ -44,11 +46,12 @@ export function objectiveAt(
   if (!judge) return { loss: error.value, gradient: error.grads.x, terms };
 
   const adversarial = valueAndGradsOf({ x: reconstruction }, ({ x }) =>
-    generatorLoss(discriminator(judge, x)),
+    generatorLoss(discriminator(judge, x, config.disc.norm)),
   );
   const atFilter = (dy: tf.Tensor) =>
     tf.grad((weight) => conv({ ...convOut, weight }, last))(convOut.weight, dy);
-  const lambda = adaptiveWeight(atFilter(error.grads.x), atFilter(adversarial.grads.x), config.disc);
+  const weight = adaptiveWeight(atFilter(error.grads.x), atFilter(adversarial.grads.x), config.disc);
+  const lambda = acts ? tf.mul(weight, acts) : weight;
   return {
     loss: tf.add(error.value, tf.mul(lambda, adversarial.value)),
     gradient: tf.add(error.grads.x, tf.mul(lambda, adversarial.grads.x)),

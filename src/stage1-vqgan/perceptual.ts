@@ -19,6 +19,15 @@ export interface Perceptual {
   distance(constants: Tensors, x: tf.Tensor, y: tf.Tensor): tf.Tensor;
 }
 
+/** A frozen network that describes whole images by numbers, for measures that compare sets of images. */
+export interface FeatureNetwork {
+  /** Which network, and for which images: features of different names cannot be compared. */
+  readonly name: string;
+  readonly constants: HostTensors;
+  /** Images [B, S, S, 3] in [−1, 1] → [B, F]: means over all positions of the last two depths. */
+  features(constants: Tensors, images: tf.Tensor): tf.Tensor;
+}
+
 /**
  * A frozen network as stages of 3×3 convolutions with ReLU; each stage ends in a tap, pooling stands between stages.
  * `lin` weights a tap's squared differences: the name of a constant [C], or one number for all channels.
@@ -140,7 +149,7 @@ const pyramid = [16, 32, 64, 64];
  * The random pyramid for images of `size` pixels; the same weights in every run. Scales count alike and their mean is
  * taken, which puts unrelated images at about 0.5, as LPIPS does.
  */
-export function randomFeatures(size: number): Perceptual {
+export function randomFeatures(size: number): Perceptual & FeatureNetwork {
   const stages = pyramid.slice(0, Math.floor(Math.log2(size)) + 1);
   const name = (stage: number) => `${prefix}.stage${stage}`;
   const constants = Object.fromEntries(
@@ -151,7 +160,18 @@ export function randomFeatures(size: number): Perceptual {
     pool: (x) => tf.avgPool(x, 2, 2, 'valid'),
     prepare: (x) => x,
   };
-  return { constants, distance: (c, x, y) => distance(trunk, c, x, y) };
+  return {
+    name: `random-features, ${size} px`,
+    constants,
+    distance: (c, x, y) => distance(trunk, c, x, y),
+    features: (c, x) =>
+      tf.concat(
+        features(trunk, c, x)
+          .slice(-2)
+          .map((level) => tf.mean(level, [1, 2])),
+        1,
+      ),
+  };
 }
 
 /** A filter [3, 3, in, out] with orthogonal columns of length √2 (Saxe et al., arXiv 1312.6120), by Gram-Schmidt. */

@@ -87,8 +87,8 @@ export function evaluateProgram(
       const discriminated = judge && {
         discriminator: discriminatorLoss(
           config.stage1.disc.loss,
-          discriminator(judge, images),
-          discriminator(judge, reconstruction),
+          discriminator(judge, images, config.stage1.disc.norm),
+          discriminator(judge, reconstruction, config.stage1.disc.norm),
         ),
       };
       return { reconstruction, loss: tf.add(loss, passed.loss), ...terms, ...passed.terms, ...discriminated };

@@ -5,6 +5,7 @@
 import type { HostTensors } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
 import { checkTensors, type Device, type StepRunner } from '../engine/device.js';
+import { withoutPartial } from '../train/accumulation.js';
 import { hasDiscriminator } from './model.js';
 import type { Perceptual } from './perceptual.js';
 import { stage1State } from './state.js';
@@ -15,6 +16,11 @@ export function firstAdversarialStep(config: Config): number {
   if (!hasDiscriminator(config)) return Number.POSITIVE_INFINITY;
   const { steps, disc } = config.stage1;
   return disc.start < 1 ? Math.floor(disc.start * steps) + 1 : disc.start;
+}
+
+/** 1-based; before it the discriminator is at most trained. */
+export function firstActingStep(config: Config): number {
+  return firstAdversarialStep(config) + config.stage1.disc.warmup;
 }
 
 /**
@@ -32,8 +38,10 @@ export async function stage1Runner(
 ): Promise<StepRunner> {
   const first = firstAdversarialStep(config);
   const whole = stage1State(config, { adversarial: hasDiscriminator(config) });
-  const prepare = (adversarial: boolean) =>
-    device.prepareStep(stage1Step(config, perceptual, { adversarial }));
+  const prepare = async (adversarial: boolean) => {
+    const program = stage1Step(config, perceptual, { adversarial });
+    return withoutPartial(program, await device.prepareStep(program));
+  };
 
   let adversarial = o.step >= first;
   let runner = await prepare(adversarial);

@@ -3,14 +3,21 @@ import { float32, type HostTensors } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
 import type { Specs } from '../engine/device.js';
 import { initialise, specsOf } from '../nn/params.js';
+import { accumulation, partial } from '../train/accumulation.js';
 import { adamSpecs } from '../train/optimizer.js';
 import { careForCodebook, codebookCounts } from './codebook-care.js';
 import { discriminatorSpecs } from './discriminator.js';
-import { hasDiscriminator, modelSpecs, prefixed, tensorSpecs, trainedSpecs } from './model.js';
+import { hasDiscriminator, modelSpecs, over, prefixed, tensorSpecs, trainedSpecs } from './model.js';
+
+/** Running means of the discriminator's logits. */
+const lecamAnchors: Specs = {
+  real: { shape: [], dtype: 'float32' },
+  fake: { shape: [], dtype: 'float32' },
+};
 
 /**
  * `model.…`, `adam.…` (of what the optimiser moves), `ema.…` (if averaged), what the codebook's care keeps, and with the
- * discriminator `disc.…` and `disc_adam.…`.
+ * discriminator `disc.…`, `disc_adam.…` and what LeCam remembers, `disc_lecam.…`.
  */
 export function stage1State(config: Config, { adversarial }: { adversarial: boolean }): Specs {
   const model = modelSpecs(config);
@@ -23,7 +30,18 @@ export function stage1State(config: Config, { adversarial }: { adversarial: bool
     ...(adversarial && {
       ...tensorSpecs(prefixed('disc', disc)),
       ...adamSpecs(tensorSpecs(specsOf(disc)), 'disc_adam'),
+      ...(config.stage1.disc.lecam > 0 && over('disc_lecam', lecamAnchors)),
     }),
+  };
+}
+
+/** What the micro-batches of a step hand on to each other, under `partial.`: no part of a checkpoint. */
+export function stage1Partial(config: Config, { adversarial }: { adversarial: boolean }): Specs {
+  const { sums } = accumulation(config.stage1.accumulate);
+  return {
+    ...sums('model', tensorSpecs(trainedSpecs(config))),
+    ...(adversarial && sums('disc', tensorSpecs(specsOf(discriminatorSpecs(config))))),
+    ...over(partial('codebook'), careForCodebook(config.stage1).partial),
   };
 }
 

@@ -4,28 +4,32 @@
  * fed into the next (`injectGradient`). A device that traces the step merges what the stages compute twice.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Config, Stage1Config } from '../config/schema.js';
-import type { StepProgram, Tensors } from '../engine/device.js';
+import type { Config } from '../config/schema.js';
+import type { StepProgram } from '../engine/device.js';
 import { conv } from '../nn/conv.js';
 import { injectGradient, valueAndGradsOf } from '../nn/gradients.js';
 import { treeOf } from '../nn/params.js';
-import { type AdamOptions, adamStep, clipByGlobalNorm, emaStep } from '../train/optimizer.js';
-import { select } from './bottleneck.js';
+import { accumulation } from '../train/accumulation.js';
+import { adamStep, clipByGlobalNorm, emaStep } from '../train/optimizer.js';
+import { codebookName, select } from './bottleneck.js';
 import { bottleneckOf } from './bottlenecks/index.js';
-import { careForCodebook, codebookName } from './codebook-care.js';
+import { careForCodebook } from './codebook-care.js';
 import { decoder, decoderFeatures } from './decoder.js';
-import { discriminator, discriminatorSpecs } from './discriminator.js';
+import { discriminatorSpecs } from './discriminator.js';
+import { adamOptions, discriminatorUpdate } from './discriminator-update.js';
 import { encoder } from './encoder.js';
-import { discriminatorLoss } from './losses.js';
 import { modelSpecs, over, trainedSpecs, under } from './model.js';
 import { objectiveAt } from './objective.js';
 import type { Perceptual } from './perceptual.js';
-import { stage1State } from './state.js';
+import { stage1Partial, stage1State } from './state.js';
 
 /**
- * State: `stage1State`.
+ * One run is a step, or with `stage1.accumulate` N > 1 one of its N micro-batches (see `train/accumulation.ts`); B below is then a
+ * micro-batch's size. Gradients and all that cares for the codebook are those of the whole batch; λ and BatchNorm see a micro-batch.
+ *
+ * State: `stage1State` and `stage1Partial`.
  * Inputs: `images` [B, S, S, 3] in [−1, 1]; scalars `lr` and `step` (1-based), `disc_step` (1 at the discriminator's
- * first); `pick` int32 [K] if the codebook's care needs it.
+ * first), with micro-batches `first` and `last`; what the codebook's care needs.
  * Outputs: scalars `loss` (the generator's whole objective), `l1` (always the mean absolute error), `perceptual`,
  * the bottleneck's terms, and where the discriminator acts `generator`, `discriminator`, `adaptive_weight`;
  * `codes` int32 [B, h, w].
@@ -43,22 +47,27 @@ export function stage1Step(
   const bottleneck = bottleneckOf(stage1);
   const care = careForCodebook(stage1);
   const learned = Object.keys(trainedSpecs(config));
-  const adam = adamOptions(stage1);
+  const accumulated = accumulation(stage1.accumulate);
+  const optimizer = adamOptions(stage1);
+  const { warmup } = stage1.disc;
+  const opposed = adversarial ? discriminatorUpdate(config) : undefined;
 
   return {
     name: adversarial ? 'stage1-gan' : 'stage1-ae',
     constants: perceptual?.constants ?? {},
-    state: stage1State(config, { adversarial }),
+    state: { ...stage1State(config, { adversarial }), ...stage1Partial(config, { adversarial }) },
     inputs: {
-      images: { shape: [stage1.batch_size, data.size, data.size, 3], dtype: 'float32' },
+      images: { shape: [stage1.batch_size / stage1.accumulate, data.size, data.size, 3], dtype: 'float32' },
       lr: { shape: [], dtype: 'float32' },
       step: { shape: [], dtype: 'float32' },
       ...(adversarial && { disc_step: { shape: [], dtype: 'float32' } as const }),
+      ...accumulated.inputs,
       ...care.inputs,
     },
 
     step(state, inputs, constants) {
       const { images, lr, step } = inputs as Record<'images' | 'lr' | 'step', tf.Tensor>;
+      const adam = { ...optimizer, acts: inputs.last };
 
       // 1. One forward pass: z, codes, the reconstruction and what its last convolution sees.
       const before = under('model', state);
@@ -76,41 +85,28 @@ export function stage1Step(
         last,
         convOut: model.decoder.conv_out,
         judge: disc && treeOf(discSpecs, disc),
+        ...(disc && warmup > 0 && { acts: tf.cast(tf.greater(inputs.disc_step!, warmup), 'float32') }),
       });
 
       // 3. The discriminator's update, on the same reconstructions.
-      let adversary: { state: Tensors; loss: tf.Tensor } | undefined;
-      if (disc) {
-        const d = valueAndGradsOf(disc, (p) => {
-          const own = treeOf(discSpecs, p);
-          return discriminatorLoss(
-            stage1.disc.loss,
-            discriminator(own, images),
-            discriminator(own, reconstruction),
-          );
-        });
-        const clipped = clipByGlobalNorm(d.grads, stage1.clip).grads;
-        const next = adamStep(disc, clipped, state, lr, inputs.disc_step!, adam, 'disc_adam');
-        adversary = {
-          state: { ...over('disc', next.params), ...next.state },
-          loss: d.value,
-        };
-      }
+      const adversary = disc && opposed?.(disc, { images, reconstruction }, state, inputs);
 
       // 4. The generator's update.
       const trained = Object.fromEntries(learned.map((name) => [name, params[name]!]));
-      const { grads } = valueAndGradsOf(trained, (p) => {
+      const own = valueAndGradsOf(trained, (p) => {
         const m = treeOf(specs, { ...params, ...p });
         const passed = bottleneck.pass(m.bottleneck, encoder(m.encoder, images), active);
         return tf.add(passed.loss, injectGradient(decoder(m.decoder, passed.output), objective.gradient));
       });
+      const { grads, state: sums } = accumulated.add('model', own.grads, state, inputs);
       const updated = adamStep(trained, clipByGlobalNorm(grads, stage1.clip).grads, state, lr, step, adam);
 
       // 5. The average, and the codes that start or restart.
       const after = { ...params, ...updated.params };
       const cared = care.finish(after, bottleneck.candidates(z), codes, state, inputs);
       const next = cared.params;
-      const ema = stage1.ema > 0 ? emaStep(under('ema', state), next, emaDecay(stage1.ema, step)) : {};
+      const ema =
+        stage1.ema > 0 ? emaStep(under('ema', state), next, emaDecay(stage1.ema, step), inputs.last) : {};
       if (cared.fresh) {
         const kept = tf.sub(1, cared.fresh);
         for (const moment of ['m', 'v'].map((which) => `adam.${which}.${codebookName}`)) {
@@ -124,6 +120,7 @@ export function stage1Step(
           ...over('model', next),
           ...updated.state,
           ...over('ema', ema),
+          ...sums,
           ...cared.state,
           ...adversary?.state,
         },
@@ -136,16 +133,6 @@ export function stage1Step(
         },
       };
     },
-  };
-}
-
-/** Decoupled decay, where asked for, falls on filters only; not on biases, norms or the codebook. */
-function adamOptions({ optimizer, betas, weight_decay }: Stage1Config): AdamOptions {
-  return {
-    betas,
-    epsilon: 1e-8,
-    weightDecay: optimizer === 'adamw' ? weight_decay : 0,
-    decays: (name) => name.endsWith('.weight'),
   };
 }
 

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import type { Reporter } from '../base/progress.js';
 import { permutation, stream } from '../base/rng.js';
-import { type HostTensors, int32, scalar } from '../base/tensor.js';
+import { float32, type HostTensors, int32, scalar } from '../base/tensor.js';
 import { beginStage } from '../checkpoint/begin.js';
 import { findRunConfig, gridFile, metricsFile, runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { latestCheckpoint, readState } from '../checkpoint/store.js';
@@ -12,11 +12,13 @@ import { trainBatch } from '../data/batches.js';
 import { type Dataset, type ImageSet, openDataset } from '../data/dataset.js';
 import { describeSkipped } from '../data/source.js';
 import type { Device, StepRunner } from '../engine/device.js';
+import { meanOf, microBatches } from '../train/accumulation.js';
 import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
 import { type Line, lastValues, type Observation, readMetrics } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
 import { watchUsage } from '../train/usage-watch.js';
-import { careForCodebook, firstQuantisedStep } from './codebook-care.js';
+import { careForCodebook } from './codebook-care.js';
+import { firstQuantisedStep } from './codebook-rules.js';
 import { loadPerceptual } from './load-perceptual.js';
 import { expectedMemory } from './memory.js';
 import { codeSide, stage1Params } from './model.js';
@@ -55,7 +57,7 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
   });
   describe(config, dataset, reporter);
 
-  const { batch } = validationPlan(dataset.val.count, config.data.size);
+  const { batch } = validationPlan(dataset.val.count, config);
   const graphs = evaluationGraphs(config, perceptual, device, batch);
   const runner = await stage1Runner(config, perceptual, device, {
     step: (from?.step ?? 0) + 1,
@@ -122,8 +124,10 @@ function stage1(
     unitsPerStep: stage1.batch_size,
     codebookSize: stage1.codes,
     bestBy: { key: 'psnr', higher: true },
+    lr: stage1.lr,
+    guarded: { key: 'l1', anew: firstQuantisedStep(stage1) },
     initialState: () => initialState(config),
-    inputs: (step) => stepInputs(config, train, step),
+    inputs: (step, factor) => stepInputs(config, train, step, factor),
     observe: (step, outputs) => observe(step, outputs, config),
     evaluate,
     fields: ({ loss, l1, codebook_usage: used, perplexity, 'val psnr': psnr }) => ({
@@ -157,30 +161,62 @@ async function usageWarning(config: Config, folder: string, step: number): Promi
 
 const percent = (share: number) => `${+(100 * share).toPrecision(2)} %`;
 
-/** What a step takes in beside the state, depending on nothing but the config and the step (from 1). */
-export async function stepInputs(config: Config, train: ImageSet, step: number): Promise<HostTensors> {
+/**
+ * What a step takes in beside the state, an entry for each run of its program; depends on nothing but the config, the step (from 1) and the
+ * learning rate's factor.
+ * The step that starts the codes from data has its micro-batches twice: the first time they only look for the codes.
+ */
+export async function stepInputs(
+  config: Config,
+  train: ImageSet,
+  step: number,
+  factor = 1,
+): Promise<HostTensors[]> {
   const { stage1, data, seed } = config;
   const { size, flip } = data;
   const batch = await trainBatch(train, { size, flip, batchSize: stage1.batch_size, seed, step: step - 1 });
   const firstAdversarial = firstAdversarialStep(config);
-  return {
-    images: batch.images,
-    lr: scalar(learningRate(step, stage1)),
+  const common = {
+    lr: scalar(factor * learningRate(step, stage1)),
     step: scalar(step),
     ...(step >= firstAdversarial && { disc_step: scalar(step - firstAdversarial + 1) }),
-    ...('pick' in careForCodebook(stage1).inputs && { pick: picksAt(step, config) }),
   };
+  const { inputs: care } = careForCodebook(stage1);
+  const picks = 'pick' in care ? picksAt(step, config) : undefined;
+  const entries = microBatches(stage1.accumulate, { images: batch.images }, common).map((entry, i) => ({
+    ...entry,
+    ...(picks && ('own' in care ? picksWithin(picks, i, config) : { pick: int32([picks.length], picks) })),
+    ...('start' in care && { start: scalar(0) }),
+  }));
+  if (!('start' in care) || step !== firstQuantisedStep(stage1)) return entries;
+  const look = entries.map((entry, i) => ({
+    ...entry,
+    last: scalar(0),
+    start: scalar(i === entries.length - 1 ? 1 : 0),
+  }));
+  return [...look, ...entries];
 }
 
 /** For each code another row of the batch's B·h·w encoder outputs, drawn by seed and step; repeated where K is larger. */
-function picksAt(step: number, config: Config) {
+function picksAt(step: number, config: Config): Int32Array {
   const { codes, batch_size } = config.stage1;
   const rows = batch_size * codeSide(config) ** 2;
   const order = permutation(rows, stream(config.seed, 'pick', step));
-  return int32(
-    [codes],
-    Int32Array.from({ length: codes }, (_, code) => order[code % rows]!),
-  );
+  return Int32Array.from({ length: codes }, (_, code) => order[code % rows]!);
+}
+
+/** The same in the rows of the i-th micro-batch, with a mark at the codes whose row it has. */
+function picksWithin(picks: Int32Array, i: number, config: Config): HostTensors {
+  const { batch_size, accumulate } = config.stage1;
+  const rows = (batch_size / accumulate) * codeSide(config) ** 2;
+  const isOwn = picks.map((row) => (Math.floor(row / rows) === i ? 1 : 0));
+  return {
+    pick: int32(
+      [picks.length],
+      picks.map((row, code) => (isOwn[code] ? row - i * rows : 0)),
+    ),
+    own: float32([picks.length, 1], Float32Array.from(isOwn)),
+  };
 }
 
 const scalars = [
@@ -194,10 +230,11 @@ const scalars = [
   'adaptive_weight',
 ];
 
-/** Terms that do not act in this step are 0; codes count from the first step that quantises. */
-function observe(step: number, outputs: HostTensors, config: Config): Observation {
-  const own = config.stage1.bottleneck.kind === 'lfq' ? ['entropy', 'codebook_entropy'] : [];
-  const values = Object.fromEntries([...scalars, ...own].map((name) => [name, outputs[name]?.data[0] ?? 0]));
-  const quantises = step >= firstQuantisedStep(config.stage1);
-  return { values, ...(quantises && { codes: outputs.codes!.data }) };
+/** Terms that do not act in this step are 0; codes count from the first step that quantises. Each micro-batch counts once. */
+function observe(step: number, outputs: readonly HostTensors[], { stage1 }: Config): Observation {
+  const trained = outputs.slice(-stage1.accumulate);
+  const own = stage1.bottleneck.kind === 'lfq' ? ['entropy', 'codebook_entropy'] : [];
+  const values = Object.fromEntries([...scalars, ...own].map((name) => [name, meanOf(trained, name) ?? 0]));
+  const quantises = step >= firstQuantisedStep(stage1);
+  return { values, ...(quantises && { codes: trained.flatMap(({ codes }) => Array.from(codes!.data)) }) };
 }

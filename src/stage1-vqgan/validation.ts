@@ -8,17 +8,23 @@ import type { Device, Graph } from '../engine/device.js';
 import { over, under } from './model.js';
 import type { Perceptual } from './perceptual.js';
 import { evaluateProgram } from './programs.js';
-import { firstAdversarialStep } from './runner.js';
+import { firstActingStep } from './runner.js';
 
 const mostImages = 256;
 const mostPixelsInBatch = 32 * 64 * 64;
 const gridColumns = 8;
 
-/** Number of images in a batch, and of images in all: whole batches, spread over the set. */
-export function validationPlan(count: number, size: number): { batch: number; images: number } {
-  const fitting = Math.max(1, Math.min(32, Math.floor(mostPixelsInBatch / (size * size))));
-  const batch = Math.min(count, fitting);
-  return { batch, images: batch * Math.max(1, Math.floor(Math.min(count, mostImages) / batch)) };
+/**
+ * Number of images in a batch, and of images in all: whole batches, spread over the set. Where training goes by micro-batches a batch is no larger
+ * than these; the images are the same.
+ */
+export function validationPlan(count: number, { data, stage1 }: Config): { batch: number; images: number } {
+  const fitting = Math.max(1, Math.min(32, Math.floor(mostPixelsInBatch / data.size ** 2)));
+  const whole = Math.min(count, fitting);
+  const images = whole * Math.max(1, Math.floor(Math.min(count, mostImages) / whole));
+  let batch = stage1.accumulate > 1 ? Math.min(whole, stage1.batch_size / stage1.accumulate) : whole;
+  while (whole % batch > 0) batch--;
+  return { batch, images };
 }
 
 /** The evaluation program of a step, prepared when it is first needed: without or with the discriminator. */
@@ -35,7 +41,7 @@ export function evaluationGraphs(
   batch: number,
 ): EvaluationGraphs {
   const prepared = new Map<boolean, Promise<Graph>>();
-  const adversarial = (step: number) => step >= firstAdversarialStep(config);
+  const adversarial = (step: number) => step >= firstActingStep(config);
   return {
     adversarial,
     at(step) {
@@ -66,7 +72,7 @@ export function validation(
   gridFile: (step: number) => string,
 ): (step: number, state: HostTensors, signal?: AbortSignal) => Promise<Record<string, number>> {
   const { size } = config.data;
-  const { batch, images } = validationPlan(set.count, size);
+  const { batch, images } = validationPlan(set.count, config);
   const indices = Array.from({ length: images }, (_, i) => Math.floor((i * set.count) / images));
   return async (step, state, signal) => {
     const graph = await graphs.at(step);

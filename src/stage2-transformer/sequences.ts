@@ -11,7 +11,10 @@ export interface Sequences {
 }
 
 /** Row by row of the grid; K itself is the start token. */
-export function sequencesOf(tokens: Tokens, rows: ArrayLike<number>): Sequences {
+export function sequencesOf(
+  tokens: Pick<Tokens, 'codes' | 'vocab' | 'height' | 'width'>,
+  rows: ArrayLike<number>,
+): Sequences {
   const length = tokens.height * tokens.width;
   const shape = [rows.length, length];
   const ids = int32(shape);

@@ -4,10 +4,11 @@ import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tens
 import type { PriorConfig } from '../config/schema.js';
 import type { Graph, GraphProgram, Precision, Specs, StepProgram, Tensors } from '../engine/device.js';
 import { crossEntropy } from '../nn/cross-entropy.js';
-import { dropoutFrom, dropoutNoise, noDropout, noiseLength } from '../nn/dropout.js';
+import { dropoutFrom, dropoutNoise, noDropout, noiseLength, rowsOfNoise } from '../nn/dropout.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
 import { initialise, specsOf, treeOf } from '../nn/params.js';
 import type { Tokens } from '../tokenize/token-file.js';
+import { accumulation } from '../train/accumulation.js';
 import { adamSpecs, adamStep, clipByGlobalNorm } from '../train/optimizer.js';
 import { decays, dropoutSites, type GptSizes, gptLogits, gptSpecs } from './gpt.js';
 import { sequencesOf } from './sequences.js';
@@ -24,25 +25,34 @@ const layoutOf = (config: PriorConfig, sizes: GptSizes) => ({
   columns: sizes.width,
 });
 
-/** The noise of one training step, or nothing where dropout is 0. */
+/** The noise of one training step, for each of its micro-batches; or nothing where dropout is 0. Masks do not depend on their number. */
 export function stepNoise(
   config: PriorConfig,
   sizes: GptSizes,
   seed: number,
   step: number,
-): { noise?: HostTensor } {
-  return config.dropout > 0 ? { noise: dropoutNoise(layoutOf(config, sizes), seed, step) } : {};
+): { noise?: HostTensor }[] {
+  const layout = layoutOf(config, sizes);
+  const rows = layout.rows / config.accumulate;
+  const noise = config.dropout > 0 ? dropoutNoise(layout, seed, step) : undefined;
+  return Array.from({ length: config.accumulate }, (_, i) =>
+    noise ? { noise: rowsOfNoise(noise, layout, i * rows, rows) } : {},
+  );
 }
 
 /**
  * Inputs: `ids` [B, T] (start token, then codes), `targets` [B, T], `lr`, `step` (1 at the first), and `noise` where
  * there is dropout. Outputs: `loss`, nats per token, of the weights before the update; `gradient_norm` before clipping.
+ * One run is a step, or with `accumulate` N > 1 one of its N micro-batches (see `train/accumulation.ts`): B is then a micro-batch's
+ * size, `first` and `last` are inputs too, and the norm is that of the gradients so far.
  */
 export function priorStep(config: PriorConfig, sizes: GptSizes): StepProgram {
   const specs = gptSpecs(sizes);
   const shapes = gptShapes(sizes);
-  const layout = layoutOf(config, sizes);
-  const sequences = { shape: [config.batch_size, sizes.tokens], dtype: 'int32' } as const;
+  const batch = config.batch_size / config.accumulate;
+  const layout = layoutOf({ ...config, batch_size: batch }, sizes);
+  const accumulated = accumulation(config.accumulate);
+  const sequences = { shape: [batch, sizes.tokens], dtype: 'int32' } as const;
   const scalar = { shape: [], dtype: 'float32' } as const;
   const noise = {
     shape: [noiseLength(layout.sites, layout.rows, layout.columns)],
@@ -56,12 +66,13 @@ export function priorStep(config: PriorConfig, sizes: GptSizes): StepProgram {
   };
   return {
     name: 'prior-step',
-    state: { ...prefixed('model', shapes), ...adamSpecs(shapes) },
+    state: { ...prefixed('model', shapes), ...adamSpecs(shapes), ...accumulated.sums('model', shapes) },
     inputs: {
       ids: sequences,
       targets: sequences,
       lr: scalar,
       step: scalar,
+      ...accumulated.inputs,
       ...(config.dropout > 0 ? { noise } : {}),
     },
     constants: {},
@@ -69,13 +80,17 @@ export function priorStep(config: PriorConfig, sizes: GptSizes): StepProgram {
       const params = part('model', state);
       const dropout = () =>
         config.dropout > 0 ? dropoutFrom(inputs.noise!, { ...layout, rate: config.dropout }) : noDropout;
-      const { value: loss, grads } = valueAndGradsOf(params, (params) =>
+      const { value: loss, grads: own } = valueAndGradsOf(params, (params) =>
         tf.mean(nats(gptLogits(sizes, treeOf(specs, params), inputs.ids!, dropout()), inputs.targets!)),
       );
+      const { grads, state: sums } = accumulated.add('model', own, state, inputs);
       const clipped = clipByGlobalNorm(grads, config.clip);
-      const updated = adamStep(params, clipped.grads, state, inputs.lr!, inputs.step!, adam);
+      const updated = adamStep(params, clipped.grads, state, inputs.lr!, inputs.step!, {
+        ...adam,
+        acts: inputs.last,
+      });
       return {
-        state: { ...prefixed('model', updated.params), ...updated.state },
+        state: { ...prefixed('model', updated.params), ...updated.state, ...sums },
         outputs: { loss, gradient_norm: clipped.norm },
       };
     },

@@ -8,6 +8,7 @@ import type { Config } from '../config/schema.js';
 import type { Device, Graph } from '../engine/device.js';
 import { countParams } from '../nn/params.js';
 import type { Tokens } from '../tokenize/token-file.js';
+import { meanOf, microBatches, withoutPartial } from '../train/accumulation.js';
 import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
 import { lastValues } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
@@ -57,13 +58,14 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
       `Only how frequent codes are: ${entropy.toFixed(2)} (entropy of their histogram).`,
   );
 
-  const runner = await device.prepareStep(priorStep(config.prior, sizes));
-  const evaluation = await device.prepare(priorEvaluation(sizes, config.prior.batch_size));
+  const program = priorStep(config.prior, sizes);
+  const runner = withoutPartial(program, await device.prepareStep(program));
+  const evaluation = await device.prepare(priorEvaluation(sizes, microBatch(config.prior)));
   try {
     if (!from) o.signal?.throwIfAborted(); // Nothing is written yet.
     await writeRunConfig(run, config);
     if (!from) await recordTokenizer(run, sha256);
-    const data = { train, validate: validation(val, sizes, evaluation, config.prior.batch_size) };
+    const data = { train, validate: validation(val, sizes, evaluation, config.prior) };
     const stage = priorStage(config, folder, sizes, data, runner);
     const result = await runLoop(stage, { from, reporter, signal: o.signal });
     if (!result.stopped) reporter.note(verdict(result, entropy, sizes));
@@ -93,14 +95,16 @@ function priorStage(
     unitsPerStep: prior.batch_size * sizes.tokens,
     codebookSize: 0,
     bestBy: { key: 'loss', higher: false },
+    lr: prior.lr,
+    guarded: { key: 'loss' },
     initialState: () => priorStart(sizes, seed),
-    inputs: async (step) => ({
-      ...sequences(step),
-      ...stepNoise(prior, sizes, seed, step),
-      lr: scalar(learningRate(step, prior)),
-      step: scalar(step),
-    }),
-    observe: (_, outputs) => ({ values: lossValues(outputs.loss!.data[0]!) }),
+    inputs: async (step, factor) => {
+      const noise = stepNoise(prior, sizes, seed, step);
+      const common = { lr: scalar(factor * learningRate(step, prior)), step: scalar(step) };
+      const batched = { ...sequences(step) };
+      return microBatches(prior.accumulate, batched, common).map((entry, i) => ({ ...entry, ...noise[i] }));
+    },
+    observe: (_, outputs) => ({ values: lossValues(meanOf(outputs, 'loss')!) }),
     evaluate: data.validate,
     fields: ({ loss, bits_per_token, 'val loss': val }) => ({
       ...(loss !== undefined && { loss }),
@@ -112,9 +116,13 @@ function priorStage(
 
 const lossValues = (nats: number) => ({ loss: nats, bits_per_token: bits(nats) });
 
+const microBatch = ({ batch_size, accumulate }: Config['prior']): number => batch_size / accumulate;
+
 /** Mean loss over a fixed choice of validation sequences. */
-function validation(val: Tokens, sizes: GptSizes, graph: Graph, batch: number): Stage['evaluate'] {
-  const rows = validationRows(val.count, Math.max(batch, Math.floor(validationTokens / sizes.tokens)));
+function validation(val: Tokens, sizes: GptSizes, graph: Graph, prior: Config['prior']): Stage['evaluate'] {
+  const most = Math.max(prior.batch_size, Math.floor(validationTokens / sizes.tokens));
+  const rows = validationRows(val.count, most);
+  const batch = microBatch(prior);
   return async (_, state, signal) => {
     const weights: HostTensors = Object.fromEntries(
       Object.entries(state).filter(([name]) => name.startsWith('model.')),

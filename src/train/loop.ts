@@ -11,13 +11,28 @@ import { metricsFile } from '../checkpoint/run.js';
 import {
   type Best,
   type Checkpoint,
+  listCheckpoints,
   loadCheckpoint,
   readState,
+  removeAfter,
   type SavedState,
   saveCheckpoint,
   updateState,
 } from '../checkpoint/store.js';
 import { type StepRunner, specsOfTensors } from '../engine/device.js';
+import {
+  type Guard,
+  guardAt,
+  infiniteTensor,
+  infiniteValue,
+  isCalm,
+  jumpOf,
+  mostRollbacks,
+  rateWords,
+  startWatch,
+  takenBack,
+  watchStep,
+} from './guard.js';
 import {
   addStep,
   lastValues,
@@ -53,13 +68,20 @@ export interface Stage {
   readonly codebookSize: number;
   /** The validation value by which one checkpoint is better than another. */
   readonly bestBy: { readonly key: string; readonly higher: boolean };
+  /** The highest learning rate of the schedule. */
+  readonly lr: number;
+  /** The value of a train line that must not jump. At the step `anew` the task changes, and what the value was before no longer counts. */
+  readonly guarded: { readonly key: string; readonly anew?: number };
   /** Saved with every checkpoint as it is. */
   readonly kept?: Readonly<Record<string, number>>;
   initialState(): HostTensors;
-  /** Depends on nothing but the step; called ahead of time. */
-  inputs(step: number): Promise<HostTensors>;
-  /** What a step's outputs say: the values of its train line (`loss` first), the codes used. */
-  observe(step: number, outputs: HostTensors): Observation;
+  /**
+   * What the runner is given for one step: an entry, or one for each of its micro-batches. Depends on nothing but the step and the factor by
+   * which the learning rate is lowered; called ahead of time.
+   */
+  inputs(step: number, factor: number): Promise<HostTensors[]>;
+  /** What the outputs of a step's entries say: the values of its train line (`loss` first), the codes used. */
+  observe(step: number, outputs: readonly HostTensors[]): Observation;
   /**
    * The values of a validation line; also where the stage draws its pictures. After the signal it should end at
    * the next occasion, with whatever values: they are dropped, and a resumed run validates the step again.
@@ -88,10 +110,11 @@ const chunkSeconds = 3;
 const longestChunk = 64;
 
 /**
- * Trains to the last step, or until the signal; the state is saved in both cases.
+ * Trains to the last step, or until the signal; the state is saved in both cases. Where a value is not finite or the guarded one jumps, the run goes
+ * back to the last good checkpoint of its cadence, or to its beginning, and on from there with a third of the learning rate.
  *
  * @param o.from the checkpoint to go on from; without one the stage starts afresh
- * @throws Error when a value is no longer finite, naming the step and the last good checkpoint
+ * @throws Error when it would have to go back a fourth time, naming the step and the last good checkpoint
  */
 export async function runLoop(
   stage: Stage,
@@ -101,18 +124,15 @@ export async function runLoop(
   const total = cadence.steps;
   runner.load(await beginning(stage, o.from));
 
-  const begun = o.from && readState(o.from);
-  const running = (begun?.metrics as Running | undefined) ?? startRunning(stage.codebookSize);
-  let step = begun?.step ?? 0;
-  let validated = begun?.validated ?? 0;
-  let best: Best | null = begun?.best ?? null;
+  const begun = placeAt(stage, o.from);
+  let { step, validated, best, running, guard } = begun;
   let checkpoint = o.from;
   let latest: Values = {};
   let evaluation: Promise<Values> | undefined;
 
-  const clock = stopwatch(begun?.seconds ?? 0);
+  const clock = stopwatch(begun.seconds);
   const chunks = chunkPlanner(cadence);
-  const metrics = await openMetrics(metricsFile(stage.folder), { step, validated });
+  let metrics = await openMetrics(metricsFile(stage.folder), { step, validated });
   const bar = o.reporter.progress({
     label: stage.name === 'stage1' ? 'Stage 1' : 'Prior',
     total,
@@ -122,22 +142,45 @@ export async function runLoop(
   const forecast = forecaster(total - step, o.reporter);
   const stopping = (): boolean => o.signal?.aborted === true;
   const savedState = (): SavedState => ({
-    ...{ step, seconds: clock(), validated, best, metrics: running },
+    ...{ step, seconds: clock(), validated, best, metrics: running, guard },
     ...(stage.kept && { kept: stage.kept }),
   });
-  let next = prepare(stage, step, chunks.length(step));
+  const prepared = () => prepare(stage, step, chunks.length(step), guard.factor);
+  let next = prepared();
+
+  /** All that the run was at the last good step, but for its learning rate. */
+  const takeBack = async (what: string): Promise<void> => {
+    const failed = step;
+    await removeAfter(stage.folder, guard.good);
+    checkpoint = listCheckpoints(stage.folder).at(-1);
+    const place = placeAt(stage, checkpoint);
+    guard = takenBack(guard, { good: place.guard, step: failed, what, checkpoint });
+    ({ step, validated, best, running } = place);
+    latest = {};
+    o.reporter.warn(
+      `Step ${failed}: ${what}. Back to step ${step}, and on with ${rateWords(guard)} of the learning rate ` +
+        `(${guard.rollbacks} of at most ${mostRollbacks} times).`,
+    );
+    await metrics.close();
+    metrics = await openMetrics(metricsFile(stage.folder), { step, validated });
+    runner.load(await beginning(stage, checkpoint));
+    if (checkpoint) await updateState(checkpoint, savedState());
+    next = prepared();
+  };
 
   try {
     while (true) {
       let state: HostTensors | undefined;
+      let wrong: string | undefined;
 
       // 1. Eval, and 2. sample: the stage draws its pictures where it validates.
       if (isDue(step, cadence.eval_every, total) && validated < step && !stopping()) {
         state = await runner.read();
-        evaluation = stage.evaluate(step, state, o.signal);
-        const values = await unlessAborted(evaluation, o.signal);
-        if (values) {
-          refuseInfinite(step, prefixed('val ', values), checkpoint);
+        wrong = infiniteTensor(state);
+        evaluation = wrong ? undefined : stage.evaluate(step, state, o.signal);
+        const values = evaluation && (await unlessAborted(evaluation, o.signal));
+        wrong ??= values && infiniteValue(prefixed('val ', values));
+        if (values && !wrong) {
           await metrics.append({ step, split: 'val', time_s: clock(), ...values });
           validated = step;
           latest = { ...latest, ...prefixed('val ', values) };
@@ -148,27 +191,36 @@ export async function runLoop(
 
       // 3. Save.
       const due = isDue(step, cadence.checkpoint_every, total);
-      if (step > 0 && checkpoint?.step !== step && (due || stopping())) {
-        await metrics.sync();
+      if (!wrong && step > 0 && checkpoint?.step !== step && (due || stopping())) {
         state ??= await runner.read();
-        refuseInfiniteState(step, state, checkpoint);
-        checkpoint = await saveCheckpoint(stage.folder, state, savedState(), cadence.keep);
+        wrong = infiniteTensor(state);
+        if (!wrong) {
+          await metrics.sync();
+          if (due && isCalm(guard.watch)) guard = { ...guard, good: step };
+          checkpoint = await saveCheckpoint(stage.folder, state, savedState(), cadence.keep);
+        }
+      }
+      if (wrong) {
+        await takeBack(wrong);
+        continue;
       }
       if (stopping() || step >= total) break;
 
-      // 4. Step, once for each entry of the chunk.
+      // 4. Step, as often as the chunk is long.
       const started = performance.now();
       const steps = await next;
-      next = prepare(stage, step + steps.length, chunks.length(step + steps.length));
-      const outputs = await runner.run(steps);
+      next = prepare(stage, step + steps.length, chunks.length(step + steps.length), guard.factor);
+      const outputs = await runner.run(steps.flat());
       const seconds = (performance.now() - started) / 1000 / steps.length;
       chunks.took(seconds);
 
       // 5. Log.
-      for (const output of outputs) {
+      for (const entries of steps) {
         step++;
-        const observation = stage.observe(step, output);
-        refuseInfinite(step, observation.values, checkpoint);
+        const observation = stage.observe(step, outputs.splice(0, entries.length));
+        if (step === stage.guarded.anew) guard = { ...guard, watch: startWatch() };
+        wrong = judge(stage.guarded.key, observation.values, guard);
+        if (wrong) break;
         addStep(running, observation, seconds);
         latest = { ...latest, ...observation.values };
         if (step === 1 || isDue(step, cadence.log_every, total)) {
@@ -180,7 +232,11 @@ export async function runLoop(
           latest = { ...latest, ...values };
         }
       }
-      forecast(outputs.length, seconds);
+      if (wrong) {
+        await takeBack(wrong);
+        continue;
+      }
+      forecast(steps.length, seconds);
       bar.update(step, {
         ...stage.fields({ ...latest, ...means(running) }),
         [`${stage.unit}/s`]: stage.unitsPerStep / seconds,
@@ -194,6 +250,30 @@ export async function runLoop(
 
   const last = await lastValues(stage.folder);
   return { step, ...last, seconds: clock(), stopped: step < total || validated < total };
+}
+
+/** What is wrong with a step's values, if anything is; adds to what the guard has seen. */
+function judge(key: string, values: Values, { watch }: Guard): string | undefined {
+  const infinite = infiniteValue(values);
+  if (infinite) return infinite;
+  const error = values[key];
+  if (error === undefined) throw new Error(`internal: a step gives no ${key}`);
+  watchStep(watch, error);
+  return jumpOf(key, watch);
+}
+
+/** Where a run stands at a checkpoint, or at its beginning, beside its tensors. */
+function placeAt(stage: Stage, checkpoint: Checkpoint | undefined) {
+  const saved = checkpoint && readState(checkpoint);
+  const step = saved?.step ?? 0;
+  return {
+    step,
+    validated: saved?.validated ?? 0,
+    best: saved?.best ?? null,
+    running: (saved?.metrics as Running | undefined) ?? startRunning(stage.codebookSize),
+    seconds: saved?.seconds ?? 0,
+    guard: guardAt(saved?.guard, { lr: stage.lr, step }),
+  };
 }
 
 /** In a function of its own: what a run began with must not stay in memory while it lasts. */
@@ -214,8 +294,8 @@ function stopwatch(before: number): () => number {
 }
 
 /** Inputs of the steps after `step`. A failure is kept for whoever awaits them. */
-function prepare(stage: Stage, step: number, length: number): Promise<HostTensors[]> {
-  const inputs = Promise.all(Array.from({ length }, (_, i) => stage.inputs(step + 1 + i)));
+function prepare(stage: Stage, step: number, length: number, factor: number): Promise<HostTensors[][]> {
+  const inputs = Promise.all(Array.from({ length }, (_, i) => stage.inputs(step + 1 + i, factor)));
   inputs.catch(() => {});
   return inputs;
 }
@@ -285,24 +365,3 @@ function better(best: Best | null, step: number, values: Values, by: Stage['best
 
 const prefixed = (prefix: string, values: Values): Values =>
   Object.fromEntries(Object.entries(values).map(([key, value]) => [prefix + key, value]));
-
-function refuseInfinite(step: number, values: Values, checkpoint: Checkpoint | undefined): void {
-  const [key, value] = Object.entries(values).find(([, value]) => !Number.isFinite(value)) ?? [];
-  if (key !== undefined) throw diverged(step, `${key} is ${value}`, checkpoint);
-}
-
-/** A loss may still be finite where the update after it is not: such weights are never saved. */
-function refuseInfiniteState(step: number, state: HostTensors, checkpoint: Checkpoint | undefined): void {
-  for (const [name, { data }] of Object.entries(state)) {
-    for (let i = 0; i < data.length; i++) {
-      if (!Number.isFinite(data[i])) throw diverged(step, `${name} holds ${data[i]}`, checkpoint);
-    }
-  }
-}
-
-function diverged(step: number, what: string, checkpoint: Checkpoint | undefined): Error {
-  const good = checkpoint
-    ? `The last good checkpoint is ${checkpoint.path}: go on from it by --resume with a lower lr.`
-    : 'No checkpoint was saved yet: start again with a lower lr.';
-  return new Error(`Training stopped at step ${step}: ${what}. ${good}`);
-}

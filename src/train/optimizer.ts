@@ -13,6 +13,8 @@ export interface AdamOptions {
   /** Decoupled decay (AdamW) of the parameters that `decays` names; 0 is Adam. */
   readonly weightDecay: number;
   readonly decays: (name: string) => boolean;
+  /** Scalar, 1 or 0: whether the update takes place; left out, it always does. */
+  readonly acts?: tf.Tensor;
 }
 
 const moment = (prefix: string, which: 'm' | 'v', name: string) => `${prefix}.${which}.${name}`;
@@ -29,6 +31,7 @@ export function adamSpecs(params: Specs, prefix = 'adam'): Specs {
 
 /**
  * One update of every parameter; the result's `state` holds exactly the names of `adamSpecs(params, prefix)`.
+ * Where `o.acts` is 0 parameters and moments come back as they were, to the bit.
  *
  * With c₁ = 1 − β₁ᵗ and c₂ = 1 − β₂ᵗ the published p − lr · (m/c₁) / (√(v/c₂) + ε) is computed as
  * p − (lr·√c₂/c₁) · m / (√v + ε·√c₂): the corrections touch scalars only.
@@ -46,18 +49,20 @@ export function adamStep(
   prefix = 'adam',
 ): { params: Tensors; state: Tensors } {
   const [beta1, beta2] = o.betas;
+  const { acts } = o;
+  const given = acts ? tf.mul(lr, acts) : lr;
   const correction1 = tf.sub(1, tf.pow(beta1, step));
   const root2 = tf.sqrt(tf.sub(1, tf.pow(beta2, step)));
-  const rate = tf.div(tf.mul(lr, root2), correction1);
+  const rate = tf.div(tf.mul(given, root2), correction1);
   const epsilon = tf.mul(root2, o.epsilon);
-  const kept = tf.sub(1, tf.mul(lr, o.weightDecay));
+  const kept = tf.sub(1, tf.mul(given, o.weightDecay));
 
   const updated: Tensors = {};
   const moments: Tensors = {};
   for (const [name, param] of Object.entries(params)) {
     const grad = grads[name]!;
-    const m = blend(state[moment(prefix, 'm', name)]!, grad, beta1);
-    const v = blend(state[moment(prefix, 'v', name)]!, tf.square(grad), beta2);
+    const m = blend(state[moment(prefix, 'm', name)]!, grad, beta1, acts);
+    const v = blend(state[moment(prefix, 'v', name)]!, tf.square(grad), beta2, acts);
     const change = tf.mul(rate, tf.div(m, tf.add(tf.sqrt(v), epsilon)));
     const start = o.weightDecay > 0 && o.decays(name) ? tf.mul(param, kept) : param;
     updated[name] = tf.sub(start, change);
@@ -79,13 +84,22 @@ export function clipByGlobalNorm(grads: Tensors, max: number): { grads: Tensors;
   return { grads: mapTensors(grads, (g) => tf.mul(g, factor)), norm };
 }
 
-/** Running average of parameters: decay · average + (1 − decay) · parameter. */
-export function emaStep(average: Tensors, params: Tensors, decay: tf.Tensor | number): Tensors {
-  return mapTensors(average, (a, name) => blend(a, params[name]!, decay));
+/** Running average of parameters: decay · average + (1 − decay) · parameter; the average as it was where `acts` is 0. */
+export function emaStep(
+  average: Tensors,
+  params: Tensors,
+  decay: tf.Tensor | number,
+  acts?: tf.Tensor,
+): Tensors {
+  return mapTensors(average, (a, name) => blend(a, params[name]!, decay, acts));
 }
 
-const blend = (old: tf.Tensor, fresh: tf.Tensor, decay: tf.Tensor | number): tf.Tensor =>
-  tf.add(tf.mul(old, decay), tf.mul(fresh, typeof decay === 'number' ? 1 - decay : tf.sub(1, decay)));
+function blend(old: tf.Tensor, fresh: tf.Tensor, decay: tf.Tensor | number, acts?: tf.Tensor): tf.Tensor {
+  const rest = () => (typeof decay === 'number' ? 1 - decay : tf.sub(1, decay));
+  if (!acts) return tf.add(tf.mul(old, decay), tf.mul(fresh, rest()));
+  const weight = tf.mul(acts, rest());
+  return tf.add(tf.mul(old, tf.sub(1, weight)), tf.mul(fresh, weight));
+}
 
 function mapTensors(tensors: Tensors, f: (t: tf.Tensor, name: string) => tf.Tensor): Tensors {
   return Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, f(t, name)]));

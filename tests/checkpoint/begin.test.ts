@@ -111,7 +111,8 @@ describe('with --resume', () => {
   });
 
   test('goes on to a larger total, with other cadences and rate', async () => {
-    const change = { steps: 200, lr: 1e-5, log_every: 1, eval_every: 2, checkpoint_every: 3, keep: 4 };
+    const cadence = { log_every: 1, eval_every: 2, checkpoint_every: 3, keep: 4 };
+    const change = { steps: 200, lr: 1e-5, accumulate: 2, ...cadence };
     expect(resume(await runAt('stage1', 100), { stage1: change }).kind).toBe('resume');
     expect(resume(await runAt('prior', 50), { prior: change }, 'prior').kind).toBe('resume');
   });

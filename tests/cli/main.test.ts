@@ -67,7 +67,8 @@ test('--json prints one object on stdout, without it people are spoken to', asyn
 });
 
 describe('a mistake is one sentence on stderr and exit code 2', () => {
-  const every = 'train-stage1, tokenize, train-prior, sample, reconstruct, info, devices, dataset make';
+  const every =
+    'train-stage1, tokenize, train-prior, sample, reconstruct, evaluate, info, devices, dataset make';
   const noRun = (run: string) =>
     `Expected a run folder for --run but received ${run}, which does not exist. Train a tokenizer first: vqgen train-stage1 --run ${run}`;
 
@@ -140,6 +141,8 @@ describe('a mistake is one sentence on stderr and exit code 2', () => {
     ['tokenize --run none', noRun('none')],
     ['sample', noRun('checkpoints/default')],
     ['reconstruct x.png --run none', noRun('none')],
+    ['evaluate --run none', noRun('none')],
+    ['evaluate --n 0', 'Expected a whole number above 0 for --n but received 0.'],
   ])('vqgen %s', async (line, sentence) => {
     expect(await vqgen(...line.split(' '))).toEqual({ code: 2, stdout: '', stderr: `${sentence}\n` });
   });

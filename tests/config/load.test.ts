@@ -197,6 +197,18 @@ describe('one sentence for a mistake', () => {
       'Expected at most 3 for stage1.disc.layers but received 4. Pictures of 32 pixels leave nothing to judge after so many halvings.',
     ],
     [
+      ['stage1.accumulate=5'],
+      'Expected a divisor of stage1.batch_size (16) for stage1.accumulate but received 5. A batch is computed in so many equal parts: try --set stage1.accumulate=4.',
+    ],
+    [
+      ['stage1.bottleneck.kind=ema', 'stage1.accumulate=2'],
+      'Expected 1 for stage1.accumulate but received 2, because codes that are averages follow a whole batch. Take a smaller stage1.batch_size, or another stage1.bottleneck.kind.',
+    ],
+    [
+      ['prior.batch_size=6', 'prior.accumulate=12'],
+      'Expected a divisor of prior.batch_size (6) for prior.accumulate but received 12. A batch is computed in so many equal parts: try --set prior.accumulate=6.',
+    ],
+    [
       ['sample.top_k=300'],
       'Expected at most stage1.codes (256) for sample.top_k but received 300. 0 draws among all codes.',
     ],

@@ -20,7 +20,7 @@ onLinux('where no driver answers the search says why', async () => {
 
 onLinux('auto then is the CPU, and the note says why', async () => {
   const notes: string[] = [];
-  const device = await openDevice({ reporter: { ...silent, note: (line) => notes.push(line) } });
+  const device = await openDevice({ reporter: { ...silent, heading: (line) => notes.push(line) } });
   expect(device.name).toBe('cpu');
   expect(notes).toEqual([expect.stringMatching(/^Device: ONNX Runtime .*, CPU, .*; the driver says: .*\.$/)]);
 });

@@ -8,7 +8,15 @@ import { randomFeatures } from '../../src/stage1-vqgan/perceptual.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';
 import { device, noise } from '../support/parity.js';
-import { bottlenecks, config, priorTraining, stage1Training, type Training } from '../support/steps.js';
+import {
+  accumulatingTraining,
+  bottlenecks,
+  config,
+  inParts,
+  priorTraining,
+  stage1Training,
+  type Training,
+} from '../support/steps.js';
 
 async function threeSteps({ program, start, inputs }: Training) {
   const results = [];
@@ -90,6 +98,17 @@ test.each(bottlenecks)('stage 1 with the bottleneck %s', async (_, keys) => {
   const learned = Object.keys(start).filter((name) => /^(model|ema)\./.test(name));
   for (const name of learned) expect([name, moved(start[name]!, traced.state[name]!)]).toEqual([name, true]);
 });
+
+test.each(inParts)(
+  'stage 1 in micro-batches, %s: a whole step and the first half of the next',
+  async (_, keys) => {
+    const training = accumulatingTraining(keys);
+    const [traced, eager] = await threeSteps(training);
+    expectSameOutputs(traced.outputs, eager.outputs);
+    expectSameState(traced.first, eager.first, training.start, 1e-3);
+    expectSameState(traced.state, eager.state, training.start, 3e-2);
+  },
+);
 
 test('prior, with dropout, decay and clipping', async () => {
   const training = priorTraining();

@@ -3,7 +3,14 @@ import type { HostTensors } from '../../src/base/tensor.js';
 import { livingGpuTensors } from '../../src/engine/gpu-tensors.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { device } from '../support/parity.js';
-import { bottlenecks, priorTraining, stage1Training, type Training } from '../support/steps.js';
+import {
+  accumulatingTraining,
+  bottlenecks,
+  inParts,
+  priorTraining,
+  stage1Training,
+  type Training,
+} from '../support/steps.js';
 
 async function threeSteps({ program, start, inputs }: Training): Promise<HostTensors[][]> {
   const results = [];
@@ -22,6 +29,10 @@ const trainings: [string, () => Training][] = [
   ...bottlenecks.map(([name, keys]): [string, () => Training] => [
     `stage 1 with the bottleneck ${name}`,
     () => stage1Training(false, keys),
+  ]),
+  ...inParts.map(([name, keys]): [string, () => Training] => [
+    `stage 1 in micro-batches, ${name}`,
+    () => accumulatingTraining(keys),
   ]),
   ['prior', priorTraining],
 ];

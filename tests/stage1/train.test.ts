@@ -4,13 +4,15 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { type Reporter, silent } from '../../src/base/progress.js';
-import { float32 } from '../../src/base/tensor.js';
+import { float32, scalar } from '../../src/base/tensor.js';
 import { readRunConfig, writeRunConfig } from '../../src/checkpoint/run.js';
-import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
+import { latestCheckpoint, loadModel, readState, saveCheckpoint } from '../../src/checkpoint/store.js';
 import { loadConfig } from '../../src/config/load.js';
+import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
 import { trainStage1 } from '../../src/stage1-vqgan/train.js';
 import { readMetrics } from '../../src/train/metrics.js';
+import { learningRate } from '../../src/train/schedule.js';
 
 const config = loadConfig({ config: 'tiny', set: ['data.drawn=40', 'stage1.disc.start=4'] });
 const device = await openDevice({ device: 'cpu', reporter: silent });
@@ -53,6 +55,45 @@ test('a run stopped before the discriminator acts and resumed equals one that wa
   const models = await Promise.all([whole, parts].map((run) => loadModel(run, 'stage1')));
   expect(models[1]!.sha256).toBe(models[0]!.sha256);
   expect(await lines(parts)).toEqual(await lines(whole));
+});
+
+test('taken back to before the discriminator acted and killed later, a resumed run equals one that was not killed', async () => {
+  const later = loadConfig({ config: 'tiny', set: ['data.drawn=40', 'stage1.disc.start=6'] });
+  const rate = learningRate(7, later.stage1);
+  /** The device, but for a loss that is NaN at step 7 at the full rate, and a death at step 8. */
+  const faulty = (o: { dies: boolean }): Device => ({
+    ...{ name: device.name, description: device.description, prepare: (program) => device.prepare(program) },
+    prepareStep: async (program) => {
+      const runner = await device.prepareStep(program);
+      return {
+        load: (state) => runner.load(state),
+        read: () => runner.read(),
+        dispose: () => runner.dispose(),
+        async run(steps) {
+          const lowered = steps.every(({ lr, step }) => step!.data[0]! < 7 || lr!.data[0]! < 0.9 * rate);
+          if (o.dies && lowered && steps.some(({ step }) => step!.data[0] === 8)) throw new Error('killed');
+          const outputs = await runner.run(steps);
+          return outputs.map((output, i) =>
+            steps[i]!.step!.data[0] === 7 && !lowered ? { ...output, loss: scalar(Number.NaN) } : output,
+          );
+        },
+      };
+    },
+  });
+  const runs = ['taken-back', 'killed', 'sound'].map((name) => path.join(root, name));
+  const trainOn = (run: string, device: Device, resume = false) =>
+    trainStage1({ config: later, run, resume, device, reporter: silent });
+  await trainOn(runs[0]!, faulty({ dies: false }));
+  await expect(trainOn(runs[1]!, faulty({ dies: true }))).rejects.toThrow('killed');
+  await trainOn(runs[1]!, faulty({ dies: false }), true);
+  await trainOn(runs[2]!, device);
+
+  const [takenBack, killed, sound] = await Promise.all(runs.map((run) => loadModel(run, 'stage1')));
+  expect(killed!.sha256).toBe(takenBack!.sha256);
+  expect(sound!.sha256).not.toBe(takenBack!.sha256);
+  expect(await lines(runs[1]!)).toEqual(await lines(runs[0]!));
+  const { guard } = readState(latestCheckpoint(path.join(runs[1]!, 'stage1'))!);
+  expect(guard).toMatchObject({ rollbacks: 1, factor: 1 / 3, good: 8 });
 });
 
 test('stopped before the first step it leaves the run as it was', async () => {

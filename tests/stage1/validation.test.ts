@@ -1,4 +1,5 @@
 import { float32 } from '../../src/base/tensor.js';
+import { parseConfig } from '../../src/config/load.js';
 import { psnr, validationPlan } from '../../src/stage1-vqgan/validation.js';
 
 test('PSNR of each image on 8-bit pixels: clamped, rounded, 100 dB at most', () => {
@@ -18,5 +19,17 @@ test.each([
   [5000, 32, { batch: 32, images: 256 }],
   [5000, 256, { batch: 2, images: 256 }],
 ])('%i images of %i pixels are validated in whole batches', (count, size, plan) => {
-  expect(validationPlan(count, size)).toEqual(plan);
+  expect(validationPlan(count, parseConfig({ data: { size } }, 'test'))).toEqual(plan);
 });
+
+test.each([
+  [20, 4, { batch: 4, images: 20 }],
+  [100, 2, { batch: 8, images: 96 }],
+  [31, 4, { batch: 1, images: 31 }],
+])(
+  '%i images with 16 in %i micro-batches: the same images, no batch larger than these',
+  (count, accumulate, plan) => {
+    const config = parseConfig({ stage1: { batch_size: 16, accumulate } }, 'test');
+    expect(validationPlan(count, config)).toEqual(plan);
+  },
+);

@@ -67,7 +67,7 @@ test('the loss falls over 20 steps on one batch, with dropout on', () => {
   ) as Tensors;
   const losses: number[] = [];
   for (let step = 1; step <= 20; step++) {
-    const { noise } = stepNoise(o, small, 0, step);
+    const { noise } = stepNoise(o, small, 0, step)[0]!;
     const result = tf.tidy(() =>
       program.step(
         state,
@@ -85,7 +85,7 @@ test('the loss falls over 20 steps on one batch, with dropout on', () => {
 test('dropout changes the loss, and is off without a noise input', () => {
   const loss = (dropout: number): number => {
     const o = config({ dropout });
-    const noise = stepNoise(o, small, 0, 1).noise;
+    const noise = stepNoise(o, small, 0, 1)[0]!.noise;
     expect('noise' in priorStep(o, small).inputs).toBe(dropout > 0);
     const inputs = { ids, targets, lr: tf.scalar(0), step: tf.scalar(1) };
     const { outputs } = priorStep(o, small).step(

@@ -1,6 +1,6 @@
 /** A whole training step of each stage with everything on, small enough for every device: program, state and inputs by step. */
 import { permutation, stream } from '../../src/base/rng.js';
-import { type HostTensors, int32, scalar } from '../../src/base/tensor.js';
+import { float32, type HostTensors, int32, scalar } from '../../src/base/tensor.js';
 import { type Config, configSchema } from '../../src/config/schema.js';
 import type { StepProgram } from '../../src/engine/device.js';
 import { randomFeatures } from '../../src/stage1-vqgan/perceptual.js';
@@ -44,6 +44,12 @@ export const bottlenecks: [string, object][] = [
   ['lfq', { bottleneck: { kind: 'lfq' }, codes: 16 }],
 ];
 
+/** Kinds of bottleneck that work in micro-batches, as keys of `stage1`. */
+export const inParts: [string, object][] = [
+  ['nearest', {}],
+  ...bottlenecks.filter(([name]) => /^(cosine|fsq|lfq)/.test(name)),
+];
+
 export interface Training {
   readonly program: StepProgram;
   readonly start: HostTensors;
@@ -72,6 +78,42 @@ export function stage1Training(adversarial: boolean, o: object = {}): Training {
   };
 }
 
+/**
+ * Steps of two micro-batches: every second run ends one. The codes, if they start from data, do so after the second run.
+ *
+ * @param o keys of `stage1` in place of the config's
+ */
+export function accumulatingTraining(o: object = {}): Training {
+  const parts = withStage1({ ...o, accumulate: 2 });
+  const program = stage1Step(parts, randomFeatures(8), { adversarial: true });
+  const all = initialState(parts);
+  return {
+    program,
+    start: Object.fromEntries(
+      Object.entries(program.state).map(([name, { shape }]) => [name, all[name] ?? float32(shape)]),
+    ),
+    inputs: (run) => {
+      const step = 1 + Math.ceil(run / 2);
+      return {
+        images: noise([1, 8, 8, 3], `image ${run}`, 0.4),
+        lr: scalar(1e-4 * step),
+        step: scalar(step),
+        disc_step: scalar(step),
+        first: scalar(run % 2),
+        last: scalar(1 - (run % 2)),
+        ...('pick' in program.inputs && {
+          pick: int32([12], permutation(16, stream('pick', step)).slice(0, 12)),
+          own: float32(
+            [12, 1],
+            Float32Array.from({ length: 12 }, (_, code) => (code + run) % 2),
+          ),
+          start: scalar(run === 2 ? 1 : 0),
+        }),
+      };
+    },
+  };
+}
+
 export function priorTraining(): Training {
   const sizes = { ...config.prior, codes: 7, tokens: 6 };
   return {
@@ -82,7 +124,7 @@ export function priorTraining(): Training {
       targets: ids([3, 6], 7, `targets ${step}`),
       lr: scalar(1e-3),
       step: scalar(step),
-      ...stepNoise(config.prior, sizes, 5, step),
+      ...stepNoise(config.prior, sizes, 5, step)[0],
     }),
   };
 }

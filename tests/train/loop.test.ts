@@ -2,99 +2,14 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { jest } from '@jest/globals';
 import { type Reporter, silent } from '../../src/base/progress.js';
-import { float32, type HostTensors, int32, scalar } from '../../src/base/tensor.js';
-import { sha256 } from '../../src/checkpoint/safetensors.js';
 import { latestCheckpoint, listCheckpoints, readState } from '../../src/checkpoint/store.js';
-import type { StepRunner } from '../../src/engine/device.js';
-import { type Cadence, chunkPlanner, runLoop, type Stage } from '../../src/train/loop.js';
+import { chunkPlanner, runLoop, type Stage } from '../../src/train/loop.js';
 import { readMetrics } from '../../src/train/metrics.js';
+import { cadence, fakeStage, outcome, slowClock, validate } from '../support/fake-stage.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
 
 afterAll(removeFolders);
 afterEach(() => jest.restoreAllMocks());
-
-const cadence: Cadence = { steps: 22, log_every: 3, eval_every: 4, checkpoint_every: 8, keep: 2 };
-
-interface FakeRunner extends StepRunner {
-  /** Length of each call. */
-  calls: number[];
-}
-
-/** Momentum descent on one number, in float32: w is pulled towards each step's target. */
-function fakeRunner(o: { dieAt?: number; nanAt?: number; nanStateAt?: number; onStep?(step: number): void }) {
-  let w = float32([1]);
-  let m = float32([1]);
-  const runner: FakeRunner = {
-    calls: [],
-    load(state: HostTensors) {
-      w = float32([1], Float32Array.from(state['model.w']!.data));
-      m = float32([1], Float32Array.from(state['adam.m.w']!.data));
-    },
-    async run(steps) {
-      runner.calls.push(steps.length);
-      return steps.map((inputs) => {
-        const step = inputs.step!.data[0]!;
-        if (step === o.dieAt) throw new Error('killed');
-        o.onStep?.(step);
-        const error = w.data[0]! - inputs.target!.data[0]!;
-        m.data[0] = 0.9 * m.data[0]! + error;
-        w.data[0] = step === o.nanStateAt ? Number.NaN : w.data[0]! - 0.05 * m.data[0]!;
-        const loss = step === o.nanAt ? Number.NaN : error * error;
-        return { loss: scalar(loss), codes: int32([3], [step % 4, 0, 1]) };
-      });
-    },
-    read: async () => ({ 'model.w': copy(w), 'adam.m.w': copy(m) }),
-    dispose: async () => {},
-  };
-  return runner;
-}
-
-const copy = (t: HostTensors[string]) => float32(t.shape, Float32Array.from(t.data));
-
-/** Depends on the state, and is best at the first checkpoint. */
-const validate: Stage['evaluate'] = async (step, state) => ({
-  loss: step + Math.abs(state['model.w']!.data[0]!),
-});
-
-function fakeStage(
-  folder: string,
-  o: Parameters<typeof fakeRunner>[0] & { cadence?: Cadence; evaluate?: Stage['evaluate'] } = {},
-): Stage & { runner: FakeRunner } {
-  return {
-    name: 'stage1',
-    folder,
-    cadence: o.cadence ?? cadence,
-    runner: fakeRunner(o),
-    unit: 'images',
-    unitsPerStep: 8,
-    codebookSize: 4,
-    bestBy: { key: 'loss', higher: false },
-    initialState: () => ({ 'model.w': float32([1], [5]), 'adam.m.w': float32([1]) }),
-    inputs: async (step) => ({ step: scalar(step), target: scalar(Math.sin(step)) }),
-    observe: (step, outputs) => ({
-      values: { loss: outputs.loss!.data[0]!, ...(step > 10 ? { late: step / 3 } : {}) },
-      codes: outputs.codes!.data,
-    }),
-    evaluate: o.evaluate ?? validate,
-    fields: ({ loss }) => ({ loss: loss! }),
-  };
-}
-
-/** What must not depend on when a run stopped: all metrics but times, weights, optimiser, state but times. */
-async function outcome(folder: string) {
-  const checkpoint = latestCheckpoint(folder)!;
-  const { seconds: _, metrics, ...state } = readState(checkpoint);
-  const { seconds: __, ...running } = metrics as Record<string, unknown>;
-  const lines = await readMetrics(path.join(folder, 'metrics.jsonl'));
-  return {
-    lines: lines.map(({ time_s: _, images_per_second: __, ...line }) => line),
-    model: await sha256(path.join(checkpoint.path, 'model.safetensors')),
-    optimizer: await sha256(path.join(checkpoint.path, 'optimizer.safetensors')),
-    checkpoints: listCheckpoints(folder).map(({ step }) => step),
-    state,
-    running,
-  };
-}
 
 async function uninterrupted() {
   const folder = await freshFolder();
@@ -105,15 +20,6 @@ async function uninterrupted() {
 
 const resume = (folder: string, stage = fakeStage(folder)) =>
   runLoop(stage, { from: latestCheckpoint(folder), reporter: silent });
-
-/** Makes every look at the clock `seconds` later than the one before. */
-function slowClock(seconds: number): void {
-  let now = 0;
-  jest.spyOn(performance, 'now').mockImplementation(() => {
-    now += seconds * 1000;
-    return now;
-  });
-}
 
 describe('a whole run', () => {
   test('writes train and validation lines and checkpoints at their cadences and at the last step', async () => {
@@ -175,12 +81,36 @@ describe('a whole run', () => {
     const stage = fakeStage(await freshFolder());
     const asked: number[] = [];
     const { inputs } = stage;
-    stage.inputs = (step) => {
+    stage.inputs = (step, factor) => {
       asked.push(step);
-      return inputs(step);
+      return inputs(step, factor);
     };
     await runLoop(stage, { reporter: silent });
     expect(asked).toEqual(Array.from({ length: 22 }, (_, i) => i + 1));
+  });
+
+  test('entries of one step count as one: they go into one call, and their outputs are observed together', async () => {
+    const folder = await freshFolder();
+    const stage = fakeStage(folder);
+    const { inputs, observe } = stage;
+    const entriesOf = (step: number) => (step === 5 ? 4 : 2);
+    stage.inputs = async (step, factor) =>
+      Array.from({ length: entriesOf(step) }, () => inputs(step, factor)).reduce(async (all, one) => [
+        ...(await all),
+        ...(await one),
+      ]);
+    stage.observe = (step, outputs) => {
+      expect([step, outputs.length]).toEqual([step, entriesOf(step)]);
+      expect(outputs.map(({ codes }) => codes!.data[0])).toEqual(new Array(outputs.length).fill(step % 4));
+      return observe(step, outputs);
+    };
+    slowClock(2);
+    expect(await runLoop(stage, { reporter: silent })).toMatchObject({ step: 22 });
+    expect(stage.runner.calls).toEqual(Array.from({ length: 22 }, (_, i) => entriesOf(i + 1)));
+    const { outcome: usual } = await uninterrupted();
+    const { lines, checkpoints } = await outcome(folder);
+    expect(lines.map(({ step }) => step)).toEqual(usual.lines.map(({ step }) => step));
+    expect(checkpoints).toEqual(usual.checkpoints);
   });
 
   test('says once how long it will take', async () => {
@@ -306,26 +236,5 @@ describe('a resumed run has the weights, the metrics and the state of one that w
     const longer = fakeStage(folder, { cadence: { ...cadence, steps: 30 } });
     expect(await resume(folder, longer)).toMatchObject({ step: 30, stopped: false });
     expect(latestCheckpoint(folder)?.step).toBe(30);
-  });
-});
-
-describe('what is not finite', () => {
-  test('a loss stops the run, naming the step and the last good checkpoint', async () => {
-    const folder = await freshFolder();
-    await expect(runLoop(fakeStage(folder, { nanAt: 11 }), { reporter: silent })).rejects.toThrow(
-      `Training stopped at step 11: loss is NaN. The last good checkpoint is ${path.join(folder, 'step-00000008')}`,
-    );
-    await expect(runLoop(fakeStage(await freshFolder(), { nanAt: 3 }), { reporter: silent })).rejects.toThrow(
-      'No checkpoint was saved yet',
-    );
-  });
-
-  test('weights are not saved', async () => {
-    const folder = await freshFolder();
-    const stage = fakeStage(folder, { nanStateAt: 16, evaluate: async () => ({ loss: 1 }) });
-    await expect(runLoop(stage, { reporter: silent })).rejects.toThrow(
-      'Training stopped at step 16: model.w holds NaN. The last good checkpoint is',
-    );
-    expect(latestCheckpoint(folder)?.step).toBe(8);
   });
 });

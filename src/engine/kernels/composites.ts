@@ -131,7 +131,8 @@ function groupNormParts(t: Tracer, x: Sym, gamma: Sym, beta: Sym, attrs: NormAtt
 kernel<NormAttrs>('GroupNorm', ({ t, inputs: { x, gamma, beta }, attrs }) => {
   const compute = (again: boolean): Value => {
     const { u } = groupNormParts(t, x!, gamma!, beta!, attrs, again);
-    return t.reshape(attrs.swish ? swish(t, u) : u, t.as(x!, NCHW).shape);
+    const y = again ? swishParts(t, u).y : swish(t, u);
+    return t.reshape(attrs.swish ? y : u, t.as(x!, NCHW).shape);
   };
   return [t.out(compute(false), x!.shape, 'float32', NCHW, () => compute(true))];
 });
@@ -139,11 +140,17 @@ kernel<NormAttrs>('GroupNorm', ({ t, inputs: { x, gamma, beta }, attrs }) => {
 const swish = (t: Tracer, u: Value): Value =>
   t.graph.op('QuickGelu', [u], { alpha: { float: 1 } }, { shape: u.shape });
 
+/** swish(u) for the backward pass, which needs σ(u) anyway. */
+function swishParts(t: Tracer, u: Value): { s: Value; y: Value } {
+  const a = algebra(t);
+  const s = a.sigmoid(u);
+  return { s, y: a.mul(u, s) };
+}
+
 /** d swish(u) = σ(u) + swish(u)·(1 − σ(u)), times dy. */
 function swishGradient(t: Tracer, u: Value, dy: Value): Value {
   const a = algebra(t);
-  const s = a.sigmoid(u);
-  const y = swish(t, u);
+  const { s, y } = swishParts(t, u);
   return a.mul(dy, a.add(s, a.sub(y, a.mul(y, s))));
 }
 

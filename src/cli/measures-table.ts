@@ -1,0 +1,47 @@
+/** What `vqgen evaluate` says to people: every number with its unit, and how to read it. */
+import { formatDuration, formatNumber } from '../base/progress.js';
+import type { EvaluateSummary, Measures } from '../evaluate/evaluate.js';
+
+/** How a measure is read, by its name; those of a feature space by the name without it. */
+const meanings: Record<string, string> = {
+  psnr: 'dB, higher is better',
+  ssim: '1 is equal (luma, Wang et al. 2004)',
+  perceptual: '0 is equal',
+  rfd: 'reconstructions to originals, 0 is equal',
+  rfid: 'reconstructions to originals, 0 is equal',
+  codebook_usage: 'share of the codes in use',
+  perplexity: 'codes in use, weighted by how often',
+  loss: 'nats per token',
+  bits_per_token: '',
+  bits_per_dimension: 'bits of the codes over values of the image',
+  fd: 'samples to images, 0 is equal',
+  fid: 'samples to images, 0 is equal',
+  precision: 'share of samples that look like images',
+  recall: 'share of images that samples look like',
+  nearest_train: 'distance of a sample to its nearest training image, median',
+  nearest_train_reconstructions:
+    'the same of reconstructions of --data: much more than above means memorised',
+  picture: 'samples above their nearest training images',
+};
+
+export function measuresTable(summary: EvaluateSummary): string[] {
+  const { run, data, images, features, tokenizer, prior, samples, seconds } = summary;
+  return [
+    `${run} on ${images} images of ${data}, ${formatDuration(seconds)}`,
+    `features: ${features.name}, ${features.width} numbers an image`,
+    ...section('Tokenizer', tokenizer),
+    ...(prior ? section('Prior', prior) : []),
+    ...(samples ? section('Samples', samples) : ['No prior: likelihoods and samples are left out.']),
+  ];
+}
+
+function section(title: string, measures: Measures): string[] {
+  return [
+    title,
+    ...Object.entries(measures).map(([name, value]) => {
+      const meaning = meanings[name] ?? meanings[name.replace(/_(vqgen|inception|onnx)$/, '')] ?? '';
+      const shown = value === null ? 'not measured' : formatNumber(value);
+      return `  ${name.padEnd(29)} ${shown.padEnd(10)} ${meaning}`.trimEnd();
+    }),
+  ];
+}

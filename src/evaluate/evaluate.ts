@@ -1,0 +1,291 @@
+/** `vqgen evaluate`: how well a run's tokenizer reconstructs, its prior predicts, and its samples resemble images. */
+import path from 'node:path';
+import { expected, UserError } from '../base/errors.js';
+import type { Reporter } from '../base/progress.js';
+import { readRunConfig, runPaths } from '../checkpoint/run.js';
+import { latestCheckpoint, loadModel, type TrainedModel } from '../checkpoint/store.js';
+import type { Config } from '../config/schema.js';
+import { everyImage, imageSplits, type Subset } from '../data/dataset.js';
+import { describeSkipped, listImages } from '../data/source.js';
+import type { Device } from '../engine/device.js';
+import { checkOut } from '../sample/out.js';
+import { openSampler, type Sampler } from '../sample/sample.js';
+import { codeSide } from '../stage1-vqgan/model.js';
+import { loadModels } from '../stage2-transformer/model.js';
+import { inferenceBatch } from '../tokenize/batch.js';
+import { writePairs } from '../tokenize/pairs.js';
+import { type FeatureSpace, measureNames, onnxSpace, vqgenSpace } from './features.js';
+import { type FolderResult, measureFolder } from './folder.js';
+import { frechetDistance } from './frechet.js';
+import { NEIGHBOURS, precisionRecall } from './neighbours.js';
+import { drawSamples, nearestTraining } from './samples.js';
+import { readStatistics, type Statistics, writeStatistics } from './statistics.js';
+
+export interface EvaluateOptions {
+  readonly run: string;
+  /** Folder of images; the run's own validation images unless given. */
+  readonly data?: string;
+  /** Number of samples; 256 unless given. */
+  readonly n?: number;
+  /** An ONNX file whose features take the place of vqgen's own. */
+  readonly features?: string;
+  /** Reference statistics: the samples' distance is to these instead of to the folder's. */
+  readonly stats?: string;
+  /** Where the folder's statistics go. */
+  readonly saveStats?: string;
+  /** As for `sample`. */
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly seed?: number;
+  /** Where the picture of nearest training images goes. */
+  readonly out?: string;
+  readonly threads?: number;
+  readonly device: Device;
+  readonly reporter: Reporter;
+  readonly signal?: AbortSignal;
+}
+
+/** Numbers by name; null where there is nothing to measure. */
+export type Measures = Readonly<Record<string, number | string | null>>;
+
+export interface EvaluateSummary {
+  readonly run: string;
+  readonly data: string;
+  readonly images: number;
+  readonly skipped: number;
+  readonly features: { readonly name: string; readonly width: number };
+  readonly tokenizer: Measures;
+  /** null where the run has no prior. */
+  readonly prior: Measures | null;
+  readonly samples: Measures | null;
+  readonly seconds: number;
+}
+
+const shownPairs = 32;
+
+/** From about here on a Fréchet distance takes seconds. */
+const manyFeatures = 1000;
+
+/** @throws UserError for a run without a tokenizer, a folder with fewer than two images, files that do not fit */
+export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
+  const started = performance.now();
+  const { reporter, n = 256 } = o;
+  const config = readRunConfig(o.run);
+  const tokenizer = await loadModel(o.run, 'stage1');
+  checkOut(o.out);
+  checkOut(o.saveStats, '--save-stats', 'photos.safetensors');
+  if (n < 2) throw expected('at least 2', '--n', n, 'One sample has no covariance.');
+  const subset = await chosenImages(config, o.data);
+  const prior = await findPrior(o.run, reporter);
+  const batch = inferenceBatch(config.data.size);
+  const space = o.features
+    ? await onnxSpace(o.features, o.threads)
+    : await vqgenSpace(o.device, config.data.size, batch);
+  try {
+    const reference = o.stats === undefined ? undefined : await readStatistics(o.stats, space);
+    const { device, signal } = o;
+    const folder = await measureFolder({
+      ...{ config, subset, tokenizer, prior, space, device, reporter, signal },
+      keep: prior ? n : 0,
+    });
+    const { origin } = subset.source;
+    checkEnough(folder.images, origin);
+    const total = folder.images + folder.skipped.length;
+    if (folder.skipped.length > 0) reporter.warn(describeSkipped(folder.skipped, total));
+    const originals: Statistics = {
+      ...folder.originals.gaussian(),
+      features: space.name,
+      digest: folder.digest,
+    };
+    if (o.saveStats !== undefined) await writeStatistics(o.saveStats, originals);
+    if (space.width > manyFeatures)
+      reporter.note(`Fréchet distances of ${space.width} features take up to a minute each.`);
+    warnOfBias(measureNames(space.label).rfd, folder.images, space, reporter);
+    const result = {
+      run: o.run,
+      data: origin.value,
+      images: folder.images,
+      skipped: folder.skipped.length,
+      features: { name: space.name, width: space.width },
+      tokenizer: tokenizerMeasures(folder, originals, space),
+      prior: folder.nats === undefined ? null : priorMeasures(folder.nats, config),
+      samples: prior
+        ? await samplesMeasures(o, {
+            n,
+            batch,
+            config,
+            space,
+            folder,
+            data: origin.value,
+            reference: reference ?? originals,
+          })
+        : null,
+    };
+    return { ...result, seconds: (performance.now() - started) / 1000 };
+  } finally {
+    await space.dispose();
+  }
+}
+
+async function chosenImages(config: Config, data: string | undefined): Promise<Subset> {
+  const subset =
+    data === undefined
+      ? (await imageSplits(config.data, 'data.dir')).val
+      : everyImage(await listImages(data));
+  checkEnough(subset.indices.length, subset.source.origin);
+  return subset;
+}
+
+function checkEnough(images: number, { where, value }: Subset['source']['origin']): void {
+  if (images >= 2) return;
+  throw expected('at least 2 images', where, `${value} with ${images}`, 'One image has no covariance.');
+}
+
+/** The prior, where the run has one for its present tokenizer. */
+async function findPrior(run: string, reporter: Reporter): Promise<TrainedModel | undefined> {
+  if (!latestCheckpoint(runPaths(run).prior)) {
+    reporter.note('The run has no prior: its likelihoods and samples are left out.');
+    return undefined;
+  }
+  try {
+    return (await loadModels(run)).prior;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    reporter.warn(`Likelihoods and samples are left out. ${error.message}`);
+    return undefined;
+  }
+}
+
+function tokenizerMeasures(folder: FolderResult, originals: Statistics, space: FeatureSpace): Measures {
+  const used = folder.counts.filter((count) => count > 0).length;
+  return {
+    psnr: folder.psnr,
+    ssim: folder.ssim,
+    perceptual: folder.perceptual,
+    perceptual_network: folder.perceptualNetwork,
+    [measureNames(space.label).rfd]: frechetDistance(folder.reconstructions.gaussian(), originals),
+    codebook_usage: used / folder.counts.length,
+    perplexity: perplexity(folder.counts),
+  };
+}
+
+/** exp of the entropy of how often each code is used: K where all are used alike, 1 where one is. */
+export function perplexity(counts: Float64Array): number {
+  const total = counts.reduce((sum, n) => sum + n, 0);
+  return Math.exp(counts.reduce((sum, n) => (n > 0 ? sum - (n / total) * Math.log(n / total) : sum), 0));
+}
+
+/** The bits of all tokens over all values of the image: a code length of the codes, not of the exact pixels. */
+function priorMeasures(nats: number, config: Config): Measures {
+  const bits = nats / Math.LN2;
+  const tokens = codeSide(config) ** 2;
+  return {
+    loss: nats,
+    bits_per_token: bits,
+    bits_per_dimension: (bits * tokens) / (3 * config.data.size ** 2),
+  };
+}
+
+interface SampleWork {
+  readonly n: number;
+  readonly batch: number;
+  readonly config: Config;
+  readonly space: FeatureSpace;
+  readonly folder: FolderResult;
+  /** What the folder is called. */
+  readonly data: string;
+  readonly reference: Statistics;
+}
+
+async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Measures> {
+  const { n, batch, space, folder, reference } = work;
+  const { reporter } = o;
+  const sampler = await openSampler(o);
+  let drawn: Awaited<ReturnType<typeof drawSamples>>;
+  try {
+    drawn = await drawSamples(sampler, { n, batch, space, reporter, show: shownPairs });
+  } finally {
+    await sampler.dispose();
+  }
+  const names = measureNames(space.label);
+  warnOfBias(names.fd, Math.min(n, reference.count), space, reporter);
+  const { choice, seed } = sampler;
+  return {
+    n,
+    ...settings(choice, seed),
+    [names.fd]: frechetDistance(drawn.moments.gaussian(), reference),
+    reference: o.stats ?? work.data,
+    reference_images: reference.count,
+    ...manifolds(drawn.features, folder.kept.originals, space),
+    ...(await memorising(o, work, drawn)),
+  };
+}
+
+const settings = (choice: Sampler['choice'], seed: number): Measures => ({
+  seed,
+  temperature: choice.temperature,
+  top_k: choice.topK,
+  top_p: choice.topP,
+});
+
+/** As many samples as images of the folder: the paper's measure compares equal numbers. */
+function manifolds(drawn: Float32Array, real: Float32Array, space: FeatureSpace): Measures {
+  const { precision, recall } = measureNames(space.label);
+  const compared = Math.min(drawn.length, real.length) / space.width;
+  if (compared <= NEIGHBOURS) return { [precision]: null, [recall]: null, compared };
+  const part = (rows: Float32Array) => rows.subarray(0, compared * space.width);
+  const result = precisionRecall(part(real), part(drawn), space.width);
+  return { [precision]: result.precision, [recall]: result.recall, compared };
+}
+
+/**
+ * Samples beside their nearest training images, in feature space. Whether they are too near is seen beside reconstructions of the folder's images, which
+ * went through the same decoder.
+ */
+async function memorising(
+  o: EvaluateOptions,
+  { config, space, batch, folder }: SampleWork,
+  drawn: { features: Float32Array; shown: readonly Float32Array[] },
+): Promise<Measures> {
+  const { data } = config;
+  let train: Subset;
+  try {
+    train = (await imageSplits(data, 'data.dir')).train;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    o.reporter.warn(`The nearest training images are left out. ${error.message}`);
+    return { nearest_train: null, nearest_train_reconstructions: null, picture: null };
+  }
+  const points = new Float32Array(drawn.features.length + folder.kept.reconstructions.length);
+  points.set(drawn.features);
+  points.set(folder.kept.reconstructions, drawn.features.length);
+  const { reporter, signal } = o;
+  const nearest = await nearestTraining(points, {
+    ...{ train, batch, space, reporter, signal },
+    size: data.size,
+    mirrored: data.flip,
+    show: shownPairs,
+  });
+  const picture = o.out ?? path.join(runPaths(o.run).samples, 'nearest.png');
+  await writePairs(picture, drawn.shown, nearest.images, data.size);
+  const samples = drawn.features.length / space.width;
+  return {
+    nearest_train: median(nearest.distances.subarray(0, samples)),
+    nearest_train_reconstructions: median(nearest.distances.subarray(samples)),
+    picture,
+  };
+}
+
+function median(values: Float64Array): number {
+  const sorted = values.slice().sort();
+  const middle = sorted.length / 2;
+  return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
+}
+
+function warnOfBias(name: string, images: number, { width }: FeatureSpace, reporter: Reporter): void {
+  if (images > width) return;
+  reporter.warn(
+    `${name} is of ${images} images in ${width} dimensions and too high: a covariance needs at least ${width + 1}, a number to compare some thousands.`,
+  );
+}

@@ -1,0 +1,211 @@
+/** The first pass: every image of a folder through the tokenizer, each measure as it comes by. What is in memory does not grow with the folder. */
+import { createHash } from 'node:crypto';
+import type { Reporter } from '../base/progress.js';
+import { float32, type HostTensor } from '../base/tensor.js';
+import type { TrainedModel } from '../checkpoint/store.js';
+import type { Config } from '../config/schema.js';
+import { streamEvalImages } from '../data/batches.js';
+import type { Subset } from '../data/dataset.js';
+import { toBytes } from '../data/pictures.js';
+import type { Skipped } from '../data/source.js';
+import type { Device, Graph, GraphProgram } from '../engine/device.js';
+import { psnr } from '../sample/reconstruct.js';
+import { loadPerceptual } from '../stage1-vqgan/load-perceptual.js';
+import { codeSide } from '../stage1-vqgan/model.js';
+import { type Perceptual, randomFeatures } from '../stage1-vqgan/perceptual.js';
+import { reconstructProgram } from '../stage1-vqgan/programs.js';
+import { gptSizes } from '../stage2-transformer/model.js';
+import { sequencesOf } from '../stage2-transformer/sequences.js';
+import { frozenEvaluation } from '../stage2-transformer/step.js';
+import { inferenceBatch, padBatch } from '../tokenize/batch.js';
+import { imageAt } from '../tokenize/pairs.js';
+import { toStoredCodes } from '../tokenize/token-file.js';
+import type { FeatureSpace } from './features.js';
+import { Moments } from './frechet.js';
+import { SSIM_WINDOW, ssim } from './ssim.js';
+
+export interface FolderOptions {
+  readonly config: Config;
+  readonly subset: Subset;
+  readonly tokenizer: TrainedModel;
+  /** Left out, nothing is said of codes' likelihoods. */
+  readonly prior?: TrainedModel;
+  readonly space: FeatureSpace;
+  /** Of how many images, spread evenly over the folder, features are kept. */
+  readonly keep: number;
+  readonly device: Device;
+  readonly reporter: Reporter;
+  readonly signal?: AbortSignal;
+}
+
+export interface FolderResult {
+  readonly images: number;
+  readonly skipped: readonly Skipped[];
+  /** Means over images; `psnr` in dB, `ssim` null for images below its window. */
+  readonly psnr: number;
+  readonly ssim: number | null;
+  readonly perceptual: number;
+  readonly perceptualNetwork: string;
+  /** How often each code was used. */
+  readonly counts: Float64Array;
+  /** Nats per token, mean. */
+  readonly nats?: number;
+  readonly originals: Moments;
+  readonly reconstructions: Moments;
+  /** Features [n, F] of the kept images, and of their reconstructions. */
+  readonly kept: { readonly originals: Float32Array; readonly reconstructions: Float32Array };
+  /** See `Statistics`. */
+  readonly digest: string;
+}
+
+/** @throws UserError when no image can be read */
+export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
+  const { config, subset, space, reporter, signal } = o;
+  const { size } = config.data;
+  const batch = inferenceBatch(size);
+  const { network, name } = await perceptualNetwork(config);
+  const graphs = await prepareAll(o, batch, network);
+  const total = subset.indices.length;
+  const progress = reporter.progress({ label: 'Evaluate', total, unit: 'images' });
+  const chosen = spread(total, o.keep);
+  const skipped: Skipped[] = [];
+  const counts = new Float64Array(config.stage1.codes);
+  const originals = new Moments(space.width);
+  const reconstructions = new Moments(space.width);
+  const kept = { originals: [] as Float32Array[], reconstructions: [] as Float32Array[] };
+  const digest = createHash('sha256');
+  const sums = { psnr: 0, ssim: 0, perceptual: 0, nats: 0 };
+  let images = 0;
+  try {
+    for await (const { images: real } of streamEvalImages(subset, { size, batchSize: batch, skipped })) {
+      signal?.throwIfAborted();
+      const n = real.shape[0]!;
+      const passed = await graphs.reconstruct.run({ images: padBatch(real, batch) });
+      const made = rounded(first(passed.reconstruction!, n));
+
+      const [realBytes, madeBytes] = [toBytes(real), toBytes(made)];
+      const area = size * size * 3;
+      digest.update(realBytes);
+      for (let i = 0; i < n; i++) {
+        const part = (bytes: Uint8Array) => bytes.subarray(i * area, (i + 1) * area);
+        sums.psnr += psnr(imageAt(real, i), imageAt(made, i));
+        if (size >= SSIM_WINDOW) sums.ssim += ssim(part(realBytes), part(madeBytes), size);
+      }
+      // Empty places are alike on both sides and add nothing to the mean.
+      const compared = await graphs.compare.run({ x: padBatch(real, batch), y: padBatch(made, batch) });
+      sums.perceptual += compared.distance!.data[0]! * batch;
+
+      const codes = passed.codes!.data as Int32Array;
+      for (const code of codes.subarray(0, (codes.length / batch) * n)) counts[code]!++;
+      if (graphs.prior) sums.nats += await natsOf(graphs.prior, codes, n, config);
+
+      const features = { real: await space.extract(real), made: await space.extract(made) };
+      originals.add(features.real);
+      reconstructions.add(features.made);
+      for (let i = 0; i < n; i++) {
+        if (!chosen.has(images + i)) continue;
+        kept.originals.push(row(features.real, i, space.width));
+        kept.reconstructions.push(row(features.made, i, space.width));
+      }
+      images += n;
+      progress.update(images + skipped.length);
+    }
+  } finally {
+    progress.stop();
+    for (const graph of Object.values(graphs)) await graph.dispose();
+  }
+  return {
+    images,
+    skipped,
+    psnr: sums.psnr / images,
+    ssim: size >= SSIM_WINDOW ? sums.ssim / images : null,
+    perceptual: sums.perceptual / images,
+    perceptualNetwork: name,
+    counts,
+    ...(o.prior && { nats: sums.nats / images }),
+    originals,
+    reconstructions,
+    kept: {
+      originals: joined(kept.originals, space.width),
+      reconstructions: joined(kept.reconstructions, space.width),
+    },
+    digest: digest.digest('hex'),
+  };
+}
+
+/** The network that the run was trained with; where it was trained with none, the one that needs no file. */
+async function perceptualNetwork(config: Config): Promise<{ network: Perceptual; name: string }> {
+  const own = await loadPerceptual(config);
+  if (own) return { network: own, name: config.stage1.perceptual.kind };
+  return { network: randomFeatures(config.data.size), name: 'random-features' };
+}
+
+type Graphs = { readonly reconstruct: Graph; readonly compare: Graph; readonly prior?: Graph };
+
+async function prepareAll(o: FolderOptions, batch: number, network: Perceptual): Promise<Graphs> {
+  const { config, device, prior, tokenizer } = o;
+  const prepared: Record<string, Graph> = {};
+  try {
+    prepared.reconstruct = await device.prepare(reconstructProgram(config, tokenizer.tensors, batch));
+    prepared.compare = await device.prepare(compareProgram(network, config.data.size, batch));
+    if (prior) {
+      const program = frozenEvaluation(gptSizes(config), prior.tensors, { batch, precision: 'f32' });
+      prepared.prior = await device.prepare(program);
+    }
+    return prepared as Graphs;
+  } catch (error) {
+    for (const graph of Object.values(prepared)) await graph.dispose();
+    throw error;
+  }
+}
+
+/** `x`, `y` [B, S, S, 3] → `distance`, the mean over the batch. */
+function compareProgram(network: Perceptual, size: number, batch: number): GraphProgram {
+  const images = { shape: [batch, size, size, 3], dtype: 'float32' } as const;
+  return {
+    name: 'compare',
+    inputs: { x: images, y: images },
+    constants: network.constants,
+    run: ({ x, y }, constants) => ({ distance: network.distance(constants, x!, y!) }),
+  };
+}
+
+/** Sum over the first n sequences of their nats per token. */
+async function natsOf(graph: Graph, codes: Int32Array, n: number, config: Config): Promise<number> {
+  const side = codeSide(config);
+  const vocab = config.stage1.codes;
+  const tokens = { codes: toStoredCodes(codes, vocab), vocab, height: side, width: side };
+  const rows = Array.from({ length: codes.length / side ** 2 }, (_, i) => i);
+  const { loss } = await graph.run({ ...sequencesOf(tokens, rows) });
+  return (loss!.data as Float32Array).subarray(0, n).reduce((sum, v) => sum + v, 0);
+}
+
+/** What an 8-bit picture holds of images in about [−1, 1]: all that anybody will see of them. */
+export function rounded(images: HostTensor): HostTensor {
+  return float32(
+    images.shape,
+    Float32Array.from(toBytes(images), (byte) => byte / 127.5 - 1),
+  );
+}
+
+/** n of `count` positions, spread evenly; all where there are fewer. */
+function spread(count: number, n: number): Set<number> {
+  return new Set(
+    Array.from({ length: Math.min(count, n) }, (_, i) => Math.floor((i * count) / Math.min(count, n))),
+  );
+}
+
+/** The first n of [B, …]. */
+function first({ shape, data }: HostTensor, n: number): HostTensor {
+  const [batch, ...rest] = shape;
+  return float32([n, ...rest], (data as Float32Array).subarray(0, (data.length / batch!) * n));
+}
+
+const row = (features: Float32Array, i: number, width: number): Float32Array =>
+  features.slice(i * width, (i + 1) * width);
+
+function joined(rows: readonly Float32Array[], width: number): Float32Array {
+  const all = new Float32Array(rows.length * width);
+  for (const [i, values] of rows.entries()) all.set(values, i * width);
+  return all;
+}

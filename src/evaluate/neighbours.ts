@@ -1,0 +1,89 @@
+/** Neighbours in feature space: precision and recall, and the nearest of many images that come in batches. */
+
+/** Neighbours that span a ball: k of Kynkäänniemi et al. */
+export const NEIGHBOURS = 3;
+
+/**
+ * Kynkäänniemi et al., arXiv 1904.06991, eq. 1 and 2: each set spans the union of balls about its points, up to their third nearest neighbour in the
+ * set. Precision is the share of generated points within the real set's, recall the share of real points within the generated set's.
+ *
+ * @param real, generated [n, F] each, as many of both, more than `NEIGHBOURS`
+ */
+export function precisionRecall(
+  real: Float32Array,
+  generated: Float32Array,
+  width: number,
+): { precision: number; recall: number } {
+  return { precision: share(generated, real, width), recall: share(real, generated, width) };
+}
+
+/** Share of `points` within the balls of `others`. */
+function share(points: Float32Array, others: Float32Array, width: number): number {
+  const radii = squaredRadii(others, width);
+  let inside = 0;
+  for (let at = 0; at < points.length; at += width) {
+    if (radii.some((radius, j) => squaredDistance(points, at, others, j * width, width) <= radius)) inside++;
+  }
+  return (inside * width) / points.length;
+}
+
+/** Squared distance of each point to its k-th nearest other point. */
+function squaredRadii(points: Float32Array, width: number): Float64Array {
+  const count = points.length / width;
+  const distances = new Float64Array(count - 1);
+  return Float64Array.from({ length: count }, (_, i) => {
+    for (let j = 0; j < count; j++)
+      if (j !== i)
+        distances[j < i ? j : j - 1] = squaredDistance(points, i * width, points, j * width, width);
+    return distances.sort()[NEIGHBOURS - 1]!;
+  });
+}
+
+function squaredDistance(a: Float32Array, atA: number, b: Float32Array, atB: number, width: number): number {
+  let sum = 0;
+  for (let i = 0; i < width; i++) {
+    const difference = a[atA + i]! - b[atB + i]!;
+    sum += difference * difference;
+  }
+  return sum;
+}
+
+/** For each of some points, the nearest of all images offered so far. */
+export class NearestImages {
+  private readonly squared: Float64Array;
+  private readonly nearest: (Float32Array | undefined)[];
+
+  /**
+   * @param points [n, F]
+   * @param kept of the first how many points the nearest image itself is kept
+   */
+  constructor(
+    private readonly points: Float32Array,
+    private readonly width: number,
+    private readonly kept: number,
+  ) {
+    this.squared = new Float64Array(points.length / width).fill(Number.POSITIVE_INFINITY);
+    this.nearest = new Array(Math.min(kept, this.squared.length)).fill(undefined);
+  }
+
+  /** @param imageOf a copy of the image of a row of `features` [n, F] */
+  offer(features: Float32Array, imageOf: (row: number) => Float32Array): void {
+    const { points, width, squared } = this;
+    for (let row = 0; row * width < features.length; row++) {
+      for (let i = 0; i < squared.length; i++) {
+        const distance = squaredDistance(points, i * width, features, row * width, width);
+        if (distance >= squared[i]!) continue;
+        squared[i] = distance;
+        if (i < this.kept) this.nearest[i] = imageOf(row);
+      }
+    }
+  }
+
+  get distances(): Float64Array {
+    return this.squared.map(Math.sqrt);
+  }
+
+  get images(): readonly Float32Array[] {
+    return this.nearest.filter((image) => image !== undefined);
+  }
+}

@@ -1,0 +1,105 @@
+/** The second and third pass: drawn images, and the training images nearest to them. */
+import type { Reporter } from '../base/progress.js';
+import { float32 } from '../base/tensor.js';
+import { streamEvalImages } from '../data/batches.js';
+import type { Subset } from '../data/dataset.js';
+import type { Skipped } from '../data/source.js';
+import { type Sampler, sampleBatch } from '../sample/sample.js';
+import { imageAt } from '../tokenize/pairs.js';
+import type { FeatureSpace } from './features.js';
+import { rounded } from './folder.js';
+import { Moments } from './frechet.js';
+import { NearestImages } from './neighbours.js';
+
+export interface Drawn {
+  readonly moments: Moments;
+  /** [n, F] */
+  readonly features: Float32Array;
+  /** The first few images, [S, S, 3] each. */
+  readonly shown: readonly Float32Array[];
+}
+
+/** @param o.show how many images are kept */
+export async function drawSamples(
+  sampler: Sampler,
+  o: { n: number; show: number; batch: number; space: FeatureSpace; reporter: Reporter },
+): Promise<Drawn> {
+  const { n, batch, space } = o;
+  const { size, tokens } = sampler;
+  const moments = new Moments(space.width);
+  const features = new Float32Array(n * space.width);
+  const shown: Float32Array[] = [];
+  const total = Math.ceil(n / sampleBatch) * tokens;
+  const progress = o.reporter.progress({ label: 'Sample', total, unit: 'places' });
+  try {
+    for (let start = 0; start < n; start += sampleBatch) {
+      const before = (start / sampleBatch) * tokens;
+      const drawn = await sampler.draw(start, (place) => progress.update(before + place + 1));
+      const images = drawn.images.slice(0, n - start);
+      for (let at = 0; at < images.length; at += batch) {
+        const part = images.slice(at, at + batch);
+        const all = float32([part.length, size, size, 3]);
+        for (const [i, image] of part.entries()) all.data.set(image, i * image.length);
+        const extracted = await space.extract(rounded(all));
+        moments.add(extracted);
+        features.set(extracted, (start + at) * space.width);
+      }
+      shown.push(...images.slice(0, Math.max(0, o.show - shown.length)));
+    }
+  } finally {
+    progress.stop();
+  }
+  return { moments, features, shown };
+}
+
+/**
+ * For each of some points [n, F] the nearest training image; with `mirrored`, also among the mirrored ones, which such a training saw
+ * as often. The images of the first `show` points are kept.
+ *
+ * @throws UserError when no training image can be read
+ */
+export async function nearestTraining(
+  points: Float32Array,
+  o: {
+    train: Subset;
+    size: number;
+    mirrored: boolean;
+    show: number;
+    batch: number;
+    space: FeatureSpace;
+    reporter: Reporter;
+    signal?: AbortSignal;
+  },
+): Promise<NearestImages> {
+  const { size, batch, space } = o;
+  const nearest = new NearestImages(points, space.width, o.show);
+  const skipped: Skipped[] = [];
+  const total = o.train.indices.length;
+  const progress = o.reporter.progress({ label: 'Nearest of the training images', total, unit: 'images' });
+  let done = 0;
+  try {
+    for await (const { images } of streamEvalImages(o.train, { size, batchSize: batch, skipped })) {
+      o.signal?.throwIfAborted();
+      for (const views of o.mirrored ? [images, mirror(images)] : [images]) {
+        nearest.offer(await space.extract(views), (i) => imageAt(views, i));
+      }
+      done += images.shape[0]!;
+      progress.update(done + skipped.length);
+    }
+  } finally {
+    progress.stop();
+  }
+  return nearest;
+}
+
+/** [n, S, S, 3], left and right exchanged. */
+function mirror({ shape, data }: ReturnType<typeof float32>): ReturnType<typeof float32> {
+  const side = shape[2]!;
+  const mirrored = new Float32Array(data.length);
+  for (let at = 0; at < data.length; at += 3) {
+    const x = (at / 3) % side;
+    const from = at + 3 * (side - 1 - 2 * x);
+    for (let c = 0; c < 3; c++) mirrored[at + c] = data[from + c]!;
+  }
+  return float32(shape, mirrored);
+}

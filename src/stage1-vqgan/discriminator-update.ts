@@ -1,0 +1,75 @@
+/** The discriminator's part of a training step: its losses, its regularisers, its optimiser. */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Config, Stage1Config } from '../config/schema.js';
+import type { Tensors } from '../engine/device.js';
+import { valueAndGradsOf } from '../nn/gradients.js';
+import { treeOf } from '../nn/params.js';
+import { accumulation } from '../train/accumulation.js';
+import { type AdamOptions, adamStep, clipByGlobalNorm, emaStep } from '../train/optimizer.js';
+import { discriminator, discriminatorSpecs } from './discriminator.js';
+import { discriminatorLoss, gradientDirection, lecamLoss, r1Penalty } from './losses.js';
+import { over, under } from './model.js';
+
+/** Decay of LeCam's running means, the paper's. */
+const lecamDecay = 0.99;
+
+/**
+ * One update on originals and reconstructions [B, S, S, 3]. Returned are the parts of the state that it replaces (`disc.…`, `disc_adam.…`, what
+ * LeCam and micro-batches keep), and the loss without regularisers.
+ */
+export function discriminatorUpdate(config: Config) {
+  const { stage1 } = config;
+  const { disc: options } = stage1;
+  const specs = discriminatorSpecs(config);
+  const accumulated = accumulation(stage1.accumulate);
+  const optimizer = adamOptions(stage1);
+  const logits = (params: Tensors, x: tf.Tensor) => discriminator(treeOf(specs, params), x, options.norm);
+
+  return (
+    disc: Tensors,
+    { images, reconstruction }: { images: tf.Tensor; reconstruction: tf.Tensor },
+    state: Tensors,
+    inputs: Tensors,
+  ): { state: Tensors; loss: tf.Tensor } => {
+    const anchors = under('disc_lecam', state) as { real: tf.Tensor; fake: tf.Tensor };
+    const direction = options.r1 > 0 ? gradientDirection((x) => logits(disc, x), images) : undefined;
+
+    const { value, grads: own } = valueAndGradsOf(disc, (params) => {
+      const [real, fake] = [logits(params, images), logits(params, reconstruction)];
+      let loss = discriminatorLoss(options.loss, real, fake);
+      if (options.lecam > 0) loss = tf.add(loss, tf.mul(options.lecam, lecamLoss(real, fake, anchors)));
+      if (!direction) return loss;
+      return tf.add(
+        loss,
+        tf.mul(
+          options.r1 / 2,
+          r1Penalty((x) => logits(params, x), direction, images),
+        ),
+      );
+    });
+    const { grads, state: sums } = accumulated.add('disc', own, state, inputs);
+    const clipped = clipByGlobalNorm(grads, stage1.clip).grads;
+    const adam = { ...optimizer, acts: inputs.last };
+    const next = adamStep(disc, clipped, state, inputs.lr!, inputs.disc_step!, adam, 'disc_adam');
+    const rest = { ...over('disc', next.params), ...next.state, ...sums };
+    if (options.lecam === 0 && !direction) return { state: rest, loss: value };
+
+    const [real, fake] = [logits(disc, images), logits(disc, reconstruction)];
+    const means = { real: tf.mean(real), fake: tf.mean(fake) };
+    const kept = options.lecam > 0 ? emaStep(anchors, means, lecamDecay, inputs.last) : {};
+    return {
+      state: { ...rest, ...over('disc_lecam', kept) },
+      loss: discriminatorLoss(options.loss, real, fake),
+    };
+  };
+}
+
+/** Decoupled decay, where asked for, falls on filters only; not on biases, norms or the codebook. */
+export function adamOptions({ optimizer, betas, weight_decay }: Stage1Config): AdamOptions {
+  return {
+    betas,
+    epsilon: 1e-8,
+    weightDecay: optimizer === 'adamw' ? weight_decay : 0,
+    decays: (name) => name.endsWith('.weight'),
+  };
+}

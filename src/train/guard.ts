@@ -1,0 +1,112 @@
+/**
+ * What keeps a run from being wrecked: it tells when the error that is watched jumps, and how often and to what rate a run was taken back.
+ * All of it follows from the steps' values alone and is saved with a checkpoint, so that a resumed run is taken back where one that
+ * was not stopped would have been.
+ */
+import type { HostTensors } from '../base/tensor.js';
+import type { Checkpoint, SavedGuard } from '../checkpoint/store.js';
+import type { Values } from './metrics.js';
+
+/** Means of the watched error. Plain JSON. */
+export interface Watch {
+  steps: number;
+  /** Over about the last 4, 16 and 256 steps; over all of them while there are fewer. */
+  recent: number;
+  fast: number;
+  slow: number;
+  /** Over the first 16 steps. */
+  first: number;
+  /** The lowest `slow` from step 16 on; null before. */
+  best: number | null;
+}
+
+const recentSteps = 4;
+const fastSteps = 16;
+const slowSteps = 256;
+
+/** The rate's factor at each rollback, and how many there may be. */
+const lower = 1 / 3;
+export const mostRollbacks = 3;
+
+export const startWatch = (): Watch => ({ steps: 0, recent: 0, fast: 0, slow: 0, first: 0, best: null });
+
+/** Adds one step's error. */
+export function watchStep(watch: Watch, error: number): void {
+  const n = ++watch.steps;
+  watch.recent += (error - watch.recent) / Math.min(n, recentSteps);
+  watch.fast += (error - watch.fast) / Math.min(n, fastSteps);
+  watch.slow += (error - watch.slow) / Math.min(n, slowSteps);
+  if (n <= fastSteps) watch.first = watch.fast;
+  if (n >= fastSteps) watch.best = Math.min(watch.best ?? watch.slow, watch.slow);
+}
+
+/**
+ * What is wrong where the mean over the last steps exceeds three times the best mean so far, or, above one and a half times that, the mean of
+ * the first steps by a tenth: what was learned is lost. The first 16 steps tell nothing.
+ */
+export function jumpOf(key: string, { steps, fast, first, best }: Watch): string | undefined {
+  if (best === null || steps <= fastSteps) return undefined;
+  const bound = Math.min(3 * best, Math.max(1.5 * best, 1.1 * first));
+  if (fast <= bound) return undefined;
+  return `${key} jumped to ${fast.toPrecision(3)} from ${best.toPrecision(3)} at its best`;
+}
+
+/** Whether the error is not rising: only such a state is one to go back to. */
+export const isCalm = ({ recent, slow }: Watch): boolean => recent <= 1.5 * slow;
+
+/** The first value that is not finite. */
+export function infiniteValue(values: Values): string | undefined {
+  const [key, value] = Object.entries(values).find(([, value]) => !Number.isFinite(value)) ?? [];
+  return key === undefined ? undefined : `${key} is ${value}`;
+}
+
+/** The first tensor that is not finite: a loss may still be where the update after it is not. */
+export function infiniteTensor(state: HostTensors): string | undefined {
+  for (const [name, { data }] of Object.entries(state)) {
+    for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) return `${name} holds ${data[i]}`;
+  }
+  return undefined;
+}
+
+export interface Guard extends SavedGuard {
+  readonly watch: Watch;
+}
+
+/**
+ * The guard of a run that goes on from a checkpoint, or begins.
+ *
+ * @param o.lr of the schedule: with another one than is saved the run has all its rollbacks before it
+ * @param o.step where the run goes on, which is where it goes back to if nothing else is saved
+ */
+export function guardAt(saved: SavedGuard | undefined, o: { lr: number; step: number }): Guard {
+  const good = saved?.good ?? o.step;
+  const watch = (saved?.watch as Watch | undefined) ?? startWatch();
+  return saved?.lr === o.lr ? { ...saved, watch } : { lr: o.lr, factor: 1, rollbacks: 0, good, watch };
+}
+
+/** The guard with which a run goes on from its good state. @throws Error when it was taken back too often */
+export function takenBack(
+  guard: Guard,
+  at: {
+    readonly good: Guard;
+    readonly step: number;
+    readonly what: string;
+    readonly checkpoint?: Checkpoint;
+  },
+): Guard {
+  const { factor, rollbacks } = guard;
+  if (rollbacks === mostRollbacks) throw stopped(at);
+  return { ...at.good, factor: factor * lower, rollbacks: rollbacks + 1 };
+}
+
+/** `1/9` */
+export const rateWords = ({ rollbacks }: Guard): string => `1/${Math.round(lower ** -rollbacks)}`;
+
+function stopped({ step, what, checkpoint }: { step: number; what: string; checkpoint?: Checkpoint }): Error {
+  const good = checkpoint
+    ? `The last good checkpoint is ${checkpoint.path}: go on from it by --resume with a lower lr.`
+    : 'No checkpoint was saved yet: start again with a lower lr.';
+  return new Error(
+    `Training stopped at step ${step} after ${mostRollbacks} rollbacks, each with a lower learning rate: ${what}. ${good}`,
+  );
+}
