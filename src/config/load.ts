@@ -10,6 +10,7 @@ import { parse } from 'yaml';
 import { expected } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
 import { checkTogether } from './checks.js';
+import { product } from './codes.js';
 import { configKeys, describeKey } from './keys.js';
 import { type Config, configSchema } from './schema.js';
 
@@ -74,11 +75,21 @@ export function changeConfig(
 }
 
 function resolve(layers: readonly Layer[]): Config {
-  const merged = layers.reduce<Section>((below, { values }) => merge(below, values), {});
+  const merged = withGridCodes(layers.reduce<Section>((below, { values }) => merge(below, values), {}));
   const result = configSchema.safeParse(merged);
   if (!result.success) throw explain(result.error.issues[0]!, merged, layers);
   checkTogether(result.data);
   return withAbsolutePaths(result.data);
+}
+
+/** `stage1.codes: null` with fsq: as many as the levels make. */
+function withGridCodes(values: Section): Section {
+  const stage1 = values.stage1 as Section | undefined;
+  const bottleneck = stage1?.bottleneck as Section | undefined;
+  if (stage1?.codes !== null || bottleneck?.kind !== 'fsq') return values;
+  const levels = bottleneck.levels ?? configSchema.parse({}).stage1.bottleneck.levels;
+  const given = Array.isArray(levels) && levels.every((n) => typeof n === 'number');
+  return given ? { ...values, stage1: { ...stage1, codes: product(levels) } } : values;
 }
 
 function fileLayer(name: string): Layer {

@@ -55,6 +55,21 @@ const perceptual = z.strictObject({
   weights: z.string().nullable().default(null),
 });
 
+const bottleneck = z.strictObject({
+  /** `nearest`: codes learned by gradient; `ema`: as running averages; `cosine`: nearest by angle; `fsq`, `lfq`: points of a fixed grid. */
+  kind: z.enum(['nearest', 'ema', 'cosine', 'fsq', 'lfq']).default('nearest'),
+  /** How the decoder's gradient passes a codebook (`nearest`, `ema`, `cosine`). */
+  gradient: z.enum(['straight-through', 'rotation']).default('straight-through'),
+  /** `ema`: what a step keeps of counts and sums. */
+  decay: belowOne.default(0.99),
+  /** `fsq`: values that each number of a code may take; their product is `codes`. */
+  levels: z.array(z.int().min(2)).min(1).default([8, 6, 5]),
+  /** `lfq`: weight of both entropy terms. */
+  entropy_weight: z.number().nonnegative().default(0.1),
+  /** `lfq`: divides squared distances where the entropy terms need shares of codes. */
+  temperature: rate.default(1),
+});
+
 const codebook = z.strictObject({
   /** `data`: encoder outputs of the step `warmup` become the codes; until then nothing is quantised. `uniform`: U(−1/K, 1/K). */
   init: z.enum(['data', 'uniform']).default('data'),
@@ -74,6 +89,7 @@ const stage1 = z.strictObject({
   beta: z.number().nonnegative().default(0.25),
   /** The published code's reading of beta: on the codebook term, commitment × 1. */
   legacy_beta: z.boolean().default(false),
+  bottleneck: bottleneck.prefault({}),
   codebook: codebook.prefault({}),
   pixel: z.enum(['l1', 'l2']).default('l1'),
   disc: disc.prefault({}),

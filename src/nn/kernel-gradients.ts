@@ -164,7 +164,7 @@ tf.registerGradient({
 tf.registerGradient({
   kernelName: 'SplitV',
   gradFunc: (dy, _, attrs) => ({
-    x: () => tf.concat(dy as tf.Tensor[], (attrs as { axis?: unknown }).axis as number),
+    x: () => tf.concat([dy].flat(), (attrs as { axis?: unknown }).axis as number),
   }),
 });
 gradient('Select', ['condition'], (dy, [condition]) => ({

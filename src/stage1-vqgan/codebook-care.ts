@@ -1,130 +1,77 @@
 /**
- * Keeps a codebook alive, inside the graph: its codes start from encoder outputs once a short warm-up without
- * quantisation has given these a shape, and a code that nothing has chosen for a while becomes an encoder output of
- * the batch. Both can be switched off (`codebook.init: uniform`, `codebook.restart_after: 0`): the published
- * behaviour, of which neither state nor graph then shows a trace.
+ * What happens to a codebook outside of the optimiser, inside the graph: its codes start from encoder outputs once a short
+ * warm-up without quantisation has given these a shape; a code that nothing has chosen for a while becomes an encoder
+ * output of the batch; and codes that are averages (`bottleneck.kind: ema`) follow what chose them. Start and restart
+ * can be switched off (`codebook.init: uniform`, `codebook.restart_after: 0`): the published behaviour, of which neither
+ * state nor graph then shows a trace. Where there is no codebook there is nothing to care for.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { hasCodebook } from '../config/codes.js';
 import type { Stage1Config } from '../config/schema.js';
-import type { Specs, Tensors } from '../engine/device.js';
-import { partial, sumOf } from '../train/accumulation.js';
-import { select } from './bottleneck.js';
+import type { Tensors } from '../engine/device.js';
+import { codebookName, select } from './bottleneck.js';
+import { followed } from './bottlenecks/ema.js';
+import { careInParts } from './codebook-care-in-parts.js';
+import { type CodebookCare, careRules } from './codebook-rules.js';
 
-export interface CodebookCare {
-  /** `codebook_idle` [K], steps since a code was last chosen, where codes are restarted. */
-  readonly state: Specs;
-  /**
-   * Of a step in micro-batches: `candidates` [K, D], each code's row as far as it has come, and `uses` [K], how often each code was chosen
-   * so far. Like this codes start and restart from the whole batch. To start them before the batch is quantised, the step that starts them
-   * goes through its micro-batches twice.
-   */
-  readonly partial: Specs;
-  /**
-   * `pick` int32 [K], where it is used: for each code the row of the batch's encoder outputs that it would become. In micro-batches
-   * the row of this one, where `own` [K, 1] is 1; and, where codes start from data, the scalar `start`: 1 at the micro-batch
-   * after which they do.
-   */
-  readonly inputs: Specs;
-  /** Before the pass: the codebook to use, and whether it quantises yet (undefined: always). */
-  begin(codebook: tf.Tensor, z: tf.Tensor, inputs: Tensors): { codebook: tf.Tensor; active?: tf.Tensor };
-  /**
-   * After the update: the codebook with restarted codes, and `fresh` [K, 1], 1 for each code that holds an encoder
-   * output since this step: whatever is averaged over steps starts anew for these.
-   */
-  finish(
-    codebook: tf.Tensor,
-    z: tf.Tensor,
-    codes: tf.Tensor,
-    state: Tensors,
-    inputs: Tensors,
-  ): { codebook: tf.Tensor; fresh: tf.Tensor | undefined; state: Tensors };
-}
+/** State that starts at 1; all other state of care starts at 0. */
+export const codebookCounts = 'codebook_counts';
 
-const candidatesName = partial('codebook.candidates');
-const usesName = partial('codebook.uses');
+const none: CodebookCare = {
+  state: {},
+  partial: {},
+  inputs: {},
+  begin: (params) => ({ params }),
+  finish: (params) => ({ params, fresh: undefined, state: {} }),
+};
 
 /** The step's inputs that care needs beside its own: `step`, a scalar float, and in micro-batches `first` and `last`. */
 export function careForCodebook(config: Stage1Config): CodebookCare {
-  const { codes, codebook, embed_dim } = config;
-  const fromData = codebook.init === 'data';
-  const restarts = codebook.restart_after > 0;
-  const cares = fromData || restarts;
-  const gathers = cares && config.accumulate > 1;
-  const firstStep = firstQuantisedStep(config);
-
-  const outputsAt = (z: tf.Tensor, pick: tf.Tensor) =>
-    tf.gather(tf.reshape(z, [-1, embed_dim]), pick as tf.Tensor1D); // [K, D]
-  const starting = (step: tf.Tensor) => tf.cast(tf.equal(step, firstStep), 'float32');
-  const active = (step: tf.Tensor) => tf.cast(tf.greaterEqual(step, firstStep), 'float32');
-  const usesOf = (chosen: tf.Tensor) => {
-    const flat = tf.reshape(chosen, [-1]) as tf.Tensor1D; // [N]
-    return tf.unsortedSegmentSum(tf.ones([flat.size]), flat, codes); // [K]
-  };
-  /** Steps unused, and which codes that makes dead, [K] each. */
-  const idleAfter = (uses: tf.Tensor, before: tf.Tensor, step: tf.Tensor) => {
-    const unused = tf.cast(tf.equal(uses, 0), 'float32');
-    const waited = fromData ? active(step) : 1;
-    const idle = tf.mul(unused, tf.add(before, waited));
-    return { idle, dead: tf.cast(tf.greaterEqual(idle, codebook.restart_after), 'float32') };
-  };
-
-  const finishMicroBatch: CodebookCare['finish'] = (current, z, chosen, state, inputs) => {
-    const { step, pick, own, start, first, last } = inputs as Record<string, tf.Tensor>;
-    const candidates = select(own!, outputsAt(z, pick!), state[candidatesName]!);
-    const started = fromData ? tf.mul(tf.mul(starting(step!), last!), tf.ones([codes, 1])) : undefined;
-    const present = start ? select(start, candidates, current) : current;
-    if (!restarts) return { codebook: present, fresh: started, state: { [candidatesName]: candidates } };
-
-    const uses = sumOf(state[usesName]!, usesOf(chosen), first!);
-    const { idle, dead } = idleAfter(uses, state.codebook_idle!, step!);
-    const column = tf.mul(tf.reshape(dead, [codes, 1]), last!);
-    return {
-      codebook: select(column, candidates, present),
-      fresh: started ? tf.maximum(started, column) : column,
-      state: {
-        codebook_idle: select(last!, tf.mul(idle, tf.sub(1, dead)), state.codebook_idle!),
-        [candidatesName]: candidates,
-        [usesName]: uses,
-      },
-    };
-  };
+  if (!hasCodebook(config)) return none;
+  const { codes, bottleneck } = config;
+  const rules = careRules(config);
+  const { fromData, restarts, rowsOf, outputsAt, starting, active } = rules;
+  if (config.accumulate > 1) return fromData || restarts ? careInParts(rules) : none;
+  const averages = bottleneck.kind === 'ema';
+  const perCode = { shape: [codes], dtype: 'float32' } as const;
 
   return {
-    state: restarts ? { codebook_idle: { shape: [codes], dtype: 'float32' } } : {},
-    partial: {
-      ...(gathers && { candidates: { shape: [codes, embed_dim], dtype: 'float32' } as const }),
-      ...(gathers && restarts && { uses: { shape: [codes], dtype: 'float32' } as const }),
+    state: {
+      ...(restarts && { codebook_idle: perCode }),
+      ...(averages && { [codebookCounts]: perCode }),
     },
-    inputs: {
-      ...(cares && { pick: { shape: [codes], dtype: 'int32' } as const }),
-      ...(gathers && { own: { shape: [codes, 1], dtype: 'float32' } as const }),
-      ...(gathers && fromData && { start: { shape: [], dtype: 'float32' } as const }),
-    },
+    partial: {},
+    inputs: fromData || restarts ? { pick: { shape: [codes], dtype: 'int32' } } : {},
 
-    begin(current, z, { step, pick }) {
-      if (!fromData) return { codebook: current };
-      const now = gathers ? current : select(starting(step!), outputsAt(z, pick!), current);
-      return { codebook: now, active: active(step!) };
+    begin(params, z, { step, pick }) {
+      if (!fromData) return { params };
+      const started = select(starting(step!), outputsAt(z, pick!), params[codebookName]!);
+      return { params: { ...params, [codebookName]: started }, active: active(step!) };
     },
 
-    finish(current, z, chosen, state, inputs) {
-      if (gathers) return finishMicroBatch(current, z, chosen, state, inputs);
-      const { step, pick } = inputs;
-      const started = fromData ? tf.mul(starting(step!), tf.ones([codes, 1])) : undefined;
-      if (!restarts) return { codebook: current, fresh: started, state: {} as Tensors };
+    finish(params, z, chosen, before, { step, pick }) {
+      const state: Tensors = {};
+      let book = params[codebookName]!;
+      let fresh = fromData ? tf.mul(starting(step!), tf.ones([codes, 1])) : undefined;
 
-      const { idle, dead } = idleAfter(usesOf(chosen), state.codebook_idle!, step!);
-      const column = tf.reshape(dead, [codes, 1]);
-      return {
-        codebook: select(column, outputsAt(z, pick!), current),
-        fresh: started ? tf.maximum(started, column) : column,
-        state: { codebook_idle: tf.mul(idle, tf.sub(1, dead)) },
-      };
+      if (averages) {
+        const now = { codebook: book, counts: before[codebookCounts]! };
+        const next = followed(now, rowsOf(z), tf.reshape(chosen, [-1]), bottleneck.decay);
+        const counted = fromData ? select(active(step!), next.counts, now.counts) : next.counts;
+        book = fromData ? select(active(step!), next.codebook, book) : next.codebook;
+        state[codebookCounts] = counted;
+      }
+      if (restarts) {
+        const { idle, dead } = rules.idleAfter(rules.usesOf(chosen), before.codebook_idle!, step!);
+        const column = tf.reshape(dead, [codes, 1]);
+        book = select(column, outputsAt(z, pick!), book);
+        fresh = fresh ? tf.maximum(fresh, column) : column;
+        state.codebook_idle = tf.mul(idle, tf.sub(1, dead));
+      }
+      if (averages && fresh) {
+        state[codebookCounts] = select(tf.reshape(fresh, [codes]), tf.ones([codes]), state[codebookCounts]!);
+      }
+      return { params: { ...params, [codebookName]: book }, fresh, state };
     },
   };
-}
-
-/** 1-based; the warm-up takes at most a tenth of the run. */
-export function firstQuantisedStep({ codebook, steps }: Stage1Config): number {
-  return codebook.init === 'data' ? Math.min(codebook.warmup, Math.floor(steps / 10)) + 1 : 1;
 }

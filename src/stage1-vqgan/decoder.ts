@@ -1,5 +1,6 @@
 /** What the bottleneck lets through → images. The published VQGAN decoder (arXiv 2012.09841, appendix). */
 import type * as tf from '@tensorflow/tfjs-core';
+import { codeWidth } from '../config/codes.js';
 import type { Config } from '../config/schema.js';
 import { type Conv, conv, convSpecs } from '../nn/conv.js';
 import { type GroupNorm, groupNorm, groupNormSpecs } from '../nn/group-norm.js';
@@ -8,7 +9,7 @@ import { upsampleConv } from '../nn/upsample-conv.js';
 import { type Block, block, blockSpecs, type Middle, middle, middleSpecs } from './blocks.js';
 
 export type Decoder = {
-  /** 1×1, embed_dim → z_channels. */
+  /** 1×1, D → z_channels. */
   embed: Conv;
   conv_in: Conv;
   middle: Middle;
@@ -19,7 +20,7 @@ export type Decoder = {
 };
 
 export function decoderSpecs({ data, stage1 }: Config): Decoder {
-  const { ch, ch_mult, num_res_blocks, attn_resolutions, z_channels, embed_dim } = stage1;
+  const { ch, ch_mult, num_res_blocks, attn_resolutions, z_channels } = stage1;
   const coarsest = ch * ch_mult.at(-1)!;
   let channels = coarsest;
   const levels = ch_mult
@@ -35,7 +36,7 @@ export function decoderSpecs({ data, stage1 }: Config): Decoder {
       return { blocks, ...(level > 0 && { up: convSpecs(3, channels, channels) }) };
     });
   return {
-    embed: convSpecs(1, embed_dim, z_channels),
+    embed: convSpecs(1, codeWidth(stage1), z_channels),
     conv_in: convSpecs(3, z_channels, coarsest),
     middle: middleSpecs(coarsest),
     levels,
@@ -44,12 +45,12 @@ export function decoderSpecs({ data, stage1 }: Config): Decoder {
   };
 }
 
-/** q [B, h, w, embed_dim] → images [B, S, S, 3], about [−1, 1] but not clamped. */
+/** q [B, h, w, D] → images [B, S, S, 3], about [−1, 1] but not clamped. */
 export function decoder(params: TensorTree<Decoder>, q: tf.Tensor): tf.Tensor {
   return conv(params.conv_out, decoderFeatures(params, q));
 }
 
-/** Everything but the last convolution: [B, h, w, embed_dim] → [B, S, S, ch]. */
+/** Everything but the last convolution: [B, h, w, D] → [B, S, S, ch]. */
 export function decoderFeatures(params: TensorTree<Decoder>, q: tf.Tensor): tf.Tensor {
   let x = middle(params.middle, conv(params.conv_in, conv(params.embed, q)));
   for (const { blocks, up } of params.levels) {

@@ -1,5 +1,6 @@
 /** Images → what the bottleneck quantises. The published VQGAN encoder (arXiv 2012.09841, appendix). */
 import type * as tf from '@tensorflow/tfjs-core';
+import { codeWidth } from '../config/codes.js';
 import type { Config } from '../config/schema.js';
 import { type Conv, conv, convSpecs } from '../nn/conv.js';
 import { type GroupNorm, groupNorm, groupNormSpecs } from '../nn/group-norm.js';
@@ -13,12 +14,12 @@ export type Encoder = {
   middle: Middle;
   norm_out: GroupNorm;
   conv_out: Conv;
-  /** 1×1, z_channels → embed_dim. */
+  /** 1×1, z_channels → D. */
   embed: Conv;
 };
 
 export function encoderSpecs({ data, stage1 }: Config): Encoder {
-  const { ch, ch_mult, num_res_blocks, attn_resolutions, z_channels, embed_dim } = stage1;
+  const { ch, ch_mult, num_res_blocks, attn_resolutions, z_channels } = stage1;
   let channels = ch;
   const levels = ch_mult.map((mult, level) => {
     const attention = attn_resolutions.includes(data.size >> level);
@@ -35,11 +36,11 @@ export function encoderSpecs({ data, stage1 }: Config): Encoder {
     middle: middleSpecs(channels),
     norm_out: groupNormSpecs(channels),
     conv_out: convSpecs(3, channels, z_channels),
-    embed: convSpecs(1, z_channels, embed_dim),
+    embed: convSpecs(1, z_channels, codeWidth(stage1)),
   };
 }
 
-/** Images [B, S, S, 3] in [−1, 1] → z [B, h, w, embed_dim], h = w = S / 2^(levels − 1). */
+/** Images [B, S, S, 3] in [−1, 1] → z [B, h, w, D], h = w = S / 2^(levels − 1). */
 export function encoder(params: TensorTree<Encoder>, images: tf.Tensor): tf.Tensor {
   let x = conv(params.conv_in, images);
   for (const { blocks, down } of params.levels) {

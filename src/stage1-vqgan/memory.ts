@@ -1,6 +1,7 @@
 /** How much memory training takes, before it starts. */
 import type { Config } from '../config/schema.js';
-import { hasDiscriminator, stage1Params } from './model.js';
+import { countParams } from '../nn/params.js';
+import { hasDiscriminator, stage1Params, trainedSpecs } from './model.js';
 
 /** Node and ONNX Runtime. */
 const base = 240e6;
@@ -12,9 +13,10 @@ const copies = 5;
 export function expectedMemory(config: Config): number {
   const { encoder, codebook, decoder, discriminator } = stage1Params(config);
   const model = encoder + codebook + decoder;
+  const trained = countParams(trainedSpecs(config));
   const { batch_size, accumulate, ema } = config.stage1;
   const sums = accumulate > 1 ? 1 : 0;
-  const state = model * (3 + (ema > 0 ? 1 : 0) + sums) + discriminator * (3 + sums);
+  const state = model * (ema > 0 ? 2 : 1) + trained * (2 + sums) + discriminator * (3 + sums);
   return base + 4 * copies * (state + activations(config) * (batch_size / accumulate));
 }
 

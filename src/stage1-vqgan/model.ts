@@ -2,7 +2,8 @@
 import type { Config } from '../config/schema.js';
 import type { Specs } from '../engine/device.js';
 import { countParams, type ParamSpec, specsOf } from '../nn/params.js';
-import { type Codebook, nearestCode } from './bottleneck.js';
+import type { Codebook } from './bottleneck.js';
+import { bottleneckOf } from './bottlenecks/index.js';
 import { type Decoder, decoderSpecs } from './decoder.js';
 import { discriminatorSpecs } from './discriminator.js';
 import { type Encoder, encoderSpecs } from './encoder.js';
@@ -12,9 +13,16 @@ export type Model = { encoder: Encoder; bottleneck: Codebook; decoder: Decoder }
 export function modelSpecs(config: Config): Model {
   return {
     encoder: encoderSpecs(config),
-    bottleneck: nearestCode(config.stage1).specs,
+    bottleneck: bottleneckOf(config.stage1).specs,
     decoder: decoderSpecs(config),
   };
+}
+
+/** The specs, by dotted name, of what the optimiser moves: all but a codebook that learns by a rule of its own. */
+export function trainedSpecs(config: Config): Record<string, ParamSpec> {
+  const all = Object.entries(specsOf(modelSpecs(config)));
+  const { learnsByGradient } = bottleneckOf(config.stage1);
+  return Object.fromEntries(all.filter(([name]) => learnsByGradient || !name.startsWith('bottleneck.')));
 }
 
 /** Side h = w of the code grid. */

@@ -5,7 +5,7 @@ import type { Config } from '../config/schema.js';
 import type { GraphProgram, Specs, Tensors } from '../engine/device.js';
 import { conv } from '../nn/conv.js';
 import { specsOf, treeOf } from '../nn/params.js';
-import { nearestCode } from './bottleneck.js';
+import { bottleneckOf } from './bottlenecks/index.js';
 import { decoder, decoderFeatures } from './decoder.js';
 import { discriminator, discriminatorSpecs } from './discriminator.js';
 import { encoder } from './encoder.js';
@@ -74,7 +74,7 @@ export function evaluateProgram(
     run(inputs, constants) {
       const images = inputs.images!;
       const model = treeOf(specs, inputs);
-      const passed = nearestCode(config.stage1).pass(model.bottleneck, encoder(model.encoder, images));
+      const passed = bottleneckOf(config.stage1).pass(model.bottleneck, encoder(model.encoder, images));
       const last = decoderFeatures(model.decoder, passed.output);
       const reconstruction = conv(model.decoder.conv_out, last);
       const judge = adversarial ? treeOf(discSpecs, inputs, 'disc') : undefined;
@@ -104,12 +104,12 @@ function reconstruct(config: Config, weights: Tensors, images: tf.Tensor): Tenso
 function encode(config: Config, weights: Tensors, images: tf.Tensor): tf.Tensor {
   const specs = modelSpecs(config);
   const z = encoder(treeOf(specs.encoder, weights, 'encoder'), images);
-  return nearestCode(config.stage1).encode(treeOf(specs.bottleneck, weights, 'bottleneck'), z);
+  return bottleneckOf(config.stage1).encode(treeOf(specs.bottleneck, weights, 'bottleneck'), z);
 }
 
 function decode(config: Config, weights: Tensors, codes: tf.Tensor): tf.Tensor {
   const specs = modelSpecs(config);
-  const q = nearestCode(config.stage1).decode(treeOf(specs.bottleneck, weights, 'bottleneck'), codes);
+  const q = bottleneckOf(config.stage1).decode(treeOf(specs.bottleneck, weights, 'bottleneck'), codes);
   return decoder(treeOf(specs.decoder, weights, 'decoder'), q);
 }
 

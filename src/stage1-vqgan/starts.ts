@@ -5,7 +5,7 @@
  */
 import { expected } from '../base/errors.js';
 import type { Config } from '../config/schema.js';
-import { firstQuantisedStep } from './codebook-care.js';
+import { firstQuantisedStep } from './codebook-rules.js';
 import { hasDiscriminator } from './model.js';
 import { firstAdversarialStep } from './runner.js';
 

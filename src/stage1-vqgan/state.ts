@@ -5,9 +5,9 @@ import type { Specs } from '../engine/device.js';
 import { initialise, specsOf } from '../nn/params.js';
 import { accumulation, partial } from '../train/accumulation.js';
 import { adamSpecs } from '../train/optimizer.js';
-import { careForCodebook } from './codebook-care.js';
+import { careForCodebook, codebookCounts } from './codebook-care.js';
 import { discriminatorSpecs } from './discriminator.js';
-import { hasDiscriminator, modelSpecs, over, prefixed, tensorSpecs } from './model.js';
+import { hasDiscriminator, modelSpecs, over, prefixed, tensorSpecs, trainedSpecs } from './model.js';
 
 /** Running means of the discriminator's logits. */
 const lecamAnchors: Specs = {
@@ -16,15 +16,15 @@ const lecamAnchors: Specs = {
 };
 
 /**
- * `model.…`, `adam.…`, `ema.…` (if averaged), `codebook_idle` (if codes are restarted), and with the discriminator
- * `disc.…`, `disc_adam.…` and what LeCam remembers, `disc_lecam.…`.
+ * `model.…`, `adam.…` (of what the optimiser moves), `ema.…` (if averaged), what the codebook's care keeps, and with the
+ * discriminator `disc.…`, `disc_adam.…` and what LeCam remembers, `disc_lecam.…`.
  */
 export function stage1State(config: Config, { adversarial }: { adversarial: boolean }): Specs {
   const model = modelSpecs(config);
   const disc = discriminatorSpecs(config);
   return {
     ...tensorSpecs(prefixed('model', model)),
-    ...adamSpecs(tensorSpecs(specsOf(model))),
+    ...adamSpecs(tensorSpecs(trainedSpecs(config))),
     ...(config.stage1.ema > 0 && tensorSpecs(prefixed('ema', model))),
     ...careForCodebook(config.stage1).state,
     ...(adversarial && {
@@ -39,13 +39,13 @@ export function stage1State(config: Config, { adversarial }: { adversarial: bool
 export function stage1Partial(config: Config, { adversarial }: { adversarial: boolean }): Specs {
   const { sums } = accumulation(config.stage1.accumulate);
   return {
-    ...sums('model', tensorSpecs(specsOf(modelSpecs(config)))),
+    ...sums('model', tensorSpecs(trainedSpecs(config))),
     ...(adversarial && sums('disc', tensorSpecs(specsOf(discriminatorSpecs(config))))),
     ...over(partial('codebook'), careForCodebook(config.stage1).partial),
   };
 }
 
-/** Random weights by `config.seed`, averages equal to them, moments 0; with the discriminator where there is one. */
+/** Random weights by `config.seed`, averages equal to them, counts 1, moments 0; with the discriminator where there is one. */
 export function initialState(config: Config): HostTensors {
   const weights = initialise(
     { ...prefixed('model', modelSpecs(config)), ...prefixed('disc', discriminatorSpecs(config)) },
@@ -57,6 +57,7 @@ export function initialState(config: Config): HostTensors {
   )) {
     const source = weights[name.replace(/^ema\./, 'model.')];
     state[name] = float32(shape, source && Float32Array.from(source.data));
+    if (name === codebookCounts) state[name].data.fill(1);
   }
   return state;
 }

@@ -5,24 +5,23 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Config } from '../config/schema.js';
-import type { StepProgram, Tensors } from '../engine/device.js';
+import type { StepProgram } from '../engine/device.js';
 import { conv } from '../nn/conv.js';
 import { injectGradient, valueAndGradsOf } from '../nn/gradients.js';
 import { treeOf } from '../nn/params.js';
 import { accumulation } from '../train/accumulation.js';
 import { adamStep, clipByGlobalNorm, emaStep } from '../train/optimizer.js';
-import { nearestCode, select } from './bottleneck.js';
+import { codebookName, select } from './bottleneck.js';
+import { bottleneckOf } from './bottlenecks/index.js';
 import { careForCodebook } from './codebook-care.js';
 import { decoder, decoderFeatures } from './decoder.js';
 import { discriminatorSpecs } from './discriminator.js';
 import { adamOptions, discriminatorUpdate } from './discriminator-update.js';
 import { encoder } from './encoder.js';
-import { modelSpecs, over, under } from './model.js';
+import { modelSpecs, over, trainedSpecs, under } from './model.js';
 import { objectiveAt } from './objective.js';
 import type { Perceptual } from './perceptual.js';
 import { stage1Partial, stage1State } from './state.js';
-
-const codebook = 'bottleneck.codebook';
 
 /**
  * One run is a step, or with `stage1.accumulate` N > 1 one of its N micro-batches (see `train/accumulation.ts`); B below is then a
@@ -32,7 +31,7 @@ const codebook = 'bottleneck.codebook';
  * Inputs: `images` [B, S, S, 3] in [−1, 1]; scalars `lr` and `step` (1-based), `disc_step` (1 at the discriminator's
  * first), with micro-batches `first` and `last`; what the codebook's care needs.
  * Outputs: scalars `loss` (the generator's whole objective), `l1` (always the mean absolute error), `perceptual`,
- * `codebook`, `commitment`, and where the discriminator acts `generator`, `discriminator`, `adaptive_weight`;
+ * the bottleneck's terms, and where the discriminator acts `generator`, `discriminator`, `adaptive_weight`;
  * `codes` int32 [B, h, w].
  *
  * @param adversarial whether the discriminator acts: without it the program holds no trace of one
@@ -45,8 +44,9 @@ export function stage1Step(
   const { stage1, data } = config;
   const specs = modelSpecs(config);
   const discSpecs = discriminatorSpecs(config);
-  const bottleneck = nearestCode(stage1);
+  const bottleneck = bottleneckOf(stage1);
   const care = careForCodebook(stage1);
+  const learned = Object.keys(trainedSpecs(config));
   const accumulated = accumulation(stage1.accumulate);
   const optimizer = adamOptions(stage1);
   const { warmup } = stage1.disc;
@@ -72,8 +72,7 @@ export function stage1Step(
       // 1. One forward pass: z, codes, the reconstruction and what its last convolution sees.
       const before = under('model', state);
       const z = encoder(treeOf(specs, before).encoder, images);
-      const { codebook: current, active } = care.begin(before[codebook]!, z, inputs);
-      const params: Tensors = { ...before, [codebook]: current };
+      const { params, active } = care.begin(before, bottleneck.candidates(z), inputs);
       const model = treeOf(specs, params);
       const { output, codes, terms, loss: vq } = bottleneck.pass(model.bottleneck, z, active);
       const last = decoderFeatures(model.decoder, output); // [B, S, S, ch]
@@ -93,26 +92,27 @@ export function stage1Step(
       const adversary = disc && opposed?.(disc, { images, reconstruction }, state, inputs);
 
       // 4. The generator's update.
-      const own = valueAndGradsOf(params, (p) => {
-        const m = treeOf(specs, p);
+      const trained = Object.fromEntries(learned.map((name) => [name, params[name]!]));
+      const own = valueAndGradsOf(trained, (p) => {
+        const m = treeOf(specs, { ...params, ...p });
         const passed = bottleneck.pass(m.bottleneck, encoder(m.encoder, images), active);
         return tf.add(passed.loss, injectGradient(decoder(m.decoder, passed.output), objective.gradient));
       });
       const { grads, state: sums } = accumulated.add('model', own.grads, state, inputs);
-      const updated = adamStep(params, clipByGlobalNorm(grads, stage1.clip).grads, state, lr, step, adam);
+      const updated = adamStep(trained, clipByGlobalNorm(grads, stage1.clip).grads, state, lr, step, adam);
 
       // 5. The average, and the codes that start or restart.
-      const cared = care.finish(updated.params[codebook]!, z, codes, state, inputs);
-      const next = { ...updated.params, [codebook]: cared.codebook };
+      const after = { ...params, ...updated.params };
+      const cared = care.finish(after, bottleneck.candidates(z), codes, state, inputs);
+      const next = cared.params;
       const ema =
         stage1.ema > 0 ? emaStep(under('ema', state), next, emaDecay(stage1.ema, step), inputs.last) : {};
       if (cared.fresh) {
         const kept = tf.sub(1, cared.fresh);
-        for (const which of ['m', 'v']) {
-          const moment = `adam.${which}.${codebook}`;
-          updated.state[moment] = tf.mul(updated.state[moment]!, kept);
+        for (const moment of ['m', 'v'].map((which) => `adam.${which}.${codebookName}`)) {
+          if (moment in updated.state) updated.state[moment] = tf.mul(updated.state[moment]!, kept);
         }
-        if (stage1.ema > 0) ema[codebook] = select(cared.fresh, cared.codebook, ema[codebook]!);
+        if (stage1.ema > 0) ema[codebookName] = select(cared.fresh, next[codebookName]!, ema[codebookName]!);
       }
 
       return {

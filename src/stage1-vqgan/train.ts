@@ -4,8 +4,9 @@ import type { Reporter } from '../base/progress.js';
 import { permutation, stream } from '../base/rng.js';
 import { float32, type HostTensors, int32, scalar } from '../base/tensor.js';
 import { beginStage } from '../checkpoint/begin.js';
-import { findRunConfig, gridFile, runPaths, writeRunConfig } from '../checkpoint/run.js';
+import { findRunConfig, gridFile, metricsFile, runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { latestCheckpoint, readState } from '../checkpoint/store.js';
+import { hasCodebook } from '../config/codes.js';
 import type { Config } from '../config/schema.js';
 import { trainBatch } from '../data/batches.js';
 import { type Dataset, type ImageSet, openDataset } from '../data/dataset.js';
@@ -13,9 +14,11 @@ import { describeSkipped } from '../data/source.js';
 import type { Device, StepRunner } from '../engine/device.js';
 import { meanOf, microBatches } from '../train/accumulation.js';
 import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
-import { lastValues, type Observation } from '../train/metrics.js';
+import { type Line, lastValues, type Observation, readMetrics } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
-import { careForCodebook, firstQuantisedStep } from './codebook-care.js';
+import { watchUsage } from '../train/usage-watch.js';
+import { careForCodebook } from './codebook-care.js';
+import { firstQuantisedStep } from './codebook-rules.js';
 import { loadPerceptual } from './load-perceptual.js';
 import { expectedMemory } from './memory.js';
 import { codeSide, stage1Params } from './model.js';
@@ -64,8 +67,9 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
     if (!from) o.signal?.throwIfAborted(); // Nothing is written yet.
     await writeRunConfig(run, withTrainedPrior(o.config, run));
     const evaluate = validation(config, dataset.val, graphs, (step) => gridFile(folder, step));
+    const warning = await usageWarning(config, folder, from?.step ?? 0);
     const result = await runLoop(
-      { ...stage1(config, folder, dataset, runner, evaluate), kept: starts },
+      { ...stage1(config, folder, dataset, runner, evaluate), kept: starts, warning },
       {
         from,
         reporter,
@@ -126,14 +130,36 @@ function stage1(
     inputs: (step, factor) => stepInputs(config, train, step, factor),
     observe: (step, outputs) => observe(step, outputs, config),
     evaluate,
-    fields: ({ loss, l1, codebook_usage: used, 'val psnr': psnr }) => ({
+    fields: ({ loss, l1, codebook_usage: used, perplexity, 'val psnr': psnr }) => ({
       ...(loss !== undefined && { loss }),
       ...(l1 !== undefined && { l1 }),
       ...(used !== undefined && { 'codes used': `${Math.round(100 * used)} %` }),
+      ...(perplexity !== undefined && { perplexity: perplexity.toPrecision(3) }),
       ...(psnr !== undefined && { 'val psnr': `${psnr.toFixed(1)} dB` }),
     }),
   };
 }
+
+/** Warns when codebook usage falls; what a run said before `step` is not said again. */
+async function usageWarning(config: Config, folder: string, step: number): Promise<Stage['warning']> {
+  const watch = watchUsage();
+  const seen = ({ codebook_usage: usage }: Partial<Line>) =>
+    typeof usage === 'number' ? watch.see(usage) : undefined;
+  for (const line of await readMetrics(metricsFile(folder))) if (line.step <= step) seen(line);
+  const { codebook, bottleneck } = config.stage1;
+  const off = hasCodebook(config.stage1) && codebook.restart_after === 0;
+  const remedy = off
+    ? 'Let unused codes start again: --set stage1.codebook.restart_after=50.'
+    : `Another stage1.bottleneck.kind than ${bottleneck.kind}, fewer codes or a lower lr may help.`;
+  return (at, values) => {
+    const highest = seen(values);
+    if (highest === undefined) return undefined;
+    const before = highest > values.codebook_usage! ? `, of up to ${percent(highest)} before` : '';
+    return `At step ${at} only ${percent(values.codebook_usage!)} of the codes are in use${before}. ${remedy}`;
+  };
+}
+
+const percent = (share: number) => `${+(100 * share).toPrecision(2)} %`;
 
 /**
  * What a step takes in beside the state, an entry for each run of its program; depends on nothing but the config, the step (from 1) and the
@@ -207,7 +233,8 @@ const scalars = [
 /** Terms that do not act in this step are 0; codes count from the first step that quantises. Each micro-batch counts once. */
 function observe(step: number, outputs: readonly HostTensors[], { stage1 }: Config): Observation {
   const trained = outputs.slice(-stage1.accumulate);
-  const values = Object.fromEntries(scalars.map((name) => [name, meanOf(trained, name) ?? 0]));
+  const own = stage1.bottleneck.kind === 'lfq' ? ['entropy', 'codebook_entropy'] : [];
+  const values = Object.fromEntries([...scalars, ...own].map((name) => [name, meanOf(trained, name) ?? 0]));
   const quantises = step >= firstQuantisedStep(stage1);
   return { values, ...(quantises && { codes: trained.flatMap(({ codes }) => Array.from(codes!.data)) }) };
 }

@@ -87,6 +87,8 @@ export interface Stage {
    * the next occasion, with whatever values: they are dropped, and a resumed run validates the step again.
    */
   evaluate(step: number, state: HostTensors, signal?: AbortSignal): Promise<Values>;
+  /** Something in a train line's values that the user should be warned of, where there is. Called once for each line. */
+  warning?(step: number, values: Values): string | undefined;
   /** What the progress bar shows of the newest values; those of validation are named `val loss`, `val psnr`, … */
   fields(values: Values): Record<string, string | number>;
 }
@@ -225,6 +227,8 @@ export async function runLoop(
           const rate = (stage.unitsPerStep * running.steps) / running.seconds;
           const values = { [`${stage.unit}_per_second`]: rate, ...takeLine(running) };
           await metrics.append({ step, split: 'train', time_s: clock(), ...values });
+          const warning = stage.warning?.(step, values);
+          if (warning) o.reporter.warn(warning);
           latest = { ...latest, ...values };
         }
       }

@@ -201,6 +201,10 @@ describe('one sentence for a mistake', () => {
       'Expected a divisor of stage1.batch_size (16) for stage1.accumulate but received 5. A batch is computed in so many equal parts: try --set stage1.accumulate=4.',
     ],
     [
+      ['stage1.bottleneck.kind=ema', 'stage1.accumulate=2'],
+      'Expected 1 for stage1.accumulate but received 2, because codes that are averages follow a whole batch. Take a smaller stage1.batch_size, or another stage1.bottleneck.kind.',
+    ],
+    [
       ['prior.batch_size=6', 'prior.accumulate=12'],
       'Expected a divisor of prior.batch_size (6) for prior.accumulate but received 12. A batch is computed in so many equal parts: try --set prior.accumulate=6.',
     ],
@@ -254,4 +258,48 @@ describe('one sentence for a mistake', () => {
 
 test('every key can be described', () => {
   for (const key of configKeys) expect(describeKey(key.split('.'))).toMatch(/^(a |one of|true|text)/);
+});
+
+describe('codes that are the points of a grid', () => {
+  const fsq = ['stage1.bottleneck.kind=fsq', 'stage1.bottleneck.levels=[8,5,5]'];
+
+  test('fsq: the product of the levels, or null for that', () => {
+    for (const codes of ['200', 'null']) {
+      expect(loadConfig({ set: [...fsq, `stage1.codes=${codes}`] }).stage1.codes).toBe(200);
+    }
+    expect(loadConfig({ set: ['stage1.bottleneck.kind=fsq', 'stage1.codes=null'] }).stage1.codes).toBe(240);
+    expect(mistake(() => loadConfig({ set: fsq }))).toBe(
+      'Expected 200 (8 × 5 × 5) for stage1.codes but received 256. With fsq the levels make the codes: ' +
+        'try --set stage1.codes=200, or other stage1.bottleneck.levels.',
+    );
+    const many = [...fsq.slice(0, 1), 'stage1.bottleneck.levels=[2000,2000]', 'stage1.codes=null'];
+    expect(mistake(() => loadConfig({ set: many }))).toMatch(
+      /^Expected levels with a product of at most 1048576 /,
+    );
+    expect(mistake(() => loadConfig({ set: [...fsq.slice(0, 1), 'stage1.bottleneck.levels=[1]'] }))).toMatch(
+      /of at least 2 for each of stage1\.bottleneck\.levels but received 1\./,
+    );
+  });
+
+  test('only fsq makes them', () => {
+    expect(mistake(() => loadConfig({ set: ['stage1.codes=null'] }))).toMatch(
+      /^Expected a whole number above 0 for stage1\.codes but received null\./,
+    );
+  });
+
+  test('lfq: a power of two', () => {
+    expect(loadConfig({ set: ['stage1.bottleneck.kind=lfq'] }).stage1.codes).toBe(256);
+    expect(mistake(() => loadConfig({ set: ['stage1.bottleneck.kind=lfq', 'stage1.codes=1000'] }))).toBe(
+      'Expected a power of two from 2 to 1048576 for stage1.codes but received 1000. ' +
+        'With lfq each bit is a number of the code: try --set stage1.codes=1024.',
+    );
+  });
+
+  test('rotation needs a codebook', () => {
+    const set = ['stage1.bottleneck.kind=lfq', 'stage1.bottleneck.gradient=rotation'];
+    expect(mistake(() => loadConfig({ set }))).toBe(
+      'Expected straight-through for stage1.bottleneck.gradient but received rotation. ' +
+        'Rotation needs a codebook, which lfq has not: leave one of the two out.',
+    );
+  });
 });

@@ -3,7 +3,14 @@ import type { HostTensors } from '../../src/base/tensor.js';
 import { livingGpuTensors } from '../../src/engine/gpu-tensors.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { device } from '../support/parity.js';
-import { accumulatingTraining, priorTraining, stage1Training, type Training } from '../support/steps.js';
+import {
+  accumulatingTraining,
+  bottlenecks,
+  inParts,
+  priorTraining,
+  stage1Training,
+  type Training,
+} from '../support/steps.js';
 
 async function threeSteps({ program, start, inputs }: Training): Promise<HostTensors[][]> {
   const results = [];
@@ -19,7 +26,14 @@ async function threeSteps({ program, start, inputs }: Training): Promise<HostTen
 const trainings: [string, () => Training][] = [
   ['stage 1 without discriminator', () => stage1Training(false)],
   ['stage 1 with discriminator', () => stage1Training(true)],
-  ['stage 1 in micro-batches', accumulatingTraining],
+  ...bottlenecks.map(([name, keys]): [string, () => Training] => [
+    `stage 1 with the bottleneck ${name}`,
+    () => stage1Training(false, keys),
+  ]),
+  ...inParts.map(([name, keys]): [string, () => Training] => [
+    `stage 1 in micro-batches, ${name}`,
+    () => accumulatingTraining(keys),
+  ]),
   ['prior', priorTraining],
 ];
 

@@ -93,6 +93,18 @@ test('without clipping moments are those of the mean; codes that start uniform a
   expect(Object.keys(inputs)).toEqual(['images', 'lr', 'step', 'first', 'last']);
 });
 
+test.each([
+  ['cosine', { bottleneck: { kind: 'cosine', gradient: 'rotation' } }],
+  ['fsq', { bottleneck: { kind: 'fsq', levels: [5, 4] }, codes: 20 }],
+])('the bottleneck %s: two micro-batches as at once', async (_, keys) => {
+  const [one, two] = [await afterSteps(config(1, keys), steps), await afterSteps(config(2, keys), steps)];
+  for (const [i, { state, outputs }] of two.entries()) {
+    expectSameUpTo(1e-3, state, one[i]!.state);
+    const codes = outputs.slice(-2).flatMap(({ codes }) => Array.from(codes!.data));
+    expect(codes).toEqual(Array.from(one[i]!.outputs[0]!.codes!.data));
+  }
+});
+
 const gan = { disc: { ch: 4, layers: 1, weight: 0.8, start: 2 } };
 
 test('with the discriminator nothing moves, to the bit, before the last micro-batch; then everything does', async () => {

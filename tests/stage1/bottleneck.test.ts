@@ -2,8 +2,9 @@
 import '../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
 import { valueAndGradsOf } from '../../src/nn/gradients.js';
-import { nearestCode } from '../../src/stage1-vqgan/bottleneck.js';
+import { nearestCode } from '../../src/stage1-vqgan/bottlenecks/nearest.js';
 import { expectClose } from '../support/close.js';
+import { tinyConfig } from './tiny.js';
 
 const codebook = tf.tensor2d([
   [0, 0],
@@ -13,7 +14,8 @@ const codebook = tf.tensor2d([
 /** [1, 1, 3, 2]; nearest codes 1, 2, 1. */
 const z = tf.tensor4d([0.8, 0.1, -0.2, 1.5, 1.4, -0.4], [1, 1, 3, 2]);
 const q = tf.tensor4d([1, 0, 0, 2, 1, 0], [1, 1, 3, 2]);
-const bottleneck = (legacy_beta: boolean) => nearestCode({ codes: 3, embed_dim: 2, beta: 0.25, legacy_beta });
+const bottleneck = (legacy_beta: boolean) =>
+  nearestCode(tinyConfig({ codes: 3, embed_dim: 2, beta: 0.25, legacy_beta }).stage1);
 
 test('codes are the nearest rows, of equals the first; decoding looks them up', () => {
   const { encode, decode } = bottleneck(false);
@@ -46,8 +48,8 @@ describe.each([
     const mean = tf.mean(tf.square(tf.sub(z, q)));
     expectClose(value, tf.mul(o.onCodebook + o.onCommitment, mean));
     const { terms } = bottleneck(o.legacy).pass({ codebook }, z);
-    expectClose(terms.codebook, mean);
-    expectClose(terms.commitment, mean);
+    expectClose(terms.codebook!, mean);
+    expectClose(terms.commitment!, mean);
   });
 
   test('z is moved by commitment alone', () => {

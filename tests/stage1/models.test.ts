@@ -89,7 +89,7 @@ describe('parameter counts equal the peer’s', () => {
 test('the codebook starts from U(−1/K, 1/K), the discriminator from N(0, 0.02²), its norms from N(1, 0.02²)', () => {
   const config = tinyConfig({ codes: 50, disc: { ch: 16, layers: 2, weight: 1 } });
   const { bottleneck } = modelSpecs(config);
-  expect(bottleneck.codebook.init).toEqual({ kind: 'uniform', bound: 1 / 50 });
+  expect(bottleneck.codebook?.init).toEqual({ kind: 'uniform', bound: 1 / 50 });
   const values = initialise(specsOf(discriminatorSpecs(config)), 0);
   const { mean, variance } = tf.moments(tf.tensor1d(values['layers.1.conv.weight']!.data));
   expectClose(tf.stack([mean, tf.sqrt(variance)]), [0, 0.02], { atol: 1e-3 });

@@ -4,7 +4,7 @@ import type { Config } from '../../src/config/schema.js';
 import type { Tensors } from '../../src/engine/device.js';
 import { valueAndGradsOf } from '../../src/nn/gradients.js';
 import { treeOf } from '../../src/nn/params.js';
-import { nearestCode } from '../../src/stage1-vqgan/bottleneck.js';
+import { nearestCode } from '../../src/stage1-vqgan/bottlenecks/nearest.js';
 import { decoder } from '../../src/stage1-vqgan/decoder.js';
 import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/discriminator.js';
 import { encoder } from '../../src/stage1-vqgan/encoder.js';
@@ -220,3 +220,75 @@ describe('care for the codebook', () => {
     expect(now['adam.v.bottleneck.codebook']!.dataSync()[10]).toBeGreaterThan(0);
   });
 });
+
+describe('codes that are averages', () => {
+  const name = 'model.bottleneck.codebook';
+  const pick = tf.tensor1d([3, 30, 8, 1, 20, 11, 16], 'int32');
+  const ema = (codebook: object) => {
+    const config = small({ bottleneck: { kind: 'ema', decay: 0.9 }, codebook, steps: 100 });
+    return { config, program: stage1Step(config, undefined, { adversarial: false }) };
+  };
+
+  test('the optimiser knows nothing of them: they follow what chose them, whatever the rate', () => {
+    const { config, program } = ema({ init: 'uniform', restart_after: 0 });
+    expect(Object.keys(program.state).filter((key) => key.includes('codebook'))).toEqual([
+      name,
+      'codebook_counts',
+    ]);
+    const state = tensorsOf(initialState(config));
+    expectClose(state.codebook_counts!, tf.ones([7]));
+    const z = encoder(treeOf(modelSpecs(config), under('model', state)).encoder, images);
+    const { state: next, outputs } = runStep(program, state, inputsAt(1));
+    expect(outputs).not.toHaveProperty('codebook');
+    const rows = tf.reshape(z, [-1, 5]).arraySync() as number[][];
+    const chosen = Array.from(outputs.codes!.dataSync());
+    const uses = [0, 1, 2, 3, 4, 5, 6].map((k) => chosen.filter((code) => code === k).length);
+    expectClose(
+      next.codebook_counts!,
+      uses.map((n) => 0.9 + 0.1 * n),
+    );
+    const before = state[name]!.arraySync() as number[][];
+    const wanted = before.map((code, k) =>
+      code.map((x, d) => {
+        const sum = rows.reduce((total, row, n) => total + (chosen[n] === k ? row[d]! : 0), 0);
+        return (0.9 * x + 0.1 * sum) / (0.9 + 0.1 * uses[k]!);
+      }),
+    );
+    expectClose(next[name]!, tf.tensor2d(wanted), { atol: 1e-4 });
+  });
+
+  test('they wait through the warm-up, and one that restarts counts anew', () => {
+    const { config, program } = ema({ init: 'data', warmup: 2, restart_after: 1 });
+    const state = tensorsOf(initialState(config));
+    const waiting = runStep(program, state, inputsAt(2, { pick })).state;
+    expectClose(waiting[name]!, state[name]!, { atol: 0, rtol: 0 });
+    expectClose(waiting.codebook_counts!, tf.ones([7]), { atol: 0 });
+    const started = runStep(program, waiting, inputsAt(3, { pick })).state;
+    expectClose(started.codebook_counts!, tf.ones([7]), { atol: 0 });
+    const far = { ...started, [name]: tf.concat([tf.fill([1, 5], 100), tf.slice(started[name]!, [1, 0])]) };
+    const z = encoder(treeOf(modelSpecs(config), under('model', far)).encoder, images);
+    const after = runStep(program, far, inputsAt(4, { pick })).state;
+    expectClose(tf.slice(after[name]!, [0, 0], [1, 5]), tf.gather(tf.reshape(z, [-1, 5]), [3]), {
+      atol: 1e-6,
+    });
+    expect(after.codebook_counts!.dataSync()[0]).toBe(1);
+    expect(Math.max(...after.codebook_counts!.dataSync())).toBeGreaterThan(1);
+  });
+});
+
+test.each([{ kind: 'fsq', levels: [3, 4] }, { kind: 'lfq' }])(
+  '$kind: neither codebook nor care for one, at any cadence',
+  (bottleneck) => {
+    const config = small({
+      bottleneck,
+      codes: bottleneck.kind === 'fsq' ? 12 : 16,
+      codebook: { init: 'data', warmup: 5, restart_after: 3 },
+    });
+    const program = stage1Step(config, undefined, { adversarial: false });
+    expect(Object.keys(program.state).filter((key) => /codebook|bottleneck/.test(key))).toEqual([]);
+    expect(program.inputs).not.toHaveProperty('pick');
+    expect(
+      Math.max(...runStep(program, tensorsOf(initialState(config)), inputsAt(1)).outputs.codes!.dataSync()),
+    ).toBeGreaterThan(0);
+  },
+);

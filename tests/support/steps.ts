@@ -1,7 +1,7 @@
 /** A whole training step of each stage with everything on, small enough for every device: program, state and inputs by step. */
 import { permutation, stream } from '../../src/base/rng.js';
 import { float32, type HostTensors, int32, scalar } from '../../src/base/tensor.js';
-import { configSchema } from '../../src/config/schema.js';
+import { type Config, configSchema } from '../../src/config/schema.js';
 import type { StepProgram } from '../../src/engine/device.js';
 import { randomFeatures } from '../../src/stage1-vqgan/perceptual.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
@@ -9,26 +9,46 @@ import { stage1Step } from '../../src/stage1-vqgan/step.js';
 import { priorStart, priorStep, stepNoise } from '../../src/stage2-transformer/step.js';
 import { ids, noise } from './parity.js';
 
-export const config = configSchema.parse({
-  data: { size: 8 },
-  stage1: {
-    ch: 8,
-    ch_mult: [1, 2],
-    attn_resolutions: [4],
-    z_channels: 6,
-    embed_dim: 4,
-    codes: 12,
-    codebook: { init: 'data', warmup: 1, restart_after: 2 },
-    disc: { ch: 4, layers: 1, weight: 0.8 },
-    batch_size: 2,
-    optimizer: 'adamw',
-    weight_decay: 0.01,
-    clip: 0.5,
-    ema: 0.99,
-    steps: 20,
-  },
-  prior: { layers: 2, heads: 2, width: 16, dropout: 0.2, batch_size: 3, clip: 0.5 },
-});
+const stage1 = {
+  ch: 8,
+  ch_mult: [1, 2],
+  attn_resolutions: [4],
+  z_channels: 6,
+  embed_dim: 4,
+  codes: 12,
+  codebook: { init: 'data', warmup: 1, restart_after: 2 },
+  disc: { ch: 4, layers: 1, weight: 0.8 },
+  batch_size: 2,
+  optimizer: 'adamw',
+  weight_decay: 0.01,
+  clip: 0.5,
+  ema: 0.99,
+  steps: 20,
+};
+
+const withStage1 = (o: object): Config =>
+  configSchema.parse({
+    data: { size: 8 },
+    stage1: { ...stage1, ...o },
+    prior: { layers: 2, heads: 2, width: 16, dropout: 0.2, batch_size: 3, clip: 0.5 },
+  });
+
+export const config = withStage1({});
+
+/** Kinds of bottleneck beside the default one, as keys of `stage1`. */
+export const bottlenecks: [string, object][] = [
+  ['nearest, rotation', { bottleneck: { gradient: 'rotation' } }],
+  ['ema', { bottleneck: { kind: 'ema', decay: 0.9 } }],
+  ['cosine, rotation', { bottleneck: { kind: 'cosine', gradient: 'rotation' } }],
+  ['fsq', { bottleneck: { kind: 'fsq', levels: [3, 4] } }],
+  ['lfq', { bottleneck: { kind: 'lfq' }, codes: 16 }],
+];
+
+/** Kinds of bottleneck that work in micro-batches, as keys of `stage1`. */
+export const inParts: [string, object][] = [
+  ['nearest', {}],
+  ...bottlenecks.filter(([name]) => /^(cosine|fsq|lfq)/.test(name)),
+];
 
 export interface Training {
   readonly program: StepProgram;
@@ -37,7 +57,9 @@ export interface Training {
   readonly inputs: (step: number) => HostTensors;
 }
 
-export function stage1Training(adversarial: boolean): Training {
+/** @param o keys of `stage1` in place of the config's */
+export function stage1Training(adversarial: boolean, o: object = {}): Training {
+  const config = withStage1(o);
   const program = stage1Step(config, randomFeatures(8), { adversarial });
   const all = initialState(config);
   const images = noise([2, 8, 8, 3], 'images', 0.4);
@@ -48,15 +70,21 @@ export function stage1Training(adversarial: boolean): Training {
       images,
       lr: scalar(1e-4 * step),
       step: scalar(step),
-      pick: int32([12], permutation(32, stream('pick', step)).slice(0, 12)),
+      ...('pick' in program.inputs && {
+        pick: int32([12], permutation(32, stream('pick', step)).slice(0, 12)),
+      }),
       ...(adversarial && { disc_step: scalar(step) }),
     }),
   };
 }
 
-/** Steps of two micro-batches: every second run ends one. The codes start after the second run. */
-export function accumulatingTraining(): Training {
-  const parts = { ...config, stage1: { ...config.stage1, accumulate: 2 } };
+/**
+ * Steps of two micro-batches: every second run ends one. The codes, if they start from data, do so after the second run.
+ *
+ * @param o keys of `stage1` in place of the config's
+ */
+export function accumulatingTraining(o: object = {}): Training {
+  const parts = withStage1({ ...o, accumulate: 2 });
   const program = stage1Step(parts, randomFeatures(8), { adversarial: true });
   const all = initialState(parts);
   return {
@@ -73,12 +101,14 @@ export function accumulatingTraining(): Training {
         disc_step: scalar(step),
         first: scalar(run % 2),
         last: scalar(1 - (run % 2)),
-        pick: int32([12], permutation(16, stream('pick', step)).slice(0, 12)),
-        own: float32(
-          [12, 1],
-          Float32Array.from({ length: 12 }, (_, code) => (code + run) % 2),
-        ),
-        start: scalar(run === 2 ? 1 : 0),
+        ...('pick' in program.inputs && {
+          pick: int32([12], permutation(16, stream('pick', step)).slice(0, 12)),
+          own: float32(
+            [12, 1],
+            Float32Array.from({ length: 12 }, (_, code) => (code + run) % 2),
+          ),
+          start: scalar(run === 2 ? 1 : 0),
+        }),
       };
     },
   };

@@ -1,0 +1,18 @@
+/** The bottleneck that a config names. */
+import type { Stage1Config } from '../../config/schema.js';
+import type { Bottleneck } from '../bottleneck.js';
+import { cosineCode } from './cosine.js';
+import { averagedCode } from './ema.js';
+import { finiteScalars } from './fsq.js';
+import { lookupFree } from './lfq.js';
+import { nearestCode } from './nearest.js';
+
+const kinds: Record<Stage1Config['bottleneck']['kind'], (config: Stage1Config) => Bottleneck> = {
+  nearest: nearestCode,
+  ema: averagedCode,
+  cosine: cosineCode,
+  fsq: finiteScalars,
+  lfq: lookupFree,
+};
+
+export const bottleneckOf = (config: Stage1Config): Bottleneck => kinds[config.bottleneck.kind](config);

@@ -1,0 +1,22 @@
+import { watchUsage } from '../../src/train/usage-watch.js';
+
+const seen = (...usages: number[]) => {
+  const watch = watchUsage();
+  return usages.map((usage) => watch.see(usage));
+};
+
+test('usage below half of the highest is told once for each fall', () => {
+  expect(seen(0.6, 0.9, 0.5, 0.44, 0.3, 0.5, 0.44)).toEqual([
+    ...[undefined, undefined, undefined, 0.9, undefined, undefined],
+    undefined, // 0.5 was no recovery
+  ]);
+  expect(seen(0.9, 0.4, 0.6, 0.4)).toEqual([undefined, 0.9, undefined, 0.9]);
+});
+
+test('usage below a tenth is told at once', () => {
+  expect(seen(0.05, 0.06, 0.11, 0.13, 0.08)).toEqual([0.05, undefined, undefined, undefined, 0.13]);
+});
+
+test('usage that was never high and stays is not', () => {
+  expect(seen(0.12, 0.11, 0.15, 0.1)).toEqual([undefined, undefined, undefined, undefined]);
+});
