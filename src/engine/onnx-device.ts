@@ -4,14 +4,8 @@ import * as ort from 'onnxruntime-node';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { blockedTarget } from './blocked.js';
 import { type CompiledStep, compileGraph, compileStep, STEPS, stacked } from './compile.js';
-import {
-  checkTensors,
-  type Device,
-  type Graph,
-  type GraphProgram,
-  type StepProgram,
-  type StepRunner,
-} from './device.js';
+import { checkTensors, type Device, type StepProgram, type StepRunner } from './device.js';
+import { GraphRunner } from './graph-runner.js';
 import type { EncodedModel } from './onnx.js';
 import { isIdentity } from './permute.js';
 import {
@@ -44,14 +38,15 @@ export function onnxDevice(options: SessionOptions = {}): Device {
     description: `${runtimeVersion}, CPU, ${threads} thread${threads === 1 ? '' : 's'}`,
     prepare: async (program) => {
       const { model, inputs, outputs } = await compileGraph(program, await blockedTarget());
-      return new OnnxGraphRunner(program.name, program.inputs, await open(model), inputs, outputs);
+      return new GraphRunner(program.name, program.inputs, await open(model), inputs, outputs);
     },
     prepareStep: async (program) => {
       const { model, ...compiled } = await compileStep(program, {
         loopBelow: options.loopUpTo,
         target: await blockedTarget(),
       });
-      return new OnnxStepRunner(program, await open(model), compiled);
+      const { name, state, inputs } = program; // not its constants, which are in the session
+      return new OnnxStepRunner({ name, state, inputs }, await open(model), compiled);
     },
   };
 }
@@ -78,48 +73,12 @@ function sessionOptions(
   };
 }
 
-class OnnxGraphRunner implements Graph {
-  private released: Promise<void> | undefined;
-  private fresh = true;
-
-  /** Without the program, which would keep its constants in memory. */
-  constructor(
-    private readonly name: string,
-    private readonly specs: GraphProgram['inputs'],
-    private readonly session: ort.InferenceSession,
-    private readonly inputs: readonly Slot[],
-    private readonly outputs: readonly Slot[],
-  ) {}
-
-  async run(inputs: HostTensors): Promise<HostTensors> {
-    checkTensors(`inputs of ${this.name}`, this.specs, inputs);
-    if (this.fresh) collectGarbage(); // what the session was made from
-    this.fresh = false;
-    const wanted = new Set(this.session.inputNames);
-    const feeds: Record<string, ort.Tensor> = {};
-    for (const { name, value } of this.inputs)
-      if (wanted.has(value.name)) feeds[value.name] = toOrt(inputs[name]!);
-    const results = await runSession(this.session, feeds);
-    return Object.fromEntries(
-      this.outputs.map((slot) => {
-        const { data } = results[`outputs/${slot.name}`]!; // the binding's own copy, in the program's order
-        return [slot.name, hostTensor(data as Numbers, slot.shape)];
-      }),
-    );
-  }
-
-  dispose(): Promise<void> {
-    this.released ??= release(this.session);
-    return this.released;
-  }
-}
-
 class OnnxStepRunner implements StepRunner {
   private released: Promise<void> | undefined;
   private state: Record<string, ort.Tensor> | undefined;
 
   constructor(
-    private readonly program: StepProgram,
+    private readonly program: Pick<StepProgram, 'name' | 'state' | 'inputs'>,
     private readonly session: ort.InferenceSession,
     private readonly compiled: Omit<CompiledStep, 'model'>,
   ) {}

@@ -6,27 +6,13 @@
 import type * as ort from 'onnxruntime-node';
 import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { type CompiledStep, compileGraph, compileStep } from './compile.js';
-import {
-  checkTensors,
-  type Device,
-  type Graph,
-  type GraphProgram,
-  type StepProgram,
-  type StepRunner,
-} from './device.js';
+import { checkTensors, type Device, type StepProgram, type StepRunner } from './device.js';
 import { type GpuTensor, gpuOptions, Transfers } from './gpu-tensors.js';
+import { GraphRunner } from './graph-runner.js';
 import type { EncodedModel } from './onnx.js';
 import type { StateBuffer } from './pack.js';
 import { isIdentity } from './permute.js';
-import {
-  collectGarbage,
-  fromOrt,
-  openSession,
-  release,
-  runSession,
-  runtimeVersion,
-  toOrt,
-} from './sessions.js';
+import { fromOrt, openSession, release, runSession, runtimeVersion, toOrt } from './sessions.js';
 import { webgpuTarget } from './target.js';
 import type { Slot } from './trace.js';
 
@@ -39,7 +25,7 @@ export function webgpuDevice(adapter: string): Device {
     description: `${runtimeVersion}, WebGPU, ${adapter}`,
     prepare: async (program) => {
       const { model, inputs, outputs } = await compileGraph(program, webgpuTarget);
-      return new GpuGraph(program.name, program.inputs, await open(model), inputs, outputs);
+      return new GraphRunner(program.name, program.inputs, await open(model), inputs, outputs);
     },
     prepareStep: async (program) => {
       const { model, ...compiled } = await compileStep(program, { loopBelow: 0, target: webgpuTarget });
@@ -47,38 +33,6 @@ export function webgpuDevice(adapter: string): Device {
       return new GpuStepRunner({ name, state, inputs }, await open(model), compiled);
     },
   };
-}
-
-class GpuGraph implements Graph {
-  private released: Promise<void> | undefined;
-  private fresh = true;
-
-  constructor(
-    private readonly name: string,
-    private readonly specs: GraphProgram['inputs'],
-    private readonly session: ort.InferenceSession,
-    private readonly inputs: readonly Slot[],
-    private readonly outputs: readonly Slot[],
-  ) {}
-
-  async run(inputs: HostTensors): Promise<HostTensors> {
-    checkTensors(`inputs of ${this.name}`, this.specs, inputs);
-    if (this.fresh) collectGarbage(); // what the session was made from
-    this.fresh = false;
-    const wanted = new Set(this.session.inputNames);
-    const feeds: Record<string, ort.Tensor> = {};
-    for (const { name, value } of this.inputs)
-      if (wanted.has(value.name)) feeds[value.name] = toOrt(inputs[name]!);
-    const results = await runSession(this.session, feeds);
-    return Object.fromEntries(
-      this.outputs.map((slot) => [slot.name, fromOrt(results[`outputs/${slot.name}`]!, slot)]),
-    );
-  }
-
-  dispose(): Promise<void> {
-    this.released ??= release(this.session);
-    return this.released;
-  }
 }
 
 type GpuTensors = Record<string, GpuTensor>;

@@ -1,0 +1,42 @@
+/** A program without state in a session, whatever the session computes on. */
+import type * as ort from 'onnxruntime-node';
+import type { HostTensors } from '../base/tensor.js';
+import { checkTensors, type Graph, type GraphProgram } from './device.js';
+import { collectGarbage, hostTensor, type Numbers, release, runSession, toOrt } from './sessions.js';
+import type { Slot } from './trace.js';
+
+export class GraphRunner implements Graph {
+  private released: Promise<void> | undefined;
+  private fresh = true;
+
+  /** Without the program, which would keep its constants in memory. */
+  constructor(
+    private readonly name: string,
+    private readonly specs: GraphProgram['inputs'],
+    private readonly session: ort.InferenceSession,
+    private readonly inputs: readonly Slot[],
+    private readonly outputs: readonly Slot[],
+  ) {}
+
+  async run(inputs: HostTensors): Promise<HostTensors> {
+    checkTensors(`inputs of ${this.name}`, this.specs, inputs);
+    if (this.fresh) collectGarbage(); // what the session was made from
+    this.fresh = false;
+    const wanted = new Set(this.session.inputNames);
+    const feeds: Record<string, ort.Tensor> = {};
+    for (const { name, value } of this.inputs)
+      if (wanted.has(value.name)) feeds[value.name] = toOrt(inputs[name]!);
+    const results = await runSession(this.session, feeds);
+    return Object.fromEntries(
+      this.outputs.map((slot) => {
+        const { data } = results[`outputs/${slot.name}`]!; // the binding's own copy, in the program's order
+        return [slot.name, hostTensor(data as Numbers, slot.shape)];
+      }),
+    );
+  }
+
+  dispose(): Promise<void> {
+    this.released ??= release(this.session);
+    return this.released;
+  }
+}
