@@ -77,7 +77,7 @@ export async function compileStep(
       const next = Object.fromEntries(Object.keys(program.state).map((name) => [name, result.state[name]!]));
       return { state: next, outputs: result.outputs };
     },
-    { target: o.target },
+    { target: o.target, precision: program.precision },
   );
   const slots = { state: t.inputs.state!, inputs: t.inputs.inputs!, outputs: t.outputs.outputs! };
   const results = slots.outputs.map(({ value }) => value);

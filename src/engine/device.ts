@@ -46,6 +46,8 @@ export interface StepProgram {
   /** Fresh at every step: images, learning rate, noise. */
   readonly inputs: Specs;
   readonly constants: HostTensors;
+  /** As of a `GraphProgram`. */
+  readonly precision?: Precision;
   /** Must return every name of `state` with its shape. */
   step(state: Tensors, inputs: Tensors, constants: Tensors): { state: Tensors; outputs: Tensors };
 }

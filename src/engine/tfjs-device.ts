@@ -8,6 +8,7 @@ import {
   type Device,
   type Graph,
   type GraphProgram,
+  type Precision,
   type StepProgram,
   type StepRunner,
   type Tensors,
@@ -18,14 +19,15 @@ export async function tfjsDevice(reporter: Reporter): Promise<Device> {
   return {
     name: 'tfjs',
     description: `TF.js ${tf.version_core}, ${backend} backend`,
-    prepare: async (program) => {
-      if (program.precision === 'int8') {
-        throw expected('f32', '--precision', 'int8', '8-bit products need --device cpu.');
-      }
-      return new EagerGraph(program, backend);
-    },
-    prepareStep: async (program) => new EagerStepRunner(program, backend),
+    prepare: async (program) => new EagerGraph(inFloat32(program), backend),
+    prepareStep: async (program) => new EagerStepRunner(inFloat32(program), backend),
   };
+}
+
+/** @throws UserError for a program that asks for 8-bit products */
+function inFloat32<P extends { readonly precision?: Precision }>(program: P): P {
+  if (program.precision !== 'int8') return program;
+  throw expected('f32', '--precision', 'int8', '8-bit products need --device cpu or webgpu.');
 }
 
 async function chooseBackend(reporter: Reporter): Promise<string> {

@@ -6,13 +6,17 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { float32, type HostTensors, int32 } from '../base/tensor.js';
-import type { Device, Specs, StepProgram, Tensors } from '../engine/device.js';
+import type { Device, Precision, Specs, StepProgram, Tensors } from '../engine/device.js';
 import { treeOf } from '../nn/params.js';
 import { cachedStep, type GptSizes, gptSpecs } from '../stage2-transformer/gpt.js';
 import type { NextLogits } from './decode-loop.js';
 
 /** State: `keys.i` and `values.i` [B, H, T, E]. Inputs: `ids` int32 [B], `position` int32 [1]. Output: `logits` [B, K]. */
-export function residentProgram(sizes: GptSizes, weights: HostTensors, batch: number): StepProgram {
+export function residentProgram(
+  sizes: GptSizes,
+  weights: HostTensors,
+  { batch, precision }: { batch: number; precision?: Precision },
+): StepProgram {
   const { layers, heads, width, tokens } = sizes;
   const perHead = width / heads;
   const cache = { shape: [batch, heads, tokens, perHead], dtype: 'float32' } as const;
@@ -24,6 +28,7 @@ export function residentProgram(sizes: GptSizes, weights: HostTensors, batch: nu
     state,
     inputs: { ids: { shape: [batch], dtype: 'int32' }, position: { shape: [1], dtype: 'int32' } },
     constants: weights,
+    precision,
     step(caches, { ids, position }, constants) {
       const places = tf.range(0, tokens, 1, 'int32');
       const mask = tf.mul(tf.cast(tf.greaterEqual(places, position!), 'float32'), -1e9); // [T]
@@ -51,9 +56,11 @@ export async function openResidentModel(o: {
   sizes: GptSizes;
   weights: HostTensors;
   batch: number;
+  /** `f32` unless given. */
+  precision?: Precision;
   device: Device;
 }): Promise<{ nextLogits: NextLogits; dispose(): Promise<void> }> {
-  const program = residentProgram(o.sizes, o.weights, o.batch);
+  const program = residentProgram(o.sizes, o.weights, o);
   const runner = await o.device.prepareStep(program);
   runner.load(
     Object.fromEntries(Object.entries(program.state).map(([name, { shape }]) => [name, float32(shape)])),
