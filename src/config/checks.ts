@@ -119,9 +119,9 @@ function checkCodes({ stage1: { bottleneck, codes, accumulate } }: Config): void
 const mostGridCodes = 2 ** 20;
 
 function checkLosses({ data, stage1: { disc, perceptual } }: Config): void {
-  if (disc.start >= 1 && !Number.isInteger(disc.start)) {
+  if (disc.start !== 'flat' && disc.start >= 1 && !Number.isInteger(disc.start)) {
     throw expected(
-      'a whole number of steps, or a fraction of the run below 1',
+      'a whole number of steps, a fraction of the run below 1, or flat',
       'stage1.disc.start',
       disc.start,
       'For example 0.5: the second half of the run.',

@@ -32,16 +32,16 @@ const disc = z.strictObject({
   /** Stride-2 layers before the stride-1 ones (PatchGAN `n_layers`). */
   layers: count.default(2),
   loss: z.enum(['hinge', 'vanilla']).default('hinge'),
-  /** First step at which the discriminator is trained; below 1 a fraction of `steps`. */
-  start: z.number().nonnegative().default(0.7),
+  /** First step at which the discriminator is trained; below 1 a fraction of `steps`; `flat`: when the reconstruction error has stopped falling. */
+  start: z.union([z.number().nonnegative(), z.literal('flat')]).default(0.7),
   /** Steps from `start` on in which it is trained but does not act on the generator. */
   warmup: whole.default(0),
   /** λ's factor; 0 trains no discriminator. */
   weight: z.number().nonnegative().default(0.4),
   /** Upper bound of the adaptive λ before the factor. */
   weight_cap: rate.default(10),
-  /** How its inner layers are normalised; only `group` knows each image by itself. */
-  norm: z.enum(['batch', 'group']).default('batch'),
+  /** `batch`, `group`: how its inner layers are normalised; `spectral`: every layer's filter divided by its largest singular value. With `batch` images of a batch act on each other. */
+  norm: z.enum(['batch', 'group', 'spectral']).default('batch'),
   /** Weight of the LeCam term; 0 has none. */
   lecam: z.number().nonnegative().default(0),
   /** γ of the R1 gradient penalty; 0 has none. */

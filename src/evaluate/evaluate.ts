@@ -14,6 +14,7 @@ import { codeSide } from '../stage1-vqgan/model.js';
 import { loadModels } from '../stage2-transformer/model.js';
 import { inferenceBatch } from '../tokenize/batch.js';
 import { writePairs } from '../tokenize/pairs.js';
+import { codebookUse } from '../train/metrics.js';
 import { type FeatureSpace, measureNames, onnxSpace, vqgenSpace } from './features.js';
 import { type FolderResult, measureFolder } from './folder.js';
 import { frechetDistance } from './frechet.js';
@@ -158,22 +159,14 @@ async function findPrior(run: string, reporter: Reporter): Promise<TrainedModel 
 }
 
 function tokenizerMeasures(folder: FolderResult, originals: Statistics, space: FeatureSpace): Measures {
-  const used = folder.counts.filter((count) => count > 0).length;
   return {
     psnr: folder.psnr,
     ssim: folder.ssim,
     perceptual: folder.perceptual,
     perceptual_network: folder.perceptualNetwork,
     [measureNames(space.label).rfd]: frechetDistance(folder.reconstructions.gaussian(), originals),
-    codebook_usage: used / folder.counts.length,
-    perplexity: perplexity(folder.counts),
+    ...codebookUse(folder.counts),
   };
-}
-
-/** exp of the entropy of how often each code is used: K where all are used alike, 1 where one is. */
-export function perplexity(counts: Float64Array): number {
-  const total = counts.reduce((sum, n) => sum + n, 0);
-  return Math.exp(counts.reduce((sum, n) => (n > 0 ? sum - (n / total) * Math.log(n / total) : sum), 0));
 }
 
 /** The bits of all tokens over all values of the image: a code length of the codes, not of the exact pixels. */

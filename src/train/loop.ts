@@ -20,6 +20,7 @@ import {
   updateState,
 } from '../checkpoint/store.js';
 import { type StepRunner, specsOfTensors } from '../engine/device.js';
+import { chunkPlanner } from './chunks.js';
 import {
   type Guard,
   guardAt,
@@ -54,6 +55,17 @@ export interface Cadence {
   readonly keep: number;
 }
 
+/** What a stage resolved: saved with every checkpoint, and taken back with the run. */
+export type Kept = NonNullable<SavedState['kept']>;
+
+/** How what is kept follows from the values of the steps, so that a stage may turn to something else. */
+export interface Follows {
+  /** The next step after `step` at which it may turn: a call of the engine ends there. */
+  next(kept: Kept, step: number): number;
+  /** What is kept after this step; where the steps to come are others because of it, `said` tells the user. */
+  see(kept: Kept, step: number, values: Values): { readonly kept: Kept; readonly said?: string };
+}
+
 /** All that the loop needs to know of what it trains. Steps are 1-based. */
 export interface Stage {
   readonly name: 'stage1' | 'prior';
@@ -72,21 +84,23 @@ export interface Stage {
   readonly lr: number;
   /** The value of a train line that must not jump. At the step `anew` the task changes, and what the value was before no longer counts. */
   readonly guarded: { readonly key: string; readonly anew?: number };
-  /** Saved with every checkpoint as it is. */
-  readonly kept?: Readonly<Record<string, number>>;
+  /** At the run's beginning; what a checkpoint holds replaces it. */
+  readonly kept?: Kept;
+  /** Left out, what is kept stays. */
+  readonly follows?: Follows;
   initialState(): HostTensors;
   /**
-   * What the runner is given for one step: an entry, or one for each of its micro-batches. Depends on nothing but the step and the factor by
-   * which the learning rate is lowered; called ahead of time.
+   * What the runner is given for one step: an entry, or one for each of its micro-batches. Depends on nothing but the step, the factor by
+   * which the learning rate is lowered and what is kept; called ahead of time.
    */
-  inputs(step: number, factor: number): Promise<HostTensors[]>;
+  inputs(step: number, factor: number, kept: Kept): Promise<HostTensors[]>;
   /** What the outputs of a step's entries say: the values of its train line (`loss` first), the codes used. */
   observe(step: number, outputs: readonly HostTensors[]): Observation;
   /**
    * The values of a validation line; also where the stage draws its pictures. After the signal it should end at
    * the next occasion, with whatever values: they are dropped, and a resumed run validates the step again.
    */
-  evaluate(step: number, state: HostTensors, signal?: AbortSignal): Promise<Values>;
+  evaluate(step: number, state: HostTensors, signal?: AbortSignal, kept?: Kept): Promise<Values>;
   /** Something in a train line's values that the user should be warned of, where there is. Called once for each line. */
   warning?(step: number, values: Values): string | undefined;
   /** What the progress bar shows of the newest values; those of validation are named `val loss`, `val psnr`, … */
@@ -105,10 +119,6 @@ export interface LoopResult {
   readonly stopped: boolean;
 }
 
-/** A call of the engine takes about this long, so that Ctrl-C is heard soon. */
-const chunkSeconds = 3;
-const longestChunk = 64;
-
 /**
  * Trains to the last step, or until the signal; the state is saved in both cases. Where a value is not finite or the guarded one jumps, the run goes
  * back to the last good checkpoint of its cadence, or to its beginning, and on from there with a third of the learning rate.
@@ -125,7 +135,7 @@ export async function runLoop(
   runner.load(await beginning(stage, o.from));
 
   const begun = placeAt(stage, o.from);
-  let { step, validated, best, running, guard } = begun;
+  let { step, validated, best, running, guard, kept } = begun;
   let checkpoint = o.from;
   let latest: Values = {};
   let evaluation: Promise<Values> | undefined;
@@ -143,10 +153,13 @@ export async function runLoop(
   const stopping = (): boolean => o.signal?.aborted === true;
   const savedState = (): SavedState => ({
     ...{ step, seconds: clock(), validated, best, metrics: running, guard },
-    ...(stage.kept && { kept: stage.kept }),
+    ...(kept && { kept }),
   });
-  const prepared = () => prepare(stage, step, chunks.length(step), guard.factor);
-  let next = prepared();
+  const prepared = (after: number) => {
+    const length = chunks.length(after, kept && stage.follows?.next(kept, after));
+    return prepare(stage, { after, length, factor: guard.factor, kept });
+  };
+  let next = prepared(step);
 
   /** All that the run was at the last good step, but for its learning rate. */
   const takeBack = async (what: string): Promise<void> => {
@@ -155,7 +168,7 @@ export async function runLoop(
     checkpoint = listCheckpoints(stage.folder).at(-1);
     const place = placeAt(stage, checkpoint);
     guard = takenBack(guard, { good: place.guard, step: failed, what, checkpoint });
-    ({ step, validated, best, running } = place);
+    ({ step, validated, best, running, kept } = place);
     latest = {};
     o.reporter.warn(
       `Step ${failed}: ${what}. Back to step ${step}, and on with ${rateWords(guard)} of the learning rate ` +
@@ -165,7 +178,7 @@ export async function runLoop(
     metrics = await openMetrics(metricsFile(stage.folder), { step, validated });
     runner.load(await beginning(stage, checkpoint));
     if (checkpoint) await updateState(checkpoint, savedState());
-    next = prepared();
+    next = prepared(step);
   };
 
   try {
@@ -177,7 +190,7 @@ export async function runLoop(
       if (isDue(step, cadence.eval_every, total) && validated < step && !stopping()) {
         state = await runner.read();
         wrong = infiniteTensor(state);
-        evaluation = wrong ? undefined : stage.evaluate(step, state, o.signal);
+        evaluation = wrong ? undefined : stage.evaluate(step, state, o.signal, kept);
         const values = evaluation && (await unlessAborted(evaluation, o.signal));
         wrong ??= values && infiniteValue(prefixed('val ', values));
         if (values && !wrong) {
@@ -209,18 +222,25 @@ export async function runLoop(
       // 4. Step, as often as the chunk is long.
       const started = performance.now();
       const steps = await next;
-      next = prepare(stage, step + steps.length, chunks.length(step + steps.length), guard.factor);
+      next = prepared(step + steps.length);
       const outputs = await runner.run(steps.flat());
       const seconds = (performance.now() - started) / 1000 / steps.length;
       chunks.took(seconds);
 
       // 5. Log.
+      let turned = false;
       for (const entries of steps) {
         step++;
         const observation = stage.observe(step, outputs.splice(0, entries.length));
         if (step === stage.guarded.anew) guard = { ...guard, watch: startWatch() };
         wrong = judge(stage.guarded.key, observation.values, guard);
         if (wrong) break;
+        if (kept && stage.follows) {
+          const seen = stage.follows.see(kept, step, observation.values);
+          kept = seen.kept;
+          if (seen.said) o.reporter.note(seen.said);
+          turned ||= seen.said !== undefined;
+        }
         addStep(running, observation, seconds);
         latest = { ...latest, ...observation.values };
         if (step === 1 || isDue(step, cadence.log_every, total)) {
@@ -236,6 +256,7 @@ export async function runLoop(
         await takeBack(wrong);
         continue;
       }
+      if (turned) next = prepared(step);
       forecast(steps.length, seconds);
       bar.update(step, {
         ...stage.fields({ ...latest, ...means(running) }),
@@ -273,6 +294,7 @@ function placeAt(stage: Stage, checkpoint: Checkpoint | undefined) {
     running: (saved?.metrics as Running | undefined) ?? startRunning(stage.codebookSize),
     seconds: saved?.seconds ?? 0,
     guard: guardAt(saved?.guard, { lr: stage.lr, step }),
+    kept: saved?.kept ?? stage.kept,
   };
 }
 
@@ -293,29 +315,15 @@ function stopwatch(before: number): () => number {
   return () => before + (performance.now() - start) / 1000;
 }
 
-/** Inputs of the steps after `step`. A failure is kept for whoever awaits them. */
-function prepare(stage: Stage, step: number, length: number, factor: number): Promise<HostTensors[][]> {
-  const inputs = Promise.all(Array.from({ length }, (_, i) => stage.inputs(step + 1 + i, factor)));
+/** Inputs of the steps after `after`. A failure is kept for whoever awaits them. */
+function prepare(
+  stage: Stage,
+  o: { after: number; length: number; factor: number; kept?: Kept },
+): Promise<HostTensors[][]> {
+  const { after, length, factor, kept = {} } = o;
+  const inputs = Promise.all(Array.from({ length }, (_, i) => stage.inputs(after + 1 + i, factor, kept)));
   inputs.catch(() => {});
   return inputs;
-}
-
-/**
- * How many steps the next call runs: one while nothing is known, then as many as fill the time, at most to the next
- * step at which the host has something to do.
- */
-export function chunkPlanner({ steps, eval_every, checkpoint_every }: Cadence) {
-  let secondsPerStep = Number.POSITIVE_INFINITY;
-  return {
-    took(seconds: number): void {
-      secondsPerStep = seconds;
-    },
-    length(step: number): number {
-      const fitting = Math.max(1, Math.min(longestChunk, Math.floor(chunkSeconds / secondsPerStep)));
-      const toNext = [eval_every, checkpoint_every].map((every) => every - (step % every));
-      return Math.max(0, Math.min(fitting, steps - step, ...toNext));
-    },
-  };
 }
 
 /** Says once, after the first few steps, how long the whole will take. The first call, which warms up, does not count. */

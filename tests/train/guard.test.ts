@@ -47,7 +47,7 @@ async function expectFinite(folder: string): Promise<void> {
 async function trained(steps: number, factor: (step: number) => number): Promise<number> {
   const { runner, initialState, inputs } = fakeStage('');
   runner.load(initialState());
-  for (let step = 1; step <= steps; step++) await runner.run(await inputs(step, factor(step)));
+  for (let step = 1; step <= steps; step++) await runner.run(await inputs(step, factor(step), {}));
   return (await runner.read())['model.w']!.data[0]!;
 }
 

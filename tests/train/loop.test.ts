@@ -3,7 +3,8 @@ import path from 'node:path';
 import { jest } from '@jest/globals';
 import { type Reporter, silent } from '../../src/base/progress.js';
 import { latestCheckpoint, listCheckpoints, readState } from '../../src/checkpoint/store.js';
-import { chunkPlanner, runLoop, type Stage } from '../../src/train/loop.js';
+import { chunkPlanner } from '../../src/train/chunks.js';
+import { runLoop, type Stage } from '../../src/train/loop.js';
 import { readMetrics } from '../../src/train/metrics.js';
 import { cadence, fakeStage, outcome, slowClock, validate } from '../support/fake-stage.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
@@ -81,9 +82,9 @@ describe('a whole run', () => {
     const stage = fakeStage(await freshFolder());
     const asked: number[] = [];
     const { inputs } = stage;
-    stage.inputs = (step, factor) => {
+    stage.inputs = (step, factor, kept) => {
       asked.push(step);
-      return inputs(step, factor);
+      return inputs(step, factor, kept);
     };
     await runLoop(stage, { reporter: silent });
     expect(asked).toEqual(Array.from({ length: 22 }, (_, i) => i + 1));
@@ -94,8 +95,8 @@ describe('a whole run', () => {
     const stage = fakeStage(folder);
     const { inputs, observe } = stage;
     const entriesOf = (step: number) => (step === 5 ? 4 : 2);
-    stage.inputs = async (step, factor) =>
-      Array.from({ length: entriesOf(step) }, () => inputs(step, factor)).reduce(async (all, one) => [
+    stage.inputs = async (step, factor, kept) =>
+      Array.from({ length: entriesOf(step) }, () => inputs(step, factor, kept)).reduce(async (all, one) => [
         ...(await all),
         ...(await one),
       ]);
