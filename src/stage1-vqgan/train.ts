@@ -114,6 +114,9 @@ function describe(config: Config, { train, val, classes }: Dataset, reporter: Re
   reporter.note(`Parameters: ${parts.join(', ')}. Memory: about ${memory.toPrecision(2)} GB.`);
 }
 
+/** The largest L1 that two pictures in [−1, 1] can have: what is above it is no picture. */
+const farthest = 2;
+
 function stage1(
   config: Config,
   folder: string,
@@ -132,7 +135,7 @@ function stage1(
     codebookSize: stage1.codes,
     bestBy: { key: 'psnr', higher: true },
     lr: stage1.lr,
-    guarded: { key: 'l1', anew: firstQuantisedStep(stage1) },
+    guarded: { key: 'l1', anew: firstQuantisedStep(stage1), most: farthest },
     initialState: () => initialState(config),
     inputs: (step, factor, starts) => stepInputs(withStarts(config, starts as Starts), train, step, factor),
     follows: followReconstruction(config),

@@ -82,8 +82,11 @@ export interface Stage {
   readonly bestBy: { readonly key: string; readonly higher: boolean };
   /** The highest learning rate of the schedule. */
   readonly lr: number;
-  /** The value of a train line that must not jump. At the step `anew` the task changes, and what the value was before no longer counts. */
-  readonly guarded: { readonly key: string; readonly anew?: number };
+  /**
+   * The value of a train line that must not jump, nor stay above `most`. At the step `anew` the task changes, and what the value was before
+   * no longer counts.
+   */
+  readonly guarded: { readonly key: string; readonly anew?: number; readonly most?: number };
   /** At the run's beginning; what a checkpoint holds replaces it. */
   readonly kept?: Kept;
   /** Left out, what is kept stays. */
@@ -233,7 +236,7 @@ export async function runLoop(
         step++;
         const observation = stage.observe(step, outputs.splice(0, entries.length));
         if (step === stage.guarded.anew) guard = { ...guard, watch: startWatch() };
-        wrong = judge(stage.guarded.key, observation.values, guard);
+        wrong = judge(stage.guarded, observation.values, guard);
         if (wrong) break;
         if (kept && stage.follows) {
           const seen = stage.follows.see(kept, step, observation.values);
@@ -274,13 +277,13 @@ export async function runLoop(
 }
 
 /** What is wrong with a step's values, if anything is; adds to what the guard has seen. */
-function judge(key: string, values: Values, { watch }: Guard): string | undefined {
+function judge({ key, most }: Stage['guarded'], values: Values, { watch }: Guard): string | undefined {
   const infinite = infiniteValue(values);
   if (infinite) return infinite;
   const error = values[key];
   if (error === undefined) throw new Error(`internal: a step gives no ${key}`);
   watchStep(watch, error);
-  return jumpOf(key, watch);
+  return jumpOf(key, watch, most);
 }
 
 /** Where a run stands at a checkpoint, or at its beginning, beside its tensors. */

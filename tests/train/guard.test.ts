@@ -251,6 +251,17 @@ describe('what is a jump', () => {
     expect(watched([...fallen, ...fill(600, 0.32)]).at).toBeGreaterThan(2016);
   });
 
+  test('more than there can be is one from step 16 on, even if it was never less', () => {
+    const watch = startWatch();
+    const at = Array.from({ length: 20 }, () => {
+      watchStep(watch, 5);
+      return jumpOf('l1', watch, 2);
+    });
+    expect(at.findIndex((jump) => jump !== undefined)).toBe(15);
+    expect(at.at(-1)).toBe('l1 is 5.00, where even the worst model has 2');
+    expect(jumpOf('l1', watch, 6)).toBeUndefined();
+  });
+
   test('the first 16 steps and a single bad batch are none', () => {
     expect(watched([0.1, ...fill(15, 0.9)]).at).toBe(0);
     expect(watched([...fill(16, 0.5), ...fill(100, 0.3), 2, ...fill(50, 0.3)]).at).toBe(0);
