@@ -3,7 +3,7 @@ import { jest } from '@jest/globals';
 import { type Reporter, silent } from '../../src/base/progress.js';
 import { latestCheckpoint } from '../../src/checkpoint/store.js';
 import { type Kept, runLoop, type Stage } from '../../src/train/loop.js';
-import { fakeStage, lr, outcome, slowClock } from '../support/fake-stage.js';
+import { cadence, fakeStage, lr, outcome, slowClock } from '../support/fake-stage.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
 
 afterAll(removeFolders);
@@ -89,8 +89,15 @@ test('stopped right after the turn and resumed, a run goes on turned', async () 
 });
 
 test('taken back to before the turn, a run turns again', async () => {
-  const { stage, notes, ended } = await run({ faults: { nanAt: 12, safeBelow: 1.01 * (lr / 30) } });
+  const faults = { nanAt: 12, safeBelow: 1.01 * (lr / 30), cadence: { ...cadence, log_every: 1 } };
+  const { stage, notes, ended, folder } = await run({ faults });
   await ended;
+  const { lines, state } = await outcome(folder);
+  const losses = lines.filter(({ split }) => split === 'train').map(({ loss }) => Number(loss));
+  expect(state.kept!.sum).toBeCloseTo(
+    losses.reduce((sum, loss) => sum + loss, 0),
+    3,
+  );
   expect(notes.filter((line) => /turned/.test(line))).toEqual(['turned after 10', 'turned after 10']);
   const { rates } = stage.runner;
   expect(rates.slice(rates.findLastIndex(([step]) => step === 9))).toEqual(
