@@ -15,6 +15,7 @@ const tokens = (count: number): Tokens => ({
   width: 2,
   tokenizer: 'x',
   vocab: 1000,
+  codings: 1,
   size: 8,
   names: [],
   classes: [],
