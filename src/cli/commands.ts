@@ -263,10 +263,12 @@ async function sample(context: Context): Promise<Outcome> {
     ...{ run, n, classes, cfgScale, temperature, topK, topP, precision, seed, out },
     ...{ device, reporter, signal },
   });
+  const drawn = [...new Set(summary.classes)];
   return {
     summary,
     lines: [
       `${summary.images} images in ${formatDuration(summary.seconds)}, seed ${summary.seed}`,
+      ...(drawn.length > 0 ? [`Classes, in turn: ${drawn.join(', ')}`] : []),
       summary.grid,
     ],
   };

@@ -119,7 +119,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
             config,
             space,
             folder,
-            classOf: proportions(subset, prior.classes),
+            classOf: proportions(subset, prior.classes, reporter),
             data: origin.value,
             reference: reference ?? originals,
           })
@@ -226,13 +226,23 @@ async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Me
 }
 
 /** Samples are of the prior's classes as often as the images are; of all alike where the images are of none of them. */
-function proportions({ source, indices }: Subset, classes: readonly string[]): ClassOf | undefined {
+function proportions(
+  { source, indices }: Subset,
+  classes: readonly string[],
+  reporter: Reporter,
+): ClassOf | undefined {
   const counts = classes.map(() => 0);
   for (const i of indices) {
     const label = classes.indexOf(source.classes[source.labels[i]!]!);
     if (label >= 0) counts[label]!++;
   }
-  return counts.some((count) => count > 0) ? inProportion(counts) : undefined;
+  const known = counts.reduce((sum, count) => sum + count, 0);
+  if (classes.length > 0 && known < indices.length) {
+    reporter.warn(
+      `${indices.length - known} of ${indices.length} images are of no class that the prior knows: their likelihoods are those without a class.`,
+    );
+  }
+  return known > 0 ? inProportion(counts) : undefined;
 }
 
 const settings = ({ seed, choice, classes, cfgScale }: Sampler): Measures => ({

@@ -86,6 +86,7 @@ export function trainingSequences(tokens: Tokens, o: TrainingOptions): (step: nu
 /** Rows of the token file in the order of an epoch, one for each image. */
 function epochRows({ count, codings }: Tokens, seed: number, epoch: number): Int32Array {
   const images = permutation(count / codings, stream(seed, 'prior order', epoch));
+  if (codings === 1) return images;
   const rng = stream(seed, 'coding', epoch);
   return images.map((image) => image * codings + rng.below(codings));
 }
