@@ -125,6 +125,7 @@ test('several codings of each training image: rows one after another, the first 
     return { summary, train, val };
   };
   const { summary, train, val } = await tokenized();
+  const file = await fs.readFile(summary.file);
   const one = await tokenized({ codings: 1 });
   expect(one.train.codings).toBe(1);
   expect(train.codings).toBe(3);
@@ -141,9 +142,8 @@ test('several codings of each training image: rows one after another, the first 
   const firsts = rows.filter((_, i) => i % 3 === 0);
   expect(firsts.flat()).toEqual([...one.train.codes]);
   expect(rows.filter((_, i) => i % 3 === 1)).not.toEqual(firsts);
-  const file = await fs.readFile(summary.file);
-  await tokenized({ codings: 3 });
-  expect(await fs.readFile(summary.file)).toEqual(file);
+  await tokenized();
+  expect((await fs.readFile(summary.file)).equals(file)).toBe(true);
   expect((await tokenized({ seed: 7 })).train.codes).not.toEqual(train.codes);
 });
 
