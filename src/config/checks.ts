@@ -162,6 +162,14 @@ function checkPrior({ stage1, prior, sample }: Config): void {
       `Try --set prior.heads=${nearestDivisor(prior.width, prior.heads)}.`,
     );
   }
+  if (sample.cfg_scale !== 1 && prior.class_dropout === 0) {
+    throw expected(
+      '1',
+      'sample.cfg_scale',
+      `${sample.cfg_scale} with prior.class_dropout 0`,
+      'Guidance needs a prior that was also trained without classes: try --set prior.class_dropout=0.1.',
+    );
+  }
   if (sample.top_k > stage1.codes) {
     throw expected(
       `at most stage1.codes (${stage1.codes})`,

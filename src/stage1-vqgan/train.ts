@@ -49,9 +49,9 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
   const folder = runPaths(run).stage1;
   const beginning = beginStage({ run, stage: 'stage1', config: o.config, resume: o.resume });
   if (beginning.kind === 'finished') {
-    const { step, seconds } = readState(beginning.checkpoint);
+    const { step, seconds, best } = readState(beginning.checkpoint);
     reporter.note(`The tokenizer in ${run} is finished at step ${step}. Next: vqgen tokenize --run ${run}`);
-    return { step, seconds, ...(await lastValues(folder)), stopped: false };
+    return { step, seconds, best, ...(await lastValues(folder)), stopped: false };
   }
   const from = beginning.kind === 'resume' ? beginning.checkpoint : undefined;
   const starts = (from && (readState(from).kept as Starts | undefined)) ?? startsOf(o.config);

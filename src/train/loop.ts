@@ -5,12 +5,13 @@
  * chunk ends changes no number: inputs depend only on the step, and every line of `metrics.jsonl` is made of
  * single steps' values. A resumed run therefore writes what an uninterrupted one would have written.
  */
-import { formatDuration, type Reporter } from '../base/progress.js';
+import { formatDuration, formatNumber, type Reporter } from '../base/progress.js';
 import type { HostTensors } from '../base/tensor.js';
 import { metricsFile } from '../checkpoint/run.js';
 import {
   type Best,
   type Checkpoint,
+  isStale,
   listCheckpoints,
   loadCheckpoint,
   readState,
@@ -80,6 +81,8 @@ export interface Stage {
   readonly codebookSize: number;
   /** The validation value by which one checkpoint is better than another. */
   readonly bestBy: { readonly key: string; readonly higher: boolean };
+  /** The stage ends after so many validations in a row that are no better than the best; 0, or none: it never does. */
+  readonly patience?: number;
   /** The highest learning rate of the schedule. */
   readonly lr: number;
   /**
@@ -118,12 +121,14 @@ export interface LoopResult {
   readonly seconds: number;
   /** The last train line's values, replaced or joined by the last validation's. */
   readonly metrics: Values;
+  /** The best validation that a checkpoint was kept of. */
+  readonly best: Best | null;
   /** Whether the signal ended it, after saving. */
   readonly stopped: boolean;
 }
 
 /**
- * Trains to the last step, or until the signal; the state is saved in both cases. Where a value is not finite or the guarded one jumps, the run goes
+ * Trains to the last step, until validations stop getting better, or until the signal; the state is saved in each case. Where a value is not finite or the guarded one jumps, the run goes
  * back to the last good checkpoint of its cadence, or to its beginning, and on from there with a third of the learning rate.
  *
  * @param o.from the checkpoint to go on from; without one the stage starts afresh
@@ -138,7 +143,7 @@ export async function runLoop(
   runner.load(await beginning(stage, o.from));
 
   const begun = placeAt(stage, o.from);
-  let { step, validated, best, running, guard, kept } = begun;
+  let { step, validated, best, stale, running, guard, kept } = begun;
   let checkpoint = o.from;
   let latest: Values = {};
   let evaluation: Promise<Values> | undefined;
@@ -155,7 +160,7 @@ export async function runLoop(
   const forecast = forecaster(total - step, o.reporter);
   const stopping = (): boolean => o.signal?.aborted === true;
   const savedState = (): SavedState => ({
-    ...{ step, seconds: clock(), validated, best, metrics: running, guard },
+    ...{ step, seconds: clock(), validated, best, stale, metrics: running, guard },
     ...(kept && { kept }),
   });
   const prepared = (after: number) => {
@@ -171,7 +176,7 @@ export async function runLoop(
     checkpoint = listCheckpoints(stage.folder).at(-1);
     const place = placeAt(stage, checkpoint);
     guard = takenBack(guard, { good: place.guard, step: failed, what, checkpoint });
-    ({ step, validated, best, running, kept } = place);
+    ({ step, validated, best, stale, running, kept } = place);
     latest = {};
     o.reporter.warn(
       `Step ${failed}: ${what}. Back to step ${step}, and on with ${rateWords(guard)} of the learning rate ` +
@@ -200,14 +205,18 @@ export async function runLoop(
           await metrics.append({ step, split: 'val', time_s: clock(), ...values });
           validated = step;
           latest = { ...latest, ...prefixed('val ', values) };
-          if (isDue(step, cadence.checkpoint_every, total)) best = better(best, step, values, stage.bestBy);
+          if (stage.patience || isDue(step, cadence.checkpoint_every, total))
+            best = better(best, step, values, stage.bestBy);
+          stale = best?.step === step ? 0 : stale + 1;
           if (checkpoint?.step === step) await updateState(checkpoint, savedState());
         }
       }
 
       // 3. Save.
       const due = isDue(step, cadence.checkpoint_every, total);
-      if (!wrong && step > 0 && checkpoint?.step !== step && (due || stopping())) {
+      const ended = isStale(stale, stage.patience);
+      const wanted = due || ended || best?.step === step || stopping();
+      if (!wrong && step > 0 && checkpoint?.step !== step && wanted) {
         state ??= await runner.read();
         wrong = infiniteTensor(state);
         if (!wrong) {
@@ -220,7 +229,8 @@ export async function runLoop(
         await takeBack(wrong);
         continue;
       }
-      if (stopping() || step >= total) break;
+      if (ended && step < total) o.reporter.note(endedEarly(step, stale, best!));
+      if (stopping() || ended || step >= total) break;
 
       // 4. Step, as often as the chunk is long.
       const started = performance.now();
@@ -273,8 +283,13 @@ export async function runLoop(
   }
 
   const last = await lastValues(stage.folder);
-  return { step, ...last, seconds: clock(), stopped: step < total || validated < total };
+  const whole = step >= total && validated >= total;
+  return { step, ...last, seconds: clock(), best, stopped: !whole && !isStale(stale, stage.patience) };
 }
+
+const endedEarly = (step: number, stale: number, best: Best): string =>
+  `Ended early at step ${step}: ${stale} validations in a row were no better than that of step ${best.step} (${formatNumber(best.value)}), ` +
+  'whose checkpoint later commands use.';
 
 /** What is wrong with a step's values, if anything is; adds to what the guard has seen. */
 function judge({ key, most }: Stage['guarded'], values: Values, { watch }: Guard): string | undefined {
@@ -294,6 +309,7 @@ function placeAt(stage: Stage, checkpoint: Checkpoint | undefined) {
     step,
     validated: saved?.validated ?? 0,
     best: saved?.best ?? null,
+    stale: saved?.stale ?? 0,
     running: (saved?.metrics as Running | undefined) ?? startRunning(stage.codebookSize),
     seconds: saved?.seconds ?? 0,
     guard: guardAt(saved?.guard, { lr: stage.lr, step }),

@@ -63,7 +63,7 @@ test('the published config has the published values', () => {
     ema: 0,
   });
   expect(prior).toMatchObject({ layers: 24, heads: 16, width: 1024, dropout: 0, lr: 9e-6 });
-  expect(sample).toEqual({ temperature: 1, top_k: 250, top_p: 1 });
+  expect(sample).toEqual({ temperature: 1, top_k: 250, top_p: 1, cfg_scale: 1 });
 });
 
 test('a flag beats --set, which beats the file, which beats the default', () => {
