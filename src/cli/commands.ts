@@ -3,7 +3,7 @@ import { expected } from '../base/errors.js';
 import { formatDuration, formatNumber, type Reporter } from '../base/progress.js';
 import type { Config } from '../config/schema.js';
 import type { Device } from '../engine/device.js';
-import { defaultRun, type FlagName, type Flags } from './flags.js';
+import { defaultClassifier, defaultRun, type FlagName, type Flags } from './flags.js';
 import { type Outcome, runOption } from './outcome.js';
 
 export interface Context {
@@ -15,12 +15,19 @@ export interface Context {
   readonly signal: AbortSignal;
 }
 
+export interface Meaning {
+  readonly placeholder?: string;
+  readonly describe: string;
+}
+
 export interface Command {
   readonly name: string;
   readonly describe: string;
   readonly flags: readonly FlagName[];
   /** Defaults in help that differ from the flag's own. */
   readonly standards?: Partial<Record<FlagName, string>>;
+  /** Words in help that differ from the flag's own. */
+  readonly meanings?: Partial<Record<FlagName, Meaning>>;
   /** Positional words: how help calls them, and how many there may be. */
   readonly words?: { readonly usage: string; readonly describe: string; readonly most: number };
   readonly examples: readonly (readonly [command: string, what: string])[];
@@ -107,6 +114,7 @@ export const commands: readonly Command[] = [
     describe: 'Measure a run: reconstructions, likelihoods, samples, and whether it memorises',
     flags: [
       ...(['data', 'run', 'n', 'temperature', 'top-k', 'top-p', 'features', 'stats', 'save-stats'] as const),
+      'classifier',
       'out',
     ],
     standards: { data: "the run's validation images", n: '256' },
@@ -127,6 +135,26 @@ export const commands: readonly Command[] = [
     endsItself: true,
     computes: true,
     run: evaluate,
+  },
+  {
+    name: 'train-perceptual',
+    describe: "Train the classifier whose features serve as vqgen's perceptual loss and feature space",
+    flags: ['data', 'val', 'out', 'steps', 'size', 'resume'],
+    standards: { out: defaultClassifier, steps: '1000', seed: '0' },
+    meanings: {
+      data: { describe: 'folder of images, whose subfolders are the classes; may be repeated' },
+      out: { placeholder: 'DIR', describe: 'where the classifier and its training go' },
+    },
+    examples: [
+      ['vqgen train-perceptual', 'on the built-in drawings'],
+      [
+        'vqgen train-perceptual --data photos/train --data more/train --val photos/test --out checkpoints/seen',
+        'then: vqgen train-stage1 --set stage1.perceptual.weights=checkpoints/seen',
+      ],
+    ],
+    endsItself: true,
+    computes: true,
+    run: trainPerceptual,
   },
   {
     name: 'info',
@@ -171,7 +199,7 @@ async function trainStage1(context: Context): Promise<Outcome> {
   const resume = flags.resume ?? false;
   const { set } = flags;
   const overrides = {
-    'data.dir': flags.data,
+    'data.dir': flags.data?.at(-1),
     'stage1.steps': flags.steps,
     'stage1.accumulate': flags.accumulate,
     seed: flags.seed,
@@ -300,13 +328,54 @@ async function evaluate(context: Context): Promise<Outcome> {
   const { evaluate } = await import('../evaluate/evaluate.js');
   const { measuresTable } = await import('./measures-table.js');
   const device = await openDevice(context, run);
-  const { data, n, features, stats, 'save-stats': saveStats, out, threads, seed } = flags;
+  const { data, n, features, classifier, stats, 'save-stats': saveStats, out, threads, seed } = flags;
   const { temperature, 'top-k': topK, 'top-p': topP } = flags;
   const summary = await evaluate({
-    ...{ run, data, n, features, stats, saveStats, temperature, topK, topP, seed, out, threads },
+    ...{
+      run,
+      data: data?.at(-1),
+      n,
+      features,
+      classifier,
+      stats,
+      saveStats,
+      temperature,
+      topK,
+      topP,
+      seed,
+      out,
+      threads,
+    },
     ...{ device, reporter, signal },
   });
   return { summary, lines: measuresTable(summary) };
+}
+
+async function trainPerceptual(context: Context): Promise<Outcome> {
+  const { flags, reporter, signal } = context;
+  const { data = [], val = [], out = defaultClassifier, size, steps, seed, resume = false } = flags;
+  const { trainPerceptual } = await import('../perceptual/train.js');
+  const device = await openDevice(context);
+  const result = await trainPerceptual({
+    ...{ data, val, out, size, steps, seed, resume },
+    ...{ device, reporter, signal },
+  });
+  const { stopped, ...summary } = result;
+  const { step, seconds, accuracy, file } = summary;
+  const share = (part: number) => `${(100 * part).toFixed(1)} %`;
+  return {
+    summary,
+    stopped,
+    lines: [
+      `${stopped ? 'Stopped and saved' : 'Trained'}: step ${step} in ${out}, ${formatDuration(seconds)}`,
+      ...summary.val.map(
+        (part) => `${share(part.accuracy)} of ${part.images} unseen images right: ${part.data}`,
+      ),
+      ...(accuracy === null
+        ? ['Next: the same command with --resume']
+        : [`${file}`, `Next: vqgen train-stage1 --set stage1.perceptual.weights=${out}`]),
+    ],
+  };
 }
 
 async function info({ flags, words }: Context): Promise<Outcome> {

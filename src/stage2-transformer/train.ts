@@ -87,7 +87,7 @@ function priorStage(
   const seed = prior.seed ?? config.seed;
   const sequences = trainingSequences(data.train, { batchSize: prior.batch_size, pkeep: prior.pkeep, seed });
   return {
-    name: 'prior',
+    name: 'Prior',
     folder,
     cadence: prior,
     runner,

@@ -1,0 +1,333 @@
+/** `vqgen train-perceptual`: folders of labelled images → a classifier whose features compare images. */
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expected } from '../base/errors.js';
+import { writeFileAtomic } from '../base/files.js';
+import type { Reporter } from '../base/progress.js';
+import { type HostTensors, scalar } from '../base/tensor.js';
+import { beginTraining, checkPlace, differences } from '../checkpoint/begin.js';
+import { version } from '../checkpoint/run.js';
+import { inHalves, writeSafetensors } from '../checkpoint/safetensors.js';
+import { latestCheckpoint, loadCheckpoint, readState } from '../checkpoint/store.js';
+import { evalImages } from '../data/batches.js';
+import { type Dataset, everyImage, type ImageSet, openSplits, type Splits } from '../data/dataset.js';
+import { drawnImages } from '../data/drawn.js';
+import { describeSkipped, type ImageSource, joinSources, listImages, relabel } from '../data/source.js';
+import { splitNames } from '../data/split.js';
+import type { Device, Graph, StepRunner } from '../engine/device.js';
+import { trainedFile } from '../stage1-vqgan/load-perceptual.js';
+import { under } from '../stage1-vqgan/model.js';
+import { padBatch } from '../tokenize/batch.js';
+import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
+import { lastValues } from '../train/metrics.js';
+import { learningRate } from '../train/schedule.js';
+import { classifierBatch } from './batches.js';
+import { type Accuracy, accuracyOn, openClassifier } from './classifier.js';
+import {
+  classifierEvaluation,
+  classifierState,
+  classifierStep,
+  foldProgram,
+  initialClassifier,
+} from './step.js';
+
+export interface TrainPerceptualOptions {
+  /** Folders whose subfolders are the classes; none: the built-in drawings. */
+  readonly data: readonly string[];
+  /** Folders of unseen images; none: a share of the data. */
+  readonly val: readonly string[];
+  readonly out: string;
+  /** Side of the images, pixels. */
+  readonly size?: number;
+  readonly steps?: number;
+  readonly seed?: number;
+  readonly resume: boolean;
+  readonly device: Device;
+  readonly reporter: Reporter;
+  readonly signal?: AbortSignal;
+}
+
+export interface TrainPerceptualSummary {
+  readonly run: string;
+  readonly step: number;
+  readonly loss: number;
+  /** On unseen images, of the weights as they are in `file`; null where the training was stopped before its end. */
+  readonly accuracy: number | null;
+  /** The same of each folder of unseen images. */
+  readonly val: readonly (Accuracy & { readonly data: string })[];
+  readonly seconds: number;
+  readonly classes: readonly string[];
+  readonly file: string | null;
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly stopped: boolean;
+}
+
+const batchSize = 128;
+const smallest = 16;
+const shareOfVal = 0.1;
+
+/** Numbers of drawings and their seed are those of every run's data set. */
+const drawings = { count: 8000, seed: 0 };
+
+const recipe = ({ steps }: Settings) => ({
+  steps,
+  lr: 2e-3,
+  warmup: Math.floor(steps / 20),
+  schedule: 'cosine' as const,
+  log_every: 50,
+  eval_every: 250,
+  checkpoint_every: 250,
+  keep: 2,
+});
+
+/** What a training began with. */
+interface Settings {
+  readonly data: readonly string[];
+  readonly val: readonly string[];
+  readonly size: number;
+  readonly steps: number;
+  readonly seed: number;
+}
+
+/** @throws UserError for missing or unreadable images, fewer than two classes, or a training in the way */
+export async function trainPerceptual(o: TrainPerceptualOptions): Promise<TrainPerceptualSummary> {
+  const { out, device, reporter, signal } = o;
+  const folder = path.join(out, 'training');
+  const settingsFile = path.join(out, 'settings.json');
+  const settings = settingsOf(o);
+  checkPlace({ option: '--out', place: out });
+  const beginning = beginTraining({
+    ...{ option: '--out', place: out, folder, settings: settingsFile },
+    changes: existsSync(settingsFile) ? differences(readSettings(settingsFile), settings) : undefined,
+    changeable: ['steps'],
+    total: settings.steps,
+    resume: o.resume,
+  });
+  const sources = await listSources(settings);
+  const { splits } = sources;
+  const { classes } = splits;
+  const from = beginning.kind === 'fresh' ? undefined : beginning.checkpoint;
+  let result: LoopResult;
+  if (beginning.kind === 'finished') {
+    const { step, seconds } = readState(beginning.checkpoint);
+    reporter.note(`The classifier in ${out} is finished at step ${step}.`);
+    result = { step, seconds, ...(await lastValues(folder)), stopped: false };
+  } else {
+    const dataset = await openSplits(splits, {
+      ...{ size: settings.size, val_fraction: shareOfVal, cacheDir: path.join(out, '.cache') },
+      ...{ reporter, signal },
+    });
+    const { train, val, skipped } = dataset;
+    if (skipped.length > 0) reporter.warn(describeSkipped(skipped, skipped.length + train.count + val.count));
+    reporter.note(
+      `Images: ${train.count} for training, ${val.count} for validation, ${classes.length} classes, ${settings.size}×${settings.size} pixels.`,
+    );
+    result = await runTraining({ ...o, dataset, settings, settingsFile, folder, from });
+  }
+  const { step, loss, seconds, metrics, stopped } = result;
+  const common = { run: out, step, loss, seconds, classes, metrics, stopped };
+  if (stopped) return { ...common, accuracy: null, val: [], file: null };
+  const file = path.join(out, trainedFile);
+  await writeTrained(file, { classes, settings, folder, device });
+  const val = await measure(file, sources.unseen, o);
+  const images = val.reduce((sum, part) => sum + part.images, 0);
+  const accuracy = val.reduce((sum, part) => sum + part.accuracy * part.images, 0) / images;
+  return { ...common, accuracy, val, file };
+}
+
+function settingsOf({ data, val, size = 32, steps = 1000, seed = 0 }: TrainPerceptualOptions): Settings {
+  if (size < smallest) {
+    throw expected(`at least ${smallest}`, '--size', size, 'The classifier halves its images four times.');
+  }
+  if (val.length > 0 && data.length === 0) {
+    throw expected('--data', '--val', 'no --data', 'The built-in drawings bring unseen ones of their own.');
+  }
+  const absolute = (folders: readonly string[]) => folders.map((folder) => path.resolve(folder));
+  return { data: absolute(data), val: absolute(val), size, steps, seed };
+}
+
+function readSettings(file: string): Settings {
+  try {
+    const { vqgen: _, ...settings } = JSON.parse(readFileSync(file, 'utf8'));
+    return settings;
+  } catch (cause) {
+    throw expected('the JSON that vqgen saved', file, 'something else', 'Train into another --out.', cause);
+  }
+}
+
+interface Sources {
+  readonly splits: Splits;
+  /** The unseen images by the folder that they are from. */
+  readonly unseen: readonly { readonly data: string; readonly subset: Splits['val'] }[];
+}
+
+async function listSources({ data, val }: Settings): Promise<Sources> {
+  const listed = (folders: readonly string[], where: string): Promise<ImageSource[]> =>
+    Promise.all(folders.map((folder) => listImages(folder, where)));
+  const own = data.length > 0 ? await listed(data, '--data') : [drawnImages(drawings.count, drawings.seed)];
+  const source = joinSources(own);
+  const { classes } = source;
+  if (classes.length < 2) {
+    throw expected(
+      'images of at least two classes',
+      '--data',
+      source.origin.value,
+      'Subfolders are the classes.',
+    );
+  }
+  if (val.length === 0) {
+    const parts = splitNames(source.names, shareOfVal);
+    const splits = {
+      classes,
+      train: { source, indices: parts.train },
+      val: { source, indices: parts.val },
+    };
+    return { splits, unseen: [{ data: source.origin.value, subset: splits.val }] };
+  }
+  const others = await listed(val, '--val');
+  for (const { classes: named, origin } of others) {
+    const strange = named.find((name) => !classes.includes(name));
+    if (strange !== undefined) {
+      throw expected(
+        `only classes of --data (${classes.join(', ')})`,
+        '--val',
+        `${origin.value} with ${strange}`,
+      );
+    }
+  }
+  const joined = relabel(joinSources(others), classes);
+  return {
+    splits: { classes, train: everyImage(source), val: everyImage(joined) },
+    unseen: others.map((other) => ({ data: other.origin.value, subset: everyImage(other) })),
+  };
+}
+
+type Training = TrainPerceptualOptions & {
+  readonly dataset: Dataset;
+  readonly settings: Settings;
+  readonly settingsFile: string;
+  readonly folder: string;
+  readonly from: ReturnType<typeof latestCheckpoint>;
+};
+
+async function runTraining(o: Training): Promise<LoopResult> {
+  const { dataset, device, settings, from } = o;
+  const sizes = { classes: dataset.classes.length, size: settings.size, batch: batchSize };
+  const runner = await device.prepareStep(classifierStep(sizes));
+  const graph = await device.prepare(classifierEvaluation(sizes));
+  try {
+    if (!from) o.signal?.throwIfAborted(); // Nothing is written yet.
+    await writeFileAtomic(o.settingsFile, `${JSON.stringify({ vqgen: version, ...settings }, null, 2)}\n`);
+    return await runLoop(stage(o, runner, graph), { from, reporter: o.reporter, signal: o.signal });
+  } finally {
+    await runner.dispose();
+    await graph.dispose();
+  }
+}
+
+function stage({ dataset, settings, folder }: Training, runner: StepRunner, graph: Graph): Stage {
+  const { size, seed } = settings;
+  const classes = dataset.classes.length;
+  const schedule = recipe(settings);
+  return {
+    name: 'Classifier',
+    folder,
+    cadence: schedule,
+    runner,
+    unit: 'images',
+    unitsPerStep: batchSize,
+    codebookSize: 0,
+    bestBy: { key: 'accuracy', higher: true },
+    lr: schedule.lr,
+    guarded: { key: 'loss' },
+    initialState: () => initialClassifier(classes, seed),
+    inputs: async (step, factor) => [
+      {
+        ...(await classifierBatch(dataset.train, classes, {
+          size,
+          flip: true,
+          batchSize,
+          seed,
+          step: step - 1,
+        })),
+        lr: scalar(factor * learningRate(step, schedule)),
+        step: scalar(step),
+      },
+    ],
+    observe: (_, [output]) => ({
+      values: { loss: output!.loss!.data[0]!, accuracy: output!.accuracy!.data[0]! },
+    }),
+    evaluate: (_, state, signal) =>
+      validate(dataset.val, under('model', state), graph, { size, classes, signal }),
+    fields: ({ loss, accuracy, 'val accuracy': val }) => ({
+      ...(loss !== undefined && { loss }),
+      ...(accuracy !== undefined && { accuracy }),
+      ...(val !== undefined && { 'val accuracy': val }),
+    }),
+  };
+}
+
+/** Validation images between two parts of a training, spread over the set. */
+const mostImages = 2048;
+
+async function validate(
+  set: ImageSet,
+  model: HostTensors,
+  graph: Graph,
+  { size, classes, signal }: { size: number; classes: number; signal?: AbortSignal },
+): Promise<{ loss: number; accuracy: number }> {
+  const n = Math.min(set.count, mostImages);
+  const indices = Array.from({ length: n }, (_, i) => Math.floor((i * set.count) / n));
+  const sums = { loss: 0, accuracy: 0 };
+  for (let at = 0; at < n && !signal?.aborted; at += batchSize) {
+    const part = indices.slice(at, at + batchSize);
+    const images = padBatch(await evalImages(set, part, size), batchSize);
+    const logits = (await graph.run({ ...model, images })).logits!.data as Float32Array;
+    for (const [i, index] of part.entries()) {
+      const own = logits.subarray(i * classes, (i + 1) * classes);
+      const label = set.labels[index]!;
+      const highest = Math.max(...own);
+      const rest = own.reduce((sum, v) => sum + Math.exp(v - highest), 0);
+      sums.loss += highest + Math.log(rest) - own[label]!;
+      sums.accuracy += own.indexOf(highest) === label ? 1 : 0;
+    }
+  }
+  return { loss: sums.loss / n, accuracy: sums.accuracy / n };
+}
+
+/** The newest checkpoint as a network of its own, in half precision, with what it is about. */
+async function writeTrained(
+  file: string,
+  o: { classes: readonly string[]; settings: Settings; folder: string; device: Device },
+): Promise<void> {
+  const { classes, settings } = o;
+  const state = await loadCheckpoint(latestCheckpoint(o.folder)!, classifierState(classes.length));
+  const graph = await o.device.prepare(foldProgram(classes.length));
+  try {
+    const weights = await graph.run(under('model', state));
+    const halves = Object.entries(weights).map(([name, t]) => [name, inHalves(t)]);
+    await writeSafetensors(file, Object.fromEntries(halves), {
+      format: 'vqgen-classifier',
+      classes: JSON.stringify(classes),
+      size: `${settings.size}`,
+    });
+  } finally {
+    await graph.dispose();
+  }
+}
+
+async function measure(
+  file: string,
+  unseen: Sources['unseen'],
+  { device, signal }: TrainPerceptualOptions,
+): Promise<TrainPerceptualSummary['val']> {
+  const classifier = await openClassifier(device, file);
+  try {
+    const results: TrainPerceptualSummary['val'][number][] = [];
+    for (const { data, subset } of unseen)
+      results.push({ data, ...(await accuracyOn(classifier, subset, { signal })) });
+    return results;
+  } finally {
+    await classifier.dispose();
+  }
+}
