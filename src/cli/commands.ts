@@ -353,29 +353,8 @@ async function evaluate(context: Context): Promise<Outcome> {
 
 async function trainPerceptual(context: Context): Promise<Outcome> {
   const { flags, reporter, signal } = context;
-  const { data = [], val = [], out = defaultClassifier, size, steps, seed, resume = false } = flags;
-  const { trainPerceptual } = await import('../perceptual/train.js');
-  const device = await openDevice(context);
-  const result = await trainPerceptual({
-    ...{ data, val, out, size, steps, seed, resume },
-    ...{ device, reporter, signal },
-  });
-  const { stopped, ...summary } = result;
-  const { step, seconds, accuracy, file } = summary;
-  const share = (part: number) => `${(100 * part).toFixed(1)} %`;
-  return {
-    summary,
-    stopped,
-    lines: [
-      `${stopped ? 'Stopped and saved' : 'Trained'}: step ${step} in ${out}, ${formatDuration(seconds)}`,
-      ...summary.val.map(
-        (part) => `${share(part.accuracy)} of ${part.images} unseen images right: ${part.data}`,
-      ),
-      ...(accuracy === null
-        ? ['Next: the same command with --resume']
-        : [`${file}`, `Next: vqgen train-stage1 --set stage1.perceptual.weights=${out}`]),
-    ],
-  };
+  const { runTrainPerceptual } = await import('./train-perceptual.js');
+  return runTrainPerceptual({ flags, reporter, signal, device: await openDevice(context) });
 }
 
 async function info({ flags, words }: Context): Promise<Outcome> {
