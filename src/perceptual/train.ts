@@ -62,7 +62,7 @@ export interface TrainPerceptualSummary {
   readonly stopped: boolean;
 }
 
-const batchSize = 128;
+const batchSize = 64;
 const smallest = 16;
 const shareOfVal = 0.1;
 
@@ -75,8 +75,8 @@ const recipe = ({ steps }: Settings) => ({
   warmup: Math.floor(steps / 20),
   schedule: 'cosine' as const,
   log_every: 50,
-  eval_every: 250,
-  checkpoint_every: 250,
+  eval_every: 500,
+  checkpoint_every: 500,
   keep: 2,
 });
 
