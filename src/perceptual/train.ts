@@ -8,7 +8,7 @@ import { type HostTensors, scalar } from '../base/tensor.js';
 import { beginTraining, checkPlace, differences } from '../checkpoint/begin.js';
 import { version } from '../checkpoint/run.js';
 import { inHalves, writeSafetensors } from '../checkpoint/safetensors.js';
-import { latestCheckpoint, loadCheckpoint, readState } from '../checkpoint/store.js';
+import { type Checkpoint, latestCheckpoint, loadCheckpoint, readState } from '../checkpoint/store.js';
 import { evalImages } from '../data/batches.js';
 import { type Dataset, everyImage, type ImageSet, openSplits, type Splits } from '../data/dataset.js';
 import { drawnImages } from '../data/drawn.js';
@@ -91,59 +91,51 @@ interface Settings {
 
 /** @throws UserError for missing or unreadable images, fewer than two classes, or a training in the way */
 export async function trainPerceptual(o: TrainPerceptualOptions): Promise<TrainPerceptualSummary> {
-  const { out, device, reporter, signal } = o;
+  const { out } = o;
   const folder = path.join(out, 'training');
   const settingsFile = path.join(out, 'settings.json');
-  const settings = settingsOf(o);
   checkPlace({ option: '--out', place: out });
+  const saved = existsSync(settingsFile) ? readSettings(settingsFile) : undefined;
+  const settings = settingsOf(o, o.resume ? saved : undefined);
   const beginning = beginTraining({
     ...{ option: '--out', place: out, folder, settings: settingsFile },
-    changes: existsSync(settingsFile) ? differences(readSettings(settingsFile), settings) : undefined,
+    changes: saved && differences(saved, settings),
     changeable: ['steps'],
     total: settings.steps,
     resume: o.resume,
   });
   const sources = await listSources(settings);
-  const { splits } = sources;
-  const { classes } = splits;
-  const from = beginning.kind === 'fresh' ? undefined : beginning.checkpoint;
-  let result: LoopResult;
-  if (beginning.kind === 'finished') {
-    const { step, seconds } = readState(beginning.checkpoint);
-    reporter.note(`The classifier in ${out} is finished at step ${step}.`);
-    result = { step, seconds, ...(await lastValues(folder)), stopped: false };
-  } else {
-    const dataset = await openSplits(splits, {
-      ...{ size: settings.size, val_fraction: shareOfVal, cacheDir: path.join(out, '.cache') },
-      ...{ reporter, signal },
-    });
-    const { train, val, skipped } = dataset;
-    if (skipped.length > 0) reporter.warn(describeSkipped(skipped, skipped.length + train.count + val.count));
-    reporter.note(
-      `Images: ${train.count} for training, ${val.count} for validation, ${classes.length} classes, ${settings.size}×${settings.size} pixels.`,
-    );
-    result = await runTraining({ ...o, dataset, settings, settingsFile, folder, from });
-  }
+  const { classes } = sources.splits;
+  const training = { ...o, sources, settings, settingsFile, folder };
+  const result =
+    beginning.kind === 'finished'
+      ? await finished(training, beginning.checkpoint)
+      : await runTraining(training, beginning.kind === 'resume' ? beginning.checkpoint : undefined);
+
   const { step, loss, seconds, metrics, stopped } = result;
   const common = { run: out, step, loss, seconds, classes, metrics, stopped };
   if (stopped) return { ...common, accuracy: null, val: [], file: null };
   const file = path.join(out, trainedFile);
-  await writeTrained(file, { classes, settings, folder, device });
-  const val = await measure(file, sources.unseen, o);
+  await writeTrained(file, classes, training);
+  const val = await measure(file, training);
   const images = val.reduce((sum, part) => sum + part.images, 0);
   const accuracy = val.reduce((sum, part) => sum + part.accuracy * part.images, 0) / images;
   return { ...common, accuracy, val, file };
 }
 
-function settingsOf({ data, val, size = 32, steps = 1000, seed = 0 }: TrainPerceptualOptions): Settings {
+/** @param saved what a resumed training began with: it stands for what is not given */
+function settingsOf(o: TrainPerceptualOptions, saved?: Settings): Settings {
+  const absolute = (folders: readonly string[]) => folders.map((folder) => path.resolve(folder));
+  const { size = saved?.size ?? 32, steps = saved?.steps ?? 1000, seed = saved?.seed ?? 0 } = o;
+  const data = o.data.length > 0 ? absolute(o.data) : (saved?.data ?? []);
+  const val = o.val.length > 0 ? absolute(o.val) : (saved?.val ?? []);
   if (size < smallest) {
     throw expected(`at least ${smallest}`, '--size', size, 'The classifier halves its images four times.');
   }
   if (val.length > 0 && data.length === 0) {
     throw expected('--data', '--val', 'no --data', 'The built-in drawings bring unseen ones of their own.');
   }
-  const absolute = (folders: readonly string[]) => folders.map((folder) => path.resolve(folder));
-  return { data: absolute(data), val: absolute(val), size, steps, seed };
+  return { data, val, size, steps, seed };
 }
 
 function readSettings(file: string): Settings {
@@ -203,29 +195,44 @@ async function listSources({ data, val }: Settings): Promise<Sources> {
 }
 
 type Training = TrainPerceptualOptions & {
-  readonly dataset: Dataset;
+  readonly sources: Sources;
   readonly settings: Settings;
   readonly settingsFile: string;
   readonly folder: string;
-  readonly from: ReturnType<typeof latestCheckpoint>;
 };
 
-async function runTraining(o: Training): Promise<LoopResult> {
-  const { dataset, device, settings, from } = o;
-  const sizes = { classes: dataset.classes.length, size: settings.size, batch: batchSize };
+async function finished({ out, folder, reporter }: Training, checkpoint: Checkpoint): Promise<LoopResult> {
+  const { step, seconds } = readState(checkpoint);
+  reporter.note(`The classifier in ${out} is finished at step ${step}.`);
+  return { step, seconds, ...(await lastValues(folder)), stopped: false };
+}
+
+async function runTraining(o: Training, from?: Checkpoint): Promise<LoopResult> {
+  const { device, settings, reporter, signal } = o;
+  const { size } = settings;
+  const dataset = await openSplits(o.sources.splits, {
+    ...{ size, val_fraction: shareOfVal, cacheDir: path.join(o.out, '.cache'), reporter, signal },
+  });
+  const { train, val, skipped } = dataset;
+  const classes = dataset.classes.length;
+  if (skipped.length > 0) reporter.warn(describeSkipped(skipped, skipped.length + train.count + val.count));
+  reporter.note(
+    `Images: ${train.count} for training, ${val.count} for validation, ${classes} classes, ${size}×${size} pixels.`,
+  );
+  const sizes = { classes, size, batch: batchSize };
   const runner = await device.prepareStep(classifierStep(sizes));
   const graph = await device.prepare(classifierEvaluation(sizes));
   try {
-    if (!from) o.signal?.throwIfAborted(); // Nothing is written yet.
+    if (!from) signal?.throwIfAborted(); // Nothing is written yet.
     await writeFileAtomic(o.settingsFile, `${JSON.stringify({ vqgen: version, ...settings }, null, 2)}\n`);
-    return await runLoop(stage(o, runner, graph), { from, reporter: o.reporter, signal: o.signal });
+    return await runLoop(stage(o, dataset, runner, graph), { from, reporter, signal });
   } finally {
     await runner.dispose();
     await graph.dispose();
   }
 }
 
-function stage({ dataset, settings, folder }: Training, runner: StepRunner, graph: Graph): Stage {
+function stage({ settings, folder }: Training, dataset: Dataset, runner: StepRunner, graph: Graph): Stage {
   const { size, seed } = settings;
   const classes = dataset.classes.length;
   const schedule = recipe(settings);
@@ -296,11 +303,7 @@ async function validate(
 }
 
 /** The newest checkpoint as a network of its own, in half precision, with what it is about. */
-async function writeTrained(
-  file: string,
-  o: { classes: readonly string[]; settings: Settings; folder: string; device: Device },
-): Promise<void> {
-  const { classes, settings } = o;
+async function writeTrained(file: string, classes: readonly string[], o: Training): Promise<void> {
   const state = await loadCheckpoint(latestCheckpoint(o.folder)!, classifierState(classes.length));
   const graph = await o.device.prepare(foldProgram(classes.length));
   try {
@@ -309,7 +312,7 @@ async function writeTrained(
     await writeSafetensors(file, Object.fromEntries(halves), {
       format: 'vqgen-classifier',
       classes: JSON.stringify(classes),
-      size: `${settings.size}`,
+      size: `${o.settings.size}`,
     });
   } finally {
     await graph.dispose();
@@ -318,13 +321,12 @@ async function writeTrained(
 
 async function measure(
   file: string,
-  unseen: Sources['unseen'],
-  { device, signal }: TrainPerceptualOptions,
+  { device, signal, sources }: Training,
 ): Promise<TrainPerceptualSummary['val']> {
   const classifier = await openClassifier(device, file);
   try {
     const results: TrainPerceptualSummary['val'][number][] = [];
-    for (const { data, subset } of unseen)
+    for (const { data, subset } of sources.unseen)
       results.push({ data, ...(await accuracyOn(classifier, subset, { signal })) });
     return results;
   } finally {

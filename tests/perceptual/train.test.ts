@@ -74,7 +74,7 @@ test('learns the union of the classes of its folders; stopped and resumed it giv
   const first = await train({ out: parts, reporter, signal: stop.signal });
   expect(first).toMatchObject({ stopped: true, accuracy: null, file: null });
   expect(first.step).toBeLessThan(4);
-  await train({ out: parts, resume: true });
+  await train({ out: parts, resume: true, data: [], val: [], size: undefined, steps: undefined });
   expect(await lines(parts)).toEqual(written);
   const files = [whole, parts].map((out) => path.join(out, 'perceptual.safetensors'));
   expect(await sha256(files[1]!)).toBe(await sha256(files[0]!));
