@@ -4,15 +4,17 @@ import { expected, type UserError } from '../base/errors.js';
 import { fileInTheWay } from '../base/files.js';
 import type { Config } from '../config/schema.js';
 import { findRunConfig, noSuchRun, runPaths, type StageName } from './run.js';
-import { type Checkpoint, latestCheckpoint, readState } from './store.js';
+import { type Checkpoint, isStale, latestCheckpoint, readState } from './store.js';
 
 export type Beginning =
   | { readonly kind: 'fresh' }
   | { readonly kind: 'resume'; readonly checkpoint: Checkpoint }
   | { readonly kind: 'finished'; readonly checkpoint: Checkpoint };
 
-/** What a resumed run may change: the length, the rate, the micro-batches and the cadences, nothing that gives a tensor another shape or meaning. */
-const changeable = ['steps', 'lr', 'accumulate', 'log_every', 'checkpoint_every', 'eval_every', 'keep'];
+/** What a resumed run may change: the length, the patience, the rate, the micro-batches and the cadences, nothing that gives a tensor another shape or meaning. */
+const changeable = [
+  ...['steps', 'patience', 'lr', 'accumulate', 'log_every', 'checkpoint_every', 'eval_every', 'keep'],
+];
 
 /**
  * Decides, and writes nothing: save the config (`writeRunConfig`) once nothing else can refuse.
@@ -37,6 +39,7 @@ export function beginStage(o: { run: string; stage: StageName; config: Config; r
     changes: saved && differences(part(saved), part(config)),
     changeable: changeable.map((name) => `${stage}.${name}`),
     total: config[stage].steps,
+    ...(stage === 'prior' && { patience: config.prior.patience }),
     resume,
   });
 }
@@ -53,6 +56,7 @@ export interface Place {
  * @param o.folder where the checkpoints lie
  * @param o.settings the file that holds the settings it began with
  * @param o.changes what is set otherwise now; undefined where no settings were saved
+ * @param o.patience as `isStale` takes it, where a training may end before its last step
  * @param o.changeable the keys of what a resumed training may change
  */
 export function beginTraining(
@@ -62,6 +66,7 @@ export function beginTraining(
     readonly changes: readonly Difference[] | undefined;
     readonly changeable: readonly string[];
     readonly total: number;
+    readonly patience?: number;
     readonly resume: boolean;
   },
 ): Beginning {
@@ -71,8 +76,9 @@ export function beginTraining(
     if (!o.resume && !isEmpty(folder)) throw inTheWay(o, 'a training that has not saved a checkpoint');
     return { kind: 'fresh' };
   }
-  const { step, validated } = readState(checkpoint);
-  const finished = step > total || (step === total && validated === step);
+  const { step, validated, stale } = readState(checkpoint);
+  const ended = o.patience !== undefined && isStale(stale, o.patience);
+  const finished = ended || step > total || (step === total && validated === step);
   if (o.resume) {
     const refused = changes?.find(({ key }) => !o.changeable.includes(key));
     if (refused) throw mustNotChange(refused, o);

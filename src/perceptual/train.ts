@@ -202,9 +202,9 @@ type Training = TrainPerceptualOptions & {
 };
 
 async function finished({ out, folder, reporter }: Training, checkpoint: Checkpoint): Promise<LoopResult> {
-  const { step, seconds } = readState(checkpoint);
+  const { step, seconds, best } = readState(checkpoint);
   reporter.note(`The classifier in ${out} is finished at step ${step}.`);
-  return { step, seconds, ...(await lastValues(folder)), stopped: false };
+  return { step, seconds, best, ...(await lastValues(folder)), stopped: false };
 }
 
 async function runTraining(o: Training, from?: Checkpoint): Promise<LoopResult> {
