@@ -39,7 +39,7 @@ export function beginStage(o: { run: string; stage: StageName; config: Config; r
     changes: saved && differences(part(saved), part(config)),
     changeable: changeable.map((name) => `${stage}.${name}`),
     total: config[stage].steps,
-    ...(stage === 'prior' && { patience: config.prior.patience }),
+    patience: stage === 'prior' ? config.prior.patience : 0,
     resume,
   });
 }
@@ -56,7 +56,6 @@ export interface Place {
  * @param o.folder where the checkpoints lie
  * @param o.settings the file that holds the settings it began with
  * @param o.changes what is set otherwise now; undefined where no settings were saved
- * @param o.patience as `isStale` takes it, where a training may end before its last step
  * @param o.changeable the keys of what a resumed training may change
  */
 export function beginTraining(
@@ -66,6 +65,7 @@ export function beginTraining(
     readonly changes: readonly Difference[] | undefined;
     readonly changeable: readonly string[];
     readonly total: number;
+    /** As the loop's `Stage`. */
     readonly patience?: number;
     readonly resume: boolean;
   },
@@ -77,7 +77,7 @@ export function beginTraining(
     return { kind: 'fresh' };
   }
   const { step, validated, stale } = readState(checkpoint);
-  const ended = o.patience !== undefined && isStale(stale, o.patience);
+  const ended = isStale(stale, o.patience);
   const finished = ended || step > total || (step === total && validated === step);
   if (o.resume) {
     const refused = changes?.find(({ key }) => !o.changeable.includes(key));

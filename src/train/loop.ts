@@ -221,7 +221,7 @@ export async function runLoop(
         wrong = infiniteTensor(state);
         if (!wrong) {
           await metrics.sync();
-          if (due && isCalm(guard.watch)) guard = { ...guard, good: step };
+          if (due && isCalm(guard.watch, stage.guarded.most)) guard = { ...guard, good: step };
           checkpoint = await saveCheckpoint(stage.folder, state, savedState(), cadence.keep);
         }
       }

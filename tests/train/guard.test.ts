@@ -260,6 +260,7 @@ describe('what is a jump', () => {
     expect(at.findIndex((jump) => jump !== undefined)).toBe(15);
     expect(at.at(-1)).toBe('l1 is 5.00, where even the worst model has 2');
     expect(jumpOf('l1', watch, 6)).toBeUndefined();
+    expect([isCalm(watch), isCalm(watch, 2)]).toEqual([true, false]);
   });
 
   test('the first 16 steps and a single bad batch are none', () => {
