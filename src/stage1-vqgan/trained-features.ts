@@ -20,6 +20,12 @@ const stages = [[32], [64], [96, 96], [192, 192], [192]];
 /** Depths that the distance compares; the last only serves classes and measures. */
 const taps = 4;
 
+/**
+ * Factor of the distance: learned features differ far more between an image and its blurred reconstruction than random ones do, and at 1 they would
+ * outweigh the pixels beside them (docs/log.md has the runs).
+ */
+const scale = 0.1;
+
 /** Convolutions in order, and the stage that each belongs to. */
 export const layers: readonly {
   readonly stage: number;
@@ -58,7 +64,7 @@ function trunkFor(size: number, depth: number, names: (layer: number) => string)
   return {
     stages: Array.from({ length: count }, (_, stage) => ({
       filters: layers.flatMap((layer, i) => (layer.stage === stage ? [names(i)] : [])),
-      lin: 1 / count,
+      lin: scale / count,
     })),
     pool: halve,
     prepare: (x) => x,
@@ -69,7 +75,7 @@ function trunkFor(size: number, depth: number, names: (layer: number) => string)
 export const halve = (x: tf.Tensor4D): tf.Tensor4D => tf.avgPool(x, 2, 2, 'valid');
 
 /**
- * The trained network for images of `size` pixels; depths count alike and their mean is taken, as with random features. A set of images is described by
+ * The trained network for images of `size` pixels; a tenth of the mean of its depths. A set of images is described by
  * the means of the last depth.
  *
  * @param weights of `trainedShapes`
