@@ -52,6 +52,8 @@ export interface Target {
   readonly rowDotsAsProducts: boolean;
   /** Whether patches of images (im2col) serve filter gradients at every size. */
   readonly patchesAlways: boolean;
+  /** x where `open` (booleans), 0 elsewhere. */
+  gate(g: GraphBuilder, open: Value, x: Value): Value;
   /** log softmax over the last axis. */
   logSoftmax(g: GraphBuilder, x: Value): Value;
   /** ids `[…]` → `[…, depth]`, `on` at the id and `off` elsewhere. */
@@ -121,6 +123,9 @@ export const cpuTarget: Target = {
       { shape },
     ),
 
+  /** As a product: Where takes half as long again. */
+  gate: (g, open, x) => g.op('Mul', [x, cast(g, open, 'float32')], {}, { shape: x.shape }),
+
   logSoftmax: (g, x) => g.op('LogSoftmax', [x], { axis: -1 }, { shape: x.shape }),
 
   oneHot(g, ids, depth, { on, off }) {
@@ -179,6 +184,8 @@ export const webgpuTarget: Target = {
     const value = g.op('MatMul', [left, right], {}, { shape });
     return alpha === 1 ? value : g.op('Mul', [value, g.float(alpha)], {}, { shape });
   },
+
+  gate: (g, open, x) => g.op('Where', [open, x, g.float(0)], {}, { type: 'float32', shape: x.shape }),
 
   /** The provider's ReduceLogSumExp does not subtract the maximum by itself. */
   logSoftmax(g, x) {
