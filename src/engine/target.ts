@@ -46,6 +46,8 @@ export interface Target {
   affine(g: GraphBuilder, x: Value, o: Affine): Value;
   /** a·b of the last two axes, with the result's `shape`; some option differs from a plain product. */
   product(g: GraphBuilder, a: Value, b: Value, o: ProductOptions, shape: readonly number[]): Value;
+  /** How many bytes of a tensor are best computed at once, where images are large. */
+  readonly bytesAtOnce: number;
   /** Whether updates of many parameters are best written as one of a long vector. */
   readonly packsUpdates: boolean;
   /** Whether Σ a·b over rows is best a product of matrices; otherwise numbers are multiplied, then summed. */
@@ -99,6 +101,7 @@ export function convolution(g: GraphBuilder, { image, filters, bias, options, sh
 }
 
 export const cpuTarget: Target = {
+  bytesAtOnce: 8 * 2 ** 20,
   packsUpdates: false,
   convolution,
 
@@ -158,6 +161,7 @@ export const cpuTarget: Target = {
 };
 
 export const webgpuTarget: Target = {
+  bytesAtOnce: Number.POSITIVE_INFINITY,
   packsUpdates: true,
   convolution,
 
