@@ -98,8 +98,9 @@ export function packUpdates(
   return { inputs, finals: outs, buffers };
 }
 
-/** The state as it is: a buffer for each tensor. */
-export function oneByOne(_graph: GraphBuilder, state: readonly Slot[], finals: readonly Slot[]): Packed {
+/** The state as it is: a buffer for each tensor. The nodes of `graph` are put in order. */
+export function oneByOne(graph: GraphBuilder, state: readonly Slot[], finals: readonly Slot[]): Packed {
+  matricesFirst(graph, finals);
   return {
     inputs: state.map(({ value }) => value),
     finals,
@@ -109,6 +110,27 @@ export function oneByOne(_graph: GraphBuilder, state: readonly Slot[], finals: r
       members: [{ slot, offset: 0 }],
     })),
   };
+}
+
+/**
+ * ONNX Runtime takes the nodes whose results nobody reads from the last one backwards, and before each what it still needs. The update of a vector
+ * (a bias, a norm's scale) needs the gradients of a whole layer summed; so it is put behind that of the next matrix or filter, whose
+ * gradient is made of parts of the batch one after the other.
+ */
+function matricesFirst(graph: GraphBuilder, finals: readonly Slot[]): void {
+  const ranks = new Map(finals.map(({ value }) => [value.name, value.shape.length]));
+  const read = new Set(graph.nodes.flatMap((node) => node.inputs));
+  const isEnd = ({ outputs }: Node) => ranks.has(outputs[0]!) && !read.has(outputs[0]!);
+  const ordered: Node[] = [];
+  let vectors: Node[] = [];
+  for (const node of graph.nodes.filter(isEnd).reverse()) {
+    vectors.push(node);
+    if (ranks.get(node.outputs[0]!)! < 2) continue;
+    ordered.push(vectors.pop()!, ...vectors);
+    vectors = [];
+  }
+  const ends = [...ordered, ...vectors].reverse();
+  graph.nodes.splice(0, graph.nodes.length, ...graph.nodes.filter((node) => !isEnd(node)), ...ends);
 }
 
 function endToEnd(families: readonly Family[]): { offsets: number[]; length: number } {

@@ -27,6 +27,8 @@ export interface Sym {
   readonly perm: readonly number[];
   /** The number that fills the tensor, when it is a constant filled with one number. */
   readonly splat?: number;
+  /** What it was joined from along an axis: splitting it there again takes no copy. */
+  readonly joined?: { readonly axis: number; readonly parts: readonly Sym[] };
   /** Writes nodes that compute the value once more from what is kept anyway; see `later`. */
   readonly again?: () => Value;
 }
@@ -156,6 +158,11 @@ export class Tracer extends tf.KernelBackend {
   expand(value: Value, shape: readonly number[]): Value {
     if (value.shape.join() === shape.join()) return value;
     return this.graph.op('Expand', [value, this.graph.ints(shape)], {}, { shape });
+  }
+
+  /** For `inParts`. */
+  get bytesAtOnce(): number {
+    return this.target.bytesAtOnce;
   }
 
   // What TF.js asks of a backend -------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 /** Convolutions, NHWC, with filters [kh, kw, in, out] as TF.js has them. */
 import * as tf from '@tensorflow/tfjs-core';
+import { inParts } from './in-parts.js';
 import type { Init, ParamSpec, TensorTree } from './params.js';
 
 export type Conv = { weight: ParamSpec; bias: ParamSpec };
@@ -31,4 +32,14 @@ export function conv(
   return 'bias' in params
     ? tf.fused.conv2d({ x: image, filter, strides: stride, pad, bias: params.bias })
     : tf.conv2d(image, filter, stride, pad);
+}
+
+/** As `conv`, large images a few at a time. */
+export function imageConv(
+  params: TensorTree<Conv> | TensorTree<ConvWithoutBias>,
+  x: tf.Tensor,
+  options?: ConvOptions,
+): tf.Tensor {
+  const channels = Math.max(...params.weight.shape.slice(2));
+  return inParts([x], channels, (x) => [conv(params, x!, options)])[0]!;
 }

@@ -6,6 +6,7 @@
  * In every line `dy` is the gradient of the output, `x`, `a`, `b` are inputs and `y` is the output.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { composite } from './composite.js';
 
 type Attrs = Record<string, unknown>;
 type Gradients = Record<string, () => tf.Tensor>;
@@ -55,7 +56,9 @@ function spread(dy: tf.Tensor, shape: number[], axis: unknown): tf.Tensor {
   return tf.broadcastTo(tf.reshape(dy, kept), shape);
 }
 
-const gate = (dy: tf.Tensor, open: tf.Tensor): tf.Tensor => tf.where(open, dy, tf.zerosLike(dy));
+/** dy where `open`, of the same shape, is true. */
+const gate = (dy: tf.Tensor, open: tf.Tensor): tf.Tensor =>
+  composite('Gate', { dy, open }, {}, () => [tf.where(open, dy, tf.zerosLike(dy))])[0]!;
 const run = (name: string, inputs: Record<string, tf.Tensor>, attrs: Attrs): tf.Tensor =>
   tf.engine().runKernel(name, inputs, attrs as tf.NamedAttrMap) as tf.Tensor;
 

@@ -243,7 +243,7 @@ async function decodeImages(
   return images;
 }
 
-/** As many columns as rows, or one more; with images of several classes in turn as many as keep each class in columns of its own. */
+/** As many columns as rows, or one more; where several classes have as many images each, every class in columns of its own. */
 async function writeGridOf(
   file: string,
   images: readonly Float32Array[],
@@ -253,8 +253,12 @@ async function writeGridOf(
   const all = float32([images.length, size, size, 3]);
   for (const [i, image] of images.entries()) all.data.set(image, i * image.length);
   const square = Math.ceil(Math.sqrt(images.length));
-  const columns = classes * Math.max(1, Math.round(square / classes));
-  await writeGrid(file, all, columns < images.length ? columns : square);
+  const even = images.length % classes === 0;
+  await writeGrid(
+    file,
+    all,
+    even ? Math.min(images.length, classes * Math.max(1, Math.round(square / classes))) : square,
+  );
 }
 
 /** How strongly a class acts. @throws UserError where the prior cannot draw without class beside with */

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type Conv, conv, convSpecs } from '../nn/conv.js';
 import { type GroupNorm, groupNorm, groupNormSpecs } from '../nn/group-norm.js';
+import { inParts } from '../nn/in-parts.js';
 import type { TensorTree } from '../nn/params.js';
 import { type SpatialAttention, spatialAttention, spatialAttentionSpecs } from '../nn/spatial-attention.js';
 
@@ -21,9 +22,12 @@ export function resBlockSpecs(inputs: number, outputs: number): ResBlock {
 
 /** x [B, H, W, in] → [B, H, W, out]. */
 export function resBlock(params: TensorTree<ResBlock>, x: tf.Tensor): tf.Tensor {
-  const y = conv(params.conv1, groupNorm(params.norm1, x, { swish: true }));
-  const z = conv(params.conv2, groupNorm(params.norm2, y, { swish: true }));
-  return tf.add(params.shortcut ? conv(params.shortcut, x) : x, z);
+  const channels = Math.max(...params.conv1.weight.shape.slice(2));
+  return inParts([x], channels, (x) => {
+    const y = conv(params.conv1, groupNorm(params.norm1, x!, { swish: true }));
+    const z = conv(params.conv2, groupNorm(params.norm2, y, { swish: true }));
+    return [tf.add(params.shortcut ? conv(params.shortcut, x!) : x!, z)];
+  })[0]!;
 }
 
 export function blockSpecs(inputs: number, outputs: number, attention: boolean): Block {

@@ -2,8 +2,9 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import { codeWidth } from '../config/codes.js';
 import type { Config } from '../config/schema.js';
-import { type Conv, conv, convSpecs } from '../nn/conv.js';
+import { type Conv, conv, convSpecs, imageConv } from '../nn/conv.js';
 import { type GroupNorm, groupNorm, groupNormSpecs } from '../nn/group-norm.js';
+import { inParts } from '../nn/in-parts.js';
 import type { TensorTree } from '../nn/params.js';
 import { upsampleConv } from '../nn/upsample-conv.js';
 import { type Block, block, blockSpecs, type Middle, middle, middleSpecs } from './blocks.js';
@@ -47,7 +48,7 @@ export function decoderSpecs({ data, stage1 }: Config): Decoder {
 
 /** q [B, h, w, D] → images [B, S, S, 3], about [−1, 1] but not clamped. */
 export function decoder(params: TensorTree<Decoder>, q: tf.Tensor): tf.Tensor {
-  return conv(params.conv_out, decoderFeatures(params, q));
+  return imageConv(params.conv_out, decoderFeatures(params, q));
 }
 
 /** Everything but the last convolution: [B, h, w, D] → [B, S, S, ch]. */
@@ -57,5 +58,5 @@ export function decoderFeatures(params: TensorTree<Decoder>, q: tf.Tensor): tf.T
     for (const b of blocks) x = block(b, x);
     if (up) x = upsampleConv(up, x);
   }
-  return groupNorm(params.norm_out, x, { swish: true });
+  return inParts([x], x.shape[3]!, (x) => [groupNorm(params.norm_out, x!, { swish: true })])[0]!;
 }

@@ -2,7 +2,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import { codeWidth } from '../config/codes.js';
 import type { Config } from '../config/schema.js';
-import { type Conv, conv, convSpecs } from '../nn/conv.js';
+import { type Conv, conv, convSpecs, imageConv } from '../nn/conv.js';
 import { type GroupNorm, groupNorm, groupNormSpecs } from '../nn/group-norm.js';
 import type { TensorTree } from '../nn/params.js';
 import { type Block, block, blockSpecs, type Middle, middle, middleSpecs } from './blocks.js';
@@ -42,10 +42,10 @@ export function encoderSpecs({ data, stage1 }: Config): Encoder {
 
 /** Images [B, S, S, 3] in [−1, 1] → z [B, h, w, D], h = w = S / 2^(levels − 1). */
 export function encoder(params: TensorTree<Encoder>, images: tf.Tensor): tf.Tensor {
-  let x = conv(params.conv_in, images);
+  let x = imageConv(params.conv_in, images);
   for (const { blocks, down } of params.levels) {
     for (const b of blocks) x = block(b, x);
-    if (down) x = conv(down, x, { stride: 2 });
+    if (down) x = imageConv(down, x, { stride: 2 });
   }
   const y = groupNorm(params.norm_out, middle(params.middle, x), { swish: true });
   return conv(params.embed, conv(params.conv_out, y));

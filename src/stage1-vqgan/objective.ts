@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Stage1Config } from '../config/schema.js';
 import type { Tensors } from '../engine/device.js';
-import { conv } from '../nn/conv.js';
+import { imageConv } from '../nn/conv.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
 import type { TensorTree } from '../nn/params.js';
 import type { Decoder } from './decoder.js';
@@ -38,7 +38,7 @@ export function objectiveAt(
   },
 ): Objective {
   const { images, last, convOut, judge, acts } = at;
-  const reconstruction = conv(convOut, last);
+  const reconstruction = imageConv(convOut, last);
   const lossAt = (x: tf.Tensor) => reconstructionLoss(config, perceptual, constants, images, x);
   const error = valueAndGradsOf({ x: reconstruction }, ({ x }) => lossAt(x).total);
   const { l1, perceptual: distance } = lossAt(reconstruction);
@@ -49,7 +49,7 @@ export function objectiveAt(
     generatorLoss(discriminator(judge, x, config.disc.norm)),
   );
   const atFilter = (dy: tf.Tensor) =>
-    tf.grad((weight) => conv({ ...convOut, weight }, last))(convOut.weight, dy);
+    tf.grad((weight) => imageConv({ ...convOut, weight }, last))(convOut.weight, dy);
   const weight = adaptiveWeight(atFilter(error.grads.x), atFilter(adversarial.grads.x), config.disc);
   const lambda = acts ? tf.mul(weight, acts) : weight;
   return {

@@ -11,6 +11,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { stream } from '../base/rng.js';
 import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
 import type { Tensors } from '../engine/device.js';
+import { inParts } from '../nn/in-parts.js';
 
 export interface Perceptual {
   /** The frozen network's weights, constants of a training step's program. */
@@ -28,45 +29,64 @@ export interface FeatureNetwork {
   features(constants: Tensors, images: tf.Tensor): tf.Tensor;
 }
 
+interface Stage {
+  readonly filters: readonly string[];
+  readonly lin: string | number;
+}
+
 /**
  * A frozen network as stages of 3×3 convolutions with ReLU; each stage ends in a tap, pooling stands between stages.
  * `lin` weights a tap's squared differences: the name of a constant [C], or one number for all channels.
  */
 export interface Trunk {
-  readonly stages: readonly { readonly filters: readonly string[]; readonly lin: string | number }[];
+  readonly stages: readonly Stage[];
   pool(x: tf.Tensor4D): tf.Tensor4D;
   prepare(images: tf.Tensor): tf.Tensor;
 }
 
 /** As `Perceptual.distance`. */
 export function distance(trunk: Trunk, constants: Tensors, x: tf.Tensor, y: tf.Tensor): tf.Tensor {
-  const a = features(trunk, constants, x);
-  const b = features(trunk, constants, y);
-  const terms = trunk.stages.map(({ lin }, i) => {
-    const squares = tf.square(tf.sub(unitLength(a[i]!), unitLength(b[i]!))); // [B, H, W, C]
-    const weighted = typeof lin === 'string' ? tf.mul(squares, constants[lin]!) : squares;
-    const perPosition = (typeof lin === 'string' ? 1 : lin) / (squares.size / squares.shape[3]!);
-    return tf.mul(tf.sum(weighted), perPosition);
+  let pair = [x, y];
+  const distances = trunk.stages.map((stage, i) => {
+    const channels = constants[`${stage.filters.at(-1)}.weight`]!.shape[3]!;
+    const results = inParts(pair, channels, (...images) => {
+      const inputs = i === 0 ? images.map(trunk.prepare) : images;
+      const taps = inputs.map((image) => tap(stage, constants, image as tf.Tensor4D));
+      const apart = tapDistance(stage, constants, taps[0]!, taps[1]!);
+      return i + 1 < trunk.stages.length ? [apart, ...taps.map(trunk.pool)] : [apart];
+    });
+    pair = results.slice(1);
+    return tf.mean(results[0]!);
   });
-  return tf.addN(terms);
+  return tf.addN(distances);
+}
+
+/** Of two taps [B, H, W, C], image by image: [B]. */
+function tapDistance({ lin }: Stage, constants: Tensors, a: tf.Tensor, b: tf.Tensor): tf.Tensor {
+  const squares = tf.square(tf.sub(unitLength(a), unitLength(b)));
+  const [weighted, weight] = typeof lin === 'string' ? [tf.mul(squares, constants[lin]!), 1] : [squares, lin];
+  return tf.mul(tf.sum(weighted, [1, 2, 3]), weight / (a.shape[1]! * a.shape[2]!));
 }
 
 /** What each stage ends in, [B, H, W, C]. */
 export function features(trunk: Trunk, constants: Tensors, images: tf.Tensor): tf.Tensor[] {
   let x = trunk.prepare(images) as tf.Tensor4D;
-  return trunk.stages.map(({ filters }, stage) => {
-    if (stage > 0) x = trunk.pool(x);
-    for (const name of filters) {
-      const filter = constants[`${name}.weight`] as tf.Tensor4D;
-      const bias = constants[`${name}.bias`];
-      x = tf.relu(
-        bias
-          ? tf.fused.conv2d({ x, filter, strides: 1, pad: 'same', bias })
-          : tf.conv2d(x, filter, 1, 'same'),
-      );
-    }
+  return trunk.stages.map((stage, i) => {
+    x = tap(stage, constants, i > 0 ? trunk.pool(x) : x);
     return x;
   });
+}
+
+function tap({ filters }: Stage, constants: Tensors, images: tf.Tensor4D): tf.Tensor4D {
+  let x = images;
+  for (const name of filters) {
+    const filter = constants[`${name}.weight`] as tf.Tensor4D;
+    const bias = constants[`${name}.bias`];
+    x = tf.relu(
+      bias ? tf.fused.conv2d({ x, filter, strides: 1, pad: 'same', bias }) : tf.conv2d(x, filter, 1, 'same'),
+    );
+  }
+  return x;
 }
 
 /** x / ‖x‖ over channels; the 10⁻¹⁰ of LPIPS stands under the root, so that the gradient at 0 is finite. */

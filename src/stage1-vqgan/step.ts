@@ -6,7 +6,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Config } from '../config/schema.js';
 import type { StepProgram } from '../engine/device.js';
-import { conv } from '../nn/conv.js';
+import { imageConv } from '../nn/conv.js';
 import { injectGradient, valueAndGradsOf } from '../nn/gradients.js';
 import { treeOf } from '../nn/params.js';
 import { accumulation } from '../train/accumulation.js';
@@ -77,7 +77,7 @@ export function stage1Step(
       const model = treeOf(specs, params);
       const { output, codes, terms, loss: vq } = bottleneck.pass(model.bottleneck, z, active);
       const last = decoderFeatures(model.decoder, output); // [B, S, S, ch]
-      const reconstruction = conv(model.decoder.conv_out, last);
+      const reconstruction = imageConv(model.decoder.conv_out, last);
 
       // 2. The objective, and its gradient at the reconstruction.
       const disc = adversarial ? under('disc', state) : undefined;

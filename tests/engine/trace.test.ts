@@ -116,3 +116,27 @@ test('a frozen network that is stated twice runs once', async () => {
   );
   expect(graph.nodes.filter((node) => node.op === 'Conv')).toHaveLength(8);
 });
+
+describe('splitting what was joined', () => {
+  const inputs = { a: { shape: [2, 2], dtype: 'float32' }, b: { shape: [2, 2], dtype: 'float32' } } as const;
+  const operators = async (run: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor[]) => {
+    const { graph } = await trace('joined', { inputs }, {}, ({ inputs }) => ({
+      out: Object.fromEntries(run(inputs!.a!, inputs!.b!).map((t, i) => [`${i}`, tf.neg(t)])),
+    }));
+    return graph.nodes.map(({ op }) => op).filter((op) => op === 'Concat' || op === 'Split');
+  };
+  const joined = (a: tf.Tensor, b: tf.Tensor) => tf.concat([a, b]);
+
+  test('at the same places gives the pieces themselves', async () => {
+    expect(await operators((a, b) => tf.split(joined(a, b), 2))).toEqual([]);
+  });
+
+  test('elsewhere, or after a transposition, is a copy', async () => {
+    expect(await operators((a, b) => tf.split(joined(a, b), 4))).toEqual(['Concat', 'Split']);
+    expect(await operators((a, b) => tf.split(joined(a, b), 2, 1))).toEqual(['Concat', 'Split']);
+    expect(await operators((a, b) => tf.split(tf.transpose(joined(a, b), [1, 0]), 2, 1))).toEqual([
+      'Concat',
+      'Split',
+    ]);
+  });
+});

@@ -131,27 +131,20 @@ function groupNormParts(t: Tracer, x: Sym, gamma: Sym, beta: Sym, attrs: NormAtt
 kernel<NormAttrs>('GroupNorm', ({ t, inputs: { x, gamma, beta }, attrs }) => {
   const compute = (again: boolean): Value => {
     const { u } = groupNormParts(t, x!, gamma!, beta!, attrs, again);
-    const y = again ? swishParts(t, u).y : swish(t, u);
-    return t.reshape(attrs.swish ? y : u, t.as(x!, NCHW).shape);
+    return t.reshape(attrs.swish ? gated(t, u, 1) : u, t.as(x!, NCHW).shape);
   };
   return [t.out(compute(false), x!.shape, 'float32', NCHW, () => compute(true))];
 });
 
-const swish = (t: Tracer, u: Value): Value =>
-  t.graph.op('QuickGelu', [u], { alpha: { float: 1 } }, { shape: u.shape });
+/** u·σ(αu): swish at α = 1. */
+const gated = (t: Tracer, u: Value, alpha: number): Value =>
+  t.graph.op('QuickGelu', [u], { alpha: { float: alpha } }, { shape: u.shape });
 
-/** swish(u) for the backward pass, which needs σ(u) anyway. */
-function swishParts(t: Tracer, u: Value): { s: Value; y: Value } {
-  const a = algebra(t);
-  const s = a.sigmoid(u);
-  return { s, y: a.mul(u, s) };
-}
-
-/** d swish(u) = σ(u) + swish(u)·(1 − σ(u)), times dy. */
+/** With d = dy·σ(u): d swish(u)·dy = d·(1 + u·(1 − σ(u))) = d + d·(u·σ(−u)). */
 function swishGradient(t: Tracer, u: Value, dy: Value): Value {
   const a = algebra(t);
-  const { s, y } = swishParts(t, u);
-  return a.mul(dy, a.add(s, a.sub(y, a.mul(y, s))));
+  const d = a.mul(dy, a.sigmoid(u));
+  return a.add(d, a.mul(d, gated(t, u, -1)));
 }
 
 kernel<NormAttrs>('GroupNormGrad', ({ t, inputs: { x, gamma, beta, dy }, attrs }) => {

@@ -156,8 +156,7 @@ kernel<ConvAttrs & { filterShape: number[] }>('Conv2DBackpropFilter', ({ t, inpu
 /** Σ over images of dy `[N, P]` · x `[C, P]`ᵀ, each shifted for the tap → `[N, C, kh, kw]`. */
 function fromShiftedSlices(t: Tracer, x: Sym, dy: Sym, c: ConvInfo): Value {
   const [batch, into, out] = [c.batchSize, c.inChannels, c.outChannels];
-  const dense = c.strideHeight === 1 && c.strideWidth === 1;
-  const { images, gradients } = (dense ? shiftedApart : windows)(t, t.as(x, NCHW), t.as(dy, NCHW), c);
+  const { images, gradients } = shifts(c)(t, t.as(x, NCHW), t.as(dy, NCHW), c);
   const sums = Array.from({ length: taps(c) }, (_, tap) => {
     const products = matmul(t, gradients(tap), images(tap), { transB: true }); // [B, N, C]
     if (batch === 1) return t.reshape(products, [out, into, 1]);
@@ -180,6 +179,13 @@ interface Shifted {
   gradients(tap: number): Value;
 }
 
+/** How a convolution's taps are shifted. */
+function shifts(c: ConvInfo): (t: Tracer, image: Value, dy: Value, c: ConvInfo) => Shifted {
+  const both = (stride: number) => c.strideHeight === stride && c.strideWidth === stride;
+  if (both(1)) return shiftedApart;
+  return both(2) && c.inHeight % 2 === 0 && c.inWidth % 2 === 0 && taps(c) > 1 ? phases : windows;
+}
+
 /**
  * For stride 1: the image is shifted by rows, the gradient by columns, both in the frame of the image's rows of W pixels; what leaves the
  * frame is cut off, zeros come in. A row of taps shares one copy of the image, a column of taps one of the gradient, and the
@@ -199,6 +205,29 @@ function shiftedApart(t: Tracer, image: Value, dy: Value, c: ConvInfo): Shifted 
       const shifted = pad(t, dy, [0, 0, 0, columns], [0, 0, 0, c.inWidth - c.outWidth - columns]);
       return t.reshape(shifted, [batch, out, c.outHeight * c.inWidth]);
     },
+  };
+}
+
+/**
+ * For stride 2 on images of even sides: under a tap lie the even or the odd rows and columns of the image, moved by whole steps. Four
+ * quarters of the image serve all taps.
+ */
+function phases(t: Tracer, image: Value, dy: Value, c: ConvInfo): Shifted {
+  const [batch, into, out] = [c.batchSize, c.inChannels, c.outChannels];
+  const quarters = t.target.quarters(t.graph, image);
+  const area = c.outHeight * c.outWidth;
+  const halved = (offset: number) => ({ odd: Math.abs(offset) % 2, moved: Math.floor(offset / 2) });
+  return {
+    images(tap) {
+      const row = halved(Math.floor(tap / c.filterWidth) - c.padInfo.top);
+      const column = halved((tap % c.filterWidth) - c.padInfo.left);
+      const [below, right] = [row.moved + c.outHeight, column.moved + c.outWidth];
+      const behind = [0, 0, below - c.inHeight / 2, right - c.inWidth / 2];
+      const quarter = quarters[2 * row.odd + column.odd]!;
+      const moved = pad(t, quarter, [0, 0, -row.moved, -column.moved], behind);
+      return t.reshape(moved, [batch, into, area]);
+    },
+    gradients: () => t.reshape(dy, [batch, out, area]),
   };
 }
 

@@ -222,6 +222,12 @@ kernel('Select', ({ t, inputs }) => {
   return elementwise(t, 'Where', [mask, yes, no], yes.dtype);
 });
 
+/** The backward pass through a kink: `dy` where `open`, of the same shape, is true. */
+kernel('Gate', ({ t, inputs: { dy, open } }) => {
+  const { perm, shape } = open!;
+  return t.out(t.target.gate(t.graph, t.as(open!, perm), t.as(dy!, perm)), shape, 'float32', perm);
+});
+
 kernel('Identity', ({ t, inputs: { x } }) => t.keep(x!));
 kernel<{ shape: number[]; value: number; dtype: tf.DataType }>('Fill', ({ t, attrs }) =>
   t.filled(attrs.shape, attrs.value, attrs.dtype ?? 'float32'),

@@ -71,8 +71,7 @@ kernel<PoolAttrs>('MaxPoolGrad', ({ t, inputs: { dy, input, output }, attrs }) =
   const image = reached(t, t.as(input!, NCHW), c);
   const spread = (x: Sym) => enlarge(t, t.as(x, NCHW), c.filterHeight, c.filterWidth);
   const isMax = t.graph.op('Equal', [image, spread(output!)], {}, { type: 'bool', shape: image.shape });
-  const out = { type: 'float32', shape: image.shape } as const;
-  const value = t.graph.op('Where', [isMax, spread(dy!), t.graph.float(0)], {}, out);
+  const value = t.target.gate(t.graph, isMax, spread(dy!));
   return t.out(withRest(t, value, c), input!.shape, 'float32', NCHW);
 });
 

@@ -25,6 +25,7 @@ kernel<{ perm: number[] }>('Transpose', ({ t, inputs: { x }, attrs }) => {
   const renamed = inverse(attrs.perm);
   return t.keep({
     ...x!,
+    joined: undefined,
     shape: permuteShape(x!.shape, attrs.perm),
     perm: x!.perm.map((axis) => renamed[axis]!),
   });
@@ -124,7 +125,7 @@ export function concat(t: Tracer, parts: readonly Sym[], axis: number): tf.Tenso
     { axis: perm.indexOf(axis) },
     { shape: permuteShape(shape, perm) },
   );
-  return t.out(value, shape, parts[0]!.dtype, perm);
+  return t.keep({ value, shape, dtype: parts[0]!.dtype, perm, joined: { axis, parts } });
 }
 kernel<{ axis: number }>('Concat', ({ t, inputs, attrs }) => {
   const parts = Object.values(inputs);
@@ -141,6 +142,9 @@ kernel<{ axis: number }>('Pack', ({ t, inputs, attrs }) => {
 
 function split(t: Tracer, x: Sym, axis: number, sizes: readonly number[]): tf.TensorInfo[] {
   const shapes = sizes.map((n) => x.shape.map((m, i) => (i === axis ? n : m)));
+  const { joined } = x;
+  if (joined?.axis === axis && joined.parts.map((part) => part.shape).join('|') === shapes.join('|'))
+    return joined.parts.map((part) => t.keep(part));
   const outs = shapes.map((shape) => ({ shape: permuteShape(shape, x.perm) }));
   const values = t.graph.ops(
     'Split',

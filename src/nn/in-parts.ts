@@ -1,0 +1,32 @@
+/**
+ * Large images a few at a time: what one layer writes is then still in the processor's cache when the next one reads it.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+
+/** What a backend may say of itself: how many bytes of a tensor it would rather see at once. */
+interface Preference {
+  readonly bytesAtOnce?: number;
+}
+
+/**
+ * f of `images`, tensors [B, …] with the same B and the first one [B, H, W, …], or of parts of the batch whose results are joined, where the
+ * backend wants large tensors in parts. Every result has the batch as its first axis; f must treat each image by itself.
+ *
+ * @param channels of the largest tensor [B, H, W, channels] inside of f
+ */
+export function inParts(
+  images: readonly tf.Tensor[],
+  channels: number,
+  f: (...images: tf.Tensor[]) => tf.Tensor[],
+): tf.Tensor[] {
+  const [batch, height, width] = images[0]!.shape as [number, number, number];
+  const { bytesAtOnce = Number.POSITIVE_INFINITY } = tf.backend() as Preference;
+  const fitting = bytesAtOnce / (4 * height * width * channels);
+  const parts = range(batch).find((n) => batch % n === 0 && (batch / n <= fitting || n === batch))!;
+  if (parts === 1) return f(...images);
+  const split = images.map((x) => tf.split(x, parts));
+  const results = range(parts).map((n) => f(...split.map((pieces) => pieces[n - 1]!)));
+  return results[0]!.map((_, i) => tf.concat(results.map((result) => result[i]!)));
+}
+
+const range = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
