@@ -46,6 +46,8 @@ export interface Target {
   affine(g: GraphBuilder, x: Value, o: Affine): Value;
   /** a·b of the last two axes, with the result's `shape`; some option differs from a plain product. */
   product(g: GraphBuilder, a: Value, b: Value, o: ProductOptions, shape: readonly number[]): Value;
+  /** Whether float16 is computed with, not only stored. */
+  readonly float16: boolean;
   /** Whether updates of many parameters are best written as one of a long vector. */
   readonly packsUpdates: boolean;
   /** Whether Σ a·b over rows is best a product of matrices; otherwise numbers are multiplied, then summed. */
@@ -97,6 +99,7 @@ export function convolution(g: GraphBuilder, { image, filters, bias, options, sh
 }
 
 export const cpuTarget: Target = {
+  float16: false,
   packsUpdates: false,
   convolution,
 
@@ -153,6 +156,7 @@ export const cpuTarget: Target = {
 };
 
 export const webgpuTarget: Target = {
+  float16: true,
   packsUpdates: true,
   convolution,
 
