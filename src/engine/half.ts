@@ -30,9 +30,14 @@ const [SMALLEST, LARGEST] = [2 ** -14, 65504];
 
 /**
  * A float32 copy serves the next so many nodes; later ones make their own, so that no copy lies in memory from the forward pass to the
- * backward pass.
+ * backward pass. ONNX Runtime must be kept from merging them: `separateCopies`.
  */
 const REACH = 40;
+
+/** Options of a session that runs such a graph. */
+export const separateCopies = {
+  'optimization.disable_specified_optimizers': 'CommonSubexpressionElimination',
+};
 
 /** What a node computes in, and what its (first) result is kept in. */
 interface Plan {
@@ -74,7 +79,7 @@ class Halving {
   private readonly updates = new Set<string>();
   private readonly readers = new Map<string, string[]>();
   private readonly narrow = new Map<string, string>();
-  private readonly widened = new Map<string, { name: string; at: number; copy: number }>();
+  private readonly widened = new Map<string, { name: string; at: number }>();
 
   constructor(
     private readonly graph: GraphBuilder,
@@ -116,7 +121,7 @@ class Halving {
     );
     graph.add({ ...node, inputs, outputs: wide.map(({ name }) => name) }, wide);
     for (const [i, value] of results.entries())
-      if (value.type === 'float16') this.cast(wide[i]!.name, value, { to: FLOAT16 });
+      if (value.type === 'float16') this.cast(wide[i]!.name, value, FLOAT16);
   }
 
   private mark(set: Set<string>, node: Node): void {
@@ -201,12 +206,11 @@ class Halving {
     const before = this.narrow.get(name);
     if (before) return before;
     const value: Value = { ...this.value(name), name: this.graph.fresh(), type: 'float16' };
-    this.cast(name, value, { to: FLOAT16 });
+    this.cast(name, value, FLOAT16);
     this.narrow.set(name, value.name);
     return value.name;
   }
 
-  /** `saturate` means nothing here: ONNX Runtime would merge two copies that do not differ in it. */
   inFloat32(name: string): string {
     if (!this.isHalf(name)) return name;
     const before = this.widened.get(name);
@@ -216,13 +220,12 @@ class Halving {
       return before.name;
     }
     const value: Value = { ...this.value(name), name: this.graph.fresh(), type: 'float32' };
-    const copy = (before?.copy ?? 0) + 1;
-    this.cast(name, value, { to: FLOAT32, saturate: copy % 2 });
-    this.widened.set(name, { name: value.name, at, copy });
+    this.cast(name, value, FLOAT32);
+    this.widened.set(name, { name: value.name, at });
     return value.name;
   }
 
-  private cast(from: string, to: Value, attrs: Node['attrs']): void {
-    this.graph.add({ op: 'Cast', domain: '', inputs: [from], outputs: [to.name], attrs }, [to]);
+  private cast(from: string, value: Value, to: number): void {
+    this.graph.add({ op: 'Cast', domain: '', inputs: [from], outputs: [value.name], attrs: { to } }, [value]);
   }
 }

@@ -6,7 +6,7 @@
 import type * as ort from 'onnxruntime-node';
 import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { type CompiledStep, compileGraph, compileStep } from './compile.js';
-import { checkTensors, type Device, type StepProgram, type StepRunner } from './device.js';
+import { checkTensors, type Device, type Precision, type StepProgram, type StepRunner } from './device.js';
 import { type GpuTensor, gpuOptions, Transfers } from './gpu-tensors.js';
 import { GraphRunner } from './graph-runner.js';
 import type { EncodedModel } from './onnx.js';
@@ -18,19 +18,26 @@ import type { Slot } from './trace.js';
 
 /** @param adapter the GPU's name, for people */
 export function webgpuDevice(adapter: string): Device {
-  const open = (model: EncodedModel) => openSession(model, (folder) => gpuOptions(folder));
+  const open = (model: EncodedModel, precision?: Precision) =>
+    openSession(model, (folder) => gpuOptions({ folder, precision }));
   return {
     name: 'webgpu',
     keepsState: true,
     description: `${runtimeVersion}, WebGPU, ${adapter}`,
     prepare: async (program) => {
       const { model, inputs, outputs } = await compileGraph(program, webgpuTarget);
-      return new GraphRunner(program.name, program.inputs, await open(model), inputs, outputs);
+      return new GraphRunner(
+        program.name,
+        program.inputs,
+        await open(model, program.precision),
+        inputs,
+        outputs,
+      );
     },
     prepareStep: async (program) => {
       const { model, ...compiled } = await compileStep(program, { loopBelow: 0, target: webgpuTarget });
-      const { name, state, inputs } = program; // not its constants, which are in the session
-      return new GpuStepRunner({ name, state, inputs }, await open(model), compiled);
+      const { name, state, inputs, precision } = program; // not its constants, which are in the session
+      return new GpuStepRunner({ name, state, inputs }, await open(model, precision), compiled);
     },
   };
 }
