@@ -12,7 +12,16 @@ export type Beginning =
   | { readonly kind: 'finished'; readonly checkpoint: Checkpoint };
 
 /** What a resumed run may change: the length, the rate, the micro-batches and the cadences, nothing that gives a tensor another shape or meaning. */
-const changeable = ['steps', 'lr', 'accumulate', 'log_every', 'checkpoint_every', 'eval_every', 'keep'];
+const changeable = [
+  'steps',
+  'lr',
+  'accumulate',
+  'precision',
+  'log_every',
+  'checkpoint_every',
+  'eval_every',
+  'keep',
+];
 
 /**
  * Decides, and writes nothing: save the config (`writeRunConfig`) once nothing else can refuse.
