@@ -7,7 +7,7 @@ import { treeOf } from '../nn/params.js';
 import { accumulation } from '../train/accumulation.js';
 import { lossScaling } from '../train/loss-scale.js';
 import { type AdamOptions, adamStep, emaStep } from '../train/optimizer.js';
-import { discriminator, discriminatorSpecs } from './discriminator.js';
+import { discriminator, discriminatorSpecs, spectrum } from './discriminator.js';
 import { discriminatorLoss, gradientDirection, lecamLoss, r1Penalty } from './losses.js';
 import { over, under } from './model.js';
 
@@ -16,7 +16,7 @@ const lecamDecay = 0.99;
 
 /**
  * One update on originals and reconstructions [B, S, S, 3]. Returned are the parts of the state that it replaces (`disc.…`, `disc_adam.…`, what
- * LeCam and micro-batches keep), and the loss without regularisers.
+ * spectral normalisation, LeCam and micro-batches keep), and the loss without regularisers.
  */
 export function discriminatorUpdate(config: Config) {
   const { stage1 } = config;
@@ -25,7 +25,7 @@ export function discriminatorUpdate(config: Config) {
   const accumulated = accumulation(stage1.accumulate, stage1.precision === 'f16');
   const scaling = lossScaling(stage1.precision, 'disc_');
   const optimizer = adamOptions(stage1);
-  const logits = (params: Tensors, x: tf.Tensor) => discriminator(treeOf(specs, params), x, options.norm);
+  const spectral = spectrum(config);
 
   return (
     disc: Tensors,
@@ -34,6 +34,10 @@ export function discriminatorUpdate(config: Config) {
     inputs: Tensors,
   ): { state: Tensors; loss: tf.Tensor; outputs: Tensors } => {
     const anchors = under('disc_lecam', state) as { real: tf.Tensor; fake: tf.Tensor };
+    const before = under('disc_u', state);
+    const directions = spectral.directions(disc, before);
+    const logits = (params: Tensors, x: tf.Tensor) =>
+      discriminator(treeOf(specs, spectral.normalised(params, directions)), x, options.norm);
     const direction = options.r1 > 0 ? gradientDirection((x) => logits(disc, x), images) : undefined;
 
     const lossOf = (params: Tensors): tf.Tensor => {
@@ -49,23 +53,31 @@ export function discriminatorUpdate(config: Config) {
         ),
       );
     };
-    const { value, grads: own } = valueAndGradsOf(disc, lossOf, scaling.of(state));
-    const { grads, state: sums } = accumulated.add('disc', own, state, inputs);
+    const { value, grads: fresh } = valueAndGradsOf(disc, lossOf, scaling.of(state));
+    const { grads, state: sums } = accumulated.add('disc', fresh, state, inputs);
     const { disc_step: step, last } = inputs as { disc_step: tf.Tensor; last?: tf.Tensor };
     const scaled = scaling.settle(grads, state, { clip: stage1.clip, step, last });
     const adam = { ...optimizer, acts: scaled.acts };
     const next = adamStep(disc, scaled.grads, state, inputs.lr!, scaled.step, adam, 'disc_adam');
-    const rest = { ...over('disc', next.params), ...next.state, ...scaled.state, ...sums };
-    if (options.lecam === 0 && !direction) return { state: rest, loss: value, outputs: scaled.outputs };
+    const after = Object.fromEntries(Object.entries(directions).map(([name, { u }]) => [name, u]));
+    const kept = inputs.last ? emaStep(before, after, 0, inputs.last) : after;
+    const rest = {
+      ...over('disc', next.params),
+      ...over('disc_u', kept),
+      ...next.state,
+      ...scaled.state,
+      ...sums,
+    };
+    const { outputs } = scaled;
+    if (options.lecam === 0 && !direction) return { state: rest, loss: value, outputs };
 
     const [real, fake] = [logits(disc, images), logits(disc, reconstruction)];
-    const means = { real: tf.mean(real), fake: tf.mean(fake) };
-    const kept = options.lecam > 0 ? emaStep(anchors, means, lecamDecay, inputs.last) : {};
-    return {
-      state: { ...rest, ...over('disc_lecam', kept) },
-      loss: discriminatorLoss(options.loss, real, fake),
-      outputs: scaled.outputs,
-    };
+    const loss = discriminatorLoss(options.loss, real, fake);
+    if (options.lecam === 0) return { state: rest, loss, outputs };
+    const own = { real: tf.mean(real), fake: tf.mean(fake) };
+    const means = accumulated.add('disc_lecam', own, state, inputs);
+    const moved = emaStep(anchors, means.grads, lecamDecay, inputs.last);
+    return { state: { ...rest, ...over('disc_lecam', moved), ...means.state }, loss, outputs };
   };
 }
 

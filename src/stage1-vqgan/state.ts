@@ -7,7 +7,7 @@ import { accumulation, partial } from '../train/accumulation.js';
 import { firstScale, lossScaling } from '../train/loss-scale.js';
 import { adamSpecs } from '../train/optimizer.js';
 import { careForCodebook, codebookCounts } from './codebook-care.js';
-import { discriminatorSpecs } from './discriminator.js';
+import { discriminatorSpecs, spectrum } from './discriminator.js';
 import { hasDiscriminator, modelSpecs, over, prefixed, tensorSpecs, trainedSpecs } from './model.js';
 
 /** Running means of the discriminator's logits. */
@@ -18,7 +18,7 @@ const lecamAnchors: Specs = {
 
 /**
  * `model.…`, `adam.…` (of what the optimiser moves), `ema.…` (if averaged), what the codebook's care keeps, and with the
- * discriminator `disc.…`, `disc_adam.…` and what LeCam remembers, `disc_lecam.…`.
+ * discriminator `disc.…`, `disc_adam.…` and what spectral normalisation and LeCam remember, `disc_u.…` and `disc_lecam.…`.
  */
 export function stage1State(config: Config, { adversarial }: { adversarial: boolean }): Specs {
   const model = modelSpecs(config);
@@ -33,6 +33,7 @@ export function stage1State(config: Config, { adversarial }: { adversarial: bool
       ...tensorSpecs(prefixed('disc', disc)),
       ...adamSpecs(tensorSpecs(specsOf(disc)), 'disc_adam'),
       ...lossScaling(config.stage1.precision, 'disc_').state,
+      ...over('disc_u', tensorSpecs(spectrum(config).specs)),
       ...(config.stage1.disc.lecam > 0 && over('disc_lecam', lecamAnchors)),
     }),
   };
@@ -40,10 +41,12 @@ export function stage1State(config: Config, { adversarial }: { adversarial: bool
 
 /** What the micro-batches of a step hand on to each other, under `partial.`: no part of a checkpoint. */
 export function stage1Partial(config: Config, { adversarial }: { adversarial: boolean }): Specs {
-  const { sums } = accumulation(config.stage1.accumulate);
+  const { accumulate, disc } = config.stage1;
+  const { sums } = accumulation(accumulate);
   return {
     ...sums('model', tensorSpecs(trainedSpecs(config))),
     ...(adversarial && sums('disc', tensorSpecs(specsOf(discriminatorSpecs(config))))),
+    ...(adversarial && disc.lecam > 0 && sums('disc_lecam', lecamAnchors)),
     ...over(partial('codebook'), careForCodebook(config.stage1).partial),
   };
 }
@@ -51,7 +54,11 @@ export function stage1Partial(config: Config, { adversarial }: { adversarial: bo
 /** Random weights by `config.seed`, averages equal to them, counts 1, moments 0, loss scaled as at first; with the discriminator where there is one. */
 export function initialState(config: Config): HostTensors {
   const weights = initialise(
-    { ...prefixed('model', modelSpecs(config)), ...prefixed('disc', discriminatorSpecs(config)) },
+    {
+      ...prefixed('model', modelSpecs(config)),
+      ...prefixed('disc', discriminatorSpecs(config)),
+      ...prefixed('disc_u', spectrum(config).specs),
+    },
     config.seed,
   );
   const specs = stage1State(config, { adversarial: hasDiscriminator(config) });

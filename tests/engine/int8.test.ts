@@ -120,6 +120,6 @@ test('--device tfjs has no 8-bit products', async () => {
   const eager = await tfjsDevice(silent);
   const x = noise([1, 8], 'x');
   await expect(eager.prepare(layer(x, {}))).rejects.toThrow(
-    'Expected f32 for --precision but received int8. 8-bit products need --device cpu.',
+    'Expected f32 for --precision but received int8. 8-bit products need --device cpu or webgpu.',
   );
 });
