@@ -3,7 +3,7 @@ import { expected } from '../base/errors.js';
 import { formatDuration, formatNumber, type Reporter } from '../base/progress.js';
 import type { Config } from '../config/schema.js';
 import type { Device, Precision } from '../engine/device.js';
-import { defaultRun, type FlagName, type Flags } from './flags.js';
+import { defaultClassifier, defaultRun, type FlagName, type Flags } from './flags.js';
 import { type Outcome, runOption } from './outcome.js';
 
 export interface Context {
@@ -15,12 +15,19 @@ export interface Context {
   readonly signal: AbortSignal;
 }
 
+export interface Meaning {
+  readonly placeholder?: string;
+  readonly describe: string;
+}
+
 export interface Command {
   readonly name: string;
   readonly describe: string;
   readonly flags: readonly FlagName[];
   /** Defaults in help that differ from the flag's own. */
   readonly standards?: Partial<Record<FlagName, string>>;
+  /** Words in help that differ from the flag's own. */
+  readonly meanings?: Partial<Record<FlagName, Meaning>>;
   /** Positional words: how help calls them, and how many there may be. */
   readonly words?: { readonly usage: string; readonly describe: string; readonly most: number };
   readonly examples: readonly (readonly [command: string, what: string])[];
@@ -108,7 +115,7 @@ export const commands: readonly Command[] = [
     describe: 'Measure a run: reconstructions, likelihoods, samples, and whether it memorises',
     flags: [
       ...(['data', 'run', 'n', 'cfg-scale', 'temperature', 'top-k', 'top-p', 'features'] as const),
-      ...(['stats', 'save-stats', 'out'] as const),
+      ...(['stats', 'save-stats', 'classifier', 'out'] as const),
     ],
     standards: { data: "the run's validation images", n: '256' },
     examples: [
@@ -128,6 +135,26 @@ export const commands: readonly Command[] = [
     endsItself: true,
     computes: true,
     run: evaluate,
+  },
+  {
+    name: 'train-perceptual',
+    describe: "Train the classifier whose features serve as vqgen's perceptual loss and feature space",
+    flags: ['data', 'val', 'out', 'steps', 'size', 'resume'],
+    standards: { out: defaultClassifier, steps: '1000', seed: '0' },
+    meanings: {
+      data: { describe: 'folder of images, whose subfolders are the classes; may be repeated' },
+      out: { placeholder: 'DIR', describe: 'where the classifier and its training go' },
+    },
+    examples: [
+      ['vqgen train-perceptual', 'on the built-in drawings'],
+      [
+        'vqgen train-perceptual --data photos/train --data more/train --val photos/test --out checkpoints/seen',
+        'then: vqgen train-stage1 --set stage1.perceptual.weights=checkpoints/seen',
+      ],
+    ],
+    endsItself: true,
+    computes: true,
+    run: trainPerceptual,
   },
   {
     name: 'info',
@@ -172,7 +199,7 @@ async function trainStage1(context: Context): Promise<Outcome> {
   const resume = flags.resume ?? false;
   const { set } = flags;
   const overrides = {
-    'data.dir': flags.data,
+    'data.dir': flags.data?.at(-1),
     'stage1.steps': flags.steps,
     'stage1.accumulate': flags.accumulate,
     'stage1.precision': precisionAmong(['f32', 'f16'], flags.precision, 'sample has int8.'),
@@ -307,13 +334,20 @@ async function evaluate(context: Context): Promise<Outcome> {
   const { evaluate } = await import('../evaluate/evaluate.js');
   const { measuresTable } = await import('./measures-table.js');
   const device = await openDevice(context, run);
-  const { data, n, features, stats, 'save-stats': saveStats, out, threads, seed } = flags;
+  const { n, features, classifier, stats, 'save-stats': saveStats, out, threads, seed } = flags;
   const { temperature, 'top-k': topK, 'top-p': topP, 'cfg-scale': cfgScale } = flags;
   const summary = await evaluate({
-    ...{ run, data, n, features, stats, saveStats, temperature, topK, topP, cfgScale, seed, out, threads },
+    ...{ run, data: flags.data?.at(-1), n, features, classifier, stats, saveStats, out, threads },
+    ...{ temperature, topK, topP, cfgScale, seed },
     ...{ device, reporter, signal },
   });
   return { summary, lines: measuresTable(summary) };
+}
+
+async function trainPerceptual(context: Context): Promise<Outcome> {
+  const { flags, reporter, signal } = context;
+  const { runTrainPerceptual } = await import('./train-perceptual.js');
+  return runTrainPerceptual({ flags, reporter, signal, device: await openDevice(context) });
 }
 
 async function info({ flags, words }: Context): Promise<Outcome> {

@@ -123,6 +123,7 @@ const parsing = {
 
 const forYargs = {
   value: { nargs: 1 },
+  each: { nargs: 1 },
   list: { array: true, string: true },
   switch: { boolean: true },
 } as const;

@@ -52,9 +52,9 @@ const disc = z.strictObject({
 });
 
 const perceptual = z.strictObject({
-  kind: z.enum(['none', 'random-features', 'lpips-vgg16']).default('random-features'),
+  kind: z.enum(['none', 'vqgen', 'random-features', 'lpips-vgg16']).default('vqgen'),
   weight: z.number().nonnegative().default(1),
-  /** safetensors file of `lpips-vgg16`. */
+  /** safetensors file of `lpips-vgg16`; of `vqgen` a folder of `train-perceptual` or its file, null for the weights that come with vqgen. */
   weights: z.string().nullable().default(null),
 });
 

@@ -8,6 +8,7 @@ import type { Config } from '../config/schema.js';
 import { everyImage, imageSplits, type Subset } from '../data/dataset.js';
 import { describeSkipped, listImages } from '../data/source.js';
 import type { Device } from '../engine/device.js';
+import { accuracyOn, openClassifier } from '../perceptual/classifier.js';
 import { type ClassOf, inProportion } from '../sample/classes.js';
 import { checkOut } from '../sample/out.js';
 import { openSampler, type Sampler } from '../sample/sample.js';
@@ -29,6 +30,8 @@ export interface EvaluateOptions {
   readonly data?: string;
   /** Number of samples; 256 unless given. */
   readonly n?: number;
+  /** A classifier of `train-perceptual`: how often it finds the class of the folder's images. */
+  readonly classifier?: string;
   /** An ONNX file whose features take the place of vqgen's own. */
   readonly features?: string;
   /** Reference statistics: the samples' distance is to these instead of to the folder's. */
@@ -58,6 +61,8 @@ export interface EvaluateSummary {
   readonly images: number;
   readonly skipped: number;
   readonly features: { readonly name: string; readonly width: number };
+  /** null where no classifier was named. */
+  readonly classifier: Measures | null;
   readonly tokenizer: Measures;
   /** null where the run has no prior. */
   readonly prior: Measures | null;
@@ -80,6 +85,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
   checkOut(o.saveStats, '--save-stats', 'photos.safetensors');
   if (n < 2) throw expected('at least 2', '--n', n, 'One sample has no covariance.');
   const subset = await chosenImages(config, o.data);
+  const classifier = o.classifier === undefined ? null : await classified(o, o.classifier, subset);
   const prior = await findPrior(o.run, reporter);
   const batch = inferenceBatch(config.data.size);
   const space = o.features
@@ -111,6 +117,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
       images: folder.images,
       skipped: folder.skipped.length,
       features: { name: space.name, width: space.width },
+      classifier,
       tokenizer: tokenizerMeasures(folder, originals, space),
       prior: folder.nats === undefined ? null : priorMeasures(folder.nats, config),
       samples: prior
@@ -144,6 +151,30 @@ async function chosenImages(config: Config, data: string | undefined): Promise<S
 function checkEnough(images: number, { where, value }: Subset['source']['origin']): void {
   if (images >= 2) return;
   throw expected('at least 2 images', where, `${value} with ${images}`, 'One image has no covariance.');
+}
+
+/** How often a classifier finds what the folder's images show, of those whose class it knows. */
+async function classified(o: EvaluateOptions, place: string, { source, indices }: Subset): Promise<Measures> {
+  const classifier = await openClassifier(o.device, place);
+  try {
+    const known = indices.filter((i) => classifier.classes.includes(source.classes[source.labels[i]!]!));
+    if (known.length === 0) {
+      throw expected(
+        `images in subfolders named like its classes (${classifier.classes.join(', ')})`,
+        '--classifier',
+        `${place} and ${source.origin.value} with ${source.classes.join(', ')}`,
+        'Name a folder of such images with --data, or train a classifier on these: vqgen train-perceptual.',
+      );
+    }
+    const { images, accuracy } = await accuracyOn(
+      classifier,
+      { source, indices: known },
+      { signal: o.signal },
+    );
+    return { name: classifier.name, images, accuracy };
+  } finally {
+    await classifier.dispose();
+  }
 }
 
 /** The prior, where the run has one for its present tokenizer. */

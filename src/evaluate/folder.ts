@@ -10,9 +10,9 @@ import { toBytes } from '../data/pictures.js';
 import type { Skipped } from '../data/source.js';
 import type { Device, Graph, GraphProgram } from '../engine/device.js';
 import { psnr } from '../sample/reconstruct.js';
-import { loadPerceptual } from '../stage1-vqgan/load-perceptual.js';
+import { loadPerceptual, loadTrainedFeatures } from '../stage1-vqgan/load-perceptual.js';
 import { codeSide } from '../stage1-vqgan/model.js';
-import { type Perceptual, randomFeatures } from '../stage1-vqgan/perceptual.js';
+import type { Perceptual } from '../stage1-vqgan/perceptual.js';
 import { reconstructProgram } from '../stage1-vqgan/programs.js';
 import type { TrainedPrior } from '../stage2-transformer/model.js';
 import { sequencesOf, startTokens } from '../stage2-transformer/sequences.js';
@@ -140,11 +140,13 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
   };
 }
 
-/** The network that the run was trained with; where it was trained with none, the one that needs no file. */
+/** LPIPS where the run has it; else the network that comes with vqgen, whatever the run was trained with: runs stay comparable. */
 async function perceptualNetwork(config: Config): Promise<{ network: Perceptual; name: string }> {
-  const own = await loadPerceptual(config);
-  if (own) return { network: own, name: config.stage1.perceptual.kind };
-  return { network: randomFeatures(config.data.size), name: 'random-features' };
+  const { kind } = config.stage1.perceptual;
+  const own = kind === 'lpips-vgg16' ? await loadPerceptual(config) : undefined;
+  if (own) return { network: own, name: kind };
+  const network = await loadTrainedFeatures(config.data.size);
+  return { network, name: network.name };
 }
 
 type Graphs = { readonly reconstruct: Graph; readonly compare: Graph; readonly prior?: Graph };

@@ -127,7 +127,7 @@ function stage1(
 ): Stage {
   const { stage1 } = config;
   return {
-    name: 'stage1',
+    name: 'Stage 1',
     folder,
     cadence: stage1,
     runner,

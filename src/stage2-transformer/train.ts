@@ -148,7 +148,7 @@ function priorStage(
     classDropout: sizes.classes ? prior.class_dropout : 0,
   });
   return {
-    name: 'prior',
+    name: 'Prior',
     folder,
     cadence: prior,
     runner,

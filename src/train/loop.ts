@@ -71,7 +71,7 @@ export interface Follows {
 
 /** All that the loop needs to know of what it trains. Steps are 1-based. */
 export interface Stage {
-  readonly name: 'stage1' | 'prior';
+  readonly name: 'Stage 1' | 'Prior' | 'Classifier';
   /** `<run>/stage1` */
   readonly folder: string;
   readonly cadence: Cadence;
@@ -154,7 +154,7 @@ export async function runLoop(
   const chunks = chunkPlanner(cadence);
   let metrics = await openMetrics(metricsFile(stage.folder), { step, validated });
   const bar = o.reporter.progress({
-    label: stage.name === 'stage1' ? 'Stage 1' : 'Prior',
+    label: stage.name,
     total,
     unit: 'steps',
     start: step,

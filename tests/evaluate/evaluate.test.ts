@@ -14,6 +14,7 @@ import { encodeModel, type Port, port } from '../../src/engine/onnx.js';
 import { type EvaluateOptions, evaluate } from '../../src/evaluate/evaluate.js';
 import { onnxSpace, vqgenSpace } from '../../src/evaluate/features.js';
 import { drawSamples } from '../../src/evaluate/samples.js';
+import { trainPerceptual } from '../../src/perceptual/train.js';
 import { inProportion } from '../../src/sample/classes.js';
 import { reconstruct } from '../../src/sample/reconstruct.js';
 import { openSampler } from '../../src/sample/sample.js';
@@ -26,6 +27,7 @@ import { saveTokenizer, temporaryFolder, tinyConfig, writePictures } from '../su
 
 const images = 21; // the last batch is short
 const size = 16;
+const ownFeatures = expect.stringMatching(/^vqgen-classifier [0-9a-f]{12}, 16 px$/);
 
 let root: string;
 let data: string;
@@ -56,13 +58,13 @@ describe('a run that has only a tokenizer', () => {
     const { reporter, said } = listening();
     const summary = await measure({ reporter });
     expect(summary).toMatchObject({ run, data, images, skipped: 0, prior: null, samples: null });
-    expect(summary.features).toEqual({ name: 'random-features, 16 px', width: 128 });
+    expect(summary.features).toEqual({ name: ownFeatures, width: 192 });
     expect(Object.keys(summary.tokenizer)).toEqual([
       ...['psnr', 'ssim', 'perceptual', 'perceptual_network', 'rfd_vqgen', 'codebook_usage', 'perplexity'],
     ]);
     expect(said).toEqual([
       'The run has no prior: its likelihoods and samples are left out.',
-      'rfd_vqgen is of 21 images in 128 dimensions and too high: a covariance needs at least 129, a number to compare some thousands.',
+      'rfd_vqgen is of 21 images in 192 dimensions and too high: a covariance needs at least 193, a number to compare some thousands.',
     ]);
   });
 
@@ -81,6 +83,32 @@ describe('a run that has only a tokenizer', () => {
     const { reporter, said } = listening();
     expect(await measure({ data: other, reporter })).toMatchObject({ images: 3, skipped: 1 });
     expect(said[1]).toMatch(/^1 of 4 images was skipped: x.png/);
+  });
+});
+
+describe('a classifier', () => {
+  test('says how often it finds the class of the images, of those that it knows', async () => {
+    const classifier = path.join(root, 'classifier');
+    const { accuracy } = await trainPerceptual({
+      ...{ data: [data], val: [], out: classifier, size, steps: 1, resume: false },
+      ...{ device, reporter: silent },
+    });
+    const summary = await measure({ classifier });
+    expect(summary.classifier).toMatchObject({ images });
+    expect(summary.classifier!.name).toMatch(/^vqgen-classifier [0-9a-f]{12}$/);
+    const right = Number(summary.classifier!.accuracy) * images;
+    expect(right).toBeCloseTo(Math.round(right)); // a share of all images
+    expect(accuracy).toBeGreaterThanOrEqual(0);
+    expect((await measure()).classifier).toBeNull();
+
+    const partly = path.join(root, 'partly');
+    await fs.cp(data, partly, { recursive: true });
+    await fs.rename(path.join(partly, 'b'), path.join(partly, 'c'));
+    expect((await measure({ classifier, data: partly })).classifier).toMatchObject({ images: 11 });
+    await fs.rename(path.join(partly, 'a'), path.join(partly, 'd'));
+    await expect(measure({ classifier, data: partly })).rejects.toThrow(
+      /^Expected images in subfolders named like its classes \(a, b\) for --classifier but received .*classifier and .*partly with c, d\./,
+    );
   });
 });
 
@@ -179,8 +207,8 @@ describe('a run with a prior', () => {
     const file = path.join(root, 'stats.safetensors');
     const { samples } = await measure({ saveStats: file });
     const { tensors, metadata } = await readSafetensors(file);
-    expect(metadata).toMatchObject({ count: `${images}`, features: 'random-features, 16 px' });
-    expect(tensors.covariance).toMatchObject({ dtype: 'F64', shape: [128, 128] });
+    expect(metadata).toMatchObject({ count: `${images}`, features: ownFeatures });
+    expect(tensors.covariance).toMatchObject({ dtype: 'F64', shape: [192, 192] });
     const few = path.join(root, 'few');
     await writePictures(few, 5, size);
     const elsewhere = await measure({ data: few, stats: file });
@@ -335,7 +363,7 @@ describe('mistakes', () => {
     [{ stats: 'ROOT/words.onnx' }, /^Expected a safetensors file for .*words\.onnx/],
     [
       { stats: 'ROOT/other-stats' },
-      /^Expected statistics of the features random-features, 16 px for --stats but received .*other-stats, which has those of a\.onnx, sha256 .*--save-stats/,
+      /^Expected statistics of the features vqgen-classifier [0-9a-f]{12}, 16 px for --stats but received .*other-stats, which has those of a\.onnx, sha256 .*--save-stats/,
     ],
     [
       { saveStats: 'ROOT/one' },

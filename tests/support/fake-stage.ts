@@ -76,7 +76,7 @@ export function fakeStage(
   o: Faults & { cadence?: Cadence; patience?: number; lr?: number; evaluate?: Stage['evaluate'] } = {},
 ): Stage & { runner: FakeRunner } {
   return {
-    name: 'stage1',
+    name: 'Stage 1',
     folder,
     cadence: o.cadence ?? cadence,
     runner: fakeRunner(o),
