@@ -8,7 +8,7 @@ import type { Config } from '../config/schema.js';
 import { everyImage, imageSplits, type Subset } from '../data/dataset.js';
 import { describeSkipped, listImages } from '../data/source.js';
 import type { Device } from '../engine/device.js';
-import { accuracyOn, openClassifier } from '../perceptual/classifier.js';
+import { accuracyOn, type Classifier, openClassifier } from '../perceptual/classifier.js';
 import { type ClassOf, inProportion } from '../sample/classes.js';
 import { checkOut } from '../sample/out.js';
 import { openSampler, type Sampler } from '../sample/sample.js';
@@ -30,7 +30,7 @@ export interface EvaluateOptions {
   readonly data?: string;
   /** Number of samples; 256 unless given. */
   readonly n?: number;
-  /** A classifier of `train-perceptual`: how often it finds the class of the folder's images. */
+  /** A classifier of `train-perceptual`: how often it finds the class of the folder's images, and that which samples were drawn of. */
   readonly classifier?: string;
   /** An ONNX file whose features take the place of vqgen's own. */
   readonly features?: string;
@@ -85,13 +85,14 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
   checkOut(o.saveStats, '--save-stats', 'photos.safetensors');
   if (n < 2) throw expected('at least 2', '--n', n, 'One sample has no covariance.');
   const subset = await chosenImages(config, o.data);
-  const classifier = o.classifier === undefined ? null : await classified(o, o.classifier, subset);
+  const classifier = o.classifier === undefined ? undefined : await openClassifier(o.device, o.classifier);
   const prior = await findPrior(o.run, reporter);
   const batch = inferenceBatch(config.data.size);
   const space = o.features
     ? await onnxSpace(o.features, o.threads)
     : await vqgenSpace(o.device, config.data.size, batch);
   try {
+    const found = classifier ? await classified(classifier, subset, o.signal) : null;
     const reference = o.stats === undefined ? undefined : await readStatistics(o.stats, space);
     const { device, signal } = o;
     const folder = await measureFolder({
@@ -117,7 +118,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
       images: folder.images,
       skipped: folder.skipped.length,
       features: { name: space.name, width: space.width },
-      classifier,
+      classifier: found,
       tokenizer: tokenizerMeasures(folder, originals, space),
       prior: folder.nats === undefined ? null : priorMeasures(folder.nats, config),
       samples: prior
@@ -127,6 +128,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
             config,
             space,
             folder,
+            classifier,
             classOf: proportions(subset, prior.classes, reporter),
             data: origin.value,
             reference: reference ?? originals,
@@ -136,6 +138,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
     return { ...result, seconds: (performance.now() - started) / 1000 };
   } finally {
     await space.dispose();
+    await classifier?.dispose();
   }
 }
 
@@ -154,27 +157,22 @@ function checkEnough(images: number, { where, value }: Subset['source']['origin'
 }
 
 /** How often a classifier finds what the folder's images show, of those whose class it knows. */
-async function classified(o: EvaluateOptions, place: string, { source, indices }: Subset): Promise<Measures> {
-  const classifier = await openClassifier(o.device, place);
-  try {
-    const known = indices.filter((i) => classifier.classes.includes(source.classes[source.labels[i]!]!));
-    if (known.length === 0) {
-      throw expected(
-        `images in subfolders named like its classes (${classifier.classes.join(', ')})`,
-        '--classifier',
-        `${place} and ${source.origin.value} with ${source.classes.join(', ')}`,
-        'Name a folder of such images with --data, or train a classifier on these: vqgen train-perceptual.',
-      );
-    }
-    const { images, accuracy } = await accuracyOn(
-      classifier,
-      { source, indices: known },
-      { signal: o.signal },
+async function classified(
+  classifier: Classifier,
+  { source, indices }: Subset,
+  signal: AbortSignal | undefined,
+): Promise<Measures> {
+  const { name, file, classes } = classifier;
+  const known = indices.filter((i) => classes.includes(source.classes[source.labels[i]!]!));
+  if (known.length === 0) {
+    throw expected(
+      `images in subfolders named like its classes (${classes.join(', ')})`,
+      '--classifier',
+      `${file} and ${source.origin.value} with ${source.classes.join(', ')}`,
+      'Name a folder of such images with --data, or train a classifier on these: vqgen train-perceptual.',
     );
-    return { name: classifier.name, images, accuracy };
-  } finally {
-    await classifier.dispose();
   }
+  return { name, ...(await accuracyOn(classifier, { source, indices: known }, { signal })) };
 }
 
 /** The prior, where the run has one for its present tokenizer. */
@@ -221,18 +219,19 @@ interface SampleWork {
   readonly space: FeatureSpace;
   readonly folder: FolderResult;
   readonly classOf?: ClassOf;
+  readonly classifier?: Classifier;
   /** What the folder is called. */
   readonly data: string;
   readonly reference: Statistics;
 }
 
 async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Measures> {
-  const { n, batch, space, folder, reference, classOf } = work;
+  const { n, batch, space, folder, reference, classOf, classifier } = work;
   const { reporter } = o;
   const sampler = await openSampler({ ...o, classOf });
   let drawn: Awaited<ReturnType<typeof drawSamples>>;
   try {
-    drawn = await drawSamples(sampler, { n, batch, space, reporter, show: shownPairs });
+    drawn = await drawSamples(sampler, { n, batch, space, classifier, reporter, show: shownPairs });
   } finally {
     await sampler.dispose();
   }
@@ -241,6 +240,10 @@ async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Me
   return {
     n,
     ...settings(sampler),
+    ...(drawn.classified.images > 0 && {
+      class_accuracy: drawn.classified.right / drawn.classified.images,
+      classified: drawn.classified.images,
+    }),
     [names.fd]: frechetDistance(drawn.moments.gaussian(), reference),
     reference: o.stats ?? work.data,
     reference_images: reference.count,

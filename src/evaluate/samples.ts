@@ -4,6 +4,7 @@ import { float32 } from '../base/tensor.js';
 import { streamEvalImages } from '../data/batches.js';
 import type { Subset } from '../data/dataset.js';
 import type { Skipped } from '../data/source.js';
+import type { Classifier } from '../perceptual/classifier.js';
 import { type Sampler, sampleBatch } from '../sample/sample.js';
 import { imageAt } from '../tokenize/pairs.js';
 import type { FeatureSpace } from './features.js';
@@ -19,14 +20,24 @@ export interface DrawnSamples {
   readonly features: Float32Array;
   /** The first few images, [S, S, 3] each. */
   readonly shown: readonly Float32Array[];
+  /** Of the samples drawn of a class that the classifier knows: how many there are, and how many it takes for one of that class. */
+  readonly classified: { readonly images: number; readonly right: number };
 }
 
 /** @param o.show how many images are kept */
 export async function drawSamples(
   sampler: Sampler,
-  o: { n: number; show: number; batch: number; space: FeatureSpace; reporter: Reporter },
+  o: {
+    n: number;
+    show: number;
+    batch: number;
+    space: FeatureSpace;
+    classifier?: Classifier;
+    reporter: Reporter;
+  },
 ): Promise<DrawnSamples> {
-  const { n, batch, space } = o;
+  const { n, batch, space, classifier } = o;
+  const classified = { images: 0, right: 0 };
   const { size, tokens } = sampler;
   const moments = new Moments(space.width);
   const features = new Float32Array(n * space.width);
@@ -44,16 +55,24 @@ export async function drawSamples(
         const part = images.slice(at, at + batch);
         const all = float32([part.length, size, size, 3]);
         for (const [i, image] of part.entries()) all.data.set(image, i * image.length);
-        const extracted = await space.extract(rounded(all));
+        const seen = rounded(all);
+        const extracted = await space.extract(seen);
         moments.add(extracted);
         features.set(extracted, (start + at) * space.width);
+        const found = (await classifier?.classify(seen))?.classes ?? [];
+        for (const [i, name] of found.entries()) {
+          const meant = sampler.classes[drawn.labels[at + i]!];
+          if (meant === undefined || !classifier?.classes.includes(meant)) continue;
+          classified.images++;
+          if (name === meant) classified.right++;
+        }
       }
       shown.push(...images.slice(0, Math.max(0, o.show - shown.length)));
     }
   } finally {
     progress.stop();
   }
-  return { moments, features, labels, shown };
+  return { moments, features, labels, shown, classified };
 }
 
 /**
