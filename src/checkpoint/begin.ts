@@ -13,7 +13,17 @@ export type Beginning =
 
 /** What a resumed run may change: the length, the patience, the rate, the micro-batches and the cadences, nothing that gives a tensor another shape or meaning. */
 const changeable = [
-  ...['steps', 'patience', 'lr', 'accumulate', 'log_every', 'checkpoint_every', 'eval_every', 'keep'],
+  ...[
+    'steps',
+    'patience',
+    'lr',
+    'accumulate',
+    'precision',
+    'log_every',
+    'checkpoint_every',
+    'eval_every',
+    'keep',
+  ],
 ];
 
 /**

@@ -128,9 +128,14 @@ export function readState(checkpoint: Checkpoint): SavedState {
 /**
  * All tensors of a checkpoint.
  *
+ * @param mayDiffer names of tensors that may be missing, and then are, or left over
  * @throws UserError naming the first tensor that is missing, left over or of another shape or type
  */
-export async function loadCheckpoint(checkpoint: Checkpoint, specs: Specs): Promise<HostTensors> {
+export async function loadCheckpoint(
+  checkpoint: Checkpoint,
+  specs: Specs,
+  mayDiffer: (name: string) => boolean = () => false,
+): Promise<HostTensors> {
   const saved = {
     ...(await readAll(modelFile(checkpoint.path))),
     ...(await readAll(optimizerFile(checkpoint.path))),
@@ -140,13 +145,14 @@ export async function loadCheckpoint(checkpoint: Checkpoint, specs: Specs): Prom
   for (const [name, spec] of Object.entries(specs)) {
     const t = saved[name];
     const what = `${name} ${spec.dtype} [${spec.shape}]`;
+    if (!t && mayDiffer(name)) continue;
     if (!t) throw expected(what, checkpoint.path, 'no such tensor', next);
     if (t.dtype !== spec.dtype || t.shape.join() !== spec.shape.join()) {
       throw expected(what, checkpoint.path, `${t.dtype} [${t.shape}]`, next);
     }
     tensors[name] = t;
   }
-  const extra = Object.keys(saved).find((name) => !(name in specs));
+  const extra = Object.keys(saved).find((name) => !(name in specs) && !mayDiffer(name));
   if (extra) throw expected('no other tensor', checkpoint.path, extra, next);
   return tensors;
 }

@@ -78,6 +78,7 @@ export function prepare(work: WorkName, flags: BenchFlags, device: Device): Prom
 
 /** The published objective: no clipping, no average, codes that nobody starts or restarts. */
 function configOf(work: WorkName, f: BenchFlags): Config {
+  const precision = f.precision === 'f16' ? 'f16' : 'f32';
   const raw = {
     seed: f.seed,
     data: { size: f.resolution },
@@ -95,6 +96,7 @@ function configOf(work: WorkName, f: BenchFlags): Config {
       batch_size: f.batch,
       clip: 0,
       ema: 0,
+      precision,
     },
     prior: {
       layers: f.layers,
@@ -103,6 +105,7 @@ function configOf(work: WorkName, f: BenchFlags): Config {
       dropout: 0,
       batch_size: f.batch,
       clip: 0,
+      precision,
     },
   };
   return parseConfig(raw, 'the flags');
@@ -175,7 +178,7 @@ async function priorTraining(work: WorkName, flags: BenchFlags, device: Device):
   const { prior } = configOf(work, flags);
   const sizes = gptSizes(flags);
   const rng = stream(flags.seed, 'bench');
-  const start = priorStart(sizes, flags.seed);
+  const start = priorStart(sizes, flags.seed, prior.precision);
   const shape = [flags.batch, flags.tokens];
   return {
     params: countParams(gptSpecs(sizes)),

@@ -2,7 +2,7 @@
 import { expected } from '../base/errors.js';
 import { formatDuration, formatNumber, type Reporter } from '../base/progress.js';
 import type { Config } from '../config/schema.js';
-import type { Device } from '../engine/device.js';
+import type { Device, Precision } from '../engine/device.js';
 import { defaultClassifier, defaultRun, type FlagName, type Flags } from './flags.js';
 import { type Outcome, runOption } from './outcome.js';
 
@@ -45,7 +45,7 @@ export const commands: readonly Command[] = [
   {
     name: 'train-stage1',
     describe: 'Train the tokenizer (VQGAN)',
-    flags: ['config', 'data', 'run', 'steps', 'accumulate', 'set', 'resume'],
+    flags: ['config', 'data', 'run', 'steps', 'accumulate', 'precision', 'set', 'resume'],
     examples: [
       ['vqgen train-stage1', 'the built-in pictures, into checkpoints/default'],
       ['vqgen train-stage1 --config photos-64 --data photos/ --run checkpoints/mine', 'your own images'],
@@ -75,7 +75,7 @@ export const commands: readonly Command[] = [
   {
     name: 'train-prior',
     describe: 'Train the prior (transformer) on the tokens',
-    flags: ['run', 'steps', 'accumulate', 'set', 'resume'],
+    flags: ['run', 'steps', 'accumulate', 'precision', 'set', 'resume'],
     examples: [
       ['vqgen train-prior --run checkpoints/mine', "by the run's own config"],
       ['vqgen train-prior --set prior.layers=8 --set prior.dropout=0.2', 'a larger one'],
@@ -202,6 +202,7 @@ async function trainStage1(context: Context): Promise<Outcome> {
     'data.dir': flags.data?.at(-1),
     'stage1.steps': flags.steps,
     'stage1.accumulate': flags.accumulate,
+    'stage1.precision': precisionAmong(['f32', 'f16'], flags.precision, 'sample has int8.'),
     seed: flags.seed,
   };
   const saved = resume && flags.config === undefined ? findRunConfig(run) : undefined;
@@ -220,6 +221,7 @@ async function trainPrior(context: Context): Promise<Outcome> {
   const overrides = {
     'prior.steps': flags.steps,
     'prior.accumulate': flags.accumulate,
+    'prior.precision': precisionAmong(['f32', 'f16'], flags.precision, 'sample has int8.'),
     'prior.seed': flags.seed,
   };
   const config = changeConfig(await savedConfig(run), { set: flags.set, overrides, sections: ['prior'] });
@@ -227,6 +229,12 @@ async function trainPrior(context: Context): Promise<Outcome> {
   const device = await openDevice(context);
   const { resume = false } = flags;
   return trained(run, 'prior', await trainPrior({ config, run, resume, device, reporter, signal }));
+}
+
+/** @throws UserError for a precision that the command does not have */
+function precisionAmong(names: readonly Precision[], given: Precision | undefined, next: string) {
+  if (given === undefined || names.includes(given)) return given;
+  throw expected(names.join(' or '), '--precision', given, next);
 }
 
 async function savedConfig(run: string): Promise<Config> {
@@ -287,7 +295,8 @@ async function sample(context: Context): Promise<Outcome> {
   const { n = 16, class: classes, 'cfg-scale': cfgScale, precision, seed, out } = flags;
   const { temperature, 'top-k': topK, 'top-p': topP } = flags;
   const summary = await sample({
-    ...{ run, n, classes, cfgScale, temperature, topK, topP, precision, seed, out },
+    ...{ run, n, classes, cfgScale, temperature, topK, topP, seed, out },
+    precision: precisionAmong(['f32', 'int8'], precision, 'Trainings have f16.'),
     ...{ device, reporter, signal },
   });
   const drawn = [...new Set(summary.classes)];

@@ -83,7 +83,7 @@ export const flags = {
   ),
   precision: value(
     'NAME',
-    'f32, or int8: 8-bit weights, faster for a large prior; what they cost in loss is printed',
+    'f32; trainings also f16: mixed precision, for GPUs; sample also int8: 8-bit weights, faster for a large prior',
     choice(...precisions),
     'f32',
   ),

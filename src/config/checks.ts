@@ -12,6 +12,7 @@ export function checkTogether(config: Config): void {
   checkLosses(config);
   checkPrior(config);
   checkBatches(config);
+  checkPrecision(config);
 }
 
 function checkSizes({ data, stage1 }: Config): void {
@@ -69,6 +70,17 @@ function checkDiscriminator({ stage1: { disc } }: Config): void {
 }
 
 /** Where codes are the points of a grid, their number is no choice of its own. */
+/** R1's finite difference is smaller than what float16 resolves. */
+function checkPrecision({ stage1: { precision, disc } }: Config): void {
+  if (precision === 'f32' || disc.r1 === 0) return;
+  throw expected(
+    '0 for stage1.precision f16',
+    'stage1.disc.r1',
+    disc.r1,
+    'Its differences are too small for float16.',
+  );
+}
+
 function checkCodes({ stage1: { bottleneck, codes, accumulate } }: Config): void {
   const { kind, levels, gradient } = bottleneck;
   const made = product(levels);

@@ -21,10 +21,11 @@ export interface InputSpec extends TensorSpec {
 export type Tensors = Record<string, Tensor>;
 
 /**
- * How matrix products with a constant right factor are computed. `int8`: both factors as 8-bit integers, in blocks along the
- * summed axis with a scale each; such a product reads a quarter of the bytes, which is what one of few rows waits for.
+ * What a program computes in beside float32. `int8`: products with a constant right factor take both factors as 8-bit integers, in blocks
+ * along the summed axis with a scale each; such a product reads a quarter of the bytes, which is what one of few rows waits for. `f16`:
+ * convolutions, products and what lies between them are in float16; what enters and leaves a program stays float32.
  */
-export const precisions = ['f32', 'int8'] as const;
+export const precisions = ['f32', 'int8', 'f16'] as const;
 export type Precision = (typeof precisions)[number];
 
 /** A pure function over tensors: no host reads, no host randomness, shapes fixed but for free axes. */

@@ -3,7 +3,9 @@
  * Numbers come and go through sessions of one Identity: `getData()` of a GPU tensor ends the process.
  */
 import * as ort from 'onnxruntime-node';
+import type { Precision } from './device.js';
 import type { OnnxType } from './graph.js';
+import { separateCopies } from './half.js';
 import { encodeModel, type Port } from './onnx.js';
 
 /** GPU tensors that nobody disposed of yet; a test finds a forgotten one here. */
@@ -28,7 +30,15 @@ export class GpuTensor {
 }
 
 /** @throws Error of the provider where no adapter answers */
-export function gpuOptions(folder?: string, onDevice = false): ort.InferenceSession.SessionOptions {
+export function gpuOptions({
+  folder,
+  onDevice,
+  precision,
+}: {
+  folder?: string;
+  onDevice?: boolean;
+  precision?: Precision;
+} = {}): ort.InferenceSession.SessionOptions {
   return {
     executionProviders: [{ name: 'webgpu', preferredLayout: 'NCHW' }],
     graphOptimizationLevel: 'all',
@@ -37,6 +47,7 @@ export function gpuOptions(folder?: string, onDevice = false): ort.InferenceSess
     extra: {
       session: {
         disable_cpu_ep_fallback: '1',
+        ...(precision === 'f16' && separateCopies),
         ...(folder && { model_external_initializers_file_folder_path: folder }),
       },
     },
@@ -81,7 +92,7 @@ export class Transfers {
       inputs: [at('x')],
       outputs: [at('y')],
     });
-    const session = ort.InferenceSession.create(model, gpuOptions(undefined, way === 'up'));
+    const session = ort.InferenceSession.create(model, gpuOptions({ onDevice: way === 'up' }));
     this.sessions.set(key, session);
     return session;
   }

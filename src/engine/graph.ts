@@ -4,7 +4,7 @@
  */
 import { sizeOf } from '../base/tensor.js';
 
-export type OnnxType = 'float32' | 'int32' | 'int64' | 'uint8' | 'bool';
+export type OnnxType = 'float32' | 'float16' | 'int32' | 'int64' | 'uint8' | 'bool';
 export type OnnxData = Float32Array | Int32Array | BigInt64Array | Uint8Array;
 
 export interface Value {
@@ -23,6 +23,8 @@ export interface Node {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attrs: Attrs;
+  /** Float32 whatever the program's precision: this node, or this one and what its result goes into. */
+  readonly wide?: 'here' | 'onwards';
 }
 
 export interface Initializer extends Value {
@@ -47,10 +49,11 @@ export class GraphBuilder {
   readonly nodes: Node[] = [];
   readonly initializers = new Map<string, Initializer>();
   private readonly known = new Map<string, Value[]>();
-  private readonly shapes = new Map<string, readonly number[]>();
+  private readonly values = new Map<string, Value>();
   private readonly constants = new Map<string, Value>();
   private readonly derivations = new Map<string, Value>();
   private count = 0;
+  private wide: Node['wide'];
 
   constructor(private readonly prefix = 'v') {}
 
@@ -72,10 +75,38 @@ export class GraphBuilder {
       inputs: names,
       outputs: values.map((v) => v.name),
       attrs,
+      ...(this.wide && { wide: this.wide }),
     });
     this.known.set(key, values);
-    for (const value of values) this.shapes.set(value.name, value.shape);
+    for (const value of values) this.values.set(value.name, value);
     return values;
+  }
+
+  /**
+   * What `build` adds stays in float32 where a program's precision is lower.
+   *
+   * @param reach `onwards`: so does all that is computed from it, but for what is computed from single numbers
+   */
+  inFloat32<T>(build: () => T, reach: Node['wide'] = 'here'): T {
+    const before = this.wide;
+    this.wide = before ?? reach;
+    try {
+      return build();
+    } finally {
+      this.wide = before;
+    }
+  }
+
+  /** Takes all nodes out, to be added again as they are or otherwise; `op` knows none of them any more. */
+  takeNodes(): Node[] {
+    this.known.clear();
+    return this.nodes.splice(0);
+  }
+
+  /** Adds a node as it is. */
+  add(node: Node, outputs: readonly Value[]): void {
+    this.nodes.push(node);
+    for (const value of outputs) this.values.set(value.name, value);
   }
 
   /** A constant; equal small ones are shared. */
@@ -122,9 +153,13 @@ export class GraphBuilder {
     }
   }
 
-  /** Of a constant or a node's result. */
+  /** A constant or a node's result. */
+  valueOf(name: string): Value | undefined {
+    return this.initializers.get(name) ?? this.values.get(name);
+  }
+
   shapeOf(name: string): readonly number[] | undefined {
-    return this.initializers.get(name)?.shape ?? this.shapes.get(name);
+    return this.valueOf(name)?.shape;
   }
 
   /** Puts every node behind those that it reads. */

@@ -40,10 +40,19 @@ function announced(device: Device, reporter: Reporter): Device {
     if (seconds > WORTH_TELLING) reporter.note(`Prepared ${name} in ${seconds.toFixed(1)} s.`);
     return result;
   };
+  let warned = false;
   return {
     ...device,
     prepare: (program) => timed(program.name, () => device.prepare(program)),
-    prepareStep: (program) => timed(program.name, () => device.prepareStep(program)),
+    prepareStep: (program) => {
+      if (program.precision === 'f16' && device.name === 'cpu' && !warned) {
+        warned = true;
+        reporter.warn(
+          '--precision f16 is slower on the CPU than f32, which has no float16 arithmetic; it is meant for GPUs.',
+        );
+      }
+      return timed(program.name, () => device.prepareStep(program));
+    },
   };
 }
 

@@ -4,8 +4,9 @@ import * as ort from 'onnxruntime-node';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { blockedTarget } from './blocked.js';
 import { type CompiledStep, compileGraph, compileStep, STEPS, stacked } from './compile.js';
-import { checkTensors, type Device, type StepProgram, type StepRunner } from './device.js';
+import { checkTensors, type Device, type Precision, type StepProgram, type StepRunner } from './device.js';
 import { GraphRunner } from './graph-runner.js';
+import { separateCopies } from './half.js';
 import type { EncodedModel } from './onnx.js';
 import { isIdentity } from './permute.js';
 import {
@@ -20,6 +21,7 @@ import {
   toOrt,
   whenFull,
 } from './sessions.js';
+import { cpuTarget } from './target.js';
 import type { Slot } from './trace.js';
 
 export interface SessionOptions {
@@ -32,29 +34,36 @@ export interface SessionOptions {
 
 export function onnxDevice(options: SessionOptions = {}): Device {
   const threads = options.threads ?? os.availableParallelism();
-  const open = (model: EncodedModel) =>
-    openSession(model, (folder) => sessionOptions(threads, { ...options, folder }));
+  const open = (model: EncodedModel, precision?: Precision) =>
+    openSession(model, (folder) => sessionOptions(threads, { ...options, folder, precision }));
+  const target = async (precision?: Precision) => (precision === 'f16' ? cpuTarget : await blockedTarget());
   return {
     name: 'cpu',
     description: `${runtimeVersion}, CPU, ${threads} thread${threads === 1 ? '' : 's'}`,
     prepare: async (program) => {
-      const { model, inputs, outputs } = await compileGraph(program, await blockedTarget());
-      return new GraphRunner(program.name, program.inputs, await open(model), inputs, outputs);
+      const { model, inputs, outputs } = await compileGraph(program, await target(program.precision));
+      return new GraphRunner(
+        program.name,
+        program.inputs,
+        await open(model, program.precision),
+        inputs,
+        outputs,
+      );
     },
     prepareStep: async (program) => {
       const { model, ...compiled } = await compileStep(program, {
         loopBelow: options.loopUpTo,
-        target: await blockedTarget(),
+        target: await target(program.precision),
       });
-      const { name, state, inputs } = program; // not its constants, which are in the session
-      return new OnnxStepRunner({ name, state, inputs }, await open(model), compiled);
+      const { name, state, inputs, precision } = program; // not its constants, which are in the session
+      return new OnnxStepRunner({ name, state, inputs }, await open(model, precision), compiled);
     },
   };
 }
 
 function sessionOptions(
   threads: number,
-  { profile, folder }: { profile?: string; folder?: string },
+  { profile, folder, precision }: { profile?: string; folder?: string; precision?: Precision },
 ): ort.InferenceSession.SessionOptions {
   return {
     executionProviders: ['cpu'],
@@ -67,6 +76,7 @@ function sessionOptions(
     extra: {
       session: {
         set_denormal_as_zero: '1',
+        ...(precision === 'f16' && separateCopies),
         ...(folder && { model_external_initializers_file_folder_path: folder }),
       },
     },

@@ -5,7 +5,7 @@ import type { Attr, Initializer, Node, OnnxType, Value } from './graph.js';
 const OPSET = 20;
 const IR_VERSION = 9;
 
-const ELEMENT: Record<OnnxType, number> = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9 };
+const ELEMENT: Record<OnnxType, number> = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10 };
 /** `dataLocation` of what is in another file. */
 const EXTERNAL = 1;
 const ATTRIBUTE = { float: 1, int: 2, string: 3, graph: 5, ints: 7 };

@@ -24,7 +24,7 @@ export interface Packed {
   readonly buffers: readonly StateBuffer[];
 }
 
-const ELEMENTWISE = new Set(['Add', 'Sub', 'Mul', 'Div', 'Sqrt', 'Max', 'Min']);
+const ELEMENTWISE = new Set(['Add', 'Sub', 'Mul', 'Div', 'Sqrt', 'Max', 'Min', 'Where']);
 /** Buffers are filled up to rows of this many numbers, so that sums over them have two steps. */
 const ROW = 1024;
 /** Tensors that one launch writes at most: devices promise eight buffers. */

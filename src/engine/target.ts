@@ -48,6 +48,8 @@ export interface Target {
   product(g: GraphBuilder, a: Value, b: Value, o: ProductOptions, shape: readonly number[]): Value;
   /** How many bytes of a tensor are best computed at once, where images are large. */
   readonly bytesAtOnce: number;
+  /** Whether float16 is computed with, not only stored. */
+  readonly float16: boolean;
   /** Whether updates of many parameters are best written as one of a long vector. */
   readonly packsUpdates: boolean;
   /** Whether Σ a·b over rows is best a product of matrices; otherwise numbers are multiplied, then summed. */
@@ -102,6 +104,7 @@ export function convolution(g: GraphBuilder, { image, filters, bias, options, sh
 
 export const cpuTarget: Target = {
   bytesAtOnce: 8 * 2 ** 20,
+  float16: false,
   packsUpdates: false,
   convolution,
 
@@ -162,6 +165,7 @@ export const cpuTarget: Target = {
 
 export const webgpuTarget: Target = {
   bytesAtOnce: Number.POSITIVE_INFINITY,
+  float16: true,
   packsUpdates: true,
   convolution,
 

@@ -24,10 +24,12 @@ export async function tfjsDevice(reporter: Reporter): Promise<Device> {
   };
 }
 
-/** @throws UserError for a program that asks for 8-bit products */
+/** @throws UserError for a program that asks for anything else */
 function inFloat32<P extends { readonly precision?: Precision }>(program: P): P {
-  if (program.precision !== 'int8') return program;
-  throw expected('f32', '--precision', 'int8', '8-bit products need --device cpu or webgpu.');
+  const { precision = 'f32' } = program;
+  if (precision === 'f32') return program;
+  const what = precision === 'int8' ? '8-bit products need' : 'Mixed precision needs';
+  throw expected('f32', '--precision', precision, `${what} --device cpu or webgpu.`);
 }
 
 async function chooseBackend(reporter: Reporter): Promise<string> {

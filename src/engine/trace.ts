@@ -6,6 +6,7 @@ import type { HostTensors } from '../base/tensor.js';
 import type { Specs, Tensors } from './device.js';
 import { fuseBias } from './fuse-bias.js';
 import type { GraphBuilder, Value } from './graph.js';
+import { toHalf } from './half.js';
 import { identity, permuteShape } from './permute.js';
 import { filterOrder, type Lowering, onnxType, TRACER, Tracer } from './tracer.js';
 import './kernels/index.js';
@@ -85,6 +86,7 @@ export async function trace(
     }
     if (how?.precision === 'int8') fuseBias(graph);
     graph.prune(Object.values(outputs).flatMap((slots) => slots.map((slot) => slot.value)));
+    if (how?.precision === 'f16') return inHalf({ graph, inputs, outputs }, tracer.target.float16);
     return { graph, inputs, outputs };
   } catch (cause) {
     throw explained(name, cause);
@@ -94,6 +96,23 @@ export async function trace(
     tracer.reset();
     if (before) await tf.setBackend(before);
   }
+}
+
+function inHalf({ graph, inputs, outputs }: Trace, arithmetic: boolean): Trace {
+  const all = Object.values(inputs).flat();
+  const slots = Object.values(outputs).flat();
+  const values = toHalf(graph, {
+    inputs: all.map(({ value }) => value),
+    learned: new Set((inputs.state ?? all).map(({ value }) => value.name)),
+    outputs: slots.map(({ value }) => value),
+    arithmetic,
+  });
+  const wide = new Map(slots.map((slot, i) => [slot, values[i]!]));
+  const groups = Object.entries(outputs).map(([group, slots]) => [
+    group,
+    slots.map((slot) => ({ ...slot, value: wide.get(slot)! })),
+  ]);
+  return { graph, inputs, outputs: Object.fromEntries(groups) };
 }
 
 /** This folder, as stack frames show it. */

@@ -4,12 +4,14 @@
  * that has no GPU kernel is refused when it is prepared.
  */
 import type * as ort from 'onnxruntime-node';
+import { expected } from '../base/errors.js';
 import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { type CompiledStep, compileGraph, compileStep } from './compile.js';
-import { checkTensors, type Device, type StepProgram, type StepRunner } from './device.js';
+import { checkTensors, type Device, type Precision, type StepProgram, type StepRunner } from './device.js';
 import { type GpuTensor, gpuOptions, Transfers } from './gpu-tensors.js';
+import type { Node } from './graph.js';
 import { GraphRunner } from './graph-runner.js';
-import type { EncodedModel } from './onnx.js';
+import { type EncodedModel, encodeModel, type Port } from './onnx.js';
 import type { StateBuffer } from './pack.js';
 import { isIdentity } from './permute.js';
 import { fromOrt, openSession, release, runSession, runtimeVersion, toOrt, whenFull } from './sessions.js';
@@ -18,21 +20,56 @@ import type { Slot } from './trace.js';
 
 /** @param adapter the GPU's name, for people */
 export function webgpuDevice(adapter: string): Device {
-  const open = (model: EncodedModel) => openSession(model, (folder) => gpuOptions(folder));
+  const open = (model: EncodedModel, precision?: Precision) =>
+    openSession(model, (folder) => gpuOptions({ folder, precision }));
   return {
     name: 'webgpu',
     keepsState: true,
     description: `${runtimeVersion}, WebGPU, ${adapter}`,
     prepare: async (program) => {
+      if (program.precision === 'f16') await refuseWithoutFloat16(adapter);
       const { model, inputs, outputs } = await compileGraph(program, webgpuTarget);
-      return new GraphRunner(program.name, program.inputs, await open(model), inputs, outputs);
+      return new GraphRunner(
+        program.name,
+        program.inputs,
+        await open(model, program.precision),
+        inputs,
+        outputs,
+      );
     },
     prepareStep: async (program) => {
+      if (program.precision === 'f16') await refuseWithoutFloat16(adapter);
       const { model, ...compiled } = await compileStep(program, { loopBelow: 0, target: webgpuTarget });
-      const { name, state, inputs } = program; // not its constants, which are in the session
-      return new GpuStepRunner({ name, state, inputs }, await open(model), compiled);
+      const { name, state, inputs, precision } = program; // not its constants, which are in the session
+      return new GpuStepRunner({ name, state, inputs }, await open(model, precision), compiled);
     },
   };
+}
+
+/** @throws UserError where the adapter has no float16 (WebGPU's feature shader-f16), which ONNX Runtime tells when it runs a graph */
+async function refuseWithoutFloat16(adapter: string): Promise<void> {
+  const cast = (from: string, to: string, type: number): Node => ({
+    ...{ op: 'Cast', domain: '', inputs: [from], outputs: [to], attrs: { to: type } },
+  });
+  const at = (name: string): Port => ({ name, type: 'float32', shape: [1] });
+  const nodes = [cast('x', 'half', 10), cast('half', 'y', 1)];
+  const graph = { name: 'float16', nodes, initializers: [], inputs: [at('x')], outputs: [at('y')] };
+  const session = await openSession(encodeModel(graph), () => gpuOptions());
+  try {
+    await session.run({ x: toOrt(float32([1])) });
+  } catch (cause) {
+    if (!/f16/.test(String(cause))) throw cause;
+    const next = 'Leave --precision out, or take --device cpu.';
+    throw expected(
+      'f32',
+      '--precision',
+      `f16, which ${adapter} cannot compute in (no shader-f16)`,
+      next,
+      cause,
+    );
+  } finally {
+    await release(session);
+  }
 }
 
 type GpuTensors = Record<string, GpuTensor>;

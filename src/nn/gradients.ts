@@ -26,16 +26,19 @@ export function withGradient(
 /**
  * The value of a scalar function of named tensors, and its gradient with respect to each of them.
  * Every tensor must have a part in the value.
+ *
+ * @param scale a scalar by which the gradients (not the value) are multiplied
  */
 export function valueAndGradsOf<R extends Record<string, tf.Tensor>>(
   at: R,
   f: (at: R) => tf.Tensor,
+  scale?: tf.Tensor,
 ): { value: tf.Tensor; grads: R } {
   const names = Object.keys(at);
   const record = (tensors: tf.Tensor[]) =>
     Object.fromEntries(names.map((name, i) => [name, tensors[i]])) as R;
   const both = tf.valueAndGrads((...tensors: tf.Tensor[]) => f(record(tensors)) as tf.Scalar);
-  const { value, grads } = both(Object.values(at));
+  const { value, grads } = both(Object.values(at), scale as tf.Scalar | undefined);
   return { value, grads: record(grads) };
 }
 

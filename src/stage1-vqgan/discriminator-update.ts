@@ -5,7 +5,8 @@ import type { Tensors } from '../engine/device.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
 import { treeOf } from '../nn/params.js';
 import { accumulation } from '../train/accumulation.js';
-import { type AdamOptions, adamStep, clipByGlobalNorm, emaStep } from '../train/optimizer.js';
+import { lossScaling } from '../train/loss-scale.js';
+import { type AdamOptions, adamStep, emaStep } from '../train/optimizer.js';
 import { discriminator, discriminatorSpecs, spectrum } from './discriminator.js';
 import { discriminatorLoss, gradientDirection, lecamLoss, r1Penalty } from './losses.js';
 import { over, under } from './model.js';
@@ -21,7 +22,8 @@ export function discriminatorUpdate(config: Config) {
   const { stage1 } = config;
   const { disc: options } = stage1;
   const specs = discriminatorSpecs(config);
-  const accumulated = accumulation(stage1.accumulate);
+  const accumulated = accumulation(stage1.accumulate, stage1.precision === 'f16');
+  const scaling = lossScaling(stage1.precision, 'disc_');
   const optimizer = adamOptions(stage1);
   const spectral = spectrum(config);
 
@@ -30,7 +32,7 @@ export function discriminatorUpdate(config: Config) {
     { images, reconstruction }: { images: tf.Tensor; reconstruction: tf.Tensor },
     state: Tensors,
     inputs: Tensors,
-  ): { state: Tensors; loss: tf.Tensor } => {
+  ): { state: Tensors; loss: tf.Tensor; outputs: Tensors } => {
     const anchors = under('disc_lecam', state) as { real: tf.Tensor; fake: tf.Tensor };
     const before = under('disc_u', state);
     const directions = spectral.directions(disc, before);
@@ -38,7 +40,7 @@ export function discriminatorUpdate(config: Config) {
       discriminator(treeOf(specs, spectral.normalised(params, directions)), x, options.norm);
     const direction = options.r1 > 0 ? gradientDirection((x) => logits(disc, x), images) : undefined;
 
-    const { value, grads: fresh } = valueAndGradsOf(disc, (params) => {
+    const lossOf = (params: Tensors): tf.Tensor => {
       const [real, fake] = [logits(params, images), logits(params, reconstruction)];
       let loss = discriminatorLoss(options.loss, real, fake);
       if (options.lecam > 0) loss = tf.add(loss, tf.mul(options.lecam, lecamLoss(real, fake, anchors)));
@@ -50,23 +52,32 @@ export function discriminatorUpdate(config: Config) {
           r1Penalty((x) => logits(params, x), direction, images),
         ),
       );
-    });
+    };
+    const { value, grads: fresh } = valueAndGradsOf(disc, lossOf, scaling.of(state));
     const { grads, state: sums } = accumulated.add('disc', fresh, state, inputs);
-    const clipped = clipByGlobalNorm(grads, stage1.clip).grads;
-    const adam = { ...optimizer, acts: inputs.last };
-    const next = adamStep(disc, clipped, state, inputs.lr!, inputs.disc_step!, adam, 'disc_adam');
+    const { disc_step: step, last } = inputs as { disc_step: tf.Tensor; last?: tf.Tensor };
+    const scaled = scaling.settle(grads, state, { clip: stage1.clip, step, last });
+    const adam = { ...optimizer, acts: scaled.acts };
+    const next = adamStep(disc, scaled.grads, state, inputs.lr!, scaled.step, adam, 'disc_adam');
     const after = Object.fromEntries(Object.entries(directions).map(([name, { u }]) => [name, u]));
     const kept = inputs.last ? emaStep(before, after, 0, inputs.last) : after;
-    const rest = { ...over('disc', next.params), ...over('disc_u', kept), ...next.state, ...sums };
-    if (options.lecam === 0 && !direction) return { state: rest, loss: value };
+    const rest = {
+      ...over('disc', next.params),
+      ...over('disc_u', kept),
+      ...next.state,
+      ...scaled.state,
+      ...sums,
+    };
+    const { outputs } = scaled;
+    if (options.lecam === 0 && !direction) return { state: rest, loss: value, outputs };
 
     const [real, fake] = [logits(disc, images), logits(disc, reconstruction)];
     const loss = discriminatorLoss(options.loss, real, fake);
-    if (options.lecam === 0) return { state: rest, loss };
+    if (options.lecam === 0) return { state: rest, loss, outputs };
     const own = { real: tf.mean(real), fake: tf.mean(fake) };
     const means = accumulated.add('disc_lecam', own, state, inputs);
     const moved = emaStep(anchors, means.grads, lecamDecay, inputs.last);
-    return { state: { ...rest, ...over('disc_lecam', moved), ...means.state }, loss };
+    return { state: { ...rest, ...over('disc_lecam', moved), ...means.state }, loss, outputs };
   };
 }
 

@@ -24,6 +24,7 @@ export interface Objective {
  * @param at.last what the decoder's last convolution sees, [B, S, S, ch]
  * @param at.judge the discriminator, where it acts
  * @param at.acts scalar 0 or 1, factor of λ; left out, 1
+ * @param at.scale scalar by which gradients are multiplied on their way, in low precision; where one is not finite λ is 0
  */
 export function objectiveAt(
   config: Stage1Config,
@@ -35,26 +36,30 @@ export function objectiveAt(
     convOut: TensorTree<Decoder['conv_out']>;
     judge: TensorTree<Discriminator> | undefined;
     acts?: tf.Tensor;
+    scale?: tf.Tensor;
   },
 ): Objective {
-  const { images, last, convOut, judge, acts } = at;
+  const { images, last, convOut, judge, acts, scale } = at;
   const reconstruction = imageConv(convOut, last);
   const lossAt = (x: tf.Tensor) => reconstructionLoss(config, perceptual, constants, images, x);
-  const error = valueAndGradsOf({ x: reconstruction }, ({ x }) => lossAt(x).total);
+  const gradientOf = (loss: (x: tf.Tensor) => tf.Tensor) => {
+    const { value, grads } = valueAndGradsOf({ x: reconstruction }, ({ x }) => loss(x), scale);
+    return { value, gradient: scale ? tf.div(grads.x, scale) : grads.x };
+  };
+  const error = gradientOf((x) => lossAt(x).total);
   const { l1, perceptual: distance } = lossAt(reconstruction);
   const terms = { l1, ...(distance && { perceptual: distance }) };
-  if (!judge) return { loss: error.value, gradient: error.grads.x, terms };
+  if (!judge) return { loss: error.value, gradient: error.gradient, terms };
 
-  const adversarial = valueAndGradsOf({ x: reconstruction }, ({ x }) =>
-    generatorLoss(discriminator(judge, x, config.disc.norm)),
-  );
+  const adversarial = gradientOf((x) => generatorLoss(discriminator(judge, x, config.disc.norm)));
   const atFilter = (dy: tf.Tensor) =>
     tf.grad((weight) => imageConv({ ...convOut, weight }, last))(convOut.weight, dy);
-  const weight = adaptiveWeight(atFilter(error.grads.x), atFilter(adversarial.grads.x), config.disc);
+  const ratio = adaptiveWeight(atFilter(error.gradient), atFilter(adversarial.gradient), config.disc);
+  const weight = scale ? tf.where(tf.less(ratio, Number.MAX_SAFE_INTEGER), ratio, tf.scalar(0)) : ratio;
   const lambda = acts ? tf.mul(weight, acts) : weight;
   return {
     loss: tf.add(error.value, tf.mul(lambda, adversarial.value)),
-    gradient: tf.add(error.grads.x, tf.mul(lambda, adversarial.grads.x)),
+    gradient: tf.add(error.gradient, tf.mul(lambda, adversarial.gradient)),
     terms: { ...terms, generator: adversarial.value, adaptive_weight: lambda },
   };
 }

@@ -4,6 +4,7 @@ import type { Config } from '../config/schema.js';
 import type { Specs } from '../engine/device.js';
 import { initialise, specsOf } from '../nn/params.js';
 import { accumulation, partial } from '../train/accumulation.js';
+import { firstScale, lossScaling } from '../train/loss-scale.js';
 import { adamSpecs } from '../train/optimizer.js';
 import { careForCodebook, codebookCounts } from './codebook-care.js';
 import { discriminatorSpecs, spectrum } from './discriminator.js';
@@ -27,9 +28,11 @@ export function stage1State(config: Config, { adversarial }: { adversarial: bool
     ...adamSpecs(tensorSpecs(trainedSpecs(config))),
     ...(config.stage1.ema > 0 && tensorSpecs(prefixed('ema', model))),
     ...careForCodebook(config.stage1).state,
+    ...lossScaling(config.stage1.precision).state,
     ...(adversarial && {
       ...tensorSpecs(prefixed('disc', disc)),
       ...adamSpecs(tensorSpecs(specsOf(disc)), 'disc_adam'),
+      ...lossScaling(config.stage1.precision, 'disc_').state,
       ...over('disc_u', tensorSpecs(spectrum(config).specs)),
       ...(config.stage1.disc.lecam > 0 && over('disc_lecam', lecamAnchors)),
     }),
@@ -48,7 +51,7 @@ export function stage1Partial(config: Config, { adversarial }: { adversarial: bo
   };
 }
 
-/** Random weights by `config.seed`, averages equal to them, counts 1, moments 0; with the discriminator where there is one. */
+/** Random weights by `config.seed`, averages equal to them, counts 1, moments 0, loss scaled as at first; with the discriminator where there is one. */
 export function initialState(config: Config): HostTensors {
   const weights = initialise(
     {
@@ -58,13 +61,12 @@ export function initialState(config: Config): HostTensors {
     },
     config.seed,
   );
+  const specs = stage1State(config, { adversarial: hasDiscriminator(config) });
   const state: HostTensors = {};
-  for (const [name, { shape }] of Object.entries(
-    stage1State(config, { adversarial: hasDiscriminator(config) }),
-  )) {
+  for (const [name, { shape }] of Object.entries(specs)) {
     const source = weights[name.replace(/^ema\./, 'model.')];
     state[name] = float32(shape, source && Float32Array.from(source.data));
     if (name === codebookCounts) state[name].data.fill(1);
   }
-  return state;
+  return { ...state, ...firstScale(specs) };
 }

@@ -5,12 +5,13 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Config } from '../config/schema.js';
-import type { StepProgram } from '../engine/device.js';
+import type { StepProgram, Tensors } from '../engine/device.js';
 import { imageConv } from '../nn/conv.js';
 import { injectGradient, valueAndGradsOf } from '../nn/gradients.js';
 import { treeOf } from '../nn/params.js';
 import { accumulation } from '../train/accumulation.js';
-import { adamStep, clipByGlobalNorm, emaStep } from '../train/optimizer.js';
+import { lossScaling } from '../train/loss-scale.js';
+import { adamStep, emaStep } from '../train/optimizer.js';
 import { codebookName, select } from './bottleneck.js';
 import { bottleneckOf } from './bottlenecks/index.js';
 import { careForCodebook } from './codebook-care.js';
@@ -32,7 +33,7 @@ import { stage1Partial, stage1State } from './state.js';
  * first), with micro-batches `first` and `last`; what the codebook's care needs.
  * Outputs: scalars `loss` (the generator's whole objective), `l1` (always the mean absolute error), `perceptual`,
  * the bottleneck's terms, and where the discriminator acts `generator`, `discriminator`, `adaptive_weight`;
- * `codes` int32 [B, h, w].
+ * `codes` int32 [B, h, w]; in float16 what `scaleOutputs` names.
  *
  * @param adversarial whether the discriminator acts: without it the program holds no trace of one
  */
@@ -47,7 +48,9 @@ export function stage1Step(
   const bottleneck = bottleneckOf(stage1);
   const care = careForCodebook(stage1);
   const learned = Object.keys(trainedSpecs(config));
-  const accumulated = accumulation(stage1.accumulate);
+  const { precision } = stage1;
+  const accumulated = accumulation(stage1.accumulate, precision === 'f16');
+  const scaling = lossScaling(precision);
   const optimizer = adamOptions(stage1);
   const { warmup } = stage1.disc;
   const spectral = spectrum(config);
@@ -55,6 +58,7 @@ export function stage1Step(
 
   return {
     name: adversarial ? 'stage1-gan' : 'stage1-ae',
+    precision,
     constants: perceptual?.constants ?? {},
     state: { ...stage1State(config, { adversarial }), ...stage1Partial(config, { adversarial }) },
     inputs: {
@@ -68,7 +72,7 @@ export function stage1Step(
 
     step(state, inputs, constants) {
       const { images, lr, step } = inputs as Record<'images' | 'lr' | 'step', tf.Tensor>;
-      const adam = { ...optimizer, acts: inputs.last };
+      const scale = scaling.of(state);
 
       // 1. One forward pass: z, codes, the reconstruction and what its last convolution sees.
       const before = under('model', state);
@@ -86,6 +90,7 @@ export function stage1Step(
         images,
         last,
         convOut: model.decoder.conv_out,
+        scale,
         judge: judging && treeOf(discSpecs, judging),
         ...(disc && warmup > 0 && { acts: tf.cast(tf.greater(inputs.disc_step!, warmup), 'float32') }),
       });
@@ -95,20 +100,23 @@ export function stage1Step(
 
       // 4. The generator's update.
       const trained = Object.fromEntries(learned.map((name) => [name, params[name]!]));
-      const own = valueAndGradsOf(trained, (p) => {
+      const passAgain = (p: Tensors) => {
         const m = treeOf(specs, { ...params, ...p });
         const passed = bottleneck.pass(m.bottleneck, encoder(m.encoder, images), active);
         return tf.add(passed.loss, injectGradient(decoder(m.decoder, passed.output), objective.gradient));
-      });
+      };
+      const own = valueAndGradsOf(trained, passAgain, scale);
       const { grads, state: sums } = accumulated.add('model', own.grads, state, inputs);
-      const updated = adamStep(trained, clipByGlobalNorm(grads, stage1.clip).grads, state, lr, step, adam);
+      const scaled = scaling.settle(grads, state, { clip: stage1.clip, step, last: inputs.last });
+      const adam = { ...optimizer, acts: scaled.acts };
+      const updated = adamStep(trained, scaled.grads, state, lr, scaled.step, adam);
 
       // 5. The average, and the codes that start or restart.
       const after = { ...params, ...updated.params };
       const cared = care.finish(after, bottleneck.candidates(z), codes, state, inputs);
       const next = cared.params;
       const ema =
-        stage1.ema > 0 ? emaStep(under('ema', state), next, emaDecay(stage1.ema, step), inputs.last) : {};
+        stage1.ema > 0 ? emaStep(under('ema', state), next, emaDecay(stage1.ema, step), scaled.acts) : {};
       if (cared.fresh) {
         const kept = tf.sub(1, cared.fresh);
         for (const moment of ['m', 'v'].map((which) => `adam.${which}.${codebookName}`)) {
@@ -122,6 +130,7 @@ export function stage1Step(
           ...over('model', next),
           ...updated.state,
           ...over('ema', ema),
+          ...scaled.state,
           ...sums,
           ...cared.state,
           ...adversary?.state,
@@ -130,7 +139,8 @@ export function stage1Step(
           loss: tf.add(objective.loss, vq),
           ...objective.terms,
           ...terms,
-          ...(adversary && { discriminator: adversary.loss }),
+          ...(adversary && { discriminator: adversary.loss, ...adversary.outputs }),
+          ...scaled.outputs,
           codes,
         },
       };

@@ -9,7 +9,8 @@ import { valueAndGradsOf } from '../nn/gradients.js';
 import { initialise, specsOf, treeOf } from '../nn/params.js';
 import type { Tokens } from '../tokenize/token-file.js';
 import { accumulation } from '../train/accumulation.js';
-import { adamSpecs, adamStep, clipByGlobalNorm } from '../train/optimizer.js';
+import { firstScale, lossScaling } from '../train/loss-scale.js';
+import { adamSpecs, adamStep } from '../train/optimizer.js';
 import { decays, dropoutSites, type GptSizes, gptLogits, gptSpecs } from './gpt.js';
 import { sequencesOf } from './sequences.js';
 
@@ -51,7 +52,9 @@ export function priorStep(config: PriorConfig, sizes: GptSizes): StepProgram {
   const shapes = gptShapes(sizes);
   const batch = config.batch_size / config.accumulate;
   const layout = layoutOf({ ...config, batch_size: batch }, sizes);
-  const accumulated = accumulation(config.accumulate);
+  const { precision } = config;
+  const accumulated = accumulation(config.accumulate, precision === 'f16');
+  const scaling = lossScaling(precision);
   const sequences = { shape: [batch, sizes.tokens], dtype: 'int32' } as const;
   const scalar = { shape: [], dtype: 'float32' } as const;
   const noise = {
@@ -66,7 +69,13 @@ export function priorStep(config: PriorConfig, sizes: GptSizes): StepProgram {
   };
   return {
     name: 'prior-step',
-    state: { ...prefixed('model', shapes), ...adamSpecs(shapes), ...accumulated.sums('model', shapes) },
+    precision,
+    state: {
+      ...prefixed('model', shapes),
+      ...adamSpecs(shapes),
+      ...scaling.state,
+      ...accumulated.sums('model', shapes),
+    },
     inputs: {
       ids: sequences,
       targets: sequences,
@@ -80,18 +89,22 @@ export function priorStep(config: PriorConfig, sizes: GptSizes): StepProgram {
       const params = part('model', state);
       const dropout = () =>
         config.dropout > 0 ? dropoutFrom(inputs.noise!, { ...layout, rate: config.dropout }) : noDropout;
-      const { value: loss, grads: own } = valueAndGradsOf(params, (params) =>
-        tf.mean(nats(gptLogits(sizes, treeOf(specs, params), inputs.ids!, dropout()), inputs.targets!)),
+      const { value: loss, grads: own } = valueAndGradsOf(
+        params,
+        (params) =>
+          tf.mean(nats(gptLogits(sizes, treeOf(specs, params), inputs.ids!, dropout()), inputs.targets!)),
+        scaling.of(state),
       );
       const { grads, state: sums } = accumulated.add('model', own, state, inputs);
-      const clipped = clipByGlobalNorm(grads, config.clip);
-      const updated = adamStep(params, clipped.grads, state, inputs.lr!, inputs.step!, {
+      const { step, last } = inputs as { step: tf.Tensor; last?: tf.Tensor };
+      const scaled = scaling.settle(grads, state, { clip: config.clip, step, last });
+      const updated = adamStep(params, scaled.grads, state, inputs.lr!, scaled.step, {
         ...adam,
-        acts: inputs.last,
+        acts: scaled.acts,
       });
       return {
-        state: { ...prefixed('model', updated.params), ...updated.state, ...sums },
-        outputs: { loss, gradient_norm: clipped.norm },
+        state: { ...prefixed('model', updated.params), ...updated.state, ...scaled.state, ...sums },
+        outputs: { loss, gradient_norm: scaled.norm, ...scaled.outputs },
       };
     },
   };
@@ -167,11 +180,12 @@ function nats(logits: tf.Tensor, targets: tf.Tensor): tf.Tensor {
 }
 
 /** The state before the first step. */
-export function priorStart(sizes: GptSizes, seed: number): HostTensors {
+export function priorStart(sizes: GptSizes, seed: number, precision: Precision = 'f32'): HostTensors {
   const params = initialise(specsOf(gptSpecs(sizes)), seed);
   const moments = Object.entries(adamSpecs(gptShapes(sizes)));
   return {
     ...prefixed('model', params),
+    ...firstScale(lossScaling(precision).state),
     ...Object.fromEntries(
       moments.map(([name, { shape }]) => [name, float32(shape, new Float32Array(sizeOf(shape)))]),
     ),

@@ -9,8 +9,9 @@ import type { Config } from '../config/schema.js';
 import type { Device, Graph } from '../engine/device.js';
 import { countParams } from '../nn/params.js';
 import type { Tokens } from '../tokenize/token-file.js';
-import { meanOf, microBatches, withoutPartial } from '../train/accumulation.js';
+import { meanOf, meansOf, microBatches, withoutPartial } from '../train/accumulation.js';
 import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
+import { scaleOutputs } from '../train/loss-scale.js';
 import { lastValues } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
 import { type GptSizes, gptSpecs } from './gpt.js';
@@ -158,14 +159,16 @@ function priorStage(
     patience: prior.patience,
     lr: prior.lr,
     guarded: { key: 'loss' },
-    initialState: () => priorStart(sizes, seed),
+    initialState: () => priorStart(sizes, seed, prior.precision),
     inputs: async (step, factor) => {
       const noise = stepNoise(prior, sizes, seed, step);
       const common = { lr: scalar(factor * learningRate(step, prior)), step: scalar(step) };
       const batched = { ...sequences(step) };
       return microBatches(prior.accumulate, batched, common).map((entry, i) => ({ ...entry, ...noise[i] }));
     },
-    observe: (_, outputs) => ({ values: lossValues(meanOf(outputs, 'loss')!) }),
+    observe: (_, outputs) => ({
+      values: { ...lossValues(meanOf(outputs, 'loss')!), ...meansOf(outputs, scaleOutputs) },
+    }),
     evaluate: data.validate,
     fields: ({ loss, bits_per_token, 'val loss': val }) => ({
       ...(loss !== undefined && { loss }),

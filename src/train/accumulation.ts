@@ -25,8 +25,11 @@ export interface Accumulation {
   ): { readonly grads: Tensors; readonly state: Tensors };
 }
 
-/** @param n micro-batches of a step */
-export function accumulation(n: number): Accumulation {
+/**
+ * @param n micro-batches of a step
+ * @param clears whether sums are 0 behind a step: one that is not finite would otherwise stay so
+ */
+export function accumulation(n: number, clears = false): Accumulation {
   if (n === 1) return { inputs: {}, sums: () => ({}), add: (_, grads) => ({ grads, state: {} }) };
   const flag = { shape: [], dtype: 'float32' } as const;
   const named = <T>(group: string, record: Record<string, T>): Record<string, T> =>
@@ -34,11 +37,14 @@ export function accumulation(n: number): Accumulation {
   return {
     inputs: { first: flag, last: flag },
     sums: named,
-    add(group, grads, state, { first }) {
+    add(group, grads, state, { first, last }) {
       const mean: Tensors = {};
       for (const [name, grad] of Object.entries(grads))
         mean[name] = sumOf(state[partial(`${group}.${name}`)]!, tf.mul(grad, 1 / n), first!);
-      return { grads: mean, state: named(group, mean) };
+      const kept = (sum: tf.Tensor) =>
+        clears ? tf.where(tf.greater(last!, 0), tf.zerosLike(sum), sum) : sum;
+      const sums = Object.fromEntries(Object.entries(mean).map(([name, sum]) => [name, kept(sum)]));
+      return { grads: mean, state: named(group, sums) };
     },
   };
 }
@@ -85,6 +91,16 @@ export function withoutPartial(program: StepProgram, runner: StepRunner): StepRu
       Object.fromEntries(Object.entries(await runner.read()).filter(([name]) => !names.has(name))),
     dispose: () => runner.dispose(),
   };
+}
+
+/** Means of those of `names` that the step has. */
+export function meansOf(outputs: readonly HostTensors[], names: readonly string[]): Record<string, number> {
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const mean = meanOf(outputs, name);
+      return mean === undefined ? [] : [[name, mean]];
+    }),
+  );
 }
 
 /** Means of a step's scalars over its micro-batches. @param outputs of each of them */

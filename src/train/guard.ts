@@ -68,6 +68,11 @@ export function infiniteValue(values: Values): string | undefined {
   return key === undefined ? undefined : `${key} is ${value}`;
 }
 
+/** What is wrong where loss scaling finds gradients that are not finite even without a scale: no skipped update helps that. */
+export function vanishedScale({ loss_scale = 1, disc_loss_scale = 1 }: Values): string | undefined {
+  return Math.min(loss_scale, disc_loss_scale) < 1 ? 'gradients are not finite at any loss scale' : undefined;
+}
+
 /** The first tensor that is not finite: a loss may still be where the update after it is not. */
 export function infiniteTensor(state: HostTensors): string | undefined {
   for (const [name, { data }] of Object.entries(state)) {

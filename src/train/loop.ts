@@ -33,8 +33,10 @@ import {
   rateWords,
   startWatch,
   takenBack,
+  vanishedScale,
   watchStep,
 } from './guard.js';
+import { firstScale, isLossScale } from './loss-scale.js';
 import {
   addStep,
   lastValues,
@@ -293,7 +295,7 @@ const endedEarly = (step: number, stale: number, best: Best): string =>
 
 /** What is wrong with a step's values, if anything is; adds to what the guard has seen. */
 function judge({ key, most }: Stage['guarded'], values: Values, { watch }: Guard): string | undefined {
-  const infinite = infiniteValue(values);
+  const infinite = infiniteValue(values) ?? vanishedScale(values);
   if (infinite) return infinite;
   const error = values[key];
   if (error === undefined) throw new Error(`internal: a step gives no ${key}`);
@@ -320,7 +322,9 @@ function placeAt(stage: Stage, checkpoint: Checkpoint | undefined) {
 /** In a function of its own: what a run began with must not stay in memory while it lasts. */
 async function beginning(stage: Stage, from?: Checkpoint): Promise<HostTensors> {
   const initial = stage.initialState();
-  return from ? await loadCheckpoint(from, specsOfTensors(initial)) : initial;
+  if (!from) return initial;
+  const specs = specsOfTensors(initial);
+  return { ...firstScale(specs), ...(await loadCheckpoint(from, specs, isLossScale)) };
 }
 
 /** At the cadence and at the last step; never before the first. */

@@ -75,12 +75,20 @@ export function adamStep(
 /**
  * Scales all gradients by one factor so that their common L2 norm is at most `max`; `max` 0 leaves them as they are.
  * `norm` is the norm before clipping.
+ *
+ * @param scale what `grads` were multiplied by, a scalar: results are without it
  */
-export function clipByGlobalNorm(grads: Tensors, max: number): { grads: Tensors; norm: tf.Tensor } {
+export function clipByGlobalNorm(
+  grads: Tensors,
+  max: number,
+  scale?: tf.Tensor,
+): { grads: Tensors; norm: tf.Tensor } {
   const squares = Object.values(grads).map((g) => tf.sum(tf.square(g)));
-  const norm = tf.sqrt(tf.addN(squares));
-  if (max === 0) return { grads, norm };
-  const factor = tf.minimum(1, tf.div(max, tf.add(norm, 1e-6)));
+  const length = tf.sqrt(tf.addN(squares));
+  const norm = scale ? tf.div(length, scale) : length;
+  if (max === 0 && !scale) return { grads, norm };
+  const clip = max > 0 ? tf.minimum(1, tf.div(max, tf.add(norm, 1e-6))) : tf.scalar(1);
+  const factor = scale ? tf.div(clip, scale) : clip;
   return { grads: mapTensors(grads, (g) => tf.mul(g, factor)), norm };
 }
 

@@ -124,11 +124,8 @@ test.each([
   ],
   ['encode --bach 3', 'Expected a known option for bench but received --bach. Did you mean --batch?'],
   ['encode --batch x', 'Expected whole numbers for --batch but received x.'],
-  ['sample --precision int4', 'Expected one of f32, int8 for --precision but received int4.'],
-  [
-    'encode --precision int8',
-    'Expected f32 for encode for --precision but received int8. Only sample has another.',
-  ],
+  ['sample --precision int4', 'Expected one of f32, int8, f16 for --precision but received int4.'],
+  ['encode --precision int8', 'Expected f32 for encode for --precision but received int8.'],
   ['encode --batch 0', 'Expected at least 1 for --batch but received 0.'],
   [
     'prior-train --heads 7',

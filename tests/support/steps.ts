@@ -119,11 +119,11 @@ export function accumulatingTraining(o: object = {}): Training {
   };
 }
 
-export function priorTraining(): Training {
+export function priorTraining(precision: 'f32' | 'f16' = 'f32'): Training {
   const sizes = { ...config.prior, codes: 7, tokens: 6 };
   return {
-    program: priorStep(config.prior, sizes),
-    start: priorStart(sizes, 3),
+    program: priorStep({ ...config.prior, precision }, sizes),
+    start: priorStart(sizes, 3, precision),
     inputs: (step) => ({
       ids: ids([3, 6], 7, `ids ${step}`),
       targets: ids([3, 6], 7, `targets ${step}`),

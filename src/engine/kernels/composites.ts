@@ -3,7 +3,7 @@ import { sizeOf } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
 import { NCHW, type Sym, type Tracer } from '../tracer.js';
 import { matmul } from './matmul.js';
-import { kernel } from './register.js';
+import { kernel, kernelInFloat32 } from './register.js';
 
 /** The largest divisor of n up to a limit. */
 function largestFactor(n: number, limit: number): number {
@@ -255,7 +255,7 @@ kernel('GeluGrad', ({ t, inputs: { x, dy } }) => {
 });
 
 /** −log p of the target of every row: logits `[N, K]`, targets `[N]` → `[N]`. */
-kernel('CrossEntropy', ({ t, inputs: { logits, targets } }) => {
+kernelInFloat32('CrossEntropy', ({ t, inputs: { logits, targets } }) => {
   const [rows] = logits!.shape as [number, number];
   const log = t.target.logSoftmax(t.graph, t.plain(logits!));
   const index = t.reshape(t.plain(targets!), [rows, 1]);
@@ -265,7 +265,7 @@ kernel('CrossEntropy', ({ t, inputs: { logits, targets } }) => {
 });
 
 /** (softmax − one-hot of the target)·dy. */
-kernel('CrossEntropyGrad', ({ t, inputs: { logits, targets, dy } }) => {
+kernelInFloat32('CrossEntropyGrad', ({ t, inputs: { logits, targets, dy } }) => {
   const a = algebra(t);
   const [rows] = logits!.shape as [number, number];
   const p = t.graph.op('Softmax', [t.plain(logits!)], { axis: -1 }, { shape: logits!.shape });
@@ -282,7 +282,7 @@ kernel('CrossEntropyGrad', ({ t, inputs: { logits, targets, dy } }) => {
 });
 
 /** argmin over codes of ‖e‖² − 2 z·e: z `[N, D]`, codebook `[K, D]` → ids `[N]`. */
-kernel('NearestCode', ({ t, inputs: { z, codebook } }) => {
+kernelInFloat32('NearestCode', ({ t, inputs: { z, codebook } }) => {
   const a = algebra(t);
   const codes = t.plain(codebook!);
   const [rows] = z!.shape as [number, number];

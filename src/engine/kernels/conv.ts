@@ -10,7 +10,7 @@ import type { Value } from '../graph.js';
 import { permuteShape } from '../permute.js';
 import { filterOrder, NCHW, OIHW, type Sym, type Tracer } from '../tracer.js';
 import { filterGradientOfPatches } from './image-patches.js';
-import { matmul } from './matmul.js';
+import { matmul, matmulOverRows } from './matmul.js';
 import { kernel } from './register.js';
 
 export type ConvInfo = tf.backend_util.Conv2DInfo;
@@ -158,7 +158,7 @@ function fromShiftedSlices(t: Tracer, x: Sym, dy: Sym, c: ConvInfo): Value {
   const [batch, into, out] = [c.batchSize, c.inChannels, c.outChannels];
   const { images, gradients } = shifts(c)(t, t.as(x, NCHW), t.as(dy, NCHW), c);
   const sums = Array.from({ length: taps(c) }, (_, tap) => {
-    const products = matmul(t, gradients(tap), images(tap), { transB: true }); // [B, N, C]
+    const products = matmulOverRows(t, gradients(tap), images(tap), { transB: true }); // [B, N, C]
     if (batch === 1) return t.reshape(products, [out, into, 1]);
     const sum = t.graph.op(
       'ReduceSum',
@@ -275,7 +275,8 @@ function fromPatches(t: Tracer, x: Sym, dy: Sym, c: ConvInfo): Value {
   );
   const patches = t.graph.op('Gather', [source, index], { axis: 0 }, { shape: [positions * taps(c), into] });
   const gradient = t.reshape(t.plain(dy), [positions, out]);
-  const products = matmul(t, gradient, t.reshape(patches, [positions, taps(c) * into]), { transA: true }); // [N, taps·C]
+  const columns = t.reshape(patches, [positions, taps(c) * into]);
+  const products = matmulOverRows(t, gradient, columns, { transA: true }); // [N, taps·C]
   const byTap = t.reshape(products, [out, taps(c), into]);
   const turned = matmul(t, byTap, orderOfTaps(t, taps(c), false), { transA: true });
   return t.reshape(turned, [out, into, c.filterHeight, c.filterWidth]);

@@ -209,16 +209,17 @@ kernel('NotEqual', ({ t, inputs: { a, b } }) =>
 kernel('Select', ({ t, inputs }) => {
   const { condition, t: yes, e: no } = inputs as Record<'condition' | 't' | 'e', Sym>;
   const trailing = yes.shape.length - condition.shape.length;
-  const mask = trailing
-    ? info(
-        t,
-        t.out(
-          t.reshape(t.plain(condition), [...condition.shape, ...new Array<number>(trailing).fill(1)]),
-          [...condition.shape, ...new Array<number>(trailing).fill(1)],
-          'bool',
-        ),
-      )
-    : condition;
+  const mask =
+    condition.shape.length > 0 && trailing
+      ? info(
+          t,
+          t.out(
+            t.reshape(t.plain(condition), [...condition.shape, ...new Array<number>(trailing).fill(1)]),
+            [...condition.shape, ...new Array<number>(trailing).fill(1)],
+            'bool',
+          ),
+        )
+      : condition;
   return elementwise(t, 'Where', [mask, yes, no], yes.dtype);
 });
 

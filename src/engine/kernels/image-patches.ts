@@ -4,7 +4,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Value } from '../graph.js';
 import type { Tracer } from '../tracer.js';
-import { matmul } from './matmul.js';
+import { matmulOverRows } from './matmul.js';
 
 /** Σ over images of patches `[C·taps, P]` · dy `[N, P]`ᵀ, from x `[B, C, H, W]` and dy `[B, N, h, w]` → `[N, C, kh, kw]`. */
 export function filterGradientOfPatches(
@@ -17,7 +17,12 @@ export function filterGradientOfPatches(
   const area = c.outHeight * c.outWidth;
   const rows = into * c.filterHeight * c.filterWidth;
   const gradient = t.reshape(dy, [batch, out, area]);
-  const products = matmul(t, patches(t, x, c), gradient, { transB: true }); // [B, C·taps, N]
+  const products = matmulOverRows(
+    t,
+    t.graph.inFloat32(() => patches(t, x, c)),
+    gradient,
+    { transB: true },
+  ); // [B, C·taps, N]
   const sum =
     batch === 1
       ? t.reshape(products, [rows, out])

@@ -23,6 +23,11 @@ export function matmul(
   return t.target.product(t.graph, a, b, { transA, transB, alpha }, shape);
 }
 
+/** A sum over all rows of a batch, as which gradients of weights come: in float32 with all that is made of it. */
+export function matmulOverRows(...args: Parameters<typeof matmul>): Value {
+  return args[0].graph.inFloat32(() => matmul(...args), 'onwards');
+}
+
 /** Rows that share a scale, of either factor. 32 is slower, 128 not measurably faster (docs/performance.md). */
 const BLOCK = 64;
 
@@ -54,6 +59,8 @@ kernel<{ transposeA: boolean; transposeB: boolean }>('BatchMatMul', ({ t, inputs
     const value = matmulInt8(t, t.plain(a!), weights);
     return t.out(value, value.shape, 'float32');
   }
-  const value = matmul(t, t.plain(a!), t.plain(b!), { transA: attrs.transposeA, transB: attrs.transposeB });
+  const overRows = attrs.transposeA && !attrs.transposeB && a!.shape.length === 2 && b!.shape.length === 2;
+  const product = overRows ? matmulOverRows : matmul;
+  const value = product(t, t.plain(a!), t.plain(b!), { transA: attrs.transposeA, transB: attrs.transposeB });
   return t.out(value, value.shape, 'float32');
 });

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { identity } from '../permute.js';
 import { onnxType, type Sym, type Tracer } from '../tracer.js';
-import { kernel } from './register.js';
+import { kernel, kernelInFloat32 } from './register.js';
 
 /** Reduces the program's `axes`; the remaining axes keep their order in memory while they are all kept. */
 export function reduce(
@@ -76,7 +76,7 @@ kernel<{ dim: number }>('Softmax', ({ t, inputs: { logits }, attrs }) => {
   return t.out(t.graph.op('Softmax', [t.plain(logits!)], { axis }, { shape }), shape, dtype);
 });
 /** TF.js takes it of the last axis only. */
-kernel('LogSoftmax', ({ t, inputs: { logits } }) =>
+kernelInFloat32('LogSoftmax', ({ t, inputs: { logits } }) =>
   t.out(t.target.logSoftmax(t.graph, t.plain(logits!)), logits!.shape, logits!.dtype),
 );
 

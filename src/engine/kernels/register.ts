@@ -24,3 +24,7 @@ export function kernel<A = any>(
     },
   });
 }
+
+/** A kernel that stays in float32 where the program's precision is lower. */
+export const kernelInFloat32: typeof kernel = (name, lower) =>
+  kernel(name, (call) => call.t.graph.inFloat32(() => lower(call as never)));

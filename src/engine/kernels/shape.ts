@@ -4,7 +4,7 @@ import { sizeOf } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
 import { identity, inverse, permuteShape } from '../permute.js';
 import type { Sym, Tracer } from '../tracer.js';
-import { matmul } from './matmul.js';
+import { matmulOverRows } from './matmul.js';
 import { kernel } from './register.js';
 
 function reshape(t: Tracer, x: Sym, shape: readonly number[]): tf.TensorInfo {
@@ -199,7 +199,7 @@ kernel<{ numSegments: number }>('UnsortedSegmentSum', ({ t, inputs: { x, segment
   const out = { shape: [attrs.numSegments, width] };
   if (rows * attrs.numSegments <= ONE_HOT_LIMIT) {
     const hot = t.target.oneHot(t.graph, ids, attrs.numSegments, { on: 1, off: 0 });
-    const sums = matmul(t, hot, flat, { transA: true });
+    const sums = matmulOverRows(t, hot, flat, { transA: true });
     return t.out(t.reshape(sums, shape), shape, x!.dtype);
   }
   const index = t.expand(t.reshape(ids, [rows, 1]), [rows, width]);
