@@ -10,9 +10,10 @@ import { createReadStream } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
+import { fromBfloat, fromHalf } from '../base/half.js';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 
-export type StoredType = 'F64' | 'F32' | 'I32' | 'U32' | 'U16' | 'U8' | 'I64';
+export type StoredType = 'F64' | 'F32' | 'F16' | 'I32' | 'U32' | 'U16' | 'U8' | 'I64';
 export type StoredData =
   | Float64Array
   | Float32Array
@@ -22,7 +23,7 @@ export type StoredData =
   | Uint8Array
   | BigInt64Array;
 
-/** A tensor as a file holds it, row-major. F16 and BF16 are widened to F32 when read. */
+/** A tensor as a file holds it, row-major. F16 and BF16 are widened to F32 when read; written as F16 are the bits, as a Uint16Array. */
 export interface StoredTensor {
   readonly dtype: StoredType;
   readonly shape: readonly number[];
@@ -325,23 +326,11 @@ function decode({ dtype, shape }: Entry, bytes: Uint8Array): StoredTensor {
       return { dtype, shape, data: new BigInt64Array(buffer) };
     case 'F16':
       return { dtype: 'F32', shape, data: Float32Array.from(new Uint16Array(buffer), fromHalf) };
-    case 'BF16': {
-      const bits = Uint32Array.from(new Uint16Array(buffer), (half) => half << 16);
-      return { dtype: 'F32', shape, data: new Float32Array(bits.buffer) };
-    }
+    case 'BF16':
+      return { dtype: 'F32', shape, data: fromBfloat(new Uint16Array(buffer)) };
     default:
       return { dtype: 'F32', shape, data: new Float32Array(buffer) };
   }
-}
-
-/** IEEE 754 binary16: 1 sign bit, 5 of exponent (bias 15), 10 of fraction. */
-function fromHalf(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = (bits & 0x3ff) / 1024;
-  if (exponent === 0) return sign * fraction * 2 ** -14;
-  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction) * 2 ** (exponent - 15);
 }
 
 const isRecord = (v: unknown): v is Record<string, unknown> =>
