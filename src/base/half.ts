@@ -1,30 +1,25 @@
-/** Numbers of 16 bits. */
+/** IEEE 754 half precision: 1 sign, 5 exponent and 10 fraction bits. */
 
-/** IEEE 754 binary16 (1 sign bit, 5 of exponent with bias 15, 10 of fraction) → its value. */
-export function fromHalf(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = (bits & 0x3ff) / 1024;
-  if (exponent === 0) return sign * fraction * 2 ** -14;
-  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction) * 2 ** (exponent - 15);
-}
+/** The largest number that half precision holds. */
+export const largestHalf = 65504;
 
-/** The nearest binary16, of two equally near ones the even; from 65520 on infinity. */
-export function toHalf(value: number): number {
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  const size = Math.abs(value);
-  if (Number.isNaN(value)) return 0x7e00;
-  if (size >= 65520) return sign | 0x7c00;
-  const exponent = Math.max(-14, Math.floor(Math.log2(size)));
-  const steps = size * 2 ** (10 - exponent); // Exact: a power of two.
-  const floor = Math.floor(steps);
-  const rest = steps - floor;
-  const rounded = rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
-  return sign | (rounded + (exponent + 14) * 1024); // A carry goes into the exponent.
-}
+const word = new Float32Array(1);
+const bits = new Uint32Array(word.buffer);
 
-/** bfloat16, the upper half of a float32 → float32. */
-export function fromBfloat(bits: Uint16Array): Float32Array {
-  return new Float32Array(Uint32Array.from(bits, (half) => half << 16).buffer);
+/** The bits of the nearest half of each number, the even one of two; beyond the largest: infinity. */
+export function toHalf(values: Float32Array): Uint16Array {
+  return Uint16Array.from(values, (value) => {
+    word[0] = value;
+    const sign = (bits[0]! >>> 16) & 0x8000;
+    const size = bits[0]! & 0x7fffffff;
+    if (size > 0x7f800000) return sign | 0x7e00; // not a number
+    if (size >= 0x477ff000) return sign | 0x7c00; // rounds to 2¹⁶ or more
+    // Below 2⁻¹⁴ halves are multiples of 2⁻²⁴: 0.5 has these as its last bits.
+    if (size < 0x38800000) {
+      word[0] = Math.abs(value) + 0.5;
+      return sign | (bits[0]! - 0x3f000000);
+    }
+    const odd = (size >>> 13) & 1;
+    return sign | ((size - 0x38000000 + 0xfff + odd) >>> 13);
+  });
 }

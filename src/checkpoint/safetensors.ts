@@ -10,7 +10,6 @@ import { createReadStream } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
-import { fromBfloat, fromHalf } from '../base/half.js';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 
 export type StoredType = 'F64' | 'F32' | 'F16' | 'I32' | 'U32' | 'U16' | 'U8' | 'I64';
@@ -331,6 +330,21 @@ function decode({ dtype, shape }: Entry, bytes: Uint8Array): StoredTensor {
     default:
       return { dtype: 'F32', shape, data: new Float32Array(buffer) };
   }
+}
+
+/** IEEE 754 binary16: 1 sign bit, 5 of exponent (bias 15), 10 of fraction. */
+export function fromHalf(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = (bits & 0x3ff) / 1024;
+  if (exponent === 0) return sign * fraction * 2 ** -14;
+  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (1 + fraction) * 2 ** (exponent - 15);
+}
+
+/** bfloat16, the upper half of a float32 → float32. */
+export function fromBfloat(bits: Uint16Array): Float32Array {
+  return new Float32Array(Uint32Array.from(bits, (half) => half << 16).buffer);
 }
 
 const isRecord = (v: unknown): v is Record<string, unknown> =>

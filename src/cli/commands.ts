@@ -129,6 +129,33 @@ export const commands: readonly Command[] = [
     run: evaluate,
   },
   {
+    name: 'import',
+    describe: 'Take over weights that PyTorch trained: taming-transformers, LPIPS',
+    flags: ['config', 'run', 'size', 'data', 'set', 'out'],
+    standards: {
+      config: "the project's YAML; without it the tensors' shapes tell",
+      data: 'built-in pictures, for what comes after',
+      size: 'as in the YAML, or 256',
+      out: 'lpips-vgg16.safetensors, of LPIPS only',
+    },
+    words: {
+      usage: 'CHECKPOINT…',
+      describe: 'a .ckpt, .pth, .pt or .safetensors file; of LPIPS two: VGG16 and the linear heads',
+      most: 2,
+    },
+    examples: [
+      [
+        'vqgen import last.ckpt --config project.yaml --run checkpoints/f16',
+        'a VQModel, GumbelVQ or Net2NetTransformer; then: vqgen reconstruct, tokenize, sample',
+      ],
+      [
+        'vqgen import vgg16-397923af.pth vgg.pth --out lpips-vgg16.safetensors',
+        'for perceptual.kind: lpips-vgg16',
+      ],
+    ],
+    run: importWeights,
+  },
+  {
     name: 'info',
     describe: 'What stands in a run, and the next command to type',
     flags: ['run'],
@@ -307,6 +334,11 @@ async function evaluate(context: Context): Promise<Outcome> {
     ...{ device, reporter, signal },
   });
   return { summary, lines: measuresTable(summary) };
+}
+
+async function importWeights({ flags, words, reporter }: Context): Promise<Outcome> {
+  const { importWords } = await import('./import.js');
+  return importWords(words, flags, reporter);
 }
 
 async function info({ flags, words }: Context): Promise<Outcome> {
