@@ -64,6 +64,19 @@ torch.save(module.state_dict(), at("module.pt"))  # With the attribute _metadata
 torch.save(module.state_dict(), at("protocol-4.pt"), pickle_protocol=4)
 torch.save({"state_dict": state(), "x": Evil()}, at("evil.ckpt"))
 torch.save({"state_dict": state(), "x": Evil()}, at("evil-old.pth"), _use_new_zipfile_serialization=False)
+# The weights of LPIPS in the files of torchvision and of its own, with few different values.
+sizes = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
+places = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]
+vgg, width = {}, 3
+for place, size in zip(places, sizes):
+    row = torch.arange(9).reshape(3, 3) / 100 + place
+    vgg[f"features.{place}.weight"] = row.expand(size, width, 3, 3)
+    vgg[f"features.{place}.bias"] = torch.tensor([place / 8]).expand(size)
+    width = size
+vgg["classifier.6.bias"] = torch.zeros(10)
+heads = {f"lin{i}.model.1.weight": torch.tensor([i + 0.5]).expand(1, [64, 128, 256, 512, 512][i], 1, 1) for i in range(5)}
+torch.save(vgg, at("vgg16.pth"), _use_new_zipfile_serialization=False)
+torch.save(heads, at("lpips.pth"), _use_new_zipfile_serialization=False)
 with open(at("evil.pkl"), "wb") as f:
     pickle.dump(Evil(), f, protocol=2)
 torch.save(module, at("whole-module.pt"))

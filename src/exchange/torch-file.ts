@@ -286,7 +286,7 @@ function checkViews(
     }
     total += sizeOf(shape) * width;
   }
-  if (total > 16 * size + (1 << 24))
+  if (total > 16 * size + (1 << 26))
     throw broken(file, `its tensors show ${total} bytes of the ${size} that it has`);
 }
 
