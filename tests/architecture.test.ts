@@ -14,6 +14,7 @@ const rooms = [
   'tokenize',
   'stage2-transformer',
   'sample',
+  'perceptual',
   'evaluate',
   'exchange',
   'report',

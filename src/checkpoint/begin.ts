@@ -4,15 +4,17 @@ import { expected, type UserError } from '../base/errors.js';
 import { fileInTheWay } from '../base/files.js';
 import type { Config } from '../config/schema.js';
 import { findRunConfig, noSuchRun, runPaths, type StageName } from './run.js';
-import { type Checkpoint, latestCheckpoint, readState } from './store.js';
+import { type Checkpoint, isStale, latestCheckpoint, readState } from './store.js';
 
 export type Beginning =
   | { readonly kind: 'fresh' }
   | { readonly kind: 'resume'; readonly checkpoint: Checkpoint }
   | { readonly kind: 'finished'; readonly checkpoint: Checkpoint };
 
-/** What a resumed run may change: the length, the rate, the micro-batches and the cadences, nothing that gives a tensor another shape or meaning. */
-const changeable = ['steps', 'lr', 'accumulate', 'log_every', 'checkpoint_every', 'eval_every', 'keep'];
+/** What a resumed run may change: the length, the patience, the rate, the micro-batches and the cadences, nothing that gives a tensor another shape or meaning. */
+const changeable = [
+  ...['steps', 'patience', 'lr', 'accumulate', 'log_every', 'checkpoint_every', 'eval_every', 'keep'],
+];
 
 /**
  * Decides, and writes nothing: save the config (`writeRunConfig`) once nothing else can refuse.
@@ -23,8 +25,7 @@ const changeable = ['steps', 'lr', 'accumulate', 'log_every', 'checkpoint_every'
  */
 export function beginStage(o: { run: string; stage: StageName; config: Config; resume: boolean }): Beginning {
   const { run, stage, config, resume } = o;
-  const file = fileInTheWay(run);
-  if (file) throw expected('a folder', '--run', `${run}, where ${file} is a file`, 'Name another --run.');
+  checkPlace({ option: '--run', place: run });
   const saved = findRunConfig(run);
   if (stage === 'prior') {
     if (!saved) throw noSuchRun(run);
@@ -32,29 +33,67 @@ export function beginStage(o: { run: string; stage: StageName; config: Config; r
     if (changed) throw anotherTokenizer(changed, run);
   }
 
-  const folder = runPaths(run)[stage];
-  const checkpoint = latestCheckpoint(folder);
   const part = stage === 'prior' ? priorPart : tokenizerPart;
-  const changes = saved ? differences(part(saved), part(config)) : [];
-  const total = config[stage].steps;
+  return beginTraining({
+    ...{ option: '--run', place: run, folder: runPaths(run)[stage], settings: runPaths(run).config },
+    changes: saved && differences(part(saved), part(config)),
+    changeable: changeable.map((name) => `${stage}.${name}`),
+    total: config[stage].steps,
+    patience: stage === 'prior' ? config.prior.patience : 0,
+    resume,
+  });
+}
 
+export interface Place {
+  /** The option that names the place, and its value. */
+  readonly option: string;
+  readonly place: string;
+}
+
+/**
+ * The same for any training with checkpoints.
+ *
+ * @param o.folder where the checkpoints lie
+ * @param o.settings the file that holds the settings it began with
+ * @param o.changes what is set otherwise now; undefined where no settings were saved
+ * @param o.changeable the keys of what a resumed training may change
+ */
+export function beginTraining(
+  o: Place & {
+    readonly folder: string;
+    readonly settings: string;
+    readonly changes: readonly Difference[] | undefined;
+    readonly changeable: readonly string[];
+    readonly total: number;
+    /** As the loop's `Stage`. */
+    readonly patience?: number;
+    readonly resume: boolean;
+  },
+): Beginning {
+  const { folder, changes, total } = o;
+  const checkpoint = latestCheckpoint(folder);
   if (!checkpoint) {
-    if (!resume && !isEmpty(folder))
-      throw inTheWay(folder, 'a training that has not saved a checkpoint', run);
+    if (!o.resume && !isEmpty(folder)) throw inTheWay(o, 'a training that has not saved a checkpoint');
     return { kind: 'fresh' };
   }
-  const { step, validated } = readState(checkpoint);
-  const finished = step > total || (step === total && validated === step);
-  if (resume) {
-    const refused = changes.find(({ key }) => !changeable.some((name) => key === `${stage}.${name}`));
-    if (refused) throw mustNotChange(refused, run);
+  const { step, validated, stale } = readState(checkpoint);
+  const ended = isStale(stale, o.patience);
+  const finished = ended || step > total || (step === total && validated === step);
+  if (o.resume) {
+    const refused = changes?.find(({ key }) => !o.changeable.includes(key));
+    if (refused) throw mustNotChange(refused, o);
     return { kind: finished ? 'finished' : 'resume', checkpoint };
   }
-  if (!finished || !saved) throw inTheWay(folder, `a training at step ${step} of ${total}`, run);
-  if (changes.length > 0) {
-    throw inTheWay(folder, `a finished training with another ${changes[0]!.key}`, run);
-  }
+  if (!finished || !changes) throw inTheWay(o, `a training at step ${step} of ${total}`);
+  if (changes.length > 0) throw inTheWay(o, `a finished training with another ${changes[0]!.key}`);
   return { kind: 'finished', checkpoint };
+}
+
+/** @throws UserError where a file stands at a folder's place */
+export function checkPlace({ option, place }: Place): void {
+  const file = fileInTheWay(place);
+  if (file)
+    throw expected('a folder', option, `${place}, where ${file} is a file`, `Name another ${option}.`);
 }
 
 export interface Difference {
@@ -86,21 +125,25 @@ const isSection = (v: unknown): v is object => typeof v === 'object' && v !== nu
 const isEmpty = (folder: string): boolean =>
   !existsSync(folder) || readdirSync(folder).every((name) => name.startsWith('.'));
 
-function inTheWay(folder: string, what: string, run: string): UserError {
+function inTheWay({ option, place, folder }: Place & { folder: string }, what: string): UserError {
   return expected(
     'an untrained stage',
-    '--run',
-    `${run}, where ${folder} holds ${what}`,
-    'Go on with it by --resume, or train elsewhere with another --run.',
+    option,
+    `${place}, where ${folder} holds ${what}`,
+    `Go on with it by --resume, or train elsewhere with another ${option}.`,
   );
 }
 
-function mustNotChange({ key, saved, given }: Difference, run: string): UserError {
+function mustNotChange(
+  { key, saved, given }: Difference,
+  o: Place & { settings: string; changeable: readonly string[] },
+): UserError {
+  const names = o.changeable.map((name) => name.split('.').at(-1));
   return expected(
-    `${JSON.stringify(saved)}, as in ${runPaths(run).config},`,
+    `${JSON.stringify(saved)}, as in ${o.settings},`,
     key,
     JSON.stringify(given),
-    `--resume changes only ${changeable.join(', ')}. For another value train with another --run.`,
+    `--resume changes only ${names.join(', ')}. For another value train with another ${o.option}.`,
   );
 }
 

@@ -332,6 +332,30 @@ function decode({ dtype, shape }: Entry, bytes: Uint8Array): StoredTensor {
   }
 }
 
+/** The tensor in half precision, to be written: to the nearest, ties to even; what is too large becomes infinite. */
+export function inHalves({ shape, data }: HostTensor): StoredTensor {
+  return { dtype: 'F16', shape, data: Uint16Array.from(data, toHalf) };
+}
+
+const float = new Float32Array(1);
+const bitsOfFloat = new Uint32Array(float.buffer);
+
+function toHalf(value: number): number {
+  float[0] = Math.abs(value);
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const bits = bitsOfFloat[0]!;
+  if (bits >= 0x7f800000) return sign | (Number.isNaN(value) ? 0x7e00 : 0x7c00);
+  if (bits < 0x38800000) return sign | halfEven(float[0]! * 2 ** 24); // below 2⁻¹⁴: whole multiples of 2⁻²⁴
+  const rounded = (bits - 0x38000000 + 0xfff + ((bits >> 13) & 1)) >>> 13;
+  return sign | Math.min(rounded, 0x7c00);
+}
+
+/** To the nearest whole number, halves to the even one. */
+function halfEven(v: number): number {
+  const low = Math.floor(v);
+  return low + (v - low > 0.5 || (v - low === 0.5 && low % 2 === 1) ? 1 : 0);
+}
+
 /** IEEE 754 binary16: 1 sign bit, 5 of exponent (bias 15), 10 of fraction. */
 export function fromHalf(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;

@@ -3,7 +3,7 @@ import { expected } from '../base/errors.js';
 import { formatDuration, formatNumber, type Reporter } from '../base/progress.js';
 import type { Config } from '../config/schema.js';
 import type { Device } from '../engine/device.js';
-import { defaultRun, type FlagName, type Flags } from './flags.js';
+import { defaultClassifier, defaultRun, type FlagName, type Flags } from './flags.js';
 import { type Outcome, runOption } from './outcome.js';
 
 export interface Context {
@@ -15,12 +15,19 @@ export interface Context {
   readonly signal: AbortSignal;
 }
 
+export interface Meaning {
+  readonly placeholder?: string;
+  readonly describe: string;
+}
+
 export interface Command {
   readonly name: string;
   readonly describe: string;
   readonly flags: readonly FlagName[];
   /** Defaults in help that differ from the flag's own. */
   readonly standards?: Partial<Record<FlagName, string>>;
+  /** Words in help that differ from the flag's own. */
+  readonly meanings?: Partial<Record<FlagName, Meaning>>;
   /** Positional words: how help calls them, and how many there may be. */
   readonly words?: { readonly usage: string; readonly describe: string; readonly most: number };
   readonly examples: readonly (readonly [command: string, what: string])[];
@@ -51,7 +58,7 @@ export const commands: readonly Command[] = [
   {
     name: 'tokenize',
     describe: 'Turn images into tokens',
-    flags: ['run', 'split', 'check'],
+    flags: ['run', 'split', 'codings', 'check'],
     words: {
       usage: '[DATASET]',
       describe: 'folder of images; left out: the data set that the tokenizer was trained on',
@@ -80,10 +87,11 @@ export const commands: readonly Command[] = [
   {
     name: 'sample',
     describe: 'Draw new images',
-    flags: ['n', 'run', 'temperature', 'top-k', 'top-p', 'precision', 'out'],
+    flags: ['n', 'run', 'class', 'cfg-scale', 'temperature', 'top-k', 'top-p', 'precision', 'out'],
     examples: [
       ['vqgen sample --n 16', 'single pictures and a grid, into checkpoints/default/samples'],
       ['vqgen sample --n 4 --seed 7 --top-k 100 --out grid.png', 'always the same four'],
+      ['vqgen sample --class cat --class car --cfg-scale 2', 'cats and cars, more like cats and cars'],
     ],
     endsItself: true,
     computes: true,
@@ -106,8 +114,8 @@ export const commands: readonly Command[] = [
     name: 'evaluate',
     describe: 'Measure a run: reconstructions, likelihoods, samples, and whether it memorises',
     flags: [
-      ...(['data', 'run', 'n', 'temperature', 'top-k', 'top-p', 'features', 'stats', 'save-stats'] as const),
-      'out',
+      ...(['data', 'run', 'n', 'cfg-scale', 'temperature', 'top-k', 'top-p', 'features'] as const),
+      ...(['stats', 'save-stats', 'classifier', 'out'] as const),
     ],
     standards: { data: "the run's validation images", n: '256' },
     examples: [
@@ -156,6 +164,26 @@ export const commands: readonly Command[] = [
     run: importWeights,
   },
   {
+    name: 'train-perceptual',
+    describe: "Train the classifier whose features serve as vqgen's perceptual loss and feature space",
+    flags: ['data', 'val', 'out', 'steps', 'size', 'resume'],
+    standards: { out: defaultClassifier, steps: '1000', seed: '0' },
+    meanings: {
+      data: { describe: 'folder of images, whose subfolders are the classes; may be repeated' },
+      out: { placeholder: 'DIR', describe: 'where the classifier and its training go' },
+    },
+    examples: [
+      ['vqgen train-perceptual', 'on the built-in drawings'],
+      [
+        'vqgen train-perceptual --data photos/train --data more/train --val photos/test --out checkpoints/seen',
+        'then: vqgen train-stage1 --set stage1.perceptual.weights=checkpoints/seen',
+      ],
+    ],
+    endsItself: true,
+    computes: true,
+    run: trainPerceptual,
+  },
+  {
     name: 'info',
     describe: 'What stands in a run, and the next command to type',
     flags: ['run'],
@@ -198,7 +226,7 @@ async function trainStage1(context: Context): Promise<Outcome> {
   const resume = flags.resume ?? false;
   const { set } = flags;
   const overrides = {
-    'data.dir': flags.data,
+    'data.dir': flags.data?.at(-1),
     'stage1.steps': flags.steps,
     'stage1.accumulate': flags.accumulate,
     seed: flags.seed,
@@ -262,8 +290,11 @@ async function tokenize(context: Context): Promise<Outcome> {
   const run = flags.run ?? defaultRun;
   const { tokenize } = await import('../tokenize/tokenize.js');
   const device = await openDevice(context, run);
-  const { split, check = false } = flags;
-  const summary = await tokenize({ run, dataset: words[0], split, check, device, reporter, signal });
+  const { split, codings, seed, check = false } = flags;
+  const summary = await tokenize({
+    ...{ run, dataset: words[0], split, codings, seed, check },
+    ...{ device, reporter, signal },
+  });
   const { images, skipped, height, width, vocab, usage, file } = summary;
   return {
     summary,
@@ -280,24 +311,18 @@ async function sample(context: Context): Promise<Outcome> {
   const run = flags.run ?? defaultRun;
   const { sample } = await import('../sample/sample.js');
   const device = await openDevice(context, run);
-  const { n = 16, temperature, 'top-k': topK, 'top-p': topP, precision, seed, out } = flags;
+  const { n = 16, class: classes, 'cfg-scale': cfgScale, precision, seed, out } = flags;
+  const { temperature, 'top-k': topK, 'top-p': topP } = flags;
   const summary = await sample({
-    run,
-    n,
-    temperature,
-    topK,
-    topP,
-    precision,
-    seed,
-    out,
-    device,
-    reporter,
-    signal,
+    ...{ run, n, classes, cfgScale, temperature, topK, topP, precision, seed, out },
+    ...{ device, reporter, signal },
   });
+  const drawn = [...new Set(summary.classes)];
   return {
     summary,
     lines: [
       `${summary.images} images in ${formatDuration(summary.seconds)}, seed ${summary.seed}`,
+      ...(drawn.length > 0 ? [`Classes, in turn: ${drawn.join(', ')}`] : []),
       summary.grid,
     ],
   };
@@ -327,10 +352,11 @@ async function evaluate(context: Context): Promise<Outcome> {
   const { evaluate } = await import('../evaluate/evaluate.js');
   const { measuresTable } = await import('./measures-table.js');
   const device = await openDevice(context, run);
-  const { data, n, features, stats, 'save-stats': saveStats, out, threads, seed } = flags;
-  const { temperature, 'top-k': topK, 'top-p': topP } = flags;
+  const { n, features, classifier, stats, 'save-stats': saveStats, out, threads, seed } = flags;
+  const { temperature, 'top-k': topK, 'top-p': topP, 'cfg-scale': cfgScale } = flags;
   const summary = await evaluate({
-    ...{ run, data, n, features, stats, saveStats, temperature, topK, topP, seed, out, threads },
+    ...{ run, data: flags.data?.at(-1), n, features, classifier, stats, saveStats, out, threads },
+    ...{ temperature, topK, topP, cfgScale, seed },
     ...{ device, reporter, signal },
   });
   return { summary, lines: measuresTable(summary) };
@@ -339,6 +365,12 @@ async function evaluate(context: Context): Promise<Outcome> {
 async function importWeights({ flags, words, reporter }: Context): Promise<Outcome> {
   const { importWords } = await import('./import.js');
   return importWords(words, flags, reporter);
+}
+
+async function trainPerceptual(context: Context): Promise<Outcome> {
+  const { flags, reporter, signal } = context;
+  const { runTrainPerceptual } = await import('./train-perceptual.js');
+  return runTrainPerceptual({ flags, reporter, signal, device: await openDevice(context) });
 }
 
 async function info({ flags, words }: Context): Promise<Outcome> {

@@ -6,12 +6,13 @@ import { expected } from '../base/errors.js';
 import { precisions } from '../engine/device.js';
 
 export const defaultRun = 'checkpoints/default';
+export const defaultClassifier = 'checkpoints/classifier';
 
 export interface Flag<T> {
   /** What help calls the value; a switch has none. */
   readonly placeholder?: string;
   readonly describe: string;
-  readonly kind: 'value' | 'switch' | 'list';
+  readonly kind: 'value' | 'switch' | 'list' | 'each';
   readonly read: (value: string, flag: string) => T;
   /** Shown in help, where something else than the config decides. */
   readonly standard?: string;
@@ -28,7 +29,14 @@ const toggle = (describe: string): Flag<boolean> => ({ describe, kind: 'switch',
 
 export const flags = {
   config: value('NAME|FILE', 'a shipped config, or a YAML file', text, 'drawn-32'),
-  data: value('DIR', 'folder of images; its subfolders are class labels', text, 'built-in pictures'),
+  data: {
+    ...value('DIR', 'folder of images; its subfolders are class labels', text, 'built-in pictures'),
+    kind: 'each',
+  } as Flag<string>,
+  val: {
+    ...value('DIR', 'folder of unseen images; may be repeated', text, 'a tenth of the images'),
+    kind: 'each',
+  } as Flag<string>,
   steps: value('N', 'number of steps in all, those of earlier sessions included', wholeAbove(0)),
   accumulate: value(
     'N',
@@ -56,6 +64,23 @@ export const flags = {
     'draw among the likeliest codes that together have this probability',
     numberIn('a number above 0 and of at most 1', (v) => v > 0 && v <= 1),
   ),
+  class: {
+    placeholder: 'NAME',
+    describe: 'draw this class; may be repeated: then in turn, each in columns of the grid',
+    kind: 'list',
+    read: text,
+    standard: 'all classes, where the prior knows any',
+  } as Flag<string>,
+  'cfg-scale': value(
+    'S',
+    'classifier-free guidance: above 1 more of what tells a class from the others; 1: none',
+    numberIn('a number of at least 0', (v) => v >= 0 && v < Number.POSITIVE_INFINITY),
+  ),
+  codings: value(
+    'N',
+    'codings of each training image: the second mirrored (with data.flip), further ones cropped elsewhere',
+    wholeAbove(0),
+  ),
   precision: value(
     'NAME',
     'f32, or int8: 8-bit weights, faster for a large prior; what they cost in loss is printed',
@@ -71,6 +96,11 @@ export const flags = {
   stats: value('FILE', 'compare samples with these statistics', text, "those of --data's images"),
   'save-stats': value('FILE', "where statistics of --data's images go, for --stats", text),
   out: value('FILE', 'where the picture goes', text, "the run's samples/"),
+  classifier: value(
+    'DIR',
+    'a classifier that train-perceptual made: how often it finds the right class',
+    text,
+  ),
   size: value('S', 'side of the pictures in pixels', wholeAbove(0), '32'),
   run: value('DIR', 'run folder', text, defaultRun),
   seed: value('S', 'seed of everything random', wholeAbove(-1)),
@@ -90,7 +120,9 @@ export type FlagName = keyof typeof flags;
 
 /** What the user gave, read and checked. */
 export type Flags = {
-  -readonly [K in FlagName]?: K extends 'set' ? string[] : ReturnType<(typeof flags)[K]['read']>;
+  -readonly [K in FlagName]?: K extends 'set' | 'class' | 'data' | 'val'
+    ? string[]
+    : ReturnType<(typeof flags)[K]['read']>;
 };
 
 /**
@@ -104,7 +136,7 @@ export function readFlags(given: Record<string, unknown>): Flags {
     if (given[name] === undefined || values.at(-1) === false) continue;
     if (values.length === 0) throw expected('a value', `--${name}`, 'nothing');
     const results = values.map((raw) => flag.read(String(raw), `--${name}`));
-    read[name] = flag.kind === 'list' ? results : results.at(-1);
+    read[name] = flag.kind === 'list' || flag.kind === 'each' ? results : results.at(-1);
   }
   return read as Flags;
 }

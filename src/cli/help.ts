@@ -1,5 +1,5 @@
 /** What `--help` prints. */
-import { type Command, commands, commonFlags } from './commands.js';
+import { type Command, commands, commonFlags, type Meaning } from './commands.js';
 import { type Flag, type FlagName, flags } from './flags.js';
 
 export function overview(): string {
@@ -23,8 +23,10 @@ export function overview(): string {
   ].join('\n\n');
 }
 
-export function commandHelp({ name, describe, words, flags: own, standards, examples }: Command): string {
-  const rows = (names: readonly FlagName[]) => names.map((name) => row(name, standards?.[name]));
+export function commandHelp(command: Command): string {
+  const { name, describe, words, flags: own, standards, meanings, examples } = command;
+  const rows = (names: readonly FlagName[]) =>
+    names.map((name) => row(name, standards?.[name], meanings?.[name]));
   const options = rows(own);
   return [
     `vqgen ${usage(name, words?.usage)} [options]`,
@@ -37,8 +39,8 @@ export function commandHelp({ name, describe, words, flags: own, standards, exam
 
 const usage = (name: string, words = ''): string => `${name} ${words}`.trim();
 
-function row(name: FlagName, ownStandard?: string): [string, string] {
-  const { placeholder, describe, standard = undefined }: Flag<unknown> = flags[name];
+function row(name: FlagName, ownStandard?: string, own?: Meaning): [string, string] {
+  const { placeholder, describe, standard = undefined }: Flag<unknown> = { ...flags[name], ...own };
   const fallback = ownStandard ?? standard;
   return [
     `--${name}${placeholder ? ` ${placeholder}` : ''}`,

@@ -4,6 +4,7 @@ import type { EvaluateSummary, Measures } from '../evaluate/evaluate.js';
 
 /** How a measure is read, by its name; those of a feature space by the name without it. */
 const meanings: Record<string, string> = {
+  accuracy: "share of images whose folder's name is the class found",
   psnr: 'dB, higher is better',
   ssim: '1 is equal (luma, Wang et al. 2004)',
   perceptual: '0 is equal',
@@ -25,10 +26,11 @@ const meanings: Record<string, string> = {
 };
 
 export function measuresTable(summary: EvaluateSummary): string[] {
-  const { run, data, images, features, tokenizer, prior, samples, seconds } = summary;
+  const { run, data, images, features, classifier, tokenizer, prior, samples, seconds } = summary;
   return [
     `${run} on ${images} images of ${data}, ${formatDuration(seconds)}`,
     `features: ${features.name}, ${features.width} numbers an image`,
+    ...(classifier ? section('Classifier', classifier) : []),
     ...section('Tokenizer', tokenizer),
     ...(prior ? section('Prior', prior) : []),
     ...(samples ? section('Samples', samples) : ['No prior: likelihoods and samples are left out.']),

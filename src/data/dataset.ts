@@ -72,20 +72,32 @@ export function everyImage(source: ImageSource): Subset {
 }
 
 /**
- * Decodes what the cache folder does not hold yet. Files that cannot be read are left out and named in `skipped`;
- * the split is by the names of the others.
+ * The data set of a config, decoded.
  *
  * @throws UserError for a folder that is missing or has no readable image
  */
 export async function openDataset(config: DataConfig, o: Omit<CacheOptions, 'size'>): Promise<Dataset> {
-  const { size } = config;
-  const splits = await imageSplits(config);
+  const { size, val_fraction } = config;
+  return openSplits(await imageSplits(config), { ...o, size, val_fraction });
+}
+
+/**
+ * Decodes what the cache folder does not hold yet. Files that cannot be read are left out and named in `skipped`; where both splits are of
+ * one source they are made by the names of the others.
+ *
+ * @throws UserError where no image can be read
+ */
+export async function openSplits(
+  splits: Splits,
+  o: CacheOptions & Pick<DataConfig, 'val_fraction'>,
+): Promise<Dataset> {
+  const { size } = o;
   const { source } = splits.train;
-  const cache = await openCache(source, { ...o, size });
+  const cache = await openCache(source, o);
   if (splits.val.source === source) {
     const parts = splitNames(
       cache.kept.map((i) => source.names[i]!),
-      config.val_fraction,
+      o.val_fraction,
     );
     return {
       size,
@@ -95,7 +107,7 @@ export async function openDataset(config: DataConfig, o: Omit<CacheOptions, 'siz
       skipped: cache.skipped,
     };
   }
-  const other = await openCache(splits.val.source, { ...o, size });
+  const other = await openCache(splits.val.source, o);
   const all = (c: PixelCache): number[] => c.kept.map((_, i) => i);
   return {
     size,

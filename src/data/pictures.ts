@@ -131,6 +131,25 @@ export function toBytes(images: HostTensor): Uint8Array {
   return new Uint8Array(bytes.buffer);
 }
 
+/** Images [n, S, S, 3] in [−1, 1] at another size, by the filter of `decode`; those that have the size are given back. */
+export async function resizeImages(images: HostTensor, size: number): Promise<HostTensor> {
+  const [n, side] = images.shape as [number, number];
+  if (side === size) return images;
+  const bytes = toBytes(images);
+  const area = side * side * 3;
+  const result = new Float32Array(n * size * size * 3);
+  for (let i = 0; i < n; i++) {
+    const raw = { width: side, height: side, channels: 3 } as const;
+    const data = await sharp(bytes.subarray(i * area, (i + 1) * area), { raw })
+      .resize(size, size)
+      .raw()
+      .toBuffer();
+    const whole = { size, top: 0, left: 0, mirrored: false };
+    writeCrop({ width: size, height: size, data }, result, i * size * size * 3, whole);
+  }
+  return float32([n, size, size, 3], result);
+}
+
 /** @param image [H, W, 3] in [−1, 1] */
 export async function writePng(file: string, image: HostTensor): Promise<void> {
   const [height, width] = image.shape as [number, number, number];

@@ -91,6 +91,26 @@ export function relabel(source: ImageSource, classes: readonly string[]): ImageS
   return { ...source, classes, labels: source.labels.map((label) => of(source.classes[label]!)) };
 }
 
+/** Several sources one after another as one: a class of the same name in two of them is one class. */
+export function joinSources(sources: readonly ImageSource[]): ImageSource {
+  const [first] = sources;
+  if (!first) throw new Error('internal: no source to join');
+  if (sources.length === 1) return first;
+  const classes = [...new Set(sources.flatMap((source) => source.classes))].sort();
+  const labelled = sources.map((source) => relabel(source, classes));
+  const places = sources.flatMap((source) => source.names.map((_, index) => ({ source, index })));
+  return {
+    names: sources.flatMap(({ names }) => names),
+    classes,
+    labels: Int32Array.from(labelled.flatMap(({ labels }) => [...labels])),
+    origin: { where: first.origin.where, value: sources.map(({ origin }) => origin.value).join(', ') },
+    read: (i, size) => places[i]!.source.read(places[i]!.index, size),
+    async *stamps() {
+      for (const source of sources) yield* source.stamps();
+    },
+  };
+}
+
 function indexIn(classes: readonly string[]): (name: string) => number {
   const index = new Map(classes.map((name, i) => [name, i]));
   return (name) => index.get(name)!;

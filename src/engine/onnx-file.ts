@@ -4,7 +4,7 @@ import os from 'node:os';
 import * as ort from 'onnxruntime-node';
 import { expected, type UserError } from '../base/errors.js';
 import type { HostTensor } from '../base/tensor.js';
-import { hostTensor, type Numbers, release, runSession, toOrt } from './sessions.js';
+import { hostTensor, type Numbers, release, runSession, toOrt, whenFull } from './sessions.js';
 
 /** Lengths of axes; of a free one its name, or −1. */
 export type OnnxShape = readonly (number | string)[];
@@ -47,7 +47,7 @@ export async function openOnnxFile(file: string, where: string, threads?: number
     input: input.shape,
     output: output.shape,
     async run(images) {
-      const results = await runSession(session, { [input.name]: toOrt(images) });
+      const results = await runSession(session, { [input.name]: toOrt(images) }, { advice: whenFull.graph });
       const result = results[output.name]!;
       return hostTensor(result.data as Numbers, result.dims);
     },

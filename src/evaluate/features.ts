@@ -8,7 +8,8 @@ import { float32, type HostTensor } from '../base/tensor.js';
 import { sha256 } from '../checkpoint/safetensors.js';
 import type { Device, GraphProgram } from '../engine/device.js';
 import { type OnnxShape, openOnnxFile } from '../engine/onnx-file.js';
-import { type FeatureNetwork, randomFeatures } from '../stage1-vqgan/perceptual.js';
+import { loadTrainedFeatures } from '../stage1-vqgan/load-perceptual.js';
+import type { FeatureNetwork } from '../stage1-vqgan/perceptual.js';
 import { padBatch } from '../tokenize/batch.js';
 
 export interface FeatureSpace {
@@ -33,7 +34,7 @@ export function measureNames(label: SpaceLabel) {
 
 /** The network that vqgen has. */
 export async function vqgenSpace(device: Device, size: number, batch: number): Promise<FeatureSpace> {
-  const network = randomFeatures(size);
+  const network = await loadTrainedFeatures(size);
   const graph = await device.prepare(featuresProgram(network, size, batch));
   const probe = await graph.run({ images: float32([batch, size, size, 3]) });
   const width = probe.features!.shape[1]!;

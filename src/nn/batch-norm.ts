@@ -1,6 +1,6 @@
 /**
- * Batch normalisation (Ioffe and Szegedy, arXiv 1502.03167) by the statistics of the batch, as the discriminator
- * trains with it; it is never evaluated, so no running statistics are kept.
+ * Batch normalisation (Ioffe and Szegedy, arXiv 1502.03167) by the statistics of the batch, and folded into the convolution before it by statistics
+ * that the caller kept. The discriminator is never evaluated and keeps none.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { composite } from './composite.js';
@@ -34,6 +34,27 @@ export function batchNorm({ gamma, beta }: TensorTree<BatchNorm>, x: tf.Tensor):
       return composite('BatchNormGrad', { x, gamma, dy }, { epsilon }, () => backward(x, gamma, dy));
     },
   });
+}
+
+/** What a layer's evaluation needs beside γ and β: [C] each, of the convolution's outputs over images and positions. */
+export interface Statistics {
+  readonly mean: tf.Tensor;
+  readonly variance: tf.Tensor;
+}
+
+/** x [B, H, W, C] → its mean and biased variance, [C]. */
+export function batchStatistics(x: tf.Tensor): Statistics {
+  return tf.moments(x, rows);
+}
+
+/** A filter [kh, kw, in, C] without bias, normalised by fixed statistics → one with a bias that does both. */
+export function foldBatchNorm(
+  filter: tf.Tensor,
+  { gamma, beta }: TensorTree<BatchNorm>,
+  { mean, variance }: Statistics,
+): { weight: tf.Tensor; bias: tf.Tensor } {
+  const scale = tf.mul(gamma, tf.rsqrt(tf.add(variance, epsilon)));
+  return { weight: tf.mul(filter, scale), bias: tf.sub(beta, tf.mul(mean, scale)) };
 }
 
 function standardise(x: tf.Tensor): { xhat: tf.Tensor; inverseStd: tf.Tensor } {

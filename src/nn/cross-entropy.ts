@@ -1,4 +1,4 @@
-/** Cross entropy of whole-number targets, with its gradient in closed form. */
+/** Cross entropy with its gradient in closed form, of whole-number targets and of shares. */
 import * as tf from '@tensorflow/tfjs-core';
 import { composite } from './composite.js';
 import { withGradient } from './gradients.js';
@@ -18,6 +18,17 @@ export function crossEntropy(logits: tf.Tensor, targets: tf.Tensor): tf.Tensor {
         tf.mul(tf.sub(tf.softmax(logits), oneHot(targets, logits)), tf.expandDims(dy, -1)),
       ]);
     },
+  });
+}
+
+/** logits [N, K], targets float32 [N, K] of rows that sum to 1 → [N], −Σ targets·log softmax(logits) in nats; dlogits = (softmax − targets)·dy. */
+export function softCrossEntropy(logits: tf.Tensor, targets: tf.Tensor): tf.Tensor {
+  return withGradient([logits], {
+    value: () => tf.sub(tf.logSumExp(logits, -1), tf.sum(tf.mul(logits, targets), -1)),
+    save: [logits, targets],
+    gradient: (dy, [logits, targets]) => [
+      tf.mul(tf.sub(tf.softmax(logits!), targets!), tf.expandDims(dy, -1)),
+    ],
   });
 }
 

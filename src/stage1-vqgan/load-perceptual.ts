@@ -1,34 +1,110 @@
 /** The perceptual network that a config names. */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { expected } from '../base/errors.js';
-import { readSafetensors, toHosts } from '../checkpoint/safetensors.js';
+import type { HostTensors } from '../base/tensor.js';
+import { readSafetensors, sha256, toHosts } from '../checkpoint/safetensors.js';
 import type { Config } from '../config/schema.js';
-import { lpipsVgg16, type Perceptual, randomFeatures, vgg16Shapes } from './perceptual.js';
+import {
+  type FeatureNetwork,
+  lpipsVgg16,
+  type Perceptual,
+  randomFeatures,
+  vgg16Shapes,
+} from './perceptual.js';
+import { trainedFeatures, trainedShapes } from './trained-features.js';
 
 /** Undefined where the config has no such term. @throws UserError when the weights' file is not what it should be */
 export async function loadPerceptual({ data, stage1 }: Config): Promise<Perceptual | undefined> {
-  const { kind, weight, weights: file } = stage1.perceptual;
+  const { kind, weight, weights } = stage1.perceptual;
+  const where = 'stage1.perceptual.weights';
   if (kind === 'none' || weight === 0) return undefined;
   if (kind === 'random-features') return randomFeatures(data.size);
+  if (kind === 'vqgen') return loadTrainedFeatures(data.size, weights ?? undefined, where);
+  return lpipsVgg16(
+    await readWeights(weights!, where, {
+      shapes: () => vgg16Shapes(),
+      remedy:
+        "It takes torchvision's vgg16 (features.N.weight, features.N.bias) and LPIPS's lin0.weight to lin4.weight.",
+    }),
+  );
+}
 
-  if (!existsSync(file!)) {
+/**
+ * vqgen's trained network.
+ *
+ * @param place a folder that `train-perceptual` made, or its file; left out, the weights that come with vqgen
+ * @throws UserError when there is none
+ */
+export async function loadTrainedFeatures(
+  size: number,
+  place?: string,
+  where?: string,
+): Promise<Perceptual & FeatureNetwork> {
+  const { weights, name } = await loadTrained(place, where);
+  return trainedFeatures(weights, { size, name });
+}
+
+/** What a file of `train-perceptual` holds. */
+export interface Trained {
+  readonly file: string;
+  /** Tells these weights from others. */
+  readonly name: string;
+  /** Of `trainedShapes`. */
+  readonly weights: HostTensors;
+  readonly classes: readonly string[];
+  /** Side of the images that it was trained on, pixels. */
+  readonly size: number;
+}
+
+/** The file's name in a folder of `train-perceptual`. */
+export const trainedFile = 'perceptual.safetensors';
+
+const shipped = fileURLToPath(new URL(`../../checkpoints/perceptual/${trainedFile}`, import.meta.url));
+
+/** @throws UserError as `loadTrainedFeatures` */
+export async function loadTrained(
+  place = shipped,
+  where = 'the weights that come with vqgen',
+): Promise<Trained> {
+  const file = existsSync(place) && statSync(place).isDirectory() ? path.join(place, trainedFile) : place;
+  let about: Pick<Trained, 'classes' | 'size'> = { classes: [], size: 0 };
+  const weights = await readWeights(file, where, {
+    shapes: ({ classes = '[]', size = '0' }) => {
+      about = { classes: JSON.parse(classes), size: Number(size) };
+      return trainedShapes(about.classes.length);
+    },
+    remedy: 'It takes a folder that vqgen train-perceptual made, or its file.',
+  });
+  return { file, name: `vqgen-classifier ${(await sha256(file)).slice(0, 12)}`, weights, ...about };
+}
+
+/** The tensors that are asked for. */
+async function readWeights(
+  file: string,
+  where: string,
+  o: { shapes: (metadata: Record<string, string>) => Record<string, number[]>; remedy: string },
+): Promise<HostTensors> {
+  if (!existsSync(file)) {
     throw expected(
       'a safetensors file',
-      'stage1.perceptual.weights',
+      where,
       `${file}, which does not exist`,
       'Name a file with the weights, or do without: --set stage1.perceptual.kind=random-features.',
     );
   }
-  const tensors = toHosts((await readSafetensors(file!)).tensors);
-  for (const [name, shape] of Object.entries(vgg16Shapes())) {
-    const given = tensors[name];
+  const { tensors, metadata } = await readSafetensors(file);
+  const hosts = toHosts(tensors);
+  for (const [name, shape] of Object.entries(o.shapes(metadata))) {
+    const given = hosts[name];
     if (given?.shape.join() === shape.join()) continue;
     throw expected(
       `${name} with shape [${shape}]`,
-      file!,
+      file,
       given ? `shape [${given.shape}]` : 'a file without it',
-      "It takes torchvision's vgg16 (features.N.weight, features.N.bias) and LPIPS's lin0.weight to lin4.weight.",
+      o.remedy,
     );
   }
-  return lpipsVgg16(tensors);
+  return hosts;
 }

@@ -43,6 +43,7 @@ function activations(config: Config): number {
   }
   if (hasDiscriminator(config)) sum += 3 * at(0) * stage1.disc.ch;
   if (stage1.perceptual.kind === 'random-features') sum += at(0) * 70;
+  if (stage1.perceptual.kind === 'vqgen') sum += at(0) * 160;
   if (stage1.perceptual.kind === 'lpips-vgg16') sum += at(0) * 500;
   return sum;
 }

@@ -3,7 +3,7 @@
  * several depths, of unit length over channels, squared differences weighted by channel, averaged over positions,
  * summed over depths.
  *
- * `lpips-vgg16` is the official architecture; its weights come from a file of the user's. `random-features` is a small
+ * `vqgen` is a classifier of our own (trained-features.ts). `lpips-vgg16` is the official architecture; its weights come from a file of the user's. `random-features` is a small
  * convolutional pyramid with seeded orthogonal weights that nobody trained: it compares local colours, edges and
  * textures at four scales, and claims no more.
  */
@@ -32,13 +32,14 @@ export interface FeatureNetwork {
  * A frozen network as stages of 3×3 convolutions with ReLU; each stage ends in a tap, pooling stands between stages.
  * `lin` weights a tap's squared differences: the name of a constant [C], or one number for all channels.
  */
-interface Trunk {
+export interface Trunk {
   readonly stages: readonly { readonly filters: readonly string[]; readonly lin: string | number }[];
   pool(x: tf.Tensor4D): tf.Tensor4D;
   prepare(images: tf.Tensor): tf.Tensor;
 }
 
-function distance(trunk: Trunk, constants: Tensors, x: tf.Tensor, y: tf.Tensor): tf.Tensor {
+/** As `Perceptual.distance`. */
+export function distance(trunk: Trunk, constants: Tensors, x: tf.Tensor, y: tf.Tensor): tf.Tensor {
   const a = features(trunk, constants, x);
   const b = features(trunk, constants, y);
   const terms = trunk.stages.map(({ lin }, i) => {
@@ -50,7 +51,8 @@ function distance(trunk: Trunk, constants: Tensors, x: tf.Tensor, y: tf.Tensor):
   return tf.addN(terms);
 }
 
-function features(trunk: Trunk, constants: Tensors, images: tf.Tensor): tf.Tensor[] {
+/** What each stage ends in, [B, H, W, C]. */
+export function features(trunk: Trunk, constants: Tensors, images: tf.Tensor): tf.Tensor[] {
   let x = trunk.prepare(images) as tf.Tensor4D;
   return trunk.stages.map(({ filters }, stage) => {
     if (stage > 0) x = trunk.pool(x);
@@ -72,7 +74,8 @@ function unitLength(x: tf.Tensor): tf.Tensor {
   return tf.mul(x, tf.rsqrt(tf.add(tf.sum(tf.square(x), -1, true), 1e-20)));
 }
 
-const prefix = 'perceptual';
+/** Of every constant's name: they stand beside others in a training step. */
+export const prefix = 'perceptual';
 
 /** Convolutions of each stage of VGG16 (Simonyan and Zisserman, arXiv 1409.1556), by torchvision's index. */
 const vggStages = [

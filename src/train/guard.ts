@@ -42,17 +42,25 @@ export function watchStep(watch: Watch, error: number): void {
 
 /**
  * What is wrong where the mean over the last steps exceeds three times the best mean so far, or, above one and a half times that, the mean of
- * the first steps by a tenth: what was learned is lost. The first 16 steps tell nothing.
+ * the first steps by a tenth: what was learned is lost. Or where the mean over the last 4 steps exceeds the most that there is: nothing was learned. The first 15 steps tell nothing.
  */
-export function jumpOf(key: string, { steps, fast, first, best }: Watch): string | undefined {
+export function jumpOf(
+  key: string,
+  { steps, recent, fast, first, best }: Watch,
+  most = Number.POSITIVE_INFINITY,
+): string | undefined {
+  if (steps >= fastSteps && recent > most) {
+    return `${key} is ${recent.toPrecision(3)}, where even the worst model has ${most}`;
+  }
   if (best === null || steps <= fastSteps) return undefined;
   const bound = Math.min(3 * best, Math.max(1.5 * best, 1.1 * first));
   if (fast <= bound) return undefined;
   return `${key} jumped to ${fast.toPrecision(3)} from ${best.toPrecision(3)} at its best`;
 }
 
-/** Whether the error is not rising: only such a state is one to go back to. */
-export const isCalm = ({ recent, slow }: Watch): boolean => recent <= 1.5 * slow;
+/** Whether the error is not rising, nor above the most that there is: only such a state is one to go back to. */
+export const isCalm = ({ recent, slow }: Watch, most = Number.POSITIVE_INFINITY): boolean =>
+  recent <= Math.min(1.5 * slow, most);
 
 /** The first value that is not finite. */
 export function infiniteValue(values: Values): string | undefined {

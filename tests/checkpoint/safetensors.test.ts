@@ -2,6 +2,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { float32, int32 } from '../../src/base/tensor.js';
 import {
+  inHalves,
   openRowsWriter,
   readSafetensors,
   sha256,
@@ -87,6 +88,40 @@ describe('writing', () => {
     await expect(writer.append(Uint8Array.of(1, 2))).rejects.toThrow('internal');
     await writer.abort();
     expect(await fs.readdir(folder)).toEqual([]);
+  });
+});
+
+describe('half precision', () => {
+  test('every half comes back', async () => {
+    const halves = Uint16Array.from({ length: 2 ** 16 }, (_, i) => i).filter(
+      (h) => (h & 0x7c00) !== 0x7c00 || (h & 0x3ff) === 0,
+    );
+    const file = await byHand(
+      { h: { dtype: 'F16', shape: [halves.length], data_offsets: [0, 2 * halves.length] } },
+      Buffer.from(halves.buffer),
+    );
+    const { h } = (await readSafetensors(file)).tensors;
+    expect(inHalves(toHost(h!)).data).toEqual(halves);
+  });
+
+  test('what lies between goes to the nearest, ties to even; the largest to infinity', () => {
+    const step = 2 ** -10; // between halves from 1 to 2
+    const { data } = inHalves(
+      float32(
+        [8],
+        [
+          1 + 0.5 * step,
+          1 + 1.5 * step,
+          1 + 0.51 * step,
+          -(1 + 0.49 * step),
+          65519,
+          65520,
+          2 ** -25,
+          1.5 * 2 ** -24,
+        ],
+      ),
+    );
+    expect([...data]).toEqual([0x3c00, 0x3c02, 0x3c01, 0xbc00, 0x7bff, 0x7c00, 0, 2]);
   });
 });
 

@@ -4,7 +4,7 @@ import { UserError } from '../../src/base/errors.js';
 import { silent } from '../../src/base/progress.js';
 import type { CacheOptions } from '../../src/data/cache.js';
 import { type Dataset, type ImageSet, imageSplits, openDataset } from '../../src/data/dataset.js';
-import { describeSkipped, listImages } from '../../src/data/source.js';
+import { describeSkipped, joinSources, listImages } from '../../src/data/source.js';
 import { splitNames, splitOf } from '../../src/data/split.js';
 import { dataConfig, temporaryFolder, writePicture } from './pictures-folder.js';
 
@@ -31,6 +31,27 @@ async function pixels(set: ImageSet): Promise<unknown[]> {
 function everyName({ train, val }: Dataset): string[] {
   return [...train.names, ...val.names].sort();
 }
+
+describe('several folders', () => {
+  test('are one source, in which a class of the same name is one class', async () => {
+    const other = await temporaryFolder();
+    await writePicture(dir, 'cat/a.png', { level: 90, width: 6, height: 4 });
+    await writePicture(dir, 'dog/b.png', { level: 90, width: 4, height: 4 });
+    await writePicture(other, 'ant/a.png', { level: 90, width: 4, height: 4 });
+    await writePicture(other, 'dog/a.png', { level: 90, width: 4, height: 8 });
+    const joined = joinSources([await listImages(dir), await listImages(other)]);
+    expect(joined.classes).toEqual(['ant', 'cat', 'dog']);
+    expect(joined.names).toEqual(['cat/a.png', 'dog/b.png', 'ant/a.png', 'dog/a.png']);
+    expect([...joined.labels]).toEqual([1, 2, 0, 2]);
+    expect(joined.origin).toEqual({ where: '--data', value: `${dir}, ${other}` });
+    expect(await joined.read(3, 4)).toMatchObject({ width: 4, height: 8 });
+    expect(await joined.read(0, 4)).toMatchObject({ width: 6, height: 4 });
+    const stamps: string[] = [];
+    for await (const stamp of joined.stamps()) stamps.push(stamp);
+    expect(stamps).toHaveLength(4);
+    await fs.rm(other, { recursive: true });
+  });
+});
 
 describe('listing', () => {
   test('pictures in subfolders, by name; neither hidden files nor others', async () => {

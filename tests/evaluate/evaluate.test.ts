@@ -13,15 +13,21 @@ import { openDevice } from '../../src/engine/index.js';
 import { encodeModel, type Port, port } from '../../src/engine/onnx.js';
 import { type EvaluateOptions, evaluate } from '../../src/evaluate/evaluate.js';
 import { onnxSpace, vqgenSpace } from '../../src/evaluate/features.js';
+import { drawSamples } from '../../src/evaluate/samples.js';
+import { trainPerceptual } from '../../src/perceptual/train.js';
+import { inProportion } from '../../src/sample/classes.js';
 import { reconstruct } from '../../src/sample/reconstruct.js';
+import { openSampler } from '../../src/sample/sample.js';
 import { over } from '../../src/stage1-vqgan/model.js';
-import { gptSizes, recordTokenizer, tokensFor } from '../../src/stage2-transformer/model.js';
+import { gptSizes, recordClasses, recordTokenizer, tokensFor } from '../../src/stage2-transformer/model.js';
+import { startTokens } from '../../src/stage2-transformer/sequences.js';
 import { meanLoss, priorEvaluation, priorStart } from '../../src/stage2-transformer/step.js';
 import { tokenize } from '../../src/tokenize/tokenize.js';
 import { saveTokenizer, temporaryFolder, tinyConfig, writePictures } from '../support/run.js';
 
 const images = 21; // the last batch is short
 const size = 16;
+const ownFeatures = expect.stringMatching(/^vqgen-classifier [0-9a-f]{12}, 16 px$/);
 
 let root: string;
 let data: string;
@@ -52,13 +58,13 @@ describe('a run that has only a tokenizer', () => {
     const { reporter, said } = listening();
     const summary = await measure({ reporter });
     expect(summary).toMatchObject({ run, data, images, skipped: 0, prior: null, samples: null });
-    expect(summary.features).toEqual({ name: 'random-features, 16 px', width: 128 });
+    expect(summary.features).toEqual({ name: ownFeatures, width: 192 });
     expect(Object.keys(summary.tokenizer)).toEqual([
       ...['psnr', 'ssim', 'perceptual', 'perceptual_network', 'rfd_vqgen', 'codebook_usage', 'perplexity'],
     ]);
     expect(said).toEqual([
       'The run has no prior: its likelihoods and samples are left out.',
-      'rfd_vqgen is of 21 images in 128 dimensions and too high: a covariance needs at least 129, a number to compare some thousands.',
+      'rfd_vqgen is of 21 images in 192 dimensions and too high: a covariance needs at least 193, a number to compare some thousands.',
     ]);
   });
 
@@ -77,6 +83,32 @@ describe('a run that has only a tokenizer', () => {
     const { reporter, said } = listening();
     expect(await measure({ data: other, reporter })).toMatchObject({ images: 3, skipped: 1 });
     expect(said[1]).toMatch(/^1 of 4 images was skipped: x.png/);
+  });
+});
+
+describe('a classifier', () => {
+  test('says how often it finds the class of the images, of those that it knows', async () => {
+    const classifier = path.join(root, 'classifier');
+    const { accuracy } = await trainPerceptual({
+      ...{ data: [data], val: [], out: classifier, size, steps: 1, resume: false },
+      ...{ device, reporter: silent },
+    });
+    const summary = await measure({ classifier });
+    expect(summary.classifier).toMatchObject({ images });
+    expect(summary.classifier!.name).toMatch(/^vqgen-classifier [0-9a-f]{12}$/);
+    const right = Number(summary.classifier!.accuracy) * images;
+    expect(right).toBeCloseTo(Math.round(right)); // a share of all images
+    expect(accuracy).toBeGreaterThanOrEqual(0);
+    expect((await measure()).classifier).toBeNull();
+
+    const partly = path.join(root, 'partly');
+    await fs.cp(data, partly, { recursive: true });
+    await fs.rename(path.join(partly, 'b'), path.join(partly, 'c'));
+    expect((await measure({ classifier, data: partly })).classifier).toMatchObject({ images: 11 });
+    await fs.rename(path.join(partly, 'a'), path.join(partly, 'd'));
+    await expect(measure({ classifier, data: partly })).rejects.toThrow(
+      /^Expected images in subfolders named like its classes \(a, b\) for --classifier but received .*classifier and .*partly with c, d\./,
+    );
   });
 });
 
@@ -127,12 +159,56 @@ describe('a run with a prior', () => {
     expect(await measure({ out, seed: 3, topK: 5 })).toMatchObject({ samples });
   });
 
+  test('with classes: likelihoods are those given the class, samples are of each as often as the images', async () => {
+    const classed = path.join(root, 'classed');
+    await fs.cp(run, classed, { recursive: true });
+    const config = readRunConfig(run);
+    const start = priorStart(gptSizes(config, 2), 0);
+    for (const t of Object.values(start)) for (const i of t.data.keys()) t.data[i] = 20 * t.data[i]!;
+    const state = { step: 2, seconds: 0, validated: 2, best: null, metrics: null };
+    await saveCheckpoint(runPaths(classed).prior, start, state, 1);
+    await recordClasses(classed, ['b', 'a']);
+
+    const { prior, samples } = await measure({ run: classed, n: 18, cfgScale: 2 });
+    expect(samples).toMatchObject({ n: 18, cfg_scale: 2 });
+    await tokenize({ run: classed, dataset: data, split: 'all', device, reporter: silent });
+    const { sha256 } = await loadModel(classed, 'stage1');
+    const tokens = await tokensFor(classed, 'all', config, sha256);
+    const graph = await device.prepare(priorEvaluation(gptSizes(config, 2), 3));
+    const weights = over('model', (await loadModel(classed, 'prior')).tensors);
+    const rows = Int32Array.from({ length: images }, (_, i) => i);
+    const loss = (classes: string[]) =>
+      meanLoss(graph, tokens, rows, { batch: 3, weights, starts: startTokens(tokens, classes) });
+    expect(prior!.loss).toBeCloseTo(await loss(['b', 'a']), 5);
+    expect(Math.abs((prior!.loss as number) - (await loss(['a', 'b'])))).toBeGreaterThan(1e-3);
+
+    const sampler = await openSampler({
+      run: classed,
+      device,
+      reporter: silent,
+      classOf: inProportion([1, 3]),
+    });
+    const space = await vqgenSpace(device, size, 16);
+    const drawn = await drawSamples(sampler, { n: 16, batch: 16, space, reporter: silent, show: 1 });
+    expect([...drawn.labels].filter((label) => label === 0)).toHaveLength(4);
+    await sampler.dispose();
+    await space.dispose();
+
+    const unknown = path.join(root, 'unknown');
+    await fs.cp(path.join(data, 'a'), path.join(unknown, 'zebra'), { recursive: true });
+    const { reporter, said } = listening();
+    await measure({ run: classed, data: unknown, n: 2, reporter });
+    expect(said).toContain(
+      '11 of 11 images are of no class that the prior knows: their likelihoods are those without a class.',
+    );
+  });
+
   test('statistics once saved take the place of the folder, and say of which images they are', async () => {
     const file = path.join(root, 'stats.safetensors');
     const { samples } = await measure({ saveStats: file });
     const { tensors, metadata } = await readSafetensors(file);
-    expect(metadata).toMatchObject({ count: `${images}`, features: 'random-features, 16 px' });
-    expect(tensors.covariance).toMatchObject({ dtype: 'F64', shape: [128, 128] });
+    expect(metadata).toMatchObject({ count: `${images}`, features: ownFeatures });
+    expect(tensors.covariance).toMatchObject({ dtype: 'F64', shape: [192, 192] });
     const few = path.join(root, 'few');
     await writePictures(few, 5, size);
     const elsewhere = await measure({ data: few, stats: file });
@@ -287,7 +363,7 @@ describe('mistakes', () => {
     [{ stats: 'ROOT/words.onnx' }, /^Expected a safetensors file for .*words\.onnx/],
     [
       { stats: 'ROOT/other-stats' },
-      /^Expected statistics of the features random-features, 16 px for --stats but received .*other-stats, which has those of a\.onnx, sha256 .*--save-stats/,
+      /^Expected statistics of the features vqgen-classifier [0-9a-f]{12}, 16 px for --stats but received .*other-stats, which has those of a\.onnx, sha256 .*--save-stats/,
     ],
     [
       { saveStats: 'ROOT/one' },

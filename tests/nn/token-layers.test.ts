@@ -1,6 +1,6 @@
 import '../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
-import { crossEntropy } from '../../src/nn/cross-entropy.js';
+import { crossEntropy, softCrossEntropy } from '../../src/nn/cross-entropy.js';
 import { gelu } from '../../src/nn/gelu.js';
 import { valueAndGradsOf } from '../../src/nn/gradients.js';
 import { layerNorm } from '../../src/nn/layer-norm.js';
@@ -63,6 +63,21 @@ test('cross entropy: by hand, and with logits that would overflow', () => {
     tf.sum(tf.mul(crossEntropy(tf.mul(logits, 1), targets), [1, 2])),
   );
   expectClose(grads.logits, tf.tensor2d([0.2, 0.6 - 1, 0.2, 0, 0, 0], [2, 3]));
+});
+
+test('cross entropy of shares: of one class as of its number; a class that is meant a little pulls a little', () => {
+  const logits = tf.tensor2d([
+    [0, Math.log(3), 0],
+    [1000, 0, 0],
+  ]);
+  const certain = tf.tensor2d([0, 1, 0, 1, 0, 0], [2, 3]);
+  expectClose(softCrossEntropy(logits, certain), [Math.log(5 / 3), 0]);
+  const shares = tf.tensor2d([0.1, 0.8, 0.1, 1, 0, 0], [2, 3]);
+  expectClose(softCrossEntropy(logits, shares), [Math.log(5) - 0.8 * Math.log(3), 0]);
+  const { grads } = valueAndGradsOf({ logits }, ({ logits }) =>
+    tf.sum(tf.mul(softCrossEntropy(tf.mul(logits, 1), shares), [1, 2])),
+  );
+  expectClose(grads.logits, tf.tensor2d([0.2 - 0.1, 0.6 - 0.8, 0.2 - 0.1, 0, 0, 0], [2, 3]));
 });
 
 test('look-up: rows of the table; its gradient sums by id', () => {

@@ -1,0 +1,34 @@
+/** `vqgen train-perceptual`: from its options to what it says. */
+import { formatDuration, type Reporter } from '../base/progress.js';
+import type { Device } from '../engine/device.js';
+import { trainPerceptual } from '../perceptual/train.js';
+import { defaultClassifier, type Flags } from './flags.js';
+import type { Outcome } from './outcome.js';
+
+export async function runTrainPerceptual(o: {
+  flags: Flags;
+  reporter: Reporter;
+  signal: AbortSignal;
+  device: Device;
+}): Promise<Outcome> {
+  const { flags, reporter, signal, device } = o;
+  const { data = [], val = [], out = defaultClassifier, size, steps, seed, resume = false } = flags;
+  const { stopped, ...summary } = await trainPerceptual({
+    ...{ data, val, out, size, steps, seed, resume },
+    ...{ device, reporter, signal },
+  });
+  const { step, seconds, accuracy, file } = summary;
+  return {
+    summary,
+    stopped,
+    lines: [
+      `${stopped ? 'Stopped and saved' : 'Trained'}: step ${step} in ${out}, ${formatDuration(seconds)}`,
+      ...summary.val.map(
+        (part) => `${(100 * part.accuracy).toFixed(1)} % of ${part.images} unseen images right: ${part.data}`,
+      ),
+      ...(accuracy === null
+        ? ['Next: the same command with --resume']
+        : [`${file}`, `Next: vqgen train-stage1 --set stage1.perceptual.weights=${out}`]),
+    ],
+  };
+}
