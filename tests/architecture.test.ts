@@ -15,6 +15,7 @@ const rooms = [
   'stage2-transformer',
   'sample',
   'evaluate',
+  'exchange',
   'report',
   'cli',
 ];

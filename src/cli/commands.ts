@@ -51,7 +51,7 @@ export const commands: readonly Command[] = [
   {
     name: 'tokenize',
     describe: 'Turn images into tokens',
-    flags: ['run', 'split', 'check'],
+    flags: ['run', 'split', 'check', 'model'],
     words: {
       usage: '[DATASET]',
       describe: 'folder of images; left out: the data set that the tokenizer was trained on',
@@ -60,6 +60,10 @@ export const commands: readonly Command[] = [
     examples: [
       ['vqgen tokenize --check', 'the training and validation images of checkpoints/default'],
       ['vqgen tokenize more-photos/ --split test --run checkpoints/mine', 'into tokens/test.safetensors'],
+      [
+        'vqgen tokenize photos/ --split all --model exported/encoder.onnx',
+        'into exported/tokens/all.safetensors',
+      ],
     ],
     endsItself: true,
     computes: true,
@@ -80,10 +84,11 @@ export const commands: readonly Command[] = [
   {
     name: 'sample',
     describe: 'Draw new images',
-    flags: ['n', 'run', 'temperature', 'top-k', 'top-p', 'precision', 'out'],
+    flags: ['n', 'run', 'temperature', 'top-k', 'top-p', 'precision', 'out', 'model'],
     examples: [
       ['vqgen sample --n 16', 'single pictures and a grid, into checkpoints/default/samples'],
       ['vqgen sample --n 4 --seed 7 --top-k 100 --out grid.png', 'always the same four'],
+      ['vqgen sample --model exported/', 'with exported files, into exported/samples'],
     ],
     endsItself: true,
     computes: true,
@@ -129,6 +134,20 @@ export const commands: readonly Command[] = [
     run: evaluate,
   },
   {
+    name: 'export',
+    describe: 'Write a trained run in the format of others',
+    flags: ['to', 'run', 'out', 'precision'],
+    standards: { out: "the run's onnx/" },
+    examples: [
+      [
+        'vqgen export --to onnx --run checkpoints/mine',
+        'ONNX files and a README, into checkpoints/mine/onnx',
+      ],
+      ['vqgen export --to onnx --out exported/ --precision f16', 'weights in half precision: half the size'],
+    ],
+    run: exportRun,
+  },
+  {
     name: 'info',
     describe: 'What stands in a run, and the next command to type',
     flags: ['run'],
@@ -156,9 +175,13 @@ export const commands: readonly Command[] = [
 ];
 
 /** @param run must exist: a mistyped one is told before a device is looked for */
-async function openDevice({ flags, reporter }: Context, run?: string): Promise<Device> {
+async function openDevice(
+  { flags, reporter }: Context,
+  run?: string,
+  device = flags.device,
+): Promise<Device> {
   if (run !== undefined) await savedConfig(run);
-  const { device, threads } = flags;
+  const { threads } = flags;
   const { openDevice } = await import('../engine/index.js');
   return openDevice({ device, threads, reporter });
 }
@@ -232,30 +255,60 @@ function trained(run: string, stage: 'stage1' | 'prior', result: Trained): Outco
 
 async function tokenize(context: Context): Promise<Outcome> {
   const { flags, words, reporter, signal } = context;
-  const run = flags.run ?? defaultRun;
+  const exported = await exportedOf(context);
+  const run = flags.run ?? exported?.folder ?? defaultRun;
   const { tokenize } = await import('../tokenize/tokenize.js');
-  const device = await openDevice(context, run);
+  const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
+  const tokenizer = await exported?.tokenizer();
   const { split, check = false } = flags;
-  const summary = await tokenize({ run, dataset: words[0], split, check, device, reporter, signal });
+  const summary = await tokenize({
+    run,
+    tokenizer,
+    dataset: words[0],
+    split,
+    check,
+    device,
+    reporter,
+    signal,
+  });
   const { images, skipped, height, width, vocab, usage, file } = summary;
   return {
     summary,
     lines: [
       `${images} images as ${height} × ${width} tokens of ${vocab} codes (${(100 * usage).toFixed(0)} % used): ${file}`,
       ...(skipped > 0 ? [`${skipped} files could not be read`] : []),
-      ...(split === undefined ? [`Next: vqgen train-prior${runOption(run)}`] : []),
+      ...(split === undefined && !exported ? [`Next: vqgen train-prior${runOption(run)}`] : []),
     ],
+  };
+}
+
+/** What `--model` names, in place of a run. @throws UserError for options that it cannot have */
+async function exportedOf({ flags }: Context) {
+  const { model, device = 'auto', precision, threads } = flags;
+  if (model === undefined) return undefined;
+  const next = 'Exported files run on the CPU, with the weights that they hold.';
+  if (device !== 'auto' && device !== 'cpu') throw expected('cpu', '--device with --model', device, next);
+  if (precision !== undefined) throw expected('nothing', '--precision with --model', precision, next);
+  const { exportedModels, exportedTokenizer, exportFolder } = await import('../exchange/onnx/open.js');
+  return {
+    folder: exportFolder(model),
+    tokenizer: () => exportedTokenizer(model, threads),
+    models: () => exportedModels(model, threads),
   };
 }
 
 async function sample(context: Context): Promise<Outcome> {
   const { flags, reporter, signal } = context;
-  const run = flags.run ?? defaultRun;
+  if (flags.precision === 'f16') throw expected('f32 or int8', '--precision', flags.precision);
+  const exported = await exportedOf(context);
+  const run = flags.run ?? exported?.folder ?? defaultRun;
   const { sample } = await import('../sample/sample.js');
-  const device = await openDevice(context, run);
+  const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
+  const models = await exported?.models();
   const { n = 16, temperature, 'top-k': topK, 'top-p': topP, precision, seed, out } = flags;
   const summary = await sample({
     run,
+    models,
     n,
     temperature,
     topK,
@@ -307,6 +360,11 @@ async function evaluate(context: Context): Promise<Outcome> {
     ...{ device, reporter, signal },
   });
   return { summary, lines: measuresTable(summary) };
+}
+
+async function exportRun({ flags, reporter }: Context): Promise<Outcome> {
+  const { exportRun } = await import('./export.js');
+  return exportRun(flags.to, { run: flags.run ?? defaultRun, flags, reporter });
 }
 
 async function info({ flags, words }: Context): Promise<Outcome> {

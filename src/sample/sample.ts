@@ -21,7 +21,9 @@ import { type Int8Loss, reportInt8Loss } from './int8-loss.js';
 import { checkOut } from './out.js';
 
 export interface SampleOptions {
+  /** Where the pictures go and, unless `models` are given, whose models draw. */
   readonly run: string;
+  readonly models?: Models;
   readonly n: number;
   /** These and the seed are the config's unless given. */
   readonly temperature?: number;
@@ -99,6 +101,17 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   };
 }
 
+/** A trained prior and its decoder, not opened yet. */
+export interface Models {
+  readonly config: Config;
+  open(o: {
+    /** Sequences at a time. */
+    readonly batch: number;
+    /** Images at a time. */
+    readonly decodeBatch: number;
+  }): Promise<{ model: CachedModel; decoder: Graph; int8?: Int8Loss | null }>;
+}
+
 /** A trained prior and its decoder, ready to draw. */
 export interface Sampler {
   readonly seed: number;
@@ -120,14 +133,14 @@ export interface Sampler {
 
 /** @throws UserError as `sample` */
 export async function openSampler(o: Omit<SampleOptions, 'n' | 'out'>): Promise<Sampler> {
-  const config = readRunConfig(o.run);
+  const { config, open } = o.models ?? modelsOf(o);
   const choice = choiceOf(o, config.sample, config.stage1.codes);
   const seed = o.seed ?? config.seed;
   const { tokens, codes: start } = gptSizes(config);
   const { size } = config.data;
   const side = codeSide(config);
   const decodeBatch = inferenceBatch(size);
-  const { model, decoder, int8 } = await open(o, config, decodeBatch);
+  const { model, decoder, int8 } = await open({ batch: sampleBatch, decodeBatch });
   return {
     seed,
     choice,
@@ -157,12 +170,18 @@ export async function openSampler(o: Omit<SampleOptions, 'n' | 'out'>): Promise<
   };
 }
 
+/** A run's. */
+function modelsOf(o: Omit<SampleOptions, 'n' | 'out'>): Models {
+  const config = readRunConfig(o.run);
+  return { config, open: (batches) => open(o, config, batches) };
+}
+
 /** In a function of its own, so that nothing keeps the weights that the sessions have copies of. */
 async function open(
   { run, device, precision, reporter, signal }: Omit<SampleOptions, 'n' | 'out'>,
   config: Config,
-  decodeBatch: number,
-): Promise<{ model: CachedModel; decoder: Graph; int8?: Int8Loss | null }> {
+  { batch, decodeBatch }: Parameters<Models['open']>[0],
+): ReturnType<Models['open']> {
   const { prior, tokenizer } = await loadModels(run);
   const sizes = gptSizes(config);
   const int8 =
@@ -172,7 +191,7 @@ async function open(
   const decoder = await device.prepare(decodeProgram(config, tokenizer.tensors, decodeBatch));
   try {
     const weights = prior.tensors;
-    const model = await openCachedModel({ sizes, weights, batch: sampleBatch, precision, device });
+    const model = await openCachedModel({ sizes, weights, batch, precision, device });
     return { decoder, model, int8 };
   } catch (error) {
     await decoder.dispose();
