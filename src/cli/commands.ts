@@ -3,6 +3,7 @@ import { expected } from '../base/errors.js';
 import { formatDuration, formatNumber, type Reporter } from '../base/progress.js';
 import type { Config } from '../config/schema.js';
 import type { Device } from '../engine/device.js';
+import { exportedOf } from './exported.js';
 import { defaultRun, type FlagName, type Flags } from './flags.js';
 import { type Outcome, runOption } from './outcome.js';
 
@@ -255,7 +256,7 @@ function trained(run: string, stage: 'stage1' | 'prior', result: Trained): Outco
 
 async function tokenize(context: Context): Promise<Outcome> {
   const { flags, words, reporter, signal } = context;
-  const exported = await exportedOf(context);
+  const exported = await exportedOf(flags);
   const run = flags.run ?? exported?.folder ?? defaultRun;
   const { tokenize } = await import('../tokenize/tokenize.js');
   const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
@@ -282,25 +283,10 @@ async function tokenize(context: Context): Promise<Outcome> {
   };
 }
 
-/** What `--model` names, in place of a run. @throws UserError for options that it cannot have */
-async function exportedOf({ flags }: Context) {
-  const { model, device = 'auto', precision, threads } = flags;
-  if (model === undefined) return undefined;
-  const next = 'Exported files run on the CPU, with the weights that they hold.';
-  if (device !== 'auto' && device !== 'cpu') throw expected('cpu', '--device with --model', device, next);
-  if (precision !== undefined) throw expected('nothing', '--precision with --model', precision, next);
-  const { exportedModels, exportedTokenizer, exportFolder } = await import('../exchange/onnx/open.js');
-  return {
-    folder: exportFolder(model),
-    tokenizer: () => exportedTokenizer(model, threads),
-    models: () => exportedModels(model, threads),
-  };
-}
-
 async function sample(context: Context): Promise<Outcome> {
   const { flags, reporter, signal } = context;
   if (flags.precision === 'f16') throw expected('f32 or int8', '--precision', flags.precision);
-  const exported = await exportedOf(context);
+  const exported = await exportedOf(flags);
   const run = flags.run ?? exported?.folder ?? defaultRun;
   const { sample } = await import('../sample/sample.js');
   const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);

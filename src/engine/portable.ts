@@ -30,6 +30,8 @@ export async function portableModel(program: GraphProgram, o: PortableOptions): 
   const { graph } = first;
   freeShapes(program.name, first, second);
   for (const [i, node] of graph.nodes.entries()) graph.nodes[i] = withAxesInside(graph, node);
+  const foreign = graph.nodes.find(({ domain }) => domain !== '');
+  if (foreign) throw new Error(`internal: ${foreign.op} of ${foreign.domain} in a file for any runtime`);
   const inputs = borderIn(program, first);
   const outputs = borderOut(first, second, names);
   graph.prune(outputs);

@@ -9,11 +9,13 @@ import { license, type StoredPrecision } from './metadata.js';
 export function readmeOf(config: Config, o: { precision: StoredPrecision; prior: boolean }): string {
   const { size } = config.data;
   const side = codeSide(config);
-  const { layers, heads, width, codes } = gptSizes(config);
+  const { layers, heads, width, codes, tokens } = gptSizes(config);
   const cache = `${2 * layers}, batch, ${heads}`;
   const perHead = width / heads;
   const weights =
     o.precision === 'f16' ? 'Weights are stored in half precision; everything is computed in float32.' : '';
+  const length = `\`length\` is the number of tokens before, 0 to ${tokens - 1}`;
+  const free = `\`batch\` is as large as you like${o.prior ? `; ${length}` : ''}.`;
   const rows = [
     [
       'encoder',
@@ -33,7 +35,7 @@ export function readmeOf(config: Config, o: { precision: StoredPrecision; prior:
   ];
   return `# Exported by vqgen
 
-ONNX, opset ${PORTABLE.opset}, IR version ${PORTABLE.irVersion}, standard operators only. \`batch\`${o.prior ? ' and `length` are' : ' is'} as long as you like. ${weights}
+ONNX, opset ${PORTABLE.opset}, IR version ${PORTABLE.irVersion}, standard operators only. ${free} ${weights}
 The files' metadata holds the config and all sizes. ${license}
 
 | file | in | out |
