@@ -106,7 +106,7 @@ function checkFolder(out: string): void {
   const other = existsSync(out) ? readdirSync(out).find((name) => !ours.has(name)) : undefined;
   if (other === undefined) return;
   throw expected(
-    'a new folder, or one of an earlier export',
+    'a folder that is new or holds an export',
     '--out',
     `${out}, which holds ${other}`,
     'Name another --out.',

@@ -20,7 +20,7 @@ const OPTION = '--model';
 export function exportFolder(model: string): string {
   if (!existsSync(model)) {
     throw expected(
-      'a folder that vqgen export wrote, or a file in it',
+      'a folder that vqgen export wrote',
       OPTION,
       `${model}, which does not exist`,
       'For example: vqgen export --to onnx --run checkpoints/mine',
