@@ -15,8 +15,6 @@ async function vqgen(...argv: string[]): Promise<{ code: number; stdout: string;
   return { code, ...written };
 }
 
-const names = commands.map(({ name }) => name).join(', ');
-
 let folder: string;
 const home = process.cwd();
 beforeAll(() => {
@@ -69,7 +67,7 @@ test('--json prints one object on stdout, without it people are spoken to', asyn
 });
 
 describe('a mistake is one sentence on stderr and exit code 2', () => {
-  const every = `${names}`;
+  const every = commands.map(({ name }) => name).join(', ');
   const noRun = (run: string) =>
     `Expected a run folder for --run but received ${run}, which does not exist. Train a tokenizer first: vqgen train-stage1 --run ${run}`;
 
