@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { PassThrough } from 'node:stream';
 import sharp from 'sharp';
 import { createReporter, silent } from '../../src/base/progress.js';
 import { float32, type HostTensor, int32 } from '../../src/base/tensor.js';
@@ -9,6 +10,7 @@ import { runPaths, tokenFile, writeRunConfig } from '../../src/checkpoint/run.js
 import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
 import { exportRun } from '../../src/cli/export.js';
 import { exportedOf } from '../../src/cli/exported.js';
+import { main } from '../../src/cli/main.js';
 import { parseConfig } from '../../src/config/load.js';
 import type { Config } from '../../src/config/schema.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
@@ -252,6 +254,30 @@ describe('--model in place of a run', () => {
     const open = (await exportedModels(mixed)).open({ batch: 1, decodeBatch: 1 });
     await expect(open).rejects.toThrow(/Expected files of one export .* which is of another tokenizer/);
   });
+});
+
+test('by command: export, then tokens and pictures beside the files', async () => {
+  const dataset = path.join(root, 'few');
+  await writePictures(dataset, 5);
+  const out = path.join(root, 'by-command');
+  const vqgen = async (...argv: string[]) => {
+    let said = '';
+    const stdout = new PassThrough().on('data', (chunk) => {
+      said += chunk;
+    });
+    const code = await main([...argv, '--json', '--quiet', '--threads', '1'], {
+      stdout,
+      stderr: process.stderr,
+    });
+    return { code, summary: JSON.parse(said.trim()) };
+  };
+  expect(await vqgen('export', '--to', 'onnx', '--run', run, '--out', out)).toMatchObject({ code: 0 });
+  const encoder = path.join(out, 'encoder.onnx');
+  const tokens = await vqgen('tokenize', dataset, '--model', encoder, '--split', 'few');
+  expect(tokens).toMatchObject({ code: 0, summary: { images: 5, file: tokenFile(out, 'few') } });
+  const drawn = await vqgen('sample', '--model', out, '--n', '2', '--run', path.join(root, 'results'));
+  expect(drawn).toMatchObject({ code: 0, summary: { images: 2 } });
+  expect(drawn.summary.grid).toBe(path.join(root, 'results', 'samples', 'seed-0', 'grid.png'));
 });
 
 describe('export', () => {
