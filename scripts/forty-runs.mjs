@@ -1,5 +1,6 @@
-// node scripts/forty-runs.mjs [SEED] [RUNS] [KEY=VALUE …]: tiny tokenizers with random learning rates over three decades (0.01 to 10; the default is 0.0008) and random
-// starts of the discriminator. Each must end with finite weights or with the message that says why it stopped; no checkpoint may hold a NaN. Prints a table.
+// node scripts/forty-runs.mjs [SEED] [RUNS] [KEY=VALUE …]: tiny tokenizers (default rate 0.0008) with random learning rates, in turn over the three decades from
+// 0.0001, from 0.1 and from 100, random warm-ups of the rate and random starts of the discriminator. Each must end with finite weights or with the
+// message that says why it stopped; no checkpoint may hold a NaN. Prints a table, and how often the guard acted.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -30,15 +31,20 @@ async function holdsNumbers(file) {
 }
 
 let bad = 0;
-console.log('| run | lr | disc.start | exit | step | rollbacks | val PSNR | checkpoints finite | said |');
-console.log('|---|---|---|---|---|---|---|---|---|');
+const counts = { undisturbed: 0, 'taken back and finished': 0, 'stopped with the message': 0 };
+console.log(
+  '| run | lr | warmup | disc.start | exit | step | rollbacks | val PSNR | checkpoints finite | said |',
+);
+console.log('|---|---|---|---|---|---|---|---|---|---|');
 for (let i = 1; i <= runs; i++) {
-  const lr = Number((10 ** (3 * rng.uniform() - 2)).toPrecision(3));
+  const lr = Number((10 ** (3 * (rng.uniform() + ((i - 1) % 3)) - 4)).toPrecision(3));
+  const warmup = 2 + Math.floor(rng.uniform() * (steps / 2));
   const start = 1 + Math.floor(rng.uniform() * steps);
   const run = path.join(folder, `${i}`);
   const keys = {
     lr,
     steps,
+    warmup,
     checkpoint_every: 16,
     eval_every: 32,
     log_every: 8,
@@ -49,7 +55,19 @@ for (let i = 1; i <= runs; i++) {
     process.execPath,
     [
       path.join(root, 'bin/vqgen.js'),
-      ...['train-stage1', '--config', 'tiny', '--device', 'cpu', '--run', run, '--seed', `${i}`],
+      ...[
+        'train-stage1',
+        '--config',
+        'tiny',
+        '--device',
+        'cpu',
+        '--threads',
+        '1',
+        '--run',
+        run,
+        '--seed',
+        `${i}`,
+      ],
       ...Object.entries(keys).flatMap(([key, value]) => ['--set', `stage1.${key}=${value}`]),
       ...more.flatMap((item) => ['--set', item]),
     ],
@@ -69,12 +87,15 @@ for (let i = 1; i <= runs; i++) {
   const sound =
     finite.every(Boolean) && (status === 0 ? last?.step === steps : status === 1 && stopped !== undefined);
   if (!sound) bad++;
+  else if (stopped) counts['stopped with the message']++;
+  else counts[rollbacks > 0 ? 'taken back and finished' : 'undisturbed']++;
   const factor = last && readState(last).guard?.factor;
   const said =
     stopped?.replaceAll(folder, '').slice(0, 90) ?? (rollbacks > 0 ? `rate × ${factor?.toPrecision(2)}` : '');
   const cells = [
     i,
     lr,
+    warmup,
     start,
     status,
     last?.step ?? 0,
@@ -85,5 +106,9 @@ for (let i = 1; i <= runs; i++) {
   console.log(`| ${[...cells, sound ? said : `WRONG: ${stderr.slice(-200)}`].join(' | ')} |`);
 }
 fs.rmSync(folder, { recursive: true });
-console.log(`\n${runs - bad} of ${runs} ended as they must (seed ${seed}).`);
+console.log(
+  `\n${runs - bad} of ${runs} ended as they must (seed ${seed}): ${Object.entries(counts)
+    .map(([what, n]) => `${n} ${what}`)
+    .join(', ')}.`,
+);
 process.exitCode = bad === 0 ? 0 : 1;

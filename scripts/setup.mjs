@@ -20,7 +20,14 @@ const newest = (folder) =>
     .readdirSync(path.join(root, folder), { recursive: true })
     .reduce((time, name) => Math.max(time, changed(path.join(folder, name))), changed(folder));
 
-if (changed('package-lock.json') > changed('node_modules/.package-lock.json')) run('npm ci');
+if (changed('package-lock.json') > changed('node_modules/.package-lock.json')) {
+  // npm ci empties the folder behind a link.
+  if (fs.lstatSync(path.join(root, 'node_modules'), { throwIfNoEntry: false })?.isSymbolicLink()) {
+    console.error(
+      'node_modules is a link, and older than package-lock.json: left as it is. Run npm ci where it leads, or remove the link.',
+    );
+  } else run('npm ci');
+}
 const built = changed('dist/.built');
 if (Math.max(newest('src'), changed('tsconfig.json'), changed('tsconfig.build.json')) > built) {
   fs.rmSync(path.join(root, 'dist'), { recursive: true, force: true });

@@ -133,14 +133,19 @@ describe('the four commands, one after another', () => {
 
   test('sample: a seed names its pictures, however many are asked for', async () => {
     const result = await summary('sample --n 3 --run whole --out first/grid.png');
-    expect(Object.keys(result)).toEqual(['images', 'grid', 'files', 'seed', 'seconds', 'tokens_per_second']);
+    expect(Object.keys(result)).toEqual([
+      ...['images', 'grid', 'files', 'seed', 'seconds', 'tokens_per_second', 'classes'],
+    ]);
     expect(result).toMatchObject({ images: 3, seed: 0, grid: 'first/grid.png' });
+    expect(result.classes).toEqual(['boat', 'butterfly', 'car']);
     const bytes = (files: unknown) => (files as string[]).map((file) => fs.readFileSync(inFolder(file)));
     const before = bytes(result.files);
     expect(before).toHaveLength(3);
     expect(bytes((await summary('sample --n 18 --run whole')).files).slice(0, 3)).toEqual(before);
     const another = bytes((await summary('sample --n 3 --run whole --seed 5')).files);
     expect(another).not.toEqual(before);
+    const { classes } = await summary('sample --n 3 --class cat --class car --cfg-scale 2 --run whole');
+    expect(classes).toEqual(['cat', 'car', 'cat']);
   });
 
   test('reconstruct', async () => {
@@ -298,6 +303,10 @@ describe('a mistake is one sentence on stderr that says what to do, and exit cod
     ['tokenize --run untrained', /^Expected a trained tokenizer .*vqgen train-stage1 --run untrained/],
     ['tokenize nowhere --run whole', /^Expected .* DATASET but received .*nowhere/],
     ['sample --run untrained', /^Expected a trained tokenizer .*vqgen train-stage1 --run untrained/],
+    [
+      'sample --run whole --class cart',
+      /^Expected one of boat, .*, tree for --class .*cart\. Did you mean car\?/,
+    ],
     ['sample --run half', /^Expected a trained prior .*vqgen train-prior --run half/],
     ['reconstruct nowhere.png --run whole', /^Expected .*nowhere\.png/],
     ['reconstruct empty --run whole', /^Expected .*empty/],

@@ -4,15 +4,17 @@ import { expected, type UserError } from '../base/errors.js';
 import { fileInTheWay } from '../base/files.js';
 import type { Config } from '../config/schema.js';
 import { findRunConfig, noSuchRun, runPaths, type StageName } from './run.js';
-import { type Checkpoint, latestCheckpoint, readState } from './store.js';
+import { type Checkpoint, isStale, latestCheckpoint, readState } from './store.js';
 
 export type Beginning =
   | { readonly kind: 'fresh' }
   | { readonly kind: 'resume'; readonly checkpoint: Checkpoint }
   | { readonly kind: 'finished'; readonly checkpoint: Checkpoint };
 
-/** What a resumed run may change: the length, the rate, the micro-batches and the cadences, nothing that gives a tensor another shape or meaning. */
-const changeable = ['steps', 'lr', 'accumulate', 'log_every', 'checkpoint_every', 'eval_every', 'keep'];
+/** What a resumed run may change: the length, the patience, the rate, the micro-batches and the cadences, nothing that gives a tensor another shape or meaning. */
+const changeable = [
+  ...['steps', 'patience', 'lr', 'accumulate', 'log_every', 'checkpoint_every', 'eval_every', 'keep'],
+];
 
 /**
  * Decides, and writes nothing: save the config (`writeRunConfig`) once nothing else can refuse.
@@ -43,8 +45,9 @@ export function beginStage(o: { run: string; stage: StageName; config: Config; r
       throw inTheWay(folder, 'a training that has not saved a checkpoint', run);
     return { kind: 'fresh' };
   }
-  const { step, validated } = readState(checkpoint);
-  const finished = step > total || (step === total && validated === step);
+  const { step, validated, stale } = readState(checkpoint);
+  const ended = stage === 'prior' && isStale(stale, config.prior.patience);
+  const finished = ended || step > total || (step === total && validated === step);
   if (resume) {
     const refused = changes.find(({ key }) => !changeable.some((name) => key === `${stage}.${name}`));
     if (refused) throw mustNotChange(refused, run);

@@ -36,9 +36,14 @@ export interface SavedState {
   readonly metrics: unknown;
   /** What the stage resolved when the run began and keeps (stage 1: the first steps of its phases). */
   readonly kept?: Readonly<Record<string, number>>;
+  /** Validations in a row without a new best; checkpoints of vqgen before early stopping have none. */
+  readonly stale?: number;
   /** Checkpoints of vqgen before the guard have none. */
   readonly guard?: SavedGuard;
 }
+
+/** Whether a run has ended early. @param stale validations in a row without a new best */
+export const isStale = (stale = 0, patience = 0): boolean => patience > 0 && stale >= patience;
 
 /** How a run that went wrong was taken back so far. */
 export interface SavedGuard {
@@ -104,6 +109,13 @@ export function latestCheckpoint(stageFolder: string): Checkpoint | undefined {
   return listCheckpoints(stageFolder).at(-1);
 }
 
+/** The best by validation; the newest where none has been validated. */
+export function bestCheckpoint(stageFolder: string): Checkpoint | undefined {
+  const newest = latestCheckpoint(stageFolder);
+  const best = newest && readState(newest).best;
+  return (best && listCheckpoints(stageFolder).find(({ step }) => step === best.step)) ?? newest;
+}
+
 export function readState(checkpoint: Checkpoint): SavedState {
   const file = stateFile(checkpoint.path);
   try {
@@ -150,10 +162,18 @@ export interface TrainedModel {
   readonly sha256: string;
 }
 
-/** The newest checkpoint's weights. @throws UserError naming the command that trains the stage */
-export async function loadModel(run: string, stage: StageName): Promise<TrainedModel> {
+/**
+ * A checkpoint's weights.
+ *
+ * @param checkpoint the newest unless given
+ * @throws UserError naming the command that trains the stage
+ */
+export async function loadModel(
+  run: string,
+  stage: StageName,
+  checkpoint = latestCheckpoint(path.join(run, stage)),
+): Promise<TrainedModel> {
   if (!existsSync(run)) throw noSuchRun(run);
-  const checkpoint = latestCheckpoint(path.join(run, stage));
   if (!checkpoint) throw notTrained(run, stage);
   const file = modelFile(checkpoint.path);
   const opened = await openSafetensors(file);

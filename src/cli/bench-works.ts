@@ -15,7 +15,7 @@ import { initialState } from '../stage1-vqgan/state.js';
 import { stage1Step } from '../stage1-vqgan/step.js';
 import { type GptSizes, gptSpecs } from '../stage2-transformer/gpt.js';
 import { priorStart, priorStep } from '../stage2-transformer/step.js';
-import { chunkPlanner } from '../train/loop.js';
+import { chunkPlanner } from '../train/chunks.js';
 
 export const works = ['stage1-ae', 'stage1-gan', 'encode', 'decode', 'prior-train', 'sample'] as const;
 export type WorkName = (typeof works)[number];

@@ -52,7 +52,7 @@ export const commands: readonly Command[] = [
   {
     name: 'tokenize',
     describe: 'Turn images into tokens',
-    flags: ['run', 'split', 'check', 'model'],
+    flags: ['run', 'split', 'codings', 'check', 'model'],
     words: {
       usage: '[DATASET]',
       describe: 'folder of images; left out: the data set that the tokenizer was trained on',
@@ -85,10 +85,14 @@ export const commands: readonly Command[] = [
   {
     name: 'sample',
     describe: 'Draw new images',
-    flags: ['n', 'run', 'temperature', 'top-k', 'top-p', 'precision', 'out', 'model'],
+    flags: [
+      ...(['n', 'run', 'class', 'cfg-scale', 'temperature', 'top-k', 'top-p', 'precision', 'out'] as const),
+      'model',
+    ],
     examples: [
       ['vqgen sample --n 16', 'single pictures and a grid, into checkpoints/default/samples'],
       ['vqgen sample --n 4 --seed 7 --top-k 100 --out grid.png', 'always the same four'],
+      ['vqgen sample --class cat --class car --cfg-scale 2', 'cats and cars, more like cats and cars'],
       ['vqgen sample --model exported/', 'with exported files, into exported/samples'],
     ],
     endsItself: true,
@@ -112,8 +116,8 @@ export const commands: readonly Command[] = [
     name: 'evaluate',
     describe: 'Measure a run: reconstructions, likelihoods, samples, and whether it memorises',
     flags: [
-      ...(['data', 'run', 'n', 'temperature', 'top-k', 'top-p', 'features', 'stats', 'save-stats'] as const),
-      'out',
+      ...(['data', 'run', 'n', 'cfg-scale', 'temperature', 'top-k', 'top-p', 'features'] as const),
+      ...(['stats', 'save-stats', 'out'] as const),
     ],
     standards: { data: "the run's validation images", n: '256' },
     examples: [
@@ -261,16 +265,10 @@ async function tokenize(context: Context): Promise<Outcome> {
   const { tokenize } = await import('../tokenize/tokenize.js');
   const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
   const tokenizer = await exported?.tokenizer();
-  const { split, check = false } = flags;
+  const { split, codings, seed, check = false } = flags;
   const summary = await tokenize({
-    run,
-    tokenizer,
-    dataset: words[0],
-    split,
-    check,
-    device,
-    reporter,
-    signal,
+    ...{ run, tokenizer, dataset: words[0], split, codings, seed, check },
+    ...{ device, reporter, signal },
   });
   const { images, skipped, height, width, vocab, usage, file } = summary;
   return {
@@ -291,25 +289,18 @@ async function sample(context: Context): Promise<Outcome> {
   const { sample } = await import('../sample/sample.js');
   const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
   const models = await exported?.models();
-  const { n = 16, temperature, 'top-k': topK, 'top-p': topP, precision, seed, out } = flags;
+  const { n = 16, class: classes, 'cfg-scale': cfgScale, precision, seed, out } = flags;
+  const { temperature, 'top-k': topK, 'top-p': topP } = flags;
   const summary = await sample({
-    run,
-    models,
-    n,
-    temperature,
-    topK,
-    topP,
-    precision,
-    seed,
-    out,
-    device,
-    reporter,
-    signal,
+    ...{ run, models, n, classes, cfgScale, temperature, topK, topP, precision, seed, out },
+    ...{ device, reporter, signal },
   });
+  const drawn = [...new Set(summary.classes)];
   return {
     summary,
     lines: [
       `${summary.images} images in ${formatDuration(summary.seconds)}, seed ${summary.seed}`,
+      ...(drawn.length > 0 ? [`Classes, in turn: ${drawn.join(', ')}`] : []),
       summary.grid,
     ],
   };
@@ -340,9 +331,9 @@ async function evaluate(context: Context): Promise<Outcome> {
   const { measuresTable } = await import('./measures-table.js');
   const device = await openDevice(context, run);
   const { data, n, features, stats, 'save-stats': saveStats, out, threads, seed } = flags;
-  const { temperature, 'top-k': topK, 'top-p': topP } = flags;
+  const { temperature, 'top-k': topK, 'top-p': topP, 'cfg-scale': cfgScale } = flags;
   const summary = await evaluate({
-    ...{ run, data, n, features, stats, saveStats, temperature, topK, topP, seed, out, threads },
+    ...{ run, data, n, features, stats, saveStats, temperature, topK, topP, cfgScale, seed, out, threads },
     ...{ device, reporter, signal },
   });
   return { summary, lines: measuresTable(summary) };

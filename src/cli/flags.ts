@@ -56,6 +56,23 @@ export const flags = {
     'draw among the likeliest codes that together have this probability',
     numberIn('a number above 0 and of at most 1', (v) => v > 0 && v <= 1),
   ),
+  class: {
+    placeholder: 'NAME',
+    describe: 'draw this class; may be repeated: then in turn, each in columns of the grid',
+    kind: 'list',
+    read: text,
+    standard: 'all classes, where the prior knows any',
+  } as Flag<string>,
+  'cfg-scale': value(
+    'S',
+    'classifier-free guidance: above 1 more of what tells a class from the others; 1: none',
+    numberIn('a number of at least 0', (v) => v >= 0 && v < Number.POSITIVE_INFINITY),
+  ),
+  codings: value(
+    'N',
+    'codings of each training image: the second mirrored (with data.flip), further ones cropped elsewhere',
+    wholeAbove(0),
+  ),
   precision: value(
     'NAME',
     'f32; to sample also int8: 8-bit weights, faster for a large prior, what they cost in loss is printed; to export also f16: half the size',
@@ -92,7 +109,7 @@ export type FlagName = keyof typeof flags;
 
 /** What the user gave, read and checked. */
 export type Flags = {
-  -readonly [K in FlagName]?: K extends 'set' ? string[] : ReturnType<(typeof flags)[K]['read']>;
+  -readonly [K in FlagName]?: K extends 'set' | 'class' ? string[] : ReturnType<(typeof flags)[K]['read']>;
 };
 
 /**

@@ -17,11 +17,13 @@ export interface Guarded {
   /** Arguments of `node`: the program, then its own. */
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
+  /** Whether the program saves and can be resumed, a step in parts too. */
+  readonly trains: boolean;
   readonly stderr: Writable & { isTTY?: boolean; columns?: number };
 }
 
 /** Runs a program whose stdin and stdout are this process's; resolves with the exit code for this one. */
-export async function guarded({ args, env, stderr }: Guarded): Promise<number> {
+export async function guarded({ args, env, trains, stderr }: Guarded): Promise<number> {
   const terminal = stderr.isTTY ? { VQGEN_TERMINAL: `${stderr.columns ?? 80}` } : {};
   const child = spawn(process.execPath, args, {
     stdio: ['inherit', 'inherit', 'pipe'],
@@ -43,20 +45,23 @@ export async function guarded({ args, env, stderr }: Guarded): Promise<number> {
       },
     );
     if (failure === undefined && code !== null) return code;
-    stderr.write(`${sentence(failure, signal)}\n`);
+    stderr.write(`${sentence(failure, signal, trains)}\n`);
     return 1;
   } finally {
     process.off('SIGINT', leaveToChild).off('SIGTERM', endChild);
   }
 }
 
-function sentence(failure: string | undefined, signal: string | null): string {
+function sentence(failure: string | undefined, signal: string | null, trains: boolean): string {
   const how = failure === undefined ? ` (${signal})` : '';
   const what =
     failure !== undefined && MEMORY.test(failure)
       ? 'The memory of the GPU ran out.'
       : `The GPU or its driver failed${how}.`;
-  return `${what} What was saved before stands: go on with --resume, and with --accumulate, a smaller batch or --device cpu.`;
+  const next = trains
+    ? 'What was saved before stands: go on with --resume, and with --accumulate, a smaller batch or --device cpu.'
+    : 'Try it again, or with --device cpu.';
+  return `${what} ${next}`;
 }
 
 /** Passes on what is written, but for ONNX Runtime's log; a line that tells of a failed device goes to `onFailure`. */

@@ -4,14 +4,19 @@ import path from 'node:path';
 import { formatDuration, formatNumber } from '../base/progress.js';
 import { readRunConfig, runPaths, type StageName, version } from '../checkpoint/run.js';
 import { openSafetensors, sha256 } from '../checkpoint/safetensors.js';
-import { latestCheckpoint, readState } from '../checkpoint/store.js';
+import { bestCheckpoint, isStale, latestCheckpoint, readState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
+import { listed, priorClasses } from '../stage2-transformer/model.js';
 import { lastValues, type Values } from '../train/metrics.js';
 import { type Outcome, runOption } from './outcome.js';
 
 interface StageInfo {
   readonly step: number;
   readonly steps: number;
+  /** Whether its training is over: it reached its last step, or ended early. */
+  readonly finished: boolean;
+  /** Of the checkpoint that later commands use. */
+  readonly used: number;
   readonly seconds: number;
   readonly loss: number;
   readonly metrics: Values;
@@ -33,12 +38,13 @@ export async function describeRun(run: string): Promise<Outcome> {
   const stage1 = await describeStage(run, 'stage1', config);
   const tokens = await describeTokens(run);
   const prior = await describeStage(run, 'prior', config);
+  const classes = prior ? priorClasses(run) : [];
   const samples = countSamples(run);
   const next = `vqgen ${nextCommand({ stage1, tokens, prior })}${runOption(run)}`;
   const { data, stage1: model } = config;
   const side = data.size / 2 ** (model.ch_mult.length - 1);
   return {
-    summary: { run, vqgen: version, stage1, tokens, prior, samples, next },
+    summary: { run, vqgen: version, stage1, tokens, prior, classes, samples, next },
     lines: [
       `${run}: ${data.dir ?? 'built-in pictures'}, ${data.size} × ${data.size} pixels, ${side} × ${side} tokens of ${model.codes} codes`,
       ...stageLines('tokenizer', stage1),
@@ -46,6 +52,7 @@ export async function describeRun(run: string): Promise<Outcome> {
         ? 'tokens     none'
         : `tokens     ${tokens.map(({ split, images, outdated }) => `${split}: ${images} images${outdated ? ' (of an earlier tokenizer)' : ''}`).join(', ')}`,
       ...stageLines('prior', prior),
+      ...(classes.length > 0 ? [`${' '.repeat(10)} ${classes.length} classes: ${listed(classes)}`] : []),
       `samples    ${samples === 0 ? 'none' : `${samples} pictures in ${runPaths(run).samples}`}`,
       `Next: ${next}`,
     ],
@@ -56,8 +63,12 @@ async function describeStage(run: string, stage: StageName, config: Config): Pro
   const folder = runPaths(run)[stage];
   const checkpoint = latestCheckpoint(folder);
   if (!checkpoint) return null;
-  const { seconds } = readState(checkpoint);
-  return { step: checkpoint.step, steps: config[stage].steps, seconds, ...(await lastValues(folder)) };
+  const { seconds, stale } = readState(checkpoint);
+  const { step } = checkpoint;
+  const { steps } = config[stage];
+  const early = stage === 'prior' && isStale(stale, config.prior.patience);
+  const used = stage === 'prior' ? bestCheckpoint(folder)!.step : step;
+  return { step, steps, finished: early || step >= steps, used, seconds, ...(await lastValues(folder)) };
 }
 
 async function describeTokens(run: string): Promise<TokensInfo[]> {
@@ -70,8 +81,9 @@ async function describeTokens(run: string): Promise<TokensInfo[]> {
   for (const name of files.sort()) {
     const file = await openSafetensors(path.join(folder, name));
     await file.close();
-    const [images = 0, height = 0, width = 0] = file.entries.codes?.shape ?? [];
-    const { tokenizer, vocab } = file.metadata;
+    const [rows = 0, height = 0, width = 0] = file.entries.codes?.shape ?? [];
+    const { tokenizer, vocab, codings = '1' } = file.metadata;
+    const images = rows / Number(codings);
     const split = path.basename(name, '.safetensors');
     found.push({ split, images, height, width, vocab: Number(vocab), outdated: tokenizer !== present });
   }
@@ -85,10 +97,10 @@ function countSamples(run: string): number {
 }
 
 function nextCommand(o: { stage1: StageInfo | null; tokens: TokensInfo[]; prior: StageInfo | null }): string {
-  if (!o.stage1 || o.stage1.step < o.stage1.steps) return 'train-stage1 --resume';
+  if (!o.stage1?.finished) return 'train-stage1 --resume';
   if (!o.tokens.some(({ split, outdated }) => split === 'train' && !outdated)) return 'tokenize';
   if (!o.prior) return 'train-prior';
-  return o.prior.step < o.prior.steps ? 'train-prior --resume' : 'sample --n 16';
+  return o.prior.finished ? 'sample --n 16' : 'train-prior --resume';
 }
 
 function stageLines(name: string, info: StageInfo | null): string[] {
@@ -96,7 +108,7 @@ function stageLines(name: string, info: StageInfo | null): string[] {
   if (!info) return [`${title} not trained`];
   const measures = Object.entries(info.metrics).map(([key, value]) => `${key} ${formatNumber(value)}`);
   return [
-    `${title} step ${info.step} of ${info.steps}, ${formatDuration(info.seconds)}`,
+    `${title} step ${info.step} of ${info.steps}, ${formatDuration(info.seconds)}${info.used === info.step ? '' : `; the best, which is used, is of step ${info.used}`}`,
     `${' '.repeat(10)} ${measures.join('  ')}`,
   ];
 }

@@ -37,7 +37,8 @@ async function run(command: Command, given: Arguments, streams: Streams): Promis
   if (command.computes && streams === process) {
     const env = await (await import('../engine/index.js')).guardOf(options.device);
     const args = [...process.execArgv, ...process.argv.slice(1)];
-    if (env) return (await import('./guard.js')).guarded({ args, env, stderr: process.stderr });
+    const trains = command.flags.includes('resume');
+    if (env) return (await import('./guard.js')).guarded({ args, env, trains, stderr: process.stderr });
   }
   const reporter = createReporter({ stream: asTerminal(streams.stderr), quiet: options.quiet });
   const interrupts = listenForInterrupts(command, () => reporter.close(), reporter.note);

@@ -119,9 +119,9 @@ function checkCodes({ stage1: { bottleneck, codes, accumulate } }: Config): void
 const mostGridCodes = 2 ** 20;
 
 function checkLosses({ data, stage1: { disc, perceptual } }: Config): void {
-  if (disc.start >= 1 && !Number.isInteger(disc.start)) {
+  if (disc.start !== 'flat' && disc.start >= 1 && !Number.isInteger(disc.start)) {
     throw expected(
-      'a whole number of steps, or a fraction of the run below 1',
+      'a whole number of steps, a fraction of the run below 1, or flat',
       'stage1.disc.start',
       disc.start,
       'For example 0.5: the second half of the run.',
@@ -160,6 +160,14 @@ function checkPrior({ stage1, prior, sample }: Config): void {
       'prior.heads',
       prior.heads,
       `Try --set prior.heads=${nearestDivisor(prior.width, prior.heads)}.`,
+    );
+  }
+  if (sample.cfg_scale !== 1 && prior.class_dropout === 0) {
+    throw expected(
+      '1',
+      'sample.cfg_scale',
+      `${sample.cfg_scale} with prior.class_dropout 0`,
+      'Guidance needs a prior that was also trained without classes: try --set prior.class_dropout=0.1.',
     );
   }
   if (sample.top_k > stage1.codes) {

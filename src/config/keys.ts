@@ -8,6 +8,8 @@ interface Node {
   items?: Node | false;
   prefixItems?: Node[];
   enum?: string[];
+  const?: string;
+  anyOf?: Node[];
   minimum?: number;
   exclusiveMinimum?: number;
   maximum?: number;
@@ -41,6 +43,8 @@ export function describeKey(path: readonly PropertyKey[]): string | undefined {
 function describe(node: Node): string {
   const types = [node.type].flat();
   const orNull = types.includes('null') ? ' or null' : '';
+  if (node.anyOf) return node.anyOf.map(describe).join(' or ');
+  if (node.const !== undefined) return node.const;
   if (node.enum) return `one of ${node.enum.join(', ')}`;
   if (node.properties) return 'a section of keys';
   if (node.prefixItems) return `a list of ${node.prefixItems.length} numbers`;

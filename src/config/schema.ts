@@ -32,16 +32,16 @@ const disc = z.strictObject({
   /** Stride-2 layers before the stride-1 ones (PatchGAN `n_layers`). */
   layers: count.default(2),
   loss: z.enum(['hinge', 'vanilla']).default('hinge'),
-  /** First step at which the discriminator is trained; below 1 a fraction of `steps`. */
-  start: z.number().nonnegative().default(0.7),
+  /** First step at which the discriminator is trained; below 1 a fraction of `steps`; `flat`: when the reconstruction error has stopped falling. */
+  start: z.union([z.number().nonnegative(), z.literal('flat')]).default(0.7),
   /** Steps from `start` on in which it is trained but does not act on the generator. */
   warmup: whole.default(0),
   /** λ's factor; 0 trains no discriminator. */
   weight: z.number().nonnegative().default(0.4),
   /** Upper bound of the adaptive λ before the factor. */
   weight_cap: rate.default(10),
-  /** How its inner layers are normalised; only `group` knows each image by itself. */
-  norm: z.enum(['batch', 'group']).default('batch'),
+  /** `batch`, `group`: how its inner layers are normalised; `spectral`: every layer's filter divided by its largest singular value. With `batch` images of a batch act on each other. */
+  norm: z.enum(['batch', 'group', 'spectral']).default('batch'),
   /** Weight of the LeCam term; 0 has none. */
   lecam: z.number().nonnegative().default(0),
   /** γ of the R1 gradient penalty; 0 has none. */
@@ -115,6 +115,11 @@ const stage1 = z.strictObject({
   keep: cadence.keep.default(2),
 });
 
+const tokenize = z.strictObject({
+  /** Codings of each training image; those after the first are mirrored (with `data.flip`) or cropped elsewhere. */
+  codings: count.default(1),
+});
+
 const prior = z.strictObject({
   /** null: the `seed` of the whole run. */
   seed: whole.nullable().default(null),
@@ -122,6 +127,10 @@ const prior = z.strictObject({
   heads: count.default(8),
   width: count.default(256),
   dropout: belowOne.default(0.1),
+  /** What it is told of an image: `subfolders`: the one it lies in, where there are two or more; `none`: nothing. */
+  class_labels: z.enum(['subfolders', 'none']).default('subfolders'),
+  /** Share of the training sequences that it is not told the class of. */
+  class_dropout: belowOne.default(0.1),
   /** Share of the input codes kept; the others are replaced by random ones (training only). */
   pkeep: z.number().gt(0).max(1).default(1),
   steps: count.default(1500),
@@ -134,6 +143,8 @@ const prior = z.strictObject({
   warmup: whole.default(100),
   schedule: schedule.default('cosine'),
   clip: z.number().nonnegative().default(1),
+  /** Validations in a row without a better one after which it ends; 0: never. */
+  patience: whole.default(0),
   log_every: cadence.log_every.default(50),
   checkpoint_every: cadence.checkpoint_every.default(300),
   eval_every: cadence.eval_every.default(300),
@@ -146,12 +157,15 @@ const sample = z.strictObject({
   top_k: whole.default(0),
   /** Draw among the likeliest codes that together have this probability; 1 among all. */
   top_p: z.number().gt(0).max(1).default(0.92),
+  /** Classifier-free guidance: how much of the difference that the class makes is added; 1 as it is. */
+  cfg_scale: z.number().nonnegative().default(1),
 });
 
 export const configSchema = z.strictObject({
   seed: whole.default(0),
   data: data.prefault({}),
   stage1: stage1.prefault({}),
+  tokenize: tokenize.prefault({}),
   prior: prior.prefault({}),
   sample: sample.prefault({}),
 });

@@ -2,7 +2,7 @@
  * Batches whose order and augmentation depend on the seed and the step alone: a resumed run sees what the
  * uninterrupted one would have seen. Tensors are [B, S, S, 3] in [−1, 1].
  */
-import { permutation, stream } from '../base/rng.js';
+import { permutation, type Rng, stream } from '../base/rng.js';
 import { float32, type HostTensor } from '../base/tensor.js';
 import { attempt, decodeWidth } from './cache.js';
 import type { ImageSet, Subset } from './dataset.js';
@@ -48,9 +48,14 @@ export async function trainBatch(set: ImageSet, o: BatchOptions): Promise<Batch>
 
 function augmentation(picture: Picture, i: number, { size, flip, seed, step }: BatchOptions): Crop {
   const rng = stream(seed, 'augment', step, i);
+  const crop = randomCrop(picture, size, rng);
+  return { ...crop, mirrored: flip && rng.uniform() < 0.5 };
+}
+
+function randomCrop(picture: Picture, size: number, rng: Rng): Crop {
   const top = rng.below(picture.height - size + 1);
   const left = rng.below(picture.width - size + 1);
-  return { size, top, left, mirrored: flip && rng.uniform() < 0.5 };
+  return { size, top, left, mirrored: false };
 }
 
 let order: { count: number; seed: number; epoch: number; value: Int32Array } | undefined;
@@ -69,53 +74,84 @@ export async function evalImages(
   indices: ArrayLike<number>,
   size: number,
 ): Promise<HostTensor> {
-  return centreCrops(await readAll(set, indices), size);
+  const pictures = await readAll(set, indices);
+  return cut(pictures.map((picture) => ({ picture, crop: centreCrop(picture, size) })));
 }
 
 async function readAll(set: ImageSet, indices: ArrayLike<number>): Promise<Picture[]> {
   return Promise.all(Array.from(indices, (index) => set.read(index)));
 }
 
-function centreCrops(pictures: readonly Picture[], size: number): HostTensor {
-  const images = new Float32Array(pictures.length * size * size * 3);
-  pictures.forEach((picture, i) => {
-    writeCrop(picture, images, i * size * size * 3, { size, ...centreOf(picture, size), mirrored: false });
-  });
-  return float32([pictures.length, size, size, 3], images);
+const centreCrop = (picture: Picture, size: number): Crop => ({
+  size,
+  ...centreOf(picture, size),
+  mirrored: false,
+});
+
+interface View {
+  readonly picture: Picture;
+  readonly crop: Crop;
+}
+
+/** Views of one size S: float32 [n, S, S, 3]. */
+function cut(views: readonly View[]): HostTensor {
+  const { size } = views[0]!.crop;
+  const images = new Float32Array(views.length * size * size * 3);
+  for (const [i, { picture, crop }] of views.entries()) writeCrop(picture, images, i * size * size * 3, crop);
+  return float32([views.length, size, size, 3], images);
+}
+
+/** The views of a picture: as many for each. */
+export type Views = (picture: Picture, name: string) => Crop[];
+
+/**
+ * `n` views of a picture, by the seed and its name alone: the evaluation view, with `flip` then the same mirrored, then random crops, with `flip`
+ * each twice, too.
+ */
+export function viewsOf(
+  n: number,
+  { size, flip, seed }: { size: number; flip: boolean; seed: number },
+): Views {
+  return (picture, name) => {
+    const rng = stream(seed, 'views', name);
+    const crops: Crop[] = [];
+    while (crops.length < n) {
+      const crop = crops.length === 0 ? centreCrop(picture, size) : randomCrop(picture, size, rng);
+      crops.push(crop, ...(flip ? [{ ...crop, mirrored: true }] : []));
+    }
+    return crops.slice(0, n);
+  };
 }
 
 export interface EvalBatch {
   /** float32 [n, S, S, 3], 1 ≤ n ≤ batchSize; only the last batch is short. */
   readonly images: HostTensor;
+  /** Of each view: that of a picture as often as it has views. */
   readonly names: readonly string[];
   /** [n], into the source's classes. */
   readonly labels: Int32Array;
 }
 
 /**
- * The evaluation views of a subset, in order, straight from their files: what is in memory is a batch and the few
+ * The views of a subset, in order, straight from their files: what is in memory is a batch and the few
  * pictures decoded ahead, however many there are.
  *
- * @param skipped receives the name of each file that cannot be read, and why
+ * @param o.views the evaluation view unless given
+ * @param o.skipped receives the name of each file that cannot be read, and why
  * @throws UserError when not one can be read
  */
 export async function* streamEvalImages(
   { source, indices }: Subset,
-  { size, batchSize, skipped }: { size: number; batchSize: number; skipped: Skipped[] },
+  o: { size: number; batchSize: number; skipped: Skipped[]; views?: Views },
 ): AsyncGenerator<EvalBatch> {
-  let pictures: Picture[] = [];
-  let members: number[] = [];
+  const { size, batchSize, skipped, views = (picture) => [centreCrop(picture, size)] } = o;
+  let waiting: (View & { index: number })[] = [];
   let readable = 0;
-  const flush = (): EvalBatch => {
-    const batch = {
-      images: centreCrops(pictures, size),
-      names: members.map((i) => source.names[i]!),
-      labels: Int32Array.from(members, (i) => source.labels[i]!),
-    };
-    pictures = [];
-    members = [];
-    return batch;
-  };
+  const batchOf = (members: typeof waiting): EvalBatch => ({
+    images: cut(members),
+    names: members.map(({ index }) => source.names[index]!),
+    labels: Int32Array.from(members, ({ index }) => source.labels[index]!),
+  });
   let position = 0;
   for await (const result of mapInOrder(indices.length, decodeWidth, (i) =>
     attempt(source, indices[i]!, size),
@@ -126,10 +162,12 @@ export async function* streamEvalImages(
       continue;
     }
     readable++;
-    pictures.push(result);
-    members.push(index);
-    if (pictures.length === batchSize) yield flush();
+    for (const crop of views(result, source.names[index]!)) waiting.push({ picture: result, crop, index });
+    while (waiting.length >= batchSize) {
+      yield batchOf(waiting.slice(0, batchSize));
+      waiting = waiting.slice(batchSize);
+    }
   }
-  if (pictures.length > 0) yield flush();
+  if (waiting.length > 0) yield batchOf(waiting);
   if (readable === 0) throw noneReadable(source, skipped);
 }

@@ -2,7 +2,15 @@
 import type * as ort from 'onnxruntime-node';
 import type { HostTensors } from '../base/tensor.js';
 import { checkTensors, type Graph, type GraphProgram } from './device.js';
-import { collectGarbage, hostTensor, type Numbers, release, runSession, toOrt } from './sessions.js';
+import {
+  collectGarbage,
+  hostTensor,
+  type Numbers,
+  release,
+  runSession,
+  toOrt,
+  whenFull,
+} from './sessions.js';
 import type { Slot } from './trace.js';
 
 export class GraphRunner implements Graph {
@@ -26,7 +34,7 @@ export class GraphRunner implements Graph {
     const feeds: Record<string, ort.Tensor> = {};
     for (const { name, value } of this.inputs)
       if (wanted.has(value.name)) feeds[value.name] = toOrt(inputs[name]!);
-    const results = await runSession(this.session, feeds);
+    const results = await runSession(this.session, feeds, { advice: whenFull.graph });
     return Object.fromEntries(
       this.outputs.map((slot) => {
         const { data } = results[`outputs/${slot.name}`]!; // the binding's own copy, in the program's order

@@ -18,6 +18,7 @@ import {
   runSession,
   runtimeVersion,
   toOrt,
+  whenFull,
 } from './sessions.js';
 import type { Slot } from './trace.js';
 
@@ -108,7 +109,7 @@ class OnnxStepRunner implements StepRunner {
   private async runOne(inputs: HostTensors): Promise<HostTensors> {
     const feeds = this.stateFeeds();
     for (const { name, value } of this.compiled.inputs) feeds[value.name] = toOrt(inputs[name]!);
-    const results = await runSession(this.session, feeds);
+    const results = await runSession(this.session, feeds, { advice: whenFull.step });
     this.keep(results, (name) => name);
     return Object.fromEntries(
       this.compiled.outputs.map((slot) => [slot.name, fromOrt(results[`result/${slot.name}`]!, slot)]),
@@ -120,7 +121,7 @@ class OnnxStepRunner implements StepRunner {
     feeds[STEPS] = new ort.Tensor('int64', BigInt64Array.of(BigInt(steps.length)), []);
     for (const { name, value } of this.compiled.inputs)
       feeds[stacked(value.name)] = stack(steps.map((inputs) => inputs[name]!));
-    const results = await runSession(this.session, feeds);
+    const results = await runSession(this.session, feeds, { advice: whenFull.step });
     this.keep(results, stacked);
     return steps.map((_, i) =>
       Object.fromEntries(

@@ -5,7 +5,7 @@ import * as ort from 'onnxruntime-node';
 import { expected, type UserError } from '../base/errors.js';
 import type { HostTensor, HostTensors } from '../base/tensor.js';
 import { decodeMetadata } from './onnx.js';
-import { hostTensor, type Numbers, release, runSession, toOrt } from './sessions.js';
+import { hostTensor, type Numbers, release, runSession, toOrt, whenFull } from './sessions.js';
 
 /** Lengths of axes; of a free one its name, or −1. */
 export type OnnxShape = readonly (number | string)[];
@@ -35,7 +35,7 @@ export async function openOnnxFile(file: string, where: string, threads?: number
     input: input.shape,
     output: output.shape,
     async run(images) {
-      const results = await runSession(session, { [input.name]: toOrt(images) });
+      const results = await runSession(session, { [input.name]: toOrt(images) }, { advice: whenFull.graph });
       const result = results[output.name]!;
       return hostTensor(result.data as Numbers, result.dims);
     },
@@ -55,7 +55,7 @@ export async function openOnnxModel(file: string, where: string, threads?: numbe
   return {
     async run(inputs) {
       const feeds = Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, toFile(t)]));
-      const results = await runSession(session, feeds);
+      const results = await runSession(session, feeds, { advice: whenFull.graph });
       return Object.fromEntries(Object.entries(results).map(([name, t]) => [name, fromFile(t)]));
     },
     dispose: () => release(session),

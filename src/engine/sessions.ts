@@ -30,23 +30,26 @@ export async function openSession(
   }
 }
 
-/** @throws Error in a sentence when memory runs out */
+/** What to do when memory runs out, in a step of training or in any other program. */
+export const whenFull = {
+  step: 'Compute a step in parts with --accumulate, or take a smaller batch or model.',
+  graph: 'End other programs, or use a smaller model.',
+};
+
+/** @throws Error in a sentence when memory runs out, which ends with `advice` */
 export async function runSession(
   session: ort.InferenceSession,
   feeds: Record<string, ort.Tensor>,
-  fetches?: Record<string, ort.Tensor>,
+  o: { advice: string; fetches?: Record<string, ort.Tensor> },
 ): Promise<ort.InferenceSession.OnnxValueMapType> {
   try {
-    return await (fetches ? session.run(feeds, fetches) : session.run(feeds));
+    return await (o.fetches ? session.run(feeds, o.fetches) : session.run(feeds));
   } catch (error) {
     const message = String((error as Error).message);
     if (!/bad_alloc|allocat|out.of.memory/i.test(message)) throw error;
     const bytes = /buffer of size (\d+)/.exec(message)?.[1];
     const wanted = bytes ? ` (${Math.ceil(Number(bytes) / 2 ** 20)} MB more were wanted)` : '';
-    throw new Error(
-      `Memory ran out${wanted}. Compute a step in parts with --accumulate, or take a smaller batch or model.`,
-      { cause: error },
-    );
+    throw new Error(`Memory ran out${wanted}. ${o.advice}`, { cause: error });
   }
 }
 

@@ -12,7 +12,7 @@ import { GraphRunner } from './graph-runner.js';
 import type { EncodedModel } from './onnx.js';
 import type { StateBuffer } from './pack.js';
 import { isIdentity } from './permute.js';
-import { fromOrt, openSession, release, runSession, runtimeVersion, toOrt } from './sessions.js';
+import { fromOrt, openSession, release, runSession, runtimeVersion, toOrt, whenFull } from './sessions.js';
 import { webgpuTarget } from './target.js';
 import type { Slot } from './trace.js';
 
@@ -90,7 +90,7 @@ class GpuStepRunner implements StepRunner {
     }
     for (const { name, value } of this.compiled.inputs) feeds[value.name] = toOrt(inputs[name]!);
     for (const { name } of this.compiled.outputs) fetches[`result/${name}`] = outputs[name]!.value;
-    const written = await runSession(this.session, feeds, fetches);
+    const written = await runSession(this.session, feeds, { advice: whenFull.step, fetches });
     for (const tensor of Object.values(written)) tensor.dispose(); // second names of buffers that have owners
     return outputs;
   }

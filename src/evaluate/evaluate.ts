@@ -3,17 +3,19 @@ import path from 'node:path';
 import { expected, UserError } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
-import { latestCheckpoint, loadModel, type TrainedModel } from '../checkpoint/store.js';
+import { latestCheckpoint, loadModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { everyImage, imageSplits, type Subset } from '../data/dataset.js';
 import { describeSkipped, listImages } from '../data/source.js';
 import type { Device } from '../engine/device.js';
+import { type ClassOf, inProportion } from '../sample/classes.js';
 import { checkOut } from '../sample/out.js';
 import { openSampler, type Sampler } from '../sample/sample.js';
 import { codeSide } from '../stage1-vqgan/model.js';
-import { loadModels } from '../stage2-transformer/model.js';
+import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
 import { inferenceBatch } from '../tokenize/batch.js';
 import { writePairs } from '../tokenize/pairs.js';
+import { codebookUse } from '../train/metrics.js';
 import { type FeatureSpace, measureNames, onnxSpace, vqgenSpace } from './features.js';
 import { type FolderResult, measureFolder } from './folder.js';
 import { frechetDistance } from './frechet.js';
@@ -37,6 +39,7 @@ export interface EvaluateOptions {
   readonly temperature?: number;
   readonly topK?: number;
   readonly topP?: number;
+  readonly cfgScale?: number;
   readonly seed?: number;
   /** Where the picture of nearest training images goes. */
   readonly out?: string;
@@ -117,6 +120,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
             config,
             space,
             folder,
+            classOf: proportions(subset, prior.classes, reporter),
             data: origin.value,
             reference: reference ?? originals,
           })
@@ -143,7 +147,7 @@ function checkEnough(images: number, { where, value }: Subset['source']['origin'
 }
 
 /** The prior, where the run has one for its present tokenizer. */
-async function findPrior(run: string, reporter: Reporter): Promise<TrainedModel | undefined> {
+async function findPrior(run: string, reporter: Reporter): Promise<TrainedPrior | undefined> {
   if (!latestCheckpoint(runPaths(run).prior)) {
     reporter.note('The run has no prior: its likelihoods and samples are left out.');
     return undefined;
@@ -158,22 +162,14 @@ async function findPrior(run: string, reporter: Reporter): Promise<TrainedModel 
 }
 
 function tokenizerMeasures(folder: FolderResult, originals: Statistics, space: FeatureSpace): Measures {
-  const used = folder.counts.filter((count) => count > 0).length;
   return {
     psnr: folder.psnr,
     ssim: folder.ssim,
     perceptual: folder.perceptual,
     perceptual_network: folder.perceptualNetwork,
     [measureNames(space.label).rfd]: frechetDistance(folder.reconstructions.gaussian(), originals),
-    codebook_usage: used / folder.counts.length,
-    perplexity: perplexity(folder.counts),
+    ...codebookUse(folder.counts),
   };
-}
-
-/** exp of the entropy of how often each code is used: K where all are used alike, 1 where one is. */
-export function perplexity(counts: Float64Array): number {
-  const total = counts.reduce((sum, n) => sum + n, 0);
-  return Math.exp(counts.reduce((sum, n) => (n > 0 ? sum - (n / total) * Math.log(n / total) : sum), 0));
 }
 
 /** The bits of all tokens over all values of the image: a code length of the codes, not of the exact pixels. */
@@ -193,15 +189,16 @@ interface SampleWork {
   readonly config: Config;
   readonly space: FeatureSpace;
   readonly folder: FolderResult;
+  readonly classOf?: ClassOf;
   /** What the folder is called. */
   readonly data: string;
   readonly reference: Statistics;
 }
 
 async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Measures> {
-  const { n, batch, space, folder, reference } = work;
+  const { n, batch, space, folder, reference, classOf } = work;
   const { reporter } = o;
-  const sampler = await openSampler(o);
+  const sampler = await openSampler({ ...o, classOf });
   let drawn: Awaited<ReturnType<typeof drawSamples>>;
   try {
     drawn = await drawSamples(sampler, { n, batch, space, reporter, show: shownPairs });
@@ -210,10 +207,9 @@ async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Me
   }
   const names = measureNames(space.label);
   warnOfBias(names.fd, Math.min(n, reference.count), space, reporter);
-  const { choice, seed } = sampler;
   return {
     n,
-    ...settings(choice, seed),
+    ...settings(sampler),
     [names.fd]: frechetDistance(drawn.moments.gaussian(), reference),
     reference: o.stats ?? work.data,
     reference_images: reference.count,
@@ -222,11 +218,32 @@ async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Me
   };
 }
 
-const settings = (choice: Sampler['choice'], seed: number): Measures => ({
+/** Samples are of the prior's classes as often as the images are; of all alike where the images are of none of them. */
+function proportions(
+  { source, indices }: Subset,
+  classes: readonly string[],
+  reporter: Reporter,
+): ClassOf | undefined {
+  const counts = classes.map(() => 0);
+  for (const i of indices) {
+    const label = classes.indexOf(source.classes[source.labels[i]!]!);
+    if (label >= 0) counts[label]!++;
+  }
+  const known = counts.reduce((sum, count) => sum + count, 0);
+  if (classes.length > 0 && known < indices.length) {
+    reporter.warn(
+      `${indices.length - known} of ${indices.length} images are of no class that the prior knows: their likelihoods are those without a class.`,
+    );
+  }
+  return known > 0 ? inProportion(counts) : undefined;
+}
+
+const settings = ({ seed, choice, classes, cfgScale }: Sampler): Measures => ({
   seed,
   temperature: choice.temperature,
   top_k: choice.topK,
   top_p: choice.topP,
+  ...(classes.length > 0 && { cfg_scale: cfgScale }),
 });
 
 /** As many samples as images of the folder: the paper's measure compares equal numbers. */

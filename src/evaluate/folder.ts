@@ -14,8 +14,8 @@ import { loadPerceptual } from '../stage1-vqgan/load-perceptual.js';
 import { codeSide } from '../stage1-vqgan/model.js';
 import { type Perceptual, randomFeatures } from '../stage1-vqgan/perceptual.js';
 import { reconstructProgram } from '../stage1-vqgan/programs.js';
-import { gptSizes } from '../stage2-transformer/model.js';
-import { sequencesOf } from '../stage2-transformer/sequences.js';
+import type { TrainedPrior } from '../stage2-transformer/model.js';
+import { sequencesOf, startTokens } from '../stage2-transformer/sequences.js';
 import { frozenEvaluation } from '../stage2-transformer/step.js';
 import { inferenceBatch, padBatch } from '../tokenize/batch.js';
 import { imageAt } from '../tokenize/pairs.js';
@@ -29,7 +29,7 @@ export interface FolderOptions {
   readonly subset: Subset;
   readonly tokenizer: TrainedModel;
   /** Left out, nothing is said of codes' likelihoods. */
-  readonly prior?: TrainedModel;
+  readonly prior?: TrainedPrior;
   readonly space: FeatureSpace;
   /** Of how many images, spread evenly over the folder, features are kept. */
   readonly keep: number;
@@ -74,10 +74,17 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
   const reconstructions = new Moments(space.width);
   const kept = { originals: [] as Float32Array[], reconstructions: [] as Float32Array[] };
   const digest = createHash('sha256');
+  const vocab = config.stage1.codes;
+  const starts = (labels: Int32Array) =>
+    startTokens({ labels, classes: subset.source.classes, vocab }, o.prior?.classes ?? []);
   const sums = { psnr: 0, ssim: 0, perceptual: 0, nats: 0 };
   let images = 0;
   try {
-    for await (const { images: real } of streamEvalImages(subset, { size, batchSize: batch, skipped })) {
+    for await (const { images: real, labels } of streamEvalImages(subset, {
+      size,
+      batchSize: batch,
+      skipped,
+    })) {
       signal?.throwIfAborted();
       const n = real.shape[0]!;
       const passed = await graphs.reconstruct.run({ images: padBatch(real, batch) });
@@ -97,7 +104,7 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
 
       const codes = passed.codes!.data as Int32Array;
       for (const code of codes.subarray(0, (codes.length / batch) * n)) counts[code]!++;
-      if (graphs.prior) sums.nats += await natsOf(graphs.prior, codes, n, config);
+      if (graphs.prior) sums.nats += await natsOf(graphs.prior, codes, starts(labels), n, config);
 
       const features = { real: await space.extract(real), made: await space.extract(made) };
       originals.add(features.real);
@@ -149,7 +156,7 @@ async function prepareAll(o: FolderOptions, batch: number, network: Perceptual):
     prepared.reconstruct = await device.prepare(reconstructProgram(config, tokenizer.tensors, batch));
     prepared.compare = await device.prepare(compareProgram(network, config.data.size, batch));
     if (prior) {
-      const program = frozenEvaluation(gptSizes(config), prior.tensors, { batch, precision: 'f32' });
+      const program = frozenEvaluation(prior.sizes, prior.tensors, { batch, precision: 'f32' });
       prepared.prior = await device.prepare(program);
     }
     return prepared as Graphs;
@@ -171,12 +178,18 @@ function compareProgram(network: Perceptual, size: number, batch: number): Graph
 }
 
 /** Sum over the first n sequences of their nats per token. */
-async function natsOf(graph: Graph, codes: Int32Array, n: number, config: Config): Promise<number> {
+async function natsOf(
+  graph: Graph,
+  codes: Int32Array,
+  starts: Int32Array,
+  n: number,
+  config: Config,
+): Promise<number> {
   const side = codeSide(config);
   const vocab = config.stage1.codes;
   const tokens = { codes: toStoredCodes(codes, vocab), vocab, height: side, width: side };
   const rows = Array.from({ length: codes.length / side ** 2 }, (_, i) => i);
-  const { loss } = await graph.run({ ...sequencesOf(tokens, rows) });
+  const { loss } = await graph.run({ ...sequencesOf(tokens, rows, starts) });
   return (loss!.data as Float32Array).subarray(0, n).reduce((sum, v) => sum + v, 0);
 }
 

@@ -9,8 +9,8 @@ import { sha256 } from '../checkpoint/safetensors.js';
 import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Device } from '../engine/device.js';
-import { gptSizes, tokensFor } from '../stage2-transformer/model.js';
-import { validationRows } from '../stage2-transformer/sequences.js';
+import { type TrainedPrior, tokensFor } from '../stage2-transformer/model.js';
+import { startTokens, validationRows } from '../stage2-transformer/sequences.js';
 import { frozenEvaluation, meanLoss } from '../stage2-transformer/step.js';
 import type { Tokens } from '../tokenize/token-file.js';
 
@@ -27,7 +27,7 @@ export interface Int8Loss {
 export interface Int8LossOptions {
   readonly run: string;
   readonly config: Config;
-  readonly prior: TrainedModel;
+  readonly prior: TrainedPrior;
   readonly tokenizer: TrainedModel;
   readonly device: Device;
   readonly reporter: Reporter;
@@ -81,15 +81,16 @@ function readKept(file: string, key: string): Int8Loss | undefined {
   }
 }
 
-async function measure({ config, prior, device, signal }: Int8LossOptions, val: Tokens): Promise<Int8Loss> {
-  const sizes = gptSizes(config);
+async function measure({ prior, device, signal }: Int8LossOptions, val: Tokens): Promise<Int8Loss> {
+  const { sizes, classes } = prior;
+  const starts = startTokens(val, classes);
   const rows = validationRows(val.count, Math.max(batch, Math.floor(tokensLookedAt / sizes.tokens)));
   const loss = { f32: 0, int8: 0 };
   // First the one that a device may refuse.
   for (const precision of ['int8', 'f32'] as const) {
     const graph = await device.prepare(frozenEvaluation(sizes, prior.tensors, { batch, precision }));
     try {
-      loss[precision] = await meanLoss(graph, val, rows, { batch, signal });
+      loss[precision] = await meanLoss(graph, val, rows, { batch, starts, signal });
     } finally {
       await graph.dispose();
     }

@@ -6,17 +6,20 @@ import type { Reporter } from '../base/progress.js';
 import { stream } from '../base/rng.js';
 import { float32, int32 } from '../base/tensor.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
+import { latestCheckpoint } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { writeGrid, writePng } from '../data/pictures.js';
 import type { Device, Graph, Precision } from '../engine/device.js';
 import { codeSide } from '../stage1-vqgan/model.js';
 import { decodeProgram } from '../stage1-vqgan/programs.js';
-import { gptSizes, loadModels } from '../stage2-transformer/model.js';
+import type { GptSizes } from '../stage2-transformer/gpt.js';
+import { loadModels } from '../stage2-transformer/model.js';
 import { inferenceBatch } from '../tokenize/batch.js';
 import { imageAt } from '../tokenize/pairs.js';
 import { type CachedModel, openCachedModel } from './cache.js';
 import { type Choice, choose } from './choose.js';
-import { decodeLoop } from './decode-loop.js';
+import { type ClassOf, chosenClasses, inTurn } from './classes.js';
+import { decodeLoop, guided } from './decode-loop.js';
 import { type Int8Loss, reportInt8Loss } from './int8-loss.js';
 import { checkOut } from './out.js';
 
@@ -29,7 +32,10 @@ export interface SampleOptions {
   readonly temperature?: number;
   readonly topK?: number;
   readonly topP?: number;
+  readonly cfgScale?: number;
   readonly seed?: number;
+  /** Names of the classes to draw, in turn; every class that the prior knows unless given. */
+  readonly classes?: readonly string[];
   /** Of the prior's products; `f32` unless given. */
   readonly precision?: Precision;
   /** Where the grid goes; beside the pictures unless given. */
@@ -46,6 +52,8 @@ export interface SampleSummary {
   readonly seed: number;
   readonly seconds: number;
   readonly tokens_per_second: number;
+  /** The class of each of `files`; only of a prior that knows classes. */
+  readonly classes?: readonly string[];
   /** Only with int8 weights: what they cost, or null where there is nothing to measure it on. */
   readonly int8?: Int8Loss | null;
 }
@@ -63,13 +71,14 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   const started = performance.now();
   let drawing = 0;
   const sampler = await openSampler(o);
-  const { seed, size, tokens, int8 } = sampler;
+  const { seed, size, tokens, int8, classes } = sampler;
   const batches = Math.ceil(o.n / sampleBatch);
   const progress = o.reporter.progress({ label: 'Sample', total: batches * tokens, unit: 'places' });
   const folder = path.join(runPaths(o.run).samples, `seed-${seed}`);
   const digits = Math.max(4, `${o.n - 1}`.length);
   const shown: Float32Array[] = [];
   const files: string[] = [];
+  const labels: number[] = [];
   try {
     for (let first = 0; first < o.n; first += sampleBatch) {
       const drawn = await sampler.draw(first, (place) =>
@@ -80,6 +89,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
         const file = path.join(folder, `${`${first + row}`.padStart(digits, '0')}.png`);
         await writePng(file, float32([size, size, 3], image));
         files.push(file);
+        labels.push(drawn.labels[row]!);
         if (shown.length < mostInGrid) shown.push(image);
       }
     }
@@ -89,7 +99,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   }
   await removeOthers(folder, files);
   const grid = o.out ?? path.join(folder, 'grid.png');
-  await writeSquare(grid, shown, size);
+  await writeGridOf(grid, shown, size, new Set(labels).size);
   return {
     images: o.n,
     grid,
@@ -97,6 +107,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
     seed,
     seconds: (performance.now() - started) / 1000,
     tokens_per_second: (o.n * tokens) / drawing,
+    ...(classes.length > 0 && { classes: labels.map((label) => classes[label]!) }),
     ...(int8 !== undefined && { int8 }),
   };
 }
@@ -104,12 +115,21 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
 /** A trained prior and its decoder, not opened yet. */
 export interface Models {
   readonly config: Config;
+  readonly sizes: GptSizes;
+  /** Names of the classes that the prior knows. */
+  readonly classes: readonly string[];
   open(o: {
     /** Sequences at a time. */
     readonly batch: number;
     /** Images at a time. */
     readonly decodeBatch: number;
   }): Promise<{ model: CachedModel; decoder: Graph; int8?: Int8Loss | null }>;
+}
+
+export interface Drawn {
+  readonly images: Float32Array[];
+  readonly labels: Int32Array;
+  readonly seconds: number;
 }
 
 /** A trained prior and its decoder, ready to draw. */
@@ -120,48 +140,66 @@ export interface Sampler {
   readonly size: number;
   /** Codes of an image. */
   readonly tokens: number;
+  /** Names of the classes that the prior knows. */
+  readonly classes: readonly string[];
+  /** 1 without guidance. */
+  readonly cfgScale: number;
   readonly int8?: Int8Loss | null;
   /**
-   * The images `first` … `first + sampleBatch − 1` of the seed, [S, S, 3] in about [−1, 1], and how long their codes took.
+   * The images `first` … `first + sampleBatch − 1` of the seed, [S, S, 3] in about [−1, 1], the class of each, an index into `classes` (−1 of a
+   * prior without), and how long their codes took.
    *
    * @param first a multiple of `sampleBatch`
    * @param onPlace called after each place of the code grid
    */
-  draw(first: number, onPlace: (place: number) => void): Promise<{ images: Float32Array[]; seconds: number }>;
+  draw(first: number, onPlace: (place: number) => void): Promise<Drawn>;
   dispose(): Promise<void>;
 }
 
+export type SamplerOptions = Omit<SampleOptions, 'n' | 'out'> & {
+  /** In place of `classes`. */
+  readonly classOf?: ClassOf;
+};
+
 /** @throws UserError as `sample` */
-export async function openSampler(o: Omit<SampleOptions, 'n' | 'out'>): Promise<Sampler> {
-  const { config, open } = o.models ?? modelsOf(o);
+export async function openSampler(o: SamplerOptions): Promise<Sampler> {
+  const { config, sizes, classes, open } = o.models ?? (await modelsOf(o));
   const choice = choiceOf(o, config.sample, config.stage1.codes);
   const seed = o.seed ?? config.seed;
-  const { tokens, codes: start } = gptSizes(config);
   const { size } = config.data;
   const side = codeSide(config);
   const decodeBatch = inferenceBatch(size);
-  const { model, decoder, int8 } = await open({ batch: sampleBatch, decodeBatch });
+  const chosen = chosenClasses(o.classes, classes);
+  const classOf = classes.length > 0 ? (o.classOf ?? inTurn(chosen)) : undefined;
+  const cfgScale = guidanceOf(o.cfgScale, config, classes);
+  const batch = cfgScale === 1 ? sampleBatch : 2 * sampleBatch;
+  const { model, decoder, int8 } = await open({ batch, decodeBatch });
+  const { tokens, codes: start } = sizes;
+  const { nextLogits } = model;
   return {
     seed,
     choice,
     size,
     tokens,
+    classes,
+    cfgScale,
     int8,
     async draw(first, onPlace) {
       const before = performance.now();
       // The last batch draws images that nobody asked for, too: a padded place would be another place.
       const streams = Array.from({ length: sampleBatch }, (_, row) => stream(seed, 'sample', first + row));
+      const labels = Int32Array.from({ length: sampleBatch }, (_, row) => classOf?.(first + row) ?? -1);
       const codes = await decodeLoop({
         batch: sampleBatch,
         tokens,
-        start,
-        nextLogits: model.nextLogits,
+        start: labels.map((label) => start + 1 + label),
+        nextLogits: cfgScale === 1 ? nextLogits : guided(nextLogits, { scale: cfgScale, start }),
         pick: (row, logits) => choose(logits, choice, streams[row]!.uniform()),
         onToken: onPlace,
         signal: o.signal,
       });
       const seconds = (performance.now() - before) / 1000;
-      return { seconds, images: await decodeImages(decoder, codes, { batch: decodeBatch, side }) };
+      return { seconds, labels, images: await decodeImages(decoder, codes, { batch: decodeBatch, side }) };
     },
     async dispose() {
       await model.dispose();
@@ -170,33 +208,36 @@ export async function openSampler(o: Omit<SampleOptions, 'n' | 'out'>): Promise<
   };
 }
 
-/** A run's. */
-function modelsOf(o: Omit<SampleOptions, 'n' | 'out'>): Models {
-  const config = readRunConfig(o.run);
-  return { config, open: (batches) => open(o, config, batches) };
-}
-
-/** In a function of its own, so that nothing keeps the weights that the sessions have copies of. */
-async function open(
-  { run, device, precision, reporter, signal }: Omit<SampleOptions, 'n' | 'out'>,
-  config: Config,
-  { batch, decodeBatch }: Parameters<Models['open']>[0],
-): ReturnType<Models['open']> {
+/** A run's. Nothing but `open` keeps the weights, of which the sessions have copies. */
+async function modelsOf({ run, device, precision, reporter, signal }: SamplerOptions): Promise<Models> {
+  const config = readRunConfig(run);
   const { prior, tokenizer } = await loadModels(run);
-  const sizes = gptSizes(config);
-  const int8 =
-    precision === 'int8'
-      ? await reportInt8Loss({ run, config, prior, tokenizer, device, reporter, signal })
-      : undefined;
-  const decoder = await device.prepare(decodeProgram(config, tokenizer.tensors, decodeBatch));
-  try {
-    const weights = prior.tensors;
-    const model = await openCachedModel({ sizes, weights, batch, precision, device });
-    return { decoder, model, int8 };
-  } catch (error) {
-    await decoder.dispose();
-    throw error;
+  const { sizes, classes } = prior;
+  const newest = latestCheckpoint(runPaths(run).prior)!.step;
+  if (prior.step < newest) {
+    reporter.note(
+      `The prior is that of step ${prior.step}, the best by validation; the newest is of step ${newest}.`,
+    );
   }
+  return {
+    config,
+    sizes,
+    classes,
+    async open({ batch, decodeBatch }) {
+      const int8 =
+        precision === 'int8'
+          ? await reportInt8Loss({ run, config, prior, tokenizer, device, reporter, signal })
+          : undefined;
+      const decoder = await device.prepare(decodeProgram(config, tokenizer.tensors, decodeBatch));
+      try {
+        const model = await openCachedModel({ sizes, weights: prior.tensors, batch, precision, device });
+        return { decoder, model, int8 };
+      } catch (error) {
+        await decoder.dispose();
+        throw error;
+      }
+    },
+  };
 }
 
 /** A folder holds the pictures of one call: those that an earlier one drew beyond `files` go. */
@@ -222,11 +263,35 @@ async function decodeImages(
   return images;
 }
 
-/** As many columns as rows, or one more. */
-async function writeSquare(file: string, images: readonly Float32Array[], size: number): Promise<void> {
+/** As many columns as rows, or one more; with images of several classes in turn as many as keep each class in columns of its own. */
+async function writeGridOf(
+  file: string,
+  images: readonly Float32Array[],
+  size: number,
+  classes: number,
+): Promise<void> {
   const all = float32([images.length, size, size, 3]);
   for (const [i, image] of images.entries()) all.data.set(image, i * image.length);
-  await writeGrid(file, all, Math.ceil(Math.sqrt(images.length)));
+  const square = Math.ceil(Math.sqrt(images.length));
+  const columns = classes * Math.max(1, Math.round(square / classes));
+  await writeGrid(file, all, columns < images.length ? columns : square);
+}
+
+/** How strongly a class acts. @throws UserError where the prior cannot draw without class beside with */
+function guidanceOf(given: number | undefined, config: Config, classes: readonly string[]): number {
+  const scale = given ?? config.sample.cfg_scale;
+  if (!(scale >= 0 && scale < Number.POSITIVE_INFINITY)) {
+    throw expected('a number of at least 0', '--cfg-scale', scale, '1 is no guidance.');
+  }
+  if (scale === 1 || (classes.length === 0 && given === undefined)) return 1;
+  const next = 'Guidance goes from what a prior draws without class to what it draws with one.';
+  if (classes.length === 0) {
+    throw expected('1', '--cfg-scale', `${scale}, where the prior was trained without classes`, next);
+  }
+  if (config.prior.class_dropout === 0) {
+    throw expected('1', '--cfg-scale', `${scale}, where prior.class_dropout was 0`, next);
+  }
+  return scale;
 }
 
 function choiceOf(

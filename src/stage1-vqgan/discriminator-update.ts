@@ -6,7 +6,7 @@ import { valueAndGradsOf } from '../nn/gradients.js';
 import { treeOf } from '../nn/params.js';
 import { accumulation } from '../train/accumulation.js';
 import { type AdamOptions, adamStep, clipByGlobalNorm, emaStep } from '../train/optimizer.js';
-import { discriminator, discriminatorSpecs } from './discriminator.js';
+import { discriminator, discriminatorSpecs, spectrum } from './discriminator.js';
 import { discriminatorLoss, gradientDirection, lecamLoss, r1Penalty } from './losses.js';
 import { over, under } from './model.js';
 
@@ -15,7 +15,7 @@ const lecamDecay = 0.99;
 
 /**
  * One update on originals and reconstructions [B, S, S, 3]. Returned are the parts of the state that it replaces (`disc.…`, `disc_adam.…`, what
- * LeCam and micro-batches keep), and the loss without regularisers.
+ * spectral normalisation, LeCam and micro-batches keep), and the loss without regularisers.
  */
 export function discriminatorUpdate(config: Config) {
   const { stage1 } = config;
@@ -23,7 +23,7 @@ export function discriminatorUpdate(config: Config) {
   const specs = discriminatorSpecs(config);
   const accumulated = accumulation(stage1.accumulate);
   const optimizer = adamOptions(stage1);
-  const logits = (params: Tensors, x: tf.Tensor) => discriminator(treeOf(specs, params), x, options.norm);
+  const spectral = spectrum(config);
 
   return (
     disc: Tensors,
@@ -32,9 +32,13 @@ export function discriminatorUpdate(config: Config) {
     inputs: Tensors,
   ): { state: Tensors; loss: tf.Tensor } => {
     const anchors = under('disc_lecam', state) as { real: tf.Tensor; fake: tf.Tensor };
+    const before = under('disc_u', state);
+    const directions = spectral.directions(disc, before);
+    const logits = (params: Tensors, x: tf.Tensor) =>
+      discriminator(treeOf(specs, spectral.normalised(params, directions)), x, options.norm);
     const direction = options.r1 > 0 ? gradientDirection((x) => logits(disc, x), images) : undefined;
 
-    const { value, grads: own } = valueAndGradsOf(disc, (params) => {
+    const { value, grads: fresh } = valueAndGradsOf(disc, (params) => {
       const [real, fake] = [logits(params, images), logits(params, reconstruction)];
       let loss = discriminatorLoss(options.loss, real, fake);
       if (options.lecam > 0) loss = tf.add(loss, tf.mul(options.lecam, lecamLoss(real, fake, anchors)));
@@ -47,20 +51,22 @@ export function discriminatorUpdate(config: Config) {
         ),
       );
     });
-    const { grads, state: sums } = accumulated.add('disc', own, state, inputs);
+    const { grads, state: sums } = accumulated.add('disc', fresh, state, inputs);
     const clipped = clipByGlobalNorm(grads, stage1.clip).grads;
     const adam = { ...optimizer, acts: inputs.last };
     const next = adamStep(disc, clipped, state, inputs.lr!, inputs.disc_step!, adam, 'disc_adam');
-    const rest = { ...over('disc', next.params), ...next.state, ...sums };
+    const after = Object.fromEntries(Object.entries(directions).map(([name, { u }]) => [name, u]));
+    const kept = inputs.last ? emaStep(before, after, 0, inputs.last) : after;
+    const rest = { ...over('disc', next.params), ...over('disc_u', kept), ...next.state, ...sums };
     if (options.lecam === 0 && !direction) return { state: rest, loss: value };
 
     const [real, fake] = [logits(disc, images), logits(disc, reconstruction)];
-    const means = { real: tf.mean(real), fake: tf.mean(fake) };
-    const kept = options.lecam > 0 ? emaStep(anchors, means, lecamDecay, inputs.last) : {};
-    return {
-      state: { ...rest, ...over('disc_lecam', kept) },
-      loss: discriminatorLoss(options.loss, real, fake),
-    };
+    const loss = discriminatorLoss(options.loss, real, fake);
+    if (options.lecam === 0) return { state: rest, loss };
+    const own = { real: tf.mean(real), fake: tf.mean(fake) };
+    const means = accumulated.add('disc_lecam', own, state, inputs);
+    const moved = emaStep(anchors, means.grads, lecamDecay, inputs.last);
+    return { state: { ...rest, ...over('disc_lecam', moved), ...means.state }, loss };
   };
 }
 

@@ -1,15 +1,17 @@
 /** The PatchGAN discriminator (Isola et al., arXiv 1611.07004): one logit for each patch of the image. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Config, Stage1Config } from '../config/schema.js';
+import type { Tensors } from '../engine/device.js';
 import { type BatchNorm, batchNorm, batchNormSpecs } from '../nn/batch-norm.js';
 import { type Conv, type ConvWithoutBias, conv, convSpecs } from '../nn/conv.js';
 import { type GroupNorm, groupNorm, groupNormSpecs } from '../nn/group-norm.js';
-import type { Init, TensorTree } from '../nn/params.js';
+import { type Init, type ParamSpec, specsOf, type TensorTree } from '../nn/params.js';
+import { type Direction, directionInit, iterate, spectrallyNormalised } from '../nn/spectral-norm.js';
 
 export type Discriminator = {
   conv_in: Conv;
-  /** All but the last of stride 2. */
-  layers: { conv: ConvWithoutBias; norm: BatchNorm | GroupNorm }[];
+  /** All but the last of stride 2. A norm takes a bias away; without one there is a bias. */
+  layers: { conv: Conv | ConvWithoutBias; norm?: BatchNorm | GroupNorm }[];
   conv_out: Conv;
 };
 
@@ -21,25 +23,49 @@ export function discriminatorSpecs({ stage1: { disc } }: Config): Discriminator 
   const widths = Array.from({ length: disc.layers + 1 }, (_, n) => disc.ch * Math.min(2 ** n, 8));
   return {
     conv_in: convSpecs(kernel, 3, disc.ch, normal),
-    layers: widths.slice(1).map((outputs, i) => ({
-      conv: { weight: convSpecs(kernel, widths[i]!, outputs, normal).weight },
-      norm: disc.norm === 'batch' ? batchNormSpecs(outputs) : groupNormSpecs(outputs),
-    })),
+    layers: widths.slice(1).map((outputs, i) => {
+      const conv = convSpecs(kernel, widths[i]!, outputs, normal);
+      if (disc.norm === 'spectral') return { conv };
+      const norm = disc.norm === 'batch' ? batchNormSpecs(outputs) : groupNormSpecs(outputs);
+      return { conv: { weight: conv.weight }, norm };
+    }),
     conv_out: convSpecs(kernel, widths.at(-1)!, 1, normal),
+  };
+}
+
+/** The spectral normalisation of a discriminator's filters; of none of them with another `disc.norm`. */
+export function spectrum(config: Config) {
+  const filters = Object.entries(specsOf(discriminatorSpecs(config))).filter(
+    ([name]) => config.stage1.disc.norm === 'spectral' && name.endsWith('.weight'),
+  );
+  const mapped = <T>(f: (name: string, spec: ParamSpec) => T): Record<string, T> =>
+    Object.fromEntries(filters.map(([name, spec]) => [name, f(name, spec)]));
+  return {
+    /** Of the vectors u that are kept between updates, by the filters' names. */
+    specs: mapped((_, { shape }): ParamSpec => ({ shape: shape.slice(3), init: directionInit })),
+    /** One step of power iteration from the vectors `u`. */
+    directions: (params: Tensors, u: Tensors) => mapped((name) => iterate(params[name]!, u[name]!)),
+    /** The parameters with which images are judged. */
+    normalised: (params: Tensors, directions: Record<string, Direction>): Tensors => ({
+      ...params,
+      ...mapped((name) => spectrallyNormalised(params[name]!, directions[name]!)),
+    }),
   };
 }
 
 /**
  * Images [B, S, S, 3] → logits [B, p, p, 1], p = S / 2^layers − 2. BatchNorm, as published, goes by the statistics of this batch; with GroupNorm
- * each image is judged by itself, so that a batch of 1 does.
+ * each image is judged by itself, so that a batch of 1 does; with `spectral` the parameters come normalised (`spectrum`), and there is no other norm.
  */
 export function discriminator(
   params: TensorTree<Discriminator>,
   images: tf.Tensor,
   kind: Stage1Config['disc']['norm'] = 'batch',
 ): tf.Tensor {
-  const normalise = (norm: TensorTree<BatchNorm | GroupNorm>, x: tf.Tensor) =>
-    kind === 'batch' ? batchNorm(norm, x) : groupNorm(norm, x, { swish: false });
+  const normalise = (norm: TensorTree<BatchNorm | GroupNorm> | undefined, x: tf.Tensor) => {
+    if (!norm) return x;
+    return kind === 'batch' ? batchNorm(norm, x) : groupNorm(norm, x, { swish: false });
+  };
   let x = tf.leakyRelu(conv(params.conv_in, images, { stride: 2, pad }), 0.2);
   params.layers.forEach((layer, i) => {
     const stride = i < params.layers.length - 1 ? 2 : 1;

@@ -7,10 +7,10 @@ import { conv } from '../nn/conv.js';
 import { specsOf, treeOf } from '../nn/params.js';
 import { bottleneckOf } from './bottlenecks/index.js';
 import { decoder, decoderFeatures } from './decoder.js';
-import { discriminator, discriminatorSpecs } from './discriminator.js';
+import { discriminator, discriminatorSpecs, spectrum } from './discriminator.js';
 import { encoder } from './encoder.js';
 import { discriminatorLoss } from './losses.js';
-import { codeSide, modelSpecs, prefixed, tensorSpecs } from './model.js';
+import { codeSide, modelSpecs, over, prefixed, tensorSpecs, under } from './model.js';
 import { objectiveAt } from './objective.js';
 import type { Perceptual } from './perceptual.js';
 
@@ -52,7 +52,7 @@ export function reconstructProgram(config: Config, weights: HostTensors, batch: 
 /**
  * What a validation looks at: `reconstruction`, and the scalars of a training step by their names, `loss` being the
  * generator's whole objective. The weights are inputs, the generator's by their plain names, the discriminator's under
- * `disc.`, so that the program is compiled once while they change.
+ * `disc.` and `disc_u.`, so that the program is compiled once while they change.
  *
  * @param adversarial whether the discriminator acts
  */
@@ -63,12 +63,18 @@ export function evaluateProgram(
 ): GraphProgram {
   const specs = modelSpecs(config);
   const discSpecs = discriminatorSpecs(config);
+  const spectral = spectrum(config);
+  const judgingParams = (inputs: Tensors): Tensors => {
+    const disc = under('disc', inputs);
+    return spectral.normalised(disc, spectral.directions(disc, under('disc_u', inputs)));
+  };
   return {
     name: 'evaluate',
     inputs: {
       ...imagesSpec(config, batch),
       ...tensorSpecs(specsOf(specs)),
       ...(adversarial && tensorSpecs(prefixed('disc', discSpecs))),
+      ...(adversarial && over('disc_u', tensorSpecs(spectral.specs))),
     },
     constants: perceptual?.constants ?? {},
     run(inputs, constants) {
@@ -77,7 +83,7 @@ export function evaluateProgram(
       const passed = bottleneckOf(config.stage1).pass(model.bottleneck, encoder(model.encoder, images));
       const last = decoderFeatures(model.decoder, passed.output);
       const reconstruction = conv(model.decoder.conv_out, last);
-      const judge = adversarial ? treeOf(discSpecs, inputs, 'disc') : undefined;
+      const judge = adversarial ? treeOf(discSpecs, judgingParams(inputs)) : undefined;
       const { loss, terms } = objectiveAt(config.stage1, perceptual, constants, {
         images,
         last,

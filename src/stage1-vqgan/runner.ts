@@ -11,39 +11,25 @@ import type { Perceptual } from './perceptual.js';
 import { stage1State } from './state.js';
 import { stage1Step } from './step.js';
 
-/** 1-based; infinite where there is no discriminator. */
-export function firstAdversarialStep(config: Config): number {
-  if (!hasDiscriminator(config)) return Number.POSITIVE_INFINITY;
-  const { steps, disc } = config.stage1;
-  return disc.start < 1 ? Math.floor(disc.start * steps) + 1 : disc.start;
-}
-
-/** 1-based; before it the discriminator is at most trained. */
-export function firstActingStep(config: Config): number {
-  return firstAdversarialStep(config) + config.stage1.disc.warmup;
-}
-
 /**
- * Runs `stage1Step` without or with the discriminator, by each entry's `step`; entries carry `disc_step` from
- * `firstAdversarialStep` on.
+ * Runs `stage1Step` without or with the discriminator: with it where an entry has a `disc_step`.
  *
- * @param o.step the first step that will be run: its program is prepared now, the other when it is needed
+ * @param o.adversarial whether the first step that will be run has it: its program is prepared now, the other when it is needed
  * @param o.onSwitch called before the discriminator's program is prepared in the middle of a run
  */
 export async function stage1Runner(
   config: Config,
   perceptual: Perceptual | undefined,
   device: Device,
-  o: { step: number; onSwitch: () => void },
+  o: { adversarial: boolean; onSwitch: () => void },
 ): Promise<StepRunner> {
-  const first = firstAdversarialStep(config);
   const whole = stage1State(config, { adversarial: hasDiscriminator(config) });
   const prepare = async (adversarial: boolean) => {
     const program = stage1Step(config, perceptual, { adversarial });
     return withoutPartial(program, await device.prepareStep(program));
   };
 
-  let adversarial = o.step >= first;
+  let { adversarial } = o;
   let runner = await prepare(adversarial);
   let waiting: HostTensors = {};
 
@@ -62,7 +48,7 @@ export async function stage1Runner(
     read,
     dispose: () => runner.dispose(),
     async run(steps) {
-      const before = steps.filter(({ step }) => step!.data[0]! < first);
+      const before = steps.filter(({ disc_step }) => !disc_step);
       const after = steps.slice(before.length);
       const outputs: HostTensors[] = [];
       for (const [part, needed] of [

@@ -5,18 +5,62 @@
  */
 import { expected } from '../base/errors.js';
 import type { Config } from '../config/schema.js';
+import type { Follows } from '../train/loop.js';
 import { firstQuantisedStep } from './codebook-rules.js';
 import { hasDiscriminator } from './model.js';
-import { firstAdversarialStep } from './runner.js';
 
-/** 1-based first steps; `adversarial` 0 where there is no discriminator. */
-export type Starts = { readonly quantised: number; readonly adversarial: number };
+/** 1-based first steps; `adversarial` 0 where there is no discriminator, and with `disc.start: flat` the latest while it is open. */
+export type Starts = { readonly quantised: number; readonly adversarial: number } | FlatStarts;
+
+/** What the reconstruction error was so far, beside the first steps. */
+type FlatStarts = {
+  readonly quantised: number;
+  readonly adversarial: number;
+  readonly flat_latest: number;
+  /** Steps of a window. */
+  readonly flat_window: number;
+  /** Sum of the error over the present window so far; its mean over the window before, 0 at the first. */
+  readonly flat_sum: number;
+  readonly flat_before: number;
+};
+
+/** `disc.start: flat`: the latest start and a window as shares of the run, the shortest window, and the fall that is flat. */
+const latestShare = 0.8;
+const windowShare = 1 / 20;
+const shortestWindow = 16;
+const flatFall = 1 / 20;
+
+/** 1-based; infinite where there is no discriminator; the latest possible where `disc.start` is flat. */
+export function firstAdversarialStep(config: Config): number {
+  if (!hasDiscriminator(config)) return Number.POSITIVE_INFINITY;
+  const { steps, disc } = config.stage1;
+  const start = disc.start === 'flat' ? latestShare : disc.start;
+  return start < 1 ? Math.floor(start * steps) + 1 : start;
+}
+
+/** 1-based; before it the discriminator is at most trained. */
+export function firstActingStep(config: Config): number {
+  return firstAdversarialStep(config) + config.stage1.disc.warmup;
+}
 
 export function startsOf(config: Config): Starts {
+  const quantised = firstQuantisedStep(config.stage1);
+  if (!hasDiscriminator(config)) return { quantised, adversarial: 0 };
+  const adversarial = firstAdversarialStep(config);
+  const { steps, disc } = config.stage1;
+  if (disc.start !== 'flat') return { quantised, adversarial };
+  const window = Math.max(shortestWindow, Math.ceil(windowShare * steps));
   return {
-    quantised: firstQuantisedStep(config.stage1),
-    adversarial: hasDiscriminator(config) ? firstAdversarialStep(config) : 0,
+    ...{ quantised, adversarial },
+    ...{ flat_latest: adversarial, flat_window: window, flat_sum: 0, flat_before: 0 },
   };
+}
+
+/** The starts as they were at the run's beginning. */
+export function afresh(starts: Starts): Starts {
+  return 'flat_window' in starts
+    ? { ...starts, adversarial: starts.flat_latest, flat_sum: 0, flat_before: 0 }
+    : starts;
 }
 
 /**
@@ -44,3 +88,44 @@ export function withStarts(config: Config, { quantised, adversarial }: Starts): 
   }
   return pinned;
 }
+
+/**
+ * `disc.start: flat`: the reconstruction error (L1, and the perceptual distance times its weight) is averaged over windows of a twentieth of the run, the
+ * first of which begins when the learning rate is up and codes are in use. At the end of a window over which the mean fell by less than a
+ * twentieth the discriminator starts; at the latest after 0.8 of the run. That hangs on the steps' values alone, not on where a run stopped.
+ */
+export function followReconstruction({ stage1 }: Config): Follows {
+  const { weight } = stage1.perceptual;
+  /** The last step before the first window. */
+  const beginning = ({ quantised }: Starts) => Math.max(quantised - 1, stage1.warmup);
+  const isOpen = (starts: Starts, step: number): starts is FlatStarts =>
+    'flat_window' in starts && step + 1 < starts.adversarial;
+
+  return {
+    next(kept, step) {
+      const starts = kept as Starts;
+      if (!isOpen(starts, step)) return Number.POSITIVE_INFINITY;
+      const begun = beginning(starts);
+      const windows = Math.max(0, Math.floor((step - begun) / starts.flat_window));
+      return begun + (windows + 1) * starts.flat_window;
+    },
+    see(kept, step, { l1, perceptual }) {
+      const starts = kept as Starts;
+      const begun = beginning(starts);
+      if (!isOpen(starts, step) || step <= begun) return { kept };
+      const { flat_window: window, flat_before: before } = starts;
+      const sum = starts.flat_sum + l1! + weight * perceptual!;
+      if ((step - begun) % window > 0) return { kept: { ...starts, flat_sum: sum } };
+      const mean = sum / window;
+      const fall = 1 - mean / before;
+      if (before === 0 || fall >= flatFall) return { kept: { ...starts, flat_sum: 0, flat_before: mean } };
+      const change = fall < 0 ? `rose by ${percent(-fall)}` : `fell by only ${percent(fall)}`;
+      return {
+        kept: { ...starts, adversarial: step + 1, flat_sum: 0, flat_before: mean },
+        said: `The reconstruction error ${change} over the last ${window} steps: the discriminator starts at step ${step + 1}.`,
+      };
+    },
+  };
+}
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;

@@ -6,7 +6,7 @@ import { initialise, specsOf } from '../nn/params.js';
 import { accumulation, partial } from '../train/accumulation.js';
 import { adamSpecs } from '../train/optimizer.js';
 import { careForCodebook, codebookCounts } from './codebook-care.js';
-import { discriminatorSpecs } from './discriminator.js';
+import { discriminatorSpecs, spectrum } from './discriminator.js';
 import { hasDiscriminator, modelSpecs, over, prefixed, tensorSpecs, trainedSpecs } from './model.js';
 
 /** Running means of the discriminator's logits. */
@@ -17,7 +17,7 @@ const lecamAnchors: Specs = {
 
 /**
  * `model.…`, `adam.…` (of what the optimiser moves), `ema.…` (if averaged), what the codebook's care keeps, and with the
- * discriminator `disc.…`, `disc_adam.…` and what LeCam remembers, `disc_lecam.…`.
+ * discriminator `disc.…`, `disc_adam.…` and what spectral normalisation and LeCam remember, `disc_u.…` and `disc_lecam.…`.
  */
 export function stage1State(config: Config, { adversarial }: { adversarial: boolean }): Specs {
   const model = modelSpecs(config);
@@ -30,6 +30,7 @@ export function stage1State(config: Config, { adversarial }: { adversarial: bool
     ...(adversarial && {
       ...tensorSpecs(prefixed('disc', disc)),
       ...adamSpecs(tensorSpecs(specsOf(disc)), 'disc_adam'),
+      ...over('disc_u', tensorSpecs(spectrum(config).specs)),
       ...(config.stage1.disc.lecam > 0 && over('disc_lecam', lecamAnchors)),
     }),
   };
@@ -37,10 +38,12 @@ export function stage1State(config: Config, { adversarial }: { adversarial: bool
 
 /** What the micro-batches of a step hand on to each other, under `partial.`: no part of a checkpoint. */
 export function stage1Partial(config: Config, { adversarial }: { adversarial: boolean }): Specs {
-  const { sums } = accumulation(config.stage1.accumulate);
+  const { accumulate, disc } = config.stage1;
+  const { sums } = accumulation(accumulate);
   return {
     ...sums('model', tensorSpecs(trainedSpecs(config))),
     ...(adversarial && sums('disc', tensorSpecs(specsOf(discriminatorSpecs(config))))),
+    ...(adversarial && disc.lecam > 0 && sums('disc_lecam', lecamAnchors)),
     ...over(partial('codebook'), careForCodebook(config.stage1).partial),
   };
 }
@@ -48,7 +51,11 @@ export function stage1Partial(config: Config, { adversarial }: { adversarial: bo
 /** Random weights by `config.seed`, averages equal to them, counts 1, moments 0; with the discriminator where there is one. */
 export function initialState(config: Config): HostTensors {
   const weights = initialise(
-    { ...prefixed('model', modelSpecs(config)), ...prefixed('disc', discriminatorSpecs(config)) },
+    {
+      ...prefixed('model', modelSpecs(config)),
+      ...prefixed('disc', discriminatorSpecs(config)),
+      ...prefixed('disc_u', spectrum(config).specs),
+    },
     config.seed,
   );
   const state: HostTensors = {};

@@ -15,7 +15,7 @@ import { codebookName, select } from './bottleneck.js';
 import { bottleneckOf } from './bottlenecks/index.js';
 import { careForCodebook } from './codebook-care.js';
 import { decoder, decoderFeatures } from './decoder.js';
-import { discriminatorSpecs } from './discriminator.js';
+import { discriminatorSpecs, spectrum } from './discriminator.js';
 import { adamOptions, discriminatorUpdate } from './discriminator-update.js';
 import { encoder } from './encoder.js';
 import { modelSpecs, over, trainedSpecs, under } from './model.js';
@@ -50,6 +50,7 @@ export function stage1Step(
   const accumulated = accumulation(stage1.accumulate);
   const optimizer = adamOptions(stage1);
   const { warmup } = stage1.disc;
+  const spectral = spectrum(config);
   const opposed = adversarial ? discriminatorUpdate(config) : undefined;
 
   return {
@@ -80,11 +81,12 @@ export function stage1Step(
 
       // 2. The objective, and its gradient at the reconstruction.
       const disc = adversarial ? under('disc', state) : undefined;
+      const judging = disc && spectral.normalised(disc, spectral.directions(disc, under('disc_u', state)));
       const objective = objectiveAt(stage1, perceptual, constants, {
         images,
         last,
         convOut: model.decoder.conv_out,
-        judge: disc && treeOf(discSpecs, disc),
+        judge: judging && treeOf(discSpecs, judging),
         ...(disc && warmup > 0 && { acts: tf.cast(tf.greater(inputs.disc_step!, warmup), 'float32') }),
       });
 

@@ -22,8 +22,15 @@ import { firstQuantisedStep } from './codebook-rules.js';
 import { loadPerceptual } from './load-perceptual.js';
 import { expectedMemory } from './memory.js';
 import { codeSide, stage1Params } from './model.js';
-import { firstAdversarialStep, stage1Runner } from './runner.js';
-import { type Starts, startsOf, withStarts } from './starts.js';
+import { stage1Runner } from './runner.js';
+import {
+  afresh,
+  firstAdversarialStep,
+  followReconstruction,
+  type Starts,
+  startsOf,
+  withStarts,
+} from './starts.js';
 import { initialState } from './state.js';
 import { evaluationGraphs, validation, validationPlan } from './validation.js';
 
@@ -42,9 +49,9 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
   const folder = runPaths(run).stage1;
   const beginning = beginStage({ run, stage: 'stage1', config: o.config, resume: o.resume });
   if (beginning.kind === 'finished') {
-    const { step, seconds } = readState(beginning.checkpoint);
+    const { step, seconds, best } = readState(beginning.checkpoint);
     reporter.note(`The tokenizer in ${run} is finished at step ${step}. Next: vqgen tokenize --run ${run}`);
-    return { step, seconds, ...(await lastValues(folder)), stopped: false };
+    return { step, seconds, best, ...(await lastValues(folder)), stopped: false };
   }
   const from = beginning.kind === 'resume' ? beginning.checkpoint : undefined;
   const starts = (from && (readState(from).kept as Starts | undefined)) ?? startsOf(o.config);
@@ -60,7 +67,7 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
   const { batch } = validationPlan(dataset.val.count, config);
   const graphs = evaluationGraphs(config, perceptual, device, batch);
   const runner = await stage1Runner(config, perceptual, device, {
-    step: (from?.step ?? 0) + 1,
+    adversarial: (from?.step ?? 0) + 1 >= firstAdversarialStep(config),
     onSwitch: () => reporter.note('From here on the discriminator acts; a step takes longer.'),
   });
   try {
@@ -69,7 +76,7 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
     const evaluate = validation(config, dataset.val, graphs, (step) => gridFile(folder, step));
     const warning = await usageWarning(config, folder, from?.step ?? 0);
     const result = await runLoop(
-      { ...stage1(config, folder, dataset, runner, evaluate), kept: starts, warning },
+      { ...stage1(config, folder, dataset, runner, evaluate), kept: afresh(starts), warning },
       {
         from,
         reporter,
@@ -107,6 +114,9 @@ function describe(config: Config, { train, val, classes }: Dataset, reporter: Re
   reporter.note(`Parameters: ${parts.join(', ')}. Memory: about ${memory.toPrecision(2)} GB.`);
 }
 
+/** The largest L1 that two pictures in [−1, 1] can have: what is above it is no picture. */
+const farthest = 2;
+
 function stage1(
   config: Config,
   folder: string,
@@ -125,9 +135,10 @@ function stage1(
     codebookSize: stage1.codes,
     bestBy: { key: 'psnr', higher: true },
     lr: stage1.lr,
-    guarded: { key: 'l1', anew: firstQuantisedStep(stage1) },
+    guarded: { key: 'l1', anew: firstQuantisedStep(stage1), most: farthest },
     initialState: () => initialState(config),
-    inputs: (step, factor) => stepInputs(config, train, step, factor),
+    inputs: (step, factor, starts) => stepInputs(withStarts(config, starts as Starts), train, step, factor),
+    follows: followReconstruction(config),
     observe: (step, outputs) => observe(step, outputs, config),
     evaluate,
     fields: ({ loss, l1, codebook_usage: used, perplexity, 'val psnr': psnr }) => ({
@@ -143,16 +154,16 @@ function stage1(
 /** Warns when codebook usage falls; what a run said before `step` is not said again. */
 async function usageWarning(config: Config, folder: string, step: number): Promise<Stage['warning']> {
   const watch = watchUsage();
-  const seen = ({ codebook_usage: usage }: Partial<Line>) =>
-    typeof usage === 'number' ? watch.see(usage) : undefined;
-  for (const line of await readMetrics(metricsFile(folder))) if (line.step <= step) seen(line);
+  const seen = (at: number, { codebook_usage: usage }: Partial<Line>) =>
+    typeof usage === 'number' ? watch.see(at, usage) : undefined;
+  for (const line of await readMetrics(metricsFile(folder))) if (line.step <= step) seen(line.step, line);
   const { codebook, bottleneck } = config.stage1;
   const off = hasCodebook(config.stage1) && codebook.restart_after === 0;
   const remedy = off
     ? 'Let unused codes start again: --set stage1.codebook.restart_after=50.'
     : `Another stage1.bottleneck.kind than ${bottleneck.kind}, fewer codes or a lower lr may help.`;
   return (at, values) => {
-    const highest = seen(values);
+    const highest = seen(at, values);
     if (highest === undefined) return undefined;
     const before = highest > values.codebook_usage! ? `, of up to ${percent(highest)} before` : '';
     return `At step ${at} only ${percent(values.codebook_usage!)} of the codes are in use${before}. ${remedy}`;

@@ -1,14 +1,15 @@
 /** How well held-out images are reconstructed: the averaged weights where there are any, on a fixed choice of images. */
-import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
+import { float32, type HostTensor } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
 import { evalImages } from '../data/batches.js';
 import type { ImageSet } from '../data/dataset.js';
 import { toBytes, writeGrid } from '../data/pictures.js';
 import type { Device, Graph } from '../engine/device.js';
+import type { Stage } from '../train/loop.js';
 import { over, under } from './model.js';
 import type { Perceptual } from './perceptual.js';
 import { evaluateProgram } from './programs.js';
-import { firstActingStep } from './runner.js';
+import { firstActingStep, type Starts, withStarts } from './starts.js';
 
 const mostImages = 256;
 const mostPixelsInBatch = 32 * 64 * 64;
@@ -27,10 +28,9 @@ export function validationPlan(count: number, { data, stage1 }: Config): { batch
   return { batch, images };
 }
 
-/** The evaluation program of a step, prepared when it is first needed: without or with the discriminator. */
+/** The evaluation programs without and with the discriminator, each prepared when it is first needed. */
 export interface EvaluationGraphs {
-  adversarial(step: number): boolean;
-  at(step: number): Promise<Graph>;
+  get(adversarial: boolean): Promise<Graph>;
   dispose(): Promise<void>;
 }
 
@@ -41,14 +41,11 @@ export function evaluationGraphs(
   batch: number,
 ): EvaluationGraphs {
   const prepared = new Map<boolean, Promise<Graph>>();
-  const adversarial = (step: number) => step >= firstActingStep(config);
   return {
-    adversarial,
-    at(step) {
-      const which = adversarial(step);
-      const program = () => evaluateProgram(config, perceptual, { batch, adversarial: which });
-      const graph = prepared.get(which) ?? device.prepare(program());
-      prepared.set(which, graph);
+    get(adversarial) {
+      const program = () => evaluateProgram(config, perceptual, { batch, adversarial });
+      const graph = prepared.get(adversarial) ?? device.prepare(program());
+      prepared.set(adversarial, graph);
       return graph;
     },
     async dispose() {
@@ -70,15 +67,17 @@ export function validation(
   set: ImageSet,
   graphs: EvaluationGraphs,
   gridFile: (step: number) => string,
-): (step: number, state: HostTensors, signal?: AbortSignal) => Promise<Record<string, number>> {
+): Stage['evaluate'] {
   const { size } = config.data;
   const { batch, images } = validationPlan(set.count, config);
   const indices = Array.from({ length: images }, (_, i) => Math.floor((i * set.count) / images));
-  return async (step, state, signal) => {
-    const graph = await graphs.at(step);
+  return async (step, state, signal, starts) => {
+    const adversarial = step >= firstActingStep(withStarts(config, starts as Starts));
+    const graph = await graphs.get(adversarial);
     const weights = {
       ...under(config.stage1.ema > 0 ? 'ema' : 'model', state),
-      ...(graphs.adversarial(step) && over('disc', under('disc', state))),
+      ...(adversarial && over('disc', under('disc', state))),
+      ...(adversarial && over('disc_u', under('disc_u', state))),
     };
     const sums: Record<string, number> = {};
     const shown: { original: Float32Array; reconstruction: Float32Array }[] = [];

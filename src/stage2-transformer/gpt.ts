@@ -1,9 +1,9 @@
 /**
  * The prior over code sequences: a GPT with pre-layer-norm blocks, learned positions and exact GELU, as
  * taming-transformers trains it (Esser et al., arXiv 2012.09841; layout after Radford et al., GPT-2).
- * A start token stands before the first code; logits are over the K codes only.
+ * A start token stands before the first code, one for each class where there are classes; logits are over the K codes only.
  *
- * Shapes: B sequences, T tokens, K codes, D width, H heads, E = D/H, N = B·T rows. Weights are [in, out].
+ * Shapes: B sequences, T tokens, K codes, C classes, D width, H heads, E = D/H, N = B·T rows. Weights are [in, out].
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { type Dropout, noDropout } from '../nn/dropout.js';
@@ -18,8 +18,10 @@ export interface GptSizes {
   readonly layers: number;
   readonly heads: number;
   readonly width: number;
-  /** K; the start token is number K of the token table. */
+  /** K; the start token without a class is row K of the token table. */
   readonly codes: number;
+  /** C; the start token of class c is row K + 1 + c. None unless given. */
+  readonly classes?: number;
   /** T, length of a sequence. */
   readonly tokens: number;
 }
@@ -42,9 +44,9 @@ function blockSpecs(width: number) {
 export type Gpt = ReturnType<typeof gptSpecs>;
 
 /** Linear and embedding weights N(0, 0.02²), positions and biases 0, layer norms γ 1, β 0. */
-export function gptSpecs({ layers, width, codes, tokens }: GptSizes) {
+export function gptSpecs({ layers, width, codes, classes = 0, tokens }: GptSizes) {
   return {
-    tokens: { weight: { shape: [codes + 1, width], init: normal } as ParamSpec },
+    tokens: { weight: { shape: [codes + 1 + classes, width], init: normal } as ParamSpec },
     positions: { shape: [tokens, width], init: { kind: 'zeros' } } as ParamSpec,
     blocks: Array.from({ length: layers }, () => blockSpecs(width)),
     norm: layerNormSpecs(width),

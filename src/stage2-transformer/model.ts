@@ -1,17 +1,20 @@
-/** The prior of a run: its sizes, and which tokenizer's codes it speaks. */
+/** The prior of a run: its sizes, the classes that it knows, and which tokenizer's codes it speaks. */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
-import { runPaths, tokenFile } from '../checkpoint/run.js';
-import { loadModel, type TrainedModel } from '../checkpoint/store.js';
+import { readRunConfig, runPaths, tokenFile } from '../checkpoint/run.js';
+import { bestCheckpoint, loadModel, type TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { codeSide } from '../stage1-vqgan/model.js';
 import { readTokens, type Tokens } from '../tokenize/token-file.js';
 import type { GptSizes } from './gpt.js';
 
-/** @throws UserError when the heads do not divide the width */
-export function gptSizes(config: Config): GptSizes {
+/**
+ * @param classes how many the prior knows
+ * @throws UserError when the heads do not divide the width
+ */
+export function gptSizes(config: Config, classes = 0): GptSizes {
   const { layers, heads, width } = config.prior;
   if (width % heads !== 0) {
     throw expected(
@@ -21,7 +24,28 @@ export function gptSizes(config: Config): GptSizes {
       'Each head takes an equal share of the width.',
     );
   }
-  return { layers, heads, width, codes: config.stage1.codes, tokens: codeSide(config) ** 2 };
+  return { layers, heads, width, codes: config.stage1.codes, classes, tokens: codeSide(config) ** 2 };
+}
+
+const classesFile = (run: string): string => path.join(runPaths(run).prior, 'classes.json');
+
+/** Notes beside the prior the classes that it is trained with: row K + 1 + c of its token table begins the sequences of class c. */
+export async function recordClasses(run: string, classes: readonly string[]): Promise<void> {
+  await writeFileAtomic(classesFile(run), `${JSON.stringify(classes)}\n`);
+}
+
+/** The names of the classes that the run's prior knows; none where it was trained without. */
+export function priorClasses(run: string): readonly string[] {
+  const file = classesFile(run);
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : [];
+}
+
+const mostListed = 30;
+
+/** `apple, boat, cat`, of many classes the first few. */
+export function listed(classes: readonly string[]): string {
+  if (classes.length <= mostListed) return classes.join(', ');
+  return `${classes.slice(0, mostListed).join(', ')} and ${classes.length - mostListed} more`;
 }
 
 const tokenizerFile = (run: string): string => path.join(runPaths(run).prior, 'tokenizer.json');
@@ -43,12 +67,23 @@ export function checkTokenizer(run: string, sha256: string): void {
   );
 }
 
-/** The trained prior and tokenizer. @throws UserError when one is missing or they do not belong together */
-export async function loadModels(run: string): Promise<{ prior: TrainedModel; tokenizer: TrainedModel }> {
+export interface TrainedPrior extends TrainedModel {
+  readonly sizes: GptSizes;
+  readonly classes: readonly string[];
+}
+
+/**
+ * The tokenizer, and the prior's checkpoint with the lowest validation loss, which after overfitting is not the newest.
+ *
+ * @throws UserError when one is missing or they do not belong together
+ */
+export async function loadModels(run: string): Promise<{ prior: TrainedPrior; tokenizer: TrainedModel }> {
   const tokenizer = await loadModel(run, 'stage1');
-  const prior = await loadModel(run, 'prior');
+  const prior = await loadModel(run, 'prior', bestCheckpoint(runPaths(run).prior));
   checkTokenizer(run, tokenizer.sha256);
-  return { prior, tokenizer };
+  const classes = priorClasses(run);
+  const sizes = gptSizes(readRunConfig(run), classes.length);
+  return { prior: { ...prior, sizes, classes }, tokenizer };
 }
 
 /** A token file of the run's. @throws UserError when it is missing, of another tokenizer or of another size */

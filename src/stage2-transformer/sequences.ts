@@ -10,10 +10,28 @@ export interface Sequences {
   readonly targets: HostTensor;
 }
 
-/** Row by row of the grid; K itself is the start token. */
+/**
+ * The token that begins each sequence [N]: K + 1 + c where it is of class c of the prior's, K where the prior does not know its class.
+ *
+ * @param classes names of the classes that the prior knows
+ */
+export function startTokens(
+  tokens: Pick<Tokens, 'labels' | 'classes' | 'vocab'>,
+  classes: readonly string[],
+): Int32Array {
+  const starts = tokens.classes.map((name) => tokens.vocab + 1 + classes.indexOf(name));
+  return Int32Array.from(tokens.labels, (label) => starts[label] ?? tokens.vocab);
+}
+
+/**
+ * Row by row of the grid.
+ *
+ * @param starts the token that begins each of the N sequences; K, the start token without a class, unless given
+ */
 export function sequencesOf(
   tokens: Pick<Tokens, 'codes' | 'vocab' | 'height' | 'width'>,
   rows: ArrayLike<number>,
+  starts?: Int32Array,
 ): Sequences {
   const length = tokens.height * tokens.width;
   const shape = [rows.length, length];
@@ -22,39 +40,61 @@ export function sequencesOf(
   for (let b = 0; b < rows.length; b++) {
     const codes = tokens.codes.subarray(rows[b]! * length, (rows[b]! + 1) * length);
     targets.data.set(codes, b * length);
-    ids.data[b * length] = tokens.vocab;
+    ids.data[b * length] = starts?.[rows[b]!] ?? tokens.vocab;
     ids.data.set(codes.subarray(0, length - 1), b * length + 1);
   }
   return { ids, targets };
 }
 
+export interface TrainingOptions {
+  readonly batchSize: number;
+  readonly pkeep: number;
+  readonly seed: number;
+  /** As `sequencesOf`. */
+  readonly starts?: Int32Array;
+  /** Share of the sequences that begin without their class (Ho & Salimans, arXiv 2207.12598); 0 unless given. */
+  readonly classDropout?: number;
+}
+
 /**
- * The sequences of a step: an endless row of epochs, each a permutation of the set. Of the input codes (not the
- * targets, not the start token) a share 1 − `pkeep` is replaced by random ones.
+ * The sequences of a step: an endless row of epochs, each a permutation of the images, of an image with several codings one at random. Of the
+ * input codes (not the targets, not the start token) a share 1 − `pkeep` is replaced by random ones.
  *
  * @param step 1-based; the result depends on tokens, options and step only
  */
-export function trainingSequences(
-  tokens: Tokens,
-  o: { batchSize: number; pkeep: number; seed: number },
-): (step: number) => Sequences {
+export function trainingSequences(tokens: Tokens, o: TrainingOptions): (step: number) => Sequences {
+  const images = tokens.count / tokens.codings;
   let order: { epoch: number; rows: Int32Array } = { epoch: -1, rows: new Int32Array() };
   const rowAt = (position: number): number => {
-    const epoch = Math.floor(position / tokens.count);
-    if (order.epoch !== epoch) {
-      order = { epoch, rows: permutation(tokens.count, stream(o.seed, 'prior order', epoch)) };
-    }
-    return order.rows[position % tokens.count]!;
+    const epoch = Math.floor(position / images);
+    if (order.epoch !== epoch) order = { epoch, rows: epochRows(tokens, o.seed, epoch) };
+    return order.rows[position % images]!;
   };
   return (step) => {
     const first = (step - 1) * o.batchSize;
     const sequences = sequencesOf(
       tokens,
       Array.from({ length: o.batchSize }, (_, b) => rowAt(first + b)),
+      o.starts,
     );
     if (o.pkeep < 1) corrupt(sequences.ids, tokens.vocab, o, step);
+    if (o.starts && o.classDropout) dropClasses(sequences.ids, tokens.vocab, o, step);
     return sequences;
   };
+}
+
+/** Rows of the token file in the order of an epoch, one for each image. */
+function epochRows({ count, codings }: Tokens, seed: number, epoch: number): Int32Array {
+  const images = permutation(count / codings, stream(seed, 'prior order', epoch));
+  if (codings === 1) return images;
+  const rng = stream(seed, 'coding', epoch);
+  return images.map((image) => image * codings + rng.below(codings));
+}
+
+function dropClasses(ids: HostTensor, vocab: number, o: TrainingOptions, step: number): void {
+  const rng = stream(o.seed, 'class dropout', step);
+  for (let i = 0; i < ids.data.length; i += ids.shape[1]!)
+    if (rng.uniform() < o.classDropout!) ids.data[i] = vocab;
 }
 
 function corrupt(ids: HostTensor, vocab: number, o: { pkeep: number; seed: number }, step: number): void {

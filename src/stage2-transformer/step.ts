@@ -137,18 +137,20 @@ export function frozenEvaluation(
  *
  * @param graph `priorEvaluation` or `frozenEvaluation` of batches of `o.batch`
  * @param o.weights what `priorEvaluation` takes beside the sequences
+ * @param o.starts as `sequencesOf`
  */
 export async function meanLoss(
   graph: Graph,
   tokens: Tokens,
   rows: Int32Array,
-  { batch, weights, signal }: { batch: number; weights?: HostTensors; signal?: AbortSignal },
+  o: { batch: number; weights?: HostTensors; starts?: Int32Array; signal?: AbortSignal },
 ): Promise<number> {
+  const { batch, weights, starts, signal } = o;
   let sum = 0;
   for (let at = 0; at < rows.length && !signal?.aborted; at += batch) {
     const present = rows.subarray(at, at + batch);
     const padded = Int32Array.from({ length: batch }, (_, b) => present[b] ?? present[0]!);
-    const { loss } = await graph.run({ ...weights, ...sequencesOf(tokens, padded) });
+    const { loss } = await graph.run({ ...weights, ...sequencesOf(tokens, padded, starts) });
     for (const nats of loss!.data.subarray(0, present.length)) sum += nats;
   }
   return sum / rows.length;

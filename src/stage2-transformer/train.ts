@@ -1,9 +1,10 @@
 /** `vqgen train-prior`: token files → batches → steps → checkpoints. */
+import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
 import { type HostTensors, scalar } from '../base/tensor.js';
 import { beginStage } from '../checkpoint/begin.js';
-import { runPaths, writeRunConfig } from '../checkpoint/run.js';
-import { loadModel, readState } from '../checkpoint/store.js';
+import { runPaths, tokenFile, writeRunConfig } from '../checkpoint/run.js';
+import { loadModel, readState, type SavedState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Device, Graph } from '../engine/device.js';
 import { countParams } from '../nn/params.js';
@@ -13,8 +14,16 @@ import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
 import { lastValues } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
 import { type GptSizes, gptSpecs } from './gpt.js';
-import { checkTokenizer, gptSizes, recordTokenizer, tokensFor } from './model.js';
-import { histogramEntropy, trainingSequences, validationRows } from './sequences.js';
+import {
+  checkTokenizer,
+  gptSizes,
+  listed,
+  priorClasses,
+  recordClasses,
+  recordTokenizer,
+  tokensFor,
+} from './model.js';
+import { histogramEntropy, startTokens, trainingSequences, validationRows } from './sequences.js';
 import { meanLoss, priorEvaluation, priorStart, priorStep, stepNoise } from './step.js';
 
 export interface TrainPriorOptions {
@@ -35,24 +44,29 @@ const bits = (nats: number): number => nats / Math.LN2;
 export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   const { config, run, device, reporter } = o;
   const folder = runPaths(run).prior;
-  const sizes = gptSizes(config);
   const beginning = beginStage({ run, stage: 'prior', config, resume: o.resume });
   if (beginning.kind === 'finished') {
-    const { step, seconds } = readState(beginning.checkpoint);
-    reporter.note(`The prior in ${run} is finished at step ${step}. Next: vqgen sample --run ${run}`);
-    return { step, seconds, ...(await lastValues(folder)), stopped: false };
+    const state = readState(beginning.checkpoint);
+    reporter.note(finished(run, state, config));
+    const { step, seconds, best } = state;
+    return { step, seconds, best, ...(await lastValues(folder)), stopped: false };
   }
   const { sha256 } = await loadModel(run, 'stage1');
   const train = await tokensFor(run, 'train', config, sha256);
   const val = await tokensFor(run, 'val', config, sha256);
   const from = beginning.kind === 'resume' ? beginning.checkpoint : undefined;
   if (from) checkTokenizer(run, sha256);
+  const classes = from ? priorClasses(run) : chosenClasses(train, config.prior);
+  if (from) checkClasses(run, train, classes);
+  const sizes = gptSizes(config, classes.length);
 
   const entropy = histogramEntropy(train);
   reporter.note(
     `Prior: ${countParams(gptSpecs(sizes)).toLocaleString('en')} parameters, ${sizes.layers} layers of width ${sizes.width}; ` +
-      `${train.count} training and ${val.count} validation sequences of ${sizes.tokens} codes.`,
+      `${train.count / train.codings} training and ${val.count / val.codings} validation sequences of ${sizes.tokens} codes` +
+      `${train.codings > 1 ? `, the former in ${train.codings} codings each` : ''}.`,
   );
+  if (classes.length > 0) reporter.note(`It learns ${classes.length} classes: ${listed(classes)}.`);
   reporter.note(
     `Nothing learned: ${Math.log2(sizes.codes).toFixed(2)} bits per token (log₂ of ${sizes.codes} codes). ` +
       `Only how frequent codes are: ${entropy.toFixed(2)} (entropy of their histogram).`,
@@ -64,8 +78,13 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   try {
     if (!from) o.signal?.throwIfAborted(); // Nothing is written yet.
     await writeRunConfig(run, config);
-    if (!from) await recordTokenizer(run, sha256);
-    const data = { train, validate: validation(val, sizes, evaluation, config.prior) };
+    if (!from) {
+      await recordClasses(run, classes);
+      await recordTokenizer(run, sha256);
+    }
+    const starts = startTokens(train, classes);
+    const validate = validation(val, startTokens(val, classes), sizes, evaluation, config.prior);
+    const data = { train, starts, validate };
     const stage = priorStage(config, folder, sizes, data, runner);
     const result = await runLoop(stage, { from, reporter, signal: o.signal });
     if (!result.stopped) reporter.note(verdict(result, entropy, sizes));
@@ -76,16 +95,57 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   }
 }
 
+/** Classes that some training image is of: of one or none there is nothing to tell. */
+function chosenClasses(
+  { classes, labels }: Tokens,
+  { class_labels: from }: Config['prior'],
+): readonly string[] {
+  if (from === 'none') return [];
+  const present = new Set(labels);
+  const known = classes.filter((_, label) => present.has(label));
+  return known.length > 1 ? known : [];
+}
+
+/** @throws UserError when a training that goes on is given images of other classes than it began with */
+function checkClasses(run: string, train: Tokens, classes: readonly string[]): void {
+  if (classes.length === 0) return;
+  const other = [...new Set(train.labels)]
+    .map((label) => train.classes[label]!)
+    .find((name) => !classes.includes(name));
+  if (other === undefined) return;
+  throw expected(
+    `the classes that the prior began with (${listed(classes)})`,
+    tokenFile(run, 'train'),
+    other,
+    `Train another prior: remove ${runPaths(run).prior}, then vqgen train-prior --run ${run}`,
+  );
+}
+
+function finished(run: string, { step, best, stale }: SavedState, { prior }: Config): string {
+  const next = `Next: vqgen sample --run ${run}`;
+  if (step >= prior.steps || !best) return `The prior in ${run} is finished at step ${step}. ${next}`;
+  return (
+    `The prior in ${run} is finished: it ended early at step ${step} of ${prior.steps}, ${stale} validations after its best at step ${best.step}. ` +
+    `To go on all the same: --resume --set prior.patience=0. ${next}`
+  );
+}
+
 function priorStage(
   config: Config,
   folder: string,
   sizes: GptSizes,
-  data: { train: Tokens; validate: Stage['evaluate'] },
+  data: { train: Tokens; starts: Int32Array; validate: Stage['evaluate'] },
   runner: Stage['runner'],
 ): Stage {
   const { prior } = config;
   const seed = prior.seed ?? config.seed;
-  const sequences = trainingSequences(data.train, { batchSize: prior.batch_size, pkeep: prior.pkeep, seed });
+  const sequences = trainingSequences(data.train, {
+    batchSize: prior.batch_size,
+    pkeep: prior.pkeep,
+    seed,
+    starts: data.starts,
+    classDropout: sizes.classes ? prior.class_dropout : 0,
+  });
   return {
     name: 'prior',
     folder,
@@ -95,6 +155,7 @@ function priorStage(
     unitsPerStep: prior.batch_size * sizes.tokens,
     codebookSize: 0,
     bestBy: { key: 'loss', higher: false },
+    patience: prior.patience,
     lr: prior.lr,
     guarded: { key: 'loss' },
     initialState: () => priorStart(sizes, seed),
@@ -119,7 +180,13 @@ const lossValues = (nats: number) => ({ loss: nats, bits_per_token: bits(nats) }
 const microBatch = ({ batch_size, accumulate }: Config['prior']): number => batch_size / accumulate;
 
 /** Mean loss over a fixed choice of validation sequences. */
-function validation(val: Tokens, sizes: GptSizes, graph: Graph, prior: Config['prior']): Stage['evaluate'] {
+function validation(
+  val: Tokens,
+  starts: Int32Array,
+  sizes: GptSizes,
+  graph: Graph,
+  prior: Config['prior'],
+): Stage['evaluate'] {
   const most = Math.max(prior.batch_size, Math.floor(validationTokens / sizes.tokens));
   const rows = validationRows(val.count, most);
   const batch = microBatch(prior);
@@ -127,12 +194,13 @@ function validation(val: Tokens, sizes: GptSizes, graph: Graph, prior: Config['p
     const weights: HostTensors = Object.fromEntries(
       Object.entries(state).filter(([name]) => name.startsWith('model.')),
     );
-    return lossValues(await meanLoss(graph, val, rows, { batch, weights, signal }));
+    return lossValues(await meanLoss(graph, val, rows, { batch, weights, starts, signal }));
   };
 }
 
-function verdict({ metrics }: LoopResult, entropy: number, sizes: GptSizes): string {
-  const learned = metrics.bits_per_token ?? Number.NaN;
+/** Of the checkpoint that later commands use. */
+function verdict({ metrics, best }: LoopResult, entropy: number, sizes: GptSizes): string {
+  const learned = bits(best?.value ?? metrics.loss ?? Number.NaN);
   const percent = entropy > 0 ? Math.round(100 * (1 - learned / entropy)) : 0;
   return (
     `Validation: ${learned.toFixed(2)} bits per token, ${Math.abs(percent)} % ${percent < 0 ? 'over' : 'under'} the ` +

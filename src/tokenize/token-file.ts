@@ -10,14 +10,18 @@ export interface TokenInfo {
   readonly vocab: number;
   /** Side of the images, pixels. */
   readonly size: number;
-  /** File names, in the order of the rows. */
+  /** File names, in the order of the rows: that of an image as often as it has codings. */
   readonly names: readonly string[];
   readonly classes: readonly string[];
+  /** M: each image's codings are M rows, one after another; 1 unless given. */
+  readonly codings?: number;
 }
 
 export interface Tokens extends TokenInfo {
+  readonly codings: number;
   /** [N, h, w] */
   readonly codes: Uint16Array | Uint32Array;
+  /** N, rows: images times codings. */
   readonly count: number;
   readonly height: number;
   readonly width: number;
@@ -42,6 +46,7 @@ export async function finishTokens(writer: RowsWriter, info: TokenInfo, labels: 
       size: `${info.size}`,
       names: JSON.stringify(info.names),
       classes: JSON.stringify(info.classes),
+      codings: `${info.codings ?? 1}`,
     },
   );
 }
@@ -51,7 +56,7 @@ export async function readTokens(file: string, next: string): Promise<Tokens> {
   if (!existsSync(file)) throw expected('a token file', file, 'no such file', next);
   const opened = await openSafetensors(file);
   try {
-    const { tokenizer, vocab, size, names, classes } = opened.metadata;
+    const { tokenizer, vocab, size, names, classes, codings = '1' } = opened.metadata;
     const shape = opened.entries.codes?.shape ?? [];
     if (!tokenizer || !vocab || !size || !names || !classes || shape.length !== 3) {
       throw expected('a token file', file, 'a file without codes or their description', next);
@@ -68,6 +73,7 @@ export async function readTokens(file: string, next: string): Promise<Tokens> {
       size: Number(size),
       names: JSON.parse(names),
       classes: JSON.parse(classes),
+      codings: Number(codings),
     };
   } finally {
     await opened.close();

@@ -7,7 +7,7 @@ import { int32 } from '../base/tensor.js';
 import { runPaths, tokenFile } from '../checkpoint/run.js';
 import { openRowsWriter, type RowsWriter } from '../checkpoint/safetensors.js';
 import type { Config } from '../config/schema.js';
-import { streamEvalImages } from '../data/batches.js';
+import { streamEvalImages, viewsOf } from '../data/batches.js';
 import { everyImage, imageSplits, type Splits, type Subset } from '../data/dataset.js';
 import { describeSkipped, type Skipped } from '../data/source.js';
 import type { Device, Graph } from '../engine/device.js';
@@ -25,6 +25,10 @@ export interface TokenizeOptions {
   readonly dataset?: string;
   /** Puts every image into one file of this name; without it `train` and `val`. */
   readonly split?: string;
+  /** Codings of each training image; the config's unless given. */
+  readonly codings?: number;
+  /** Of the crops among them; the config's unless given. */
+  readonly seed?: number;
   /** Also decodes a few and writes originals above decoded. */
   readonly check?: boolean;
   readonly device: Device;
@@ -53,6 +57,7 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   const tokenizer = o.tokenizer ?? (await tokenizerOf(o.run, o.device));
   const { config } = tokenizer;
   const { classes, subsets } = await chooseSubsets(config, o);
+  const codings = chooseCodings(config, o);
 
   const { size } = config.data;
   const batch = inferenceBatch(size);
@@ -67,15 +72,20 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   try {
     let before = 0;
     for (const [name, subset] of Object.entries(subsets)) {
-      const file = await openSplit(o.run, name, config);
+      const file = await openSplit(o.run, name, config, name === trainSplit ? codings : 1);
       files.push(file);
-      await encodeSplit(file, subset, { graph, batch, config, signal: o.signal }, (done) =>
+      const seed = o.seed ?? config.seed;
+      await encodeSplit(file, subset, { graph, batch, config, seed, signal: o.signal }, (done) =>
         progress.update(before + done),
       );
       before += subset.indices.length;
     }
     for (const file of files)
-      await finishTokens(file.writer, { ...info, names: file.names }, Int32Array.from(file.labels));
+      await finishTokens(
+        file.writer,
+        { ...info, names: file.names, codings: file.codings },
+        Int32Array.from(file.labels),
+      );
   } catch (error) {
     for (const { writer } of files) await writer.abort().catch(() => {});
     throw error;
@@ -119,13 +129,32 @@ async function chooseSubsets(
   return { classes, subsets: { [split]: everyImage(train.source) } };
 }
 
+/** Which split of several codings an image has: validation looks at what evaluation looks at. */
+const trainSplit = 'train';
+
+/** @throws UserError for several codings of another split */
+function chooseCodings(config: Config, { codings, split = trainSplit }: TokenizeOptions): number {
+  if (split === trainSplit || codings === undefined || codings === 1)
+    return codings ?? config.tokenize.codings;
+  throw expected(
+    '1',
+    '--codings',
+    `${codings} with --split ${split}`,
+    'Only training images have several codings: leave one of the two out.',
+  );
+}
+
 /** A split while it is written. */
 interface SplitFile {
   readonly name: string;
   readonly file: string;
   readonly writer: RowsWriter;
+  readonly codings: number;
+  /** Row by row: that of an image as often as it has codings. */
   readonly names: string[];
   readonly labels: number[];
+  /** The most different views that an image had. */
+  views: number;
   readonly skipped: Skipped[];
   /** How often each code was used. */
   readonly counts: Float64Array;
@@ -133,7 +162,7 @@ interface SplitFile {
   readonly first: { image: Float32Array; codes: Int32Array }[];
 }
 
-async function openSplit(run: string, name: string, config: Config): Promise<SplitFile> {
+async function openSplit(run: string, name: string, config: Config, codings: number): Promise<SplitFile> {
   const file = tokenFile(run, name);
   const side = codeSide(config);
   const vocab = config.stage1.codes;
@@ -142,8 +171,10 @@ async function openSplit(run: string, name: string, config: Config): Promise<Spl
     name,
     file,
     writer,
+    codings,
     names: [],
     labels: [],
+    views: 1,
     skipped: [],
     counts: new Float64Array(vocab),
     first: [],
@@ -153,15 +184,22 @@ async function openSplit(run: string, name: string, config: Config): Promise<Spl
 async function encodeSplit(
   split: SplitFile,
   subset: Subset,
-  o: { graph: Graph; batch: number; config: Config; signal?: AbortSignal },
+  o: { graph: Graph; batch: number; config: Config; seed: number; signal?: AbortSignal },
   onProgress: (done: number) => void,
 ): Promise<void> {
-  const { graph, batch, config } = o;
+  const { graph, batch, config, seed } = o;
+  const { size, flip } = config.data;
   const area = codeSide(config) ** 2;
+  const viewsOfImage = viewsOf(split.codings, { size, flip, seed });
   const stream = streamEvalImages(subset, {
-    size: config.data.size,
+    size,
     batchSize: batch,
     skipped: split.skipped,
+    views: (picture, name) => {
+      const crops = viewsOfImage(picture, name);
+      split.views = Math.max(split.views, new Set(crops.map((crop) => JSON.stringify(crop))).size);
+      return crops;
+    },
   });
   for await (const { images, names, labels } of stream) {
     o.signal?.throwIfAborted();
@@ -174,9 +212,11 @@ async function encodeSplit(
     }
     split.names.push(...names);
     split.labels.push(...labels);
-    onProgress(split.names.length + split.skipped.length);
+    onProgress(imagesIn(split) + split.skipped.length);
   }
 }
+
+const imagesIn = ({ names, codings }: SplitFile): number => Math.floor(names.length / codings);
 
 async function writeChecks(
   run: string,
@@ -214,12 +254,22 @@ function summarise(
 ): TokenizeSummary {
   const side = codeSide(config);
   const vocab = config.stage1.codes;
-  const images = files.reduce((sum, { names }) => sum + names.length, 0);
+  const images = files.reduce((sum, file) => sum + imagesIn(file), 0);
+  const rows = files.reduce((sum, { names }) => sum + names.length, 0);
   const skipped = files.flatMap((file) => file.skipped);
   const used = Array.from({ length: vocab }, (_, code) => files.some(({ counts }) => counts[code]! > 0));
   const usage = used.filter(Boolean).length / vocab;
   if (skipped.length > 0) reporter.warn(describeSkipped(skipped, images + skipped.length));
-  for (const { file, names } of files) reporter.note(`${names.length} images in ${file}`);
+  for (const file of files) {
+    const each = file.codings > 1 ? `, ${file.codings} codings of each,` : '';
+    reporter.note(`${imagesIn(file)} images${each} in ${file.file}`);
+    if (file.views < file.codings) {
+      reporter.warn(
+        `No image has more than ${file.views} different codings, though ${file.codings} were asked for: crops differ where one side is longer, ` +
+          'and mirrored ones come with data.flip.',
+      );
+    }
+  }
   if (check) {
     const pictures = files.map(({ name }) => path.join(runPaths(run).tokens, `${name}-check.png`));
     reporter.note(`Originals above decoded codes: ${pictures.join(', ')}`);
@@ -227,7 +277,7 @@ function summarise(
   return {
     images,
     skipped: skipped.length,
-    tokens: images * side * side,
+    tokens: rows * side * side,
     vocab,
     height: side,
     width: side,

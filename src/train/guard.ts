@@ -42,9 +42,16 @@ export function watchStep(watch: Watch, error: number): void {
 
 /**
  * What is wrong where the mean over the last steps exceeds three times the best mean so far, or, above one and a half times that, the mean of
- * the first steps by a tenth: what was learned is lost. The first 16 steps tell nothing.
+ * the first steps by a tenth: what was learned is lost. Or where it exceeds the most that there is: nothing was learned. The first 15 steps tell nothing.
  */
-export function jumpOf(key: string, { steps, fast, first, best }: Watch): string | undefined {
+export function jumpOf(
+  key: string,
+  { steps, fast, first, best }: Watch,
+  most = Number.POSITIVE_INFINITY,
+): string | undefined {
+  if (steps >= fastSteps && fast > most) {
+    return `${key} is ${fast.toPrecision(3)}, where even the worst model has ${most}`;
+  }
   if (best === null || steps <= fastSteps) return undefined;
   const bound = Math.min(3 * best, Math.max(1.5 * best, 1.1 * first));
   if (fast <= bound) return undefined;

@@ -5,12 +5,13 @@
  * chunk ends changes no number: inputs depend only on the step, and every line of `metrics.jsonl` is made of
  * single steps' values. A resumed run therefore writes what an uninterrupted one would have written.
  */
-import { formatDuration, type Reporter } from '../base/progress.js';
+import { formatDuration, formatNumber, type Reporter } from '../base/progress.js';
 import type { HostTensors } from '../base/tensor.js';
 import { metricsFile } from '../checkpoint/run.js';
 import {
   type Best,
   type Checkpoint,
+  isStale,
   listCheckpoints,
   loadCheckpoint,
   readState,
@@ -20,6 +21,7 @@ import {
   updateState,
 } from '../checkpoint/store.js';
 import { type StepRunner, specsOfTensors } from '../engine/device.js';
+import { chunkPlanner } from './chunks.js';
 import {
   type Guard,
   guardAt,
@@ -54,6 +56,17 @@ export interface Cadence {
   readonly keep: number;
 }
 
+/** What a stage resolved: saved with every checkpoint, and taken back with the run. */
+export type Kept = NonNullable<SavedState['kept']>;
+
+/** How what is kept follows from the values of the steps, so that a stage may turn to something else. */
+export interface Follows {
+  /** The next step after `step` at which it may turn: a call of the engine ends there. */
+  next(kept: Kept, step: number): number;
+  /** What is kept after this step; where the steps to come are others because of it, `said` tells the user. */
+  see(kept: Kept, step: number, values: Values): { readonly kept: Kept; readonly said?: string };
+}
+
 /** All that the loop needs to know of what it trains. Steps are 1-based. */
 export interface Stage {
   readonly name: 'stage1' | 'prior';
@@ -68,25 +81,32 @@ export interface Stage {
   readonly codebookSize: number;
   /** The validation value by which one checkpoint is better than another. */
   readonly bestBy: { readonly key: string; readonly higher: boolean };
+  /** The stage ends after so many validations in a row that are no better than the best; 0, or none: it never does. */
+  readonly patience?: number;
   /** The highest learning rate of the schedule. */
   readonly lr: number;
-  /** The value of a train line that must not jump. At the step `anew` the task changes, and what the value was before no longer counts. */
-  readonly guarded: { readonly key: string; readonly anew?: number };
-  /** Saved with every checkpoint as it is. */
-  readonly kept?: Readonly<Record<string, number>>;
+  /**
+   * The value of a train line that must not jump, nor stay above `most`. At the step `anew` the task changes, and what the value was before
+   * no longer counts.
+   */
+  readonly guarded: { readonly key: string; readonly anew?: number; readonly most?: number };
+  /** At the run's beginning; what a checkpoint holds replaces it. */
+  readonly kept?: Kept;
+  /** Left out, what is kept stays. */
+  readonly follows?: Follows;
   initialState(): HostTensors;
   /**
-   * What the runner is given for one step: an entry, or one for each of its micro-batches. Depends on nothing but the step and the factor by
-   * which the learning rate is lowered; called ahead of time.
+   * What the runner is given for one step: an entry, or one for each of its micro-batches. Depends on nothing but the step, the factor by
+   * which the learning rate is lowered and what is kept; called ahead of time.
    */
-  inputs(step: number, factor: number): Promise<HostTensors[]>;
+  inputs(step: number, factor: number, kept: Kept): Promise<HostTensors[]>;
   /** What the outputs of a step's entries say: the values of its train line (`loss` first), the codes used. */
   observe(step: number, outputs: readonly HostTensors[]): Observation;
   /**
    * The values of a validation line; also where the stage draws its pictures. After the signal it should end at
    * the next occasion, with whatever values: they are dropped, and a resumed run validates the step again.
    */
-  evaluate(step: number, state: HostTensors, signal?: AbortSignal): Promise<Values>;
+  evaluate(step: number, state: HostTensors, signal?: AbortSignal, kept?: Kept): Promise<Values>;
   /** Something in a train line's values that the user should be warned of, where there is. Called once for each line. */
   warning?(step: number, values: Values): string | undefined;
   /** What the progress bar shows of the newest values; those of validation are named `val loss`, `val psnr`, … */
@@ -101,16 +121,14 @@ export interface LoopResult {
   readonly seconds: number;
   /** The last train line's values, replaced or joined by the last validation's. */
   readonly metrics: Values;
+  /** The best validation that a checkpoint was kept of. */
+  readonly best: Best | null;
   /** Whether the signal ended it, after saving. */
   readonly stopped: boolean;
 }
 
-/** A call of the engine takes about this long, so that Ctrl-C is heard soon. */
-const chunkSeconds = 3;
-const longestChunk = 64;
-
 /**
- * Trains to the last step, or until the signal; the state is saved in both cases. Where a value is not finite or the guarded one jumps, the run goes
+ * Trains to the last step, until validations stop getting better, or until the signal; the state is saved in each case. Where a value is not finite or the guarded one jumps, the run goes
  * back to the last good checkpoint of its cadence, or to its beginning, and on from there with a third of the learning rate.
  *
  * @param o.from the checkpoint to go on from; without one the stage starts afresh
@@ -125,7 +143,7 @@ export async function runLoop(
   runner.load(await beginning(stage, o.from));
 
   const begun = placeAt(stage, o.from);
-  let { step, validated, best, running, guard } = begun;
+  let { step, validated, best, stale, running, guard, kept } = begun;
   let checkpoint = o.from;
   let latest: Values = {};
   let evaluation: Promise<Values> | undefined;
@@ -142,11 +160,14 @@ export async function runLoop(
   const forecast = forecaster(total - step, o.reporter);
   const stopping = (): boolean => o.signal?.aborted === true;
   const savedState = (): SavedState => ({
-    ...{ step, seconds: clock(), validated, best, metrics: running, guard },
-    ...(stage.kept && { kept: stage.kept }),
+    ...{ step, seconds: clock(), validated, best, stale, metrics: running, guard },
+    ...(kept && { kept }),
   });
-  const prepared = () => prepare(stage, step, chunks.length(step), guard.factor);
-  let next = prepared();
+  const prepared = (after: number) => {
+    const length = chunks.length(after, kept && stage.follows?.next(kept, after));
+    return prepare(stage, { after, length, factor: guard.factor, kept });
+  };
+  let next = prepared(step);
 
   /** All that the run was at the last good step, but for its learning rate. */
   const takeBack = async (what: string): Promise<void> => {
@@ -155,7 +176,7 @@ export async function runLoop(
     checkpoint = listCheckpoints(stage.folder).at(-1);
     const place = placeAt(stage, checkpoint);
     guard = takenBack(guard, { good: place.guard, step: failed, what, checkpoint });
-    ({ step, validated, best, running } = place);
+    ({ step, validated, best, stale, running, kept } = place);
     latest = {};
     o.reporter.warn(
       `Step ${failed}: ${what}. Back to step ${step}, and on with ${rateWords(guard)} of the learning rate ` +
@@ -165,7 +186,7 @@ export async function runLoop(
     metrics = await openMetrics(metricsFile(stage.folder), { step, validated });
     runner.load(await beginning(stage, checkpoint));
     if (checkpoint) await updateState(checkpoint, savedState());
-    next = prepared();
+    next = prepared(step);
   };
 
   try {
@@ -177,21 +198,25 @@ export async function runLoop(
       if (isDue(step, cadence.eval_every, total) && validated < step && !stopping()) {
         state = await runner.read();
         wrong = infiniteTensor(state);
-        evaluation = wrong ? undefined : stage.evaluate(step, state, o.signal);
+        evaluation = wrong ? undefined : stage.evaluate(step, state, o.signal, kept);
         const values = evaluation && (await unlessAborted(evaluation, o.signal));
         wrong ??= values && infiniteValue(prefixed('val ', values));
         if (values && !wrong) {
           await metrics.append({ step, split: 'val', time_s: clock(), ...values });
           validated = step;
           latest = { ...latest, ...prefixed('val ', values) };
-          if (isDue(step, cadence.checkpoint_every, total)) best = better(best, step, values, stage.bestBy);
+          if (stage.patience || isDue(step, cadence.checkpoint_every, total))
+            best = better(best, step, values, stage.bestBy);
+          stale = best?.step === step ? 0 : stale + 1;
           if (checkpoint?.step === step) await updateState(checkpoint, savedState());
         }
       }
 
       // 3. Save.
       const due = isDue(step, cadence.checkpoint_every, total);
-      if (!wrong && step > 0 && checkpoint?.step !== step && (due || stopping())) {
+      const ended = isStale(stale, stage.patience);
+      const wanted = due || ended || best?.step === step || stopping();
+      if (!wrong && step > 0 && checkpoint?.step !== step && wanted) {
         state ??= await runner.read();
         wrong = infiniteTensor(state);
         if (!wrong) {
@@ -204,23 +229,31 @@ export async function runLoop(
         await takeBack(wrong);
         continue;
       }
-      if (stopping() || step >= total) break;
+      if (ended && step < total) o.reporter.note(endedEarly(step, stale, best!));
+      if (stopping() || ended || step >= total) break;
 
       // 4. Step, as often as the chunk is long.
       const started = performance.now();
       const steps = await next;
-      next = prepare(stage, step + steps.length, chunks.length(step + steps.length), guard.factor);
+      next = prepared(step + steps.length);
       const outputs = await runner.run(steps.flat());
       const seconds = (performance.now() - started) / 1000 / steps.length;
       chunks.took(seconds);
 
       // 5. Log.
+      let turned = false;
       for (const entries of steps) {
         step++;
         const observation = stage.observe(step, outputs.splice(0, entries.length));
         if (step === stage.guarded.anew) guard = { ...guard, watch: startWatch() };
-        wrong = judge(stage.guarded.key, observation.values, guard);
+        wrong = judge(stage.guarded, observation.values, guard);
         if (wrong) break;
+        if (kept && stage.follows) {
+          const seen = stage.follows.see(kept, step, observation.values);
+          kept = seen.kept;
+          if (seen.said) o.reporter.note(seen.said);
+          turned ||= seen.said !== undefined;
+        }
         addStep(running, observation, seconds);
         latest = { ...latest, ...observation.values };
         if (step === 1 || isDue(step, cadence.log_every, total)) {
@@ -236,6 +269,7 @@ export async function runLoop(
         await takeBack(wrong);
         continue;
       }
+      if (turned) next = prepared(step);
       forecast(steps.length, seconds);
       bar.update(step, {
         ...stage.fields({ ...latest, ...means(running) }),
@@ -249,17 +283,22 @@ export async function runLoop(
   }
 
   const last = await lastValues(stage.folder);
-  return { step, ...last, seconds: clock(), stopped: step < total || validated < total };
+  const whole = step >= total && validated >= total;
+  return { step, ...last, seconds: clock(), best, stopped: !whole && !isStale(stale, stage.patience) };
 }
 
+const endedEarly = (step: number, stale: number, best: Best): string =>
+  `Ended early at step ${step}: ${stale} validations in a row were no better than that of step ${best.step} (${formatNumber(best.value)}), ` +
+  'whose checkpoint later commands use.';
+
 /** What is wrong with a step's values, if anything is; adds to what the guard has seen. */
-function judge(key: string, values: Values, { watch }: Guard): string | undefined {
+function judge({ key, most }: Stage['guarded'], values: Values, { watch }: Guard): string | undefined {
   const infinite = infiniteValue(values);
   if (infinite) return infinite;
   const error = values[key];
   if (error === undefined) throw new Error(`internal: a step gives no ${key}`);
   watchStep(watch, error);
-  return jumpOf(key, watch);
+  return jumpOf(key, watch, most);
 }
 
 /** Where a run stands at a checkpoint, or at its beginning, beside its tensors. */
@@ -270,9 +309,11 @@ function placeAt(stage: Stage, checkpoint: Checkpoint | undefined) {
     step,
     validated: saved?.validated ?? 0,
     best: saved?.best ?? null,
+    stale: saved?.stale ?? 0,
     running: (saved?.metrics as Running | undefined) ?? startRunning(stage.codebookSize),
     seconds: saved?.seconds ?? 0,
     guard: guardAt(saved?.guard, { lr: stage.lr, step }),
+    kept: saved?.kept ?? stage.kept,
   };
 }
 
@@ -293,29 +334,15 @@ function stopwatch(before: number): () => number {
   return () => before + (performance.now() - start) / 1000;
 }
 
-/** Inputs of the steps after `step`. A failure is kept for whoever awaits them. */
-function prepare(stage: Stage, step: number, length: number, factor: number): Promise<HostTensors[][]> {
-  const inputs = Promise.all(Array.from({ length }, (_, i) => stage.inputs(step + 1 + i, factor)));
+/** Inputs of the steps after `after`. A failure is kept for whoever awaits them. */
+function prepare(
+  stage: Stage,
+  o: { after: number; length: number; factor: number; kept?: Kept },
+): Promise<HostTensors[][]> {
+  const { after, length, factor, kept = {} } = o;
+  const inputs = Promise.all(Array.from({ length }, (_, i) => stage.inputs(after + 1 + i, factor, kept)));
   inputs.catch(() => {});
   return inputs;
-}
-
-/**
- * How many steps the next call runs: one while nothing is known, then as many as fill the time, at most to the next
- * step at which the host has something to do.
- */
-export function chunkPlanner({ steps, eval_every, checkpoint_every }: Cadence) {
-  let secondsPerStep = Number.POSITIVE_INFINITY;
-  return {
-    took(seconds: number): void {
-      secondsPerStep = seconds;
-    },
-    length(step: number): number {
-      const fitting = Math.max(1, Math.min(longestChunk, Math.floor(chunkSeconds / secondsPerStep)));
-      const toNext = [eval_every, checkpoint_every].map((every) => every - (step % every));
-      return Math.max(0, Math.min(fitting, steps - step, ...toNext));
-    },
-  };
 }
 
 /** Says once, after the first few steps, how long the whole will take. The first call, which warms up, does not count. */

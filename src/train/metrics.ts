@@ -78,7 +78,7 @@ export function takeLine(running: Running): Values {
   const values = means(running);
   const { usage } = running;
   if (usage && usage.total >= codesPerCode * usage.counts.length) {
-    Object.assign(values, codebookUse(usage.counts, usage.total));
+    Object.assign(values, codebookUse(usage.counts));
     running.usage = { counts: usage.counts.map(() => 0), total: 0 };
   }
   running.sums = {};
@@ -87,10 +87,15 @@ export function takeLine(running: Running): Values {
   return values;
 }
 
-function codebookUse(counts: readonly number[], total: number): Values {
-  const shares = counts.filter((n) => n > 0).map((n) => n / total);
-  const entropy = -shares.reduce((sum, p) => sum + p * Math.log(p), 0);
-  return { codebook_usage: shares.length / counts.length, perplexity: Math.exp(entropy) };
+/**
+ * `codebook_usage`, the share of the codes that are used, and `perplexity`, exp of the entropy of how often each is: K where all are used
+ * alike, 1 where one is.
+ */
+export function codebookUse(counts: ArrayLike<number>): { codebook_usage: number; perplexity: number } {
+  const used = Array.from(counts).filter((n) => n > 0);
+  const total = used.reduce((sum, n) => sum + n, 0);
+  const entropy = -used.reduce((sum, n) => sum + (n / total) * Math.log(n / total), 0);
+  return { codebook_usage: used.length / counts.length, perplexity: Math.exp(entropy) };
 }
 
 /** The open file of a run. */

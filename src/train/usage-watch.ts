@@ -6,21 +6,23 @@ const least = 0.1;
 /** Usage is low below a tenth of the codes, and below half of the highest so far; it has recovered at 1.2 times that. */
 export interface UsageWatch {
   /**
+   * @param step what was seen at this step or later is forgotten: the run was taken back
    * @param usage share of the codes used over a window (`codebook_usage` of a train line)
    * @returns the highest usage so far, where usage has just become low
    */
-  see(usage: number): number | undefined;
+  see(step: number, usage: number): number | undefined;
 }
 
 export function watchUsage(): UsageWatch {
-  let highest = 0;
-  let low = false;
+  const seen: { step: number; highest: number; low: boolean }[] = [];
   return {
-    see(usage) {
-      highest = Math.max(highest, usage);
+    see(step, usage) {
+      while (seen.length > 0 && seen.at(-1)!.step >= step) seen.pop();
+      const before = seen.at(-1) ?? { highest: 0, low: false };
+      const highest = Math.max(before.highest, usage);
       const bound = Math.max(least, highest / 2);
-      const fell = !low && usage < bound;
-      low = low ? usage < 1.2 * bound : fell;
+      const fell = !before.low && usage < bound;
+      seen.push({ step, highest, low: before.low ? usage < 1.2 * bound : fell });
       return fell ? highest : undefined;
     },
   };

@@ -54,6 +54,41 @@ test('a file where the run would be', async () => {
   }
 });
 
+describe('a prior that ended early', () => {
+  async function early(patience: number): Promise<string> {
+    const run = await freshFolder();
+    await writeRunConfig(run, config({ prior: { patience } }));
+    const state = {
+      step: 30,
+      seconds: 0,
+      validated: 30,
+      best: { step: 10, value: 1 },
+      stale: 2,
+      metrics: {},
+    };
+    await saveCheckpoint(path.join(run, 'prior'), { 'model.w': float32([1]) }, state, 2);
+    return run;
+  }
+
+  test('is finished, resumed or not, until it is given more patience', async () => {
+    const run = await early(2);
+    const at = (patience: number, resume: boolean) =>
+      begin(run, { stage: 'prior', config: config({ prior: { patience } }), resume });
+    expect(at(2, false).kind).toBe('finished');
+    expect(at(2, true).kind).toBe('finished');
+    expect(at(3, true).kind).toBe('resume');
+    expect(at(0, true).kind).toBe('resume');
+    expect(() => at(3, false)).toThrow('a training at step 30 of 50');
+  });
+
+  test('is not where its patience was not over', async () => {
+    const run = await early(3);
+    expect(
+      begin(run, { stage: 'prior', config: config({ prior: { patience: 3 } }), resume: true }).kind,
+    ).toBe('resume');
+  });
+});
+
 describe('without --resume', () => {
   test('starts where nothing stands, even with another config', async () => {
     expect(begin(path.join(await freshFolder(), 'none')).kind).toBe('fresh');

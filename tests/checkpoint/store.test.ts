@@ -4,6 +4,7 @@ import { float32, type HostTensors, int32 } from '../../src/base/tensor.js';
 import { readSafetensors, sha256 } from '../../src/checkpoint/safetensors.js';
 import {
   type Best,
+  bestCheckpoint,
   latestCheckpoint,
   listCheckpoints,
   loadCheckpoint,
@@ -66,6 +67,18 @@ test('the newest stay, and the best', async () => {
   await save(folder, 50, { best: { step: 40, value: 0.5 }, keep: 1 });
   expect(steps(folder)).toEqual([40, 50]);
   expect((await fs.readdir(folder)).filter((name) => name.startsWith('.'))).toEqual([]);
+});
+
+test('the best by validation, else the newest', async () => {
+  const folder = await freshFolder();
+  expect(bestCheckpoint(folder)).toBeUndefined();
+  await save(folder, 10);
+  await save(folder, 20);
+  expect(bestCheckpoint(folder)!.step).toBe(20);
+  await save(folder, 30, { best: { step: 20, value: 1 } });
+  expect(bestCheckpoint(folder)!.step).toBe(20);
+  await fs.rm(path.join(folder, 'step-00000020'), { recursive: true });
+  expect(bestCheckpoint(folder)!.step).toBe(30);
 });
 
 test('the newest complete folder counts, whatever latest says and a crash left', async () => {

@@ -2,13 +2,13 @@ import { PassThrough } from 'node:stream';
 import { guarded } from '../../src/cli/guard.js';
 
 /** Runs a program of a few words under the guard. */
-async function run(code: string, terminal?: number) {
+async function run(code: string, { terminal, trains = true }: { terminal?: number; trains?: boolean } = {}) {
   let written = '';
   const stderr = Object.assign(new PassThrough(), { isTTY: terminal !== undefined, columns: terminal });
   stderr.on('data', (chunk) => {
     written += chunk;
   });
-  const exit = await guarded({ args: ['-e', code], env: { GIVEN: 'yes' }, stderr });
+  const exit = await guarded({ args: ['-e', code], env: { GIVEN: 'yes' }, trains, stderr });
   return { exit, written };
 }
 
@@ -25,14 +25,16 @@ test('what a process writes and its exit code pass through', async () => {
 });
 
 test('a terminal behind the pipe is told', async () => {
-  expect((await run('console.error(process.env.VQGEN_TERMINAL)', 70)).written).toBe('70\n');
+  expect((await run('console.error(process.env.VQGEN_TERMINAL)', { terminal: 70 })).written).toBe('70\n');
   expect((await run('console.error(process.env.VQGEN_TERMINAL)')).written).toBe('undefined\n');
 });
 
 test('a driver that ends the process is told of in a sentence', async () => {
   const { exit, written } = await run('process.abort()');
   expect(exit).toBe(1);
-  expect(written).toMatch(/The GPU or its driver failed \(SIGABRT\)\. .*--device cpu\.\n$/s);
+  expect(written).toMatch(/The GPU or its driver failed \(SIGABRT\)\. .*--accumulate.*--device cpu\.\n$/s);
+  const other = await run('process.abort()', { trains: false });
+  expect(other.written).toMatch(/failed \(SIGABRT\)\. Try it again, or with --device cpu\.\n$/s);
 });
 
 test('a device that ran out of memory ends the process before it goes on', async () => {

@@ -6,6 +6,7 @@ import { writeSafetensors } from '../../src/checkpoint/safetensors.js';
 import { saveCheckpoint } from '../../src/checkpoint/store.js';
 import { describeRun } from '../../src/cli/info.js';
 import { loadConfig } from '../../src/config/load.js';
+import { recordClasses } from '../../src/stage2-transformer/model.js';
 
 let run: string;
 beforeEach(async () => {
@@ -53,4 +54,28 @@ test('the next command follows from what is there', async () => {
   expect(lines.at(-1)).toBe(`Next: vqgen tokenize --run ${run}`);
   expect(lines).toContain('tokens     train: 3 images (of an earlier tokenizer)');
   expect(summary).toMatchObject({ tokens: [{ split: 'train', images: 3, vocab: 4, outdated: true }] });
+});
+
+test('classes of the prior, which checkpoint is used, and several codings as one image', async () => {
+  await writeRunConfig(run, loadConfig({ set: ['stage1.steps=8', 'prior.steps=8', 'prior.patience=2'] }));
+  await train('stage1', 8);
+  await train('prior', 2);
+  await recordClasses(run, ['cat', 'dog']);
+  const state = { step: 6, seconds: 61, validated: 6, best: { step: 2, value: 1 }, stale: 2, metrics: null };
+  const tensors = { 'model.x': { dtype: 'float32', shape: [1], data: Float32Array.of(1) } } as const;
+  await saveCheckpoint(path.join(run, 'prior'), tensors, state, 1);
+  fs.mkdirSync(path.join(run, 'tokens'), { recursive: true });
+  await writeSafetensors(
+    path.join(run, 'tokens/train.safetensors'),
+    { codes: { dtype: 'U16', shape: [6, 1, 2], data: new Uint16Array(12) } },
+    { tokenizer: 'x', vocab: '4', codings: '2' },
+  );
+  const { lines, summary } = await describeRun(run);
+  expect(lines).toContain('prior      step 6 of 8, 1 min 01 s; the best, which is used, is of step 2');
+  expect(lines).toContain('           2 classes: cat, dog');
+  expect(summary).toMatchObject({
+    classes: ['cat', 'dog'],
+    tokens: [{ images: 3 }],
+    prior: { step: 6, used: 2, finished: true },
+  });
 });

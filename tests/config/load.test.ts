@@ -63,7 +63,7 @@ test('the published config has the published values', () => {
     ema: 0,
   });
   expect(prior).toMatchObject({ layers: 24, heads: 16, width: 1024, dropout: 0, lr: 9e-6 });
-  expect(sample).toEqual({ temperature: 1, top_k: 250, top_p: 1 });
+  expect(sample).toEqual({ temperature: 1, top_k: 250, top_p: 1, cfg_scale: 1 });
 });
 
 test('a flag beats --set, which beats the file, which beats the default', () => {
@@ -190,7 +190,11 @@ describe('one sentence for a mistake', () => {
     ],
     [
       ['stage1.disc.start=1.5'],
-      'Expected a whole number of steps, or a fraction of the run below 1 for stage1.disc.start but received 1.5. For example 0.5: the second half of the run.',
+      'Expected a whole number of steps, a fraction of the run below 1, or flat for stage1.disc.start but received 1.5. For example 0.5: the second half of the run.',
+    ],
+    [
+      ['stage1.disc.start=soon'],
+      'Expected a number of at least 0 or flat for stage1.disc.start but received soon. It comes from --set stage1.disc.start=soon.',
     ],
     [
       ['stage1.disc.layers=4'],

@@ -1,7 +1,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { UserError } from '../../src/base/errors.js';
-import { type Batch, evalImages, streamEvalImages, trainBatch } from '../../src/data/batches.js';
+import { type Batch, evalImages, streamEvalImages, trainBatch, viewsOf } from '../../src/data/batches.js';
 import { everyImage, type ImageSet } from '../../src/data/dataset.js';
 import { toBytes } from '../../src/data/pictures.js';
 import { listImages, type Skipped } from '../../src/data/source.js';
@@ -109,6 +109,33 @@ test('evalImages takes the centre of each picture asked for', async () => {
   expect([...values.slice(48, 51)]).toEqual([0, 2, 8]);
 });
 
+describe('viewsOf', () => {
+  const wide = { width: 9, height: 4, data: new Uint8Array(108) };
+
+  test('the evaluation view, its mirror image with flip, then random crops', () => {
+    const views = viewsOf(6, { size, flip: true, seed: 1 })(wide, 'a.png');
+    expect(views.slice(0, 2)).toEqual([false, true].map((mirrored) => ({ size, top: 0, left: 2, mirrored })));
+    expect(views.map(({ mirrored }) => mirrored)).toEqual([false, true, false, true, false, true]);
+    expect(views[3]).toEqual({ ...views[2], mirrored: true });
+    for (const { top, left } of views) {
+      expect(top).toBe(0);
+      expect(left).toBeGreaterThanOrEqual(0);
+      expect(left).toBeLessThanOrEqual(5);
+    }
+    expect(viewsOf(3, { size, flip: true, seed: 1 })(wide, 'a.png')).toEqual(views.slice(0, 3));
+    const still = viewsOf(40, { size, flip: false, seed: 1 })(wide, 'a.png');
+    expect(still.every(({ mirrored }) => !mirrored)).toBe(true);
+    expect(new Set(still.map(({ left }) => left)).size).toBe(6);
+  });
+
+  test('depend on the seed and the name', () => {
+    const of = (seed: number, name: string) => viewsOf(9, { size, flip: false, seed })(wide, name);
+    expect(of(1, 'a.png')).toEqual(of(1, 'a.png'));
+    expect(of(2, 'a.png')).not.toEqual(of(1, 'a.png'));
+    expect(of(1, 'b.png')).not.toEqual(of(1, 'a.png'));
+  });
+});
+
 describe('streamEvalImages', () => {
   let dir: string;
   beforeEach(async () => {
@@ -139,6 +166,25 @@ describe('streamEvalImages', () => {
     const levels = batches.flatMap(({ images }) => [...toBytes(images)].filter((_, i) => i % 192 === 191));
     expect(levels).toEqual(names.map((name) => 10 * Number(name.slice(2, 4))));
     expect(skipped).toEqual([{ name: '0/05.jpg', reason: 'no picture that can be read' }]);
+  });
+
+  test('gives as many views of a picture as asked for, one after another, across batches', async () => {
+    for (let i = 0; i < 3; i++) await writePicture(dir, `${i}.png`, { level: 10 * i, width: 8 });
+    const views = viewsOf(2, { size: 8, flip: true, seed: 0 });
+    const all = { source: await listImages(dir), indices: [0, 1, 2] };
+    const batches = [];
+    for await (const batch of streamEvalImages(all, { size: 8, batchSize: 4, skipped: [], views }))
+      batches.push(batch);
+    expect(batches.map(({ names }) => names)).toEqual([
+      ['0.png', '0.png', '1.png', '1.png'],
+      ['2.png', '2.png'],
+    ]);
+    expect(batches.map(({ images }) => images.shape[0])).toEqual([4, 2]);
+    // The left column is white, or the right one.
+    const corners = batches.flatMap(({ images }) =>
+      [...toBytes(images)].filter((_, i) => i % 192 === 0 || i % 192 === 21),
+    );
+    expect(corners).toEqual([0, 10, 20].flatMap((level) => [255, level, level, 255]));
   });
 
   test('takes the part asked for', async () => {

@@ -10,6 +10,7 @@ import { stage1Step } from '../../src/stage1-vqgan/step.js';
 import { device, noise } from '../support/parity.js';
 import {
   accumulatingTraining,
+  adversaries,
   bottlenecks,
   config,
   inParts,
@@ -97,6 +98,15 @@ test.each(bottlenecks)('stage 1 with the bottleneck %s', async (_, keys) => {
   expectSameState(traced.state, eager.state, start, 3e-2);
   const learned = Object.keys(start).filter((name) => /^(model|ema)\./.test(name));
   for (const name of learned) expect([name, moved(start[name]!, traced.state[name]!)]).toEqual([name, true]);
+});
+
+test.each(adversaries)('stage 1 with a discriminator with %s', async (_, keys) => {
+  for (const training of [stage1Training(true, keys), accumulatingTraining(keys)]) {
+    const [traced, eager] = await threeSteps(training);
+    expectSameOutputs(traced.outputs, eager.outputs);
+    expectSameState(traced.first, eager.first, training.start, 1e-3);
+    expectSameState(traced.state, eager.state, training.start, 3e-2);
+  }
 });
 
 test.each(inParts)(

@@ -13,9 +13,13 @@ import { openDevice } from '../../src/engine/index.js';
 import { encodeModel, type Port, port } from '../../src/engine/onnx.js';
 import { type EvaluateOptions, evaluate } from '../../src/evaluate/evaluate.js';
 import { onnxSpace, vqgenSpace } from '../../src/evaluate/features.js';
+import { drawSamples } from '../../src/evaluate/samples.js';
+import { inProportion } from '../../src/sample/classes.js';
 import { reconstruct } from '../../src/sample/reconstruct.js';
+import { openSampler } from '../../src/sample/sample.js';
 import { over } from '../../src/stage1-vqgan/model.js';
-import { gptSizes, recordTokenizer, tokensFor } from '../../src/stage2-transformer/model.js';
+import { gptSizes, recordClasses, recordTokenizer, tokensFor } from '../../src/stage2-transformer/model.js';
+import { startTokens } from '../../src/stage2-transformer/sequences.js';
 import { meanLoss, priorEvaluation, priorStart } from '../../src/stage2-transformer/step.js';
 import { tokenize } from '../../src/tokenize/tokenize.js';
 import { saveTokenizer, temporaryFolder, tinyConfig, writePictures } from '../support/run.js';
@@ -125,6 +129,50 @@ describe('a run with a prior', () => {
     const { width, height } = await sharp(out).metadata();
     expect([width, height]).toEqual([(8 * 18 - 2) * 6, (6 * 18 - 2) * 6]);
     expect(await measure({ out, seed: 3, topK: 5 })).toMatchObject({ samples });
+  });
+
+  test('with classes: likelihoods are those given the class, samples are of each as often as the images', async () => {
+    const classed = path.join(root, 'classed');
+    await fs.cp(run, classed, { recursive: true });
+    const config = readRunConfig(run);
+    const start = priorStart(gptSizes(config, 2), 0);
+    for (const t of Object.values(start)) for (const i of t.data.keys()) t.data[i] = 20 * t.data[i]!;
+    const state = { step: 2, seconds: 0, validated: 2, best: null, metrics: null };
+    await saveCheckpoint(runPaths(classed).prior, start, state, 1);
+    await recordClasses(classed, ['b', 'a']);
+
+    const { prior, samples } = await measure({ run: classed, n: 18, cfgScale: 2 });
+    expect(samples).toMatchObject({ n: 18, cfg_scale: 2 });
+    await tokenize({ run: classed, dataset: data, split: 'all', device, reporter: silent });
+    const { sha256 } = await loadModel(classed, 'stage1');
+    const tokens = await tokensFor(classed, 'all', config, sha256);
+    const graph = await device.prepare(priorEvaluation(gptSizes(config, 2), 3));
+    const weights = over('model', (await loadModel(classed, 'prior')).tensors);
+    const rows = Int32Array.from({ length: images }, (_, i) => i);
+    const loss = (classes: string[]) =>
+      meanLoss(graph, tokens, rows, { batch: 3, weights, starts: startTokens(tokens, classes) });
+    expect(prior!.loss).toBeCloseTo(await loss(['b', 'a']), 5);
+    expect(Math.abs((prior!.loss as number) - (await loss(['a', 'b'])))).toBeGreaterThan(1e-3);
+
+    const sampler = await openSampler({
+      run: classed,
+      device,
+      reporter: silent,
+      classOf: inProportion([1, 3]),
+    });
+    const space = await vqgenSpace(device, size, 16);
+    const drawn = await drawSamples(sampler, { n: 16, batch: 16, space, reporter: silent, show: 1 });
+    expect([...drawn.labels].filter((label) => label === 0)).toHaveLength(4);
+    await sampler.dispose();
+    await space.dispose();
+
+    const unknown = path.join(root, 'unknown');
+    await fs.cp(path.join(data, 'a'), path.join(unknown, 'zebra'), { recursive: true });
+    const { reporter, said } = listening();
+    await measure({ run: classed, data: unknown, n: 2, reporter });
+    expect(said).toContain(
+      '11 of 11 images are of no class that the prior knows: their likelihoods are those without a class.',
+    );
   });
 
   test('statistics once saved take the place of the folder, and say of which images they are', async () => {

@@ -2,7 +2,6 @@
 import fs from 'node:fs';
 import { float32 } from '../../src/base/tensor.js';
 import { symmetricEigenvalues } from '../../src/evaluate/eigenvalues.js';
-import { perplexity } from '../../src/evaluate/evaluate.js';
 import { resize } from '../../src/evaluate/features.js';
 import { frechetDistance, Moments } from '../../src/evaluate/frechet.js';
 import { NearestImages, precisionRecall } from '../../src/evaluate/neighbours.js';
@@ -128,11 +127,6 @@ test('the nearest of images that come in batches', () => {
   offer(2, 2);
   expect([...nearest.distances]).toEqual([1, 3]);
   expect(nearest.images.map((image) => [...image])).toEqual([[-1]]);
-});
-
-test('perplexity is the number of codes used alike', () => {
-  expect(perplexity(Float64Array.of(5, 5, 5, 5, 0))).toBeCloseTo(4, 10);
-  expect(perplexity(Float64Array.of(0, 9))).toBe(1);
 });
 
 test("the standard network's resize is bilinear between pixel centres, channels first, from [−1, 1] to [0, 1]", () => {

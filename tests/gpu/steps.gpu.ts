@@ -5,6 +5,7 @@ import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { device } from '../support/parity.js';
 import {
   accumulatingTraining,
+  adversaries,
   bottlenecks,
   inParts,
   priorTraining,
@@ -29,6 +30,10 @@ const trainings: [string, () => Training][] = [
   ...bottlenecks.map(([name, keys]): [string, () => Training] => [
     `stage 1 with the bottleneck ${name}`,
     () => stage1Training(false, keys),
+  ]),
+  ...adversaries.map(([name, keys]): [string, () => Training] => [
+    `stage 1 with a discriminator with ${name}`,
+    () => stage1Training(true, keys),
   ]),
   ...inParts.map(([name, keys]): [string, () => Training] => [
     `stage 1 in micro-batches, ${name}`,

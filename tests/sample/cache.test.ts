@@ -6,6 +6,7 @@ import type { Precision } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
 import { initialise, specsOf, treeOf } from '../../src/nn/params.js';
 import { cacheLengths, openCachedModel } from '../../src/sample/cache.js';
+import { guided } from '../../src/sample/decode-loop.js';
 import { openResidentModel } from '../../src/sample/resident-cache.js';
 import { type GptSizes, gptLogits, gptSpecs } from '../../src/stage2-transformer/gpt.js';
 import { expectClose } from '../support/close.js';
@@ -50,6 +51,44 @@ test.each([
         const wanted = tf.reshape(tf.slice(whole, [0, place, 0], [3, 1, sizes.codes]), [3, sizes.codes]);
         expectClose({ shape: [3, sizes.codes], data: logits }, wanted, { atol: 1e-4, rtol: 0 });
       }
+    }
+    await model.dispose();
+  },
+);
+
+test.each([
+  ['tfjs', openCachedModel],
+  ['cpu', openCachedModel],
+  ['cpu', openResidentModel],
+] as const)(
+  '%s, %p: sequences of several classes, guided, equal uncached ones with and without class',
+  async (name, open) => {
+    const sizes: GptSizes = { ...small, classes: 3, tokens: 6 };
+    const { codes, tokens } = sizes;
+    const weights = initialise(specsOf(gptSpecs(sizes)), 4);
+    for (const t of Object.values(weights)) for (const i of t.data.keys()) t.data[i] = 10 * t.data[i]!; // logits that differ
+    const params = Object.fromEntries(
+      Object.entries(weights).map(([n, t]) => [n, tf.tensor(t.data, [...t.shape])]),
+    );
+    const starts = [codes + 1, codes + 3];
+    const rows = (first: (row: number) => number) =>
+      [0, 1].map((row) =>
+        Array.from({ length: tokens }, (_, t) => (t === 0 ? first(row) : (3 * row + t) % codes)),
+      );
+    const whole = (of: number[][]) =>
+      gptLogits(sizes, treeOf(gptSpecs(sizes), params), tf.tensor2d(of, [2, tokens], 'int32'));
+    const given = rows((row) => starts[row]!);
+    const [withClass, without] = [whole(given), whole(rows(() => codes))];
+    const wanted = tf.add(without, tf.mul(2.5, tf.sub(withClass, without)));
+    expect(tf.max(tf.abs(tf.sub(withClass, without))).dataSync()[0]).toBeGreaterThan(0.1);
+
+    const device = await openDevice({ device: name, threads: 1, reporter: silent });
+    const model = await open({ sizes, weights, batch: 4, device });
+    const next = guided(model.nextLogits, { scale: 2.5, start: codes });
+    for (let place = 0; place < tokens; place++) {
+      const ids = Int32Array.from(given, (row) => row[place]!);
+      const place2 = tf.reshape(tf.slice(wanted, [0, place, 0], [2, 1, codes]), [2, codes]);
+      expectClose({ shape: [2, codes], data: await next(ids, place) }, place2, { atol: 1e-4, rtol: 1e-4 });
     }
     await model.dispose();
   },

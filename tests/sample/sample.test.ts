@@ -3,13 +3,13 @@ import os from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
 import { silent } from '../../src/base/progress.js';
-import { runPaths } from '../../src/checkpoint/run.js';
+import { runPaths, writeRunConfig } from '../../src/checkpoint/run.js';
 import { saveCheckpoint } from '../../src/checkpoint/store.js';
 import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
 import { psnr, reconstruct } from '../../src/sample/reconstruct.js';
 import { sample } from '../../src/sample/sample.js';
-import { gptSizes, recordTokenizer } from '../../src/stage2-transformer/model.js';
+import { gptSizes, recordClasses, recordTokenizer } from '../../src/stage2-transformer/model.js';
 import { priorStart } from '../../src/stage2-transformer/step.js';
 import { tokenize } from '../../src/tokenize/tokenize.js';
 import { saveTokenizer, temporaryFolder, tinyConfig, writePictures } from '../support/run.js';
@@ -154,6 +154,108 @@ describe('sample', () => {
       await fs.writeFile(kept(), JSON.stringify({ ...saved, loss_int8: 3, key: 'another prior' }));
       expect((await drawInt8()).int8).toEqual(int8);
       expect(warnings).toEqual([]);
+    });
+  });
+
+  describe('of a prior without classes', () => {
+    test.each([
+      [
+        { classes: ['cat'] },
+        /Expected no class for --class but received cat\. The prior was trained without classes/,
+      ],
+      [
+        { cfgScale: 2 },
+        /Expected 1 for --cfg-scale but received 2, where the prior was trained without classes/,
+      ],
+      [{ cfgScale: -1 }, /Expected a number of at least 0 for --cfg-scale but received -1/],
+    ])('%j is refused', async (settings, message) => {
+      await expect(draw(settings)).rejects.toThrow(message);
+    });
+
+    test('no scale of the config acts, and nothing is said of classes', async () => {
+      const plain = await draw();
+      expect(plain).not.toHaveProperty('classes');
+      await writeRunConfig(run, { ...config, sample: { ...config.sample, cfg_scale: 3 } });
+      expect(await bytesOf((await draw()).files)).toEqual(await bytesOf(plain.files));
+      await writeRunConfig(run, config);
+    });
+  });
+
+  describe('of a prior with classes', () => {
+    const classes = ['car', 'cat', 'house'];
+    let classed: string;
+    let cpu: Device;
+    beforeAll(async () => {
+      classed = path.join(root, 'classed');
+      await fs.cp(run, classed, { recursive: true });
+      cpu = await openDevice({ device: 'cpu', threads: 1, reporter: silent });
+      const start = priorStart(gptSizes(config, 3), 0);
+      for (const t of Object.values(start)) for (const i of t.data.keys()) t.data[i] = 20 * t.data[i]!; // classes that matter
+      const state = { step: 2, seconds: 0, validated: 1, best: null, metrics: null };
+      await saveCheckpoint(runPaths(classed).prior, start, state, 1);
+      await recordClasses(classed, classes);
+    });
+    const drawClassed = (o: object = {}) => draw({ run: classed, device: cpu, topP: 1, ...o });
+
+    test('classes in turn; an image does not depend on how many were asked for, nor on the others', async () => {
+      const many = await drawClassed({ n: 18 });
+      expect(many.classes).toEqual(Array.from({ length: 18 }, (_, i) => classes[i % 3]));
+      const images = await bytesOf(many.files);
+      const few = await drawClassed({ n: 4 });
+      expect(few.classes).toEqual(['car', 'cat', 'house', 'car']);
+      expect(await bytesOf(few.files)).toEqual(images.slice(0, 4));
+      const cats = await drawClassed({ n: 17, classes: ['cat'] });
+      expect(new Set(cats.classes)).toEqual(new Set(['cat']));
+      const ofCats = await bytesOf(cats.files);
+      for (const i of [1, 4, 16]) expect(ofCats[i]).toEqual(images[i]);
+      expect(ofCats[0]).not.toEqual(images[0]);
+      const pairs = await drawClassed({ n: 4, classes: ['house', 'cat'] });
+      expect(pairs.classes).toEqual(['house', 'cat', 'house', 'cat']);
+      const { width, height } = await sharp((await drawClassed({ n: 12 })).grid).metadata();
+      expect((width! + 24) / (height! + 24)).toBe(3 / 4); // 3 columns: each is one class
+    });
+
+    test('guidance: 1 is none, 0 is without class, and no scale depends on how many were asked for', async () => {
+      const plain = await bytesOf((await drawClassed()).files);
+      expect(await bytesOf((await drawClassed({ cfgScale: 1 })).files)).toEqual(plain);
+      const guided = await bytesOf((await drawClassed({ cfgScale: 4 })).files);
+      expect(guided).not.toEqual(plain);
+      expect((await bytesOf((await drawClassed({ cfgScale: 4, n: 18 })).files)).slice(0, 3)).toEqual(guided);
+      const none = await bytesOf((await drawClassed({ cfgScale: 0 })).files);
+      expect(await bytesOf((await drawClassed({ cfgScale: 0, classes: ['house'] })).files)).toEqual(none);
+      await writeRunConfig(classed, { ...config, sample: { ...config.sample, cfg_scale: 4, top_p: 1 } });
+      expect(await bytesOf((await drawClassed()).files)).toEqual(guided);
+      await writeRunConfig(classed, { ...config, prior: { ...config.prior, class_dropout: 0 } });
+      await expect(drawClassed({ cfgScale: 4 })).rejects.toThrow(
+        /Expected 1 for --cfg-scale but received 4, where prior\.class_dropout was 0/,
+      );
+      await writeRunConfig(classed, config);
+    });
+
+    test('8-bit weights: guided too, and their cost is measured with the classes', async () => {
+      const notes: string[] = [];
+      const reporter = { ...silent, note: (line: string) => notes.push(line) };
+      const { int8, classes } = await drawClassed({ precision: 'int8', cfgScale: 2, reporter });
+      expect(classes).toEqual(['car', 'cat', 'house']);
+      expect(int8!.loss_int8).toBeGreaterThan(0);
+    });
+
+    test('an unknown class is refused with the known ones', async () => {
+      await expect(drawClassed({ classes: ['cat', 'horse'] })).rejects.toThrow(
+        'Expected one of car, cat, house for --class but received horse. Did you mean house?',
+      );
+    });
+
+    test('the best by validation is drawn from, and it is said', async () => {
+      const state = { step: 3, seconds: 0, validated: 3, best: { step: 2, value: 1 }, metrics: null };
+      const before = await bytesOf((await drawClassed()).files);
+      await saveCheckpoint(runPaths(classed).prior, priorStart(gptSizes(config, 3), 9), state, 1);
+      const notes: string[] = [];
+      const reporter = { ...silent, note: (line: string) => notes.push(line) };
+      expect(await bytesOf((await drawClassed({ reporter })).files)).toEqual(before);
+      expect(notes).toEqual([
+        'The prior is that of step 2, the best by validation; the newest is of step 3.',
+      ]);
     });
   });
 

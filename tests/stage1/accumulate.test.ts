@@ -8,6 +8,7 @@ import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { expectedMemory } from '../../src/stage1-vqgan/memory.js';
 import { randomFeatures } from '../../src/stage1-vqgan/perceptual.js';
 import { stage1Runner } from '../../src/stage1-vqgan/runner.js';
+import { firstAdversarialStep } from '../../src/stage1-vqgan/starts.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';
 import { stepInputs } from '../../src/stage1-vqgan/train.js';
@@ -43,7 +44,11 @@ const images: ImageSet = {
   },
 };
 
-const prepared = (of: Config) => stage1Runner(of, randomFeatures(8), device, { step: 1, onSwitch: () => {} });
+const prepared = (of: Config) =>
+  stage1Runner(of, randomFeatures(8), device, {
+    adversarial: firstAdversarialStep(of) === 1,
+    onSwitch: () => {},
+  });
 
 /** The state and the outputs of every entry after each of the first steps. */
 async function afterSteps(of: Config, steps: number) {
@@ -107,24 +112,49 @@ test.each([
 
 const gan = { disc: { ch: 4, layers: 1, weight: 0.8, start: 2 } };
 
-test('with the discriminator nothing moves, to the bit, before the last micro-batch; then everything does', async () => {
-  const of = config(2, gan);
-  const runner = await prepared(of);
-  runner.load(initialState(of));
-  for (let step = 1; step <= 3; step++) await runner.run(await stepInputs(of, images, step));
-  const before = await runner.read();
-  const [first, last] = await stepInputs(of, images, 4);
-  await runner.run([first!]);
-  expect(await runner.read()).toEqual(before);
-  const [outputs] = await runner.run([last!]);
-  const after = await runner.read();
-  await runner.dispose();
-  const still = Object.keys(after).filter((name) =>
-    after[name]!.data.every((x, i) => x === before[name]!.data[i]),
+/** Each image by itself: no statistics of a batch. */
+const byItself = { ...gan.disc, norm: 'spectral', lecam: 0.3, r1: 1 };
+
+test.each([
+  ['BatchNorm', gan],
+  ['spectral norm, LeCam and R1', { disc: byItself }],
+])(
+  'with %s nothing moves, to the bit, before the last micro-batch; then everything does',
+  async (_, keys) => {
+    const of = config(2, keys);
+    const runner = await prepared(of);
+    runner.load(initialState(of));
+    for (let step = 1; step <= 3; step++) await runner.run(await stepInputs(of, images, step));
+    const before = await runner.read();
+    const [first, last] = await stepInputs(of, images, 4);
+    await runner.run([first!]);
+    expect(await runner.read()).toEqual(before);
+    const [outputs] = await runner.run([last!]);
+    const after = await runner.read();
+    await runner.dispose();
+    const still = Object.keys(after).filter((name) =>
+      after[name]!.data.every((x, i) => x === before[name]!.data[i]),
+    );
+    // Inside the hinge's margin real and fake pull that bias equally; a vector of one number is 1.
+    expect(still.filter((name) => !/^disc.*\.conv_out\.bias$|^disc_u\.conv_out/.test(name))).toEqual([]);
+    expect(outputs!.adaptive_weight!.data[0]).toBeGreaterThan(0);
+  },
+);
+
+test('a discriminator that judges each image by itself, and what LeCam remembers, are as at once', async () => {
+  const keys = {
+    disc: { ...byItself, start: 1 },
+    codebook: { init: 'uniform', warmup: 0, restart_after: 0 },
+  };
+  const [one, two] = await Promise.all(
+    [1, 2].map(async (n) => (await afterSteps(config(n, keys), 1))[0]!.state),
   );
-  // Inside the hinge's margin real and fake pull that bias equally.
-  expect(still.filter((name) => !/^disc.*\.conv_out\.bias$/.test(name))).toEqual([]);
-  expect(outputs!.adaptive_weight!.data[0]).toBeGreaterThan(0);
+  const ofDisc = (state: HostTensors) =>
+    Object.fromEntries(Object.entries(state).filter(([name]) => /^disc(_u|_lecam|_adam\.m)\./.test(name)));
+  const names = Object.keys(ofDisc(two!));
+  for (const name of ['disc_u.layers.0.conv.weight', 'disc_lecam.fake', 'disc_adam.m.conv_in.weight'])
+    expect(names).toContain(name);
+  expectSameUpTo(1e-3, ofDisc(two!), ofDisc(one!));
 });
 
 test('without micro-batches program and state know nothing of sums; with them checkpoints do not either', () => {

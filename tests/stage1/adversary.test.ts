@@ -6,10 +6,10 @@ import type { Config } from '../../src/config/schema.js';
 import type { Tensors } from '../../src/engine/device.js';
 import { valueAndGradsOf } from '../../src/nn/gradients.js';
 import { treeOf } from '../../src/nn/params.js';
-import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/discriminator.js';
+import { discriminator, discriminatorSpecs, spectrum } from '../../src/stage1-vqgan/discriminator.js';
 import { discriminatorLoss, gradientDirection, lecamLoss, r1Penalty } from '../../src/stage1-vqgan/losses.js';
 import { under } from '../../src/stage1-vqgan/model.js';
-import { firstActingStep } from '../../src/stage1-vqgan/runner.js';
+import { firstActingStep } from '../../src/stage1-vqgan/starts.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';
 import { expectClose } from '../support/close.js';
@@ -152,6 +152,49 @@ describe('norms', () => {
       'Expected layers of at most 32 channels or a multiple of 32 for stage1.disc.ch but received 24, which leads to 48 channels.',
     );
     expect(() => parseConfig({ stage1: { disc: { ch: 24 } } }, 'here')).not.toThrow();
+  });
+});
+
+describe('spectral normalisation', () => {
+  const config = configOf({ norm: 'spectral', layers: 1 }, { optimizer: 'adamw', weight_decay: 0.1 });
+  const program = stage1Step(config, undefined, { adversarial: true });
+  const state = tensorsOf(initialState(config));
+  const spectral = spectrum(config);
+  const disc = under('disc', state);
+  const directions = spectral.directions(disc, under('disc_u', state));
+
+  test('divides every filter, and every layer has a bias', () => {
+    expect(Object.keys(disc)).toEqual(
+      ['conv_in', 'layers.0.conv', 'conv_out'].flatMap((layer) => [`${layer}.weight`, `${layer}.bias`]),
+    );
+    const normalised = spectral.normalised(disc, directions);
+    for (const name of Object.keys(disc)) {
+      const change = tf.max(tf.abs(tf.sub(normalised[name]!, disc[name]!))).dataSync()[0]!;
+      expect([name, change > 1e-3]).toEqual([name, name.endsWith('.weight')]);
+    }
+  });
+
+  test('the vectors start from the seed, move by one iteration a step, and are no weights', () => {
+    expect(Object.keys(under('disc_u', state))).toEqual(Object.keys(directions));
+    const { state: next, outputs } = runStep(program, state, inputsAt(1));
+    expect(Object.keys(next).sort()).toEqual(Object.keys(program.state).sort());
+    for (const [name, { u }] of Object.entries(directions)) expectClose(next[`disc_u.${name}`]!, u);
+    const judge = (x: tf.Tensor) =>
+      discriminator(treeOf(discriminatorSpecs(config), spectral.normalised(disc, directions)), x, 'spectral');
+    expect(judge(images).shape).toEqual([2, 2, 2, 1]);
+    const { state: still, outputs: same } = runStep(program, state, { ...inputsAt(1), lr: tf.scalar(0) });
+    expectClose(still['disc.conv_in.weight']!, disc['conv_in.weight']!, { atol: 0, rtol: 0 });
+    expectClose(same.generator!, outputs.generator!);
+    const another = initialState({ ...config, seed: 1 })['disc_u.conv_in.weight']!.data;
+    expect(another).not.toEqual(initialState(config)['disc_u.conv_in.weight']!.data);
+    expect(Object.keys(initialState(configOf({}))).filter((name) => name.startsWith('disc_u'))).toEqual([]);
+  });
+
+  test('an image is judged alike alone and in a batch', () => {
+    const judge = (x: tf.Tensor) =>
+      discriminator(treeOf(discriminatorSpecs(config), spectral.normalised(disc, directions)), x, 'spectral');
+    const one = judge(tf.slice(images, [0, 0, 0, 0], [1, 8, 8, 3]));
+    expectClose(one, tf.slice(judge(images), [0, 0, 0, 0], [1, 2, 2, 1]), { atol: 1e-5 });
   });
 });
 

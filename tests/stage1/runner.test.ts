@@ -1,7 +1,8 @@
 import type { HostTensors } from '../../src/base/tensor.js';
 import { float32, scalar } from '../../src/base/tensor.js';
 import type { Device, StepProgram } from '../../src/engine/device.js';
-import { firstAdversarialStep, stage1Runner } from '../../src/stage1-vqgan/runner.js';
+import { stage1Runner } from '../../src/stage1-vqgan/runner.js';
+import { firstAdversarialStep } from '../../src/stage1-vqgan/starts.js';
 import { initialState, stage1State } from '../../src/stage1-vqgan/state.js';
 import { tinyConfig } from './tiny.js';
 
@@ -40,8 +41,10 @@ function countingDevice() {
   return { log, device: { prepareStep } as unknown as Device };
 }
 
-const disc = (start: number) => ({ disc: { weight: 1, ch: 4, layers: 1, start } });
-const steps = (...numbers: number[]) => numbers.map((step) => ({ step: scalar(step) }));
+const disc = (start: number | 'flat') => ({ disc: { weight: 1, ch: 4, layers: 1, start } });
+/** The discriminator acts from step 3 on. */
+const steps = (...numbers: number[]) =>
+  numbers.map((step) => ({ step: scalar(step), ...(step >= 3 && { disc_step: scalar(step - 2) }) }));
 const zeros = (state: HostTensors) =>
   Object.fromEntries(Object.entries(state).map(([name, t]) => [name, float32(t.shape)]));
 
@@ -51,7 +54,8 @@ test.each([
   [1, 100, 1],
   [40, 100, 40],
   [0.34, 10, 4],
-])('disc.start %d of %d steps acts from step %d on', (start, total, first) => {
+  ['flat', 100, 81],
+] as const)('disc.start %s of %d steps acts from step %d on', (start, total, first) => {
   expect(firstAdversarialStep(tinyConfig({ ...disc(start), steps: total }))).toBe(first);
 });
 
@@ -68,7 +72,7 @@ describe('one run as two programs', () => {
     const { device, log } = countingDevice();
     const switches: string[] = [];
     const runner = await stage1Runner(config, undefined, device, {
-      step: 1,
+      adversarial: false,
       onSwitch: () => switches.push('on'),
     });
     runner.load(zeros(initialState(config)));
@@ -95,7 +99,7 @@ describe('one run as two programs', () => {
 
   test('a run resumed after the start never prepares the other program', async () => {
     const { device, log } = countingDevice();
-    const runner = await stage1Runner(config, undefined, device, { step: 4, onSwitch: () => {} });
+    const runner = await stage1Runner(config, undefined, device, { adversarial: true, onSwitch: () => {} });
     runner.load(initialState(config));
     await runner.run(steps(4));
     expect(log).toEqual(['prepare stage1-gan', 'stage1-gan 4']);
@@ -103,7 +107,7 @@ describe('one run as two programs', () => {
 
   test('a state of another shape is refused', async () => {
     const runner = await stage1Runner(config, undefined, countingDevice().device, {
-      step: 1,
+      adversarial: false,
       onSwitch: () => {},
     });
     const { 'disc.conv_in.bias': _, ...rest } = initialState(config);

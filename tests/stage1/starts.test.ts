@@ -4,8 +4,15 @@ import path from 'node:path';
 import { silent } from '../../src/base/progress.js';
 import { loadConfig } from '../../src/config/load.js';
 import { openDevice } from '../../src/engine/index.js';
-import { startsOf, withStarts } from '../../src/stage1-vqgan/starts.js';
+import {
+  afresh,
+  followReconstruction,
+  type Starts,
+  startsOf,
+  withStarts,
+} from '../../src/stage1-vqgan/starts.js';
 import { trainStage1 } from '../../src/stage1-vqgan/train.js';
+import type { Kept } from '../../src/train/loop.js';
 import { readMetrics } from '../../src/train/metrics.js';
 
 const ofLength = (steps: number) =>
@@ -26,6 +33,81 @@ test('a run is not made so short that its codes would have started earlier', () 
   expect(() => withStarts(ofLength(600), starts)).toThrow(
     'Expected at least 1000 for stage1.steps but received 600. The codes of this run start at step 101,',
   );
+});
+
+describe('disc.start: flat', () => {
+  // Windows of 20 steps from step 41 on, when the codes have started: to 60, 80, …; the latest start is step 321.
+  const config = loadConfig({
+    config: 'tiny',
+    set: [
+      'stage1.steps=400',
+      'stage1.codebook.warmup=100',
+      'stage1.disc.start=flat',
+      'stage1.perceptual.weight=2',
+    ],
+  });
+  const begun = startsOf(config);
+  const { see, next } = followReconstruction(config);
+
+  /** What is kept after the steps whose error is given, and what was said at which step. */
+  function followed(error: (step: number) => number, steps = 400) {
+    let kept: Kept = begun;
+    const said: [number, string][] = [];
+    for (let step = 1; step <= steps; step++) {
+      const l1 = error(step) / 2;
+      const seen = see(kept, step, { l1, perceptual: l1 / 2 });
+      kept = seen.kept;
+      if (seen.said) said.push([step, seen.said]);
+    }
+    return { kept, said };
+  }
+
+  test('begins with the latest start', () => {
+    expect(begun).toEqual({
+      ...{ quantised: 41, adversarial: 321 },
+      ...{ flat_latest: 321, flat_window: 20, flat_sum: 0, flat_before: 0 },
+    });
+    expect(startsOf(withStarts(config, begun))).toEqual({ quantised: 41, adversarial: 321 });
+    const none = loadConfig({ config: 'tiny', set: ['stage1.disc={start: flat, weight: 0}'] });
+    expect(startsOf(none)).toEqual({ quantised: 1, adversarial: 0 });
+  });
+
+  test('starts after the first window over which the mean fell by less than a twentieth', () => {
+    const { kept, said } = followed((step) => (step <= 60 ? 1 : step <= 80 ? 0.94 : step <= 100 ? 0.9 : 0.5));
+    expect(said).toEqual([
+      [
+        100,
+        'The reconstruction error fell by only 4.3 % over the last 20 steps: the discriminator starts at step 101.',
+      ],
+    ]);
+    expect(kept).toMatchObject({ adversarial: 101, flat_latest: 321 });
+    expect(afresh(kept as Starts)).toEqual(begun);
+  });
+
+  test('what the error was before the codes is nothing to it; that it rises counts', () => {
+    const { said } = followed((step) => (step <= 40 ? 0.1 : step <= 60 ? 1 : 1.5));
+    expect(said).toEqual([[80, expect.stringContaining('error rose by 50.0 % over')]]);
+  });
+
+  test('an error that goes on falling leaves it at the latest start', () => {
+    const { kept, said } = followed((step) => 0.99 ** step);
+    expect(said).toEqual([]);
+    expect(kept).toMatchObject({ adversarial: 321 });
+  });
+
+  test('calls of the engine end where a window does, as long as it is open', () => {
+    expect([0, 40, 59, 60, 300, 319, 320].map((step) => next(begun, step))).toEqual([
+      60,
+      60,
+      60,
+      80,
+      320,
+      320,
+      Infinity,
+    ]);
+    expect(next({ ...begun, adversarial: 101 } as Kept, 100)).toBe(Infinity);
+    expect(next(startsOf(ofLength(400)), 3)).toBe(Infinity);
+  });
 });
 
 test('a discriminator that acts goes on acting when a finished run is resumed for longer', async () => {

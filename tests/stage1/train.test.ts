@@ -6,6 +6,7 @@ import path from 'node:path';
 import { type Reporter, silent } from '../../src/base/progress.js';
 import { float32, scalar } from '../../src/base/tensor.js';
 import { readRunConfig, writeRunConfig } from '../../src/checkpoint/run.js';
+import { sha256 } from '../../src/checkpoint/safetensors.js';
 import { latestCheckpoint, loadModel, readState, saveCheckpoint } from '../../src/checkpoint/store.js';
 import { loadConfig } from '../../src/config/load.js';
 import type { Device } from '../../src/engine/device.js';
@@ -94,6 +95,55 @@ test('taken back to before the discriminator acted and killed later, a resumed r
   expect(await lines(runs[1]!)).toEqual(await lines(runs[0]!));
   const { guard } = readState(latestCheckpoint(path.join(runs[1]!, 'stage1'))!);
   expect(guard).toMatchObject({ rollbacks: 1, factor: 1 / 3, good: 8 });
+});
+
+test('a discriminator that starts when the error is flat, with spectral norm: stopped twice, a run equals one that was not', async () => {
+  const flat = loadConfig({
+    config: 'tiny',
+    set: [
+      'data.drawn=40',
+      'stage1.steps=44',
+      'stage1.lr=1e-9',
+      'stage1.disc={start: flat, norm: spectral, lecam: 0.3}',
+    ].concat(
+      ...['log_every=8', 'eval_every=20', 'checkpoint_every=20', 'codebook.warmup=2'].map(
+        (set) => `stage1.${set}`,
+      ),
+    ),
+  });
+  const notes: string[] = [];
+  const trainTo = (run: string, step: number, resume: boolean) => {
+    const stop = new AbortController();
+    const progress = () => ({ update: (done: number) => done >= step && stop.abort(), stop() {} });
+    const reporter: Reporter = { ...silent, progress, note: (line) => notes.push(line) };
+    return trainStage1({ config: flat, run, resume, device, reporter, signal: stop.signal });
+  };
+  const [whole, parts] = [path.join(root, 'flat'), path.join(root, 'flat-in-parts')];
+  await trainTo(whole, 99, false);
+  // Windows of 16 steps after the two of warm-up: 3 to 18, 19 to 34.
+  expect(notes.filter((line) => /the discriminator/.test(line))).toEqual([
+    expect.stringMatching(
+      /^The reconstruction error .* over the last 16 steps: the discriminator starts at step 35\.$/,
+    ),
+    'From here on the discriminator acts; a step takes longer.',
+  ]);
+  const saved = (run: string) => readState(latestCheckpoint(path.join(run, 'stage1'))!).kept;
+  await trainTo(parts, 20, false); // in the middle of a window
+  expect(saved(parts)).toMatchObject({ quantised: 3, adversarial: 36, flat_window: 16 });
+  await trainTo(parts, 40, true);
+  expect(saved(parts)).toMatchObject({ adversarial: 35, flat_latest: 36 });
+  await trainTo(parts, 99, true);
+
+  const sums = await Promise.all(
+    [whole, parts].flatMap((run) =>
+      ['model', 'optimizer'].map((file) =>
+        sha256(path.join(latestCheckpoint(path.join(run, 'stage1'))!.path, `${file}.safetensors`)),
+      ),
+    ),
+  );
+  expect(sums.slice(2)).toEqual(sums.slice(0, 2));
+  expect(await lines(parts)).toEqual(await lines(whole));
+  expect((await lines(whole)).at(-1)).toMatchObject({ step: 44, adaptive_weight: expect.any(Number) });
 });
 
 test('stopped before the first step it leaves the run as it was', async () => {

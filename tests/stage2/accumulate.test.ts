@@ -11,7 +11,14 @@ import { expectSameUpTo } from '../support/close.js';
 import { ids } from '../support/parity.js';
 
 const sizes = { layers: 2, heads: 2, width: 16, codes: 7, tokens: 6 };
-const tokens = { codes: ids([9, 6], 7).data, count: 9, height: 2, width: 3, vocab: 7 } as unknown as Tokens;
+const tokens = {
+  codes: ids([9, 6], 7).data,
+  count: 9,
+  height: 2,
+  width: 3,
+  vocab: 7,
+  codings: 1,
+} as unknown as Tokens;
 const options = {
   batch_size: 4,
   dropout: 0.2,

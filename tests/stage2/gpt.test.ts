@@ -1,6 +1,6 @@
 import '../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
-import { countParams, specsOf, treeOf } from '../../src/nn/params.js';
+import { countParams, initialise, specsOf, treeOf } from '../../src/nn/params.js';
 import { cachedStep, decays, type GptSizes, gptLogits, gptSpecs } from '../../src/stage2-transformer/gpt.js';
 import { expectClose } from '../support/close.js';
 import { small, waveParams } from '../support/gpt.js';
@@ -10,6 +10,17 @@ test.each([
   ['M', { layers: 12, heads: 8, width: 512, tokens: 256, codes: 1024 }, 39_009_792],
 ])('%s has as many parameters as the PyTorch peer', (_, sizes: GptSizes, count) => {
   expect(countParams(gptSpecs(sizes))).toBe(count);
+});
+
+test('classes are further rows of the token table: those before, and every other weight, are as without', () => {
+  const [without, withClasses] = [0, 3].map((classes) =>
+    initialise(specsOf(gptSpecs({ ...small, classes })), 1),
+  );
+  expect(without!['tokens.weight']!.shape).toEqual([6, 8]);
+  expect(withClasses!['tokens.weight']!.shape).toEqual([9, 8]);
+  const first = withClasses!['tokens.weight']!.data.subarray(0, 48);
+  expect(first).toEqual(without!['tokens.weight']!.data);
+  expect({ ...withClasses, 'tokens.weight': 0 }).toEqual({ ...without, 'tokens.weight': 0 });
 });
 
 test('decay acts on linear weights only', () => {

@@ -1,6 +1,7 @@
 import {
   histogramEntropy,
   sequencesOf,
+  startTokens,
   trainingSequences,
   validationRows,
 } from '../../src/stage2-transformer/sequences.js';
@@ -15,6 +16,7 @@ const tokens = (count: number): Tokens => ({
   width: 2,
   tokenizer: 'x',
   vocab: 1000,
+  codings: 1,
   size: 8,
   names: [],
   classes: [],
@@ -49,14 +51,50 @@ test('pkeep replaces a share of the input codes, never the start token or a targ
   const at = trainingSequences(tokens(6), { batchSize: 600, pkeep: 0.75, seed: 1 });
   const whole = trainingSequences(tokens(6), { batchSize: 600, pkeep: 1, seed: 1 });
   const { ids, targets } = at(1);
-  expect(targets).toEqual(whole(1).targets);
+  const kept = whole(1);
+  expect(targets).toEqual(kept.targets);
   const inputs = [...ids.data.entries()];
   expect(inputs.filter(([i]) => i % 4 === 0).every(([, id]) => id === 1000)).toBe(true);
-  const replaced = inputs.filter(([i, id]) => id !== whole(1).ids.data[i]);
+  const replaced = inputs.filter(([i, id]) => id !== kept.ids.data[i]);
   expect(replaced.every(([, id]) => id < 1000)).toBe(true);
   expect(replaced.length / 1800).toBeCloseTo(0.25, 1);
   expect(at(1)).toEqual({ ids, targets });
   expect(at(2).ids).not.toEqual(ids);
+});
+
+describe('classes', () => {
+  const classed: Tokens = { ...tokens(6), classes: ['a', 'b', 'c'], labels: Int32Array.of(0, 1, 2, 2, 1, 0) };
+  const starts = startTokens(classed, ['c', 'a']);
+
+  test("a sequence begins with its class, by the prior's order of names; without one that the prior knows, with K", () => {
+    expect([...starts]).toEqual([1002, 1000, 1001, 1001, 1000, 1002]);
+    const { ids } = sequencesOf(classed, [2, 0, 1], starts);
+    expect([...ids.data]).toEqual([1001, 20, 21, 22, 1002, 0, 1, 2, 1000, 10, 11, 12]);
+    expect([...startTokens(classed, [])]).toEqual(new Array(6).fill(1000));
+  });
+
+  test('a share of the training sequences begins without, and everything else stays as it is', () => {
+    const o = { batchSize: 600, pkeep: 0.9, seed: 1, starts };
+    const dropping = trainingSequences(classed, { ...o, classDropout: 0.25 });
+    const [some, all] = [dropping(1), trainingSequences(classed, o)(1)];
+    expect(some.targets).toEqual(all.targets);
+    const changed = [...all.ids.data.entries()].filter(([i, id]) => some.ids.data[i] !== id);
+    expect(changed.every(([i, id]) => i % 4 === 0 && id > 1000 && some.ids.data[i] === 1000)).toBe(true);
+    expect(changed.length / 400).toBeCloseTo(0.25, 1); // two in three images have a class
+    expect(dropping(1)).toEqual(some);
+    expect([...dropping(2).ids.data].filter((_, i) => i % 4 === 0)).not.toEqual(
+      [...some.ids.data].filter((_, i) => i % 4 === 0),
+    );
+  });
+});
+
+test('of an image with several codings an epoch sees one, another time another', () => {
+  const at = trainingSequences({ ...tokens(12), codings: 3 }, { batchSize: 4, pkeep: 1, seed: 5 });
+  const rows = (epoch: number) =>
+    [...at(epoch).targets.data].filter((_, i) => i % 4 === 0).map((code) => code / 10);
+  const epochs = Array.from({ length: 30 }, (_, i) => rows(i + 1));
+  for (const epoch of epochs) expect(epoch.map((row) => Math.floor(row / 3)).sort()).toEqual([0, 1, 2, 3]);
+  expect(new Set(epochs.flat()).size).toBe(12);
 });
 
 test('validation looks at a fixed random choice', () => {

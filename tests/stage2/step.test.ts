@@ -1,7 +1,9 @@
 import '../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
+import { int32, scalar } from '../../src/base/tensor.js';
 import { configSchema, type PriorConfig } from '../../src/config/schema.js';
 import type { Tensors } from '../../src/engine/device.js';
+import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { priorEvaluation, priorStart, priorStep, stepNoise } from '../../src/stage2-transformer/step.js';
 import { expectClose } from '../support/close.js';
 import { small, waveParams } from '../support/gpt.js';
@@ -80,6 +82,43 @@ test('the loss falls over 20 steps on one batch, with dropout on', () => {
   }
   expect(losses[0]).toBeCloseTo(Math.log(5), 1);
   expect(losses[19]).toBeLessThan(0.7 * losses[0]!);
+});
+
+test('classes that decide the codes are learned; without its class a sequence is one of either', async () => {
+  const sizes = { ...small, classes: 2 };
+  const device = onnxDevice({ threads: 1 });
+  const runner = await device.prepareStep(priorStep(config({ batch_size: 4 }), sizes));
+  runner.load(priorStart(sizes, 3));
+  const sequence = (start: number, code: number) => [start, code, code, code];
+  const rows = [sequence(6, 1), sequence(7, 2), sequence(5, 1), sequence(5, 2)];
+  const step = {
+    ids: int32([4, 4], rows.flat()),
+    targets: int32(
+      [4, 4],
+      rows.flatMap(([, ...codes]) => [codes[0]!, ...codes]),
+    ),
+    lr: scalar(0.02),
+  };
+  await runner.run(Array.from({ length: 100 }, (_, i) => ({ ...step, step: scalar(i + 1) })));
+  const state = await runner.read();
+  await runner.dispose();
+
+  const graph = await device.prepare(priorEvaluation(sizes, 1));
+  const weights = Object.fromEntries(Object.entries(state).filter(([name]) => name.startsWith('model.')));
+  const loss = async (start: number, code: number): Promise<number> => {
+    const targets = int32([1, 4], [code, code, code, code]);
+    const { loss } = await graph.run({ ...weights, ids: int32([1, 4], sequence(start, code)), targets });
+    return 4 * loss!.data[0]!;
+  };
+  for (const [start, code] of [
+    [6, 1],
+    [7, 2],
+  ] as const) {
+    expect(await loss(start, code)).toBeLessThan(0.2);
+    expect(await loss(start, 3 - code)).toBeGreaterThan(2);
+    expect(await loss(5, code)).toBeCloseTo(Math.LN2, 0);
+  }
+  await graph.dispose();
 });
 
 test('dropout changes the loss, and is off without a noise input', () => {

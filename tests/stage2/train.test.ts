@@ -7,8 +7,8 @@ import { loadModel } from '../../src/checkpoint/store.js';
 import type { Config } from '../../src/config/schema.js';
 import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
-import { gptSizes } from '../../src/stage2-transformer/model.js';
-import { sequencesOf } from '../../src/stage2-transformer/sequences.js';
+import { gptSizes, loadModels, priorClasses } from '../../src/stage2-transformer/model.js';
+import { sequencesOf, startTokens } from '../../src/stage2-transformer/sequences.js';
 import { priorEvaluation } from '../../src/stage2-transformer/step.js';
 import { trainPrior } from '../../src/stage2-transformer/train.js';
 import { readTokens } from '../../src/tokenize/token-file.js';
@@ -83,12 +83,15 @@ test('the validation loss is the mean over all validation sequences', async () =
   const lines = await readMetrics(path.join(runPaths(run).prior, 'metrics.jsonl'));
   const { tensors } = await loadModel(run, 'prior');
   const model = Object.fromEntries(Object.entries(tensors).map(([name, t]) => [`model.${name}`, t]));
-  const one = await device.prepare(priorEvaluation(gptSizes(config), 1));
+  const classes = priorClasses(run);
+  expect(classes.length).toBeGreaterThan(5);
+  const one = await device.prepare(priorEvaluation(gptSizes(config, classes.length), 1));
   const val = await readTokens(tokenFile(run, 'val'), '');
+  const starts = startTokens(val, classes);
   expect(val.count % config.prior.batch_size).not.toBe(0); // the last batch is padded
   let sum = 0;
   for (let i = 0; i < val.count; i++) {
-    sum += (await one.run({ ...model, ...sequencesOf(val, [i]) })).loss!.data[0]!;
+    sum += (await one.run({ ...model, ...sequencesOf(val, [i], starts) })).loss!.data[0]!;
   }
   expect(lines.at(-1)!.loss as number).toBeCloseTo(sum / val.count, 4);
 });
@@ -98,6 +101,79 @@ test('a resumed run has the weights of one that was not interrupted', async () =
   await train(run, { config: tinyConfig({ ...settings, pkeep: 0.9, steps: 2 }) });
   await train(run, { resume: true });
   expect(await weights(run)).toEqual(await weights(path.join(root, 'whole')));
+});
+
+describe('classes', () => {
+  test('without them the prior is as it was before there were any, and a run from then goes on', async () => {
+    const run = await copyOfRun('no classes');
+    const none = (o: object = {}) => tinyConfig({ ...settings, class_labels: 'none', ...o });
+    await train(run, { config: none() });
+    expect(priorClasses(run)).toEqual([]);
+    expect((await weights(run)).tensors['model.tokens.weight']!.shape).toEqual([17, 8]);
+
+    const old = await copyOfRun('old');
+    await train(old, { config: none({ steps: 2 }) });
+    await fs.rm(path.join(runPaths(old).prior, 'classes.json'));
+    const written = JSON.parse(await fs.readFile(runPaths(old).config, 'utf8'));
+    for (const key of ['class_labels', 'class_dropout', 'patience']) delete written.prior[key];
+    delete written.tokenize;
+    await fs.writeFile(runPaths(old).config, JSON.stringify(written));
+    await train(old, { config: tinyConfig(settings), resume: true });
+    expect(await weights(old)).toEqual(await weights(run));
+    const { prior } = await loadModels(old);
+    expect(prior).toMatchObject({ classes: [], sizes: { classes: 0 } });
+  });
+
+  test('of fewer than two nothing is learned', async () => {
+    const run = await copyOfRun('one class');
+    const file = tokenFile(run, 'train');
+    const { tensors, metadata } = await readSafetensors(file);
+    tensors.labels!.data.fill(0 as never);
+    await writeSafetensors(file, tensors, metadata);
+    await train(run);
+    expect(priorClasses(run)).toEqual([]);
+  });
+
+  test('other ones cannot come in later', async () => {
+    const run = await copyOfRun('other classes');
+    await train(run, { config: tinyConfig({ ...settings, pkeep: 0.9, steps: 2 }) });
+    const file = tokenFile(run, 'train');
+    const { tensors, metadata } = await readSafetensors(file);
+    const classes = JSON.parse(metadata.classes!).map((name: string) => (name === 'cat' ? 'dog' : name));
+    await writeSafetensors(file, tensors, { ...metadata, classes: JSON.stringify(classes) });
+    await expect(train(run, { resume: true })).rejects.toThrow(
+      /^Expected the classes that the prior began with \(.*cat.*\) for .*train\.safetensors but received dog\. Train another/,
+    );
+  });
+});
+
+describe('a prior that ended early', () => {
+  /** It does not learn, so that no validation is better than the first. */
+  const still = { ...settings, steps: 20, dropout: 0, lr: 1e-30, patience: 2 };
+  const notes: string[] = [];
+  const reporter: Reporter = { ...silent, note: (line) => notes.push(line) };
+
+  test('says so and which step it keeps; a resume says that it is finished', async () => {
+    const run = await copyOfRun('early');
+    const result = await train(run, { config: tinyConfig(still), reporter });
+    expect(result).toMatchObject({ step: 6, stopped: false, best: { step: 2 } });
+    expect(notes.join('\n')).toMatch(/Ended early at step 6: 2 validations in a row .* step 2/);
+    expect((await fs.readFile(path.join(runPaths(run).prior, 'latest'), 'utf8')).trim()).toBe(
+      'step-00000006',
+    );
+    expect((await loadModels(run)).prior.step).toBe(2);
+    notes.length = 0;
+    for (const resume of [true, false]) {
+      expect(await train(run, { config: tinyConfig(still), resume, reporter })).toMatchObject({ step: 6 });
+    }
+    expect(notes[0]).toMatch(
+      /is finished: it ended early at step 6 of 20, 2 validations after its best at step 2\..*prior\.patience=0/,
+    );
+    expect(notes).toHaveLength(2);
+    expect(await train(run, { config: tinyConfig({ ...still, patience: 0 }), resume: true })).toMatchObject({
+      step: 20,
+    });
+  });
 });
 
 test('missing tokens, tokens of another tokenizer, a tokenizer trained on', async () => {

@@ -73,7 +73,7 @@ export const lr = 0.05;
 
 export function fakeStage(
   folder: string,
-  o: Faults & { cadence?: Cadence; lr?: number; evaluate?: Stage['evaluate'] } = {},
+  o: Faults & { cadence?: Cadence; patience?: number; lr?: number; evaluate?: Stage['evaluate'] } = {},
 ): Stage & { runner: FakeRunner } {
   return {
     name: 'stage1',
@@ -84,6 +84,7 @@ export function fakeStage(
     unitsPerStep: 8,
     codebookSize: 4,
     bestBy: { key: 'loss', higher: false },
+    patience: o.patience,
     lr: o.lr ?? lr,
     guarded: { key: 'loss' },
     initialState: () => ({ 'model.w': float32([1], [5]), 'adam.m.w': float32([1]) }),

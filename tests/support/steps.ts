@@ -44,6 +44,11 @@ export const bottlenecks: [string, object][] = [
   ['lfq', { bottleneck: { kind: 'lfq' }, codes: 16 }],
 ];
 
+/** Ways to regularise the discriminator, as keys of `stage1`. */
+export const adversaries: [string, object][] = [
+  ['spectral norm and LeCam', { disc: { ...stage1.disc, norm: 'spectral', lecam: 0.3 } }],
+];
+
 /** Kinds of bottleneck that work in micro-batches, as keys of `stage1`. */
 export const inParts: [string, object][] = [
   ['nearest', {}],

@@ -2,9 +2,11 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
 import { type Reporter, silent } from '../../src/base/progress.js';
+import { float32 } from '../../src/base/tensor.js';
 import { tokenFile } from '../../src/checkpoint/run.js';
 import { loadModel } from '../../src/checkpoint/store.js';
 import { imageSplits } from '../../src/data/dataset.js';
+import { writePng } from '../../src/data/pictures.js';
 import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
 import { encodeProgram } from '../../src/stage1-vqgan/programs.js';
@@ -104,6 +106,57 @@ test('files that cannot be read are counted and named', async () => {
   const summary = await tokenize({ run, dataset: folder, split: 'x', device, reporter });
   expect(summary).toMatchObject({ images: 6, skipped: 1 });
   expect(warnings.join()).toMatch(/1 of 7 images was skipped: a\/torn\.png/);
+});
+
+test('several codings of each training image: rows one after another, the first as without, validation untouched', async () => {
+  const flipped = path.join(root, 'flipped');
+  const folder = path.join(root, 'wide');
+  for (let i = 0; i < 12; i++) {
+    const pixels = Array.from({ length: 8 * 14 * 3 }, (_, j) => Math.sin(i + j * j));
+    await writePng(path.join(folder, i % 2 ? 'b' : 'a', `${i}.png`), float32([8, 14, 3], pixels));
+  }
+  await saveTokenizer(flipped, { ...tinyConfig({}, { dir: folder, flip: true }), tokenize: { codings: 3 } });
+  const tokenized = async (o: object = {}) => {
+    const summary = await tokenize({ run: flipped, device, reporter: silent, ...o });
+    const [train, val] = [
+      await readTokens(summary.file, ''),
+      await readTokens(tokenFile(flipped, 'val'), ''),
+    ];
+    return { summary, train, val };
+  };
+  const { summary, train, val } = await tokenized();
+  const file = await fs.readFile(summary.file);
+  const one = await tokenized({ codings: 1 });
+  expect(one.train.codings).toBe(1);
+  expect(train.codings).toBe(3);
+  expect(train.count).toBe(3 * one.train.count);
+  expect(train.names).toEqual(one.train.names.flatMap((name) => [name, name, name]));
+  expect([...train.labels]).toEqual([...one.train.labels].flatMap((label) => [label, label, label]));
+  expect(val).toEqual(one.val);
+  expect(summary).toMatchObject({ images: 12, tokens: 4 * (train.count + val.count) });
+
+  const area = 4;
+  const rows = Array.from({ length: train.count }, (_, i) => [
+    ...train.codes.slice(area * i, area * (i + 1)),
+  ]);
+  const firsts = rows.filter((_, i) => i % 3 === 0);
+  expect(firsts.flat()).toEqual([...one.train.codes]);
+  expect(rows.filter((_, i) => i % 3 === 1)).not.toEqual(firsts);
+  await tokenized();
+  expect((await fs.readFile(summary.file)).equals(file)).toBe(true);
+  expect((await tokenized({ seed: 7 })).train.codes).not.toEqual(train.codes);
+});
+
+test('codings that cannot differ are told; those of another split are refused', async () => {
+  const warnings: string[] = [];
+  const reporter: Reporter = { ...silent, warn: (line) => warnings.push(line) };
+  await tokenize({ run, codings: 2, device, reporter });
+  expect(warnings).toEqual([
+    'No image has more than 1 different codings, though 2 were asked for: crops differ where one side is longer, and mirrored ones come with data.flip.',
+  ]);
+  await expect(tokenize({ run, codings: 2, split: 'x', device, reporter })).rejects.toThrow(
+    /^Expected 1 for --codings but received 2 with --split x\./,
+  );
 });
 
 test('--check writes originals above decoded codes', async () => {

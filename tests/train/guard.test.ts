@@ -47,7 +47,7 @@ async function expectFinite(folder: string): Promise<void> {
 async function trained(steps: number, factor: (step: number) => number): Promise<number> {
   const { runner, initialState, inputs } = fakeStage('');
   runner.load(initialState());
-  for (let step = 1; step <= steps; step++) await runner.run(await inputs(step, factor(step)));
+  for (let step = 1; step <= steps; step++) await runner.run(await inputs(step, factor(step), {}));
   return (await runner.read())['model.w']!.data[0]!;
 }
 
@@ -249,6 +249,17 @@ describe('what is a jump', () => {
     const fallen = [...fill(16, 0.5), ...fill(2000, 0.1)];
     expect(watched([...fallen, ...fill(600, 0.29)]).at).toBe(0);
     expect(watched([...fallen, ...fill(600, 0.32)]).at).toBeGreaterThan(2016);
+  });
+
+  test('more than there can be is one from step 16 on, even if it was never less', () => {
+    const watch = startWatch();
+    const at = Array.from({ length: 20 }, () => {
+      watchStep(watch, 5);
+      return jumpOf('l1', watch, 2);
+    });
+    expect(at.findIndex((jump) => jump !== undefined)).toBe(15);
+    expect(at.at(-1)).toBe('l1 is 5.00, where even the worst model has 2');
+    expect(jumpOf('l1', watch, 6)).toBeUndefined();
   });
 
   test('the first 16 steps and a single bad batch are none', () => {

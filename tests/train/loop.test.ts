@@ -2,8 +2,9 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { jest } from '@jest/globals';
 import { type Reporter, silent } from '../../src/base/progress.js';
-import { latestCheckpoint, listCheckpoints, readState } from '../../src/checkpoint/store.js';
-import { chunkPlanner, runLoop, type Stage } from '../../src/train/loop.js';
+import { bestCheckpoint, latestCheckpoint, listCheckpoints, readState } from '../../src/checkpoint/store.js';
+import { chunkPlanner } from '../../src/train/chunks.js';
+import { runLoop, type Stage } from '../../src/train/loop.js';
 import { readMetrics } from '../../src/train/metrics.js';
 import { cadence, fakeStage, outcome, slowClock, validate } from '../support/fake-stage.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
@@ -81,9 +82,9 @@ describe('a whole run', () => {
     const stage = fakeStage(await freshFolder());
     const asked: number[] = [];
     const { inputs } = stage;
-    stage.inputs = (step, factor) => {
+    stage.inputs = (step, factor, kept) => {
       asked.push(step);
-      return inputs(step, factor);
+      return inputs(step, factor, kept);
     };
     await runLoop(stage, { reporter: silent });
     expect(asked).toEqual(Array.from({ length: 22 }, (_, i) => i + 1));
@@ -94,8 +95,8 @@ describe('a whole run', () => {
     const stage = fakeStage(folder);
     const { inputs, observe } = stage;
     const entriesOf = (step: number) => (step === 5 ? 4 : 2);
-    stage.inputs = async (step, factor) =>
-      Array.from({ length: entriesOf(step) }, () => inputs(step, factor)).reduce(async (all, one) => [
+    stage.inputs = async (step, factor, kept) =>
+      Array.from({ length: entriesOf(step) }, () => inputs(step, factor, kept)).reduce(async (all, one) => [
         ...(await all),
         ...(await one),
       ]);
@@ -147,6 +148,74 @@ describe('chunks', () => {
     await runLoop(single, { reporter: silent });
     expect(single.runner.calls).toEqual(new Array(22).fill(1));
     expect(await outcome(folder)).toEqual(long);
+  });
+});
+
+describe('patience', () => {
+  /** Validations at 4, 8, …, 20 and 22: the best is at 8. */
+  const values: Record<number, number> = { 4: 3, 8: 1, 12: 2, 16: 1.5, 20: 1.2, 22: 1.1 };
+  const evaluate: Stage['evaluate'] = async (step) => ({ loss: values[step]! });
+  const patient = (folder: string, patience: number, o: object = {}) =>
+    fakeStage(folder, { evaluate, patience, ...o });
+
+  test('ends a run after so many validations that are no better, saved; the best and what was before stay', async () => {
+    const folder = await freshFolder();
+    const notes: string[] = [];
+    const reporter: Reporter = { ...silent, note: (line) => notes.push(line) };
+    const result = await runLoop(patient(folder, 2), { reporter });
+    expect(result).toMatchObject({ step: 16, stopped: false, best: { step: 8, value: 1 } });
+    expect(listCheckpoints(folder).map(({ step }) => step)).toEqual([8, 16]);
+    expect(bestCheckpoint(folder)!.step).toBe(8);
+    expect(notes.at(-1)).toBe(
+      'Ended early at step 16: 2 validations in a row were no better than that of step 8 (1), whose checkpoint later commands use.',
+    );
+    const whole = await freshFolder();
+    expect(await runLoop(patient(whole, 0), { reporter: silent })).toMatchObject({
+      step: 22,
+      stopped: false,
+    });
+    const lines = (await outcome(whole)).lines;
+    expect((await outcome(folder)).lines).toEqual(lines.filter(({ step }) => step <= 16));
+  });
+
+  test('a validation between two checkpoints that is the best, and the one at which it ends, are saved', async () => {
+    const folder = await freshFolder();
+    const evaluate: Stage['evaluate'] = async (step) => ({ loss: Math.abs(step - 4) });
+    const result = await runLoop(patient(folder, 2, { evaluate }), { reporter: silent });
+    expect(result).toMatchObject({ step: 12, best: { step: 4, value: 0 } });
+    expect(listCheckpoints(folder).map(({ step }) => step)).toEqual([4, 8, 12]);
+  });
+
+  test.each([5, 8, 13, 16])(
+    'stopped at step %d and resumed it ends where it would have, with the same lines',
+    async (stopAt) => {
+      const whole = await freshFolder();
+      await runLoop(patient(whole, 2), { reporter: silent });
+      const folder = await freshFolder();
+      const control = new AbortController();
+      const onStep = (step: number) => step === stopAt && control.abort();
+      slowClock(2);
+      await runLoop(patient(folder, 2, { onStep }), { reporter: silent, signal: control.signal });
+      jest.restoreAllMocks();
+      expect(await resume(folder, patient(folder, 2))).toMatchObject({ step: 16, stopped: false });
+      expect({ ...(await outcome(folder)), checkpoints: 0 }).toEqual({
+        ...(await outcome(whole)),
+        checkpoints: 0,
+      });
+    },
+  );
+
+  test('with more patience it goes on as if it had had it from the beginning', async () => {
+    const folder = await freshFolder();
+    await runLoop(patient(folder, 1), { reporter: silent });
+    expect(latestCheckpoint(folder)!.step).toBe(12);
+    expect(await resume(folder, patient(folder, 4))).toMatchObject({ step: 22 });
+    const whole = await freshFolder();
+    await runLoop(patient(whole, 4), { reporter: silent });
+    expect({ ...(await outcome(folder)), checkpoints: 0 }).toEqual({
+      ...(await outcome(whole)),
+      checkpoints: 0,
+    });
   });
 });
 

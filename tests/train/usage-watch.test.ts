@@ -2,7 +2,7 @@ import { watchUsage } from '../../src/train/usage-watch.js';
 
 const seen = (...usages: number[]) => {
   const watch = watchUsage();
-  return usages.map((usage) => watch.see(usage));
+  return usages.map((usage, i) => watch.see(i, usage));
 };
 
 test('usage below half of the highest is told once for each fall', () => {
@@ -19,4 +19,13 @@ test('usage below a tenth is told at once', () => {
 
 test('usage that was never high and stays is not', () => {
   expect(seen(0.12, 0.11, 0.15, 0.1)).toEqual([undefined, undefined, undefined, undefined]);
+});
+
+test('what steps that were taken back had shown is forgotten', () => {
+  const watch = watchUsage();
+  watch.see(10, 0.5);
+  watch.see(20, 0.95);
+  expect(watch.see(30, 0.45)).toBe(0.95);
+  expect(watch.see(20, 0.45)).toBeUndefined(); // not below half of 0.5, nor low before
+  expect(watch.see(30, 0.2)).toBe(0.5);
 });

@@ -11,7 +11,7 @@ import { latestCheckpoint, loadModel, type TrainedModel } from '../../checkpoint
 import type { GraphProgram } from '../../engine/device.js';
 import { PORTABLE } from '../../engine/onnx.js';
 import { portableModel } from '../../engine/portable.js';
-import { gptSizes, loadModels } from '../../stage2-transformer/model.js';
+import { loadModels, type TrainedPrior } from '../../stage2-transformer/model.js';
 import {
   commonMetadata,
   fileOf,
@@ -62,7 +62,7 @@ export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummar
   const programs = [
     encoderProgram(config, tokenizer.tensors),
     decoderProgram(config, tokenizer.tensors),
-    ...(prior ? [priorProgram(gptSizes(config), prior.tensors)] : []),
+    ...(prior ? [priorProgram(prior.sizes, prior.tensors)] : []),
   ];
   for (const program of programs) checkSize(program, precision);
   const common = commonMetadata(config, precision, tokenizer);
@@ -77,7 +77,7 @@ export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummar
         bytes += data.length;
       };
       for (const program of programs) {
-        const own = program.name === 'prior' ? priorMetadata(config, prior!) : tokenizerMetadata(config);
+        const own = program.name === 'prior' ? priorMetadata(prior!) : tokenizerMetadata(config);
         const metadata = { ...common, model: program.name, ...own };
         await write(
           fileOf(program.name),
@@ -85,7 +85,7 @@ export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummar
         );
         progress.update(files.length);
       }
-      await write(README, Buffer.from(readmeOf(config, { precision, prior: prior !== undefined })));
+      await write(README, Buffer.from(readmeOf(config, { precision, prior })));
     });
   } finally {
     progress.stop();
@@ -93,7 +93,7 @@ export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummar
   return { run, to: 'onnx', out, files, bytes, opset: PORTABLE.opset, precision };
 }
 
-async function trained(run: string): Promise<{ tokenizer: TrainedModel; prior?: TrainedModel }> {
+async function trained(run: string): Promise<{ tokenizer: TrainedModel; prior?: TrainedPrior }> {
   if (latestCheckpoint(runPaths(run).prior)) return loadModels(run);
   return { tokenizer: await loadModel(run, 'stage1') };
 }

@@ -4,7 +4,7 @@ import { version } from '../../checkpoint/run.js';
 import type { TrainedModel } from '../../checkpoint/store.js';
 import type { Config } from '../../config/schema.js';
 import { codeSide } from '../../stage1-vqgan/model.js';
-import { gptSizes } from '../../stage2-transformer/model.js';
+import type { TrainedPrior } from '../../stage2-transformer/model.js';
 
 /** How weights are stored; what is computed with them is float32 either way. */
 export const storedPrecisions = ['f32', 'f16'] as const;
@@ -50,15 +50,17 @@ export function tokenizerMetadata(config: Config): Record<string, string> {
   };
 }
 
-export function priorMetadata(config: Config, prior: TrainedModel): Record<string, string> {
-  const { layers, heads, width, codes, tokens } = gptSizes(config);
+export function priorMetadata(prior: TrainedPrior): Record<string, string> {
+  const { classes } = prior;
+  const { layers, heads, width, codes, tokens } = prior.sizes;
   const cache = (length: string) => `float32 [${2 * layers}, batch, ${heads}, ${length}, ${width / heads}]`;
   return {
     prior: prior.sha256,
     prior_step: `${prior.step}`,
     start: `${codes}`,
     tokens: `${tokens}`,
-    ids: `int64 [batch], 0 to ${codes - 1} a code, ${codes} the start`,
+    classes: JSON.stringify(classes),
+    ids: `int64 [batch], 0 to ${codes - 1} a code, ${codes} the start${classes.length > 0 ? ` without a class, ${codes + 1} and on that of each class` : ''}`,
     past: `${cache('length')}, each layer's keys, then its values; length 0 to ${tokens - 1}`,
     logits: `float32 [batch, ${codes}], natural logarithms`,
     present: cache('length + 1'),

@@ -46,13 +46,17 @@ export async function exportedTokenizer(model: string, threads?: number): Promis
 export async function exportedModels(model: string, threads?: number): Promise<Models> {
   const folder = exportFolder(model);
   const { file, config, metadata } = await described(folder, 'prior');
+  const classes: string[] = JSON.parse(metadata.classes ?? '[]');
+  const sizes = gptSizes(config, classes.length);
   return {
     config,
+    sizes,
+    classes,
     async open({ batch }) {
       const decoder = await openDecoder(folder, metadata.tokenizer!, threads);
       try {
         const prior = await openOnnxModel(file, OPTION, threads);
-        return { decoder, model: cachedModel(prior, gptSizes(config), batch) };
+        return { decoder, model: cachedModel(prior, sizes, batch) };
       } catch (error) {
         await decoder.dispose();
         throw error;

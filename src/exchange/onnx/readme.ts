@@ -2,11 +2,11 @@
 import type { Config } from '../../config/schema.js';
 import { PORTABLE } from '../../engine/onnx.js';
 import { codeSide } from '../../stage1-vqgan/model.js';
-import { gptSizes } from '../../stage2-transformer/model.js';
+import { gptSizes, type TrainedPrior } from '../../stage2-transformer/model.js';
 import { license, type StoredPrecision } from './metadata.js';
 
 /** Markdown. The code samples with the config's temperature and top_k; without a prior it encodes a picture and decodes it. */
-export function readmeOf(config: Config, o: { precision: StoredPrecision; prior: boolean }): string {
+export function readmeOf(config: Config, o: { precision: StoredPrecision; prior?: TrainedPrior }): string {
   const { size } = config.data;
   const side = codeSide(config);
   const { layers, heads, width, codes, tokens } = gptSizes(config);
@@ -16,6 +16,11 @@ export function readmeOf(config: Config, o: { precision: StoredPrecision; prior:
     o.precision === 'f16' ? 'Weights are stored in half precision; everything is computed in float32.' : '';
   const length = `\`length\` is the number of tokens before, 0 to ${tokens - 1}`;
   const free = `\`batch\` is as large as you like${o.prior ? `; ${length}` : ''}.`;
+  const classes = o.prior?.classes ?? [];
+  const starts =
+    classes.length === 0
+      ? codes
+      : `${codes}, or for a class ${classes.map((name, i) => `${codes + 1 + i} (${name})`).join(', ')},`;
   const rows = [
     [
       'encoder',
@@ -27,7 +32,7 @@ export function readmeOf(config: Config, o: { precision: StoredPrecision; prior:
       ? [
           [
             'prior',
-            `\`ids\` int64 [batch], the token before: ${codes} at the start, then codes row by row; \`past\` float32 [${cache}, length, ${perHead}]`,
+            `\`ids\` int64 [batch], the token before: ${starts} at the start, then codes row by row; \`past\` float32 [${cache}, length, ${perHead}]`,
             `\`logits\` float32 [batch, ${codes}], \`present\` [${cache}, length + 1, ${perHead}], the next \`past\``,
           ],
         ]
