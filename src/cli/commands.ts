@@ -1,42 +1,15 @@
 /** What each command takes, says in `--help`, and calls. Implementations are imported only when they run. */
 import { expected } from '../base/errors.js';
-import { formatDuration, formatNumber, type Reporter } from '../base/progress.js';
+import { formatDuration, formatNumber } from '../base/progress.js';
 import type { Config } from '../config/schema.js';
 import type { Device } from '../engine/device.js';
-import { defaultClassifier, defaultRun, type FlagName, type Flags } from './flags.js';
+import type { Command, Context } from './command.js';
+import { exchangeCommands } from './exchange-commands.js';
+import { exportedOf } from './exported.js';
+import { defaultClassifier, defaultRun, type FlagName } from './flags.js';
 import { type Outcome, runOption } from './outcome.js';
 
-export interface Context {
-  readonly flags: Flags;
-  /** Positional words. */
-  readonly words: readonly string[];
-  readonly reporter: Reporter;
-  /** Aborted by the first Ctrl-C. */
-  readonly signal: AbortSignal;
-}
-
-export interface Meaning {
-  readonly placeholder?: string;
-  readonly describe: string;
-}
-
-export interface Command {
-  readonly name: string;
-  readonly describe: string;
-  readonly flags: readonly FlagName[];
-  /** Defaults in help that differ from the flag's own. */
-  readonly standards?: Partial<Record<FlagName, string>>;
-  /** Words in help that differ from the flag's own. */
-  readonly meanings?: Partial<Record<FlagName, Meaning>>;
-  /** Positional words: how help calls them, and how many there may be. */
-  readonly words?: { readonly usage: string; readonly describe: string; readonly most: number };
-  readonly examples: readonly (readonly [command: string, what: string])[];
-  /** Whether it computes on a device. */
-  readonly computes?: boolean;
-  /** Whether it ends by itself after the first Ctrl-C: a training saves, the others leave nothing half done. */
-  readonly endsItself?: boolean;
-  run(context: Context): Promise<Outcome>;
-}
+export type { Command, Context, Meaning } from './command.js';
 
 /** Options that every command takes. */
 export const commonFlags: readonly FlagName[] = ['seed', 'device', 'threads', 'json', 'quiet', 'help'];
@@ -58,7 +31,7 @@ export const commands: readonly Command[] = [
   {
     name: 'tokenize',
     describe: 'Turn images into tokens',
-    flags: ['run', 'split', 'codings', 'check'],
+    flags: ['run', 'split', 'codings', 'check', 'model'],
     words: {
       usage: '[DATASET]',
       describe: 'folder of images; left out: the data set that the tokenizer was trained on',
@@ -67,6 +40,10 @@ export const commands: readonly Command[] = [
     examples: [
       ['vqgen tokenize --check', 'the training and validation images of checkpoints/default'],
       ['vqgen tokenize more-photos/ --split test --run checkpoints/mine', 'into tokens/test.safetensors'],
+      [
+        'vqgen tokenize photos/ --split all --model exported/encoder.onnx',
+        'into exported/tokens/all.safetensors',
+      ],
     ],
     endsItself: true,
     computes: true,
@@ -87,11 +64,15 @@ export const commands: readonly Command[] = [
   {
     name: 'sample',
     describe: 'Draw new images',
-    flags: ['n', 'run', 'class', 'cfg-scale', 'temperature', 'top-k', 'top-p', 'precision', 'out'],
+    flags: [
+      ...(['n', 'run', 'class', 'cfg-scale', 'temperature', 'top-k', 'top-p', 'precision', 'out'] as const),
+      'model',
+    ],
     examples: [
       ['vqgen sample --n 16', 'single pictures and a grid, into checkpoints/default/samples'],
       ['vqgen sample --n 4 --seed 7 --top-k 100 --out grid.png', 'always the same four'],
       ['vqgen sample --class cat --class car --cfg-scale 2', 'cats and cars, more like cats and cars'],
+      ['vqgen sample --model exported/', 'with exported files, into exported/samples'],
     ],
     endsItself: true,
     computes: true,
@@ -137,33 +118,6 @@ export const commands: readonly Command[] = [
     run: evaluate,
   },
   {
-    name: 'import',
-    describe: 'Take over weights that PyTorch trained: taming-transformers, LPIPS',
-    flags: ['config', 'run', 'size', 'data', 'set', 'out'],
-    standards: {
-      config: "the project's YAML; without it the tensors' shapes tell",
-      data: 'built-in pictures, for what comes after',
-      size: 'as in the YAML, or 256',
-      out: 'lpips-vgg16.safetensors, of LPIPS only',
-    },
-    words: {
-      usage: 'CHECKPOINT…',
-      describe: 'a .ckpt, .pth, .pt or .safetensors file; of LPIPS two: VGG16 and the linear heads',
-      most: 2,
-    },
-    examples: [
-      [
-        'vqgen import last.ckpt --config project.yaml --run checkpoints/f16',
-        'a VQModel, GumbelVQ or Net2NetTransformer; then: vqgen reconstruct, tokenize, sample',
-      ],
-      [
-        'vqgen import vgg16-397923af.pth vgg.pth --out lpips-vgg16.safetensors',
-        'for perceptual.kind: lpips-vgg16',
-      ],
-    ],
-    run: importWeights,
-  },
-  {
     name: 'train-perceptual',
     describe: "Train the classifier whose features serve as vqgen's perceptual loss and feature space",
     flags: ['data', 'val', 'out', 'steps', 'size', 'resume'],
@@ -183,6 +137,7 @@ export const commands: readonly Command[] = [
     computes: true,
     run: trainPerceptual,
   },
+  ...exchangeCommands,
   {
     name: 'info',
     describe: 'What stands in a run, and the next command to type',
@@ -211,9 +166,13 @@ export const commands: readonly Command[] = [
 ];
 
 /** @param run must exist: a mistyped one is told before a device is looked for */
-async function openDevice({ flags, reporter }: Context, run?: string): Promise<Device> {
+async function openDevice(
+  { flags, reporter }: Context,
+  run?: string,
+  device = flags.device,
+): Promise<Device> {
   if (run !== undefined) await savedConfig(run);
-  const { device, threads } = flags;
+  const { threads } = flags;
   const { openDevice } = await import('../engine/index.js');
   return openDevice({ device, threads, reporter });
 }
@@ -287,12 +246,14 @@ function trained(run: string, stage: 'stage1' | 'prior', result: Trained): Outco
 
 async function tokenize(context: Context): Promise<Outcome> {
   const { flags, words, reporter, signal } = context;
-  const run = flags.run ?? defaultRun;
+  const exported = await exportedOf(flags);
+  const run = flags.run ?? exported?.folder ?? defaultRun;
   const { tokenize } = await import('../tokenize/tokenize.js');
-  const device = await openDevice(context, run);
+  const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
+  const tokenizer = await exported?.tokenizer();
   const { split, codings, seed, check = false } = flags;
   const summary = await tokenize({
-    ...{ run, dataset: words[0], split, codings, seed, check },
+    ...{ run, tokenizer, dataset: words[0], split, codings, seed, check },
     ...{ device, reporter, signal },
   });
   const { images, skipped, height, width, vocab, usage, file } = summary;
@@ -301,20 +262,23 @@ async function tokenize(context: Context): Promise<Outcome> {
     lines: [
       `${images} images as ${height} × ${width} tokens of ${vocab} codes (${(100 * usage).toFixed(0)} % used): ${file}`,
       ...(skipped > 0 ? [`${skipped} files could not be read`] : []),
-      ...(split === undefined ? [`Next: vqgen train-prior${runOption(run)}`] : []),
+      ...(split === undefined && !exported ? [`Next: vqgen train-prior${runOption(run)}`] : []),
     ],
   };
 }
 
 async function sample(context: Context): Promise<Outcome> {
   const { flags, reporter, signal } = context;
-  const run = flags.run ?? defaultRun;
+  if (flags.precision === 'f16') throw expected('f32 or int8', '--precision', flags.precision);
+  const exported = await exportedOf(flags);
+  const run = flags.run ?? exported?.folder ?? defaultRun;
   const { sample } = await import('../sample/sample.js');
-  const device = await openDevice(context, run);
+  const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
+  const models = await exported?.models();
   const { n = 16, class: classes, 'cfg-scale': cfgScale, precision, seed, out } = flags;
   const { temperature, 'top-k': topK, 'top-p': topP } = flags;
   const summary = await sample({
-    ...{ run, n, classes, cfgScale, temperature, topK, topP, precision, seed, out },
+    ...{ run, models, n, classes, cfgScale, temperature, topK, topP, precision, seed, out },
     ...{ device, reporter, signal },
   });
   const drawn = [...new Set(summary.classes)];
@@ -360,11 +324,6 @@ async function evaluate(context: Context): Promise<Outcome> {
     ...{ device, reporter, signal },
   });
   return { summary, lines: measuresTable(summary) };
-}
-
-async function importWeights({ flags, words, reporter }: Context): Promise<Outcome> {
-  const { importWords } = await import('./import.js');
-  return importWords(words, flags, reporter);
 }
 
 async function trainPerceptual(context: Context): Promise<Outcome> {

@@ -31,7 +31,8 @@ export async function importWords(
       `For example: vqgen import ${checkpoint} --run checkpoints/f16`,
     );
   }
-  const { run, config, size, set, data } = flags;
+  const { run, config, size, set } = flags;
+  const data = flags.data?.at(-1);
   const summary = await importCheckpoint({ checkpoint, run, config, size, set, data, reporter });
   const parts = [
     `${summary.size} × ${summary.size} pixels, ${summary.codes} codes`,

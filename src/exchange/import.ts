@@ -14,7 +14,7 @@ import { initialise, specsOf } from '../nn/params.js';
 import { discriminatorSpecs } from '../stage1-vqgan/discriminator.js';
 import { codeSide, hasDiscriminator, over, stage1Params } from '../stage1-vqgan/model.js';
 import { startsOf } from '../stage1-vqgan/starts.js';
-import { recordTokenizer } from '../stage2-transformer/model.js';
+import { recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
 import { type Kept, writeKept } from './kept.js';
 import { gatherLpips, holdsLpips, lpipsNames, readLpips } from './lpips.js';
 import { openTensors } from './open.js';
@@ -150,6 +150,8 @@ async function importTensors(
     if (!keptPrior) return;
     await saveWeights(folders.prior, gptWeights, { step });
     await writeKept(folders.prior, keptPrior);
+    const labels = Array.from({ length: keptPrior.published.classes }, (_, label) => String(label));
+    if (labels.length > 0) await recordClasses(run, labels);
     await recordTokenizer(run, await sha256(path.join(saved.path, 'model.safetensors')));
   });
   const { encoder, codebook, decoder } = stage1Params(config);

@@ -230,6 +230,7 @@ export function priorConfig(
       'prior.width': width,
       'prior.dropout': transformer.resid_pdrop ?? 0,
       'prior.pkeep': params.pkeep ?? 1,
+      'prior.class_labels': classes > 0 ? 'subfolders' : 'none',
     },
     published: { vocabulary, block, start, classes },
     guessed: o.heads === undefined && whole(transformer.n_head) === undefined,

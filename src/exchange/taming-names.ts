@@ -123,7 +123,7 @@ export function runningStatistics(config: Config, prefix = ''): Named[] {
 
 /** The GPT; the names of ours as a prior's `model.` has them, without it. */
 export function priorPlaces(config: Config, published: PublishedPrior, prefix = 'transformer.'): Place[] {
-  const sizes = gptSizes(config);
+  const sizes = gptSizes(config, published.classes);
   const { codes, tokens, width } = sizes;
   const rowsUpTo = (n: number) => Array.from({ length: n }, (_, i) => i);
   return Object.entries(specsOf(gptSpecs(sizes))).map(([name, { shape }]): Place => {

@@ -13,11 +13,12 @@ interface Described {
 const noLoss = { target: 'taming.modules.losses.vqperceptual.DummyLoss' };
 
 /** The published loss, with the start of the discriminator counted from here on. */
-export function loss({ stage1: { disc, perceptual } }: Config, step: number): object {
+export function loss({ stage1: { disc, perceptual, steps } }: Config, step: number): object {
+  const start = disc.start === 'flat' ? 0 : disc.start < 1 ? disc.start * steps : disc.start;
   return {
     target: 'taming.modules.losses.vqperceptual.VQLPIPSWithDiscriminator',
     params: {
-      disc_start: Math.max(0, Math.round(disc.start) - step),
+      disc_start: Math.max(0, Math.round(start) - step),
       disc_weight: disc.weight,
       disc_num_layers: disc.layers,
       disc_ndf: disc.ch,

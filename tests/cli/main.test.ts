@@ -67,8 +67,7 @@ test('--json prints one object on stdout, without it people are spoken to', asyn
 });
 
 describe('a mistake is one sentence on stderr and exit code 2', () => {
-  const every =
-    'train-stage1, tokenize, train-prior, sample, reconstruct, evaluate, train-perceptual, info, devices, dataset make';
+  const every = commands.map(({ name }) => name).join(', ');
   const noRun = (run: string) =>
     `Expected a run folder for --run but received ${run}, which does not exist. Train a tokenizer first: vqgen train-stage1 --run ${run}`;
 
@@ -109,7 +108,7 @@ describe('a mistake is one sentence on stderr and exit code 2', () => {
     ['sample --temperature 0', 'Expected a number above 0 for --temperature but received 0.'],
     ['sample --top-p 2', 'Expected a number above 0 and of at most 1 for --top-p but received 2.'],
     ['sample --top-k -1', 'Expected a whole number of at least 0 for --top-k but received -1.'],
-    ['sample --precision int4', 'Expected one of f32, int8 for --precision but received int4.'],
+    ['sample --precision int4', 'Expected one of f32, int8, f16 for --precision but received int4.'],
     ['sample --seed x', 'Expected a whole number of at least 0 for --seed but received x.'],
     ['sample --device gpu', 'Expected one of auto, cpu, webgpu, tfjs for --device but received gpu.'],
     ['sample --threads 0', 'Expected a whole number above 0 for --threads but received 0.'],

@@ -41,7 +41,10 @@ const floats = (...shape: number[]): Written => ({
   data: new Float32Array(shape.reduce((a, b) => a * b, 1)),
 });
 
-const yaml = (name: string, change: (params: Record<string, any>) => void): string => {
+const yaml = (
+  name: string,
+  change: (params: { [key: string]: unknown; ddconfig: Record<string, unknown> }) => void,
+): string => {
   const project = JSON.parse(fs.readFileSync(fixture(name), 'utf8'));
   change(project.model.params);
   const file = `${folder()}.yaml`;

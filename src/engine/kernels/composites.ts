@@ -123,7 +123,7 @@ function groupNormParts(t: Tracer, x: Sym, gamma: Sym, beta: Sym, attrs: NormAtt
   const weight = t.reshape(t.plain(gamma), [c.channels, 1]);
   const spread = perChannel(t, inverse, attrs.groups, c);
   const scale = a.mul(spread, weight); // [B, C, 1]
-  const offset = t.expand(t.reshape(t.plain(beta), [1, c.channels, 1]), scale.shape);
+  const offset = t.reshape(t.plain(beta), [1, c.channels, 1]);
   const u = t.target.affine(t.graph, pixels, { scale, offset, again });
   return { c, pixels, inverse, count, weight, spread, scale, u };
 }
@@ -131,14 +131,11 @@ function groupNormParts(t: Tracer, x: Sym, gamma: Sym, beta: Sym, attrs: NormAtt
 kernel<NormAttrs>('GroupNorm', ({ t, inputs: { x, gamma, beta }, attrs }) => {
   const compute = (again: boolean): Value => {
     const { u } = groupNormParts(t, x!, gamma!, beta!, attrs, again);
-    const y = again ? swishParts(t, u).y : swish(t, u);
+    const y = again ? swishParts(t, u).y : t.target.swish(t.graph, u);
     return t.reshape(attrs.swish ? y : u, t.as(x!, NCHW).shape);
   };
   return [t.out(compute(false), x!.shape, 'float32', NCHW, () => compute(true))];
 });
-
-const swish = (t: Tracer, u: Value): Value =>
-  t.graph.op('QuickGelu', [u], { alpha: { float: 1 } }, { shape: u.shape });
 
 /** swish(u) for the backward pass, which needs σ(u) anyway. */
 function swishParts(t: Tracer, u: Value): { s: Value; y: Value } {
@@ -247,8 +244,7 @@ kernel<{ epsilon: number }>('LayerNormGrad', ({ t, inputs: { x, gamma, beta, dy 
 });
 
 kernel('Gelu', ({ t, inputs: { x } }) => {
-  const value = t.graph.op('Gelu', [t.plain(x!)], {}, { shape: x!.shape });
-  return [t.out(value, x!.shape, 'float32')];
+  return [t.out(t.target.gelu(t.graph, t.plain(x!)), x!.shape, 'float32')];
 });
 
 /** d gelu(x) = Φ(x) + x·φ(x), times dy. */
