@@ -16,6 +16,7 @@ const rooms = [
   'sample',
   'perceptual',
   'evaluate',
+  'exchange',
   'report',
   'cli',
 ];

@@ -10,6 +10,7 @@ import { createReadStream } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
+import { fromBfloat, fromHalf, toHalf } from '../base/half.js';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 
 export type StoredType = 'F64' | 'F32' | 'F16' | 'I32' | 'U32' | 'U16' | 'U8' | 'I64';
@@ -22,7 +23,7 @@ export type StoredData =
   | Uint8Array
   | BigInt64Array;
 
-/** A tensor as a file holds it, row-major. F16 and BF16 are widened to F32 when read. */
+/** A tensor as a file holds it, row-major. F16 and BF16 are widened to F32 when read; written as F16 are the bits, as a Uint16Array. */
 export interface StoredTensor {
   readonly dtype: StoredType;
   readonly shape: readonly number[];
@@ -324,11 +325,9 @@ function decode({ dtype, shape }: Entry, bytes: Uint8Array): StoredTensor {
     case 'I64':
       return { dtype, shape, data: new BigInt64Array(buffer) };
     case 'F16':
-      return { dtype: 'F32', shape, data: Float32Array.from(new Uint16Array(buffer), fromHalf) };
-    case 'BF16': {
-      const bits = Uint32Array.from(new Uint16Array(buffer), (half) => half << 16);
-      return { dtype: 'F32', shape, data: new Float32Array(bits.buffer) };
-    }
+      return { dtype: 'F32', shape, data: fromHalf(new Uint16Array(buffer)) };
+    case 'BF16':
+      return { dtype: 'F32', shape, data: fromBfloat(new Uint16Array(buffer)) };
     default:
       return { dtype: 'F32', shape, data: new Float32Array(buffer) };
   }
@@ -336,36 +335,7 @@ function decode({ dtype, shape }: Entry, bytes: Uint8Array): StoredTensor {
 
 /** The tensor in half precision, to be written: to the nearest, ties to even; what is too large becomes infinite. */
 export function inHalves({ shape, data }: HostTensor): StoredTensor {
-  return { dtype: 'F16', shape, data: Uint16Array.from(data, toHalf) };
-}
-
-const float = new Float32Array(1);
-const bitsOfFloat = new Uint32Array(float.buffer);
-
-function toHalf(value: number): number {
-  float[0] = Math.abs(value);
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  const bits = bitsOfFloat[0]!;
-  if (bits >= 0x7f800000) return sign | (Number.isNaN(value) ? 0x7e00 : 0x7c00);
-  if (bits < 0x38800000) return sign | halfEven(float[0]! * 2 ** 24); // below 2⁻¹⁴: whole multiples of 2⁻²⁴
-  const rounded = (bits - 0x38000000 + 0xfff + ((bits >> 13) & 1)) >>> 13;
-  return sign | Math.min(rounded, 0x7c00);
-}
-
-/** To the nearest whole number, halves to the even one. */
-function halfEven(v: number): number {
-  const low = Math.floor(v);
-  return low + (v - low > 0.5 || (v - low === 0.5 && low % 2 === 1) ? 1 : 0);
-}
-
-/** IEEE 754 binary16: 1 sign bit, 5 of exponent (bias 15), 10 of fraction. */
-function fromHalf(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = (bits & 0x3ff) / 1024;
-  if (exponent === 0) return sign * fraction * 2 ** -14;
-  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction) * 2 ** (exponent - 15);
+  return { dtype: 'F16', shape, data: toHalf(data as Float32Array) };
 }
 
 const isRecord = (v: unknown): v is Record<string, unknown> =>

@@ -7,10 +7,10 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { writeFileAtomic, writeFolderAtomic } from '../base/files.js';
-import type { HostTensor, HostTensors } from '../base/tensor.js';
+import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
 import type { Specs } from '../engine/device.js';
 import { noSuchRun, notTrained, type StageName, stepName } from './run.js';
-import { openSafetensors, sha256, toHost, writeSafetensors } from './safetensors.js';
+import { type Metadata, openSafetensors, sha256, toHost, writeSafetensors } from './safetensors.js';
 
 export interface Checkpoint {
   readonly step: number;
@@ -86,6 +86,31 @@ export async function saveCheckpoint(
   return { step: state.step, path: folder };
 }
 
+/**
+ * Saves weights that were trained elsewhere as the only checkpoint of a stage; its optimiser starts afresh.
+ *
+ * @param tensors `model.`, and `disc.` where there is a discriminator
+ */
+export async function saveWeights(
+  stageFolder: string,
+  tensors: HostTensors,
+  { step, kept }: Pick<SavedState, 'step' | 'kept'>,
+): Promise<Checkpoint> {
+  const name = stepName(step);
+  const folder = path.join(stageFolder, name);
+  const state: SavedState = { step, seconds: 0, validated: step, best: null, metrics: null, kept };
+  await writeFolderAtomic(folder, async (temporary) => {
+    await writeSafetensors(modelFile(temporary), tensors);
+    await writeSafetensors(optimizerFile(temporary), {}, { state: fresh });
+    await fs.writeFile(stateFile(temporary), toJson(state));
+  });
+  await writeFileAtomic(path.join(stageFolder, 'latest'), `${name}\n`);
+  return { step, path: folder };
+}
+
+/** Of an optimiser's file without tensors: all of them start at 0. */
+const fresh = 'fresh';
+
 /** Replaces the state of a saved checkpoint whose tensors stay. */
 export async function updateState(checkpoint: Checkpoint, state: SavedState): Promise<void> {
   await writeFileAtomic(stateFile(checkpoint.path), toJson(state));
@@ -136,14 +161,14 @@ export async function loadCheckpoint(
   specs: Specs,
   mayDiffer: (name: string) => boolean = () => false,
 ): Promise<HostTensors> {
-  const saved = {
-    ...(await readAll(modelFile(checkpoint.path))),
-    ...(await readAll(optimizerFile(checkpoint.path))),
-  };
+  const model = await readAll(modelFile(checkpoint.path));
+  const optimizer = await readAll(optimizerFile(checkpoint.path));
+  const saved = { ...model.tensors, ...optimizer.tensors };
+  const startsFresh = (name: string) => optimizer.metadata.state === fresh && !isModel(name);
   const next = 'The config is not the one that this run was trained with.';
   const tensors: HostTensors = {};
   for (const [name, spec] of Object.entries(specs)) {
-    const t = saved[name];
+    const t = saved[name] ?? (startsFresh(name) ? float32(spec.shape) : undefined);
     const what = `${name} ${spec.dtype} [${spec.shape}]`;
     if (!t && mayDiffer(name)) continue;
     if (!t) throw expected(what, checkpoint.path, 'no such tensor', next);
@@ -196,12 +221,12 @@ export async function loadModel(
   return { tensors, step: checkpoint.step, path: checkpoint.path, sha256: await sha256(file) };
 }
 
-async function readAll(file: string): Promise<Record<string, HostTensor>> {
+async function readAll(file: string): Promise<{ tensors: Record<string, HostTensor>; metadata: Metadata }> {
   const opened = await openSafetensors(file);
   try {
     const tensors: HostTensors = {};
     for (const name of Object.keys(opened.entries)) tensors[name] = toHost(await opened.read(name));
-    return tensors;
+    return { tensors, metadata: opened.metadata };
   } finally {
     await opened.close();
   }

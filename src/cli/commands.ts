@@ -1,42 +1,15 @@
 /** What each command takes, says in `--help`, and calls. Implementations are imported only when they run. */
 import { expected } from '../base/errors.js';
-import { formatDuration, formatNumber, type Reporter } from '../base/progress.js';
+import { formatDuration, formatNumber } from '../base/progress.js';
 import type { Config } from '../config/schema.js';
 import type { Device, Precision } from '../engine/device.js';
-import { defaultClassifier, defaultRun, type FlagName, type Flags } from './flags.js';
+import type { Command, Context } from './command.js';
+import { exchangeCommands } from './exchange-commands.js';
+import { exportedOf } from './exported.js';
+import { defaultClassifier, defaultRun, type FlagName } from './flags.js';
 import { type Outcome, runOption } from './outcome.js';
 
-export interface Context {
-  readonly flags: Flags;
-  /** Positional words. */
-  readonly words: readonly string[];
-  readonly reporter: Reporter;
-  /** Aborted by the first Ctrl-C. */
-  readonly signal: AbortSignal;
-}
-
-export interface Meaning {
-  readonly placeholder?: string;
-  readonly describe: string;
-}
-
-export interface Command {
-  readonly name: string;
-  readonly describe: string;
-  readonly flags: readonly FlagName[];
-  /** Defaults in help that differ from the flag's own. */
-  readonly standards?: Partial<Record<FlagName, string>>;
-  /** Words in help that differ from the flag's own. */
-  readonly meanings?: Partial<Record<FlagName, Meaning>>;
-  /** Positional words: how help calls them, and how many there may be. */
-  readonly words?: { readonly usage: string; readonly describe: string; readonly most: number };
-  readonly examples: readonly (readonly [command: string, what: string])[];
-  /** Whether it computes on a device. */
-  readonly computes?: boolean;
-  /** Whether it ends by itself after the first Ctrl-C: a training saves, the others leave nothing half done. */
-  readonly endsItself?: boolean;
-  run(context: Context): Promise<Outcome>;
-}
+export type { Command, Context, Meaning } from './command.js';
 
 /** Options that every command takes. */
 export const commonFlags: readonly FlagName[] = ['seed', 'device', 'threads', 'json', 'quiet', 'help'];
@@ -58,7 +31,7 @@ export const commands: readonly Command[] = [
   {
     name: 'tokenize',
     describe: 'Turn images into tokens',
-    flags: ['run', 'split', 'codings', 'check'],
+    flags: ['run', 'split', 'codings', 'check', 'model'],
     words: {
       usage: '[DATASET]',
       describe: 'folder of images; left out: the data set that the tokenizer was trained on',
@@ -67,6 +40,10 @@ export const commands: readonly Command[] = [
     examples: [
       ['vqgen tokenize --check', 'the training and validation images of checkpoints/default'],
       ['vqgen tokenize more-photos/ --split test --run checkpoints/mine', 'into tokens/test.safetensors'],
+      [
+        'vqgen tokenize photos/ --split all --model exported/encoder.onnx',
+        'into exported/tokens/all.safetensors',
+      ],
     ],
     endsItself: true,
     computes: true,
@@ -87,11 +64,15 @@ export const commands: readonly Command[] = [
   {
     name: 'sample',
     describe: 'Draw new images',
-    flags: ['n', 'run', 'class', 'cfg-scale', 'temperature', 'top-k', 'top-p', 'precision', 'out'],
+    flags: [
+      ...(['n', 'run', 'class', 'cfg-scale', 'temperature', 'top-k', 'top-p', 'precision', 'out'] as const),
+      'model',
+    ],
     examples: [
       ['vqgen sample --n 16', 'single pictures and a grid, into checkpoints/default/samples'],
       ['vqgen sample --n 4 --seed 7 --top-k 100 --out grid.png', 'always the same four'],
       ['vqgen sample --class cat --class car --cfg-scale 2', 'cats and cars, more like cats and cars'],
+      ['vqgen sample --model exported/', 'with exported files, into exported/samples'],
     ],
     endsItself: true,
     computes: true,
@@ -156,6 +137,7 @@ export const commands: readonly Command[] = [
     computes: true,
     run: trainPerceptual,
   },
+  ...exchangeCommands,
   {
     name: 'info',
     describe: 'What stands in a run, and the next command to type',
@@ -184,9 +166,13 @@ export const commands: readonly Command[] = [
 ];
 
 /** @param run must exist: a mistyped one is told before a device is looked for */
-async function openDevice({ flags, reporter }: Context, run?: string): Promise<Device> {
+async function openDevice(
+  { flags, reporter }: Context,
+  run?: string,
+  device = flags.device,
+): Promise<Device> {
   if (run !== undefined) await savedConfig(run);
-  const { device, threads } = flags;
+  const { threads } = flags;
   const { openDevice } = await import('../engine/index.js');
   return openDevice({ device, threads, reporter });
 }
@@ -268,12 +254,14 @@ function trained(run: string, stage: 'stage1' | 'prior', result: Trained): Outco
 
 async function tokenize(context: Context): Promise<Outcome> {
   const { flags, words, reporter, signal } = context;
-  const run = flags.run ?? defaultRun;
+  const exported = await exportedOf(flags);
+  const run = flags.run ?? exported?.folder ?? defaultRun;
   const { tokenize } = await import('../tokenize/tokenize.js');
-  const device = await openDevice(context, run);
+  const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
+  const tokenizer = await exported?.tokenizer();
   const { split, codings, seed, check = false } = flags;
   const summary = await tokenize({
-    ...{ run, dataset: words[0], split, codings, seed, check },
+    ...{ run, tokenizer, dataset: words[0], split, codings, seed, check },
     ...{ device, reporter, signal },
   });
   const { images, skipped, height, width, vocab, usage, file } = summary;
@@ -282,20 +270,23 @@ async function tokenize(context: Context): Promise<Outcome> {
     lines: [
       `${images} images as ${height} × ${width} tokens of ${vocab} codes (${(100 * usage).toFixed(0)} % used): ${file}`,
       ...(skipped > 0 ? [`${skipped} files could not be read`] : []),
-      ...(split === undefined ? [`Next: vqgen train-prior${runOption(run)}`] : []),
+      ...(split === undefined && !exported ? [`Next: vqgen train-prior${runOption(run)}`] : []),
     ],
   };
 }
 
 async function sample(context: Context): Promise<Outcome> {
   const { flags, reporter, signal } = context;
-  const run = flags.run ?? defaultRun;
+  if (flags.precision === 'f16') throw expected('f32 or int8', '--precision', flags.precision);
+  const exported = await exportedOf(flags);
+  const run = flags.run ?? exported?.folder ?? defaultRun;
   const { sample } = await import('../sample/sample.js');
-  const device = await openDevice(context, run);
+  const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
+  const models = await exported?.models();
   const { n = 16, class: classes, 'cfg-scale': cfgScale, precision, seed, out } = flags;
   const { temperature, 'top-k': topK, 'top-p': topP } = flags;
   const summary = await sample({
-    ...{ run, n, classes, cfgScale, temperature, topK, topP, seed, out },
+    ...{ run, models, n, classes, cfgScale, temperature, topK, topP, seed, out },
     precision: precisionAmong(['f32', 'int8'], precision, 'Trainings have f16.'),
     ...{ device, reporter, signal },
   });

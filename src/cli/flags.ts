@@ -83,7 +83,7 @@ export const flags = {
   ),
   precision: value(
     'NAME',
-    'f32; trainings also f16: mixed precision, for GPUs; sample also int8: 8-bit weights, faster for a large prior',
+    'f32; trainings also f16: mixed precision, for GPUs; sample also int8: 8-bit weights, faster for a large prior; export also f16: half the size',
     choice(...precisions),
     'f32',
   ),
@@ -95,12 +95,18 @@ export const flags = {
   ),
   stats: value('FILE', 'compare samples with these statistics', text, "those of --data's images"),
   'save-stats': value('FILE', "where statistics of --data's images go, for --stats", text),
-  out: value('FILE', 'where the picture goes', text, "the run's samples/"),
+  out: value('FILE', 'where the picture, or what is exported, goes', text, "the run's samples/"),
   classifier: value(
     'DIR',
     'a classifier that train-perceptual made: how often it finds the right class',
     text,
   ),
+  to: value(
+    'FORMAT',
+    'onnx: encoder.onnx, decoder.onnx and prior.onnx for ONNX Runtime anywhere; taming: checkpoint and YAML for taming-transformers; safetensors: the same tensors without pickle',
+    text,
+  ),
+  model: value('PATH', 'what vqgen export --to onnx wrote, or a file in it, in place of a run', text),
   size: value('S', 'side of the pictures in pixels', wholeAbove(0), '32'),
   run: value('DIR', 'run folder', text, defaultRun),
   seed: value('S', 'seed of everything random', wholeAbove(-1)),

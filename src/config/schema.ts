@@ -59,8 +59,8 @@ const perceptual = z.strictObject({
 });
 
 const bottleneck = z.strictObject({
-  /** `nearest`: codes learned by gradient; `ema`: as running averages; `cosine`: nearest by angle; `fsq`, `lfq`: points of a fixed grid. */
-  kind: z.enum(['nearest', 'ema', 'cosine', 'fsq', 'lfq']).default('nearest'),
+  /** `nearest`: codes learned by gradient; `ema`: as running averages; `cosine`: nearest by angle; `fsq`, `lfq`: points of a fixed grid; `gumbel`: the code of the highest score, imported only. */
+  kind: z.enum(['nearest', 'ema', 'cosine', 'fsq', 'lfq', 'gumbel']).default('nearest'),
   /** How the decoder's gradient passes a codebook (`nearest`, `ema`, `cosine`). */
   gradient: z.enum(['straight-through', 'rotation']).default('straight-through'),
   /** `ema`: what a step keeps of counts and sums. */

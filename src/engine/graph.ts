@@ -5,7 +5,8 @@
 import { sizeOf } from '../base/tensor.js';
 
 export type OnnxType = 'float32' | 'float16' | 'int32' | 'int64' | 'uint8' | 'bool';
-export type OnnxData = Float32Array | Int32Array | BigInt64Array | Uint8Array;
+/** Half precision is kept as its 16 bits. */
+export type OnnxData = Float32Array | Uint16Array | Int32Array | BigInt64Array | Uint8Array;
 
 export interface Value {
   readonly name: string;
@@ -184,7 +185,7 @@ export class GraphBuilder {
   }
 
   /** Drops nodes and constants on which none of `outputs` depends. */
-  prune(outputs: readonly Value[]): void {
+  prune(outputs: readonly Pick<Value, 'name'>[]): void {
     const needed = new Set(outputs.map((v) => v.name));
     for (let i = this.nodes.length - 1; i >= 0; i--) {
       const node = this.nodes[i]!;

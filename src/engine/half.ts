@@ -57,7 +57,7 @@ const ROUNDED: Plan = { computes: 32, keeps: 16 };
  * @param o.arithmetic whether the device computes in float16; otherwise numbers are rounded to it and computed with in float32
  * @returns the outputs, in order
  */
-export function toHalf(
+export function inHalfPrecision(
   graph: GraphBuilder,
   o: {
     inputs: readonly Value[];

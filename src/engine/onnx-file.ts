@@ -1,9 +1,10 @@
-/** A network of the user's own, an ONNX file that vqgen knows nothing of, on the CPU. */
+/** ONNX files from outside of this process, on the CPU: a network of the user's own, and what vqgen exported. */
 import fs from 'node:fs';
 import os from 'node:os';
 import * as ort from 'onnxruntime-node';
 import { expected, type UserError } from '../base/errors.js';
-import type { HostTensor } from '../base/tensor.js';
+import type { HostTensor, HostTensors } from '../base/tensor.js';
+import { decodeMetadata } from './onnx.js';
 import { hostTensor, type Numbers, release, runSession, toOrt, whenFull } from './sessions.js';
 
 /** Lengths of axes; of a free one its name, or −1. */
@@ -22,21 +23,8 @@ export interface OnnxFile {
  * @throws UserError when there is no such file, ONNX Runtime does not read it, or it is no map from one float32 tensor to another
  */
 export async function openOnnxFile(file: string, where: string, threads?: number): Promise<OnnxFile> {
-  const wrong = (received: string, cause?: unknown): UserError =>
-    expected('an ONNX file', where, `${file}, ${received}`, 'Give a network with one float32 input.', cause);
-  const stat = fs.statSync(file, { throwIfNoEntry: false });
-  if (!stat) throw wrong('which does not exist');
-  if (!stat.isFile()) throw wrong('which is a folder');
-  let session: ort.InferenceSession;
-  try {
-    session = await ort.InferenceSession.create(file, {
-      executionProviders: ['cpu'],
-      intraOpNumThreads: threads ?? os.availableParallelism(),
-      logSeverityLevel: 4,
-    });
-  } catch (cause) {
-    throw wrong('which ONNX Runtime cannot read', cause);
-  }
+  const wrong = wrongFile(file, where, 'Give a network with one float32 input.');
+  const session = await openFile(file, wrong, threads);
   const [input, another] = session.inputMetadata;
   const [output] = session.outputMetadata;
   if (another || !isFloats(input) || !isFloats(output)) {
@@ -55,8 +43,80 @@ export async function openOnnxFile(file: string, where: string, threads?: number
   };
 }
 
+/** A model with names, int64 at its borders where vqgen has int32. */
+export interface OnnxModel {
+  run(inputs: HostTensors): Promise<HostTensors>;
+  dispose(): Promise<void>;
+}
+
+/** @throws UserError when there is no such file, or ONNX Runtime does not read it */
+export async function openOnnxModel(file: string, where: string, threads?: number): Promise<OnnxModel> {
+  const session = await openFile(file, wrongFile(file, where, 'Export it again.'), threads);
+  return {
+    async run(inputs) {
+      const feeds = Object.fromEntries(Object.entries(inputs).map(([name, t]) => [name, toFile(t)]));
+      const results = await runSession(session, feeds, { advice: whenFull.graph });
+      return Object.fromEntries(Object.entries(results).map(([name, t]) => [name, fromFile(t)]));
+    },
+    dispose: () => release(session),
+  };
+}
+
+/**
+ * The metadata of an ONNX file, by key.
+ *
+ * @throws UserError when there is no such file, or it is none
+ */
+export async function readOnnxMetadata(file: string, where: string): Promise<Record<string, string>> {
+  const wrong = wrongFile(file, where, 'Export it again.');
+  checkFile(file, wrong);
+  try {
+    return decodeMetadata(await fs.promises.readFile(file));
+  } catch (cause) {
+    throw wrong('which is something else', cause);
+  }
+}
+
+type Wrong = (received: string, cause?: unknown) => UserError;
+
+const wrongFile =
+  (file: string, where: string, next: string): Wrong =>
+  (received, cause) =>
+    expected('an ONNX file', where, `${file}, ${received}`, next, cause);
+
+function checkFile(file: string, wrong: Wrong): void {
+  const stat = fs.statSync(file, { throwIfNoEntry: false });
+  if (!stat) throw wrong('which does not exist');
+  if (!stat.isFile()) throw wrong('which is a folder');
+}
+
+async function openFile(
+  file: string,
+  wrong: Wrong,
+  threads = os.availableParallelism(),
+): Promise<ort.InferenceSession> {
+  checkFile(file, wrong);
+  try {
+    return await ort.InferenceSession.create(file, {
+      executionProviders: ['cpu'],
+      intraOpNumThreads: threads,
+      logSeverityLevel: 4,
+    });
+  } catch (cause) {
+    throw wrong('which ONNX Runtime cannot read', cause);
+  }
+}
+
 function isFloats(
   metadata: ort.InferenceSession.ValueMetadata | undefined,
 ): metadata is ort.InferenceSession.TensorValueMetadata {
   return metadata?.isTensor === true && metadata.type === 'float32';
 }
+
+const toFile = (t: HostTensor): ort.Tensor =>
+  t.dtype === 'float32'
+    ? toOrt(t)
+    : new ort.Tensor('int64', BigInt64Array.from(t.data as Int32Array, BigInt), t.shape);
+
+const fromFile = ({ data, dims }: ort.Tensor): HostTensor =>
+  hostTensor(data instanceof BigInt64Array ? Int32Array.from(data, Number) : (data as Numbers), dims);

@@ -5,7 +5,17 @@ import type { Attr, Initializer, Node, OnnxType, Value } from './graph.js';
 const OPSET = 20;
 const IR_VERSION = 9;
 
-const ELEMENT: Record<OnnxType, number> = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10 };
+/** Of files for others: what Debian 12's `onnx` (1.12) still checks, and all operators that `portableTarget` needs are in. */
+export const PORTABLE = { opset: 17, irVersion: 8 };
+
+export const ELEMENT: Record<OnnxType, number> = {
+  float32: 1,
+  uint8: 2,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+};
 /** `dataLocation` of what is in another file. */
 const EXTERNAL = 1;
 const ATTRIBUTE = { float: 1, int: 2, string: 3, graph: 5, ints: 7 };
@@ -75,6 +85,13 @@ const schema = protobuf.Root.fromJSON({
   },
 });
 const Model = schema.lookupType('Model');
+/** A model without its graph, which decoding then skips. */
+const Header = protobuf.Root.fromJSON({
+  nested: {
+    Model: { fields: { metadataProps: repeated('Entry', 14) } },
+    Entry: { fields: { key: field('string', 1), value: field('string', 2) } },
+  },
+}).lookupType('Model');
 
 /** A graph input or output; a string dimension is symbolic. */
 export interface Port {
@@ -126,6 +143,26 @@ export function encodeModel(graph: OnnxGraph): EncodedModel {
     ],
   } as never).finish();
   return { model, weights };
+}
+
+/** One file for any runtime, weights inside, with metadata; nodes of the standard's own domain only. */
+export function encodePortable(graph: OnnxGraph, metadata: Readonly<Record<string, string>>): Uint8Array {
+  return Model.encode({
+    irVersion: PORTABLE.irVersion,
+    producerName: 'vqgen',
+    producerVersion: metadata.vqgen ?? '',
+    graph: graphMessage(graph, (rawData) => ({ rawData })),
+    opsetImport: [{ domain: '', version: PORTABLE.opset }],
+    metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
+  } as never).finish();
+}
+
+/** The metadata of an ONNX file's bytes. @throws Error where they are none */
+export function decodeMetadata(bytes: Uint8Array): Record<string, string> {
+  const { metadataProps } = Header.toObject(Header.decode(bytes), { arrays: true });
+  return Object.fromEntries(
+    metadataProps.map(({ key, value }: { key: string; value: string }) => [key, value]),
+  );
 }
 
 export function port(value: Value, name = value.name): Port {

@@ -28,7 +28,7 @@ export function relativePerm(from: readonly number[], to: readonly number[]): nu
 }
 
 /** A copy of row-major `data [shape]` with its axes permuted. */
-export function permuteData<T extends Float32Array | Int32Array | BigInt64Array | Uint8Array>(
+export function permuteData<T extends Float32Array | Uint16Array | Int32Array | BigInt64Array | Uint8Array>(
   data: T,
   shape: readonly number[],
   perm: readonly number[],

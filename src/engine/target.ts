@@ -2,6 +2,8 @@
  * Where the devices of ONNX Runtime want the same thing written differently: all of it is here. Kernels ask the tracer's target; programs
  * know nothing of it.
  *
+ * `portableTarget` is for files that any runtime reads: operators of the standard only, of its version 17.
+ *
  * The WebGPU provider lacks operators that the CPU has (`FusedMatMul`, `OneHot`, `Sign`, `LogSoftmax`, `SpaceToDepth`, `Or`, casts from int64), and
  * counts launches rather than bytes.
  */
@@ -40,8 +42,8 @@ export interface Target {
   /** image `[B, C, H, W]`, filters `[O, C, kh, kw]`, bias `[O]` → `shape` `[B, O, H', W']`. */
   convolution(g: GraphBuilder, o: Convolution): Value;
   /**
-   * x·scale + offset (+ rest) for x `[B, C, P]`, scale and offset `[B, C, 1]`. With `again`, nodes of its own, where equal ones would be
-   * merged: for what is computed once more instead of being kept.
+   * x·scale + offset (+ rest) for x `[B, C, P]`, scale `[B, C, 1]`, offset `[B or 1, C, 1]`. With `again`, nodes of its own, where equal ones
+   * would be merged: for what is computed once more instead of being kept.
    */
   affine(g: GraphBuilder, x: Value, o: Affine): Value;
   /** a·b of the last two axes, with the result's `shape`; some option differs from a plain product. */
@@ -50,6 +52,10 @@ export interface Target {
   readonly bytesAtOnce: number;
   /** Whether float16 is computed with, not only stored. */
   readonly float16: boolean;
+  /** x·σ(αx): swish at α = 1. */
+  gated(g: GraphBuilder, x: Value, alpha: number): Value;
+  /** x·Φ(x), exact. */
+  gelu(g: GraphBuilder, x: Value): Value;
   /** Whether updates of many parameters are best written as one of a long vector. */
   readonly packsUpdates: boolean;
   /** Whether Σ a·b over rows is best a product of matrices; otherwise numbers are multiplied, then summed. */
@@ -87,6 +93,10 @@ function reshaped(g: GraphBuilder, x: Value, shape: readonly number[]): Value {
   return g.op('Reshape', [x, g.ints(shape)], {}, { shape });
 }
 
+function expanded(g: GraphBuilder, x: Value, shape: readonly number[]): Value {
+  return x.shape.join() === shape.join() ? x : g.op('Expand', [x, g.ints(shape)], {}, { shape });
+}
+
 function transposed(g: GraphBuilder, x: Value, perm: readonly number[]): Value {
   return g.op('Transpose', [x], { perm }, { shape: permuteShape(x.shape, perm) });
 }
@@ -102,17 +112,24 @@ export function convolution(g: GraphBuilder, { image, filters, bias, options, sh
   return g.op('Conv', inputs, { ...options }, { shape });
 }
 
+const gated = (g: GraphBuilder, x: Value, alpha: number): Value =>
+  g.op('QuickGelu', [x], { alpha: { float: alpha } }, { shape: x.shape });
+const gelu = (g: GraphBuilder, x: Value): Value => g.op('Gelu', [x], {}, { shape: x.shape });
+
 export const cpuTarget: Target = {
   bytesAtOnce: 8 * 2 ** 20,
   float16: false,
   packsUpdates: false,
   convolution,
+  gated,
+  gelu,
 
   /** As a convolution of 1×1 with a channel for each row: ONNX Runtime then reads and writes the numbers once, where Mul and Add do it twice. */
   affine(g, x, { scale, offset, rest, again }) {
     const rows = x.shape[0]! * x.shape[1]!;
     const image = [1, rows, x.shape[2]!, 1];
-    const inputs = [reshaped(g, x, image), reshaped(g, scale, [rows, 1, 1, 1]), reshaped(g, offset, [rows])];
+    const all = expanded(g, offset, scale.shape);
+    const inputs = [reshaped(g, x, image), reshaped(g, scale, [rows, 1, 1, 1]), reshaped(g, all, [rows])];
     if (rest) inputs.push(reshaped(g, rest, image));
     const attrs = { kernel_shape: [1, 1], group: rows, ...(again && { dilations: [1, 1] }) };
     return reshaped(g, g.op('FusedConv', inputs, attrs, { shape: image }), x.shape);
@@ -168,6 +185,8 @@ export const webgpuTarget: Target = {
   float16: true,
   packsUpdates: true,
   convolution,
+  gated,
+  gelu,
 
   affine(g, x, { scale, offset, rest }) {
     const out = { shape: x.shape };
@@ -254,5 +273,28 @@ export const webgpuTarget: Target = {
       { axis: 0 },
       new Array(4).fill({ shape: quarter }),
     );
+  },
+};
+
+export const portableTarget: Target = {
+  ...cpuTarget,
+  /** Parts of a batch would have its length. */
+  bytesAtOnce: Number.POSITIVE_INFINITY,
+  affine: webgpuTarget.affine,
+  product: webgpuTarget.product,
+  rowDotsAsProducts: false,
+
+  gated(g, x, alpha) {
+    const out = { shape: x.shape };
+    const scaled = alpha === 1 ? x : g.op('Mul', [x, g.float(alpha)], {}, out);
+    return g.op('Mul', [x, g.op('Sigmoid', [scaled], {}, out)], {}, out);
+  },
+
+  /** Written as PyTorch's exports have it, so that runtimes know it again. */
+  gelu(g, x) {
+    const out = { shape: x.shape };
+    const erf = g.op('Erf', [g.op('Div', [x, g.float(Math.SQRT2)], {}, out)], {}, out);
+    const doubled = g.op('Mul', [x, g.op('Add', [erf, g.float(1)], {}, out)], {}, out);
+    return g.op('Mul', [doubled, g.float(0.5)], {}, out);
   },
 };

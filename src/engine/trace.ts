@@ -6,7 +6,7 @@ import type { HostTensors } from '../base/tensor.js';
 import type { Specs, Tensors } from './device.js';
 import { fuseBias } from './fuse-bias.js';
 import type { GraphBuilder, Value } from './graph.js';
-import { toHalf } from './half.js';
+import { inHalfPrecision } from './half.js';
 import { identity, permuteShape } from './permute.js';
 import { filterOrder, type Lowering, onnxType, TRACER, Tracer } from './tracer.js';
 import './kernels/index.js';
@@ -101,7 +101,7 @@ export async function trace(
 function inHalf({ graph, inputs, outputs }: Trace, arithmetic: boolean): Trace {
   const all = Object.values(inputs).flat();
   const slots = Object.values(outputs).flat();
-  const values = toHalf(graph, {
+  const values = inHalfPrecision(graph, {
     inputs: all.map(({ value }) => value),
     learned: new Set((inputs.state ?? all).map(({ value }) => value.name)),
     outputs: slots.map(({ value }) => value),

@@ -217,7 +217,7 @@ export class Tracer extends tf.KernelBackend {
   }
 }
 
-function typed(dtype: tf.DataType, length: number): Exclude<OnnxData, BigInt64Array> {
+function typed(dtype: tf.DataType, length: number): Exclude<OnnxData, BigInt64Array | Uint16Array> {
   if (dtype === 'float32') return new Float32Array(length);
   return dtype === 'int32' ? new Int32Array(length) : new Uint8Array(length);
 }

@@ -12,10 +12,11 @@ import { writeGrid, writePng } from '../data/pictures.js';
 import type { Device, Graph, Precision } from '../engine/device.js';
 import { codeSide } from '../stage1-vqgan/model.js';
 import { decodeProgram } from '../stage1-vqgan/programs.js';
+import type { GptSizes } from '../stage2-transformer/gpt.js';
 import { loadModels } from '../stage2-transformer/model.js';
 import { inferenceBatch } from '../tokenize/batch.js';
 import { imageAt } from '../tokenize/pairs.js';
-import { openCachedModel } from './cache.js';
+import { type CachedModel, openCachedModel } from './cache.js';
 import { type Choice, choose } from './choose.js';
 import { type ClassOf, chosenClasses, inTurn } from './classes.js';
 import { decodeLoop, guided } from './decode-loop.js';
@@ -23,7 +24,9 @@ import { type Int8Loss, reportInt8Loss } from './int8-loss.js';
 import { checkOut } from './out.js';
 
 export interface SampleOptions {
+  /** Where the pictures go and, unless `models` are given, whose models draw. */
   readonly run: string;
+  readonly models?: Models;
   readonly n: number;
   /** These and the seed are the config's unless given. */
   readonly temperature?: number;
@@ -109,6 +112,20 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   };
 }
 
+/** A trained prior and its decoder, not opened yet. */
+export interface Models {
+  readonly config: Config;
+  readonly sizes: GptSizes;
+  /** Names of the classes that the prior knows. */
+  readonly classes: readonly string[];
+  open(o: {
+    /** Sequences at a time. */
+    readonly batch: number;
+    /** Images at a time. */
+    readonly decodeBatch: number;
+  }): Promise<{ model: CachedModel; decoder: Graph; int8?: Int8Loss | null }>;
+}
+
 export interface Drawn {
   readonly images: Float32Array[];
   readonly labels: Int32Array;
@@ -146,13 +163,17 @@ export type SamplerOptions = Omit<SampleOptions, 'n' | 'out'> & {
 
 /** @throws UserError as `sample` */
 export async function openSampler(o: SamplerOptions): Promise<Sampler> {
-  const config = readRunConfig(o.run);
+  const { config, sizes, classes, open } = o.models ?? (await modelsOf(o));
   const choice = choiceOf(o, config.sample, config.stage1.codes);
   const seed = o.seed ?? config.seed;
   const { size } = config.data;
   const side = codeSide(config);
   const decodeBatch = inferenceBatch(size);
-  const { model, decoder, int8, classes, classOf, cfgScale, sizes } = await open(o, config, decodeBatch);
+  const chosen = chosenClasses(o.classes, classes);
+  const classOf = classes.length > 0 ? (o.classOf ?? inTurn(chosen)) : undefined;
+  const cfgScale = guidanceOf(o.cfgScale, config, classes);
+  const batch = cfgScale === 1 ? sampleBatch : 2 * sampleBatch;
+  const { model, decoder, int8 } = await open({ batch, decodeBatch });
   const { tokens, codes: start } = sizes;
   const { nextLogits } = model;
   return {
@@ -187,37 +208,36 @@ export async function openSampler(o: SamplerOptions): Promise<Sampler> {
   };
 }
 
-/** In a function of its own, so that nothing keeps the weights that the sessions have copies of. */
-async function open(
-  { run, device, precision, reporter, signal, ...o }: SamplerOptions,
-  config: Config,
-  decodeBatch: number,
-) {
+/** A run's. Nothing but `open` keeps the weights, of which the sessions have copies. */
+async function modelsOf({ run, device, precision, reporter, signal }: SamplerOptions): Promise<Models> {
+  const config = readRunConfig(run);
   const { prior, tokenizer } = await loadModels(run);
   const { sizes, classes } = prior;
-  const chosen = chosenClasses(o.classes, classes);
-  const classOf = classes.length > 0 ? (o.classOf ?? inTurn(chosen)) : undefined;
-  const cfgScale = guidanceOf(o.cfgScale, config, classes);
   const newest = latestCheckpoint(runPaths(run).prior)!.step;
   if (prior.step < newest) {
     reporter.note(
       `The prior is that of step ${prior.step}, the best by validation; the newest is of step ${newest}.`,
     );
   }
-  const int8 =
-    precision === 'int8'
-      ? await reportInt8Loss({ run, config, prior, tokenizer, device, reporter, signal })
-      : undefined;
-  const decoder = await device.prepare(decodeProgram(config, tokenizer.tensors, decodeBatch));
-  try {
-    const weights = prior.tensors;
-    const batch = cfgScale === 1 ? sampleBatch : 2 * sampleBatch;
-    const model = await openCachedModel({ sizes, weights, batch, precision, device });
-    return { decoder, model, int8, sizes, classes, classOf, cfgScale };
-  } catch (error) {
-    await decoder.dispose();
-    throw error;
-  }
+  return {
+    config,
+    sizes,
+    classes,
+    async open({ batch, decodeBatch }) {
+      const int8 =
+        precision === 'int8'
+          ? await reportInt8Loss({ run, config, prior, tokenizer, device, reporter, signal })
+          : undefined;
+      const decoder = await device.prepare(decodeProgram(config, tokenizer.tensors, decodeBatch));
+      try {
+        const model = await openCachedModel({ sizes, weights: prior.tensors, batch, precision, device });
+        return { decoder, model, int8 };
+      } catch (error) {
+        await decoder.dispose();
+        throw error;
+      }
+    },
+  };
 }
 
 /** A folder holds the pictures of one call: those that an earlier one drew beyond `files` go. */

@@ -4,7 +4,8 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensors } from '../engine/device.js';
-import type { ParamSpec } from '../nn/params.js';
+import type { Conv } from '../nn/conv.js';
+import type { ParamSpec, TensorTree } from '../nn/params.js';
 
 /** One pass through a bottleneck. */
 export interface Bottled {
@@ -21,9 +22,9 @@ export interface Bottled {
 /** The codebook's name among the model's parameters. */
 export const codebookName = 'bottleneck.codebook';
 
-/** [K, D]; absent where codes are the points of a grid. */
-export type Codebook = { readonly codebook?: ParamSpec };
-export type CodebookTensor = { readonly codebook?: tf.Tensor };
+/** `codebook` [K, D] is absent where codes are the points of a grid; `proj` gives a score for each code, where these are not distances. */
+export type Codebook = { readonly codebook?: ParamSpec; readonly proj?: Conv };
+export type CodebookTensor = { readonly codebook?: tf.Tensor; readonly proj?: TensorTree<Conv> };
 
 export interface Bottleneck {
   readonly specs: Codebook;

@@ -1,5 +1,6 @@
 /** `vqgen train-stage1`: images → batches → steps → checkpoints. */
 import path from 'node:path';
+import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
 import { permutation, stream } from '../base/rng.js';
 import { float32, type HostTensors, int32, scalar } from '../base/tensor.js';
@@ -48,6 +49,14 @@ export interface TrainStage1Options {
 export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
   const { run, device, reporter } = o;
   const folder = runPaths(run).stage1;
+  if (o.config.stage1.bottleneck.kind === 'gumbel') {
+    throw expected(
+      'a bottleneck that vqgen trains',
+      'stage1.bottleneck.kind',
+      'gumbel',
+      'Imported ones encode, decode and carry a prior, but are not trained on.',
+    );
+  }
   const beginning = beginStage({ run, stage: 'stage1', config: o.config, resume: o.resume });
   if (beginning.kind === 'finished') {
     const { step, seconds, best } = readState(beginning.checkpoint);

@@ -118,17 +118,28 @@ export function cachedStep(
   params: TensorTree<Gpt>,
   { ids, position, mask, keys, values }: CachedInputs,
 ): { logits: tf.Tensor; qkv: tf.Tensor[] } {
+  const all: tf.Tensor[] = [];
+  const logits = nextLogits(params, { ids, position }, (qkv, layer) => {
+    all.push(qkv);
+    return cachedAttention(qkv, { keys: keys[layer]!, values: values[layer]!, mask }, o.heads);
+  });
+  return { logits, qkv: all };
+}
+
+/** `gptLogits` for one place, [B, K]. `attend` gives what a layer's queries, keys and values [B, 3D] make of the places up to this one, [B, D]. */
+export function nextLogits(
+  params: TensorTree<Gpt>,
+  { ids, position }: Pick<CachedInputs, 'ids' | 'position'>,
+  attend: (qkv: tf.Tensor, layer: number) => tf.Tensor,
+): tf.Tensor {
   const place = tf.gather(params.positions as tf.Tensor2D, position as tf.Tensor1D); // [1, D]
   let x = tf.add(lookup(params.tokens.weight as tf.Tensor2D, ids), place); // [B, D]
-  const all: tf.Tensor[] = [];
   for (const [layer, block] of params.blocks.entries()) {
-    const qkv = linear(block.qkv, layerNorm(block.norm1, x)); // [B, 3D]
-    all.push(qkv);
-    const mixed = cachedAttention(qkv, { keys: keys[layer]!, values: values[layer]!, mask }, o.heads);
+    const mixed = attend(linear(block.qkv, layerNorm(block.norm1, x)), layer);
     x = tf.add(x, linear(block.out, mixed));
     x = tf.add(x, feedForward(block, x));
   }
-  return { logits: readOut(params, x), qkv: all };
+  return readOut(params, x);
 }
 
 /** [3, …] → its three parts, without the first axis. */

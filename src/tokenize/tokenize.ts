@@ -4,22 +4,23 @@ import path from 'node:path';
 import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
 import { int32 } from '../base/tensor.js';
-import { readRunConfig, runPaths, tokenFile } from '../checkpoint/run.js';
+import { runPaths, tokenFile } from '../checkpoint/run.js';
 import { openRowsWriter, type RowsWriter } from '../checkpoint/safetensors.js';
-import { loadModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { streamEvalImages, viewsOf } from '../data/batches.js';
 import { everyImage, imageSplits, type Splits, type Subset } from '../data/dataset.js';
 import { describeSkipped, type Skipped } from '../data/source.js';
 import type { Device, Graph } from '../engine/device.js';
 import { codeSide } from '../stage1-vqgan/model.js';
-import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
 import { inferenceBatch, padBatch } from './batch.js';
 import { imageAt, writePairs } from './pairs.js';
 import { codesType, finishTokens, toStoredCodes } from './token-file.js';
+import { type Tokenizer, tokenizerOf } from './tokenizer.js';
 
 export interface TokenizeOptions {
+  /** Where the files go and, unless `tokenizer` is given, whose tokenizer it is. */
   readonly run: string;
+  readonly tokenizer?: Tokenizer;
   /** A folder; the word `dataset`, where no such folder exists, or nothing is the tokenizer's own data set. */
   readonly dataset?: string;
   /** Puts every image into one file of this name; without it `train` and `val`. */
@@ -53,21 +54,21 @@ const checked = 8;
 /** @throws UserError for a run without a tokenizer, or a data set without a readable image */
 export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   const started = performance.now();
-  const config = readRunConfig(o.run);
-  const model = await loadModel(o.run, 'stage1');
+  const tokenizer = o.tokenizer ?? (await tokenizerOf(o.run, o.device));
+  const { config } = tokenizer;
   const { classes, subsets } = await chooseSubsets(config, o);
   const codings = chooseCodings(config, o);
 
   const { size } = config.data;
   const batch = inferenceBatch(size);
-  const graph = await o.device.prepare(encodeProgram(config, model.tensors, batch));
+  const graph = await tokenizer.encoder(batch);
   const files: SplitFile[] = [];
   const progress = o.reporter.progress({
     label: 'Tokenize',
     total: Object.values(subsets).reduce((sum, { indices }) => sum + indices.length, 0),
     unit: 'images',
   });
-  const info = { tokenizer: model.sha256, vocab: config.stage1.codes, size, classes };
+  const info = { tokenizer: tokenizer.sha256, vocab: config.stage1.codes, size, classes };
   try {
     let before = 0;
     for (const [name, subset] of Object.entries(subsets)) {
@@ -92,16 +93,24 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
     progress.stop();
     await graph.dispose();
   }
-  if (o.check) await writeChecks(o.run, files, config, model.tensors, o.device);
+  if (o.check) await writeChecks(o.run, files, tokenizer);
   return summarise(files, config, o, (performance.now() - started) / 1000);
 }
 
 /** What goes into which file. */
 async function chooseSubsets(
   config: Config,
-  { dataset = 'dataset', split }: TokenizeOptions,
+  { dataset = 'dataset', split, tokenizer }: TokenizeOptions,
 ): Promise<{ classes: readonly string[]; subsets: Record<string, Subset> }> {
   const own = dataset === 'dataset' && !existsSync(dataset);
+  if (own && tokenizer) {
+    throw expected(
+      'a folder of images',
+      'DATASET',
+      'none',
+      'An exported tokenizer does not know what it was trained on.',
+    );
+  }
   const { dir, val_dir, ...rest } = config.data;
   const splits: Splits = await imageSplits(
     own ? config.data : { ...rest, dir: dataset, val_dir: null },
@@ -212,13 +221,11 @@ const imagesIn = ({ names, codings }: SplitFile): number => Math.floor(names.len
 async function writeChecks(
   run: string,
   files: readonly SplitFile[],
-  config: Config,
-  weights: Parameters<typeof decodeProgram>[1],
-  device: Device,
+  { config, decoder }: Tokenizer,
 ): Promise<void> {
   const side = codeSide(config);
   const { size } = config.data;
-  const graph = await device.prepare(decodeProgram(config, weights, 1));
+  const graph = await decoder(1);
   try {
     for (const { name, first } of files) {
       const decoded: Float32Array[] = [];

@@ -67,8 +67,7 @@ test('--json prints one object on stdout, without it people are spoken to', asyn
 });
 
 describe('a mistake is one sentence on stderr and exit code 2', () => {
-  const every =
-    'train-stage1, tokenize, train-prior, sample, reconstruct, evaluate, train-perceptual, info, devices, dataset make';
+  const every = commands.map(({ name }) => name).join(', ');
   const noRun = (run: string) =>
     `Expected a run folder for --run but received ${run}, which does not exist. Train a tokenizer first: vqgen train-stage1 --run ${run}`;
 

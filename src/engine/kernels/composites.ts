@@ -123,7 +123,7 @@ function groupNormParts(t: Tracer, x: Sym, gamma: Sym, beta: Sym, attrs: NormAtt
   const weight = t.reshape(t.plain(gamma), [c.channels, 1]);
   const spread = perChannel(t, inverse, attrs.groups, c);
   const scale = a.mul(spread, weight); // [B, C, 1]
-  const offset = t.expand(t.reshape(t.plain(beta), [1, c.channels, 1]), scale.shape);
+  const offset = t.reshape(t.plain(beta), [1, c.channels, 1]);
   const u = t.target.affine(t.graph, pixels, { scale, offset, again });
   return { c, pixels, inverse, count, weight, spread, scale, u };
 }
@@ -131,20 +131,16 @@ function groupNormParts(t: Tracer, x: Sym, gamma: Sym, beta: Sym, attrs: NormAtt
 kernel<NormAttrs>('GroupNorm', ({ t, inputs: { x, gamma, beta }, attrs }) => {
   const compute = (again: boolean): Value => {
     const { u } = groupNormParts(t, x!, gamma!, beta!, attrs, again);
-    return t.reshape(attrs.swish ? gated(t, u, 1) : u, t.as(x!, NCHW).shape);
+    return t.reshape(attrs.swish ? t.target.gated(t.graph, u, 1) : u, t.as(x!, NCHW).shape);
   };
   return [t.out(compute(false), x!.shape, 'float32', NCHW, () => compute(true))];
 });
-
-/** u·σ(αu): swish at α = 1. */
-const gated = (t: Tracer, u: Value, alpha: number): Value =>
-  t.graph.op('QuickGelu', [u], { alpha: { float: alpha } }, { shape: u.shape });
 
 /** With d = dy·σ(u): d swish(u)·dy = d·(1 + u·(1 − σ(u))) = d + d·(u·σ(−u)). */
 function swishGradient(t: Tracer, u: Value, dy: Value): Value {
   const a = algebra(t);
   const d = a.mul(dy, a.sigmoid(u));
-  return a.add(d, a.mul(d, gated(t, u, -1)));
+  return a.add(d, a.mul(d, t.target.gated(t.graph, u, -1)));
 }
 
 kernel<NormAttrs>('GroupNormGrad', ({ t, inputs: { x, gamma, beta, dy }, attrs }) => {
@@ -240,8 +236,7 @@ kernel<{ epsilon: number }>('LayerNormGrad', ({ t, inputs: { x, gamma, beta, dy 
 });
 
 kernel('Gelu', ({ t, inputs: { x } }) => {
-  const value = t.graph.op('Gelu', [t.plain(x!)], {}, { shape: x!.shape });
-  return [t.out(value, x!.shape, 'float32')];
+  return [t.out(t.target.gelu(t.graph, t.plain(x!)), x!.shape, 'float32')];
 });
 
 /** d gelu(x) = Φ(x) + x·φ(x), times dy. */

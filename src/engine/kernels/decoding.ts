@@ -32,3 +32,10 @@ kernel<{ heads: number }>('CachedAttention', ({ t, inputs, attrs: { heads } }) =
   const sum = g.op('Add', [mixed, own], {}, one);
   return t.out(t.reshape(sum, [batch, width / 3]), [batch, width / 3], 'float32');
 });
+
+/** How long a (free) axis is: int32 [1]. */
+kernel<{ axis: number }>('AxisLength', ({ t, inputs: { x }, attrs: { axis } }) => {
+  const out = { type: 'int64', shape: [1] } as const;
+  const length = t.graph.op('Shape', [t.plain(x!)], { start: axis, end: axis + 1 }, out);
+  return t.out(t.graph.op('Cast', [length], { to: 6 }, { type: 'int32', shape: [1] }), [1], 'int32');
+});

@@ -4,6 +4,7 @@ import type { Bottleneck } from '../bottleneck.js';
 import { cosineCode } from './cosine.js';
 import { averagedCode } from './ema.js';
 import { finiteScalars } from './fsq.js';
+import { highestScore } from './gumbel.js';
 import { lookupFree } from './lfq.js';
 import { nearestCode } from './nearest.js';
 
@@ -13,6 +14,7 @@ const kinds: Record<Stage1Config['bottleneck']['kind'], (config: Stage1Config) =
   cosine: cosineCode,
   fsq: finiteScalars,
   lfq: lookupFree,
+  gumbel: highestScore,
 };
 
 export const bottleneckOf = (config: Stage1Config): Bottleneck => kinds[config.bottleneck.kind](config);

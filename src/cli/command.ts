@@ -1,0 +1,36 @@
+/** What a command is. */
+import type { Reporter } from '../base/progress.js';
+import type { FlagName, Flags } from './flags.js';
+import type { Outcome } from './outcome.js';
+
+export interface Context {
+  readonly flags: Flags;
+  /** Positional words. */
+  readonly words: readonly string[];
+  readonly reporter: Reporter;
+  /** Aborted by the first Ctrl-C. */
+  readonly signal: AbortSignal;
+}
+
+export interface Meaning {
+  readonly placeholder?: string;
+  readonly describe: string;
+}
+
+export interface Command {
+  readonly name: string;
+  readonly describe: string;
+  readonly flags: readonly FlagName[];
+  /** Defaults in help that differ from the flag's own. */
+  readonly standards?: Partial<Record<FlagName, string>>;
+  /** Words in help that differ from the flag's own. */
+  readonly meanings?: Partial<Record<FlagName, Meaning>>;
+  /** Positional words: how help calls them, and how many there may be. */
+  readonly words?: { readonly usage: string; readonly describe: string; readonly most: number };
+  readonly examples: readonly (readonly [command: string, what: string])[];
+  /** Whether it computes on a device. */
+  readonly computes?: boolean;
+  /** Whether it ends by itself after the first Ctrl-C: a training saves, the others leave nothing half done. */
+  readonly endsItself?: boolean;
+  run(context: Context): Promise<Outcome>;
+}

@@ -1,0 +1,328 @@
+/** `vqgen export --to taming|safetensors`: a run under the names and in the layout of taming-transformers. */
+import { existsSync } from 'node:fs';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { stringify } from 'yaml';
+import { expected, type UserError } from '../base/errors.js';
+import { writeFolderAtomic } from '../base/files.js';
+import type { Reporter } from '../base/progress.js';
+import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
+import { readRunConfig, runPaths } from '../checkpoint/run.js';
+import {
+  openSafetensors,
+  readSafetensors,
+  type StoredTensors,
+  toHost,
+  toHosts,
+  writeSafetensors,
+} from '../checkpoint/safetensors.js';
+import { latestCheckpoint, loadModel, type TrainedModel } from '../checkpoint/store.js';
+import type { Config } from '../config/schema.js';
+import { loadModels } from '../stage2-transformer/model.js';
+import { type Kept, readKept } from './kept.js';
+import { writtenLpips } from './lpips.js';
+import { checkOut } from './out-folder.js';
+import { spreadPlace } from './places.js';
+import { firstStage } from './taming-config.js';
+import {
+  attentionMasks,
+  discriminatorPlaces,
+  gumbelFits,
+  type PublishedPrior,
+  type PublishedTokenizer,
+  priorPlaces,
+  publishedPrior,
+  publishedTokenizer,
+  runningStatistics,
+  tokenizerPlaces,
+} from './taming-names.js';
+import { loss, tokenizerProject, transformerProject } from './taming-yaml.js';
+import { inPrecision, type Precision, type Written, writeTorch } from './torch-write.js';
+
+export interface ExportOptions {
+  readonly run: string;
+  readonly to: 'taming' | 'safetensors';
+  /** A folder; the run's `taming` or `safetensors` unless given. */
+  readonly out?: string;
+  /** `f32` unless given. */
+  readonly precision?: Precision;
+  readonly reporter: Reporter;
+}
+
+export interface ExportSummary {
+  readonly run: string;
+  readonly to: 'taming' | 'safetensors';
+  readonly out: string;
+  readonly files: readonly string[];
+  readonly tensors: number;
+  readonly precision: Precision;
+  /** Whether discriminator and LPIPS are in it, so that the published code goes on training with them. */
+  readonly losses: boolean;
+}
+
+const usedFile = 'used.npy';
+const isOurs = (name: string): boolean =>
+  /^(vqgan|transformer)\.(ckpt|safetensors|yaml)$|^used\.npy$/.test(name);
+
+type Tensors = [name: string, tensor: Written][];
+
+/** @throws UserError, having written nothing, for a run without a tokenizer, or one of a form that the published code has not */
+export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
+  const { run, to, precision = 'f32', reporter } = o;
+  const out = path.resolve(o.out ?? path.join(run, to));
+  const config = readRunConfig(run);
+  checkOut(out, isOurs);
+  checkForm(config);
+  const { tokenizer, prior } = await trained(run);
+  const folders = runPaths(run);
+  const kept = await readKept<PublishedTokenizer>(folders.stage1);
+  const published = kept?.published ?? publishedTokenizer(config);
+  const model = tokenizerTensors(config, tokenizer.tensors, { published, tensors: kept?.tensors ?? {} }, '');
+  const losses = await lossTensors(config, tokenizer, kept?.tensors ?? {});
+  tellLosses(config, losses !== undefined, reporter);
+  const remap = published.used && path.join(out, usedFile);
+  const described = { published, remap, loss: losses ? loss(config, tokenizer.step) : undefined };
+
+  const parts = [
+    {
+      name: 'vqgan',
+      tensors: [...model, ...(losses ?? [])],
+      project: tokenizerProject(config, described),
+      step: tokenizer.step,
+    },
+  ];
+  if (prior) {
+    const keptPrior = await readKept<PublishedPrior>(folders.prior);
+    const own = keptPrior ?? { published: publishedPrior(config), tensors: {} };
+    const first = tokenizerTensors(
+      config,
+      tokenizer.tensors,
+      { published, tensors: prefixed(kept) },
+      firstStage,
+    );
+    parts.push({
+      name: 'transformer',
+      tensors: [...first, ...priorTensors(config, prior.tensors, own)],
+      project: transformerProject(config, { published, remap }, own.published),
+      step: prior.step,
+    });
+  }
+
+  const files: string[] = [];
+  const ending = to === 'taming' ? 'ckpt' : 'safetensors';
+  await writeFolderAtomic(out, async (folder) => {
+    const at = (name: string): string => {
+      files.push(path.join(out, name));
+      return path.join(folder, name);
+    };
+    for (const { name, tensors, project, step } of parts) {
+      const written = tensors.map(([name, t]) => [name, inPrecision(t, precision)] as const);
+      const file = at(`${name}.${ending}`);
+      if (to === 'taming') await writeArchive(file, written, step);
+      else {
+        const metadata = { format: 'pt', global_step: String(step) };
+        await writeSafetensors(file, Object.fromEntries(written), metadata);
+      }
+      await fs.writeFile(at(`${name}.yaml`), stringify(project));
+    }
+    if (published.used) await fs.writeFile(at(usedFile), npy(published.used));
+  });
+  const tensors = parts.reduce((sum, { tensors }) => sum + tensors.length, 0);
+  return { run, to, out, files, tensors, precision, losses: losses !== undefined };
+}
+
+async function trained(run: string): Promise<{ tokenizer: TrainedModel; prior?: TrainedModel }> {
+  if (latestCheckpoint(runPaths(run).prior)) return loadModels(run);
+  return { tokenizer: await loadModel(run, 'stage1') };
+}
+
+/** @throws UserError for what the published classes cannot be */
+function checkForm(config: Config): void {
+  const { stage1 } = config;
+  const refuse = (what: string, key: string, received: unknown): UserError =>
+    expected(
+      what,
+      key,
+      received,
+      "taming-transformers has no other. The run's own model.safetensors is a safetensors file too, under vqgen's names; --to onnx takes every run.",
+    );
+  const { kind } = stage1.bottleneck;
+  if (!['nearest', 'ema', 'gumbel'].includes(kind)) {
+    throw refuse('a codebook whose nearest row is taken', 'stage1.bottleneck.kind', kind);
+  }
+  const uneven = [1, ...stage1.ch_mult]
+    .map((mult) => mult * stage1.ch)
+    .find((channels) => channels % 32 !== 0);
+  if (uneven !== undefined)
+    throw refuse('multiples of 32 channels', 'stage1.ch', `${stage1.ch}, which leads to ${uneven} channels`);
+  if (!gumbelFits(config))
+    throw refuse(`${stage1.z_channels}, as stage1.z_channels is,`, 'stage1.embed_dim', stage1.embed_dim);
+}
+
+function tellLosses({ stage1 }: Config, present: boolean, reporter: Reporter): void {
+  if (stage1.disc.weight > 0 && !present) {
+    const why =
+      stage1.disc.norm === 'group' ? 'its discriminator has GroupNorm' : 'the run has no LPIPS weights';
+    reporter.warn(`Without discriminator: the published loss holds both it and LPIPS, and ${why}.`);
+  }
+  if (stage1.bottleneck.kind === 'nearest' && !(stage1.legacy_beta && stage1.beta === 0.25)) {
+    reporter.warn(
+      'The published VQModel goes on training with beta 0.25 on the codebook term, unlike this run.',
+    );
+  }
+}
+
+const stored = ({ dtype, shape, data }: HostTensor): Written => ({
+  dtype: dtype === 'int32' ? 'I32' : 'F32',
+  shape,
+  data,
+});
+
+/** The tensors that a tokenizer keeps, under the names of a transformer's. */
+const prefixed = (kept: Kept<unknown> | undefined): StoredTensors =>
+  Object.fromEntries(
+    Object.entries(kept?.tensors ?? {}).map(([name, t]) => [
+      name.startsWith(firstStage) ? name : firstStage + name,
+      t,
+    ]),
+  );
+
+/** Those that a transformer's tokenizer keeps, under the names of a tokenizer's. */
+const unprefixed = (tensors: StoredTensors): StoredTensors =>
+  Object.fromEntries(
+    Object.entries(tensors).map(([name, t]) => [
+      name.startsWith(firstStage) ? name.slice(firstStage.length) : name,
+      t,
+    ]),
+  );
+
+function tokenizerTensors(
+  config: Config,
+  weights: HostTensors,
+  { published, tensors }: Kept<PublishedTokenizer>,
+  prefix: string,
+): Tensors {
+  const kept = prefix ? tensors : unprefixed(tensors);
+  const found: Tensors = tokenizerPlaces(config, published, prefix).flatMap((place) =>
+    Object.entries(spreadPlace(place, weights[place.ours.name]!, kept)).map(
+      ([name, t]): [string, Written] => [name, stored(t)],
+    ),
+  );
+  const { used } = published;
+  if (used) {
+    const data = BigInt64Array.from(used, BigInt);
+    found.push([`${prefix}quantize.used`, { dtype: 'I64', shape: [used.length], data }]);
+  }
+  return found;
+}
+
+/** Discriminator, its statistics and LPIPS; nothing where one of the two is missing. */
+async function lossTensors(
+  config: Config,
+  { path: folder }: TrainedModel,
+  kept: StoredTensors,
+): Promise<Tensors | undefined> {
+  const { disc, perceptual } = config.stage1;
+  if (disc.weight === 0 || disc.norm !== 'batch' || perceptual.kind !== 'lpips-vgg16') return undefined;
+  if (!perceptual.weights || !existsSync(perceptual.weights)) return undefined;
+  const file = await openSafetensors(path.join(folder, 'model.safetensors'));
+  const own = unprefixed(kept);
+  const found: Tensors = [];
+  try {
+    for (const place of discriminatorPlaces(config)) {
+      const weights = toHost(await file.read(`disc.${place.ours.name}`));
+      for (const [name, t] of Object.entries(spreadPlace(place, weights, {}))) found.push([name, stored(t)]);
+    }
+  } finally {
+    await file.close();
+  }
+  for (const { name, shape } of runningStatistics(config))
+    found.push([name, own[name] ?? fresh(name, shape)]);
+  const lpips = toHosts((await readSafetensors(perceptual.weights)).tensors);
+  for (const [name, t] of Object.entries(writtenLpips(lpips, 'loss.perceptual_loss.')))
+    found.push([name, stored(t)]);
+  return found;
+}
+
+/** What BatchNorm begins with. */
+function fresh(name: string, shape: readonly number[]): Written {
+  if (name.endsWith('num_batches_tracked')) return { dtype: 'I64', shape, data: new BigInt64Array(1) };
+  return {
+    dtype: 'F32',
+    shape,
+    data: new Float32Array(sizeOf(shape)).fill(name.endsWith('running_var') ? 1 : 0),
+  };
+}
+
+function priorTensors(
+  config: Config,
+  weights: HostTensors,
+  { published, tensors }: Kept<PublishedPrior>,
+): Tensors {
+  const folded = foldStart(weights, config.stage1.codes, published);
+  const found: Tensors = priorPlaces(config, published).flatMap((place) =>
+    Object.entries(spreadPlace(place, folded[place.ours.name]!, tensors)).map(
+      ([name, t]): [string, Written] => [name, stored(t)],
+    ),
+  );
+  const { block } = published;
+  const mask = Float32Array.from({ length: block * block }, (_, i) =>
+    i % block <= Math.floor(i / block) ? 1 : 0,
+  );
+  for (const { name, shape } of attentionMasks(config, published))
+    found.push([name, { dtype: 'F32', shape, data: mask }]);
+  return found;
+}
+
+/**
+ * The published start token is one of the codes. It stands at the first position and nothing else does, so that what our start token
+ * has and that code has not can be added to this position.
+ *
+ * @throws UserError where classes are no codes either
+ */
+export function foldStart(
+  weights: HostTensors,
+  codes: number,
+  { start, classes }: PublishedPrior,
+): HostTensors {
+  const tokens = weights['tokens.weight']!;
+  const width = tokens.shape[1]!;
+  const row = (i: number) => tokens.data.subarray(i * width, (i + 1) * width);
+  const differs = (a: number, b: number) => row(a).some((v, i) => !Object.is(v, row(b)[i]));
+  for (let label = 0; label < Math.min(classes, codes); label++) {
+    if (!differs(codes + 1 + label, label)) continue;
+    throw expected(
+      'classes that are codes too',
+      '--to taming',
+      'a prior that was trained on since it was imported',
+      'Published transformers have one table for both; --to onnx takes it as it is.',
+    );
+  }
+  if (classes > 0 || start >= codes || !differs(codes, start)) return weights;
+  const positions = weights.positions!;
+  const moved = Float32Array.from(positions.data);
+  for (let i = 0; i < width; i++) moved[i] = positions.data[i]! + row(codes)[i]! - row(start)[i]!;
+  return { ...weights, positions: float32(positions.shape, moved) };
+}
+
+async function writeArchive(
+  file: string,
+  tensors: readonly (readonly [string, Written])[],
+  step: number,
+): Promise<void> {
+  const handle = await fs.open(file, 'w');
+  try {
+    await writeTorch(handle, tensors, { step });
+  } finally {
+    await handle.close();
+  }
+}
+
+/** NumPy's format 1.0: whole numbers of 64 bits. */
+function npy(values: readonly number[]): Uint8Array {
+  const described = `{'descr': '<i8', 'fortran_order': False, 'shape': (${values.length},), }`;
+  const length = Math.ceil((10 + described.length + 1) / 64) * 64;
+  const head = Buffer.from(`\x93NUMPY\x01\x00..${described.padEnd(length - 11)}\n`, 'latin1');
+  head.writeUInt16LE(length - 10, 8);
+  return Buffer.concat([head, new Uint8Array(BigInt64Array.from(values, BigInt).buffer)]);
+}

@@ -1,0 +1,23 @@
+/** What a published checkpoint had beside what vqgen uses, in a stage's folder, so that an export gives it back as it was. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { readSafetensors, type StoredTensors, writeSafetensors } from '../checkpoint/safetensors.js';
+
+export interface Kept<Published> {
+  readonly published: Published;
+  /** By their published names. */
+  readonly tensors: StoredTensors;
+}
+
+const fileIn = (stageFolder: string): string => path.join(stageFolder, 'published.safetensors');
+
+export async function writeKept<P>(stageFolder: string, { published, tensors }: Kept<P>): Promise<void> {
+  await writeSafetensors(fileIn(stageFolder), tensors, { published: JSON.stringify(published) });
+}
+
+/** Undefined where the stage was not imported. */
+export async function readKept<P>(stageFolder: string): Promise<Kept<P> | undefined> {
+  if (!existsSync(fileIn(stageFolder))) return undefined;
+  const { tensors, metadata } = await readSafetensors(fileIn(stageFolder));
+  return { published: JSON.parse(metadata.published ?? '{}'), tensors };
+}

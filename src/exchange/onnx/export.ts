@@ -1,0 +1,117 @@
+/** `vqgen export --to onnx`: a run's models as ONNX files for any runtime, with a README that uses them. */
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { expected } from '../../base/errors.js';
+import { writeFolderAtomic } from '../../base/files.js';
+import type { Reporter } from '../../base/progress.js';
+import { sizeOf } from '../../base/tensor.js';
+import { readRunConfig, runPaths } from '../../checkpoint/run.js';
+import { latestCheckpoint, loadModel, type TrainedModel } from '../../checkpoint/store.js';
+import type { GraphProgram } from '../../engine/device.js';
+import { PORTABLE } from '../../engine/onnx.js';
+import { portableModel } from '../../engine/portable.js';
+import { loadModels, type TrainedPrior } from '../../stage2-transformer/model.js';
+import { checkOut } from '../out-folder.js';
+import {
+  commonMetadata,
+  fileOf,
+  modelNames,
+  priorMetadata,
+  type StoredPrecision,
+  tokenizerMetadata,
+} from './metadata.js';
+import { decoderProgram, encoderProgram, priorProgram } from './programs.js';
+import { readmeOf } from './readme.js';
+
+export interface OnnxExportOptions {
+  readonly run: string;
+  /** A folder; the run's `onnx` unless given. */
+  readonly out?: string;
+  /** `f32` unless given. */
+  readonly precision?: StoredPrecision;
+  readonly reporter: Reporter;
+}
+
+export interface OnnxExportSummary {
+  readonly run: string;
+  readonly to: 'onnx';
+  readonly out: string;
+  readonly files: readonly string[];
+  /** Of all files together. */
+  readonly bytes: number;
+  readonly opset: number;
+  readonly precision: StoredPrecision;
+}
+
+const README = 'README.md';
+const ours = new Set([README, ...modelNames.map(fileOf)]);
+
+/**
+ * Writes `encoder.onnx`, `decoder.onnx` and, where the run has a prior, `prior.onnx`, with the running averages of the weights where there
+ * are any. An earlier export in the same place is replaced.
+ *
+ * @throws UserError for a run without a tokenizer, a prior of another tokenizer, a folder that holds something else, or a model too
+ *   large for one file
+ */
+export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummary> {
+  const { run, precision = 'f32', reporter } = o;
+  const out = o.out ?? path.join(run, 'onnx');
+  const config = readRunConfig(run);
+  checkOut(out, (name) => ours.has(name));
+  const { tokenizer, prior } = await trained(run);
+  if (!prior) reporter.note(`${run} has no prior yet: encoder and decoder only.`);
+  const programs = [
+    encoderProgram(config, tokenizer.tensors),
+    decoderProgram(config, tokenizer.tensors),
+    ...(prior ? [priorProgram(prior.sizes, prior.tensors)] : []),
+  ];
+  for (const program of programs) checkSize(program, precision);
+  const common = commonMetadata(config, precision, tokenizer);
+  const files: string[] = [];
+  let bytes = 0;
+  const progress = reporter.progress({ label: 'Export', total: programs.length, unit: 'files' });
+  try {
+    await writeFolderAtomic(out, async (folder) => {
+      const write = async (name: string, data: Uint8Array): Promise<void> => {
+        await fs.writeFile(path.join(folder, name), data);
+        files.push(path.join(out, name));
+        bytes += data.length;
+      };
+      for (const program of programs) {
+        const own = program.name === 'prior' ? priorMetadata(prior!) : tokenizerMetadata(config);
+        const metadata = { ...common, model: program.name, ...own };
+        await write(
+          fileOf(program.name),
+          await portableModel(program, { metadata, halves: precision === 'f16' }),
+        );
+        progress.update(files.length);
+      }
+      await write(README, Buffer.from(readmeOf(config, { precision, prior })));
+    });
+  } finally {
+    progress.stop();
+  }
+  return { run, to: 'onnx', out, files, bytes, opset: PORTABLE.opset, precision };
+}
+
+async function trained(run: string): Promise<{ tokenizer: TrainedModel; prior?: TrainedPrior }> {
+  if (latestCheckpoint(runPaths(run).prior)) return loadModels(run);
+  return { tokenizer: await loadModel(run, 'stage1') };
+}
+
+/** What protocol buffers, which ONNX files are, can hold, less room for the graph. */
+const mostBytes = 2 ** 31 - 2 ** 24;
+
+function checkSize({ name, constants }: GraphProgram, precision: StoredPrecision): void {
+  const values = Object.values(constants).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const bytes = values * (precision === 'f16' ? 2 : 4);
+  if (bytes <= mostBytes) return;
+  const next =
+    precision === 'f16' ? 'Such a model has to be exported as safetensors.' : 'Try --precision f16.';
+  throw expected(
+    'at most 2 GB of weights in an ONNX file',
+    '--to onnx',
+    `${(bytes / 1e9).toFixed(1)} GB (${name})`,
+    next,
+  );
+}

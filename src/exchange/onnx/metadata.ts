@@ -1,0 +1,68 @@
+/** What an exported ONNX file says of itself, in its metadata. */
+import path from 'node:path';
+import { version } from '../../checkpoint/run.js';
+import type { TrainedModel } from '../../checkpoint/store.js';
+import type { Config } from '../../config/schema.js';
+import { codeSide } from '../../stage1-vqgan/model.js';
+import type { TrainedPrior } from '../../stage2-transformer/model.js';
+
+/** How weights are stored; what is computed with them is float32 either way. */
+export const storedPrecisions = ['f32', 'f16'] as const;
+export type StoredPrecision = (typeof storedPrecisions)[number];
+
+export const modelNames = ['encoder', 'decoder', 'prior'] as const;
+export const fileOf = (name: string): string => `${name}.onnx`;
+
+export const license =
+  'The weights are those of whoever trained them; vqgen, which wrote the graph, is MIT-licensed.';
+
+export function commonMetadata(
+  config: Config,
+  precision: StoredPrecision,
+  tokenizer: TrainedModel,
+): Record<string, string> {
+  return {
+    vqgen: version,
+    config: JSON.stringify(withoutFolders(config)),
+    precision: precision === 'f16' ? 'weights float16, computed in float32' : 'float32',
+    tokenizer: tokenizer.sha256,
+    tokenizer_step: `${tokenizer.step}`,
+    license,
+  };
+}
+
+/** Where someone's files lie is nobody else's business. */
+function withoutFolders(config: Config): Config {
+  const last = (file: string | null): string | null => file && path.basename(file);
+  const { data, stage1 } = config;
+  return {
+    ...config,
+    data: { ...data, dir: last(data.dir), val_dir: last(data.val_dir) },
+    stage1: { ...stage1, perceptual: { ...stage1.perceptual, weights: last(stage1.perceptual.weights) } },
+  };
+}
+
+export function tokenizerMetadata(config: Config): Record<string, string> {
+  const side = codeSide(config);
+  return {
+    images: `float32 [batch, 3, ${config.data.size}, ${config.data.size}], RGB, 0 to 1`,
+    codes: `int64 [batch, ${side}, ${side}], 0 to ${config.stage1.codes - 1}`,
+  };
+}
+
+export function priorMetadata(prior: TrainedPrior): Record<string, string> {
+  const { classes } = prior;
+  const { layers, heads, width, codes, tokens } = prior.sizes;
+  const cache = (length: string) => `float32 [${2 * layers}, batch, ${heads}, ${length}, ${width / heads}]`;
+  return {
+    prior: prior.sha256,
+    prior_step: `${prior.step}`,
+    start: `${codes}`,
+    tokens: `${tokens}`,
+    classes: JSON.stringify(classes),
+    ids: `int64 [batch], 0 to ${codes - 1} a code, ${codes} the start${classes.length > 0 ? ` without a class, ${codes + 1} and on that of each class` : ''}`,
+    past: `${cache('length')}, each layer's keys, then its values; length 0 to ${tokens - 1}`,
+    logits: `float32 [batch, ${codes}], natural logarithms`,
+    present: cache('length + 1'),
+  };
+}

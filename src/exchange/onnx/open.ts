@@ -1,0 +1,150 @@
+/** Exported ONNX files in place of a run: what `tokenize` and `sample` compute with `--model`. On the CPU. */
+import { existsSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { expected } from '../../base/errors.js';
+import { float32, type HostTensor, int32 } from '../../base/tensor.js';
+import { parseConfig } from '../../config/load.js';
+import type { Config } from '../../config/schema.js';
+import type { Graph } from '../../engine/device.js';
+import { type OnnxModel, openOnnxModel, readOnnxMetadata } from '../../engine/onnx-file.js';
+import type { CachedModel } from '../../sample/cache.js';
+import type { Models } from '../../sample/sample.js';
+import type { GptSizes } from '../../stage2-transformer/gpt.js';
+import { gptSizes } from '../../stage2-transformer/model.js';
+import type { Tokenizer } from '../../tokenize/tokenizer.js';
+import { fileOf } from './metadata.js';
+
+const OPTION = '--model';
+
+/** The folder that `--model` names, or that holds the file it names. @throws UserError where there is neither */
+export function exportFolder(model: string): string {
+  if (!existsSync(model)) {
+    throw expected(
+      'a folder that vqgen export wrote',
+      OPTION,
+      `${model}, which does not exist`,
+      'For example: vqgen export --to onnx --run checkpoints/mine',
+    );
+  }
+  return statSync(model).isDirectory() ? model : path.dirname(model);
+}
+
+/** @throws UserError where there is no exported encoder */
+export async function exportedTokenizer(model: string, threads?: number): Promise<Tokenizer> {
+  const folder = exportFolder(model);
+  const { file, config, metadata } = await described(folder, 'encoder');
+  return {
+    config,
+    // Half precision codes some images otherwise: another tokenizer, though its codes mean the same.
+    sha256: metadata.precision === 'float32' ? metadata.tokenizer! : `${metadata.tokenizer!} (float16)`,
+    encoder: async () => encoderGraph(await openOnnxModel(file, OPTION, threads)),
+    decoder: async () => openDecoder(folder, metadata.tokenizer!, threads),
+  };
+}
+
+/** @throws UserError where there is no exported prior and decoder, or they are of two tokenizers */
+export async function exportedModels(model: string, threads?: number): Promise<Models> {
+  const folder = exportFolder(model);
+  const { file, config, metadata } = await described(folder, 'prior');
+  const classes: string[] = JSON.parse(metadata.classes ?? '[]');
+  const sizes = gptSizes(config, classes.length);
+  return {
+    config,
+    sizes,
+    classes,
+    async open({ batch }) {
+      const decoder = await openDecoder(folder, metadata.tokenizer!, threads);
+      try {
+        const prior = await openOnnxModel(file, OPTION, threads);
+        return { decoder, model: cachedModel(prior, sizes, batch) };
+      } catch (error) {
+        await decoder.dispose();
+        throw error;
+      }
+    },
+  };
+}
+
+/** A file with what it says of itself. @throws UserError where it is missing or vqgen did not write it */
+async function described(
+  folder: string,
+  name: string,
+): Promise<{ file: string; config: Config; metadata: Record<string, string> }> {
+  const file = path.join(folder, fileOf(name));
+  const metadata = await readOnnxMetadata(file, OPTION);
+  if (metadata.model !== name || !metadata.config || !metadata.tokenizer) {
+    throw expected(
+      `the ${name} that vqgen exported`,
+      OPTION,
+      `${file}, which is another model`,
+      'For example: vqgen export --to onnx --run checkpoints/mine',
+    );
+  }
+  return { file, metadata, config: parseConfig(JSON.parse(metadata.config), file) };
+}
+
+async function openDecoder(folder: string, tokenizer: string, threads?: number): Promise<Graph> {
+  const { file, metadata } = await described(folder, 'decoder');
+  if (metadata.tokenizer !== tokenizer) {
+    throw expected(
+      'files of one export',
+      OPTION,
+      `${file}, which is of another tokenizer`,
+      'Export them together.',
+    );
+  }
+  return decoderGraph(await openOnnxModel(file, OPTION, threads));
+}
+
+const encoderGraph = (model: OnnxModel): Graph => ({
+  run: ({ images }) => model.run({ images: toPlanes(images!) }),
+  dispose: () => model.dispose(),
+});
+
+const decoderGraph = (model: OnnxModel): Graph => ({
+  async run(inputs) {
+    const { images } = await model.run(inputs);
+    return { images: fromPlanes(images!) };
+  },
+  dispose: () => model.dispose(),
+});
+
+function cachedModel(model: OnnxModel, { layers, heads, width }: GptSizes, batch: number): CachedModel {
+  const empty = float32([2 * layers, batch, heads, 0, width / heads]);
+  let past = empty;
+  return {
+    async nextLogits(ids, position) {
+      if (position === 0) past = empty;
+      const { logits, present } = await model.run({ ids: int32([batch], ids), past });
+      past = present!;
+      return logits!.data as Float32Array;
+    },
+    dispose: () => model.dispose(),
+  };
+}
+
+/** [B, S, S, 3] in [−1, 1] → [B, 3, S, S] in [0, 1]. */
+function toPlanes({ shape, data }: HostTensor): HostTensor {
+  const [batch, height, width] = shape as [number, number, number];
+  const planes = float32([batch, 3, height, width]);
+  const area = height * width;
+  for (let image = 0; image < batch; image++)
+    for (let channel = 0; channel < 3; channel++)
+      for (let pixel = 0; pixel < area; pixel++)
+        planes.data[(3 * image + channel) * area + pixel] =
+          (data[3 * (image * area + pixel) + channel]! + 1) / 2;
+  return planes;
+}
+
+/** The reverse. */
+function fromPlanes({ shape, data }: HostTensor): HostTensor {
+  const [batch, , height, width] = shape as [number, number, number, number];
+  const images = float32([batch, height, width, 3]);
+  const area = height * width;
+  for (let image = 0; image < batch; image++)
+    for (let channel = 0; channel < 3; channel++)
+      for (let pixel = 0; pixel < area; pixel++)
+        images.data[3 * (image * area + pixel) + channel] =
+          2 * data[(3 * image + channel) * area + pixel]! - 1;
+  return images;
+}

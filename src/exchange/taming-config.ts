@@ -1,0 +1,258 @@
+/**
+ * What a checkpoint of taming-transformers is, and the config that stands for it here: read from its project's YAML, and where there is
+ * none inferred from the tensors' names and shapes.
+ */
+import fs from 'node:fs';
+import { parse } from 'yaml';
+import { expected, type UserError } from '../base/errors.js';
+import type { PublishedPrior } from './taming-names.js';
+import type { TensorFile } from './torch-file.js';
+
+export type Kind = 'VQModel' | 'GumbelVQ' | 'Net2NetTransformer';
+
+/** Dotted keys of vqgen's config and their values. */
+export type Overrides = Record<string, unknown>;
+
+export type Section = Readonly<Record<string, unknown>>;
+
+/** Where a Net2NetTransformer holds its tokenizer and its GPT. */
+export const firstStage = 'first_stage_model.';
+export const gpt = 'transformer.';
+
+export type Shapes = (name: string) => readonly number[] | undefined;
+
+export const shapesOf =
+  ({ entries }: Pick<TensorFile, 'entries'>): Shapes =>
+  (name) =>
+    Object.hasOwn(entries, name) ? entries[name]!.shape : undefined;
+
+/** @throws UserError for a file of another model */
+export function kindOf(tensors: TensorFile, file: string): { kind: Kind; prefix: string } {
+  const shape = shapesOf(tensors);
+  const isTransformer = shape(`${gpt}tok_emb.weight`) !== undefined;
+  const prefix = isTransformer ? firstStage : '';
+  const gumbel = shape(`${prefix}quantize.proj.weight`) !== undefined;
+  const known = gumbel || shape(`${prefix}quantize.embedding.weight`) !== undefined;
+  if (!known || !shape(`${prefix}encoder.conv_in.weight`) || !shape(`${prefix}decoder.conv_in.weight`)) {
+    throw anotherModel(tensors, file, isTransformer);
+  }
+  return { kind: isTransformer ? 'Net2NetTransformer' : gumbel ? 'GumbelVQ' : 'VQModel', prefix };
+}
+
+function anotherModel({ entries }: TensorFile, file: string, isTransformer: boolean): UserError {
+  const [first, ...others] = Object.entries(entries);
+  const received = isTransformer
+    ? 'a transformer without its first_stage_model'
+    : `tensors of another model: ${first![0]} [${first![1].shape}]${others.length > 0 ? ` and ${others.length} more` : ''}`;
+  return expected(
+    'a VQModel, GumbelVQ or Net2NetTransformer of taming-transformers',
+    file,
+    received,
+    'Perceptual weights are imported from two files: vqgen import VGG16 LPIPS.',
+  );
+}
+
+export interface Project {
+  /** The class's name. */
+  readonly target?: string;
+  readonly params: Section;
+  /** Images of a step; with a rate for one image. */
+  readonly batch?: number;
+  readonly rate?: number;
+}
+
+/** The YAML of a project: its `model` section and how it is trained. @throws UserError when it is none */
+export function readProject(file: string): Project {
+  const wrong = (received: string, cause?: unknown): UserError =>
+    expected(
+      "the YAML of a taming-transformers project, with a section 'model',",
+      '--config',
+      `${file}, ${received}`,
+      '',
+      cause,
+    );
+  let text: string;
+  try {
+    text = fs.readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw wrong('which cannot be read', cause);
+  }
+  let root: unknown;
+  try {
+    root = parse(text, { maxAliasCount: 100 });
+  } catch (cause) {
+    throw wrong('which is no YAML', cause);
+  }
+  const model = sectionAt(root, 'model');
+  const target = model?.target;
+  if (typeof target !== 'string') throw wrong('which has none');
+  const rate = Number(model!.base_learning_rate);
+  return {
+    target,
+    params: section(model!.params),
+    batch: whole(section(sectionAt(root, 'data')?.params).batch_size),
+    ...(rate > 0 && { rate }),
+  };
+}
+
+const isSection = (v: unknown): v is Section => typeof v === 'object' && v !== null && !Array.isArray(v);
+const section = (v: unknown): Section => (isSection(v) ? v : {});
+export const sectionAt = (v: unknown, key: string): Section | undefined =>
+  isSection(v) && isSection(v[key]) ? v[key] : undefined;
+
+/** What scripts/sample_fast.py draws among, and the shipped config that an import begins from. */
+const publishedTopK = 250;
+
+/** How many of `…0`, `…1`, … there are. */
+function countOf(shape: Shapes, at: (i: number) => string): number {
+  let n = 0;
+  while (shape(at(n))) n++;
+  return n;
+}
+
+/**
+ * The tokenizer's keys.
+ *
+ * @param o.size side of the pictures, which no shape tells, where the YAML does not: 256, as published
+ * @throws UserError for what vqgen has no form of
+ */
+export function tokenizerConfig(
+  shape: Shapes,
+  params: Section,
+  o: { file: string; prefix: string; size?: number; used?: number },
+): Overrides {
+  const at = (name: string) => shape(o.prefix + name);
+  const dd = section(params.ddconfig);
+  const gumbel = at('quantize.proj.weight') !== undefined;
+  const [ch = 0, channels] = at('encoder.conv_in.weight')!;
+  const level = (i: number, part: string) => `${o.prefix}encoder.down.${i}.${part}`;
+  const levels = countOf(shape, (i) => level(i, 'block.0.conv1.weight'));
+  const indices = Array.from({ length: levels }, (_, i) => i);
+  const inferred = {
+    ch,
+    ch_mult: indices.map((i) => shape(level(i, 'block.0.conv1.weight'))![0]! / ch),
+    num_res_blocks: countOf(shape, (j) => level(0, `block.${j}.conv1.weight`)),
+    z_channels: at('decoder.conv_in.weight')![1],
+  };
+  const size = o.size ?? whole(dd.resolution) ?? 256;
+  const attended = indices.filter((i) => shape(level(i, 'attn.0.q.weight'))).map((i) => size >> i);
+  const sides = indices.map((i) => size >> i);
+  const attention = numbers(dd.attn_resolutions)?.filter((side) => sides.includes(side)) ?? attended;
+  if (
+    (whole(dd.in_channels) ?? channels) !== 3 ||
+    (whole(dd.out_ch) ?? at('decoder.conv_out.weight')?.[0]) !== 3
+  ) {
+    throw expected(
+      'pictures of 3 channels',
+      o.file,
+      `a tokenizer of ${channels}`,
+      'Those of depth maps and segmentations have no place here.',
+    );
+  }
+  const [embeddings = 0, width] = at(gumbel ? 'quantize.embed.weight' : 'quantize.embedding.weight') ?? [];
+  const disc = section(sectionAt(params, 'lossconfig')?.params);
+  const codes = o.used ?? whole(params.n_embed) ?? embeddings;
+  return {
+    'data.size': size,
+    'stage1.ch': whole(dd.ch) ?? inferred.ch,
+    'stage1.ch_mult': numbers(dd.ch_mult) ?? inferred.ch_mult,
+    'stage1.num_res_blocks': whole(dd.num_res_blocks) ?? inferred.num_res_blocks,
+    'stage1.attn_resolutions': attention,
+    'stage1.z_channels': whole(dd.z_channels) ?? inferred.z_channels,
+    'stage1.embed_dim': whole(params.embed_dim) ?? width,
+    'stage1.codes': codes,
+    ...(codes < publishedTopK && { 'sample.top_k': 0 }),
+    'stage1.bottleneck.kind': gumbel ? 'gumbel' : 'nearest',
+    ...discriminatorConfig(at, disc),
+  };
+}
+
+function discriminatorConfig(at: Shapes, loss: Section): Overrides {
+  const main = (i: number) => `loss.discriminator.main.${i}.weight`;
+  const ch = at(main(0))?.[0];
+  if (ch === undefined) return { 'stage1.disc.weight': 0 };
+  const layers = countOf(at, (i) => main(2 + 3 * i)) - 1; // The last one is `conv_out`.
+  return {
+    'stage1.disc.ch': whole(loss.disc_ndf) ?? ch,
+    'stage1.disc.layers': whole(loss.disc_num_layers) ?? Math.max(1, layers),
+    'stage1.disc.loss': loss.disc_loss ?? 'hinge',
+    'stage1.disc.start': Math.max(1, whole(loss.disc_start) ?? 1),
+    'stage1.disc.weight': loss.disc_weight ?? 0.8,
+  };
+}
+
+const whole = (v: unknown): number | undefined => (Number.isSafeInteger(v) ? (v as number) : undefined);
+const numbers = (v: unknown): number[] | undefined => (Array.isArray(v) ? v.map(Number) : undefined);
+
+/** Width → heads of the published transformers; no shape tells. */
+const publishedHeads: Record<number, number> = { 1024: 16, 1536: 16 };
+
+/**
+ * The prior's keys, and what they leave out.
+ *
+ * @param o.tokens codes of a picture
+ * @throws UserError for a condition other than a class, a permuted order, or where the number of heads must be told
+ */
+export function priorConfig(
+  shape: Shapes,
+  params: Section,
+  o: { file: string; codes: number; tokens: number; heads?: number },
+): { overrides: Overrides; published: PublishedPrior; guessed: boolean } {
+  const [vocabulary = 0, width = 0] = shape(`${gpt}tok_emb.weight`)!;
+  const block = shape(`${gpt}pos_emb`)?.[1] ?? 0;
+  const transformer = section(sectionAt(params, 'transformer_config')?.params);
+  checkCondition(params, transformer, o.file);
+  const heads = o.heads ?? whole(transformer.n_head) ?? publishedHeads[width];
+  if (heads === undefined) {
+    throw expected(
+      'the number of attention heads, which no shape tells,',
+      '--config',
+      'nothing',
+      "Name the project's YAML, or the number itself: --set prior.heads=8.",
+    );
+  }
+  const cond = sectionAt(params, 'cond_stage_config');
+  const classes = (cond && whole(section(cond.params).n_classes)) ?? 0;
+  const start = whole(params.sos_token) ?? 0;
+  const fits = vocabulary >= o.codes && block >= o.tokens && start < vocabulary && classes <= vocabulary;
+  if (!fits) {
+    throw expected(
+      `at least ${o.codes} tokens and ${o.tokens} positions`,
+      o.file,
+      `a transformer of ${vocabulary} and ${block}`,
+      'It belongs to another tokenizer, or to smaller pictures: --size.',
+    );
+  }
+  return {
+    overrides: {
+      'prior.layers': countOf(shape, (i) => `${gpt}blocks.${i}.ln1.weight`),
+      'prior.heads': heads,
+      'prior.width': width,
+      'prior.dropout': transformer.resid_pdrop ?? 0,
+      'prior.pkeep': params.pkeep ?? 1,
+      'prior.class_labels': classes > 0 ? 'subfolders' : 'none',
+    },
+    published: { vocabulary, block, start, classes },
+    guessed: o.heads === undefined && whole(transformer.n_head) === undefined,
+  };
+}
+
+function checkCondition(params: Section, transformer: Section, file: string): void {
+  const cond = params.cond_stage_config;
+  const target = isSection(cond) ? String(cond.target) : cond;
+  const none = cond === undefined || cond === '__is_unconditional__' || params.unconditional === true;
+  const refuse = (received: string): UserError =>
+    expected(
+      'a transformer without condition, or with a class as its first token,',
+      file,
+      received,
+      'Its tokenizer alone can be imported from a checkpoint of its own.',
+    );
+  if (!none && !/\.Labelator$/.test(String(target))) throw refuse(`one with the condition ${String(target)}`);
+  const permuter = sectionAt(params, 'permuter_config')?.target;
+  if (permuter !== undefined && !/\.Identity$/.test(String(permuter))) {
+    throw refuse(`one that reads the codes in another order, ${String(permuter)}`);
+  }
+  if ((whole(transformer.n_unmasked) ?? 0) > 0)
+    throw refuse(`one with ${String(transformer.n_unmasked)} unmasked tokens`);
+}

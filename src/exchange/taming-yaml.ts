@@ -1,0 +1,109 @@
+/** The YAML of a project of taming-transformers, as its main.py and its classes take it. */
+import type { Config } from '../config/schema.js';
+import type { PublishedPrior, PublishedTokenizer } from './taming-names.js';
+
+interface Described {
+  readonly published: PublishedTokenizer;
+  /** The file of the codes that it knows, where it does not know all. */
+  readonly remap?: string;
+  /** Left out: none, and no tensors of one. */
+  readonly loss?: object;
+}
+
+const noLoss = { target: 'taming.modules.losses.vqperceptual.DummyLoss' };
+
+/** The published loss, with the start of the discriminator counted from here on. */
+export function loss({ stage1: { disc, perceptual, steps } }: Config, step: number): object {
+  const start = disc.start === 'flat' ? 0 : disc.start < 1 ? disc.start * steps : disc.start;
+  return {
+    target: 'taming.modules.losses.vqperceptual.VQLPIPSWithDiscriminator',
+    params: {
+      disc_start: Math.max(0, Math.round(start) - step),
+      disc_weight: disc.weight,
+      disc_num_layers: disc.layers,
+      disc_ndf: disc.ch,
+      disc_loss: disc.loss,
+      disc_conditional: false,
+      disc_in_channels: 3,
+      codebook_weight: 1.0,
+      perceptual_weight: perceptual.weight,
+    },
+  };
+}
+
+export function tokenizerProject(config: Config, described: Described): object {
+  const { lr, batch_size } = config.stage1;
+  return { model: { base_learning_rate: lr / batch_size, ...tokenizerModel(config, described) } };
+}
+
+function tokenizerModel({ data, stage1 }: Config, { published, remap, loss }: Described): object {
+  const gumbel = stage1.bottleneck.kind === 'gumbel';
+  return {
+    target: `taming.models.vqgan.${gumbel ? 'GumbelVQ' : 'VQModel'}`,
+    params: {
+      embed_dim: stage1.embed_dim,
+      n_embed: published.embeddings,
+      ...(remap && { remap }),
+      ...(gumbel && { kl_weight: 1e-8, temperature_scheduler_config: constantTemperature }),
+      ddconfig: {
+        double_z: false,
+        z_channels: stage1.z_channels,
+        resolution: data.size,
+        in_channels: 3,
+        out_ch: 3,
+        ch: stage1.ch,
+        ch_mult: stage1.ch_mult,
+        num_res_blocks: stage1.num_res_blocks,
+        attn_resolutions: stage1.attn_resolutions,
+        dropout: 0,
+      },
+      lossconfig: loss ?? noLoss,
+    },
+  };
+}
+
+/** No checkpoint tells how it was annealed. */
+const constantTemperature = {
+  target: 'taming.lr_scheduler.LambdaWarmUpCosineScheduler',
+  params: { warm_up_steps: 0, max_decay_steps: 1, lr_start: 1, lr_max: 1, lr_min: 1 },
+};
+
+export function transformerProject(config: Config, described: Described, published: PublishedPrior): object {
+  const { layers, heads, width, dropout, pkeep, lr, batch_size } = config.prior;
+  const { vocabulary, block, start, classes } = published;
+  const condition =
+    classes > 0
+      ? {
+          cond_stage_key: 'class_label',
+          cond_stage_config: { target: 'taming.modules.util.Labelator', params: { n_classes: classes } },
+        }
+      : {
+          cond_stage_key: 'image',
+          cond_stage_config: '__is_unconditional__',
+          unconditional: true,
+          sos_token: start,
+        };
+  return {
+    model: {
+      base_learning_rate: lr / batch_size,
+      target: 'taming.models.cond_transformer.Net2NetTransformer',
+      params: {
+        ...condition,
+        pkeep,
+        transformer_config: {
+          target: 'taming.modules.transformer.mingpt.GPT',
+          params: {
+            vocab_size: vocabulary,
+            block_size: block,
+            n_layer: layers,
+            n_head: heads,
+            n_embd: width,
+            embd_pdrop: dropout,
+            resid_pdrop: dropout,
+          },
+        },
+        first_stage_config: tokenizerModel(config, { ...described, loss: undefined }),
+      },
+    },
+  };
+}

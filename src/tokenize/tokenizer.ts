@@ -1,0 +1,28 @@
+/** A finished tokenizer, of a run or from elsewhere. */
+import { readRunConfig } from '../checkpoint/run.js';
+import { loadModel } from '../checkpoint/store.js';
+import type { Config } from '../config/schema.js';
+import type { Device, Graph } from '../engine/device.js';
+import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
+
+export interface Tokenizer {
+  readonly config: Config;
+  /** What token files name it by. */
+  readonly sha256: string;
+  /** `images` [B, S, S, 3] in [−1, 1] → `codes` int32 [B, h, w]. */
+  encoder(batch: number): Promise<Graph>;
+  /** `codes` → `images`, the reverse. */
+  decoder(batch: number): Promise<Graph>;
+}
+
+/** @throws UserError for a run without a tokenizer */
+export async function tokenizerOf(run: string, device: Device): Promise<Tokenizer> {
+  const config = readRunConfig(run);
+  const { tensors, sha256 } = await loadModel(run, 'stage1');
+  return {
+    config,
+    sha256,
+    encoder: (batch) => device.prepare(encodeProgram(config, tensors, batch)),
+    decoder: (batch) => device.prepare(decodeProgram(config, tensors, batch)),
+  };
+}

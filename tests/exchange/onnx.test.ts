@@ -1,0 +1,332 @@
+/** A run as ONNX files: what they compute is what the run computes, at any batch, from vqgen and from the README beside them. */
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { PassThrough } from 'node:stream';
+import sharp from 'sharp';
+import { createReporter, silent } from '../../src/base/progress.js';
+import { float32, type HostTensor, int32 } from '../../src/base/tensor.js';
+import { runPaths, tokenFile, writeRunConfig } from '../../src/checkpoint/run.js';
+import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
+import { exportRun } from '../../src/cli/export.js';
+import { exportedOf } from '../../src/cli/exported.js';
+import { main } from '../../src/cli/main.js';
+import { parseConfig } from '../../src/config/load.js';
+import type { Config } from '../../src/config/schema.js';
+import { onnxDevice } from '../../src/engine/onnx-device.js';
+import { openOnnxModel, readOnnxMetadata } from '../../src/engine/onnx-file.js';
+import { exportOnnx } from '../../src/exchange/onnx/export.js';
+import { exportedModels, exportedTokenizer } from '../../src/exchange/onnx/open.js';
+import { openCachedModel } from '../../src/sample/cache.js';
+import { sample } from '../../src/sample/sample.js';
+import { decodeProgram, encodeProgram } from '../../src/stage1-vqgan/programs.js';
+import { gptSizes, recordTokenizer } from '../../src/stage2-transformer/model.js';
+import { priorStart } from '../../src/stage2-transformer/step.js';
+import { tokenize } from '../../src/tokenize/tokenize.js';
+import { expectClose } from '../support/close.js';
+import { ids, noise } from '../support/parity.js';
+import { saveTokenizer, temporaryFolder, tinyConfig, writePictures } from '../support/run.js';
+
+const device = onnxDevice({ threads: 1 });
+const reporter = silent;
+let root: string;
+let run: string;
+let config: Config;
+
+beforeAll(async () => {
+  root = await temporaryFolder();
+  ({ run, config } = await trainedRun('run', {}));
+  await exportOnnx({ run, reporter });
+});
+afterAll(() => fs.rm(root, { recursive: true }));
+
+const state = { step: 3, seconds: 0, validated: 3, best: null, metrics: null };
+
+/** A run with random weights in both stages; the prior's large enough that its logits differ. */
+async function trainedRun(name: string, stage1: object): Promise<{ run: string; config: Config }> {
+  const base = tinyConfig({ layers: 2 });
+  const config = parseConfig({ ...base, stage1: { ...base.stage1, attn_resolutions: [4], ...stage1 } }, name);
+  const run = path.join(root, name);
+  await saveTokenizer(run, config);
+  const prior = priorStart(gptSizes(config), 0);
+  for (const [name, { data }] of Object.entries(prior))
+    if (name.endsWith('weight')) for (const [i, x] of data.entries()) data[i] = 10 * x;
+  await saveCheckpoint(runPaths(run).prior, prior, state, 1);
+  await recordTokenizer(run, (await loadModel(run, 'stage1')).sha256);
+  return { run, config };
+}
+
+/** [B, 8, 8, 3] in [−1, 1] → [B, 3, 8, 8] in [0, 1]. */
+function planes({ shape, data }: HostTensor): HostTensor {
+  const [batch] = shape as [number];
+  const at = (b: number, c: number, p: number) => (data[(b * 64 + p) * 3 + c]! + 1) / 2;
+  const values = Float32Array.from({ length: batch * 192 }, (_, i) =>
+    at(Math.floor(i / 192), Math.floor(i / 64) % 3, i % 64),
+  );
+  return float32([batch, 3, 8, 8], values);
+}
+
+/** The first rows of a batch. */
+function first({ shape: [all, ...rest], data }: HostTensor, rows: number): HostTensor {
+  const part = data.slice(0, (data.length / all!) * rows);
+  return part instanceof Float32Array ? float32([rows, ...rest], part) : int32([rows, ...rest], part);
+}
+
+const clamped = (t: HostTensor): HostTensor =>
+  float32(
+    t.shape,
+    Float32Array.from(t.data, (x) => Math.min(1, Math.max(0, x))),
+  );
+
+test.each<[string, object]>([
+  ['nearest', {}],
+  ['ema', { bottleneck: { kind: 'ema' } }],
+  ['cosine', { bottleneck: { kind: 'cosine' } }],
+  ['fsq', { bottleneck: { kind: 'fsq', levels: [5, 4, 2] }, codes: 40 }],
+  ['lfq', { bottleneck: { kind: 'lfq' } }],
+])('%s: codes and pictures are the run’s, at batches of 1, 3 and 16', async (name, stage1) => {
+  const { run, config } = await trainedRun(name, stage1);
+  const { out } = await exportOnnx({ run, reporter, out: path.join(root, `${name}-exported`) });
+  const { tensors } = await loadModel(run, 'stage1');
+  const [encoder, decoder] = await Promise.all(
+    ['encoder', 'decoder'].map((name) => openOnnxModel(path.join(out, `${name}.onnx`), '--model', 1)),
+  );
+  const images = noise([16, 8, 8, 3], name, 0.5);
+  const any = ids([16, 2, 2], config.stage1.codes, name);
+  const own = await device.prepare(encodeProgram(config, tensors, 16));
+  const ownDecoder = await device.prepare(decodeProgram(config, tensors, 16));
+  const [wanted, pictures] = [
+    (await own.run({ images })).codes!,
+    (await ownDecoder.run({ codes: any })).images!,
+  ];
+  for (const batch of [1, 3, 16]) {
+    const { codes } = await encoder!.run({ images: planes(first(images, batch)) });
+    expect(codes).toEqual(first(wanted, batch));
+    const decoded = await decoder!.run({ codes: first(any, batch) });
+    expectClose(decoded.images!, clamped(planes(first(pictures, batch))), { atol: 1e-5, rtol: 1e-5 });
+  }
+  await Promise.all([own.dispose(), ownDecoder.dispose()]);
+  await Promise.all([encoder!.dispose(), decoder!.dispose()]);
+});
+
+test.each([1, 3, 16])('the prior, step by step, in a batch of %i', async (batch) => {
+  const { tensors: weights } = await loadModel(run, 'prior');
+  const sizes = gptSizes(config);
+  const own = await openCachedModel({ sizes, weights, batch, device });
+  const prior = await openOnnxModel(path.join(run, 'onnx', 'prior.onnx'), '--model', 1);
+  let past = float32([4, batch, 2, 0, 4]);
+  for (let position = 0; position < sizes.tokens; position++) {
+    const before = position === 0 ? int32([batch], new Array(batch).fill(16)) : ids([batch], 16, position);
+    const logits = await own.nextLogits(before.data as Int32Array, position);
+    const next = await prior.run({ ids: before, past });
+    expectClose(next.logits!, float32([batch, 16], logits), { atol: 1e-5, rtol: 1e-5 });
+    past = next.present!;
+    expect(past.shape).toEqual([4, batch, 2, position + 1, 4]);
+  }
+  const more = prior.run({ ids: ids([batch], 16), past });
+  await expect(more).rejects.toThrow(/out of data bounds|out of bounds/); // a place that was not learned
+  await Promise.all([own.dispose(), prior.dispose()]);
+});
+
+test('metadata says what goes in and out, and nothing of where files lie', async () => {
+  const folder = path.join(root, 'private', 'photos');
+  const { run, config } = await trainedRun('secret', {});
+  await writeRunConfig(run, { ...config, data: { ...config.data, dir: folder, val_dir: folder } });
+  const { out } = await exportOnnx({ run, reporter });
+  for (const name of ['encoder', 'decoder', 'prior']) {
+    const file = path.join(out, `${name}.onnx`);
+    expect(await readOnnxMetadata(file, '--model')).toMatchObject({
+      model: name,
+      precision: 'float32',
+      tokenizer: (await loadModel(run, 'stage1')).sha256,
+      license: expect.stringContaining('whoever trained them'),
+    });
+    expect(await fs.readFile(file, 'latin1')).not.toContain('private');
+  }
+  const { tokens, start, past } = await readOnnxMetadata(path.join(out, 'prior.onnx'), '--model');
+  expect({ tokens, start }).toEqual({ tokens: '4', start: '16' });
+  expect(past).toContain('float32 [4, batch, 2, length, 4]');
+});
+
+test('the code of the README runs, with ONNX Runtime alone', async () => {
+  const only = path.join(root, 'only-tokenizer');
+  await saveTokenizer(only, config);
+  await exportOnnx({ run: only, reporter });
+  const modules = path.join(root, 'node_modules');
+  await fs.mkdir(modules);
+  await fs.symlink(
+    path.resolve('node_modules/onnxruntime-node'),
+    path.join(modules, 'onnxruntime-node'),
+    'junction',
+  );
+  for (const folder of [run, only].map((run) => path.join(run, 'onnx'))) {
+    const text = await fs.readFile(path.join(folder, 'README.md'), 'utf8');
+    const code = /```js\n(.*?)```/s.exec(text)![1]!;
+    await fs.writeFile(
+      path.join(folder, 'try.mjs'),
+      `${code}\nconsole.log(JSON.stringify([...images.data]));`,
+    );
+    const said = execFileSync(process.execPath, ['try.mjs'], { cwd: folder, encoding: 'utf8' });
+    const images: number[] = JSON.parse(said.trim().split('\n').at(-1)!);
+    expect(images).toHaveLength((folder.startsWith(only) ? 1 : 4) * 3 * 8 * 8);
+    expect(images.every((x) => x >= 0 && x <= 1)).toBe(true);
+    await fs.rm(path.join(folder, 'try.mjs'));
+  }
+});
+
+describe('--model in place of a run', () => {
+  const exported = (name: string): string => path.join(run, 'onnx', name);
+
+  test('tokenize: the codes of the run, under the name of its tokenizer', async () => {
+    const dataset = path.join(root, 'pictures');
+    await writePictures(dataset, 19);
+    await tokenize({ run, dataset, split: 'all', device, reporter });
+    const out = path.join(root, 'elsewhere');
+    const tokenizer = await exportedTokenizer(exported('encoder.onnx'), 1);
+    const { file } = await tokenize({
+      run: out,
+      tokenizer,
+      dataset,
+      split: 'all',
+      check: true,
+      device,
+      reporter,
+    });
+    expect(file).toBe(tokenFile(out, 'all'));
+    expect(await fs.readFile(file)).toEqual(await fs.readFile(tokenFile(run, 'all')));
+    await fs.access(path.join(out, 'tokens', 'all-check.png'));
+    await expect(tokenize({ run: out, tokenizer, device, reporter })).rejects.toThrow(
+      'Expected a folder of images for DATASET but received none. An exported tokenizer does not know what it was trained on.',
+    );
+  });
+
+  test('half precision is another tokenizer', async () => {
+    const out = path.join(root, 'half');
+    const { bytes } = await exportOnnx({ run, out, precision: 'f16', reporter });
+    expect(bytes).toBeGreaterThan(0);
+    const { sha256 } = await exportedTokenizer(out, 1);
+    expect(sha256).toBe(`${(await loadModel(run, 'stage1')).sha256} (float16)`);
+  });
+
+  test('sample: the pictures of the run', async () => {
+    const own = await sample({ run, n: 18, seed: 2, device, reporter });
+    const models = await exportedModels(exported(''), 1);
+    const out = path.join(root, 'drawn');
+    const drawn = await sample({ run: out, models, n: 18, seed: 2, device, reporter });
+    expect(drawn.files).toHaveLength(18);
+    expect(path.dirname(drawn.files[0]!)).toBe(path.join(out, 'samples', 'seed-2'));
+    const pixels = (file: string) => sharp(file).raw().toBuffer();
+    let varied = 0;
+    for (const [i, file] of drawn.files.entries()) {
+      const [a, b] = [await pixels(file), await pixels(own.files[i]!)];
+      expect(a.every((x, j) => Math.abs(x - b[j]!) <= 1)).toBe(true);
+      if (i > 0 && !a.equals(await pixels(drawn.files[0]!))) varied++;
+    }
+    expect(varied).toBeGreaterThan(8);
+  });
+
+  test('files that are missing, of another export or of someone else', async () => {
+    const nowhere = path.join(root, 'nowhere');
+    await expect(exportedOf({ model: nowhere })).rejects.toThrow(
+      `Expected a folder that vqgen export wrote for --model but received ${nowhere}, which does not exist.`,
+    );
+    await expect(exportedOf({ model: root, device: 'webgpu' })).rejects.toThrow(
+      'Expected cpu for --device with --model but received webgpu.',
+    );
+    await expect(exportedOf({ model: root, precision: 'int8' })).rejects.toThrow(
+      'Expected nothing for --precision with --model but received int8.',
+    );
+    const mixed = path.join(root, 'mixed');
+    await fs.mkdir(mixed);
+    await expect(exportedModels(mixed)).rejects.toThrow(
+      `Expected an ONNX file for --model but received ${path.join(mixed, 'prior.onnx')}, which does not exist.`,
+    );
+    await fs.copyFile(exported('decoder.onnx'), path.join(mixed, 'prior.onnx'));
+    await expect(exportedModels(mixed)).rejects.toThrow(
+      /Expected the prior that vqgen exported .* another model/,
+    );
+    await fs.writeFile(path.join(mixed, 'encoder.onnx'), 'no protocol buffer');
+    await expect(exportedTokenizer(mixed)).rejects.toThrow(
+      /Expected an ONNX file .* which is something else/,
+    );
+    await fs.copyFile(exported('prior.onnx'), path.join(mixed, 'prior.onnx'));
+    await fs.copyFile(path.join(root, 'lfq-exported', 'decoder.onnx'), path.join(mixed, 'decoder.onnx'));
+    const open = (await exportedModels(mixed)).open({ batch: 1, decodeBatch: 1 });
+    await expect(open).rejects.toThrow(/Expected files of one export .* which is of another tokenizer/);
+  });
+});
+
+test('by command: export, then tokens and pictures beside the files', async () => {
+  const dataset = path.join(root, 'few');
+  await writePictures(dataset, 5);
+  const out = path.join(root, 'by-command');
+  const vqgen = async (...argv: string[]) => {
+    let said = '';
+    const stdout = new PassThrough().on('data', (chunk) => {
+      said += chunk;
+    });
+    const code = await main([...argv, '--json', '--quiet', '--threads', '1'], {
+      stdout,
+      stderr: process.stderr,
+    });
+    return { code, summary: JSON.parse(said.trim()) };
+  };
+  expect(await vqgen('export', '--to', 'onnx', '--run', run, '--out', out)).toMatchObject({ code: 0 });
+  const encoder = path.join(out, 'encoder.onnx');
+  const tokens = await vqgen('tokenize', dataset, '--model', encoder, '--split', 'few');
+  expect(tokens).toMatchObject({ code: 0, summary: { images: 5, file: tokenFile(out, 'few') } });
+  const drawn = await vqgen('sample', '--model', out, '--n', '2', '--run', path.join(root, 'results'));
+  expect(drawn).toMatchObject({ code: 0, summary: { images: 2 } });
+  expect(drawn.summary.grid).toBe(path.join(root, 'results', 'samples', 'seed-0', 'grid.png'));
+});
+
+describe('export', () => {
+  test('a summary and a line; what is there already is replaced only if it is an export', async () => {
+    const out = path.join(root, 'again');
+    const call = { run, flags: { out }, reporter: createReporter({ stream: process.stderr, quiet: true }) };
+    const { summary, lines } = await exportRun('onnx', call);
+    const files = ['encoder.onnx', 'decoder.onnx', 'prior.onnx', 'README.md'].map((name) =>
+      path.join(out, name),
+    );
+    const bytes = (await Promise.all(files.map((file) => fs.stat(file)))).reduce(
+      (sum, { size }) => sum + size,
+      0,
+    );
+    expect(summary).toEqual({ run, to: 'onnx', out, files, bytes, opset: 17, precision: 'f32' });
+    expect(lines[0]).toContain('ONNX opset 17');
+    const before = await fs.readFile(files[0]!);
+    await exportRun('onnx', call);
+    expect(await fs.readFile(files[0]!)).toEqual(before); // the same bytes, too
+    await fs.writeFile(path.join(out, 'thesis.tex'), '');
+    await expect(exportRun('onnx', call)).rejects.toThrow(
+      `Expected a folder that is new or holds an export for --out but received ${out}, which holds thesis.tex.`,
+    );
+    await expect(exportRun('onnx', { ...call, flags: { out: files[0] } })).rejects.toThrow(/is a file/);
+  });
+
+  test('mistakes', async () => {
+    const call = { run, flags: {}, reporter };
+    await expect(exportRun(undefined, call)).rejects.toThrow(
+      /Expected .*onnx.* for --to but received nothing/,
+    );
+    await expect(exportRun('tflite', call)).rejects.toThrow(/for --to but received tflite/);
+    await expect(exportRun('toString', call)).rejects.toThrow(/for --to but received toString/);
+    await expect(exportRun('onnx', { ...call, flags: { precision: 'int8' } })).rejects.toThrow(
+      'Expected f32 or f16 for --precision but received int8.',
+    );
+    await expect(exportRun('onnx', { ...call, run: path.join(root, 'none') })).rejects.toThrow(
+      /a run folder/,
+    );
+  });
+
+  test('no tokenizer, or a prior of another one: nothing is written', async () => {
+    const empty = path.join(root, 'empty');
+    await writeRunConfig(empty, config);
+    await expect(exportOnnx({ run: empty, reporter })).rejects.toThrow(/Expected a trained tokenizer/);
+    expect(await fs.readdir(empty)).toEqual(['config.json']);
+    const { run: other } = await trainedRun('other', {});
+    await saveTokenizer(other, config, { seed: 5, step: 2 });
+    await expect(exportOnnx({ run: other, reporter })).rejects.toThrow(/a prior for the present tokenizer/);
+    expect(await fs.readdir(other)).not.toContain('onnx');
+  });
+});

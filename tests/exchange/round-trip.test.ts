@@ -1,0 +1,198 @@
+/** Import → export → import. What PyTorch says of exported files is in docs/exchange.md. */
+import fs from 'node:fs';
+import path from 'node:path';
+import { parse } from 'yaml';
+import { stream } from '../../src/base/rng.js';
+import { float32 } from '../../src/base/tensor.js';
+import { runPaths } from '../../src/checkpoint/run.js';
+import { writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { latestCheckpoint } from '../../src/checkpoint/store.js';
+import { exportTaming, foldStart } from '../../src/exchange/export.js';
+import { importCheckpoint } from '../../src/exchange/import.js';
+import { openTensors } from '../../src/exchange/open.js';
+import { fetchPlace, type Place, spreadPlace } from '../../src/exchange/places.js';
+import { fixture, imported, quiet, temporaryFolder } from './fixtures.js';
+
+const folder = temporaryFolder('round-trip');
+
+/** Every tensor of a file: type, shape and bytes. */
+async function contents(file: string): Promise<Record<string, string>> {
+  const opened = await openTensors(file);
+  const found: Record<string, string> = {};
+  for (const name of Object.keys(opened.entries).sort()) {
+    const { dtype, shape, data } = await opened.read(name);
+    const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+    found[name] = `${dtype} [${shape}] ${bytes.toString('base64')}`;
+  }
+  await opened.close();
+  return found;
+}
+
+const weightsOf = (run: string, stage: 'stage1' | 'prior') =>
+  contents(path.join(latestCheckpoint(runPaths(run)[stage])!.path, 'model.safetensors'));
+
+describe.each([
+  ['gumbel.ckpt', 'gumbel.yaml', 'vqgan'],
+  ['vqgan-half.pt', undefined, 'vqgan'],
+  ['remapped.ckpt', undefined, 'vqgan'],
+  ['transformer.ckpt', 'transformer.yaml', 'transformer'],
+])('%s', (checkpoint, yaml, name) => {
+  test.each(['taming', 'safetensors'] as const)(
+    'as %s: every tensor as it was, and the same run again',
+    async (to) => {
+      const run = await imported(folder(), checkpoint, yaml);
+      const out = folder();
+      const { files, losses } = await exportTaming({ run, to, out, reporter: quiet });
+      expect(losses).toBe(false);
+      const file = path.join(out, `${name}.${to === 'taming' ? 'ckpt' : 'safetensors'}`);
+      expect(files).toContain(file);
+      expect(await contents(file)).toEqual(await contents(fixture(checkpoint)));
+
+      const again = folder();
+      await importCheckpoint({
+        checkpoint: file,
+        config: path.join(out, `${name}.yaml`),
+        run: again,
+        reporter: quiet,
+      });
+      expect(await weightsOf(again, 'stage1')).toEqual(await weightsOf(run, 'stage1'));
+      if (name === 'transformer')
+        expect(await weightsOf(again, 'prior')).toEqual(await weightsOf(run, 'prior'));
+    },
+  );
+});
+
+test('in half precision: half the size, and what was half is what it was', async () => {
+  const run = await imported(folder(), 'vqgan-half.pt');
+  const [whole, half] = [folder(), folder()];
+  await exportTaming({ run, to: 'taming', out: whole, reporter: quiet });
+  await exportTaming({ run, to: 'taming', out: half, precision: 'f16', reporter: quiet });
+  const file = path.join(half, 'vqgan.ckpt');
+  expect(await contents(file)).toEqual(await contents(fixture('vqgan-half.pt')));
+  const size = (folder: string) => fs.statSync(path.join(folder, 'vqgan.ckpt')).size;
+  expect(size(half) / size(whole)).toBeLessThan(0.6);
+});
+
+test('with discriminator and LPIPS, which the published loss holds together', async () => {
+  const run = await imported(folder(), 'vqgan.ckpt', 'vqgan.yaml', {
+    set: ['stage1.perceptual.kind=lpips-vgg16', `stage1.perceptual.weights=${await zeroLpips(folder())}`],
+  });
+  const out = folder();
+  const { losses } = await exportTaming({ run, to: 'safetensors', out, reporter: quiet });
+  expect(losses).toBe(true);
+  const written = await contents(path.join(out, 'vqgan.safetensors'));
+  const perceptual = Object.keys(written).filter((name) => name.startsWith('loss.perceptual_loss.'));
+  expect(perceptual).toHaveLength(2 * 13 + 5 + 2);
+  for (const name of perceptual) delete written[name];
+  expect(written).toEqual(await contents(fixture('vqgan.ckpt')));
+  const { model } = parse(fs.readFileSync(path.join(out, 'vqgan.yaml'), 'utf8'));
+  expect(model.params.lossconfig.params).toMatchObject({ disc_start: 0, disc_ndf: 8, disc_num_layers: 2 });
+
+  const again = folder();
+  const checkpoint = path.join(out, 'vqgan.safetensors');
+  const summary = await importCheckpoint({
+    checkpoint,
+    config: path.join(out, 'vqgan.yaml'),
+    run: again,
+    reporter: quiet,
+  });
+  expect(summary).toMatchObject({ discriminator: true, perceptual: true, step: 7 });
+  expect(await weightsOf(again, 'stage1')).toEqual(await weightsOf(run, 'stage1'));
+}, 60_000);
+
+test('the discriminator alone does not go: the published loss would miss LPIPS', async () => {
+  const run = await imported(folder(), 'vqgan.ckpt', 'vqgan.yaml');
+  const warnings: string[] = [];
+  const reporter = { ...quiet, warn: (line: string) => void warnings.push(line) };
+  const { losses } = await exportTaming({ run, to: 'taming', out: folder(), reporter });
+  expect(losses).toBe(false);
+  expect(warnings).toEqual([expect.stringContaining('Without discriminator')]);
+});
+
+test('an export replaces an export and nothing else', async () => {
+  const run = await imported(folder(), 'gumbel.ckpt', 'gumbel.yaml');
+  const out = folder();
+  await exportTaming({ run, to: 'taming', out, reporter: quiet });
+  await exportTaming({ run, to: 'taming', out, reporter: quiet });
+  fs.writeFileSync(path.join(out, 'mine.txt'), '');
+  await expect(exportTaming({ run, to: 'taming', out, reporter: quiet })).rejects.toThrow(
+    /which holds mine\.txt/,
+  );
+});
+
+test('a start token that is no code moves into the first position', () => {
+  const weights = {
+    'tokens.weight': float32([3, 2], [1, 2, 3, 4, 10, 20]), // Two codes and the start token.
+    positions: float32([2, 2], [0.5, 0.25, 7, 8]),
+  };
+  const published = { vocabulary: 2, block: 2, start: 0, classes: 0 };
+  expect(Array.from(foldStart(weights, 2, published).positions!.data)).toEqual([9.5, 18.25, 7, 8]);
+  const same = { ...weights, 'tokens.weight': float32([3, 2], [1, 2, 3, 4, 1, 2]) };
+  expect(foldStart(same, 2, published)).toBe(same);
+});
+
+test.each<[string, Place]>([
+  ['filter', place('filter', [3, 2, 4, 5], [[5, 4, 3, 2]])],
+  ['filter, some rows', { ...place('filter', [1, 1, 4, 2], [[6, 4, 1, 1]]), rows: [5, 0] }],
+  ['columns', place('columns', [3, 5], [[5, 3]])],
+  [
+    'columns of three',
+    place(
+      'columns',
+      [3, 6],
+      [
+        [2, 3],
+        [2, 3],
+        [2, 3],
+      ],
+    ),
+  ],
+  ['joined vectors', place('same', [6], [[2], [2], [2]])],
+])('a place there and back: %s', async (_, at) => {
+  const rng = stream('places');
+  const theirs = Object.fromEntries(
+    at.theirs.map(({ name, shape }) => {
+      const data = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => rng.normal());
+      return [name, { dtype: 'F32' as const, shape, data }];
+    }),
+  );
+  const ours = await fetchPlace(at, async (name) => theirs[name]!);
+  expect(ours.shape).toEqual(at.ours.shape);
+  const back = spreadPlace(at, ours, theirs);
+  for (const [name, { data }] of Object.entries(theirs)) expect(back[name]!.data).toEqual(data);
+});
+
+test('what a filter and three projections become', async () => {
+  const count = (n: number, from = 0) => Float32Array.from({ length: n }, (_, i) => from + i);
+  const of = (tensors: Record<string, Float32Array>) => async (name: string) =>
+    ({ dtype: 'F32', shape: [], data: tensors[name]! }) as const;
+  const filter = await fetchPlace(place('filter', [1, 2, 2, 3], [[3, 2, 1, 2]]), of({ t0: count(12) }));
+  expect(Array.from(filter.data)).toEqual([0, 4, 8, 2, 6, 10, 1, 5, 9, 3, 7, 11]);
+  const three = place(
+    'columns',
+    [2, 3],
+    [
+      [1, 2],
+      [1, 2],
+      [1, 2],
+    ],
+  );
+  const qkv = await fetchPlace(three, of({ t0: count(2), t1: count(2, 10), t2: count(2, 20) }));
+  expect(Array.from(qkv.data)).toEqual([0, 10, 20, 1, 11, 21]);
+});
+
+function place(order: Place['order'], ours: number[], theirs: number[][]): Place {
+  return {
+    ours: { name: 'ours', shape: ours },
+    theirs: theirs.map((shape, i) => ({ name: `t${i}`, shape })),
+    order,
+  };
+}
+
+async function zeroLpips(out: string): Promise<string> {
+  const { vgg16Shapes } = await import('../../src/stage1-vqgan/perceptual.js');
+  const file = path.join(out, 'lpips.safetensors');
+  const shapes = Object.entries(vgg16Shapes());
+  await writeSafetensors(file, Object.fromEntries(shapes.map(([name, shape]) => [name, float32(shape)])));
+  return file;
+}
