@@ -4,8 +4,8 @@
  */
 import fs, { type FileHandle } from 'node:fs/promises';
 import { expected, type UserError } from '../base/errors.js';
-import { sizeOf } from '../base/tensor.js';
 import { fromBfloat, fromHalf } from '../base/half.js';
+import { sizeOf } from '../base/tensor.js';
 import type { StoredTensor } from '../checkpoint/safetensors.js';
 import { longestPickle, Name, type PickleHooks, readPickle, type Value } from './pickle.js';
 import { readAt, readZip } from './zip.js';
