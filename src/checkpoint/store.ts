@@ -10,7 +10,14 @@ import { writeFileAtomic, writeFolderAtomic } from '../base/files.js';
 import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
 import type { Specs } from '../engine/device.js';
 import { noSuchRun, notTrained, type StageName, stepName } from './run.js';
-import { type Metadata, openSafetensors, sha256, toHost, writeSafetensors } from './safetensors.js';
+import {
+  type Metadata,
+  openSafetensors,
+  type StoredTensor,
+  sha256,
+  toHost,
+  writeSafetensors,
+} from './safetensors.js';
 
 export interface Checkpoint {
   readonly step: number;
@@ -93,7 +100,7 @@ export async function saveCheckpoint(
  */
 export async function saveWeights(
   stageFolder: string,
-  tensors: HostTensors,
+  tensors: Record<string, HostTensor | StoredTensor>,
   { step, kept }: Pick<SavedState, 'step' | 'kept'>,
 ): Promise<Checkpoint> {
   const name = stepName(step);

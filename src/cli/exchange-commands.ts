@@ -39,7 +39,7 @@ export const exchangeCommands: readonly Command[] = [
     name: 'export',
     describe: 'Write a trained run in the format of others',
     flags: ['to', 'run', 'out', 'precision'],
-    standards: { out: "the run's onnx/, taming/ or safetensors/" },
+    standards: { out: "the run's folder of that name" },
     meanings: { out: { placeholder: 'DIR', describe: 'a folder that is new or holds an export' } },
     examples: [
       [
@@ -48,6 +48,7 @@ export const exchangeCommands: readonly Command[] = [
       ],
       ['vqgen export --to onnx --out exported/ --precision f16', 'weights in half precision: half the size'],
       ['vqgen export --to taming --run checkpoints/mine', 'for training on with PyTorch'],
+      ['vqgen export --to run --precision f16 --run checkpoints/mine --out mine', 'a small run to hand on'],
     ],
     run: exportRun,
   },

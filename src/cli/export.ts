@@ -15,6 +15,7 @@ const targets: Readonly<Record<string, (call: ExportCall) => Promise<Outcome>>> 
   onnx: toOnnx,
   taming: (call) => toPublished('taming', call),
   safetensors: (call) => toPublished('safetensors', call),
+  run: toRun,
 };
 
 /** @throws UserError without a known `--to` */
@@ -27,11 +28,8 @@ export async function exportRun(to: string | undefined, call: ExportCall): Promi
 }
 
 async function toOnnx({ run, flags: { out, precision }, reporter }: ExportCall): Promise<Outcome> {
-  if (precision === 'int8') {
-    throw expected('f32 or f16', '--precision', precision, 'Integers have no place in these files.');
-  }
   const { exportOnnx } = await import('../exchange/onnx/export.js');
-  const summary = await exportOnnx({ run, out, precision, reporter });
+  const summary = await exportOnnx({ run, out, precision: ofFloats(precision), reporter });
   const { files, bytes, opset } = summary;
   return {
     summary,
@@ -46,15 +44,24 @@ async function toPublished(
   to: 'taming' | 'safetensors',
   { run, flags: { out, precision }, reporter }: ExportCall,
 ): Promise<Outcome> {
-  if (precision === 'int8') {
-    throw expected('f32 or f16', '--precision', precision, 'Integers have no place in these files.');
-  }
   const { exportTaming } = await import('../exchange/export.js');
-  const summary = await exportTaming({ run, to, out, precision, reporter });
+  const summary = await exportTaming({ run, to, out, precision: ofFloats(precision), reporter });
   return {
     summary,
     lines: [
       `${summary.tensors} tensors${summary.losses ? ', discriminator and LPIPS among them' : ''}: ${summary.files.join(', ')}`,
     ],
   };
+}
+
+async function toRun({ run, flags: { out, precision } }: ExportCall): Promise<Outcome> {
+  const { exportRunFolder } = await import('../exchange/share.js');
+  const summary = await exportRunFolder({ run, out, precision: ofFloats(precision) });
+  return { summary, lines: [`${(summary.bytes / 1e6).toFixed(1)} MB in ${summary.out}`] };
+}
+
+/** @throws UserError for integers */
+function ofFloats(precision: Flags['precision']): 'f32' | 'f16' | undefined {
+  if (precision !== 'int8') return precision;
+  throw expected('f32 or f16', '--precision', precision, 'Integers have no place in these files.');
 }

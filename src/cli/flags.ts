@@ -103,7 +103,7 @@ export const flags = {
   ),
   to: value(
     'FORMAT',
-    'onnx: encoder.onnx, decoder.onnx and prior.onnx for ONNX Runtime anywhere; taming: checkpoint and YAML for taming-transformers; safetensors: the same tensors without pickle',
+    'onnx: encoder.onnx, decoder.onnx and prior.onnx for ONNX Runtime anywhere; taming: checkpoint and YAML for taming-transformers; safetensors: the same tensors without pickle; run: a run to hand on, without what only training needs',
     text,
   ),
   model: value('PATH', 'what vqgen export --to onnx wrote, or a file in it, in place of a run', text),

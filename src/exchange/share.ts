@@ -1,0 +1,92 @@
+/** `vqgen export --to run`: a run to hand on: what later commands need, without what only its training did. */
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { writeFolderAtomic } from '../base/files.js';
+import type { HostTensors } from '../base/tensor.js';
+import { readRunConfig, runPaths, writeRunConfig } from '../checkpoint/run.js';
+import { inHalves, readSafetensors, sha256, toHosts } from '../checkpoint/safetensors.js';
+import { type Checkpoint, latestCheckpoint, loadModel, readState, saveWeights } from '../checkpoint/store.js';
+import type { Config } from '../config/schema.js';
+import { over } from '../stage1-vqgan/model.js';
+import { loadModels, recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
+import { checkOut } from './out-folder.js';
+import type { Precision } from './torch-write.js';
+
+export interface ShareSummary {
+  readonly run: string;
+  readonly to: 'run';
+  readonly out: string;
+  readonly bytes: number;
+  readonly precision: Precision;
+  readonly prior: boolean;
+}
+
+const isOurs = (name: string): boolean => /^(config\.json|stage1|prior|samples|tokens)$/.test(name);
+
+/**
+ * Averaged weights take the place of the last ones, the prior is its best checkpoint, the discriminator stays for training on; optimisers start afresh,
+ * metrics, grids, tokens and samples are left out. Of the data folder's path the last two names stay.
+ *
+ * @throws UserError, having written nothing, for a run without a tokenizer
+ */
+export async function exportRunFolder(o: {
+  readonly run: string;
+  /** A folder; the run's `run` unless given. */
+  readonly out?: string;
+  /** `f32` unless given. */
+  readonly precision?: Precision;
+}): Promise<ShareSummary> {
+  const { run, precision = 'f32' } = o;
+  const out = path.resolve(o.out ?? path.join(run, 'run'));
+  const config = readRunConfig(run);
+  const { tokenizer, prior } = latestCheckpoint(runPaths(run).prior)
+    ? await loadModels(run)
+    : { tokenizer: await loadModel(run, 'stage1') };
+  checkOut(out, isOurs);
+  const stored = (tensors: HostTensors) =>
+    precision === 'f32'
+      ? tensors
+      : Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, inHalves(t)]));
+  const disc = await discriminatorIn(tokenizer.path);
+  await writeFolderAtomic(out, async (folder) => {
+    const paths = runPaths(folder);
+    await writeRunConfig(folder, toShare(config));
+    const saved = await saveWeights(
+      paths.stage1,
+      { ...stored(over('model', tokenizer.tensors)), ...stored(disc) },
+      { step: tokenizer.step, kept: keptOf(tokenizer) },
+    );
+    if (!prior) return;
+    await saveWeights(paths.prior, stored(over('model', prior.tensors)), { step: prior.step });
+    if (prior.classes.length > 0) await recordClasses(folder, prior.classes);
+    await recordTokenizer(folder, await sha256(path.join(saved.path, 'model.safetensors')));
+  });
+  const bytes = await sizeOfFolder(out);
+  return { run, to: 'run', out, bytes, precision, prior: prior !== undefined };
+}
+
+const keptOf = (checkpoint: Checkpoint) => readState(checkpoint).kept;
+
+async function discriminatorIn(folder: string): Promise<HostTensors> {
+  const { tensors } = await readSafetensors(path.join(folder, 'model.safetensors'));
+  return Object.fromEntries(Object.entries(toHosts(tensors)).filter(([name]) => name.startsWith('disc.')));
+}
+
+function toShare(config: Config): Config {
+  const last = (dir: string | null) => dir?.split(path.sep).slice(-2).join('/') ?? null;
+  const { data, stage1 } = config;
+  return {
+    ...config,
+    data: { ...data, dir: last(data.dir), val_dir: last(data.val_dir) },
+    stage1: { ...stage1, ema: 0 },
+  };
+}
+
+async function sizeOfFolder(folder: string): Promise<number> {
+  const entries = await fs.readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile());
+  const sizes = await Promise.all(
+    files.map(async (f) => (await fs.stat(path.join(f.parentPath, f.name))).size),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
