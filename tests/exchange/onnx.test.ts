@@ -20,7 +20,7 @@ import { exportedModels, exportedTokenizer } from '../../src/exchange/onnx/open.
 import { openCachedModel } from '../../src/sample/cache.js';
 import { sample } from '../../src/sample/sample.js';
 import { decodeProgram, encodeProgram } from '../../src/stage1-vqgan/programs.js';
-import { gptSizes, recordTokenizer } from '../../src/stage2-transformer/model.js';
+import { gptSizes, recordClasses, recordTokenizer } from '../../src/stage2-transformer/model.js';
 import { priorStart } from '../../src/stage2-transformer/step.js';
 import { tokenize } from '../../src/tokenize/tokenize.js';
 import { expectClose } from '../support/close.js';
@@ -43,15 +43,20 @@ afterAll(() => fs.rm(root, { recursive: true }));
 const state = { step: 3, seconds: 0, validated: 3, best: null, metrics: null };
 
 /** A run with random weights in both stages; the prior's large enough that its logits differ. */
-async function trainedRun(name: string, stage1: object): Promise<{ run: string; config: Config }> {
+async function trainedRun(
+  name: string,
+  stage1: object,
+  classes: readonly string[] = [],
+): Promise<{ run: string; config: Config }> {
   const base = tinyConfig({ layers: 2 });
   const config = parseConfig({ ...base, stage1: { ...base.stage1, attn_resolutions: [4], ...stage1 } }, name);
   const run = path.join(root, name);
   await saveTokenizer(run, config);
-  const prior = priorStart(gptSizes(config), 0);
+  const prior = priorStart(gptSizes(config, classes.length), 0);
   for (const [name, { data }] of Object.entries(prior))
     if (name.endsWith('weight')) for (const [i, x] of data.entries()) data[i] = 10 * x;
   await saveCheckpoint(runPaths(run).prior, prior, state, 1);
+  if (classes.length > 0) await recordClasses(run, classes);
   await recordTokenizer(run, (await loadModel(run, 'stage1')).sha256);
   return { run, config };
 }
@@ -223,6 +228,25 @@ describe('--model in place of a run', () => {
       if (i > 0 && !a.equals(await pixels(drawn.files[0]!))) varied++;
     }
     expect(varied).toBeGreaterThan(8);
+  });
+
+  test('sample: classes by name, with guidance', async () => {
+    const { run } = await trainedRun('classes', {}, ['cat', 'dog']);
+    const { out } = await exportOnnx({ run, reporter });
+    const models = await exportedModels(out, 1);
+    expect(models.classes).toEqual(['cat', 'dog']);
+    expect(await fs.readFile(path.join(out, 'README.md'), 'utf8')).toContain(
+      '16, or for a class 17 (cat), 18 (dog), at the start',
+    );
+    const options = { n: 4, classes: ['dog'], cfgScale: 2, device, reporter };
+    const own = await sample({ ...options, run });
+    const drawn = await sample({ ...options, run: path.join(root, 'dogs'), models });
+    expect(drawn.classes).toEqual(['dog', 'dog', 'dog', 'dog']);
+    const pixels = (file: string) => sharp(file).raw().toBuffer();
+    for (const [i, file] of drawn.files.entries()) {
+      const [a, b] = [await pixels(file), await pixels(own.files[i]!)];
+      expect(a.every((x, j) => Math.abs(x - b[j]!) <= 1)).toBe(true);
+    }
   });
 
   test('files that are missing, of another export or of someone else', async () => {
