@@ -92,7 +92,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
     ? await onnxSpace(o.features, o.threads)
     : await vqgenSpace(o.device, config.data.size, batch);
   try {
-    const found = classifier ? await classified(classifier, subset, o.signal) : null;
+    const found = classifier ? await classified(classifier, subset, o) : null;
     const reference = o.stats === undefined ? undefined : await readStatistics(o.stats, space);
     const { device, signal } = o;
     const folder = await measureFolder({
@@ -160,15 +160,15 @@ function checkEnough(images: number, { where, value }: Subset['source']['origin'
 async function classified(
   classifier: Classifier,
   { source, indices }: Subset,
-  signal: AbortSignal | undefined,
+  { classifier: place, signal }: EvaluateOptions,
 ): Promise<Measures> {
-  const { name, file, classes } = classifier;
+  const { name, classes } = classifier;
   const known = indices.filter((i) => classes.includes(source.classes[source.labels[i]!]!));
   if (known.length === 0) {
     throw expected(
       `images in subfolders named like its classes (${classes.join(', ')})`,
       '--classifier',
-      `${file} and ${source.origin.value} with ${source.classes.join(', ')}`,
+      `${place} and ${source.origin.value} with ${source.classes.join(', ')}`,
       'Name a folder of such images with --data, or train a classifier on these: vqgen train-perceptual.',
     );
   }

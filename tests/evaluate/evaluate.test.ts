@@ -14,6 +14,7 @@ import { encodeModel, type Port, port } from '../../src/engine/onnx.js';
 import { type EvaluateOptions, evaluate } from '../../src/evaluate/evaluate.js';
 import { onnxSpace, vqgenSpace } from '../../src/evaluate/features.js';
 import { drawSamples } from '../../src/evaluate/samples.js';
+import type { Classifier } from '../../src/perceptual/classifier.js';
 import { trainPerceptual } from '../../src/perceptual/train.js';
 import { inProportion } from '../../src/sample/classes.js';
 import { reconstruct } from '../../src/sample/reconstruct.js';
@@ -189,8 +190,19 @@ describe('a run with a prior', () => {
       classOf: inProportion([1, 3]),
     });
     const space = await vqgenSpace(device, size, 16);
-    const drawn = await drawSamples(sampler, { n: 16, batch: 16, space, reporter: silent, show: 1 });
+    const sees = (name: string): Classifier => ({
+      ...{ name: '', file: '', classes: ['a', 'z'], size, dispose: async () => {} },
+      classify: async ({ shape }) => ({
+        classes: new Array(shape[0]!).fill(name),
+        probabilities: new Float32Array(),
+      }),
+    });
+    const drawAs = (name: string) =>
+      drawSamples(sampler, { n: 16, batch: 16, space, reporter: silent, show: 1, classifier: sees(name) });
+    const drawn = await drawAs('a');
     expect([...drawn.labels].filter((label) => label === 0)).toHaveLength(4);
+    expect(drawn.classified).toEqual({ images: 12, right: 12 }); // it does not know b
+    expect((await drawAs('z')).classified).toEqual({ images: 12, right: 0 });
     await sampler.dispose();
     await space.dispose();
 
