@@ -9,12 +9,14 @@ export const exchangeCommands: readonly Command[] = [
     describe: 'Take over weights that PyTorch trained: taming-transformers, LPIPS',
     flags: ['config', 'run', 'size', 'data', 'set', 'out'],
     standards: {
+      run: '',
       config: "what the tensors' shapes tell",
       size: 'as in the YAML, or 256',
       out: 'lpips-vgg16.safetensors',
     },
     meanings: {
       config: { placeholder: 'FILE', describe: 'YAML of the project that the checkpoint comes from' },
+      run: { placeholder: 'DIR', describe: 'new run folder, of all but LPIPS' },
       data: { placeholder: 'DIR', describe: 'folder of images that the run is to go on with' },
       out: { placeholder: 'FILE', describe: 'where the weights of LPIPS go' },
     },
