@@ -209,10 +209,11 @@ export async function openSampler(o: SamplerOptions): Promise<Sampler> {
 }
 
 /** A run's. Nothing but `open` keeps the weights, of which the sessions have copies. */
-async function modelsOf({ run, device, precision, reporter, signal }: SamplerOptions): Promise<Models> {
+async function modelsOf({ run, device, precision, reporter, signal, ...o }: SamplerOptions): Promise<Models> {
   const config = readRunConfig(run);
   const { prior, tokenizer } = await loadModels(run);
   const { sizes, classes } = prior;
+  chosenClasses(o.classes, classes); // A mistake is told before anything else is.
   const newest = latestCheckpoint(runPaths(run).prior)!.step;
   if (prior.step < newest) {
     reporter.note(
