@@ -117,7 +117,6 @@ test.each([
     const on = await steps({ program: plain, start: kept, inputs }, [[7]]);
     expect(Number.isFinite(on.outputs[0]!.loss!.data[0])).toBe(true);
   },
-  180_000,
 );
 
 test('--device tfjs has no mixed precision', async () => {
