@@ -52,7 +52,7 @@ export const adversaries: [string, object][] = [
 /** Kinds of bottleneck that work in micro-batches, as keys of `stage1`. */
 export const inParts: [string, object][] = [
   ['nearest', {}],
-  ...bottlenecks.filter(([name]) => /^(cosine|fsq|lfq)/.test(name)),
+  ...bottlenecks.filter(([name]) => /^(cosine|lfq)/.test(name)),
 ];
 
 export interface Training {
