@@ -17,6 +17,7 @@ const meanings: Record<string, string> = {
   bits_per_dimension: 'bits of the codes over values of the image',
   fd: 'samples to images, 0 is equal',
   fid: 'samples to images, 0 is equal',
+  class_accuracy: 'share of samples in which the classifier finds the class that was drawn',
   precision: 'share of samples that look like images',
   recall: 'share of images that samples look like',
   nearest_train: 'distance of a sample to its nearest training image, median',
