@@ -1,5 +1,8 @@
 /** Numbers of 16 bits: IEEE 754 half precision (1 sign, 5 exponent and 10 fraction bits) and bfloat16. */
 
+/** How weights are stored in a file; what is computed with them is float32 either way. */
+export type StoredPrecision = 'f32' | 'f16';
+
 /** The largest number that half precision holds. */
 export const largestHalf = 65504;
 

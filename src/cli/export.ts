@@ -1,5 +1,6 @@
 /** `vqgen export`: a trained run in the format of others. */
 import { expected } from '../base/errors.js';
+import type { StoredPrecision } from '../base/half.js';
 import type { Reporter } from '../base/progress.js';
 import type { Flags } from './flags.js';
 import type { Outcome } from './outcome.js';
@@ -61,7 +62,7 @@ async function toRun({ run, flags: { out, precision } }: ExportCall): Promise<Ou
 }
 
 /** @throws UserError for integers */
-function ofFloats(precision: Flags['precision']): 'f32' | 'f16' | undefined {
+function ofFloats(precision: Flags['precision']): StoredPrecision | undefined {
   if (precision !== 'int8') return precision;
   throw expected('f32 or f16', '--precision', precision, 'Integers have no place in these files.');
 }

@@ -17,14 +17,18 @@ export class GraphRunner implements Graph {
   private released: Promise<void> | undefined;
   private fresh = true;
 
-  /** Without the program, which would keep its constants in memory. */
+  private readonly name: string;
+  private readonly specs: GraphProgram['inputs'];
+
+  /** Of the program only the name and the inputs are kept: its constants are in the session. */
   constructor(
-    private readonly name: string,
-    private readonly specs: GraphProgram['inputs'],
+    { name, inputs }: GraphProgram,
     private readonly session: ort.InferenceSession,
-    private readonly inputs: readonly Slot[],
-    private readonly outputs: readonly Slot[],
-  ) {}
+    private readonly slots: { readonly inputs: readonly Slot[]; readonly outputs: readonly Slot[] },
+  ) {
+    this.name = name;
+    this.specs = inputs;
+  }
 
   async run(inputs: HostTensors): Promise<HostTensors> {
     checkTensors(`inputs of ${this.name}`, this.specs, inputs);
@@ -32,11 +36,11 @@ export class GraphRunner implements Graph {
     this.fresh = false;
     const wanted = new Set(this.session.inputNames);
     const feeds: Record<string, ort.Tensor> = {};
-    for (const { name, value } of this.inputs)
+    for (const { name, value } of this.slots.inputs)
       if (wanted.has(value.name)) feeds[value.name] = toOrt(inputs[name]!);
     const results = await runSession(this.session, feeds, { advice: whenFull.graph });
     return Object.fromEntries(
-      this.outputs.map((slot) => {
+      this.slots.outputs.map((slot) => {
         const { data } = results[`outputs/${slot.name}`]!; // the binding's own copy, in the program's order
         return [slot.name, hostTensor(data as Numbers, slot.shape)];
       }),

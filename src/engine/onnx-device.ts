@@ -41,14 +41,8 @@ export function onnxDevice(options: SessionOptions = {}): Device {
     name: 'cpu',
     description: `${runtimeVersion}, CPU, ${threads} thread${threads === 1 ? '' : 's'}`,
     prepare: async (program) => {
-      const { model, inputs, outputs } = await compileGraph(program, await target(program.precision));
-      return new GraphRunner(
-        program.name,
-        program.inputs,
-        await open(model, program.precision),
-        inputs,
-        outputs,
-      );
+      const { model, ...slots } = await compileGraph(program, await target(program.precision));
+      return new GraphRunner(program, await open(model, program.precision), slots);
     },
     prepareStep: async (program) => {
       const { model, ...compiled } = await compileStep(program, {

@@ -28,14 +28,8 @@ export function webgpuDevice(adapter: string): Device {
     description: `${runtimeVersion}, WebGPU, ${adapter}`,
     prepare: async (program) => {
       if (program.precision === 'f16') await refuseWithoutFloat16(adapter);
-      const { model, inputs, outputs } = await compileGraph(program, webgpuTarget);
-      return new GraphRunner(
-        program.name,
-        program.inputs,
-        await open(model, program.precision),
-        inputs,
-        outputs,
-      );
+      const { model, ...slots } = await compileGraph(program, webgpuTarget);
+      return new GraphRunner(program, await open(model, program.precision), slots);
     },
     prepareStep: async (program) => {
       if (program.precision === 'f16') await refuseWithoutFloat16(adapter);

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { stringify } from 'yaml';
 import { expected, type UserError } from '../base/errors.js';
 import { writeFolderAtomic } from '../base/files.js';
+import type { StoredPrecision } from '../base/half.js';
 import type { Reporter } from '../base/progress.js';
 import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
@@ -16,9 +17,9 @@ import {
   toHosts,
   writeSafetensors,
 } from '../checkpoint/safetensors.js';
-import { latestCheckpoint, loadModel, type TrainedModel } from '../checkpoint/store.js';
+import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
-import { loadModels } from '../stage2-transformer/model.js';
+import { loadTrainedParts } from '../stage2-transformer/model.js';
 import { type Kept, readKept } from './kept.js';
 import { writtenLpips } from './lpips.js';
 import { checkOut } from './out-folder.js';
@@ -37,7 +38,7 @@ import {
   tokenizerPlaces,
 } from './taming-names.js';
 import { loss, tokenizerProject, transformerProject } from './taming-yaml.js';
-import { inPrecision, type Precision, type Written, writeTorch } from './torch-write.js';
+import { inPrecision, type Written, writeTorch } from './torch-write.js';
 
 export interface ExportOptions {
   readonly run: string;
@@ -45,7 +46,7 @@ export interface ExportOptions {
   /** A folder; the run's `taming` or `safetensors` unless given. */
   readonly out?: string;
   /** `f32` unless given. */
-  readonly precision?: Precision;
+  readonly precision?: StoredPrecision;
   readonly reporter: Reporter;
 }
 
@@ -55,7 +56,7 @@ export interface ExportSummary {
   readonly out: string;
   readonly files: readonly string[];
   readonly tensors: number;
-  readonly precision: Precision;
+  readonly precision: StoredPrecision;
   /** Whether discriminator and LPIPS are in it, so that the published code goes on training with them. */
   readonly losses: boolean;
 }
@@ -73,7 +74,7 @@ export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
   const config = readRunConfig(run);
   checkOut(out, isOurs);
   checkForm(config);
-  const { tokenizer, prior } = await trained(run);
+  const { tokenizer, prior } = await loadTrainedParts(run);
   const folders = runPaths(run);
   const kept = await readKept<PublishedTokenizer>(folders.stage1);
   const published = kept?.published ?? publishedTokenizer(config);
@@ -129,11 +130,6 @@ export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
   });
   const tensors = parts.reduce((sum, { tensors }) => sum + tensors.length, 0);
   return { run, to, out, files, tensors, precision, losses: losses !== undefined };
-}
-
-async function trained(run: string): Promise<{ tokenizer: TrainedModel; prior?: TrainedModel }> {
-  if (latestCheckpoint(runPaths(run).prior)) return loadModels(run);
-  return { tokenizer: await loadModel(run, 'stage1') };
 }
 
 /** @throws UserError for what the published classes cannot be */

@@ -2,22 +2,22 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { writeFolderAtomic } from '../base/files.js';
+import type { StoredPrecision } from '../base/half.js';
 import type { HostTensors } from '../base/tensor.js';
 import { readRunConfig, runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { inHalves, readSafetensors, sha256, toHosts } from '../checkpoint/safetensors.js';
-import { type Checkpoint, latestCheckpoint, loadModel, readState, saveWeights } from '../checkpoint/store.js';
+import { type Checkpoint, readState, saveWeights } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { over } from '../stage1-vqgan/model.js';
-import { loadModels, recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
+import { loadTrainedParts, recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
 import { checkOut } from './out-folder.js';
-import type { Precision } from './torch-write.js';
 
 export interface ShareSummary {
   readonly run: string;
   readonly to: 'run';
   readonly out: string;
   readonly bytes: number;
-  readonly precision: Precision;
+  readonly precision: StoredPrecision;
   readonly prior: boolean;
 }
 
@@ -34,14 +34,12 @@ export async function exportRunFolder(o: {
   /** A folder; the run's `run` unless given. */
   readonly out?: string;
   /** `f32` unless given. */
-  readonly precision?: Precision;
+  readonly precision?: StoredPrecision;
 }): Promise<ShareSummary> {
   const { run, precision = 'f32' } = o;
   const out = path.resolve(o.out ?? path.join(run, 'run'));
   const config = readRunConfig(run);
-  const { tokenizer, prior } = latestCheckpoint(runPaths(run).prior)
-    ? await loadModels(run)
-    : { tokenizer: await loadModel(run, 'stage1') };
+  const { tokenizer, prior } = await loadTrainedParts(run);
   checkOut(out, isOurs);
   const stored = (tensors: HostTensors) =>
     precision === 'f32'

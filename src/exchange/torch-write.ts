@@ -2,17 +2,15 @@
  * Writes what `torch.save` would: a zip archive with a pickle (protocol 2) of the state dictionary, and each tensor's values as an entry.
  */
 import type { FileHandle } from 'node:fs/promises';
-import { toHalf } from '../base/half.js';
+import { type StoredPrecision, toHalf } from '../base/half.js';
 import type { StoredTensor } from '../checkpoint/safetensors.js';
 import { writeZip } from './zip.js';
-
-export type Precision = 'f32' | 'f16';
 
 /** A tensor to write; whole numbers stay what they are in half precision too. */
 export type Written = Pick<StoredTensor, 'dtype' | 'shape' | 'data'>;
 
 /** The values as they are stored. */
-export function inPrecision({ dtype, shape, data }: Written, precision: Precision): Written {
+export function inPrecision({ dtype, shape, data }: Written, precision: StoredPrecision): Written {
   if (precision === 'f32' || dtype !== 'F32') return { dtype, shape, data };
   return { dtype: 'F16', shape, data: toHalf(data as Float32Array) };
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import { readRunConfig, runPaths, tokenFile } from '../checkpoint/run.js';
-import { bestCheckpoint, loadModel, type TrainedModel } from '../checkpoint/store.js';
+import { bestCheckpoint, latestCheckpoint, loadModel, type TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { codeSide } from '../stage1-vqgan/model.js';
 import { readTokens, type Tokens } from '../tokenize/token-file.js';
@@ -84,6 +84,14 @@ export async function loadModels(run: string): Promise<{ prior: TrainedPrior; to
   const classes = priorClasses(run);
   const sizes = gptSizes(readRunConfig(run), classes.length);
   return { prior: { ...prior, sizes, classes }, tokenizer };
+}
+
+/** The same, the prior only where the run has one. */
+export async function loadTrainedParts(
+  run: string,
+): Promise<{ tokenizer: TrainedModel; prior?: TrainedPrior }> {
+  if (latestCheckpoint(runPaths(run).prior)) return loadModels(run);
+  return { tokenizer: await loadModel(run, 'stage1') };
 }
 
 /** A token file of the run's. @throws UserError when it is missing, of another tokenizer or of another size */

@@ -1,15 +1,7 @@
-import { PassThrough } from 'node:stream';
 import { main, readArguments } from '../../src/cli/bench.js';
+import { call } from '../support/streams.js';
 
-async function bench(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const written = { stdout: '', stderr: '' };
-  const collect = (name: 'stdout' | 'stderr') =>
-    new PassThrough().on('data', (chunk) => {
-      written[name] += chunk;
-    });
-  const code = await main(argv, { stdout: collect('stdout'), stderr: collect('stderr') });
-  return { code, ...written };
-}
+const bench = (...argv: string[]) => call(main, argv);
 
 const sizes = { ch: 8, mult: [1, 2], blocks: 2, attention: [8], resolution: 16, z: 6, embed: 4, codes: 16 };
 const stage1 =

@@ -4,16 +4,9 @@ import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { commands } from '../../src/cli/commands.js';
 import { main } from '../../src/cli/main.js';
+import { call } from '../support/streams.js';
 
-async function vqgen(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const written = { stdout: '', stderr: '' };
-  const collect = (name: 'stdout' | 'stderr') =>
-    new PassThrough().on('data', (chunk) => {
-      written[name] += chunk;
-    });
-  const code = await main(argv, { stdout: collect('stdout'), stderr: collect('stderr') });
-  return { code, ...written };
-}
+const vqgen = (...argv: string[]) => call(main, argv);
 
 let folder: string;
 const home = process.cwd();

@@ -1,25 +1,17 @@
 /** `vqgen import` as it is typed: what it refuses, and what can be done with what it made. */
 import fs from 'node:fs';
 import path from 'node:path';
-import { PassThrough } from 'node:stream';
 import { readSafetensors } from '../../src/checkpoint/safetensors.js';
 import { main } from '../../src/cli/main.js';
 import { openTensors } from '../../src/exchange/open.js';
 import { type Written, writeTorch } from '../../src/exchange/torch-write.js';
 import { vgg16Shapes } from '../../src/stage1-vqgan/perceptual.js';
+import { call } from '../support/streams.js';
 import { fixture, temporaryFolder } from './fixtures.js';
 
 const folder = temporaryFolder('import');
 
-async function vqgen(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const written = { stdout: '', stderr: '' };
-  const collect = (name: 'stdout' | 'stderr') =>
-    new PassThrough().on('data', (chunk) => {
-      written[name] += chunk;
-    });
-  const code = await main(argv, { stdout: collect('stdout'), stderr: collect('stderr') });
-  return { code, ...written };
-}
+const vqgen = (...argv: string[]) => call(main, argv);
 
 /** A fixture as a PyTorch file with its tensors changed. */
 async function changed(name: string, change: (tensors: Map<string, Written>) => void): Promise<string> {

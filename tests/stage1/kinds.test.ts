@@ -2,8 +2,8 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { PassThrough } from 'node:stream';
 import { main } from '../../src/cli/main.js';
+import { call } from '../support/streams.js';
 
 let folder: string;
 const home = process.cwd();
@@ -18,16 +18,9 @@ afterAll(() => {
 
 /** The summary, and what was said. */
 async function vqgen(line: string): Promise<{ summary: Record<string, unknown>; said: string }> {
-  let [out, said] = ['', ''];
-  const stdout = new PassThrough().on('data', (chunk) => {
-    out += chunk;
-  });
-  const stderr = new PassThrough().on('data', (chunk) => {
-    said += chunk;
-  });
-  const code = await main([...line.split(' '), '--json', '--device', 'cpu'], { stdout, stderr });
-  if (code !== 0) throw new Error(`vqgen ${line}: exit code ${code}: ${said}`);
-  return { summary: JSON.parse(out.trim().split('\n').at(-1)!), said };
+  const { code, stdout, stderr } = await call(main, [...line.split(' '), '--json', '--device', 'cpu']);
+  if (code !== 0) throw new Error(`vqgen ${line}: exit code ${code}: ${stderr}`);
+  return { summary: JSON.parse(stdout.trim().split('\n').at(-1)!), said: stderr };
 }
 
 const lines = (run: string): Record<string, number | string>[] =>

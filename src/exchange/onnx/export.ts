@@ -3,23 +3,16 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected } from '../../base/errors.js';
 import { writeFolderAtomic } from '../../base/files.js';
+import type { StoredPrecision } from '../../base/half.js';
 import type { Reporter } from '../../base/progress.js';
 import { sizeOf } from '../../base/tensor.js';
-import { readRunConfig, runPaths } from '../../checkpoint/run.js';
-import { latestCheckpoint, loadModel, type TrainedModel } from '../../checkpoint/store.js';
+import { readRunConfig } from '../../checkpoint/run.js';
 import type { GraphProgram } from '../../engine/device.js';
 import { PORTABLE } from '../../engine/onnx.js';
 import { portableModel } from '../../engine/portable.js';
-import { loadModels, type TrainedPrior } from '../../stage2-transformer/model.js';
+import { loadTrainedParts } from '../../stage2-transformer/model.js';
 import { checkOut } from '../out-folder.js';
-import {
-  commonMetadata,
-  fileOf,
-  modelNames,
-  priorMetadata,
-  type StoredPrecision,
-  tokenizerMetadata,
-} from './metadata.js';
+import { commonMetadata, fileOf, modelNames, priorMetadata, tokenizerMetadata } from './metadata.js';
 import { decoderProgram, encoderProgram, priorProgram } from './programs.js';
 import { readmeOf } from './readme.js';
 
@@ -58,7 +51,7 @@ export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummar
   const out = o.out ?? path.join(run, 'onnx');
   const config = readRunConfig(run);
   checkOut(out, (name) => ours.has(name));
-  const { tokenizer, prior } = await trained(run);
+  const { tokenizer, prior } = await loadTrainedParts(run);
   if (!prior) reporter.note(`${run} has no prior yet: encoder and decoder only.`);
   const programs = [
     encoderProgram(config, tokenizer.tensors),
@@ -92,11 +85,6 @@ export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummar
     progress.stop();
   }
   return { run, to: 'onnx', out, files, bytes, opset: PORTABLE.opset, precision };
-}
-
-async function trained(run: string): Promise<{ tokenizer: TrainedModel; prior?: TrainedPrior }> {
-  if (latestCheckpoint(runPaths(run).prior)) return loadModels(run);
-  return { tokenizer: await loadModel(run, 'stage1') };
 }
 
 /** What protocol buffers, which ONNX files are, can hold, less room for the graph. */

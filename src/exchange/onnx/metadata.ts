@@ -1,14 +1,11 @@
 /** What an exported ONNX file says of itself, in its metadata. */
 import path from 'node:path';
+import type { StoredPrecision } from '../../base/half.js';
 import { version } from '../../checkpoint/run.js';
 import type { TrainedModel } from '../../checkpoint/store.js';
 import type { Config } from '../../config/schema.js';
 import { codeSide } from '../../stage1-vqgan/model.js';
 import type { TrainedPrior } from '../../stage2-transformer/model.js';
-
-/** How weights are stored; what is computed with them is float32 either way. */
-export const storedPrecisions = ['f32', 'f16'] as const;
-export type StoredPrecision = (typeof storedPrecisions)[number];
 
 export const modelNames = ['encoder', 'decoder', 'prior'] as const;
 export const fileOf = (name: string): string => `${name}.onnx`;

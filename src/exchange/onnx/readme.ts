@@ -1,9 +1,11 @@
 /** The README that lies beside exported ONNX files: what they take and give, and code that uses them. */
+
+import type { StoredPrecision } from '../../base/half.js';
 import type { Config } from '../../config/schema.js';
 import { PORTABLE } from '../../engine/onnx.js';
 import { codeSide } from '../../stage1-vqgan/model.js';
 import { gptSizes, type TrainedPrior } from '../../stage2-transformer/model.js';
-import { license, type StoredPrecision } from './metadata.js';
+import { license } from './metadata.js';
 
 /** Markdown. The code samples with the config's temperature and top_k; without a prior it encodes a picture and decodes it. */
 export function readmeOf(config: Config, o: { precision: StoredPrecision; prior?: TrainedPrior }): string {
