@@ -57,6 +57,25 @@ test.each(trainings)('%s: the same numbers, the same codes', async (_, training)
   expect(livingGpuTensors).toBe(0);
 });
 
+test('twenty steps of stage 1, taken two at a time from where the CPU stands: nothing drifts', async () => {
+  const { program, start, inputs } = stage1Training(true);
+  const [cpu, gpu] = await Promise.all(
+    [onnxDevice({ threads: 2 }), device].map((runs) => runs.prepareStep(program)),
+  );
+  cpu!.load(start);
+  const off: number[] = [];
+  for (let step = 1; step <= 20; step += 2) {
+    gpu!.load(await cpu!.read());
+    const two = [step, step + 1].map(inputs);
+    const [expected, got] = [await cpu!.run(two), await gpu!.run(two)];
+    for (const [i, { loss }] of expected.entries())
+      off.push(Math.abs(got[i]!.loss!.data[0]! / loss!.data[0]! - 1));
+  }
+  await Promise.all([cpu!.dispose(), gpu!.dispose()]);
+  expect(off).toHaveLength(20);
+  expect(off.filter((difference) => !(difference < 1e-4))).toEqual([]);
+});
+
 test('a run moves from the CPU to the GPU and back without a jump', async () => {
   const { program, start, inputs } = priorTraining();
   const cpu = onnxDevice({ threads: 2 });
