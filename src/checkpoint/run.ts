@@ -65,7 +65,12 @@ export function findRunConfig(run: string): Config | undefined {
     );
   }
   const { vqgen: _, ...config } = saved;
-  return parseConfig(config, file);
+  return parseConfig(withOldNorms(config), file);
+}
+
+/** Runs of before `stage1.norm_groups` had 32. */
+function withOldNorms(saved: Record<string, unknown>): Record<string, unknown> {
+  return { ...saved, stage1: { norm_groups: 32, ...(saved.stage1 as object | undefined) } };
 }
 
 /** The saved config. @throws UserError "no such run" */

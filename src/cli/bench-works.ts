@@ -86,6 +86,7 @@ function configOf(work: WorkName, f: BenchFlags): Config {
       ch: f.ch,
       ch_mult: f['ch-mult'],
       num_res_blocks: f['res-blocks'],
+      norm_groups: 32,
       attn_resolutions: f['attn-resolutions'],
       z_channels: f['z-channels'],
       embed_dim: f['embed-dim'],

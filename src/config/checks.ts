@@ -41,16 +41,16 @@ function checkSizes({ data, stage1 }: Config): void {
   }
 }
 
-/** GroupNorm has 32 groups, or one for each channel where there are fewer. */
+/** GroupNorm has `norm_groups`, or one for each channel where there are fewer. */
 function checkChannels({ stage1 }: Config): void {
   for (const mult of [1, ...stage1.ch_mult]) {
     const channels = stage1.ch * mult;
-    if (channels % Math.min(32, channels) !== 0) {
+    if (channels % Math.min(stage1.norm_groups, channels) !== 0) {
       throw expected(
-        'at most 32 channels or a multiple of 32',
+        `at most ${stage1.norm_groups} channels or a multiple of ${stage1.norm_groups}`,
         'stage1.ch times each of stage1.ch_mult',
         `${stage1.ch} × ${mult} = ${channels}`,
-        'Group normalisation splits the channels into 32 groups: try --set stage1.ch=32.',
+        `Group normalisation splits the channels into stage1.norm_groups, ${stage1.norm_groups} groups: try --set stage1.ch=32.`,
       );
     }
   }

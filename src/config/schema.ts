@@ -85,6 +85,8 @@ const stage1 = z.strictObject({
   ch: count.default(32),
   ch_mult: z.array(count).min(1).default([1, 2, 2]),
   num_res_blocks: count.default(1),
+  /** Groups of channels that GroupNorm normalises; published: 32, for 128 channels and more. */
+  norm_groups: count.default(8),
   attn_resolutions: z.array(count).default([]),
   z_channels: count.default(32),
   embed_dim: count.default(32),

@@ -146,6 +146,8 @@ function checkForm(config: Config): void {
   if (!['nearest', 'ema', 'gumbel'].includes(kind)) {
     throw refuse('a codebook whose nearest row is taken', 'stage1.bottleneck.kind', kind);
   }
+  if (stage1.norm_groups !== 32)
+    throw refuse('32, set before training,', 'stage1.norm_groups', stage1.norm_groups);
   const uneven = [1, ...stage1.ch_mult]
     .map((mult) => mult * stage1.ch)
     .find((channels) => channels % 32 !== 0);

@@ -76,7 +76,7 @@ export function initialise(specs: Record<string, ParamSpec>, seed: number): Host
  */
 export function treeOf<P extends object>(specs: P, flat: Record<string, Tensor>, prefix = ''): TensorTree<P> {
   const build = (node: unknown, name: string): unknown => {
-    if (node === undefined) return undefined;
+    if (node === undefined || typeof node === 'number') return node;
     if (isSpec(node)) {
       const tensor = flat[name];
       if (!tensor) throw new Error(`internal: no tensor for the parameter ${name}`);
@@ -96,9 +96,11 @@ export function treeOf<P extends object>(specs: P, flat: Record<string, Tensor>,
   return build(specs, prefix) as TensorTree<P>;
 }
 
-/** A tree of specs with every spec replaced by a tensor. */
+/** A tree of specs with every spec replaced by a tensor; numbers (how many groups a norm has) stay. */
 export type TensorTree<P> = P extends ParamSpec
   ? Tensor
-  : P extends readonly (infer Item)[]
-    ? TensorTree<Item>[]
-    : { [K in keyof P]: TensorTree<P[K]> };
+  : P extends number
+    ? P
+    : P extends readonly (infer Item)[]
+      ? TensorTree<Item>[]
+      : { [K in keyof P]: TensorTree<P[K]> };

@@ -6,10 +6,10 @@ import type { TensorTree } from './params.js';
 
 export type SpatialAttention = { norm: GroupNorm; query: Conv; key: Conv; value: Conv; out: Conv };
 
-export function spatialAttentionSpecs(channels: number): SpatialAttention {
+export function spatialAttentionSpecs(channels: number, groups: number): SpatialAttention {
   const projection = () => convSpecs(1, channels, channels);
   return {
-    norm: groupNormSpecs(channels),
+    norm: groupNormSpecs(channels, groups),
     query: projection(),
     key: projection(),
     value: projection(),

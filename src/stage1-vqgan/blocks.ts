@@ -10,11 +10,11 @@ export type ResBlock = { norm1: GroupNorm; conv1: Conv; norm2: GroupNorm; conv2:
 export type Block = { res: ResBlock; attention?: SpatialAttention };
 export type Middle = { res1: ResBlock; attention: SpatialAttention; res2: ResBlock };
 
-export function resBlockSpecs(inputs: number, outputs: number): ResBlock {
+export function resBlockSpecs(inputs: number, outputs: number, groups: number): ResBlock {
   return {
-    norm1: groupNormSpecs(inputs),
+    norm1: groupNormSpecs(inputs, groups),
     conv1: convSpecs(3, inputs, outputs),
-    norm2: groupNormSpecs(outputs),
+    norm2: groupNormSpecs(outputs, groups),
     conv2: convSpecs(3, outputs, outputs),
     ...(inputs !== outputs && { shortcut: convSpecs(1, inputs, outputs) }),
   };
@@ -30,10 +30,14 @@ export function resBlock(params: TensorTree<ResBlock>, x: tf.Tensor): tf.Tensor 
   })[0]!;
 }
 
-export function blockSpecs(inputs: number, outputs: number, attention: boolean): Block {
+export function blockSpecs(
+  inputs: number,
+  outputs: number,
+  o: { attention: boolean; groups: number },
+): Block {
   return {
-    res: resBlockSpecs(inputs, outputs),
-    ...(attention && { attention: spatialAttentionSpecs(outputs) }),
+    res: resBlockSpecs(inputs, outputs, o.groups),
+    ...(o.attention && { attention: spatialAttentionSpecs(outputs, o.groups) }),
   };
 }
 
@@ -43,11 +47,11 @@ export function block(params: TensorTree<Block>, x: tf.Tensor): tf.Tensor {
   return params.attention ? spatialAttention(params.attention, y) : y;
 }
 
-export function middleSpecs(channels: number): Middle {
+export function middleSpecs(channels: number, groups: number): Middle {
   return {
-    res1: resBlockSpecs(channels, channels),
-    attention: spatialAttentionSpecs(channels),
-    res2: resBlockSpecs(channels, channels),
+    res1: resBlockSpecs(channels, channels, groups),
+    attention: spatialAttentionSpecs(channels, groups),
+    res2: resBlockSpecs(channels, channels, groups),
   };
 }
 

@@ -21,7 +21,7 @@ export type Decoder = {
 };
 
 export function decoderSpecs({ data, stage1 }: Config): Decoder {
-  const { ch, ch_mult, num_res_blocks, attn_resolutions, z_channels } = stage1;
+  const { ch, ch_mult, num_res_blocks, attn_resolutions, z_channels, norm_groups: groups } = stage1;
   const coarsest = ch * ch_mult.at(-1)!;
   let channels = coarsest;
   const levels = ch_mult
@@ -30,7 +30,7 @@ export function decoderSpecs({ data, stage1 }: Config): Decoder {
     .map(({ mult, level }) => {
       const attention = attn_resolutions.includes(data.size >> level);
       const blocks = Array.from({ length: num_res_blocks + 1 }, () => {
-        const specs = blockSpecs(channels, ch * mult, attention);
+        const specs = blockSpecs(channels, ch * mult, { attention, groups });
         channels = ch * mult;
         return specs;
       });
@@ -39,9 +39,9 @@ export function decoderSpecs({ data, stage1 }: Config): Decoder {
   return {
     embed: convSpecs(1, codeWidth(stage1), z_channels),
     conv_in: convSpecs(3, z_channels, coarsest),
-    middle: middleSpecs(coarsest),
+    middle: middleSpecs(coarsest, groups),
     levels,
-    norm_out: groupNormSpecs(channels),
+    norm_out: groupNormSpecs(channels, groups),
     conv_out: convSpecs(3, channels, 3),
   };
 }

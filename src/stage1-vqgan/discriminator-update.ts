@@ -37,7 +37,7 @@ export function discriminatorUpdate(config: Config) {
     const before = under('disc_u', state);
     const directions = spectral.directions(disc, before);
     const logits = (params: Tensors, x: tf.Tensor) =>
-      discriminator(treeOf(specs, spectral.normalised(params, directions)), x, options.norm);
+      discriminator(treeOf(specs, spectral.normalised(params, directions)), x);
     const direction = options.r1 > 0 ? gradientDirection((x) => logits(disc, x), images) : undefined;
 
     const lossOf = (params: Tensors): tf.Tensor => {

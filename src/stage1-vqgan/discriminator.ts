@@ -1,6 +1,6 @@
 /** The PatchGAN discriminator (Isola et al., arXiv 1611.07004): one logit for each patch of the image. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Config, Stage1Config } from '../config/schema.js';
+import type { Config } from '../config/schema.js';
 import type { Tensors } from '../engine/device.js';
 import { type BatchNorm, batchNorm, batchNormSpecs } from '../nn/batch-norm.js';
 import { type Conv, type ConvWithoutBias, conv, convSpecs } from '../nn/conv.js';
@@ -26,7 +26,7 @@ export function discriminatorSpecs({ stage1: { disc } }: Config): Discriminator 
     layers: widths.slice(1).map((outputs, i) => {
       const conv = convSpecs(kernel, widths[i]!, outputs, normal);
       if (disc.norm === 'spectral') return { conv };
-      const norm = disc.norm === 'batch' ? batchNormSpecs(outputs) : groupNormSpecs(outputs);
+      const norm = disc.norm === 'batch' ? batchNormSpecs(outputs) : groupNormSpecs(outputs, 32);
       return { conv: { weight: conv.weight }, norm };
     }),
     conv_out: convSpecs(kernel, widths.at(-1)!, 1, normal),
@@ -57,14 +57,10 @@ export function spectrum(config: Config) {
  * Images [B, S, S, 3] → logits [B, p, p, 1], p = S / 2^layers − 2. BatchNorm, as published, goes by the statistics of this batch; with GroupNorm
  * each image is judged by itself, so that a batch of 1 does; with `spectral` the parameters come normalised (`spectrum`), and there is no other norm.
  */
-export function discriminator(
-  params: TensorTree<Discriminator>,
-  images: tf.Tensor,
-  kind: Stage1Config['disc']['norm'] = 'batch',
-): tf.Tensor {
+export function discriminator(params: TensorTree<Discriminator>, images: tf.Tensor): tf.Tensor {
   const normalise = (norm: TensorTree<BatchNorm | GroupNorm> | undefined, x: tf.Tensor) => {
     if (!norm) return x;
-    return kind === 'batch' ? batchNorm(norm, x) : groupNorm(norm, x, { swish: false });
+    return 'groups' in norm ? groupNorm(norm, x, { swish: false }) : batchNorm(norm, x);
   };
   let x = tf.leakyRelu(conv(params.conv_in, images, { stride: 2, pad }), 0.2);
   params.layers.forEach((layer, i) => {

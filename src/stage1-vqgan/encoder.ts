@@ -19,12 +19,12 @@ export type Encoder = {
 };
 
 export function encoderSpecs({ data, stage1 }: Config): Encoder {
-  const { ch, ch_mult, num_res_blocks, attn_resolutions, z_channels } = stage1;
+  const { ch, ch_mult, num_res_blocks, attn_resolutions, z_channels, norm_groups: groups } = stage1;
   let channels = ch;
   const levels = ch_mult.map((mult, level) => {
     const attention = attn_resolutions.includes(data.size >> level);
     const blocks = Array.from({ length: num_res_blocks }, () => {
-      const specs = blockSpecs(channels, ch * mult, attention);
+      const specs = blockSpecs(channels, ch * mult, { attention, groups });
       channels = ch * mult;
       return specs;
     });
@@ -33,8 +33,8 @@ export function encoderSpecs({ data, stage1 }: Config): Encoder {
   return {
     conv_in: convSpecs(3, 3, ch),
     levels,
-    middle: middleSpecs(channels),
-    norm_out: groupNormSpecs(channels),
+    middle: middleSpecs(channels, groups),
+    norm_out: groupNormSpecs(channels, groups),
     conv_out: convSpecs(3, channels, z_channels),
     embed: convSpecs(1, z_channels, codeWidth(stage1)),
   };

@@ -51,7 +51,7 @@ export function objectiveAt(
   const terms = { l1, ...(distance && { perceptual: distance }) };
   if (!judge) return { loss: error.value, gradient: error.gradient, terms };
 
-  const adversarial = gradientOf((x) => generatorLoss(discriminator(judge, x, config.disc.norm)));
+  const adversarial = gradientOf((x) => generatorLoss(discriminator(judge, x)));
   const atFilter = (dy: tf.Tensor) =>
     tf.grad((weight) => imageConv({ ...convOut, weight }, last))(convOut.weight, dy);
   const ratio = adaptiveWeight(atFilter(error.gradient), atFilter(adversarial.gradient), config.disc);

@@ -93,8 +93,8 @@ export function evaluateProgram(
       const discriminated = judge && {
         discriminator: discriminatorLoss(
           config.stage1.disc.loss,
-          discriminator(judge, images, config.stage1.disc.norm),
-          discriminator(judge, reconstruction, config.stage1.disc.norm),
+          discriminator(judge, images),
+          discriminator(judge, reconstruction),
         ),
       };
       return { reconstruction, loss: tf.add(loss, passed.loss), ...terms, ...passed.terms, ...discriminated };

@@ -35,7 +35,7 @@ const conv = (kernel: number, key: string): HostTensors => ({
 });
 const norm: HostTensors = { gamma: noise([8], 'gamma'), beta: noise([8], 'beta') };
 const convAt = (c: Tensors, key: string) => ({ weight: c[`${key}.weight`]!, bias: c[`${key}.bias`]! });
-const normOf = (c: Tensors) => ({ gamma: c.gamma!, beta: c.beta! });
+const normOf = (c: Tensors) => ({ gamma: c.gamma!, beta: c.beta!, groups: 8 });
 
 /** What has an operator of ONNX Runtime's own, or of a later opset, on the CPU; and shapes that hold a free length. */
 const programs: Record<string, Omit<GraphProgram, 'name'>> = {

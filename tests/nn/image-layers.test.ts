@@ -26,7 +26,7 @@ describe('group norm, x=[2,2,3,64]', () => {
 
   test('with swish', () => {
     const f = (x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) =>
-      groupNorm({ gamma, beta }, x, { swish: true });
+      groupNorm({ gamma, beta, groups: 32 }, x, { swish: true });
     const { y, grads } = run(f as (...args: tf.Tensor[]) => tf.Tensor, args);
     expectClose(at(y, [1, 1, 2], 4), [0, 0.359251, 0.091595, -0.258121], close);
     expectClose(at(grads[0]!, [1, 1, 2], 4), [-0.000559, 0.11894, -0.262414, -0.111569], close);
@@ -36,7 +36,7 @@ describe('group norm, x=[2,2,3,64]', () => {
 
   test('without', () => {
     const f = (x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) =>
-      groupNorm({ gamma, beta }, x, { swish: false });
+      groupNorm({ gamma, beta, groups: 32 }, x, { swish: false });
     const { y, grads } = run(f as (...args: tf.Tensor[]) => tf.Tensor, args);
     expectClose(at(y, [1, 1, 2], 4), [0, 0.5637, 0.168951, -0.881126], close);
     expectClose(at(grads[0]!, [1, 1, 2], 4), [-0.005839, 0.150234, -0.085323, -0.679439], close);
@@ -65,7 +65,7 @@ test('spatial attention, x=[2,2,3,4]', () => {
     bias: wave([4], 0.2 + 0.1 * i),
   });
   const params = {
-    norm: { gamma: tf.add(wave([4], 0.3), 1), beta: wave([4], 0.9) },
+    norm: { gamma: tf.add(wave([4], 0.3), 1), beta: wave([4], 0.9), groups: 4 },
     query: projection(0),
     key: projection(1),
     value: projection(2),

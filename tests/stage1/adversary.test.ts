@@ -32,7 +32,7 @@ const inputsAt = (step: number): Tensors => ({
   disc_step: tf.scalar(step),
 });
 const judgeOf = (config: Config, params: Tensors) => (x: tf.Tensor) =>
-  discriminator(treeOf(discriminatorSpecs(config), params), x, config.stage1.disc.norm);
+  discriminator(treeOf(discriminatorSpecs(config), params), x);
 
 test('LeCam: by hand', () => {
   const loss = lecamLoss(tf.tensor1d([1, 3]), tf.tensor1d([-1, 0]), {
@@ -180,7 +180,7 @@ describe('spectral normalisation', () => {
     expect(Object.keys(next).sort()).toEqual(Object.keys(program.state).sort());
     for (const [name, { u }] of Object.entries(directions)) expectClose(next[`disc_u.${name}`]!, u);
     const judge = (x: tf.Tensor) =>
-      discriminator(treeOf(discriminatorSpecs(config), spectral.normalised(disc, directions)), x, 'spectral');
+      discriminator(treeOf(discriminatorSpecs(config), spectral.normalised(disc, directions)), x);
     expect(judge(images).shape).toEqual([2, 2, 2, 1]);
     const { state: still, outputs: same } = runStep(program, state, { ...inputsAt(1), lr: tf.scalar(0) });
     expectClose(still['disc.conv_in.weight']!, disc['conv_in.weight']!, { atol: 0, rtol: 0 });
@@ -192,7 +192,7 @@ describe('spectral normalisation', () => {
 
   test('an image is judged alike alone and in a batch', () => {
     const judge = (x: tf.Tensor) =>
-      discriminator(treeOf(discriminatorSpecs(config), spectral.normalised(disc, directions)), x, 'spectral');
+      discriminator(treeOf(discriminatorSpecs(config), spectral.normalised(disc, directions)), x);
     const one = judge(tf.slice(images, [0, 0, 0, 0], [1, 8, 8, 3]));
     expectClose(one, tf.slice(judge(images), [0, 0, 0, 0], [1, 2, 2, 1]), { atol: 1e-5 });
   });
