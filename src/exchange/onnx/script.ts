@@ -107,12 +107,15 @@ export { codes, images };
 ${show}`;
 }
 
+/** Of Node.js; named here as text, not imported. */
+const runtime = 'onnxruntime-node';
+
 const head = (what: string, name: string): string => `/**
  * ${what}, in this folder.
- * Node.js: npm install onnxruntime-node; node ${name}
+ * Node.js: npm install ${runtime}; node ${name}
  * Browser: <script type="module" src="${name}">, with 'onnxruntime-web', or the address of its ort.min.mjs, in the next line.
  */
-import * as ort from 'onnxruntime-node';
+import * as ort from '${runtime}';
 
 const open = (file) => ort.InferenceSession.create(file);`;
 
