@@ -1,17 +1,15 @@
-/** A run as ONNX files: what they compute is what the run computes, at any batch, from vqgen and from the README beside them. */
-import { execFileSync } from 'node:child_process';
+/** A run as ONNX files: what they compute is what the run computes, at any batch. */
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import sharp from 'sharp';
 import { createReporter, silent } from '../../src/base/progress.js';
 import { float32, type HostTensor, int32 } from '../../src/base/tensor.js';
-import { runPaths, tokenFile, writeRunConfig } from '../../src/checkpoint/run.js';
-import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
+import { tokenFile, writeRunConfig } from '../../src/checkpoint/run.js';
+import { loadModel } from '../../src/checkpoint/store.js';
 import { exportRun } from '../../src/cli/export.js';
 import { exportedOf } from '../../src/cli/exported.js';
 import { main } from '../../src/cli/main.js';
-import { parseConfig } from '../../src/config/load.js';
 import type { Config } from '../../src/config/schema.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { openOnnxModel, readOnnxMetadata } from '../../src/engine/onnx-file.js';
@@ -20,12 +18,12 @@ import { exportedModels, exportedTokenizer } from '../../src/exchange/onnx/open.
 import { openCachedModel } from '../../src/sample/cache.js';
 import { sample } from '../../src/sample/sample.js';
 import { decodeProgram, encodeProgram } from '../../src/stage1-vqgan/programs.js';
-import { gptSizes, recordClasses, recordTokenizer } from '../../src/stage2-transformer/model.js';
-import { priorStart } from '../../src/stage2-transformer/step.js';
+import { gptSizes } from '../../src/stage2-transformer/model.js';
 import { tokenize } from '../../src/tokenize/tokenize.js';
 import { expectClose } from '../support/close.js';
 import { ids, noise } from '../support/parity.js';
-import { saveTokenizer, temporaryFolder, tinyConfig, writePictures } from '../support/run.js';
+import { saveTokenizer, temporaryFolder, writePictures } from '../support/run.js';
+import { trainedRun } from './trained-run.js';
 
 const device = onnxDevice({ threads: 1 });
 const reporter = silent;
@@ -35,31 +33,10 @@ let config: Config;
 
 beforeAll(async () => {
   root = await temporaryFolder();
-  ({ run, config } = await trainedRun('run', {}));
+  ({ run, config } = await trainedRun(root, 'run'));
   await exportOnnx({ run, reporter });
 });
 afterAll(() => fs.rm(root, { recursive: true }));
-
-const state = { step: 3, seconds: 0, validated: 3, best: null, metrics: null };
-
-/** A run with random weights in both stages; the prior's large enough that its logits differ. */
-async function trainedRun(
-  name: string,
-  stage1: object,
-  classes: readonly string[] = [],
-): Promise<{ run: string; config: Config }> {
-  const base = tinyConfig({ layers: 2 });
-  const config = parseConfig({ ...base, stage1: { ...base.stage1, attn_resolutions: [4], ...stage1 } }, name);
-  const run = path.join(root, name);
-  await saveTokenizer(run, config);
-  const prior = priorStart(gptSizes(config, classes.length), 0);
-  for (const [name, { data }] of Object.entries(prior))
-    if (name.endsWith('weight')) for (const [i, x] of data.entries()) data[i] = 10 * x;
-  await saveCheckpoint(runPaths(run).prior, prior, state, 1);
-  if (classes.length > 0) await recordClasses(run, classes);
-  await recordTokenizer(run, (await loadModel(run, 'stage1')).sha256);
-  return { run, config };
-}
 
 /** [B, 8, 8, 3] in [−1, 1] → [B, 3, 8, 8] in [0, 1]. */
 function planes({ shape, data }: HostTensor): HostTensor {
@@ -90,7 +67,7 @@ test.each<[string, object]>([
   ['fsq', { bottleneck: { kind: 'fsq', levels: [5, 4, 2] }, codes: 40 }],
   ['lfq', { bottleneck: { kind: 'lfq' } }],
 ])('%s: codes and pictures are the run’s, at batches of 1, 3 and 16', async (name, stage1) => {
-  const { run, config } = await trainedRun(name, stage1);
+  const { run, config } = await trainedRun(root, name, { stage1 });
   const { out } = await exportOnnx({ run, reporter, out: path.join(root, `${name}-exported`) });
   const { tensors } = await loadModel(run, 'stage1');
   const [encoder, decoder] = await Promise.all(
@@ -135,7 +112,7 @@ test.each([1, 3, 16])('the prior, step by step, in a batch of %i', async (batch)
 
 test('metadata says what goes in and out, and nothing of where files lie', async () => {
   const folder = path.join(root, 'private', 'photos');
-  const { run, config } = await trainedRun('secret', {});
+  const { run, config } = await trainedRun(root, 'secret');
   await writeRunConfig(run, { ...config, data: { ...config.data, dir: folder, val_dir: folder } });
   const { out } = await exportOnnx({ run, reporter });
   for (const name of ['encoder', 'decoder', 'prior']) {
@@ -151,32 +128,6 @@ test('metadata says what goes in and out, and nothing of where files lie', async
   const { tokens, start, past } = await readOnnxMetadata(path.join(out, 'prior.onnx'), '--model');
   expect({ tokens, start }).toEqual({ tokens: '4', start: '16' });
   expect(past).toContain('float32 [4, batch, 2, length, 4]');
-});
-
-test('the code of the README runs, with ONNX Runtime alone', async () => {
-  const only = path.join(root, 'only-tokenizer');
-  await saveTokenizer(only, config);
-  await exportOnnx({ run: only, reporter });
-  const modules = path.join(root, 'node_modules');
-  await fs.mkdir(modules);
-  await fs.symlink(
-    path.resolve('node_modules/onnxruntime-node'),
-    path.join(modules, 'onnxruntime-node'),
-    'junction',
-  );
-  for (const folder of [run, only].map((run) => path.join(run, 'onnx'))) {
-    const text = await fs.readFile(path.join(folder, 'README.md'), 'utf8');
-    const code = /```js\n(.*?)```/s.exec(text)![1]!;
-    await fs.writeFile(
-      path.join(folder, 'try.mjs'),
-      `${code}\nconsole.log(JSON.stringify([...images.data]));`,
-    );
-    const said = execFileSync(process.execPath, ['try.mjs'], { cwd: folder, encoding: 'utf8' });
-    const images: number[] = JSON.parse(said.trim().split('\n').at(-1)!);
-    expect(images).toHaveLength((folder.startsWith(only) ? 1 : 4) * 3 * 8 * 8);
-    expect(images.every((x) => x >= 0 && x <= 1)).toBe(true);
-    await fs.rm(path.join(folder, 'try.mjs'));
-  }
 });
 
 describe('--model in place of a run', () => {
@@ -231,13 +182,10 @@ describe('--model in place of a run', () => {
   });
 
   test('sample: classes by name, with guidance', async () => {
-    const { run } = await trainedRun('classes', {}, ['cat', 'dog']);
+    const { run } = await trainedRun(root, 'classes', { classes: ['cat', 'dog'] });
     const { out } = await exportOnnx({ run, reporter });
     const models = await exportedModels(out, 1);
     expect(models.classes).toEqual(['cat', 'dog']);
-    expect(await fs.readFile(path.join(out, 'README.md'), 'utf8')).toContain(
-      '16, or for a class 17 (cat), 18 (dog), at the start',
-    );
     const options = { n: 4, classes: ['dog'], cfgScale: 2, device, reporter };
     const own = await sample({ ...options, run });
     const drawn = await sample({ ...options, run: path.join(root, 'dogs'), models });
@@ -309,7 +257,7 @@ describe('export', () => {
     const out = path.join(root, 'again');
     const call = { run, flags: { out }, reporter: createReporter({ stream: process.stderr, quiet: true }) };
     const { summary, lines } = await exportRun('onnx', call);
-    const files = ['encoder.onnx', 'decoder.onnx', 'prior.onnx', 'README.md'].map((name) =>
+    const files = ['encoder.onnx', 'decoder.onnx', 'prior.onnx', 'sample.mjs', 'README.md'].map((name) =>
       path.join(out, name),
     );
     const bytes = (await Promise.all(files.map((file) => fs.stat(file)))).reduce(
@@ -348,7 +296,7 @@ describe('export', () => {
     await writeRunConfig(empty, config);
     await expect(exportOnnx({ run: empty, reporter })).rejects.toThrow(/Expected a trained tokenizer/);
     expect(await fs.readdir(empty)).toEqual(['config.json']);
-    const { run: other } = await trainedRun('other', {});
+    const { run: other } = await trainedRun(root, 'other');
     await saveTokenizer(other, config, { seed: 5, step: 2 });
     await expect(exportOnnx({ run: other, reporter })).rejects.toThrow(/a prior for the present tokenizer/);
     expect(await fs.readdir(other)).not.toContain('onnx');

@@ -1,14 +1,16 @@
 /** What published checkpoints compute here and in PyTorch: the fixtures of scripts/taming-fixture.py. */
 import fs from 'node:fs';
 import path from 'node:path';
+import { parse } from 'yaml';
 import { float32, type HostTensors, int32, scalar } from '../../src/base/tensor.js';
 import { readRunConfig } from '../../src/checkpoint/run.js';
 import { latestCheckpoint, loadCheckpoint, loadModel } from '../../src/checkpoint/store.js';
 import type { Config } from '../../src/config/schema.js';
 import { specsOfTensors } from '../../src/engine/device.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
+import { exportTaming } from '../../src/exchange/export.js';
 import { importCheckpoint } from '../../src/exchange/import.js';
-import { fetchPlace } from '../../src/exchange/places.js';
+import { spreadPlace } from '../../src/exchange/places.js';
 import { tokenizerPlaces } from '../../src/exchange/taming-names.js';
 import { treeOf } from '../../src/nn/params.js';
 import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/discriminator.js';
@@ -16,10 +18,11 @@ import { decodeProgram, reconstructProgram } from '../../src/stage1-vqgan/progra
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';
 import { gptLogits, gptSpecs } from '../../src/stage2-transformer/gpt.js';
-import { gptSizes } from '../../src/stage2-transformer/model.js';
+import { gptSizes, priorClasses } from '../../src/stage2-transformer/model.js';
 import { sequencesOf } from '../../src/stage2-transformer/sequences.js';
 import { expectClose } from '../support/close.js';
-import { fixture, imported, outputs, temporaryFolder } from './fixtures.js';
+import { contents } from './contents.js';
+import { fixture, imported, outputs, quiet, temporaryFolder } from './fixtures.js';
 
 const device = onnxDevice({ threads: 2 });
 const folder = temporaryFolder('parity');
@@ -76,7 +79,6 @@ test('one training step, no adversary: loss and gradients', async () => {
   // β₁ is 0.5: gradients are twice the first moments. Laid out as theirs are, to compare.
   const places = tokenizerPlaces(config, { embeddings: 48 });
   const found: Record<string, Float32Array> = {};
-  const { spreadPlace } = await import('../../src/exchange/places.js');
   for (const place of places) {
     const moment = after[`adam.m.${place.ours.name}`]!;
     const doubled = float32(
@@ -148,17 +150,46 @@ test.each([
   ['with its YAML', 'transformer.yaml', []],
   ['by its shapes, and told the heads', undefined, ['prior.heads=4']],
 ])('a transformer, %s: codes and logits', async (_, yaml, set) => {
-  const wanted = outputs('transformer');
   const run = await imported(folder(), 'transformer.ckpt', yaml, { size: 16, set });
-  const config = readRunConfig(run);
-  expect(config.prior).toMatchObject({ layers: 4, heads: 4, width: 32 });
-  const sizes = gptSizes(config);
+  const { prior } = readRunConfig(run);
+  expect(prior).toMatchObject({ layers: 4, heads: 4, width: 32 });
   const { codes } = await reconstructed(run);
-  expect(codes).toEqual(wanted.codes);
-  const { ids } = sequencesOf(
-    { codes: Int32Array.from(codes) as never, vocab: 48, height: 8, width: 8 },
-    [0, 1],
+  expect(codes).toEqual(outputs('transformer').codes);
+  if (yaml === undefined) return; // Without it the start token is 0.
+  await expectLogits(run, codes, 48);
+});
+
+test('a class-conditional transformer: a class is its row of the codes’ table, as the start token was', async () => {
+  const { model } = JSON.parse(fs.readFileSync(fixture('transformer.yaml'), 'utf8'));
+  const { sos_token, unconditional, ...params } = model.params;
+  const cond_stage_config = { target: 'taming.modules.util.Labelator', params: { n_classes: 7 } };
+  const config = `${folder()}.yaml`;
+  fs.writeFileSync(
+    config,
+    JSON.stringify({
+      model: { ...model, params: { ...params, cond_stage_key: 'class_label', cond_stage_config } },
+    }),
   );
+  const [run, out] = [folder(), folder()];
+  await importCheckpoint({ checkpoint: fixture('transformer.ckpt'), config, run, reporter: quiet });
+  expect(priorClasses(run)).toEqual(['0', '1', '2', '3', '4', '5', '6']);
+  await expectLogits(run, outputs('transformer').codes, 48 + 1 + sos_token);
+
+  await exportTaming({ run, to: 'taming', out, reporter: quiet });
+  expect(await contents(path.join(out, 'transformer.ckpt'))).toEqual(
+    await contents(fixture('transformer.ckpt')),
+  );
+  const written = parse(fs.readFileSync(path.join(out, 'transformer.yaml'), 'utf8')).model.params;
+  expect(written).toMatchObject({ cond_stage_key: 'class_label', cond_stage_config });
+  expect(written).not.toHaveProperty('sos_token');
+});
+
+/** PyTorch's logits of two pictures, after the token that begins them. */
+async function expectLogits(run: string, codes: readonly number[], start: number): Promise<void> {
+  const wanted = outputs('transformer');
+  const sizes = gptSizes(readRunConfig(run), priorClasses(run).length);
+  const tokens = { codes: Int32Array.from(codes) as never, vocab: 48, height: 8, width: 8 };
+  const { ids } = sequencesOf(tokens, [0, 1], Int32Array.of(start, start));
   const { tensors } = await loadModel(run, 'prior');
   const graph = await device.prepare({
     name: 'logits',
@@ -168,7 +199,6 @@ test.each([
   });
   const { logits } = await graph.run({ ids });
   await graph.dispose();
-  if (yaml === undefined) return; // Without it the start token is 0.
   // Theirs has two tokens more than there are codes.
   const ofCodes = wanted.logits.filter((_: number, i: number) => i % 50 < 48);
   const largest = Math.max(...ofCodes.map(Math.abs));
@@ -180,7 +210,7 @@ test.each([
     atol: 1e-4 * largest,
     rtol: 0,
   });
-});
+}
 
 function partOf(tensors: HostTensors, prefix: string): HostTensors {
   return Object.fromEntries(
@@ -189,4 +219,3 @@ function partOf(tensors: HostTensors, prefix: string): HostTensors {
     ),
   );
 }
-void [fs, fixture, importCheckpoint, fetchPlace];

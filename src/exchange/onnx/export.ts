@@ -1,4 +1,4 @@
-/** `vqgen export --to onnx`: a run's models as ONNX files for any runtime, with a README that uses them. */
+/** `vqgen export --to onnx`: a run's models as ONNX files for any runtime, with a README and a script that use them. */
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected } from '../../base/errors.js';
@@ -15,6 +15,7 @@ import { checkOut } from '../out-folder.js';
 import { commonMetadata, fileOf, modelNames, priorMetadata, tokenizerMetadata } from './metadata.js';
 import { decoderProgram, encoderProgram, priorProgram } from './programs.js';
 import { readmeOf } from './readme.js';
+import { codingScript, samplingScript, scriptNames } from './script.js';
 
 export interface OnnxExportOptions {
   readonly run: string;
@@ -37,7 +38,7 @@ export interface OnnxExportSummary {
 }
 
 const README = 'README.md';
-const ours = new Set([README, ...modelNames.map(fileOf)]);
+const ours = new Set([README, ...Object.values(scriptNames), ...modelNames.map(fileOf)]);
 
 /**
  * Writes `encoder.onnx`, `decoder.onnx` and, where the run has a prior, `prior.onnx`, with the running averages of the weights where there
@@ -79,6 +80,10 @@ export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummar
         );
         progress.update(files.length);
       }
+      const [script, text] = prior
+        ? [scriptNames.sampling, samplingScript(config, prior.classes)]
+        : [scriptNames.coding, codingScript(config)];
+      await write(script, Buffer.from(text));
       await write(README, Buffer.from(readmeOf(config, { precision, prior })));
     });
   } finally {

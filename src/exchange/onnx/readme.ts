@@ -1,124 +1,65 @@
-/** The README that lies beside exported ONNX files: what they take and give, and code that uses them. */
-
+/** The README that lies beside exported ONNX files: what they take and give, and Python that uses them. */
 import type { StoredPrecision } from '../../base/half.js';
 import type { Config } from '../../config/schema.js';
 import { PORTABLE } from '../../engine/onnx.js';
 import { codeSide } from '../../stage1-vqgan/model.js';
-import { gptSizes, type TrainedPrior } from '../../stage2-transformer/model.js';
+import { gptSizes, listed, type TrainedPrior } from '../../stage2-transformer/model.js';
 import { license } from './metadata.js';
+import { drawnAs, scriptNames } from './script.js';
 
-/** Markdown. The code samples with the config's temperature and top_k; without a prior it encodes a picture and decodes it. */
+/** Markdown. The code samples as the config says; without a prior it encodes a picture and decodes it. */
 export function readmeOf(config: Config, o: { precision: StoredPrecision; prior?: TrainedPrior }): string {
   const { size } = config.data;
   const side = codeSide(config);
-  const { layers, heads, width, codes, tokens } = gptSizes(config);
-  const cache = `${2 * layers}, batch, ${heads}`;
-  const perHead = width / heads;
-  const weights =
-    o.precision === 'f16' ? 'Weights are stored in half precision; everything is computed in float32.' : '';
-  const length = `\`length\` is the number of tokens before, 0 to ${tokens - 1}`;
-  const free = `\`batch\` is as large as you like${o.prior ? `; ${length}` : ''}.`;
+  const { codes } = config.stage1;
   const classes = o.prior?.classes ?? [];
-  const starts =
-    classes.length === 0
-      ? codes
-      : `${codes}, or for a class ${classes.map((name, i) => `${codes + 1 + i} (${name})`).join(', ')},`;
-  const rows = [
-    [
-      'encoder',
-      `\`images\` float32 [batch, 3, ${size}, ${size}], RGB, 0 to 1`,
-      `\`codes\` int64 [batch, ${side}, ${side}], 0 to ${codes - 1}`,
-    ],
-    ['decoder', '`codes`', '`images`'],
-    ...(o.prior
-      ? [
-          [
-            'prior',
-            `\`ids\` int64 [batch], the token before: ${starts} at the start, then codes row by row; \`past\` float32 [${cache}, length, ${perHead}]`,
-            `\`logits\` float32 [batch, ${codes}], \`present\` [${cache}, length + 1, ${perHead}], the next \`past\``,
-          ],
-        ]
-      : []),
-  ];
+  const half = o.precision === 'f16' ? ' Weights are stored in half precision; computing is in float32.' : '';
+  const [script, does] = o.prior
+    ? [scriptNames.sampling, 'draws pictures']
+    : [scriptNames.coding, 'encodes a picture and decodes it'];
   return `# Exported by vqgen
 
-ONNX, opset ${PORTABLE.opset}, IR version ${PORTABLE.irVersion}, standard operators only. ${free} ${weights}
-The files' metadata holds the config and all sizes. ${license}
+ONNX, opset ${PORTABLE.opset}, IR version ${PORTABLE.irVersion}, standard operators only; \`batch\` is any number. The files' metadata holds the config and all sizes.${half} ${license}
 
-| file | in | out |
-|---|---|---|
-${rows.map(([name, takes, gives]) => `| ${name}.onnx | ${takes} | ${gives} |`).join('\n')}
+- \`encoder.onnx\`: \`images\` float32 [batch, 3, ${size}, ${size}], RGB, 0 to 1 → \`codes\` int64 [batch, ${side}, ${side}], 0 to ${codes - 1}
+- \`decoder.onnx\`: \`codes\` → \`images\`
+${o.prior ? `${priorLine(config, classes)}\n` : ''}- \`${script}\`: ${does} in Node.js (\`npm install onnxruntime-node\`; \`node ${script}\`), and in a browser once its import line says \`onnxruntime-web\`
 
 Python (\`pip install numpy pillow onnxruntime\`):
-
 \`\`\`python
-${(o.prior ? pythonSampling : pythonCoding)(config)}
-\`\`\`
-
-Node.js (\`npm install onnxruntime-node\`); in a browser import \`onnxruntime-web\` instead:
-
-\`\`\`js
-${(o.prior ? scriptSampling : scriptCoding)(config)}
+${o.prior ? pythonSampling(config, classes) : pythonCoding(config)}
 \`\`\`
 `;
 }
 
-interface Numbers {
-  readonly side: number;
-  readonly codes: number;
-  readonly tokens: number;
-  readonly temperature: number;
-  /** Among how many of the likeliest codes is drawn. */
-  readonly among: number;
-  /** Shape of the empty cache, for Python and JavaScript alike. */
-  readonly empty: string;
-}
-
-function numbersOf(config: Config): Numbers {
+function priorLine(config: Config, classes: readonly string[]): string {
   const { layers, heads, width, codes, tokens } = gptSizes(config);
-  const { temperature, top_k } = config.sample;
-  const empty = `${2 * layers}, n, ${heads}, 0, ${width / heads}`;
-  return { side: codeSide(config), codes, tokens, temperature, among: top_k || codes, empty };
+  const cache = (length: string) => `[${2 * layers}, batch, ${heads}, ${length}, ${width / heads}]`;
+  const ofClasses = classes.length > 0 ? `, or from ${codes + 1} on for a class (${listed(classes)}),` : '';
+  return `- \`prior.onnx\`: \`ids\` int64 [batch], the token before: ${codes}${ofClasses} at the start, then codes row by row; \`past\` float32 ${cache('length')} of the \`length\` tokens before that, 0 to ${tokens - 1} → \`logits\` float32 [batch, ${codes}], \`present\` ${cache('length + 1')}, the next \`past\``;
 }
 
-/** A Gumbel number added to each logit makes the largest one a draw from the softmax. */
-function pythonSampling(config: Config): string {
-  const { side, codes, tokens, temperature, among, empty } = numbersOf(config);
+/** A draw is the first code at which the sum of probabilities, likeliest code first, passes a random share of the whole. */
+function pythonSampling(config: Config, classes: readonly string[]): string {
+  const { empty, start, tokens, side, temperature, topK, topP, cfgScale } = drawnAs(config, classes);
+  const first =
+    classes.length > 0 ? `${start + 1} + np.arange(n) % ${classes.length}` : `np.full(n, ${start})`;
+  const guided = cfgScale !== 1;
   return `import numpy as np, onnxruntime as ort
 from PIL import Image
 prior, decoder = (ort.InferenceSession(name + '.onnx') for name in ('prior', 'decoder'))
-n, codes = 4, []
-ids, past = np.full(n, ${codes}, np.int64), np.zeros((${empty}), np.float32)
+n, temperature, top_k, top_p, codes = 4, ${temperature}, ${topK}, ${topP}, []
+ids = ${guided ? `np.append(${first}, np.full(n, ${start}))  # with a class, and without` : first}
+past = np.zeros((${empty(guided ? '2 * n' : 'n')}), np.float32)
 for _ in range(${tokens}):
     logits, past = prior.run(['logits', 'present'], {'ids': ids, 'past': past})
-    logits = np.where(logits < np.sort(logits)[:, -${among}, None], -np.inf, logits / ${temperature})  # the ${among} likeliest
-    ids = (logits + np.random.gumbel(size=logits.shape)).argmax(1)
-    codes.append(ids)
+${guided ? `    logits = logits[n:] + ${cfgScale} * (logits[:n] - logits[n:])  # guidance\n` : ''}    order = np.argsort(-logits)[:, :top_k or None]  # the likeliest first
+    p = np.exp((np.take_along_axis(logits, order, 1) - logits.max(1, keepdims=True)) / temperature, dtype=float)
+    sums = (p * (p.cumsum(1) - p < top_p * p.sum(1, keepdims=True))).cumsum(1)
+    codes.append(order[np.arange(n), (sums <= np.random.rand(n, 1) * sums[:, -1:]).sum(1)])
+    ids = ${guided ? 'np.tile(codes[-1], 2)' : 'codes[-1]'}
 images, = decoder.run(['images'], {'codes': np.stack(codes, 1).reshape(n, ${side}, ${side})})
 Image.fromarray((255 * np.concatenate(images, 2).transpose(1, 2, 0)).round().astype('uint8')).save('samples.png')`;
-}
-
-function scriptSampling(config: Config): string {
-  const { side, codes, tokens, temperature, among, empty } = numbersOf(config);
-  return `import * as ort from 'onnxruntime-node';
-const open = (name) => ort.InferenceSession.create(name + '.onnx');
-const [prior, decoder] = [await open('prior'), await open('decoder')];
-const n = 4, codes = Array.from({ length: n }, () => []);
-const int64 = (values, dims) => new ort.Tensor('int64', BigInt64Array.from(values, BigInt), dims);
-const draw = (logits) => { // among the ${among} likeliest
-  const least = logits.toSorted()[logits.length - ${among}];
-  const noisy = logits.map((x) => (x < least ? -Infinity : x / ${temperature} - Math.log(-Math.log(Math.random()))));
-  return noisy.indexOf(noisy.reduce((a, b) => Math.max(a, b)));
-};
-let ids = new Array(n).fill(${codes}), past = new ort.Tensor('float32', new Float32Array(0), [${empty}]);
-for (let t = 0; t < ${tokens}; t++) {
-  const { logits, present } = await prior.run({ ids: int64(ids, [n]), past });
-  ids = ids.map((_, i) => draw(logits.data.slice(i * ${codes}, (i + 1) * ${codes})));
-  ids.forEach((id, i) => codes[i].push(id));
-  past = present;
-}
-const { images } = await decoder.run({ codes: int64(codes.flat(), [n, ${side}, ${side}]) });
-console.log(images.dims, images.data); // red, green and blue planes of each picture, 0 to 1`;
 }
 
 function pythonCoding({ data: { size } }: Config): string {
@@ -130,14 +71,4 @@ images = np.asarray(photo, np.float32).transpose(2, 0, 1)[None] / 255
 codes, = encoder.run(['codes'], {'images': images})
 images, = decoder.run(['images'], {'codes': codes})
 Image.fromarray((255 * images[0].transpose(1, 2, 0)).round().astype('uint8')).save('decoded.png')`;
-}
-
-function scriptCoding({ data: { size } }: Config): string {
-  return `import * as ort from 'onnxruntime-node';
-const open = (name) => ort.InferenceSession.create(name + '.onnx');
-const [encoder, decoder] = [await open('encoder'), await open('decoder')];
-const pixels = new Float32Array(3 * ${size} * ${size}); // red, green and blue planes of a picture, 0 to 1
-const { codes } = await encoder.run({ images: new ort.Tensor('float32', pixels, [1, 3, ${size}, ${size}]) });
-const { images } = await decoder.run({ codes });
-console.log(codes.data, images.data);`;
 }

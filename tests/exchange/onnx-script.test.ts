@@ -1,0 +1,127 @@
+/** What lies beside exported ONNX files, the script and the README, with ONNX Runtime alone: they draw as the run's config says. */
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { silent as reporter } from '../../src/base/progress.js';
+import type { Config } from '../../src/config/schema.js';
+import { exportOnnx } from '../../src/exchange/onnx/export.js';
+import { exportedModels } from '../../src/exchange/onnx/open.js';
+import { type Choice, choose } from '../../src/sample/choose.js';
+import { decodeLoop, guided } from '../../src/sample/decode-loop.js';
+import { saveTokenizer, temporaryFolder } from '../support/run.js';
+import { trainedRun } from './trained-run.js';
+
+let root: string;
+
+beforeAll(async () => {
+  root = await temporaryFolder();
+  const modules = path.join(root, 'node_modules');
+  await fs.mkdir(modules);
+  await fs.symlink(
+    path.resolve('node_modules/onnxruntime-node'),
+    path.join(modules, 'onnxruntime-node'),
+    'junction',
+  );
+});
+afterAll(() => fs.rm(root, { recursive: true }));
+
+/** What chance says, again and again; the second takes the least likely code that may be drawn. */
+const chances = [0.4, 1 - 2 ** -40, 0.7];
+
+/** The codes and pictures of a script, run where it lies. */
+function runScript(folder: string, script: string): { codes: number[]; images: number[] } {
+  const use = `let i = 0;
+    Math.random = () => [${chances}][i++ % ${chances.length}];
+    const { codes, images } = await import('./${script}');
+    console.log(JSON.stringify({ codes: Array.from(codes.data ?? codes.flat(), Number), images: [...images.data] }));`;
+  const args = ['--input-type=module', '--eval', use];
+  const said = execFileSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
+  return JSON.parse(said.trim().split('\n').at(-1)!);
+}
+
+/** The codes of four pictures as vqgen draws them from the same files by the same chance, the likeliest code first. */
+async function drawn(
+  folder: string,
+  choice: Choice,
+  o: { starts: number[]; scale: number },
+): Promise<number[]> {
+  const { open, sizes } = await exportedModels(folder, 1);
+  const { model, decoder } = await open({ batch: o.scale === 1 ? 4 : 8, decodeBatch: 1 });
+  let i = 0;
+  const codes = await decodeLoop({
+    batch: 4,
+    tokens: sizes.tokens,
+    start: Int32Array.from(o.starts),
+    nextLogits:
+      o.scale === 1 ? model.nextLogits : guided(model.nextLogits, { scale: o.scale, start: sizes.codes }),
+    pick(_, logits) {
+      const order = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]!);
+      const sorted = Float32Array.from(order, (code) => logits[code]!);
+      return order[choose(sorted, choice, chances[i++ % chances.length]!)]!;
+    },
+  });
+  await Promise.all([model.dispose(), decoder.dispose()]);
+  return Array.from(codes);
+}
+
+const none = [16, 16, 16, 16];
+
+test.each<[string, Partial<Config['sample']>, { classes?: string[]; starts: number[]; scale: number }]>([
+  ['top-p', { top_p: 0.8 }, { starts: none, scale: 1 }],
+  ['top-k and a temperature', { temperature: 4, top_k: 5, top_p: 1 }, { starts: none, scale: 1 }],
+  ['all three', { temperature: 3, top_k: 6, top_p: 0.6 }, { starts: none, scale: 1 }],
+  [
+    'classes in turn, with guidance',
+    { top_p: 0.9, cfg_scale: 2 },
+    { classes: ['cat', 'dog', 'eel'], starts: [17, 18, 19, 17], scale: 2 },
+  ],
+])('sample.mjs draws as the config says: %s', async (name, sample, o) => {
+  const { run, config } = await trainedRun(root, name, { sample, classes: o.classes });
+  const { out } = await exportOnnx({ run, reporter });
+  const { temperature, top_k: topK, top_p: topP } = config.sample;
+  const choice = { temperature, topK, topP };
+  const wanted = await drawn(out, choice, o);
+  for (const less of [{ temperature: 1 }, { topK: 0 }, { topP: 1 }]) {
+    const another = { ...choice, ...less };
+    if (!isDeepStrictEqual(another, choice)) expect(wanted).not.toEqual(await drawn(out, another, o));
+  }
+  const { codes, images } = runScript(out, 'sample.mjs');
+  expect(codes).toEqual(wanted);
+  expect(images).toHaveLength(4 * 3 * 8 * 8);
+
+  const bitmap = await fs.readFile(path.join(out, 'samples.bmp')); // four pictures of 8 × 8, blue first
+  expect([bitmap.toString('latin1', 0, 2), bitmap.length]).toEqual(['BM', 54 + 4 * 4 * 64]);
+  for (const [picture, y, x] of [
+    [0, 0, 0],
+    [2, 3, 7],
+  ] as const) {
+    const at = 54 + 4 * (y * 32 + picture * 8 + x);
+    const planes = [2, 1, 0].map((colour) => images[(3 * picture + colour) * 64 + y * 8 + x]!);
+    for (const [i, value] of planes.entries())
+      expect(Math.abs(bitmap[at + i]! - 255 * value)).toBeLessThan(0.51);
+  }
+
+  const readme = await fs.readFile(path.join(out, 'README.md'), 'utf8');
+  expect(readme.split('\n').length).toBeLessThan(30);
+  expect(readme).toContain(`n, temperature, top_k, top_p, codes = 4, ${temperature}, ${topK}, ${topP}, []`);
+  if (o.classes) expect(readme).toContain('16, or from 17 on for a class (cat, dog, eel), at the start');
+});
+
+test('without a prior, reconstruct.mjs encodes a picture and decodes it', async () => {
+  const { config } = await trainedRun(root, 'whole');
+  const run = path.join(root, 'only-tokenizer');
+  await saveTokenizer(run, config);
+  const { out } = await exportOnnx({ run, reporter });
+  expect((await fs.readdir(out)).sort()).toEqual([
+    'README.md',
+    'decoder.onnx',
+    'encoder.onnx',
+    'reconstruct.mjs',
+  ]);
+  const { codes, images } = runScript(out, 'reconstruct.mjs');
+  expect(codes).toHaveLength(4);
+  expect(images).toHaveLength(3 * 8 * 8);
+  expect(images.every((x) => x >= 0 && x <= 1)).toBe(true);
+  expect((await fs.stat(path.join(out, 'decoded.bmp'))).size).toBe(54 + 4 * 64);
+});

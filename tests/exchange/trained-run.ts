@@ -1,0 +1,37 @@
+import path from 'node:path';
+import { runPaths } from '../../src/checkpoint/run.js';
+import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
+import { parseConfig } from '../../src/config/load.js';
+import type { Config } from '../../src/config/schema.js';
+import { gptSizes, recordClasses, recordTokenizer } from '../../src/stage2-transformer/model.js';
+import { priorStart } from '../../src/stage2-transformer/step.js';
+import { saveTokenizer, tinyConfig } from '../support/run.js';
+
+const state = { step: 3, seconds: 0, validated: 3, best: null, metrics: null };
+
+/** A run with random weights in both stages; the prior's large enough that its logits differ. */
+export async function trainedRun(
+  root: string,
+  name: string,
+  o: { stage1?: object; sample?: object; classes?: readonly string[] } = {},
+): Promise<{ run: string; config: Config }> {
+  const { classes = [] } = o;
+  const base = tinyConfig({ layers: 2 });
+  const config = parseConfig(
+    {
+      ...base,
+      stage1: { ...base.stage1, attn_resolutions: [4], ...o.stage1 },
+      sample: { ...base.sample, ...o.sample },
+    },
+    name,
+  );
+  const run = path.join(root, name);
+  await saveTokenizer(run, config);
+  const prior = priorStart(gptSizes(config, classes.length), 0);
+  for (const [name, { data }] of Object.entries(prior))
+    if (name.endsWith('weight')) for (const [i, x] of data.entries()) data[i] = 10 * x;
+  await saveCheckpoint(runPaths(run).prior, prior, state, 1);
+  if (classes.length > 0) await recordClasses(run, classes);
+  await recordTokenizer(run, (await loadModel(run, 'stage1')).sha256);
+  return { run, config };
+}
