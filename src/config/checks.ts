@@ -50,7 +50,7 @@ function checkChannels({ stage1 }: Config): void {
         `at most ${stage1.norm_groups} channels or a multiple of ${stage1.norm_groups}`,
         'stage1.ch times each of stage1.ch_mult',
         `${stage1.ch} × ${mult} = ${channels}`,
-        `Group normalisation splits the channels into stage1.norm_groups, ${stage1.norm_groups} groups: try --set stage1.ch=32.`,
+        `Group normalisation splits them into stage1.norm_groups (${stage1.norm_groups}): try --set stage1.ch=${Math.ceil(stage1.ch / stage1.norm_groups) * stage1.norm_groups}.`,
       );
     }
   }

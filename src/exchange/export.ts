@@ -39,6 +39,7 @@ import {
 } from './taming-names.js';
 import { loss, tokenizerProject, transformerProject } from './taming-yaml.js';
 import { inPrecision, type Written, writeTorch } from './torch-write.js';
+import { copiesOf, PUBLISHED_GROUPS, widened } from './widen.js';
 
 export interface ExportOptions {
   readonly run: string;
@@ -71,16 +72,18 @@ type Tensors = [name: string, tensor: Written][];
 export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
   const { run, to, precision = 'f32', reporter } = o;
   const out = path.resolve(o.out ?? path.join(run, to));
-  const config = readRunConfig(run);
+  const saved = readRunConfig(run);
   checkOut(out, isOurs);
-  checkForm(config);
+  checkForm(saved);
   const { tokenizer, prior } = await loadTrainedParts(run);
+  const { config, weights } = widened(saved, tokenizer.tensors);
   const folders = runPaths(run);
   const kept = await readKept<PublishedTokenizer>(folders.stage1);
   const published = kept?.published ?? publishedTokenizer(config);
-  const model = tokenizerTensors(config, tokenizer.tensors, { published, tensors: kept?.tensors ?? {} }, '');
+  const model = tokenizerTensors(config, weights, { published, tensors: kept?.tensors ?? {} }, '');
   const losses = await lossTensors(config, tokenizer, kept?.tensors ?? {});
   tellLosses(config, losses !== undefined, reporter);
+  tellCopies(saved, reporter);
   const remap = published.used && path.join(out, usedFile);
   const described = { published, remap, loss: losses ? loss(config, tokenizer.step) : undefined };
 
@@ -95,12 +98,7 @@ export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
   if (prior) {
     const keptPrior = await readKept<PublishedPrior>(folders.prior);
     const own = keptPrior ?? { published: publishedPrior(config), tensors: {} };
-    const first = tokenizerTensors(
-      config,
-      tokenizer.tensors,
-      { published, tensors: prefixed(kept) },
-      firstStage,
-    );
+    const first = tokenizerTensors(config, weights, { published, tensors: prefixed(kept) }, firstStage);
     parts.push({
       name: 'transformer',
       tensors: [...first, ...priorTensors(config, prior.tensors, own)],
@@ -146,13 +144,18 @@ function checkForm(config: Config): void {
   if (!['nearest', 'ema', 'gumbel'].includes(kind)) {
     throw refuse('a codebook whose nearest row is taken', 'stage1.bottleneck.kind', kind);
   }
-  if (stage1.norm_groups !== 32)
-    throw refuse('32, set before training,', 'stage1.norm_groups', stage1.norm_groups);
+  if (!Number.isInteger(copiesOf(config)))
+    throw refuse(`a divisor of ${PUBLISHED_GROUPS}`, 'stage1.norm_groups', stage1.norm_groups);
   const uneven = [1, ...stage1.ch_mult]
     .map((mult) => mult * stage1.ch)
-    .find((channels) => channels % 32 !== 0);
-  if (uneven !== undefined)
-    throw refuse('multiples of 32 channels', 'stage1.ch', `${stage1.ch}, which leads to ${uneven} channels`);
+    .find((channels) => channels % stage1.norm_groups !== 0);
+  if (uneven !== undefined) {
+    throw refuse(
+      `multiples of stage1.norm_groups (${stage1.norm_groups})`,
+      'stage1.ch',
+      `${stage1.ch}, which leads to ${uneven} channels`,
+    );
+  }
   if (!gumbelFits(config))
     throw refuse(`${stage1.z_channels}, as stage1.z_channels is,`, 'stage1.embed_dim', stage1.embed_dim);
 }
@@ -175,6 +178,14 @@ const stored = ({ dtype, shape, data }: HostTensor): Written => ({
   shape,
   data,
 });
+
+function tellCopies(config: Config, reporter: Reporter): void {
+  const copies = copiesOf(config);
+  if (copies === 1) return;
+  reporter.warn(
+    `The published GroupNorm has 32 groups, this run ${config.stage1.norm_groups}: each channel is written ${copies} times, which gives the same pictures from ${copies ** 2} times the weights.`,
+  );
+}
 
 /** The tensors that a tokenizer keeps, under the names of a transformer's. */
 const prefixed = (kept: Kept<unknown> | undefined): StoredTensors =>

@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import { expected, type UserError } from '../base/errors.js';
 import type { PublishedPrior } from './taming-names.js';
 import type { TensorFile } from './torch-file.js';
+import { PUBLISHED_GROUPS } from './widen.js';
 
 export type Kind = 'VQModel' | 'GumbelVQ' | 'Net2NetTransformer';
 
@@ -157,7 +158,7 @@ export function tokenizerConfig(
     'stage1.ch': whole(dd.ch) ?? inferred.ch,
     'stage1.ch_mult': numbers(dd.ch_mult) ?? inferred.ch_mult,
     'stage1.num_res_blocks': whole(dd.num_res_blocks) ?? inferred.num_res_blocks,
-    'stage1.norm_groups': 32,
+    'stage1.norm_groups': PUBLISHED_GROUPS,
     'stage1.attn_resolutions': attention,
     'stage1.z_channels': whole(dd.z_channels) ?? inferred.z_channels,
     'stage1.embed_dim': whole(params.embed_dim) ?? width,

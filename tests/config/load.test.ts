@@ -173,8 +173,8 @@ describe('one sentence for a mistake', () => {
       'Expected a divisor of prior.width (256) for prior.heads but received 7. Try --set prior.heads=8.',
     ],
     [
-      ['stage1.ch=40'],
-      'Expected at most 32 channels or a multiple of 32 for stage1.ch times each of stage1.ch_mult but received 40 × 1 = 40. Group normalisation splits the channels into 32 groups: try --set stage1.ch=32.',
+      ['stage1.ch=36'],
+      'Expected at most 8 channels or a multiple of 8 for stage1.ch times each of stage1.ch_mult but received 36 × 1 = 36. Group normalisation splits them into stage1.norm_groups (8): try --set stage1.ch=40.',
     ],
     [
       ['stage1.perceptual.kind=lpips-vgg16'],
