@@ -5,7 +5,7 @@
  * chunk ends changes no number: inputs depend only on the step, and every line of `metrics.jsonl` is made of
  * single steps' values. A resumed run therefore writes what an uninterrupted one would have written.
  */
-import { formatDuration, formatNumber, type Reporter } from '../base/progress.js';
+import { formatNumber, type Reporter } from '../base/progress.js';
 import type { HostTensors } from '../base/tensor.js';
 import { metricsFile } from '../checkpoint/run.js';
 import {
@@ -22,6 +22,7 @@ import {
 } from '../checkpoint/store.js';
 import { type StepRunner, specsOfTensors } from '../engine/device.js';
 import { chunkPlanner } from './chunks.js';
+import { forecaster, stopwatch } from './clock.js';
 import {
   type Guard,
   guardAt,
@@ -200,7 +201,7 @@ export async function runLoop(
       if (isDue(step, cadence.eval_every, total) && validated < step && !stopping()) {
         state = await runner.read();
         wrong = infiniteTensor(state);
-        evaluation = wrong ? undefined : stage.evaluate(step, state, o.signal, kept);
+        evaluation = wrong || stopping() ? undefined : stage.evaluate(step, state, o.signal, kept);
         const values = evaluation && (await unlessAborted(evaluation, o.signal));
         wrong ??= values && infiniteValue(prefixed('val ', values));
         if (values && !wrong) {
@@ -332,12 +333,6 @@ function isDue(step: number, every: number, total: number): boolean {
   return step > 0 && (step % every === 0 || step === total);
 }
 
-/** Seconds since an earlier count. */
-function stopwatch(before: number): () => number {
-  const start = performance.now();
-  return () => before + (performance.now() - start) / 1000;
-}
-
 /** Inputs of the steps after `after`. A failure is kept for whoever awaits them. */
 function prepare(
   stage: Stage,
@@ -349,32 +344,11 @@ function prepare(
   return inputs;
 }
 
-/** Says once, after the first few steps, how long the whole will take. The first call, which warms up, does not count. */
-function forecaster(stepsLeft: number, reporter: Reporter): (steps: number, secondsPerStep: number) => void {
-  let calls = 0;
-  let steps = 0;
-  let seconds = 0;
-  let done = 0;
-  let said = false;
-  return (count, secondsPerStep) => {
-    done += count;
-    if (calls++ === 0) return;
-    steps += count;
-    seconds += count * secondsPerStep;
-    if (said || steps < 3 || done === stepsLeft) return;
-    said = true;
-    const perStep = seconds / steps;
-    const left = formatDuration(perStep * (stepsLeft - done));
-    reporter.note(
-      `About ${left} for the ${stepsLeft - done} steps to come, ${perStep.toPrecision(2)} s each.`,
-    );
-  };
-}
-
 /** The promise's value, or nothing when the signal comes first; what it still does then is let go. */
 async function unlessAborted<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T | undefined> {
   if (!signal) return promise;
   promise.catch(() => {});
+  if (signal.aborted) return undefined;
   let onAbort = (): void => {};
   const aborted = new Promise<undefined>((resolve) => {
     onAbort = () => resolve(undefined);

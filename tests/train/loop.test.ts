@@ -281,6 +281,29 @@ describe('a resumed run has the weights, the metrics and the state of one that w
     expect(await outcome(folder)).toEqual(wanted);
   });
 
+  test('stopped while the state was read for a validation', async () => {
+    const { outcome: wanted } = await uninterrupted();
+    const folder = await freshFolder();
+    const control = new AbortController();
+    const evaluate: Stage['evaluate'] = async (step, state, signal) =>
+      signal?.aborted ? {} : validate(step, state);
+    const stage = fakeStage(folder, { evaluate });
+    const { read } = stage.runner;
+    let reads = 0;
+    stage.runner.read = async () => {
+      if (++reads === 2) {
+        await new Promise((done) => setTimeout(done, 1));
+        control.abort();
+      }
+      return read();
+    };
+    const stopped = await runLoop(stage, { reporter: silent, signal: control.signal });
+    expect(stopped).toMatchObject({ step: 8, stopped: true });
+    expect(readState(latestCheckpoint(folder)!).validated).toBe(4);
+    await resume(folder);
+    expect(await outcome(folder)).toEqual(wanted);
+  });
+
   test('time goes on counting', async () => {
     const folder = await freshFolder();
     slowClock(2);
