@@ -43,7 +43,7 @@ export interface SavedState {
   readonly metrics: unknown;
   /** What the stage resolved when the run began and keeps (stage 1: the first steps of its phases). */
   readonly kept?: Readonly<Record<string, number>>;
-  /** Validations in a row without a new best; checkpoints of vqgen before early stopping have none. */
+  /** Validations in a row without a new best, 0 without patience; checkpoints of vqgen before early stopping have none. */
   readonly stale?: number;
   /** Checkpoints of vqgen before the guard have none. */
   readonly guard?: SavedGuard;

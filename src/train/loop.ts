@@ -210,7 +210,7 @@ export async function runLoop(
           latest = { ...latest, ...prefixed('val ', values) };
           if (stage.patience || isDue(step, cadence.checkpoint_every, total))
             best = better(best, step, values, stage.bestBy);
-          stale = best?.step === step ? 0 : stale + 1;
+          stale = !stage.patience || best?.step === step ? 0 : stale + 1;
           if (checkpoint?.step === step) await updateState(checkpoint, savedState());
         }
       }

@@ -205,6 +205,20 @@ describe('patience', () => {
     },
   );
 
+  test('turned on at a resume it counts from there: better validations without a checkpoint were none that failed', async () => {
+    const folder = await freshFolder();
+    const control = new AbortController();
+    const better = { evaluate: (async (step) => ({ loss: 30 - step })) as Stage['evaluate'] };
+    const rare = { ...better, cadence: { ...cadence, checkpoint_every: 20 } };
+    const onStep = (step: number) => step === 18 && control.abort();
+    slowClock(2);
+    await runLoop(patient(folder, 0, { ...rare, onStep }), { reporter: silent, signal: control.signal });
+    jest.restoreAllMocks();
+    expect(readState(latestCheckpoint(folder)!)).toMatchObject({ step: 18, best: null });
+    const result = await resume(folder, patient(folder, 2, rare));
+    expect(result).toMatchObject({ step: 22, stopped: false, best: { step: 22 } });
+  });
+
   test('with more patience it goes on as if it had had it from the beginning', async () => {
     const folder = await freshFolder();
     await runLoop(patient(folder, 1), { reporter: silent });
