@@ -8,7 +8,10 @@ export function stopwatch(before: number): () => number {
 }
 
 /** Says once, after the first few steps, how long the whole will take. The first call, which warms up, does not count. */
-export function forecaster(stepsLeft: number, reporter: Reporter): (steps: number, secondsPerStep: number) => void {
+export function forecaster(
+  stepsLeft: number,
+  reporter: Reporter,
+): (steps: number, secondsPerStep: number) => void {
   let calls = 0;
   let steps = 0;
   let seconds = 0;

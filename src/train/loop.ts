@@ -172,6 +172,13 @@ export async function runLoop(
   };
   let next = prepared(step);
 
+  /** The state of this step, which is finite. @param due whether its checkpoint is one of the cadence */
+  const save = async (state: HostTensors, due: boolean): Promise<void> => {
+    await metrics.sync();
+    if (due && isCalm(guard.watch, stage.guarded.most)) guard = { ...guard, good: step };
+    checkpoint = await saveCheckpoint(stage.folder, state, savedState(), cadence.keep);
+  };
+
   /** All that the run was at the last good step, but for its learning rate. */
   const takeBack = async (what: string): Promise<void> => {
     const failed = step;
@@ -196,37 +203,35 @@ export async function runLoop(
     while (true) {
       let state: HostTensors | undefined;
       let wrong: string | undefined;
+      const due = isDue(step, cadence.checkpoint_every, total);
 
       // 1. Eval, and 2. sample: the stage draws its pictures where it validates.
       if (isDue(step, cadence.eval_every, total) && validated < step && !stopping()) {
         state = await runner.read();
         wrong = infiniteTensor(state);
         evaluation = wrong || stopping() ? undefined : stage.evaluate(step, state, o.signal, kept);
-        const values = evaluation && (await unlessAborted(evaluation, o.signal));
+        const values = await unlessAborted(evaluation, o.signal).catch(async (error) => {
+          if (checkpoint?.step !== step) await save(state!, due); // A validation that fails takes no step with it.
+          throw error;
+        });
         wrong ??= values && infiniteValue(prefixed('val ', values));
         if (values && !wrong) {
           await metrics.append({ step, split: 'val', time_s: clock(), ...values });
           validated = step;
           latest = { ...latest, ...prefixed('val ', values) };
-          if (stage.patience || isDue(step, cadence.checkpoint_every, total))
-            best = better(best, step, values, stage.bestBy);
+          if (stage.patience || due) best = better(best, step, values, stage.bestBy);
           stale = !stage.patience || best?.step === step ? 0 : stale + 1;
           if (checkpoint?.step === step) await updateState(checkpoint, savedState());
         }
       }
 
       // 3. Save.
-      const due = isDue(step, cadence.checkpoint_every, total);
       const ended = isStale(stale, stage.patience);
       const wanted = due || ended || best?.step === step || stopping();
       if (!wrong && step > 0 && checkpoint?.step !== step && wanted) {
         state ??= await runner.read();
         wrong = infiniteTensor(state);
-        if (!wrong) {
-          await metrics.sync();
-          if (due && isCalm(guard.watch, stage.guarded.most)) guard = { ...guard, good: step };
-          checkpoint = await saveCheckpoint(stage.folder, state, savedState(), cadence.keep);
-        }
+        if (!wrong) await save(state, due);
       }
       if (wrong) {
         await takeBack(wrong);
@@ -345,8 +350,8 @@ function prepare(
 }
 
 /** The promise's value, or nothing when the signal comes first; what it still does then is let go. */
-async function unlessAborted<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T | undefined> {
-  if (!signal) return promise;
+async function unlessAborted<T>(promise?: Promise<T>, signal?: AbortSignal): Promise<T | undefined> {
+  if (!promise || !signal) return promise;
   promise.catch(() => {});
   if (signal.aborted) return undefined;
   let onAbort = (): void => {};

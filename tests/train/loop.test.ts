@@ -318,6 +318,19 @@ describe('a resumed run has the weights, the metrics and the state of one that w
     expect(await outcome(folder)).toEqual(wanted);
   });
 
+  test.each([12, 16])('ended by a validation that failed at step %d, saved before', async (failAt) => {
+    const { outcome: wanted } = await uninterrupted();
+    const folder = await freshFolder();
+    const evaluate: Stage['evaluate'] = async (step, state) => {
+      if (step === failAt) throw new Error('no memory');
+      return validate(step, state);
+    };
+    await expect(runLoop(fakeStage(folder, { evaluate }), { reporter: silent })).rejects.toThrow('no memory');
+    expect(readState(latestCheckpoint(folder)!)).toMatchObject({ step: failAt, validated: failAt - 4 });
+    await resume(folder);
+    expect({ ...(await outcome(folder)), checkpoints: 0 }).toEqual({ ...wanted, checkpoints: 0 });
+  });
+
   test('time goes on counting', async () => {
     const folder = await freshFolder();
     slowClock(2);
