@@ -1,5 +1,6 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { jest } from '@jest/globals';
 import { UserError } from '../../src/base/errors.js';
 import { silent } from '../../src/base/progress.js';
 import type { CacheOptions } from '../../src/data/cache.js';
@@ -196,6 +197,30 @@ describe('openDataset', () => {
     expect(describeSkipped([{ name: 'a.jpg', reason: 'no such file' }], 3)).toBe(
       '1 of 3 images was skipped: a.jpg (no such file)',
     );
+  });
+
+  test('skips and names folders that cannot be read; the whole one is refused', async () => {
+    await tenPictures();
+    await fs.mkdir(path.join(dir, 'lost+found'));
+    const denied = (folder: string) => {
+      const { readdir } = fs;
+      const error = Object.assign(new Error('EACCES'), { code: 'EACCES' });
+      jest
+        .spyOn(fs, 'readdir')
+        .mockImplementation(((at: string, o: object) =>
+          at === folder ? Promise.reject(error) : readdir(at, o)) as typeof fs.readdir);
+    };
+    denied(path.join(dir, 'lost+found'));
+    const data = await open();
+    expect(data.train.count + data.val.count).toBe(10);
+    expect(data.classes).toEqual(['even', 'odd']);
+    expect(data.skipped).toEqual([{ name: 'lost+found/', reason: expect.any(String) }]);
+    jest.restoreAllMocks();
+    denied(dir);
+    await expect(open()).rejects.toThrow(
+      `Expected a folder of images for --data but received ${dir}, which cannot be read (no permission to read it).`,
+    );
+    jest.restoreAllMocks();
   });
 
   test('refuses a folder of which nothing can be read', async () => {
