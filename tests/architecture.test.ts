@@ -17,7 +17,6 @@ const rooms = [
   'perceptual',
   'evaluate',
   'exchange',
-  'report',
   'cli',
 ];
 

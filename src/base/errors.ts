@@ -8,7 +8,7 @@ export class UserError extends Error {
  *
  * @param what what was expected, e.g. `a positive whole number`
  * @param where the option or path it was expected for, e.g. `--steps` or `stage1.ch`
- * @param received the value received, shown as JSON unless it is a string of words of its own
+ * @param received the value received, shown as JSON unless it is a number or a string of words of its own
  * @param next what to do now, a sentence
  */
 export function expected(
@@ -18,7 +18,8 @@ export function expected(
   next = '',
   cause?: unknown,
 ): UserError {
-  const shown = typeof received === 'string' ? received : JSON.stringify(received);
+  const plain = typeof received === 'string' || typeof received === 'number';
+  const shown = plain ? `${received}` : JSON.stringify(received);
   const sentence = `Expected ${what} for ${where} but received ${shown === '' ? "''" : shown}.`;
   return new UserError(next ? `${sentence} ${next}` : sentence, { cause });
 }

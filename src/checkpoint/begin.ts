@@ -11,19 +11,17 @@ export type Beginning =
   | { readonly kind: 'resume'; readonly checkpoint: Checkpoint }
   | { readonly kind: 'finished'; readonly checkpoint: Checkpoint };
 
-/** What a resumed run may change: the length, the patience, the rate, the micro-batches and the cadences, nothing that gives a tensor another shape or meaning. */
+/** What a resumed run may change: the length, a prior's patience, the rate, the micro-batches and the cadences, nothing that gives a tensor another shape or meaning. */
 const changeable = [
-  ...[
-    'steps',
-    'patience',
-    'lr',
-    'accumulate',
-    'precision',
-    'log_every',
-    'checkpoint_every',
-    'eval_every',
-    'keep',
-  ],
+  'steps',
+  'patience',
+  'lr',
+  'accumulate',
+  'precision',
+  'log_every',
+  'checkpoint_every',
+  'eval_every',
+  'keep',
 ];
 
 /**
@@ -47,7 +45,7 @@ export function beginStage(o: { run: string; stage: StageName; config: Config; r
   return beginTraining({
     ...{ option: '--run', place: run, folder: runPaths(run)[stage], settings: runPaths(run).config },
     changes: saved && differences(part(saved), part(config)),
-    changeable: changeable.map((name) => `${stage}.${name}`),
+    changeable: changeable.filter((name) => name in config[stage]).map((name) => `${stage}.${name}`),
     total: config[stage].steps,
     patience: stage === 'prior' ? config.prior.patience : 0,
     resume,

@@ -262,7 +262,9 @@ async function readHeader(
 ): Promise<{ entries: Record<string, Entry>; metadata: Metadata }> {
   const bad = (received: string, cause?: unknown): UserError =>
     expected('a safetensors file', file, received, 'It may be cut short or of another format.', cause);
-  const fileSize = (await handle.stat()).size;
+  const stat = await handle.stat();
+  if (stat.isDirectory()) throw expected('a safetensors file', file, 'a folder');
+  const fileSize = stat.size;
   if (fileSize < 8) throw bad(`${fileSize} bytes`);
   const lengthBytes = Buffer.from(await readBytes(handle, 0, 8));
   const length = Number(lengthBytes.readBigUInt64LE());

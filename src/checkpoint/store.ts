@@ -11,11 +11,12 @@ import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
 import type { Specs } from '../engine/device.js';
 import { noSuchRun, notTrained, type StageName, stepName } from './run.js';
 import {
-  type Metadata,
   openSafetensors,
+  readSafetensors,
   type StoredTensor,
   sha256,
   toHost,
+  toHosts,
   writeSafetensors,
 } from './safetensors.js';
 
@@ -43,7 +44,7 @@ export interface SavedState {
   readonly metrics: unknown;
   /** What the stage resolved when the run began and keeps (stage 1: the first steps of its phases). */
   readonly kept?: Readonly<Record<string, number>>;
-  /** Validations in a row without a new best; checkpoints of vqgen before early stopping have none. */
+  /** Validations in a row without a new best, 0 without patience; checkpoints of vqgen before early stopping have none. */
   readonly stale?: number;
   /** Checkpoints of vqgen before the guard have none. */
   readonly guard?: SavedGuard;
@@ -168,9 +169,9 @@ export async function loadCheckpoint(
   specs: Specs,
   mayDiffer: (name: string) => boolean = () => false,
 ): Promise<HostTensors> {
-  const model = await readAll(modelFile(checkpoint.path));
-  const optimizer = await readAll(optimizerFile(checkpoint.path));
-  const saved = { ...model.tensors, ...optimizer.tensors };
+  const model = await readSafetensors(modelFile(checkpoint.path));
+  const optimizer = await readSafetensors(optimizerFile(checkpoint.path));
+  const saved = toHosts({ ...model.tensors, ...optimizer.tensors });
   const startsFresh = (name: string) => optimizer.metadata.state === fresh && !isModel(name);
   const next = 'The config is not the one that this run was trained with.';
   const tensors: HostTensors = {};
@@ -226,17 +227,6 @@ export async function loadModel(
     await opened.close();
   }
   return { tensors, step: checkpoint.step, path: checkpoint.path, sha256: await sha256(file) };
-}
-
-async function readAll(file: string): Promise<{ tensors: Record<string, HostTensor>; metadata: Metadata }> {
-  const opened = await openSafetensors(file);
-  try {
-    const tensors: HostTensors = {};
-    for (const name of Object.keys(opened.entries)) tensors[name] = toHost(await opened.read(name));
-    return { tensors, metadata: opened.metadata };
-  } finally {
-    await opened.close();
-  }
 }
 
 /** Removes the checkpoints of steps that are taken back. */

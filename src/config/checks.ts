@@ -69,7 +69,6 @@ function checkDiscriminator({ stage1: { disc } }: Config): void {
   }
 }
 
-/** Where codes are the points of a grid, their number is no choice of its own. */
 /** R1's finite difference is smaller than what float16 resolves. */
 function checkPrecision({ stage1: { precision, disc } }: Config): void {
   if (precision === 'f32' || disc.r1 === 0) return;
@@ -81,6 +80,7 @@ function checkPrecision({ stage1: { precision, disc } }: Config): void {
   );
 }
 
+/** Where codes are the points of a grid, their number is no choice of its own. */
 function checkCodes({ stage1: { bottleneck, codes, accumulate } }: Config): void {
   const { kind, levels, gradient } = bottleneck;
   const made = product(levels);

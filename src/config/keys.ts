@@ -52,6 +52,7 @@ function describe(node: Node): string {
     return `a list of ${describe(node.items as Node)
       .replace(/^an? /, '')
       .replace('number', 'numbers')}`;
+  if (node.type === 'null') return 'null';
   if (types.includes('boolean')) return 'true or false';
   if (types.includes('string')) return `text${orNull}`;
   return `${types.includes('integer') ? 'a whole number' : 'a number'}${range(node)}${orNull}`;

@@ -181,4 +181,3 @@ export type Config = z.output<typeof configSchema>;
 export type DataConfig = Config['data'];
 export type Stage1Config = Config['stage1'];
 export type PriorConfig = Config['prior'];
-export type SampleConfig = Config['sample'];

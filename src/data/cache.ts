@@ -16,6 +16,7 @@ import { type Picture, reasonOf } from './pictures.js';
 import { type ImageSource, noneReadable, type Skipped } from './source.js';
 
 export interface PixelCache {
+  readonly folder: string;
   /** Indices into the source of the pictures that could be read. */
   readonly kept: readonly number[];
   readonly skipped: readonly Skipped[];
@@ -58,7 +59,7 @@ export async function openCache(source: ImageSource, o: CacheOptions): Promise<P
     data,
   });
   const file = path.join(folder, 'pixels.bin');
-  const cache = { kept: index.kept, skipped: index.skipped };
+  const cache = { folder, kept: index.kept, skipped: index.skipped };
   if (starts.at(-1)! <= (o.memoryBytes ?? defaultMemoryBytes)) {
     const pixels = await fs.readFile(file);
     return { ...cache, read: (i) => picture(i, pixels.subarray(starts[i]!, starts[i + 1]!)) };
@@ -68,6 +69,15 @@ export async function openCache(source: ImageSource, o: CacheOptions): Promise<P
     ...cache,
     read: async (i) => picture(i, await readExactly(descriptor, sizes[i]!, starts[i]!)),
   };
+}
+
+/** Removes what the cache folder holds of pictures, lists and sizes of before; what cannot be removed stays. */
+export async function removeOtherCaches(cacheDir: string, used: readonly PixelCache[]): Promise<void> {
+  const names = used.map(({ folder }) => path.basename(folder));
+  for (const name of await fs.readdir(cacheDir)) {
+    if (!name.startsWith('images-') || names.includes(name)) continue;
+    await fs.rm(path.join(cacheDir, name), { recursive: true, force: true }).catch(() => {});
+  }
 }
 
 async function keyOf(source: ImageSource, { size, signal }: CacheOptions): Promise<string> {

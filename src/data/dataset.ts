@@ -3,7 +3,7 @@
  * decodes nothing (for streaming); `openDataset` holds every picture decoded (for training).
  */
 import type { DataConfig } from '../config/schema.js';
-import { type CacheOptions, openCache, type PixelCache } from './cache.js';
+import { type CacheOptions, openCache, type PixelCache, removeOtherCaches } from './cache.js';
 import { drawnImages } from './drawn.js';
 import type { Picture } from './pictures.js';
 import { type ImageSource, listImages, relabel, type Skipped } from './source.js';
@@ -82,7 +82,7 @@ export async function openDataset(config: DataConfig, o: Omit<CacheOptions, 'siz
 }
 
 /**
- * Decodes what the cache folder does not hold yet. Files that cannot be read are left out and named in `skipped`; where both splits are of
+ * Decodes what the cache folder does not hold yet, and keeps nothing else there. Files that cannot be read are left out and named in `skipped`; where both splits are of
  * one source they are made by the names of the others.
  *
  * @throws UserError where no image can be read
@@ -94,7 +94,9 @@ export async function openSplits(
   const { size } = o;
   const { source } = splits.train;
   const cache = await openCache(source, o);
-  if (splits.val.source === source) {
+  const other = splits.val.source === source ? undefined : await openCache(splits.val.source, o);
+  await removeOtherCaches(o.cacheDir, other ? [cache, other] : [cache]);
+  if (!other) {
     const parts = splitNames(
       cache.kept.map((i) => source.names[i]!),
       o.val_fraction,
@@ -107,7 +109,6 @@ export async function openSplits(
       skipped: cache.skipped,
     };
   }
-  const other = await openCache(splits.val.source, o);
   const all = (c: PixelCache): number[] => c.kept.map((_, i) => i);
   return {
     size,

@@ -6,12 +6,12 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
 import { mapInOrder } from './map-in-order.js';
-import { decode, type Picture } from './pictures.js';
+import { decode, type Picture, reasonOf } from './pictures.js';
 
 export interface ImageSource {
   /** Relative paths with forward slashes, sorted. */
   readonly names: readonly string[];
-  /** First segments of the names, sorted; `.` stands for pictures that lie in no subfolder. */
+  /** First segments of the files' names, sorted; `.` stands for pictures that lie in no subfolder. */
   readonly classes: readonly string[];
   /** Index into `classes` of each name. */
   readonly labels: Int32Array;
@@ -36,7 +36,8 @@ const extensions = new Set(
 const next = 'Give a folder that holds JPEG, PNG, WebP, AVIF, GIF, TIFF or SVG files.';
 
 /**
- * All image files under `dir`, hidden ones left out, links followed.
+ * All image files under `dir`, hidden ones left out, links followed. A folder in it that cannot be listed stands among the names with a slash
+ * behind it: like a file that cannot be read it is skipped by whoever reads it, and named.
  *
  * @param where the option or config key that named the folder, for errors
  * @throws UserError when `dir` is missing, is no folder or holds no file with an image's extension
@@ -48,7 +49,10 @@ export async function listImages(dir: string, where = '--data'): Promise<ImageSo
   if (!stat.isDirectory()) throw expected('a folder of images', where, `${dir}, which is a file`, next);
 
   const names: string[] = [];
-  await walk(root, '', [], names);
+  await walk(root, '', [], names).catch((error) => {
+    const received = `${dir}, which cannot be read (${reasonOf(error)})`;
+    throw expected('a folder of images', where, received, next, error);
+  });
   if (names.length === 0) {
     throw expected('a folder of images', where, `${dir}, which holds no image file`, next);
   }
@@ -69,7 +73,9 @@ async function walk(dir: string, prefix: string, above: readonly string[], names
     if (entry.name.startsWith('.')) continue;
     const full = path.join(dir, entry.name);
     const target = entry.isSymbolicLink() ? await fs.stat(full).catch(() => undefined) : entry;
-    if (target?.isDirectory()) await walk(full, `${prefix}${entry.name}/`, [...above, real], names);
+    const inside = `${prefix}${entry.name}/`;
+    if (target?.isDirectory())
+      await walk(full, inside, [...above, real], names).catch(() => names.push(inside));
     else if (extensions.has(path.extname(entry.name).toLowerCase())) names.push(prefix + entry.name);
   }
 }
@@ -81,7 +87,7 @@ async function stampOf(root: string, name: string): Promise<string> {
 
 export function classesOf(names: readonly string[]): { classes: string[]; labels: Int32Array } {
   const ofNames = names.map((name) => (name.includes('/') ? name.slice(0, name.indexOf('/')) : '.'));
-  const classes = [...new Set(ofNames)].sort();
+  const classes = [...new Set(ofNames.filter((_, i) => !names[i]!.endsWith('/')))].sort();
   return { classes, labels: Int32Array.from(ofNames, indexIn(classes)) };
 }
 

@@ -159,7 +159,7 @@ function freeExpand(g: GraphBuilder, node: Node, from: Pair[], to: Pair[]): Node
 // What opset 17 has otherwise --------------------------------------------------------------------------------------------
 
 /** Reductions whose axes became an input in opset 18 only. */
-const AXES_INSIDE = /^Reduce(Mean|Max|Min|Prod|SumSquare|LogSumExp)$/;
+const AXES_INSIDE = /^Reduce(Mean|Max|Min|SumSquare|LogSumExp)$/;
 
 function withAxesInside(g: GraphBuilder, node: Node): Node {
   if (!AXES_INSIDE.test(node.op) || node.inputs.length < 2) return node;

@@ -4,7 +4,7 @@
  *
  * `portableTarget` is for files that any runtime reads: operators of the standard only, of its version 17.
  *
- * The WebGPU provider lacks operators that the CPU has (`FusedMatMul`, `OneHot`, `Sign`, `LogSoftmax`, `SpaceToDepth`, `Or`, casts from int64), and
+ * The WebGPU provider lacks operators that the CPU has (`FusedMatMul`, `OneHot`, `Sign`, `LogSoftmax`, `SpaceToDepth`, casts from int64), and
  * counts launches rather than bytes.
  */
 import type { GraphBuilder, OnnxType, Value } from './graph.js';
@@ -69,8 +69,6 @@ export interface Target {
   /** ids `[…]` → `[…, depth]`, `on` at the id and `off` elsewhere. */
   oneHot(g: GraphBuilder, ids: Value, depth: number, values: { on: number; off: number }): Value;
   sign(g: GraphBuilder, x: Value): Value;
-  /** a ∨ b of booleans, with the result's `shape`. */
-  either(g: GraphBuilder, a: Value, b: Value, shape: readonly number[]): Value;
   /** int32 index of the first smallest or largest value along `axis`, which goes. */
   firstIndex(g: GraphBuilder, op: 'ArgMin' | 'ArgMax', x: Value, axis: number): Value;
   /** `[B, C, H, W]` → four `[B, C, H/2, W/2]`: even rows' even and odd columns, then odd rows'. */
@@ -163,7 +161,6 @@ export const cpuTarget: Target = {
   },
 
   sign: (g, x) => g.op('Sign', [x], {}, { shape: x.shape }),
-  either: (g, a, b, shape) => g.op('Or', [a, b], {}, { shape }),
 
   firstIndex(g, op, x, axis) {
     const shape = x.shape.filter((_, i) => i !== axis);
@@ -239,11 +236,6 @@ export const webgpuTarget: Target = {
     const side = (op: string) =>
       cast(g, g.op(op, [x, g.float(0)], {}, { type: 'bool', shape: x.shape }), 'float32');
     return g.op('Sub', [side('Greater'), side('Less')], {}, { shape: x.shape });
-  },
-
-  either(g, a, b, shape) {
-    const not = (x: Value) => g.op('Not', [x], {}, { shape: x.shape });
-    return not(g.op('And', [not(a), not(b)], {}, { shape }));
   },
 
   firstIndex(g, op, x, axis) {

@@ -34,17 +34,20 @@ function inFloat32<P extends { readonly precision?: Precision }>(program: P): P 
 
 async function chooseBackend(reporter: Reporter): Promise<string> {
   tf.env().set('PROD', true);
+  const native: string = '@tensorflow/tfjs-node-gpu';
+  let why = `: ${native} is installed but brings no backend`;
   try {
-    const native: string = '@tensorflow/tfjs-node-gpu';
     await import(native);
     if (tf.findBackend('tensorflow')) return 'tensorflow';
-  } catch {
-    // not installed: below
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    const missing = code.endsWith('MODULE_NOT_FOUND') && message.includes(`'${native}'`);
+    why = missing
+      ? `; npm install ${native} for an NVIDIA GPU`
+      : `: ${native} is installed but fails (${message.split('\n')[0]})`;
   }
   await import('@tensorflow/tfjs-backend-cpu');
-  reporter.warn(
-    '--device tfjs runs on the plain JavaScript backend, which is slow; npm install @tensorflow/tfjs-node-gpu for an NVIDIA GPU.',
-  );
+  reporter.warn(`--device tfjs runs on the plain JavaScript backend, which is slow${why}.`);
   return 'cpu';
 }
 

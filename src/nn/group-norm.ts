@@ -13,7 +13,7 @@ export type GroupNorm = { gamma: ParamSpec; beta: ParamSpec; groups: number };
 const epsilon = 1e-6;
 
 /** @param groups at most; where there are fewer channels, each is a group of its own */
-export const groupsOf = (channels: number, groups: number) => Math.min(groups, channels);
+const groupsOf = (channels: number, groups: number) => Math.min(groups, channels);
 
 export function groupNormSpecs(channels: number, groups: number): GroupNorm {
   return {

@@ -84,11 +84,6 @@ ofPair(
   (dy, a, b) => tf.neg(tf.div(tf.mul(dy, tf.div(a, b)), b)),
 );
 ofPair(
-  'SquaredDifference',
-  (dy, a, b) => tf.mul(dy, tf.mul(2, tf.sub(a, b))),
-  (dy, a, b) => tf.mul(dy, tf.mul(2, tf.sub(b, a))),
-);
-ofPair(
   'Maximum',
   (dy, a, b) => gate(dy, tf.greaterEqual(a, b)),
   (dy, a, b) => gate(dy, tf.less(a, b)),
@@ -206,13 +201,4 @@ gradient(
     x: () => run('MaxPoolGrad', { dy, input: x!, output: y! }, { filterSize, strides, pad }),
   }),
   { output: true },
-);
-/** Whole factors only. TF.js' own kernel of this gradient is wrong on its cpu backend (4.22): the sum of a window is its mean × its size. */
-ofInput(
-  'ResizeNearestNeighbor',
-  (dy, images) => {
-    const [down, across] = [dy.shape[1]! / images.shape[1]!, dy.shape[2]! / images.shape[2]!];
-    return tf.mul(tf.avgPool(dy as tf.Tensor4D, [down, across], [down, across], 'valid'), down * across);
-  },
-  'images',
 );

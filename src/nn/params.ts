@@ -19,8 +19,6 @@ export interface ParamSpec {
   readonly init: Init;
 }
 
-export type Tree<T> = { readonly [name: string]: T | Tree<T> | readonly Tree<T>[] };
-
 /** Dotted name → leaf, in the tree's own order. A leaf is whatever `isLeaf` says. */
 function walk<T>(
   tree: unknown,

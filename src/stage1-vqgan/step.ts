@@ -33,7 +33,7 @@ import { stage1Partial, stage1State } from './state.js';
  * first), with micro-batches `first` and `last`; what the codebook's care needs.
  * Outputs: scalars `loss` (the generator's whole objective), `l1` (always the mean absolute error), `perceptual`,
  * the bottleneck's terms, and where the discriminator acts `generator`, `discriminator`, `adaptive_weight`;
- * `codes` int32 [B, h, w]; in float16 what `scaleOutputs` names.
+ * `codes` int32 [B, h, w]; in float16 what `scaleValues` reads.
  *
  * @param adversarial whether the discriminator acts: without it the program holds no trace of one
  */

@@ -13,9 +13,9 @@ import { trainBatch } from '../data/batches.js';
 import { type Dataset, type ImageSet, openDataset } from '../data/dataset.js';
 import { describeSkipped } from '../data/source.js';
 import type { Device, StepRunner } from '../engine/device.js';
-import { meanOf, meansOf, microBatches } from '../train/accumulation.js';
+import { meanOf, microBatches } from '../train/accumulation.js';
 import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
-import { scaleOutputs } from '../train/loss-scale.js';
+import { scaleValues } from '../train/loss-scale.js';
 import { type Line, lastValues, type Observation, readMetrics } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
 import { watchUsage } from '../train/usage-watch.js';
@@ -257,6 +257,6 @@ function observe(step: number, outputs: readonly HostTensors[], { stage1 }: Conf
   const own = stage1.bottleneck.kind === 'lfq' ? ['entropy', 'codebook_entropy'] : [];
   const values = Object.fromEntries([...scalars, ...own].map((name) => [name, meanOf(trained, name) ?? 0]));
   const quantises = step >= firstQuantisedStep(stage1);
-  Object.assign(values, meansOf(trained, scaleOutputs));
+  Object.assign(values, scaleValues(trained));
   return { values, ...(quantises && { codes: trained.flatMap(({ codes }) => Array.from(codes!.data)) }) };
 }

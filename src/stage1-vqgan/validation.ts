@@ -16,14 +16,14 @@ const mostPixelsInBatch = 32 * 64 * 64;
 const gridColumns = 8;
 
 /**
- * Number of images in a batch, and of images in all: whole batches, spread over the set. Where training goes by micro-batches a batch is no larger
- * than these; the images are the same.
+ * Number of images in a batch, and of images in all: whole batches, spread over the set. A batch is no larger than what training computes at a time;
+ * the images are the same.
  */
 export function validationPlan(count: number, { data, stage1 }: Config): { batch: number; images: number } {
   const fitting = Math.max(1, Math.min(32, Math.floor(mostPixelsInBatch / data.size ** 2)));
   const whole = Math.min(count, fitting);
   const images = whole * Math.max(1, Math.floor(Math.min(count, mostImages) / whole));
-  let batch = stage1.accumulate > 1 ? Math.min(whole, stage1.batch_size / stage1.accumulate) : whole;
+  let batch = Math.min(whole, stage1.batch_size / stage1.accumulate);
   while (whole % batch > 0) batch--;
   return { batch, images };
 }

@@ -9,9 +9,9 @@ import type { Config } from '../config/schema.js';
 import type { Device, Graph } from '../engine/device.js';
 import { countParams } from '../nn/params.js';
 import type { Tokens } from '../tokenize/token-file.js';
-import { meanOf, meansOf, microBatches, withoutPartial } from '../train/accumulation.js';
+import { meanOf, microBatches, withoutPartial } from '../train/accumulation.js';
 import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
-import { scaleOutputs } from '../train/loss-scale.js';
+import { scaleValues } from '../train/loss-scale.js';
 import { lastValues } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
 import { type GptSizes, gptSpecs } from './gpt.js';
@@ -167,7 +167,7 @@ function priorStage(
       return microBatches(prior.accumulate, batched, common).map((entry, i) => ({ ...entry, ...noise[i] }));
     },
     observe: (_, outputs) => ({
-      values: { ...lossValues(meanOf(outputs, 'loss')!), ...meansOf(outputs, scaleOutputs) },
+      values: { ...lossValues(meanOf(outputs, 'loss')!), ...scaleValues(outputs) },
     }),
     evaluate: data.validate,
     fields: ({ loss, bits_per_token, 'val loss': val }) => ({

@@ -93,16 +93,6 @@ export function withoutPartial(program: StepProgram, runner: StepRunner): StepRu
   };
 }
 
-/** Means of those of `names` that the step has. */
-export function meansOf(outputs: readonly HostTensors[], names: readonly string[]): Record<string, number> {
-  return Object.fromEntries(
-    names.flatMap((name) => {
-      const mean = meanOf(outputs, name);
-      return mean === undefined ? [] : [[name, mean]];
-    }),
-  );
-}
-
 /** Means of a step's scalars over its micro-batches. @param outputs of each of them */
 export function meanOf(outputs: readonly HostTensors[], name: string): number | undefined {
   const values = outputs.map((output) => output[name]?.data[0]);

@@ -5,7 +5,7 @@
  * chunk ends changes no number: inputs depend only on the step, and every line of `metrics.jsonl` is made of
  * single steps' values. A resumed run therefore writes what an uninterrupted one would have written.
  */
-import { formatDuration, formatNumber, type Reporter } from '../base/progress.js';
+import { formatNumber, type Reporter } from '../base/progress.js';
 import type { HostTensors } from '../base/tensor.js';
 import { metricsFile } from '../checkpoint/run.js';
 import {
@@ -22,6 +22,7 @@ import {
 } from '../checkpoint/store.js';
 import { type StepRunner, specsOfTensors } from '../engine/device.js';
 import { chunkPlanner } from './chunks.js';
+import { forecaster, stopwatch } from './clock.js';
 import {
   type Guard,
   guardAt,
@@ -171,6 +172,13 @@ export async function runLoop(
   };
   let next = prepared(step);
 
+  /** The state of this step, which is finite. @param due whether its checkpoint is one of the cadence */
+  const save = async (state: HostTensors, due: boolean): Promise<void> => {
+    await metrics.sync();
+    if (due && isCalm(guard.watch, stage.guarded.most)) guard = { ...guard, good: step };
+    checkpoint = await saveCheckpoint(stage.folder, state, savedState(), cadence.keep);
+  };
+
   /** All that the run was at the last good step, but for its learning rate. */
   const takeBack = async (what: string): Promise<void> => {
     const failed = step;
@@ -195,37 +203,35 @@ export async function runLoop(
     while (true) {
       let state: HostTensors | undefined;
       let wrong: string | undefined;
+      const due = isDue(step, cadence.checkpoint_every, total);
 
       // 1. Eval, and 2. sample: the stage draws its pictures where it validates.
       if (isDue(step, cadence.eval_every, total) && validated < step && !stopping()) {
         state = await runner.read();
         wrong = infiniteTensor(state);
-        evaluation = wrong ? undefined : stage.evaluate(step, state, o.signal, kept);
-        const values = evaluation && (await unlessAborted(evaluation, o.signal));
+        evaluation = wrong || stopping() ? undefined : stage.evaluate(step, state, o.signal, kept);
+        const values = await unlessAborted(evaluation, o.signal).catch(async (error) => {
+          if (checkpoint?.step !== step) await save(state!, due); // A validation that fails takes no step with it.
+          throw error;
+        });
         wrong ??= values && infiniteValue(prefixed('val ', values));
         if (values && !wrong) {
           await metrics.append({ step, split: 'val', time_s: clock(), ...values });
           validated = step;
           latest = { ...latest, ...prefixed('val ', values) };
-          if (stage.patience || isDue(step, cadence.checkpoint_every, total))
-            best = better(best, step, values, stage.bestBy);
-          stale = best?.step === step ? 0 : stale + 1;
+          if (stage.patience || due) best = better(best, step, values, stage.bestBy);
+          stale = !stage.patience || best?.step === step ? 0 : stale + 1;
           if (checkpoint?.step === step) await updateState(checkpoint, savedState());
         }
       }
 
       // 3. Save.
-      const due = isDue(step, cadence.checkpoint_every, total);
       const ended = isStale(stale, stage.patience);
       const wanted = due || ended || best?.step === step || stopping();
       if (!wrong && step > 0 && checkpoint?.step !== step && wanted) {
         state ??= await runner.read();
         wrong = infiniteTensor(state);
-        if (!wrong) {
-          await metrics.sync();
-          if (due && isCalm(guard.watch, stage.guarded.most)) guard = { ...guard, good: step };
-          checkpoint = await saveCheckpoint(stage.folder, state, savedState(), cadence.keep);
-        }
+        if (!wrong) await save(state, due);
       }
       if (wrong) {
         await takeBack(wrong);
@@ -332,12 +338,6 @@ function isDue(step: number, every: number, total: number): boolean {
   return step > 0 && (step % every === 0 || step === total);
 }
 
-/** Seconds since an earlier count. */
-function stopwatch(before: number): () => number {
-  const start = performance.now();
-  return () => before + (performance.now() - start) / 1000;
-}
-
 /** Inputs of the steps after `after`. A failure is kept for whoever awaits them. */
 function prepare(
   stage: Stage,
@@ -349,32 +349,11 @@ function prepare(
   return inputs;
 }
 
-/** Says once, after the first few steps, how long the whole will take. The first call, which warms up, does not count. */
-function forecaster(stepsLeft: number, reporter: Reporter): (steps: number, secondsPerStep: number) => void {
-  let calls = 0;
-  let steps = 0;
-  let seconds = 0;
-  let done = 0;
-  let said = false;
-  return (count, secondsPerStep) => {
-    done += count;
-    if (calls++ === 0) return;
-    steps += count;
-    seconds += count * secondsPerStep;
-    if (said || steps < 3 || done === stepsLeft) return;
-    said = true;
-    const perStep = seconds / steps;
-    const left = formatDuration(perStep * (stepsLeft - done));
-    reporter.note(
-      `About ${left} for the ${stepsLeft - done} steps to come, ${perStep.toPrecision(2)} s each.`,
-    );
-  };
-}
-
 /** The promise's value, or nothing when the signal comes first; what it still does then is let go. */
-async function unlessAborted<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T | undefined> {
-  if (!signal) return promise;
+async function unlessAborted<T>(promise?: Promise<T>, signal?: AbortSignal): Promise<T | undefined> {
+  if (!promise || !signal) return promise;
   promise.catch(() => {});
+  if (signal.aborted) return undefined;
   let onAbort = (): void => {};
   const aborted = new Promise<undefined>((resolve) => {
     onAbort = () => resolve(undefined);

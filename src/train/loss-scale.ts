@@ -99,8 +99,12 @@ export function lossScaling(precision: Precision, prefix = ''): LossScaling {
   };
 }
 
-/** What a step's outputs say of loss scaling. */
-export const scaleOutputs = ['loss_scale', 'skipped', 'disc_loss_scale', 'disc_skipped'];
+/** What a step's outputs say of loss scaling: of its micro-batches only the last decides. */
+export function scaleValues(outputs: readonly HostTensors[]): Record<string, number> {
+  const names = ['loss_scale', 'skipped', 'disc_loss_scale', 'disc_skipped'];
+  const last = Object.entries(outputs.at(-1)!).filter(([name]) => names.includes(name));
+  return Object.fromEntries(last.map(([name, { data }]) => [name, data[0]!]));
+}
 
 /** Whether a name in a checkpoint belongs to loss scaling: a run may go on in another precision than it was saved in. */
 export const isLossScale = (name: string): boolean => /^(disc_)?loss_scale\./.test(name);

@@ -169,6 +169,19 @@ describe('with --resume', () => {
   });
 });
 
+test("the refusal names what the stage may change: patience is the prior's", async () => {
+  const rest = 'lr, accumulate, precision, log_every, checkpoint_every, eval_every, keep';
+  const [stage1, prior] = [await runAt('stage1', 40), await runAt('prior', 40)];
+  const given = config({ seed: 3 });
+  expect(() => begin(stage1, { config: given, resume: true })).toThrow(
+    `--resume changes only steps, ${rest}.`,
+  );
+  const other = config({ prior: { width: 128 } });
+  expect(() => begin(prior, { stage: 'prior', config: other, resume: true })).toThrow(
+    `--resume changes only steps, patience, ${rest}.`,
+  );
+});
+
 test('the prior refuses a config of another tokenizer', async () => {
   const run = await runAt('stage1', 100);
   expect(() => begin(run, { stage: 'prior', config: config({ stage1: { codes: 512 } }) })).toThrow(

@@ -169,6 +169,13 @@ describe('reading', () => {
     });
   });
 
+  test('a folder is refused by name', async () => {
+    const folder = await freshFolder();
+    await expect(readSafetensors(folder)).rejects.toThrow(
+      `Expected a safetensors file for ${folder} but received a folder.`,
+    );
+  });
+
   test('garbage, an empty file and no file are refused by name', async () => {
     const folder = await freshFolder();
     const garbage = path.join(folder, 'garbage');

@@ -132,6 +132,15 @@ describe('one sentence for a mistake', () => {
       'Expected a whole number above 0 for stage1.ch but received 0. It comes from --set stage1.ch=0.',
     ],
     [
+      ['prior.seed=-1'],
+      'Expected a whole number of at least 0 or null for prior.seed but received -1. It comes from --set prior.seed=-1.',
+    ],
+    [['data.dir=3'], 'Expected text or null for data.dir but received 3. It comes from --set data.dir=3.'],
+    [
+      ['stage1.lr=.inf'],
+      'Expected a number above 0 for stage1.lr but received Infinity. It comes from --set stage1.lr=.inf.',
+    ],
+    [
       ['stage1.ch=1.5'],
       'Expected a whole number above 0 for stage1.ch but received 1.5. It comes from --set stage1.ch=1.5.',
     ],

@@ -1,5 +1,6 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { jest } from '@jest/globals';
 import { UserError } from '../../src/base/errors.js';
 import { silent } from '../../src/base/progress.js';
 import type { CacheOptions } from '../../src/data/cache.js';
@@ -156,21 +157,24 @@ describe('openDataset', () => {
     expect(memory.train.read(0)).not.toBeInstanceOf(Promise);
   });
 
-  test('decodes once, and anew when a picture, the list or the size has changed', async () => {
+  test('decodes once, and anew when a picture, the list or the size has changed; what was before goes', async () => {
     await tenPictures();
     await open();
-    const folders = async () => (await fs.readdir(cacheDir)).length;
+    const folders = () => fs.readdir(cacheDir);
     await open();
-    expect(await folders()).toBe(1);
+    const [before] = await folders();
+    await fs.mkdir(path.join(cacheDir, 'else'));
+    await open();
+    expect(await folders()).toEqual(['else', before]);
     await writePicture(dir, 'odd/1.png', { level: 77 });
     const changed = await open();
-    expect(await folders()).toBe(2);
+    expect(await folders()).toEqual(['else', expect.not.stringContaining(before!)]);
     const all = [...(await pixels(changed.train)), ...(await pixels(changed.val))] as number[][];
     expect(all.filter((picture) => picture[5] === 77)).toHaveLength(1);
     await writePicture(dir, 'odd/new.png', { level: 78 });
     expect(everyName(await open())).toContain('odd/new.png');
     await open({ size: 4 });
-    expect(await folders()).toBe(4);
+    expect(await folders()).toHaveLength(2);
   });
 
   test('skips and names what cannot be read', async () => {
@@ -196,6 +200,30 @@ describe('openDataset', () => {
     expect(describeSkipped([{ name: 'a.jpg', reason: 'no such file' }], 3)).toBe(
       '1 of 3 images was skipped: a.jpg (no such file)',
     );
+  });
+
+  test('skips and names folders that cannot be read; the whole one is refused', async () => {
+    await tenPictures();
+    await fs.mkdir(path.join(dir, 'lost+found'));
+    const denied = (folder: string) => {
+      const { readdir } = fs;
+      const error = Object.assign(new Error('EACCES'), { code: 'EACCES' });
+      jest
+        .spyOn(fs, 'readdir')
+        .mockImplementation(((at: string, o: object) =>
+          at === folder ? Promise.reject(error) : readdir(at, o)) as typeof fs.readdir);
+    };
+    denied(path.join(dir, 'lost+found'));
+    const data = await open();
+    expect(data.train.count + data.val.count).toBe(10);
+    expect(data.classes).toEqual(['even', 'odd']);
+    expect(data.skipped).toEqual([{ name: 'lost+found/', reason: expect.any(String) }]);
+    jest.restoreAllMocks();
+    denied(dir);
+    await expect(open()).rejects.toThrow(
+      `Expected a folder of images for --data but received ${dir}, which cannot be read (no permission to read it).`,
+    );
+    jest.restoreAllMocks();
   });
 
   test('refuses a folder of which nothing can be read', async () => {
@@ -233,6 +261,7 @@ describe('openDataset', () => {
     const data = await open({ val_dir: other });
     expect(data.classes).toEqual(['even', 'middle', 'odd']);
     expect(data.train.count).toBe(10);
+    expect(await fs.readdir(cacheDir)).toHaveLength(2);
     expect(data.val.names).toEqual(['middle/b.png', 'odd/a.png']);
     expect([...data.val.labels]).toEqual([1, 2]);
     expect(

@@ -66,7 +66,7 @@ check(
     ]),
   ),
 );
-check('pools and resizing', {
+check('pools and enlarging', {
   'maxPool, odd sides': {
     inputs: { x: noise([2, 5, 7, 3]) },
     fn: ({ x }) => tf.maxPool(x as tf.Tensor4D, 2, 2, 'valid'),
@@ -77,10 +77,6 @@ check('pools and resizing', {
   },
   maxPool: { inputs: { x: noise([2, 4, 6, 3]) }, fn: ({ x }) => tf.maxPool(x as tf.Tensor4D, 2, 2, 'valid') },
   avgPool: { inputs: { x: noise([2, 4, 6, 3]) }, fn: ({ x }) => tf.avgPool(x as tf.Tensor4D, 2, 2, 'valid') },
-  'nearest neighbour ×2': {
-    inputs: { x: noise([2, 3, 5, 4]) },
-    fn: ({ x }) => tf.image.resizeNearestNeighbor(x as tf.Tensor4D, [6, 10]),
-  },
   'enlarging convolution': {
     inputs: { x: noise([2, 3, 5, 4]), weight: noise([3, 3, 4, 6]), bias: noise([6]) },
     fn: ({ x, weight, bias }) => upsampleConv({ weight: weight!, bias: bias! }, x!),
@@ -88,10 +84,6 @@ check('pools and resizing', {
   'enlarging convolution, large': {
     inputs: { x: noise([1, 17, 18, 2]), weight: noise([3, 3, 2, 3]), bias: noise([3]) },
     fn: ({ x, weight, bias }) => upsampleConv({ weight: weight!, bias: bias! }, x!),
-  },
-  'nearest neighbour ×1×3': {
-    inputs: { x: noise([1, 3, 2, 1]) },
-    fn: ({ x }) => tf.image.resizeNearestNeighbor(x as tf.Tensor4D, [3, 6]),
   },
 });
 

@@ -1,7 +1,7 @@
 /** Every traced kernel against TF.js' cpu backend, value and gradient. */
 import * as tf from '@tensorflow/tfjs-core';
 import { float32 } from '../../src/base/tensor.js';
-import { check, tolerance } from '../support/check-kernels.js';
+import { check } from '../support/check-kernels.js';
 import { ids, noise, type ParityCase } from '../support/parity.js';
 
 const positive = (shape: number[]) =>
@@ -24,22 +24,16 @@ const unary: [string, (x: tf.Tensor) => tf.Tensor, boolean?][] = [
   ['sigmoid', tf.sigmoid],
   ['erf', tf.erf, false],
   ['floor', tf.floor, false],
-  ['ceil', tf.ceil, false],
-  ['round', tf.round, false],
   ['sign', tf.sign, false],
   ['relu', tf.relu],
   ['softplus', tf.softplus],
   ['square', tf.square],
-  ['expm1', tf.expm1, false],
   ['leakyRelu', (x) => tf.leakyRelu(x, 0.2)],
   ['clip', (x) => tf.clipByValue(x, -0.7, 0.9)],
-  ['step', (x) => tf.step(x), false],
-  ['isNaN', (x) => tf.isNaN(x), false],
   ['cast', (x) => tf.cast(tf.greater(x, 0.1), 'float32'), false],
   ['toInt', (x) => tf.cast(x, 'int32'), false],
   ['onesLike', (x) => tf.mul(tf.onesLike(x), x), false],
   ['zerosLike', (x) => tf.add(tf.zerosLike(x), x), false],
-  ['not', (x) => tf.logicalNot(tf.greater(x, 0)), false],
 ];
 check(
   'unary',
@@ -50,10 +44,6 @@ check(
     ]),
   ),
 );
-check('angles', {
-  sin: { inputs: { x: noise([2, 3, 5]) }, fn: ({ x }) => tf.sin(x!), gradient: false, tolerance },
-  cos: { inputs: { x: noise([2, 3, 5]) }, fn: ({ x }) => tf.cos(x!), gradient: false, tolerance },
-});
 check(
   'unary of positive numbers',
   Object.fromEntries(
@@ -62,8 +52,6 @@ check(
         ['log', tf.log],
         ['sqrt', tf.sqrt],
         ['rsqrt', tf.rsqrt],
-        ['reciprocal', tf.reciprocal, false],
-        ['log1p', tf.log1p, false],
       ] as [string, (x: tf.Tensor) => tf.Tensor, boolean?][]
     ).map(([name, fn, gradient = true]) => [
       name,
@@ -94,16 +82,13 @@ const binary: [string, (a: tf.Tensor, b: tf.Tensor) => tf.Tensor, boolean?][] = 
   ['div', tf.div],
   ['maximum', tf.maximum],
   ['minimum', tf.minimum],
-  ['squaredDifference', tf.squaredDifference],
   ['pow', (a, b) => tf.pow(tf.add(tf.abs(a), 0.5), b), false],
   ['greater', tf.greater, false],
   ['greaterEqual', tf.greaterEqual, false],
   ['less', tf.less, false],
   ['lessEqual', tf.lessEqual, false],
   ['equal', tf.equal, false],
-  ['notEqual', tf.notEqual, false],
   ['and', (a, b) => tf.logicalAnd(tf.greater(a, 0), tf.greater(b, 0)), false],
-  ['or', (a, b) => tf.logicalOr(tf.greater(a, 0), tf.greater(b, 0)), false],
 ];
 check(
   'binary',
@@ -171,7 +156,6 @@ check(
   ),
 );
 check('more reductions', {
-  prod: { inputs: { x: noise([3, 4]) }, fn: ({ x }) => tf.prod(x!, 1), gradient: false },
   'sum of booleans': {
     inputs: { x: noise([3, 4]) },
     fn: ({ x }) => tf.sum(tf.greater(x!, 0), 1),
@@ -180,13 +164,6 @@ check('more reductions', {
   argMax: { inputs: { x: noise([3, 4, 5]) }, fn: ({ x }) => tf.argMax(x!, 1), gradient: false },
   argMin: { inputs: { x: noise([3, 4]) }, fn: ({ x }) => tf.argMin(x!, -1), gradient: false },
   softmax: { inputs: { x: noise([2, 3, 7]) }, fn: ({ x }) => tf.softmax(x!) },
-  logSoftmax: { inputs: { x: noise([5, 7]) }, fn: ({ x }) => tf.logSoftmax(x!) },
-  cumsum: { inputs: { x: noise([3, 4]) }, fn: ({ x }) => tf.cumsum(x!, 1), gradient: false },
-  'cumsum, exclusive and reversed': {
-    inputs: { x: noise([3, 4]) },
-    fn: ({ x }) => tf.cumsum(x!, 1, true, true),
-    gradient: false,
-  },
   logSumExp: { inputs: { x: noise([3, 4]) }, fn: ({ x }) => tf.logSumExp(x!, 1), gradient: false },
 });
 
@@ -206,12 +183,6 @@ check('shape', {
     fn: ({ x }) => tf.reshape(tf.transpose(x!, [1, 0, 2]), [6, 4]),
   },
   slice: { inputs: { x: noise([4, 5, 6]) }, fn: ({ x }) => tf.slice(x!, [1, 0, 2], [2, 5, 3]) },
-  stridedSlice: {
-    inputs: { x: noise([6, 5]) },
-    fn: ({ x }) => tf.stridedSlice(x!, [1, 0], [6, 5], [2, 3]),
-    gradient: false,
-  },
-  reverse: { inputs: { x: noise([3, 4]) }, fn: ({ x }) => tf.reverse(x!, 1), gradient: false },
   pad: {
     inputs: { x: noise([2, 3, 4, 2]) },
     fn: ({ x }) =>

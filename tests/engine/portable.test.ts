@@ -63,14 +63,14 @@ const programs: Record<string, Omit<GraphProgram, 'name'>> = {
     constants: conv(3, 'up'),
     run: ({ x }, c) => ({ y: upsampleConv(convAt(c, 'up'), x!) }),
   },
-  'reductions, one-hot, sign, log softmax': {
+  'reductions, one-hot, sign, softmax': {
     inputs: { x: free([1, 6]) },
     constants: {},
     run: ({ x }) => {
       const moved = tf.sub(x!, tf.mean(x!, 1, true));
       const ids = tf.argMax(x!, 1);
-      const parts = [tf.max(moved, 1), tf.min(moved, 1), tf.prod(moved, 1), tf.cast(ids, 'float32')];
-      const hot = tf.mul(tf.oneHot(ids as tf.Tensor1D, 6), tf.logSoftmax(tf.sign(moved)));
+      const parts = [tf.max(moved, 1), tf.min(moved, 1), tf.cast(ids, 'float32')];
+      const hot = tf.mul(tf.oneHot(ids as tf.Tensor1D, 6), tf.softmax(tf.sign(moved)));
       return { y: tf.add(tf.sum(hot, 1), tf.sum(tf.stack(parts), 0)), ids };
     },
   },

@@ -1,3 +1,4 @@
+import { jest } from '@jest/globals';
 import { silent } from '../../src/base/progress.js';
 import { scalar } from '../../src/base/tensor.js';
 import { tfjsDevice } from '../../src/engine/tfjs-device.js';
@@ -32,4 +33,26 @@ test('every run and every step lets the process hear Ctrl-C', async () => {
   });
   steps.load({ w: scalar(1) });
   expect(await pauses(() => steps.run([{ x: scalar(1) }]))).toBe(true);
+});
+
+async function warningsOf(): Promise<string[]> {
+  const warnings: string[] = [];
+  await tfjsDevice({ ...silent, warn: (line) => warnings.push(line) });
+  return warnings;
+}
+
+test('without a GPU backend it says what is missing: the package, or what the package fails for', async () => {
+  const slow = '--device tfjs runs on the plain JavaScript backend, which is slow';
+  const native = '@tensorflow/tfjs-node-gpu';
+  expect(await warningsOf()).toEqual([`${slow}; npm install ${native} for an NVIDIA GPU.`]);
+  jest.unstable_mockModule(
+    native,
+    () => {
+      throw new Error('libcudart.so.11.0: cannot open shared object file\nat somewhere');
+    },
+    { virtual: true },
+  );
+  expect(await warningsOf()).toEqual([
+    `${slow}: ${native} is installed but fails (libcudart.so.11.0: cannot open shared object file).`,
+  ]);
 });

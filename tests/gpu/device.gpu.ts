@@ -4,6 +4,7 @@ import { silent } from '../../src/base/progress.js';
 import { searchAdapter } from '../../src/engine/adapter.js';
 import { GpuTensor, livingGpuTensors, Transfers } from '../../src/engine/gpu-tensors.js';
 import { openDevice } from '../../src/engine/index.js';
+import { kernel } from '../../src/engine/kernels/register.js';
 import { toOrt } from '../../src/engine/sessions.js';
 import { expectClose } from '../support/close.js';
 import { device, noise } from '../support/parity.js';
@@ -64,6 +65,10 @@ test('what the state was loaded with may change afterwards only by a run', async
 });
 
 test('an operator without a GPU kernel is refused, not run on the CPU', async () => {
+  kernel('Round', ({ t, inputs: { x } }) => {
+    const value = t.graph.op('Round', [x!.value], {}, { shape: x!.value.shape });
+    return t.out(value, x!.shape, x!.dtype, x!.perm);
+  });
   const program = {
     name: 'round',
     inputs: { x: { shape: [3], dtype: 'float32' } as const },

@@ -126,7 +126,12 @@ test.each([
     const plain = (...[x, weight, bias]: tf.Tensor[]) =>
       conv(
         { weight: weight!, bias: bias! },
-        tf.image.resizeNearestNeighbor(x as tf.Tensor4D, [2 * h, 2 * w]),
+        tf.reshape(tf.mul(tf.reshape(x!, [b, h, 1, w, 1, inputs]), tf.ones([1, 1, 2, 1, 2, 1])), [
+          b,
+          2 * h,
+          2 * w,
+          inputs,
+        ]),
       );
     const fast = (...[x, weight, bias]: tf.Tensor[]) => upsampleConv({ weight: weight!, bias: bias! }, x!);
     const args = [wave([b, h, w, inputs], 0.7), wave([3, 3, inputs, outputs], 0.5), wave([outputs], 0.3)];

@@ -19,12 +19,15 @@ test.each([
   [5000, 32, { batch: 32, images: 256 }],
   [5000, 256, { batch: 2, images: 256 }],
 ])('%i images of %i pixels are validated in whole batches', (count, size, plan) => {
-  expect(validationPlan(count, parseConfig({ data: { size } }, 'test'))).toEqual(plan);
+  expect(validationPlan(count, parseConfig({ data: { size }, stage1: { batch_size: 32 } }, 'test'))).toEqual(
+    plan,
+  );
 });
 
 test.each([
   [20, 4, { batch: 4, images: 20 }],
   [100, 2, { batch: 8, images: 96 }],
+  [100, 1, { batch: 16, images: 96 }],
   [31, 4, { batch: 1, images: 31 }],
 ])(
   '%i images with 16 in %i micro-batches: the same images, no batch larger than these',

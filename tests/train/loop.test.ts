@@ -205,6 +205,20 @@ describe('patience', () => {
     },
   );
 
+  test('turned on at a resume it counts from there: better validations without a checkpoint were none that failed', async () => {
+    const folder = await freshFolder();
+    const control = new AbortController();
+    const better = { evaluate: (async (step) => ({ loss: 30 - step })) as Stage['evaluate'] };
+    const rare = { ...better, cadence: { ...cadence, checkpoint_every: 20 } };
+    const onStep = (step: number) => step === 18 && control.abort();
+    slowClock(2);
+    await runLoop(patient(folder, 0, { ...rare, onStep }), { reporter: silent, signal: control.signal });
+    jest.restoreAllMocks();
+    expect(readState(latestCheckpoint(folder)!)).toMatchObject({ step: 18, best: null });
+    const result = await resume(folder, patient(folder, 2, rare));
+    expect(result).toMatchObject({ step: 22, stopped: false, best: { step: 22 } });
+  });
+
   test('with more patience it goes on as if it had had it from the beginning', async () => {
     const folder = await freshFolder();
     await runLoop(patient(folder, 1), { reporter: silent });
@@ -279,6 +293,42 @@ describe('a resumed run has the weights, the metrics and the state of one that w
     expect(readState(latestCheckpoint(folder)!).validated).toBe(4);
     await resume(folder);
     expect(await outcome(folder)).toEqual(wanted);
+  });
+
+  test('stopped while the state was read for a validation', async () => {
+    const { outcome: wanted } = await uninterrupted();
+    const folder = await freshFolder();
+    const control = new AbortController();
+    const evaluate: Stage['evaluate'] = async (step, state, signal) =>
+      signal?.aborted ? {} : validate(step, state);
+    const stage = fakeStage(folder, { evaluate });
+    const { read } = stage.runner;
+    let reads = 0;
+    stage.runner.read = async () => {
+      if (++reads === 2) {
+        await new Promise((done) => setTimeout(done, 1));
+        control.abort();
+      }
+      return read();
+    };
+    const stopped = await runLoop(stage, { reporter: silent, signal: control.signal });
+    expect(stopped).toMatchObject({ step: 8, stopped: true });
+    expect(readState(latestCheckpoint(folder)!).validated).toBe(4);
+    await resume(folder);
+    expect(await outcome(folder)).toEqual(wanted);
+  });
+
+  test.each([12, 16])('ended by a validation that failed at step %d, saved before', async (failAt) => {
+    const { outcome: wanted } = await uninterrupted();
+    const folder = await freshFolder();
+    const evaluate: Stage['evaluate'] = async (step, state) => {
+      if (step === failAt) throw new Error('no memory');
+      return validate(step, state);
+    };
+    await expect(runLoop(fakeStage(folder, { evaluate }), { reporter: silent })).rejects.toThrow('no memory');
+    expect(readState(latestCheckpoint(folder)!)).toMatchObject({ step: failAt, validated: failAt - 4 });
+    await resume(folder);
+    expect({ ...(await outcome(folder)), checkpoints: 0 }).toEqual({ ...wanted, checkpoints: 0 });
   });
 
   test('time goes on counting', async () => {

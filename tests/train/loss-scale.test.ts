@@ -6,7 +6,7 @@ import { checkTogether } from '../../src/config/checks.js';
 import { configSchema } from '../../src/config/schema.js';
 import { specsOfTensors } from '../../src/engine/device.js';
 import { vanishedScale } from '../../src/train/guard.js';
-import { firstScale, GROWS_AFTER, isLossScale } from '../../src/train/loss-scale.js';
+import { firstScale, GROWS_AFTER, isLossScale, scaleValues } from '../../src/train/loss-scale.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
 import { device } from '../support/parity.js';
 import { accumulatingTraining, priorTraining, stage1Training, type Training } from '../support/steps.js';
@@ -68,6 +68,12 @@ test('micro-batches: a step that is skipped leaves nothing behind in the sums', 
   expect(sums.length).toBeGreaterThan(5);
   for (const [name, { data }] of sums) expect([name, data.every((x) => x === 0)]).toEqual([name, true]);
   expect(value(state, 'loss_scale.value')).toBe(2 ** 58);
+});
+
+test('micro-batches: only the last tells whether the step is skipped', () => {
+  const output = (skipped: number) => ({ loss: scalar(1), loss_scale: scalar(8), skipped: scalar(skipped) });
+  expect(scaleValues([output(0), output(0), output(1)])).toEqual({ loss_scale: 8, skipped: 1 });
+  expect(scaleValues([{ loss: scalar(1) }])).toEqual({});
 });
 
 test('the guard takes a scale below 1 for a divergence, not a skipped step', () => {

@@ -86,8 +86,6 @@ function unary(t: Tracer, op: string, x: Sym, attrs = {}, dtype: tf.DataType = x
 }
 
 const info = (t: Tracer, tensor: tf.TensorInfo): Sym => t.sym(tensor);
-const constant = (t: Tracer, number: number, dtype: tf.DataType = 'float32'): Sym =>
-  t.sym(t.filled([], number, dtype));
 
 for (const [name, op] of Object.entries({
   Abs: 'Abs',
@@ -99,14 +97,8 @@ for (const [name, op] of Object.entries({
   Sigmoid: 'Sigmoid',
   Erf: 'Erf',
   Floor: 'Floor',
-  Ceil: 'Ceil',
-  Round: 'Round',
   Relu: 'Relu',
-  Sin: 'Sin',
-  Cos: 'Cos',
-  Reciprocal: 'Reciprocal',
   Softplus: 'Softplus',
-  LogicalNot: 'Not',
 })) {
   kernel(name, ({ t, inputs: { x } }) => unary(t, op, x!));
 }
@@ -114,15 +106,8 @@ for (const [name, op] of Object.entries({
 kernel('Sign', ({ t, inputs: { x } }) =>
   t.out(t.target.sign(t.graph, x!.value), x!.shape, x!.dtype, x!.perm),
 );
-kernel('IsNan', ({ t, inputs: { x } }) => unary(t, 'IsNaN', x!, {}, 'bool'));
 kernel('Square', ({ t, inputs: { x } }) => elementwise(t, 'Mul', [x!, x!], x!.dtype));
 kernel('Rsqrt', ({ t, inputs: { x } }) => unary(t, 'Reciprocal', info(t, unary(t, 'Sqrt', x!))));
-kernel('Log1p', ({ t, inputs: { x } }) =>
-  unary(t, 'Log', info(t, elementwise(t, 'Add', [x!, constant(t, 1)], 'float32'))),
-);
-kernel('Expm1', ({ t, inputs: { x } }) =>
-  elementwise(t, 'Sub', [info(t, unary(t, 'Exp', x!)), constant(t, 1)], 'float32'),
-);
 kernel<{ alpha: number }>('LeakyRelu', ({ t, inputs: { x }, attrs }) =>
   unary(t, 'LeakyRelu', x!, { alpha: { float: attrs.alpha } }),
 );
@@ -135,11 +120,6 @@ kernel<{ clipValueMin: number; clipValueMax: number }>('ClipByValue', ({ t, inpu
     x!.perm,
   );
 });
-kernel<{ alpha?: number }>('Step', ({ t, inputs: { x }, attrs }) => {
-  if (attrs.alpha) throw new Error('internal: Step with a slope is not traced');
-  return cast(t, info(t, elementwise(t, 'Greater', [x!, constant(t, 0, x!.dtype)], 'bool')), x!.dtype);
-});
-
 const ONNX_ELEMENT: Record<string, number> = { float32: 1, int32: 6, bool: 9 };
 
 function cast(t: Tracer, x: Sym, dtype: tf.DataType): tf.TensorInfo {
@@ -183,11 +163,6 @@ for (const [name, { op, compute, neutral }] of Object.entries(ARITHMETIC)) {
   });
 }
 
-kernel('SquaredDifference', ({ t, inputs: { a, b } }) => {
-  const difference = info(t, elementwise(t, 'Sub', [a!, b!], a!.dtype));
-  return elementwise(t, 'Mul', [difference, difference], a!.dtype);
-});
-
 for (const [name, op] of Object.entries({
   Greater: 'Greater',
   GreaterEqual: 'GreaterOrEqual',
@@ -198,14 +173,6 @@ for (const [name, op] of Object.entries({
 })) {
   kernel(name, ({ t, inputs: { a, b } }) => elementwise(t, op, [a!, b!], 'bool'));
 }
-kernel('LogicalOr', ({ t, inputs: { a, b } }) => {
-  const { values, shape, physical, perm } = align(t, [a!, b!]);
-  return keepPadded(t, t.target.either(t.graph, values[0]!, values[1]!, physical), shape, 'bool', perm);
-});
-kernel('NotEqual', ({ t, inputs: { a, b } }) =>
-  unary(t, 'Not', info(t, elementwise(t, 'Equal', [a!, b!], 'bool'))),
-);
-
 kernel('Select', ({ t, inputs }) => {
   const { condition, t: yes, e: no } = inputs as Record<'condition' | 't' | 'e', Sym>;
   const trailing = yes.shape.length - condition.shape.length;
@@ -244,9 +211,6 @@ function tile(t: Tracer, x: Sym, reps: readonly number[]): tf.TensorInfo {
   return t.out(value, shape, x.dtype);
 }
 kernel<{ reps: number[] }>('Tile', ({ t, inputs: { x }, attrs }) => tile(t, x!, attrs.reps));
-kernel<{ shape: number[] }>('BroadcastTo', ({ t, inputs: { x }, attrs }) =>
-  passThrough(t, x!, { ...x!, shape: attrs.shape }),
-);
 
 kernel('AddN', ({ t, inputs }) => {
   const terms = Object.values(inputs);

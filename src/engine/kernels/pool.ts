@@ -1,4 +1,4 @@
-/** Pools, their gradients, and enlargement by whole factors, physically NCHW. */
+/** Pools, their gradients, and images interleaved, physically NCHW. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Value } from '../graph.js';
 import { NCHW, type Sym, type Tracer } from '../tracer.js';
@@ -82,22 +82,6 @@ function enlarge(t: Tracer, x: Value, down: number, across: number): Value {
   const attrs = { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' };
   return t.graph.op('Resize', [x, undefined, scales], attrs, { shape: [b, ch, h * down, w * across] });
 }
-
-/** Whole factors by which `to` is larger than `from`. */
-function factors(name: string, from: readonly number[], to: readonly number[]): [number, number] {
-  const down = to[1]! / from[1]!;
-  const across = to[2]! / from[2]!;
-  if (!Number.isInteger(down) || !Number.isInteger(across))
-    throw new Error(`internal: ${name} is traced only for whole factors`);
-  return [down, across];
-}
-
-kernel<{ size: [number, number] }>('ResizeNearestNeighbor', ({ t, inputs: { images }, attrs }) => {
-  const [b, , , ch] = images!.shape as [number, number, number, number];
-  const shape = [b, attrs.size[0], attrs.size[1], ch];
-  const [down, across] = factors('ResizeNearestNeighbor', images!.shape, shape);
-  return t.out(enlarge(t, t.as(images!, NCHW), down, across), shape, images!.dtype, NCHW);
-});
 
 /**
  * Four images, of even and odd rows and columns, as one. Rows are pieces of memory and are laid side by side; columns are moved by a

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { identity } from '../permute.js';
 import { onnxType, type Sym, type Tracer } from '../tracer.js';
-import { kernel, kernelInFloat32 } from './register.js';
+import { kernel } from './register.js';
 
 /** Reduces the program's `axes`; the remaining axes keep their order in memory while they are all kept. */
 export function reduce(
@@ -39,7 +39,6 @@ for (const [name, op] of Object.entries({
   Mean: 'ReduceMean',
   Max: 'ReduceMax',
   Min: 'ReduceMin',
-  Prod: 'ReduceProd',
 })) {
   kernel<ReduceAttrs>(name, ({ t, inputs: { x }, attrs }) => {
     const axes = tf.util.parseAxisParam(attrs.axis ?? attrs.reductionIndices ?? identity(x!.shape.length), [
@@ -74,14 +73,4 @@ kernel<{ dim: number }>('Softmax', ({ t, inputs: { logits }, attrs }) => {
   const { shape, dtype } = logits!;
   const axis = attrs.dim < 0 ? attrs.dim + shape.length : attrs.dim;
   return t.out(t.graph.op('Softmax', [t.plain(logits!)], { axis }, { shape }), shape, dtype);
-});
-/** TF.js takes it of the last axis only. */
-kernelInFloat32('LogSoftmax', ({ t, inputs: { logits } }) =>
-  t.out(t.target.logSoftmax(t.graph, t.plain(logits!)), logits!.shape, logits!.dtype),
-);
-
-kernel<{ axis: number; exclusive: boolean; reverse: boolean }>('Cumsum', ({ t, inputs: { x }, attrs }) => {
-  const axis = t.graph.constant('int64', [], BigInt64Array.of(BigInt(attrs.axis)));
-  const flags = { exclusive: Number(attrs.exclusive), reverse: Number(attrs.reverse) };
-  return t.out(t.graph.op('CumSum', [t.plain(x!), axis], flags, { shape: x!.shape }), x!.shape, x!.dtype);
 });

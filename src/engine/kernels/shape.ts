@@ -69,38 +69,6 @@ kernel<{ begin: number | number[]; size: number | number[] }>('Slice', ({ t, inp
     begin.map(() => 1),
   );
 });
-// biome-ignore lint/suspicious/noExplicitAny: the masks of StridedSlice are passed on as they are
-kernel<any>('StridedSlice', ({ t, inputs: { x }, attrs: a }) => {
-  const info = tf.slice_util.sliceInfo(
-    [...x!.shape],
-    a.begin,
-    a.end,
-    a.strides,
-    a.beginMask,
-    a.endMask,
-    a.ellipsisMask,
-    a.newAxisMask,
-    a.shrinkAxisMask,
-  );
-  if (info.strides.some((s: number) => s < 0))
-    throw new Error('internal: StridedSlice with negative strides is not traced');
-  const sliced = t.sym(slice(t, x!, info.begin, info.end, info.strides));
-  return reshape(t, sliced, info.finalShape);
-});
-
-kernel<{ dims: number | number[] }>('Reverse', ({ t, inputs: { x }, attrs }) => {
-  const axes = tf.util.parseAxisParam(attrs.dims, [...x!.shape]).map((axis) => x!.perm.indexOf(axis));
-  const value = whole(t, x!);
-  const all = (n: number) => t.graph.ints(axes.map(() => n));
-  const reversed = t.graph.op(
-    'Slice',
-    [value, all(-1), all(-(2 ** 31)), t.graph.ints(axes), all(-1)],
-    {},
-    { shape: value.shape },
-  );
-  return t.out(reversed, x!.shape, x!.dtype, x!.perm);
-});
-
 kernel<{ paddings: [number, number][]; constantValue: number }>('PadV2', ({ t, inputs: { x }, attrs }) => {
   const shape = x!.shape.map((n, axis) => n + attrs.paddings[axis]![0] + attrs.paddings[axis]![1]);
   const pads = [0, 1].flatMap((side) => x!.perm.map((axis) => attrs.paddings[axis]![side]!));
