@@ -9,6 +9,7 @@ import { lpipsNames } from '../../src/exchange/lpips.js';
 import { fetchPlace, type Place, spreadPlace } from '../../src/exchange/places.js';
 import { contents, weightsOf } from './contents.js';
 import { fixture, imported, quiet, temporaryFolder } from './fixtures.js';
+import { trainedRun } from './trained-run.js';
 
 const folder = temporaryFolder('round-trip');
 
@@ -69,6 +70,16 @@ test('the discriminator alone does not go: the published loss would miss LPIPS',
   const { losses } = await exportTaming({ run, to: 'taming', out: folder(), reporter });
   expect(losses).toBe(false);
   expect(warnings).toEqual([expect.stringContaining('Without discriminator')]);
+});
+
+test('a prior that learned classes stays behind with a warning; its tokenizer goes', async () => {
+  const { run } = await trainedRun(folder(), 'classes', { stage1: { ch: 8 }, classes: ['cat', 'dog'] });
+  const warnings: string[] = [];
+  const reporter = { ...quiet, warn: (line: string) => void warnings.push(line) };
+  const { files, prior } = await exportTaming({ run, to: 'taming', reporter });
+  expect(files.map((file) => path.basename(file))).toEqual(['vqgan.ckpt', 'vqgan.yaml']);
+  expect(prior).toBe(false);
+  expect(warnings).toContainEqual(expect.stringMatching(/^Without the prior: .* --to onnx takes it/));
 });
 
 test('an export replaces an export and nothing else', async () => {
