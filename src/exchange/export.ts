@@ -179,7 +179,7 @@ function checkForm(config: Config): void {
 function tellLosses({ stage1 }: Config, present: boolean, reporter: Reporter): void {
   if (stage1.disc.weight > 0 && !present) {
     const why =
-      stage1.disc.norm === 'group' ? 'its discriminator has GroupNorm' : 'the run has no LPIPS weights';
+      stage1.disc.norm === 'batch' ? 'the run has no LPIPS weights' : 'its discriminator has no BatchNorm';
     reporter.warn(`Without discriminator: the published loss holds both it and LPIPS, and ${why}.`);
   }
   if (stage1.bottleneck.kind === 'nearest' && !(stage1.legacy_beta && stage1.beta === 0.25)) {

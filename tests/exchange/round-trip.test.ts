@@ -72,6 +72,19 @@ test('the discriminator alone does not go: the published loss would miss LPIPS',
   expect(warnings).toEqual([expect.stringContaining('Without discriminator')]);
 });
 
+test.each([
+  ['batch', 'the run has no LPIPS weights'],
+  ['group', 'its discriminator has no BatchNorm'],
+  ['spectral', 'its discriminator has no BatchNorm'],
+])('why a discriminator with disc.norm %s does not go', async (norm, why) => {
+  const stage1 = { ch: 8, disc: { weight: 1, norm, ch: 8, layers: 1 } };
+  const { run } = await trainedRun(folder(), norm, { stage1 });
+  const warnings: string[] = [];
+  const reporter = { ...quiet, warn: (line: string) => void warnings.push(line) };
+  await exportTaming({ run, to: 'taming', reporter });
+  expect(warnings).toContainEqual(expect.stringContaining(why));
+});
+
 test('a prior that learned classes stays behind with a warning; its tokenizer goes', async () => {
   const { run } = await trainedRun(folder(), 'classes', { stage1: { ch: 8 }, classes: ['cat', 'dog'] });
   const warnings: string[] = [];
