@@ -1,12 +1,13 @@
 /** `vqgen export --to run`: a run to hand on: what later commands need, without what only its training did. */
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { expected } from '../base/errors.js';
 import { writeFolderAtomic } from '../base/files.js';
 import type { StoredPrecision } from '../base/half.js';
 import type { HostTensors } from '../base/tensor.js';
 import { readRunConfig, runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { inHalves, readSafetensors, sha256, toHosts } from '../checkpoint/safetensors.js';
-import { type Checkpoint, readState, saveWeights } from '../checkpoint/store.js';
+import { type Checkpoint, listCheckpoints, readState, saveWeights } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { over } from '../stage1-vqgan/model.js';
 import { loadTrainedParts, recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
@@ -21,7 +22,21 @@ export interface ShareSummary {
   readonly prior: boolean;
 }
 
-const isOurs = (name: string): boolean => /^(config\.json|stage1|prior|samples|tokens)$/.test(name);
+const weightsFile = 'perceptual.safetensors';
+
+/** @throws UserError where a run would be replaced: of a stage an export has one checkpoint and nothing that a training or a later command left */
+function checkPlace(run: string, out: string): void {
+  if (path.resolve(run) === out) {
+    throw expected('another folder than --run', '--out', out, 'What an export leaves out would be lost.');
+  }
+  const ours = ['config.json', weightsFile, 'stage1', 'prior'];
+  checkOut(out, (name) => ours.includes(name));
+  for (const stage of [runPaths(out).stage1, runPaths(out).prior]) {
+    const [first] = listCheckpoints(stage);
+    const own = ['latest', 'classes.json', 'tokenizer.json', first && path.basename(first.path)];
+    checkOut(stage, (name) => own.includes(name));
+  }
+}
 
 /**
  * Averaged weights take the place of the last ones, the prior is its best checkpoint, the discriminator stays for training on; optimisers start afresh,
@@ -40,7 +55,7 @@ export async function exportRunFolder(o: {
   const out = path.resolve(o.out ?? path.join(run, 'run'));
   const config = readRunConfig(run);
   const { tokenizer, prior } = await loadTrainedParts(run);
-  checkOut(out, isOurs);
+  checkPlace(run, out);
   const stored = (tensors: HostTensors) =>
     precision === 'f32'
       ? tensors

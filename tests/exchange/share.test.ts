@@ -1,5 +1,5 @@
 /** A run to hand on draws and reconstructs what the whole run does. */
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import path from 'node:path';
 import { silent } from '../../src/base/progress.js';
 import { runPaths } from '../../src/checkpoint/run.js';
@@ -65,4 +65,19 @@ test('in float32 it draws the same pictures; in half precision it is half as lar
   expect(Object.keys(tensors)).toEqual(
     expect.arrayContaining(Object.keys(averaged).map((name) => `model.${name}`)),
   );
+});
+
+test('an export replaces an export, not a run', async () => {
+  const run = await runWithPrior(tinyConfig());
+  const out = path.join(await freshFolder(), 'out');
+  await exportRunFolder({ run, out });
+  await exportRunFolder({ run, out, precision: 'f16' });
+  await expect(exportRunFolder({ run: out, out })).rejects.toThrow('Expected another folder than --run for');
+  await expect(exportRunFolder({ run: out, out: run })).rejects.toThrow(/prior, which holds step-0+2\./);
+  for (const left of ['stage1/metrics.jsonl', 'prior/grids', 'tokens', 'samples']) {
+    mkdirSync(path.join(out, left));
+    const refused = exportRunFolder({ run, out });
+    await expect(refused).rejects.toThrow(`which holds ${path.basename(left)}. Name another --out.`);
+    rmdirSync(path.join(out, left));
+  }
 });
