@@ -55,9 +55,9 @@ async function toPublished(
   };
 }
 
-async function toRun({ run, flags: { out, precision } }: ExportCall): Promise<Outcome> {
+async function toRun({ run, flags: { out, precision }, reporter }: ExportCall): Promise<Outcome> {
   const { exportRunFolder } = await import('../exchange/share.js');
-  const summary = await exportRunFolder({ run, out, precision: ofFloats(precision) });
+  const summary = await exportRunFolder({ run, out, precision: ofFloats(precision), reporter });
   return { summary, lines: [`${(summary.bytes / 1e6).toFixed(1)} MB in ${summary.out}`] };
 }
 

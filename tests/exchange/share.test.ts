@@ -1,14 +1,15 @@
 /** A run to hand on draws and reconstructs what the whole run does. */
-import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { silent } from '../../src/base/progress.js';
-import { runPaths } from '../../src/checkpoint/run.js';
+import { silent as reporter } from '../../src/base/progress.js';
+import { readRunConfig, runPaths, writeRunConfig } from '../../src/checkpoint/run.js';
 import { readSafetensors } from '../../src/checkpoint/safetensors.js';
 import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
 import type { Config } from '../../src/config/schema.js';
 import { openDevice } from '../../src/engine/index.js';
 import { exportRunFolder } from '../../src/exchange/share.js';
 import { sample } from '../../src/sample/sample.js';
+import { loadTrained } from '../../src/stage1-vqgan/load-perceptual.js';
 import {
   checkTokenizer,
   gptSizes,
@@ -37,8 +38,8 @@ async function runWithPrior(config: Config): Promise<string> {
 }
 
 async function drawn(run: string): Promise<Buffer> {
-  const device = await openDevice({ device: 'cpu', reporter: silent });
-  const { grid } = await sample({ run, n: 4, device, reporter: silent });
+  const device = await openDevice({ device: 'cpu', reporter });
+  const { grid } = await sample({ run, n: 4, device, reporter });
   return readFileSync(grid);
 }
 
@@ -46,8 +47,8 @@ test('in float32 it draws the same pictures; in half precision it is half as lar
   const config = tinyConfig({}, { dir: path.join('/somewhere', 'private', 'photos', 'train') });
   const run = await runWithPrior(config);
   const [whole, half] = [await freshFolder(), await freshFolder()];
-  const { bytes } = await exportRunFolder({ run, out: whole });
-  const small = await exportRunFolder({ run, out: half, precision: 'f16' });
+  const { bytes } = await exportRunFolder({ run, out: whole, reporter });
+  const small = await exportRunFolder({ run, out: half, precision: 'f16', reporter });
   expect(small).toMatchObject({ to: 'run', prior: true, precision: 'f16' });
   expect(small.bytes).toBeLessThan(bytes);
 
@@ -70,14 +71,56 @@ test('in float32 it draws the same pictures; in half precision it is half as lar
 test('an export replaces an export, not a run', async () => {
   const run = await runWithPrior(tinyConfig());
   const out = path.join(await freshFolder(), 'out');
-  await exportRunFolder({ run, out });
-  await exportRunFolder({ run, out, precision: 'f16' });
-  await expect(exportRunFolder({ run: out, out })).rejects.toThrow('Expected another folder than --run for');
-  await expect(exportRunFolder({ run: out, out: run })).rejects.toThrow(/prior, which holds step-0+2\./);
+  await exportRunFolder({ run, out, reporter });
+  await exportRunFolder({ run, out, precision: 'f16', reporter });
+  await expect(exportRunFolder({ run: out, out, reporter })).rejects.toThrow(
+    'Expected another folder than --run for',
+  );
+  await expect(exportRunFolder({ run: out, out: run, reporter })).rejects.toThrow(
+    /prior, which holds step-0+2\./,
+  );
   for (const left of ['stage1/metrics.jsonl', 'prior/grids', 'tokens', 'samples']) {
     mkdirSync(path.join(out, left));
-    const refused = exportRunFolder({ run, out });
+    const refused = exportRunFolder({ run, out, reporter });
     await expect(refused).rejects.toThrow(`which holds ${path.basename(left)}. Name another --out.`);
     rmdirSync(path.join(out, left));
   }
+});
+
+test('a perceptual network from a file goes along; where the file is gone, vqgen’s own takes its place', async () => {
+  const config = tinyConfig();
+  const file = path.join(await freshFolder(), 'private.safetensors');
+  copyFileSync('checkpoints/perceptual/perceptual.safetensors', file);
+  const run = await runWithPrior(config);
+  const own = { ...config.stage1, perceptual: { kind: 'vqgen' as const, weight: 1, weights: file } };
+  await writeRunConfig(run, { ...config, stage1: own });
+  const moved = path.join(await freshFolder(), 'moved');
+  const first = path.join(await freshFolder(), 'out');
+  await exportRunFolder({ run, out: first, precision: 'f16', reporter });
+  renameSync(first, moved);
+  expect(readFileSync(runPaths(moved).config, 'utf8')).not.toContain('private');
+  const shared = readRunConfig(moved);
+  expect(shared.stage1.perceptual.weights).toBe(path.join(moved, 'perceptual.safetensors'));
+  expect((await loadTrained(shared.stage1.perceptual.weights!)).weights).toEqual(
+    (await loadTrained()).weights,
+  );
+
+  rmSync(file);
+  const warnings: string[] = [];
+  for (const kind of ['vqgen', 'lpips-vgg16'] as const) {
+    await writeRunConfig(run, {
+      ...config,
+      data: { ...config.data, size: 16 },
+      stage1: { ...own, perceptual: { ...own.perceptual, kind } },
+    });
+    await exportRunFolder({
+      run,
+      out: first,
+      reporter: { ...reporter, warn: (line) => void warnings.push(line) },
+    });
+    expect(readRunConfig(first).stage1.perceptual).toEqual({ kind: 'vqgen', weight: 1, weights: null });
+  }
+  expect(warnings).toEqual(
+    Array(2).fill(expect.stringContaining('private.safetensors, which does not exist')),
+  );
 });
