@@ -23,9 +23,12 @@ const targets: Readonly<Record<string, (call: ExportCall) => Promise<Outcome>>> 
 export async function exportRun(to: string | undefined, call: ExportCall): Promise<Outcome> {
   const target = Object.entries(targets).find(([name]) => name === to)?.[1];
   if (target) return target(call);
-  const names = Object.keys(targets);
-  const what = names.length === 1 ? names[0]! : `one of ${names.join(', ')}`;
-  throw expected(what, '--to', to ?? 'nothing', 'For example: vqgen export --to onnx');
+  throw expected(
+    `one of ${Object.keys(targets).join(', ')}`,
+    '--to',
+    to ?? 'nothing',
+    'For example: vqgen export --to onnx',
+  );
 }
 
 async function toOnnx({ run, flags: { out, precision }, reporter }: ExportCall): Promise<Outcome> {

@@ -28,7 +28,7 @@ export interface ShareSummary {
 const weightsFile = 'perceptual.safetensors';
 
 /** @throws UserError where a run would be replaced: of a stage an export has one checkpoint and nothing that a training or a later command left */
-function checkPlace(run: string, out: string): void {
+function checkOutRun(run: string, out: string): void {
   if (path.resolve(run) === out) {
     throw expected('another folder than --run', '--out', out, 'What an export leaves out would be lost.');
   }
@@ -59,7 +59,7 @@ export async function exportRunFolder(o: {
   const out = path.resolve(o.out ?? path.join(run, 'run'));
   const config = readRunConfig(run);
   const { tokenizer, prior } = await loadTrainedParts(run);
-  checkPlace(run, out);
+  checkOutRun(run, out);
   const stored = (tensors: HostTensors) =>
     precision === 'f32'
       ? tensors
