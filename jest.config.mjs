@@ -1,3 +1,6 @@
+// A test's own process.env is a copy that ONNX Runtime does not see (src/engine/telemetry.ts).
+process.env.ORT_DISABLE_TELEMETRY ??= '1';
+
 export default {
   testEnvironment: '<rootDir>/tests/support/environment.mjs',
   testMatch: ['<rootDir>/tests/**/*.test.ts'],

@@ -8,6 +8,9 @@ const root = process.cwd();
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vqgen-e2e-'));
 const inFolder = (...parts: string[]): string => path.join(folder, ...parts);
 
+/** Of its own, so that what a command leaves there shows. */
+const home = inFolder('home');
+
 interface Result {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -19,6 +22,7 @@ function start(line: string): { child: ChildProcess; done: Promise<Result> } {
   const onCpu = line.includes('--device') ? [] : ['--device', 'cpu']; // the bits of other devices are not the same
   const child = spawn(process.execPath, [path.join(root, 'bin/vqgen.js'), ...line.split(' '), ...onCpu], {
     cwd: folder,
+    env: { ...process.env, HOME: home, XDG_CACHE_HOME: home, ORT_DISABLE_TELEMETRY: undefined },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const written = { stdout: '', stderr: '' };
@@ -98,6 +102,7 @@ describe('the four commands, one after another', () => {
     );
     expect(pngs('whole/stage1/grids')).toContain('step-00000016.png');
     const lines = metrics('whole/stage1');
+    expect(fs.existsSync(path.join(home, 'Microsoft'))).toBe(false); // ONNX Runtime's telemetry
     expect(lines.filter(({ split }) => split === 'train').map(({ step }) => step)).toEqual([
       1, 3, 6, 9, 12, 15, 16,
     ]);

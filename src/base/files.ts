@@ -3,9 +3,10 @@
  * parent folder, flushed to disk, then renamed. A write that fails leaves nothing, not even the folders that it made;
  * what a crash left behind is removed by the next write beside it.
  */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { expected } from './errors.js';
 
 const active = new Set<string>();
 let writes = 0;
@@ -24,11 +25,19 @@ export async function writeFileAtomic(file: string, data: string | Uint8Array): 
   });
 }
 
-/** Replaces the folder at `folder` by what `write` puts into the folder that it is given. */
+/**
+ * Replaces the folder at `place` by what `write` puts into the folder that it is given.
+ *
+ * @throws UserError where the working directory would be replaced, which whoever is in it would then have lost
+ */
 export async function writeFolderAtomic(
-  folder: string,
+  place: string,
   write: (temporary: string) => Promise<void>,
 ): Promise<void> {
+  const folder = path.resolve(place);
+  if (holdsUs(folder)) {
+    throw expected('a folder that can be replaced', place, 'the working directory', 'Name a folder in it.');
+  }
   await replace(folder, async (temporary) => {
     await fs.mkdir(temporary);
     await write(temporary);
@@ -39,6 +48,12 @@ export async function writeFolderAtomic(
     await fs.rm(folder, { recursive: true, force: true });
     await fs.rename(temporary, folder);
   });
+}
+
+function holdsUs(folder: string): boolean {
+  if (!existsSync(folder)) return false;
+  const below = path.relative(realpathSync(folder), process.cwd());
+  return !path.isAbsolute(below) && below.split(path.sep)[0] !== '..';
 }
 
 /** The file that stands where `folder`, or a folder above it, would have to be; undefined where none does. */

@@ -65,7 +65,20 @@ export function findRunConfig(run: string): Config | undefined {
     );
   }
   const { vqgen: _, ...config } = saved;
-  return parseConfig(withOldNorms(config), file);
+  return parseConfig(withOwnWeights(withOldNorms(config), run), file);
+}
+
+interface Saved {
+  stage1?: { perceptual?: { weights?: string | null } };
+}
+
+/** A relative path of weights leads on from the run: `export --to run` puts them there. */
+function withOwnWeights(saved: Saved, run: string): Saved {
+  const weights = saved.stage1?.perceptual?.weights;
+  if (!weights) return saved;
+  const { stage1 } = saved;
+  const perceptual = { ...stage1?.perceptual, weights: path.resolve(run, weights) };
+  return { ...saved, stage1: { ...stage1, perceptual } };
 }
 
 /** Runs of before `stage1.norm_groups` had 32. */

@@ -23,9 +23,12 @@ const targets: Readonly<Record<string, (call: ExportCall) => Promise<Outcome>>> 
 export async function exportRun(to: string | undefined, call: ExportCall): Promise<Outcome> {
   const target = Object.entries(targets).find(([name]) => name === to)?.[1];
   if (target) return target(call);
-  const names = Object.keys(targets);
-  const what = names.length === 1 ? names[0]! : `one of ${names.join(', ')}`;
-  throw expected(what, '--to', to ?? 'nothing', 'For example: vqgen export --to onnx');
+  throw expected(
+    `one of ${Object.keys(targets).join(', ')}`,
+    '--to',
+    to ?? 'nothing',
+    'For example: vqgen export --to onnx',
+  );
 }
 
 async function toOnnx({ run, flags: { out, precision }, reporter }: ExportCall): Promise<Outcome> {
@@ -55,9 +58,9 @@ async function toPublished(
   };
 }
 
-async function toRun({ run, flags: { out, precision } }: ExportCall): Promise<Outcome> {
+async function toRun({ run, flags: { out, precision }, reporter }: ExportCall): Promise<Outcome> {
   const { exportRunFolder } = await import('../exchange/share.js');
-  const summary = await exportRunFolder({ run, out, precision: ofFloats(precision) });
+  const summary = await exportRunFolder({ run, out, precision: ofFloats(precision), reporter });
   return { summary, lines: [`${(summary.bytes / 1e6).toFixed(1)} MB in ${summary.out}`] };
 }
 

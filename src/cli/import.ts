@@ -31,6 +31,9 @@ export async function importWords(
       `For example: vqgen import ${checkpoint} --run checkpoints/f16`,
     );
   }
+  if (flags.out !== undefined) {
+    throw expected('only --run', checkpoint, `--out ${flags.out}`, 'A file is what weights of LPIPS become.');
+  }
   const { run, config, size, set } = flags;
   const data = flags.data?.at(-1);
   const summary = await importCheckpoint({ checkpoint, run, config, size, set, data, reporter });

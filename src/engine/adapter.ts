@@ -8,6 +8,7 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { GraphBuilder } from './graph.js';
 import { encodeModel, port } from './onnx.js';
+import './telemetry.js';
 
 export interface Adapter {
   /** For people: `NVIDIA H200`, or `a software adapter`. */

@@ -3,10 +3,10 @@
  * itself where filters are constant; learned filters have to be laid out in the graph, by its internal operators. Whether they
  * are there, how long a block is and whether the result is right, a small session tries first.
  */
-import * as ort from 'onnxruntime-node';
 import { sizeOf } from '../base/tensor.js';
 import { GraphBuilder, type Value } from './graph.js';
 import { encodeModel, port } from './onnx.js';
+import { ort } from './runtime.js';
 import { type Convolution, convolution, cpuTarget, type Target } from './target.js';
 
 /** The CPU's target, with blocked convolutions where this machine has them. */

@@ -2,11 +2,11 @@
  * Tensors on the GPU. ONNX Runtime never frees one that was not disposed of, so each has one owner here, and the living ones are counted.
  * Numbers come and go through sessions of one Identity: `getData()` of a GPU tensor ends the process.
  */
-import * as ort from 'onnxruntime-node';
 import type { Precision } from './device.js';
 import type { OnnxType } from './graph.js';
 import { separateCopies } from './half.js';
 import { encodeModel, type Port } from './onnx.js';
+import { ort } from './runtime.js';
 
 /** GPU tensors that nobody disposed of yet; a test finds a forgotten one here. */
 export let livingGpuTensors = 0;

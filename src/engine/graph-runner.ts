@@ -1,7 +1,7 @@
 /** A program without state in a session, whatever the session computes on. */
-import type * as ort from 'onnxruntime-node';
 import type { HostTensors } from '../base/tensor.js';
 import { checkTensors, type Graph, type GraphProgram } from './device.js';
+import type { ort } from './runtime.js';
 import {
   collectGarbage,
   hostTensor,

@@ -1,6 +1,5 @@
 /** ONNX Runtime on the CPU. */
 import os from 'node:os';
-import * as ort from 'onnxruntime-node';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { blockedTarget } from './blocked.js';
 import { type CompiledStep, compileGraph, compileStep, STEPS, stacked } from './compile.js';
@@ -9,6 +8,7 @@ import { GraphRunner } from './graph-runner.js';
 import { separateCopies } from './half.js';
 import type { EncodedModel } from './onnx.js';
 import { isIdentity } from './permute.js';
+import { ort } from './runtime.js';
 import {
   collectGarbage,
   fromOrt,

@@ -1,10 +1,10 @@
 /** ONNX files from outside of this process, on the CPU: a network of the user's own, and what vqgen exported. */
 import fs from 'node:fs';
 import os from 'node:os';
-import * as ort from 'onnxruntime-node';
 import { expected, type UserError } from '../base/errors.js';
 import type { HostTensor, HostTensors } from '../base/tensor.js';
 import { decodeMetadata } from './onnx.js';
+import { ort } from './runtime.js';
 import { hostTensor, type Numbers, release, runSession, toOrt, whenFull } from './sessions.js';
 
 /** Lengths of axes; of a free one its name, or −1. */

@@ -4,10 +4,10 @@ import os from 'node:os';
 import path from 'node:path';
 import v8 from 'node:v8';
 import vm from 'node:vm';
-import * as ort from 'onnxruntime-node';
 import type { HostTensor } from '../base/tensor.js';
 import { type EncodedModel, WEIGHTS } from './onnx.js';
 import { inverse, isIdentity, permuteData } from './permute.js';
+import { ort } from './runtime.js';
 import type { Slot } from './trace.js';
 
 export const runtimeVersion = `ONNX Runtime ${ort.env.versions.node ?? ort.env.versions.common}`;

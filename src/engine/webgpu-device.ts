@@ -3,7 +3,6 @@
  * GPU in two sets of buffers that swap; nothing but a run's outputs comes back. No operator may fall back to the CPU: a graph that holds one
  * that has no GPU kernel is refused when it is prepared.
  */
-import type * as ort from 'onnxruntime-node';
 import { expected } from '../base/errors.js';
 import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { type CompiledStep, compileGraph, compileStep } from './compile.js';
@@ -14,6 +13,7 @@ import { GraphRunner } from './graph-runner.js';
 import { type EncodedModel, encodeModel, type Port } from './onnx.js';
 import type { StateBuffer } from './pack.js';
 import { isIdentity } from './permute.js';
+import type { ort } from './runtime.js';
 import { fromOrt, openSession, release, runSession, runtimeVersion, toOrt, whenFull } from './sessions.js';
 import { webgpuTarget } from './target.js';
 import type { Slot } from './trace.js';

@@ -19,7 +19,7 @@ import {
 } from '../checkpoint/safetensors.js';
 import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
-import { loadTrainedParts } from '../stage2-transformer/model.js';
+import { loadTrainedParts, type TrainedPrior } from '../stage2-transformer/model.js';
 import { type Kept, readKept } from './kept.js';
 import { writtenLpips } from './lpips.js';
 import { checkOut } from './out-folder.js';
@@ -60,6 +60,7 @@ export interface ExportSummary {
   readonly precision: StoredPrecision;
   /** Whether discriminator and LPIPS are in it, so that the published code goes on training with them. */
   readonly losses: boolean;
+  readonly prior: boolean;
 }
 
 const usedFile = 'used.npy';
@@ -95,9 +96,13 @@ export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
       step: tokenizer.step,
     },
   ];
-  if (prior) {
-    const keptPrior = await readKept<PublishedPrior>(folders.prior);
-    const own = keptPrior ?? { published: publishedPrior(config), tensors: {} };
+  const own = prior && (await publishable(config, prior, folders.prior));
+  if (prior && !own) {
+    reporter.warn(
+      'Without the prior: published transformers have one table for classes and codes, this one has rows for each. --to onnx takes it.',
+    );
+  }
+  if (prior && own) {
     const first = tokenizerTensors(config, weights, { published, tensors: prefixed(kept) }, firstStage);
     parts.push({
       name: 'transformer',
@@ -127,7 +132,18 @@ export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
     if (published.used) await fs.writeFile(at(usedFile), npy(published.used));
   });
   const tensors = parts.reduce((sum, { tensors }) => sum + tensors.length, 0);
-  return { run, to, out, files, tensors, precision, losses: losses !== undefined };
+  return { run, to, out, files, tensors, precision, losses: losses !== undefined, prior: own !== undefined };
+}
+
+/** What a prior would be, published; nothing where it learned classes here, whose tokens are no codes. */
+async function publishable(
+  config: Config,
+  { classes }: TrainedPrior,
+  folder: string,
+): Promise<Kept<PublishedPrior> | undefined> {
+  const kept = await readKept<PublishedPrior>(folder);
+  const own = kept ?? { published: publishedPrior(config), tensors: {} };
+  return classes.length === own.published.classes ? own : undefined;
 }
 
 /** @throws UserError for what the published classes cannot be */
@@ -163,7 +179,7 @@ function checkForm(config: Config): void {
 function tellLosses({ stage1 }: Config, present: boolean, reporter: Reporter): void {
   if (stage1.disc.weight > 0 && !present) {
     const why =
-      stage1.disc.norm === 'group' ? 'its discriminator has GroupNorm' : 'the run has no LPIPS weights';
+      stage1.disc.norm === 'batch' ? 'the run has no LPIPS weights' : 'its discriminator has no BatchNorm';
     reporter.warn(`Without discriminator: the published loss holds both it and LPIPS, and ${why}.`);
   }
   if (stage1.bottleneck.kind === 'nearest' && !(stage1.legacy_beta && stage1.beta === 0.25)) {

@@ -5,11 +5,13 @@ import { expected } from '../base/errors.js';
 import { writeFolderAtomic } from '../base/files.js';
 import type { Reporter } from '../base/progress.js';
 import type { HostTensors } from '../base/tensor.js';
+import { checkPlace } from '../checkpoint/begin.js';
 import { runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { type StoredTensors, sha256, writeSafetensors } from '../checkpoint/safetensors.js';
 import { saveWeights } from '../checkpoint/store.js';
 import { loadConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
+import { listImages } from '../data/source.js';
 import { initialise, specsOf } from '../nn/params.js';
 import { discriminatorSpecs } from '../stage1-vqgan/discriminator.js';
 import { codeSide, hasDiscriminator, over, stage1Params } from '../stage1-vqgan/model.js';
@@ -77,6 +79,7 @@ const lpipsFile = 'lpips-vgg16.safetensors';
 /** @throws UserError, having written nothing, for a file that is no such checkpoint, wants something executed, or does not fit the config */
 export async function importCheckpoint(o: ImportOptions): Promise<ImportSummary> {
   checkRun(o.run);
+  if (o.data !== undefined) await listImages(o.data);
   const project = o.config === undefined ? undefined : readProject(o.config);
   const tensors = await openTensors(o.checkpoint);
   try {
@@ -87,6 +90,7 @@ export async function importCheckpoint(o: ImportOptions): Promise<ImportSummary>
 }
 
 function checkRun(run: string): void {
+  checkPlace({ option: '--run', place: run });
   if (!existsSync(run)) return;
   if (statSync(run).isDirectory() && readdirSync(run).length === 0) return;
   throw expected('a new folder', '--run', `${run}, which exists`, 'Name another --run, or remove it.');

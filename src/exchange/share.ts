@@ -1,13 +1,17 @@
 /** `vqgen export --to run`: a run to hand on: what later commands need, without what only its training did. */
+import { existsSync, statSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { expected } from '../base/errors.js';
 import { writeFolderAtomic } from '../base/files.js';
 import type { StoredPrecision } from '../base/half.js';
+import type { Reporter } from '../base/progress.js';
 import type { HostTensors } from '../base/tensor.js';
 import { readRunConfig, runPaths, writeRunConfig } from '../checkpoint/run.js';
-import { inHalves, readSafetensors, sha256, toHosts } from '../checkpoint/safetensors.js';
-import { type Checkpoint, readState, saveWeights } from '../checkpoint/store.js';
+import { inHalves, readSafetensors, sha256, toHosts, writeSafetensors } from '../checkpoint/safetensors.js';
+import { type Checkpoint, listCheckpoints, readState, saveWeights } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
+import { trainedFile } from '../stage1-vqgan/load-perceptual.js';
 import { over } from '../stage1-vqgan/model.js';
 import { loadTrainedParts, recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
 import { checkOut } from './out-folder.js';
@@ -21,11 +25,25 @@ export interface ShareSummary {
   readonly prior: boolean;
 }
 
-const isOurs = (name: string): boolean => /^(config\.json|stage1|prior|samples|tokens)$/.test(name);
+const weightsFile = 'perceptual.safetensors';
+
+/** @throws UserError where a run would be replaced: of a stage an export has one checkpoint and nothing that a training or a later command left */
+function checkOutRun(run: string, out: string): void {
+  if (path.resolve(run) === out) {
+    throw expected('another folder than --run', '--out', out, 'What an export leaves out would be lost.');
+  }
+  const ours = ['config.json', weightsFile, 'stage1', 'prior'];
+  checkOut(out, (name) => ours.includes(name));
+  for (const stage of [runPaths(out).stage1, runPaths(out).prior]) {
+    const [first] = listCheckpoints(stage);
+    const own = ['latest', 'classes.json', 'tokenizer.json', first && path.basename(first.path)];
+    checkOut(stage, (name) => own.includes(name));
+  }
+}
 
 /**
  * Averaged weights take the place of the last ones, the prior is its best checkpoint, the discriminator stays for training on; optimisers start afresh,
- * metrics, grids, tokens and samples are left out. Of the data folder's path the last two names stay.
+ * metrics, grids, tokens and samples are left out. Of the data folder's path the last two names stay; a perceptual network from a file goes along.
  *
  * @throws UserError, having written nothing, for a run without a tokenizer
  */
@@ -35,20 +53,29 @@ export async function exportRunFolder(o: {
   readonly out?: string;
   /** `f32` unless given. */
   readonly precision?: StoredPrecision;
+  readonly reporter: Reporter;
 }): Promise<ShareSummary> {
-  const { run, precision = 'f32' } = o;
+  const { run, precision = 'f32', reporter } = o;
   const out = path.resolve(o.out ?? path.join(run, 'run'));
   const config = readRunConfig(run);
   const { tokenizer, prior } = await loadTrainedParts(run);
-  checkOut(out, isOurs);
+  checkOutRun(run, out);
   const stored = (tensors: HostTensors) =>
     precision === 'f32'
       ? tensors
       : Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, inHalves(t)]));
+  const weights = perceptualWeights(config);
+  if (weights && !existsSync(weights)) {
+    reporter.warn(`Without ${weights}, which does not exist: vqgen's own network takes its place.`);
+  }
   const disc = await discriminatorIn(tokenizer.path);
   await writeFolderAtomic(out, async (folder) => {
     const paths = runPaths(folder);
-    await writeRunConfig(folder, toShare(config));
+    await writeRunConfig(folder, toShare(config, weights));
+    if (weights && existsSync(weights)) {
+      const { tensors, metadata } = await readSafetensors(weights);
+      await writeSafetensors(path.join(folder, weightsFile), stored(toHosts(tensors)), metadata);
+    }
     const saved = await saveWeights(
       paths.stage1,
       { ...stored(over('model', tokenizer.tensors)), ...stored(disc) },
@@ -70,13 +97,26 @@ async function discriminatorIn(folder: string): Promise<HostTensors> {
   return Object.fromEntries(Object.entries(toHosts(tensors)).filter(([name]) => name.startsWith('disc.')));
 }
 
-function toShare(config: Config): Config {
+/** The file of the perceptual network, where the run has one of its own. */
+function perceptualWeights({ stage1: { perceptual } }: Config): string | undefined {
+  const { kind, weights } = perceptual;
+  if (!weights || !['vqgen', 'lpips-vgg16'].includes(kind)) return undefined;
+  const isFolder = kind === 'vqgen' && existsSync(weights) && statSync(weights).isDirectory();
+  return isFolder ? path.join(weights, trainedFile) : weights;
+}
+
+function toShare(config: Config, weights: string | undefined): Config {
   const last = (dir: string | null) => dir?.split(path.sep).slice(-2).join('/') ?? null;
   const { data, stage1 } = config;
+  const { kind, weight } = stage1.perceptual;
+  const perceptual =
+    weights && existsSync(weights)
+      ? { kind, weight, weights: weightsFile }
+      : { kind: weights ? 'vqgen' : kind, weight, weights: null };
   return {
     ...config,
     data: { ...data, dir: last(data.dir), val_dir: last(data.val_dir) },
-    stage1: { ...stage1, ema: 0 },
+    stage1: { ...stage1, ema: 0, perceptual },
   };
 }
 

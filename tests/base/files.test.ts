@@ -31,6 +31,24 @@ test('a folder is replaced as a whole', async () => {
   expect(fs.readdirSync(folder)).toEqual(['step']);
 });
 
+test('the working directory is not replaced, nor what holds it', async () => {
+  const home = process.cwd();
+  fs.mkdirSync(path.join(folder, 'a/b'), { recursive: true });
+  fs.symlinkSync(path.join(folder, 'a'), path.join(folder, 'link'), 'junction');
+  const write = async () => {};
+  const refused = /^Expected a folder that can be replaced for .* but received the working directory\./;
+  process.chdir(path.join(folder, 'a/b'));
+  try {
+    for (const place of ['.', '..', path.join(folder, 'a/b'), path.join(folder, 'link')])
+      await expect(writeFolderAtomic(place, write)).rejects.toThrow(refused);
+    await writeFolderAtomic('..c', write);
+    await writeFolderAtomic('../d/.', write);
+  } finally {
+    process.chdir(home);
+  }
+  expect(fs.readdirSync(path.join(folder, 'a'))).toEqual(['b', 'd']);
+});
+
 test('a failed write leaves the old folder and no leftovers', async () => {
   const target = path.join(folder, 'step');
   await writeFolderAtomic(target, async (temporary) => fs.writeFileSync(path.join(temporary, 'old'), ''));

@@ -136,6 +136,16 @@ test.each<[what: string, args: () => string[] | Promise<string[]>, sentence: Reg
     /pictures of 3 channels .* but received a tokenizer of 1/,
   ],
   [
+    'no images',
+    () => [fixture('gumbel.ckpt'), '--data', 'nowhere'],
+    /a folder of images for --data .* nowhere, which does not exist/,
+  ],
+  [
+    'a file to write',
+    () => [fixture('gumbel.ckpt'), '--out', 'x'],
+    /Expected only --run for .*gumbel\.ckpt but received --out x/,
+  ],
+  [
     'codes that do not exist',
     async () => [
       await changed('remapped.ckpt', (t) => {
@@ -162,6 +172,14 @@ test('a run in the way is left alone', async () => {
   expect(code).toBe(2);
   expect(stderr).toMatch(/Expected a new folder for --run/);
   expect(fs.readdirSync(run)).toEqual(['mine']);
+});
+
+test('nor can a run lie below a file', async () => {
+  const { code, stderr } = await vqgen('import', fixture('gumbel.ckpt'), '--run', 'README.md/x');
+  expect(code).toBe(2);
+  expect(stderr).toMatch(
+    /^Expected a folder for --run but received README\.md\/x, where .*README\.md is a file/,
+  );
 });
 
 test('LPIPS from two files, and no half of it', async () => {

@@ -1,5 +1,6 @@
 /** What lies beside exported ONNX files, the script and the README, with ONNX Runtime alone: they draw as the run's config says. */
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -36,7 +37,10 @@ function runScript(folder: string, script: string): { codes: number[]; images: n
     const { codes, images } = await import('./${script}');
     console.log(JSON.stringify({ codes: Array.from(codes.data ?? codes.flat(), Number), images: [...images.data] }));`;
   const args = ['--input-type=module', '--eval', use];
-  const said = execFileSync(process.execPath, args, { cwd: folder, encoding: 'utf8' });
+  const home = path.join(root, 'home');
+  const env = { ...process.env, HOME: home, XDG_CACHE_HOME: home, ORT_DISABLE_TELEMETRY: undefined };
+  const said = execFileSync(process.execPath, args, { cwd: folder, env, encoding: 'utf8' });
+  expect(existsSync(path.join(home, 'Microsoft'))).toBe(false); // ONNX Runtime's telemetry
   return JSON.parse(said.trim().split('\n').at(-1)!);
 }
 
@@ -103,7 +107,8 @@ test.each<[string, Partial<Config['sample']>, { classes?: string[]; starts: numb
   }
 
   const readme = await fs.readFile(path.join(out, 'README.md'), 'utf8');
-  expect(readme.split('\n').length).toBeLessThan(30);
+  expect(readme.split('\n').length).toBeLessThan(32);
+  expect(readme).toMatch(/'ORT_DISABLE_TELEMETRY', '1'\)\nimport .*onnxruntime/); // before it is loaded
   expect(readme).toContain(`n, temperature, top_k, top_p, codes = 4, ${temperature}, ${topK}, ${topP}, []`);
   if (o.classes) expect(readme).toContain('16, or from 17 on for a class (cat, dog, eel), at the start');
 });

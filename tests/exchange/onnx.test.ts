@@ -250,6 +250,7 @@ test('by command: export, then tokens and pictures beside the files', async () =
   const drawn = await vqgen('sample', '--model', out, '--n', '2', '--run', path.join(root, 'results'));
   expect(drawn).toMatchObject({ code: 0, summary: { images: 2 } });
   expect(drawn.summary.grid).toBe(path.join(root, 'results', 'samples', 'seed-0', 'grid.png'));
+  await expect(exportOnnx({ run, out, reporter })).rejects.toThrow(/which holds tokens\. Name another --out/);
 });
 
 describe('export', () => {

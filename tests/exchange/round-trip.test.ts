@@ -9,6 +9,7 @@ import { lpipsNames } from '../../src/exchange/lpips.js';
 import { fetchPlace, type Place, spreadPlace } from '../../src/exchange/places.js';
 import { contents, weightsOf } from './contents.js';
 import { fixture, imported, quiet, temporaryFolder } from './fixtures.js';
+import { trainedRun } from './trained-run.js';
 
 const folder = temporaryFolder('round-trip');
 
@@ -69,6 +70,29 @@ test('the discriminator alone does not go: the published loss would miss LPIPS',
   const { losses } = await exportTaming({ run, to: 'taming', out: folder(), reporter });
   expect(losses).toBe(false);
   expect(warnings).toEqual([expect.stringContaining('Without discriminator')]);
+});
+
+test.each([
+  ['batch', 'the run has no LPIPS weights'],
+  ['group', 'its discriminator has no BatchNorm'],
+  ['spectral', 'its discriminator has no BatchNorm'],
+])('why a discriminator with disc.norm %s does not go', async (norm, why) => {
+  const stage1 = { ch: 8, disc: { weight: 1, norm, ch: 8, layers: 1 } };
+  const { run } = await trainedRun(folder(), norm, { stage1 });
+  const warnings: string[] = [];
+  const reporter = { ...quiet, warn: (line: string) => void warnings.push(line) };
+  await exportTaming({ run, to: 'taming', reporter });
+  expect(warnings).toContainEqual(expect.stringContaining(why));
+});
+
+test('a prior that learned classes stays behind with a warning; its tokenizer goes', async () => {
+  const { run } = await trainedRun(folder(), 'classes', { stage1: { ch: 8 }, classes: ['cat', 'dog'] });
+  const warnings: string[] = [];
+  const reporter = { ...quiet, warn: (line: string) => void warnings.push(line) };
+  const { files, prior } = await exportTaming({ run, to: 'taming', reporter });
+  expect(files.map((file) => path.basename(file))).toEqual(['vqgan.ckpt', 'vqgan.yaml']);
+  expect(prior).toBe(false);
+  expect(warnings).toContainEqual(expect.stringMatching(/^Without the prior: .* --to onnx takes it/));
 });
 
 test('an export replaces an export and nothing else', async () => {

@@ -1,14 +1,16 @@
 /** A run to hand on draws and reconstructs what the whole run does. */
-import { readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { silent } from '../../src/base/progress.js';
-import { runPaths } from '../../src/checkpoint/run.js';
+import sharp from 'sharp';
+import { silent as reporter } from '../../src/base/progress.js';
+import { readRunConfig, runPaths, type StageName, writeRunConfig } from '../../src/checkpoint/run.js';
 import { readSafetensors } from '../../src/checkpoint/safetensors.js';
-import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
+import { latestCheckpoint, loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
 import type { Config } from '../../src/config/schema.js';
 import { openDevice } from '../../src/engine/index.js';
 import { exportRunFolder } from '../../src/exchange/share.js';
 import { sample } from '../../src/sample/sample.js';
+import { loadTrained } from '../../src/stage1-vqgan/load-perceptual.js';
 import {
   checkTokenizer,
   gptSizes,
@@ -36,23 +38,39 @@ async function runWithPrior(config: Config): Promise<string> {
   return run;
 }
 
+/** Of the only checkpoint, without the file's header. */
+function weightBytes(run: string, stage: StageName): number {
+  const file = readFileSync(path.join(latestCheckpoint(runPaths(run)[stage])!.path, 'model.safetensors'));
+  return file.length - 8 - Number(file.readBigUInt64LE());
+}
+
 async function drawn(run: string): Promise<Buffer> {
-  const device = await openDevice({ device: 'cpu', reporter: silent });
-  const { grid } = await sample({ run, n: 4, device, reporter: silent });
+  const device = await openDevice({ device: 'cpu', reporter });
+  const { grid } = await sample({ run, n: 4, device, reporter });
   return readFileSync(grid);
 }
 
-test('in float32 it draws the same pictures; in half precision it is half as large', async () => {
+test('in float32 it draws the same pictures; in half precision nearly the same from half the bytes', async () => {
   const config = tinyConfig({}, { dir: path.join('/somewhere', 'private', 'photos', 'train') });
   const run = await runWithPrior(config);
   const [whole, half] = [await freshFolder(), await freshFolder()];
-  const { bytes } = await exportRunFolder({ run, out: whole });
-  const small = await exportRunFolder({ run, out: half, precision: 'f16' });
+  await exportRunFolder({ run, out: whole, reporter });
+  const small = await exportRunFolder({ run, out: half, precision: 'f16', reporter });
   expect(small).toMatchObject({ to: 'run', prior: true, precision: 'f16' });
-  expect(small.bytes).toBeLessThan(bytes);
+  for (const stage of ['stage1', 'prior'] as const)
+    expect(weightBytes(half, stage) / weightBytes(whole, stage)).toBe(0.5);
 
   expect(await drawn(whole)).toEqual(await drawn(run));
-  expect((await drawn(half)).length).toBeGreaterThan(0);
+
+  const [exact, near] = await Promise.all(
+    [whole, half].map(async (run) =>
+      sharp(await drawn(run))
+        .raw()
+        .toBuffer(),
+    ),
+  );
+  const farthest = exact!.reduce((most, v, i) => Math.max(most, Math.abs(v - near![i]!)), 0);
+  expect(farthest).toBeLessThanOrEqual(2); // of 255; the same codes are drawn
 
   const written = JSON.parse(readFileSync(runPaths(whole).config, 'utf8'));
   expect(written).toMatchObject({ data: { dir: 'photos/train' }, stage1: { ema: 0 } });
@@ -64,5 +82,62 @@ test('in float32 it draws the same pictures; in half precision it is half as lar
   const averaged = (await loadModel(run, 'stage1')).tensors;
   expect(Object.keys(tensors)).toEqual(
     expect.arrayContaining(Object.keys(averaged).map((name) => `model.${name}`)),
+  );
+});
+
+test('an export replaces an export, not a run', async () => {
+  const run = await runWithPrior(tinyConfig());
+  const out = path.join(await freshFolder(), 'out');
+  await exportRunFolder({ run, out, reporter });
+  await exportRunFolder({ run, out, precision: 'f16', reporter });
+  await expect(exportRunFolder({ run: out, out, reporter })).rejects.toThrow(
+    'Expected another folder than --run for',
+  );
+  await expect(exportRunFolder({ run: out, out: run, reporter })).rejects.toThrow(
+    /prior, which holds step-0+2\./,
+  );
+  for (const left of ['stage1/metrics.jsonl', 'prior/grids', 'tokens', 'samples']) {
+    mkdirSync(path.join(out, left));
+    const refused = exportRunFolder({ run, out, reporter });
+    await expect(refused).rejects.toThrow(`which holds ${path.basename(left)}. Name another --out.`);
+    rmdirSync(path.join(out, left));
+  }
+});
+
+test('a perceptual network from a file goes along; where the file is gone, vqgen’s own takes its place', async () => {
+  const config = tinyConfig();
+  const file = path.join(await freshFolder(), 'private.safetensors');
+  copyFileSync('checkpoints/perceptual/perceptual.safetensors', file);
+  const run = await runWithPrior(config);
+  const own = { ...config.stage1, perceptual: { kind: 'vqgen' as const, weight: 1, weights: file } };
+  await writeRunConfig(run, { ...config, stage1: own });
+  const moved = path.join(await freshFolder(), 'moved');
+  const first = path.join(await freshFolder(), 'out');
+  await exportRunFolder({ run, out: first, precision: 'f16', reporter });
+  renameSync(first, moved);
+  expect(readFileSync(runPaths(moved).config, 'utf8')).not.toContain('private');
+  const shared = readRunConfig(moved);
+  expect(shared.stage1.perceptual.weights).toBe(path.join(moved, 'perceptual.safetensors'));
+  expect((await loadTrained(shared.stage1.perceptual.weights!)).weights).toEqual(
+    (await loadTrained()).weights,
+  );
+
+  rmSync(file);
+  const warnings: string[] = [];
+  for (const kind of ['vqgen', 'lpips-vgg16'] as const) {
+    await writeRunConfig(run, {
+      ...config,
+      data: { ...config.data, size: 16 },
+      stage1: { ...own, perceptual: { ...own.perceptual, kind } },
+    });
+    await exportRunFolder({
+      run,
+      out: first,
+      reporter: { ...reporter, warn: (line) => void warnings.push(line) },
+    });
+    expect(readRunConfig(first).stage1.perceptual).toEqual({ kind: 'vqgen', weight: 1, weights: null });
+  }
+  expect(warnings).toEqual(
+    Array(2).fill(expect.stringContaining('private.safetensors, which does not exist')),
   );
 });

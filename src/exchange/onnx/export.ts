@@ -42,7 +42,7 @@ const ours = new Set([README, ...Object.values(scriptNames), ...modelNames.map(f
 
 /**
  * Writes `encoder.onnx`, `decoder.onnx` and, where the run has a prior, `prior.onnx`, with the running averages of the weights where there
- * are any. An earlier export in the same place is replaced.
+ * are any. An earlier export in the same place is replaced, unless tokens or samples were written there since.
  *
  * @throws UserError for a run without a tokenizer, a prior of another tokenizer, a folder that holds something else, or a model too
  *   large for one file

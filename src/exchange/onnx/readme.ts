@@ -39,14 +39,17 @@ function priorLine(config: Config, classes: readonly string[]): string {
   return `- \`prior.onnx\`: \`ids\` int64 [batch], the token before: ${codes}${ofClasses} at the start, then codes row by row; \`past\` float32 ${cache('length')} of the \`length\` tokens before that, 0 to ${tokens - 1} → \`logits\` float32 [batch, ${codes}], \`present\` ${cache('length + 1')}, the next \`past\``;
 }
 
+const pythonHead = `import os; os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
+import numpy as np, onnxruntime as ort
+from PIL import Image`;
+
 /** A draw is the first code at which the sum of probabilities, likeliest code first, passes a random share of the whole. */
 function pythonSampling(config: Config, classes: readonly string[]): string {
   const { empty, start, tokens, side, temperature, topK, topP, cfgScale } = drawnAs(config, classes);
   const first =
     classes.length > 0 ? `${start + 1} + np.arange(n) % ${classes.length}` : `np.full(n, ${start})`;
   const guided = cfgScale !== 1;
-  return `import numpy as np, onnxruntime as ort
-from PIL import Image
+  return `${pythonHead}
 prior, decoder = (ort.InferenceSession(name + '.onnx') for name in ('prior', 'decoder'))
 n, temperature, top_k, top_p, codes = 4, ${temperature}, ${topK}, ${topP}, []
 ids = ${guided ? `np.append(${first}, np.full(n, ${start}))  # with a class, and without` : first}
@@ -63,8 +66,7 @@ Image.fromarray((255 * np.concatenate(images, 2).transpose(1, 2, 0)).round().ast
 }
 
 function pythonCoding({ data: { size } }: Config): string {
-  return `import numpy as np, onnxruntime as ort
-from PIL import Image
+  return `${pythonHead}
 encoder, decoder = (ort.InferenceSession(name + '.onnx') for name in ('encoder', 'decoder'))
 photo = Image.open('photo.jpg').convert('RGB').resize((${size}, ${size}))
 images = np.asarray(photo, np.float32).transpose(2, 0, 1)[None] / 255

@@ -116,6 +116,7 @@ const head = (what: string, name: string): string => `/**
  * Browser: <script type="module" src="${name}">, with 'onnxruntime-web', or the address of its ort.min.mjs, in the next line.
  */
 import * as ort from '${runtime}';
+if (globalThis.process) process.env.ORT_DISABLE_TELEMETRY ??= '1'; // what runs here is nobody else's business
 
 const open = (file) => ort.InferenceSession.create(file);`;
 
