@@ -5,7 +5,7 @@ import type { Reporter } from '../base/progress.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { latestCheckpoint, loadModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
-import { everyImage, imageSplits, type Subset } from '../data/dataset.js';
+import { everyImage, readableSplits, type Subset } from '../data/dataset.js';
 import { describeSkipped, listImages } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import { accuracyOn, type Classifier, openClassifier } from '../perceptual/classifier.js';
@@ -145,7 +145,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
 async function chosenImages(config: Config, data: string | undefined): Promise<Subset> {
   const subset =
     data === undefined
-      ? (await imageSplits(config.data, 'data.dir')).val
+      ? (await readableSplits(config.data, 'data.dir')).val
       : everyImage(await listImages(data));
   checkEnough(subset.indices.length, subset.source.origin);
   return subset;
@@ -302,7 +302,7 @@ async function memorising(
   const { data } = config;
   let train: Subset;
   try {
-    train = (await imageSplits(data, 'data.dir')).train;
+    train = (await readableSplits(data, 'data.dir')).train;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     o.reporter.warn(`The nearest training images are left out. ${error.message}`);
