@@ -10,7 +10,7 @@ import { describeSkipped, listImages } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import { accuracyOn, type Classifier, openClassifier } from '../perceptual/classifier.js';
 import { type ClassOf, inProportion } from '../sample/classes.js';
-import { checkOut } from '../sample/out.js';
+import { checkOut, obstacleInSamples } from '../sample/out.js';
 import { openSampler, type Sampler } from '../sample/sample.js';
 import { codeSide } from '../stage1-vqgan/model.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
@@ -318,8 +318,13 @@ async function memorising(
     mirrored: data.flip,
     show: shownPairs,
   });
-  const picture = o.out ?? path.join(runPaths(o.run).samples, 'nearest.png');
-  await writePairs(picture, drawn.shown, nearest.images, data.size);
+  const obstacle = o.out === undefined ? obstacleInSamples(o.run) : undefined;
+  const picture = obstacle ? null : (o.out ?? path.join(runPaths(o.run).samples, 'nearest.png'));
+  if (picture) await writePairs(picture, drawn.shown, nearest.images, data.size);
+  else
+    reporter.warn(
+      `The picture of nearest training images is left out: ${o.run} takes none, ${obstacle}. --out names another place.`,
+    );
   const samples = drawn.features.length / space.width;
   return {
     nearest_train: median(nearest.distances.subarray(0, samples)),

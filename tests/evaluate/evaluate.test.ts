@@ -160,6 +160,17 @@ describe('a run with a prior', () => {
     expect(await measure({ out, seed: 3, topK: 5 })).toMatchObject({ samples });
   });
 
+  test('where the run takes no picture, the numbers come without', async () => {
+    const closed = path.join(root, 'closed');
+    await fs.cp(run, closed, { recursive: true });
+    await fs.rm(path.join(closed, 'samples'), { recursive: true, force: true });
+    await fs.writeFile(path.join(closed, 'samples'), 'in the way');
+    const { reporter, said } = listening();
+    const { samples } = await measure({ run: closed, n: 2, reporter });
+    expect(samples).toMatchObject({ nearest_train: expect.any(Number), picture: null });
+    expect(said.at(-1)).toMatch(/^The picture of nearest .* .*closed takes none, where .* is a file\. --out/);
+  });
+
   test('with classes: likelihoods are those given the class, samples are of each as often as the images', async () => {
     const classed = path.join(root, 'classed');
     await fs.cp(run, classed, { recursive: true });

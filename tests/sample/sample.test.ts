@@ -99,6 +99,26 @@ describe('sample', () => {
     await expect(draw(settings)).rejects.toThrow(message);
   });
 
+  test('a run that takes no pictures is refused before the work, or only --out is written', async () => {
+    const closed = path.join(root, 'closed');
+    await fs.cp(run, closed, { recursive: true });
+    await fs.rm(path.join(closed, 'samples'), { recursive: true });
+    await fs.writeFile(path.join(closed, 'samples'), 'in the way');
+    const message =
+      /^Expected a run that takes pictures for --run but received .*closed, where .*samples is a file\. .* --out/;
+    await expect(draw({ run: closed, device: undefined })).rejects.toThrow(message);
+    await expect(
+      reconstruct({ run: closed, images: ['package.json'], device: undefined as never, reporter: silent }),
+    ).rejects.toThrow(message);
+    const warnings: string[] = [];
+    const reporter = { ...silent, warn: (line: string) => warnings.push(line) };
+    const out = path.join(root, 'only.png');
+    const { grid, files } = await draw({ run: closed, out, reporter });
+    expect([grid, files]).toEqual([out, []]);
+    await expect(fs.readFile(out)).resolves.toEqual(await fs.readFile((await draw()).grid));
+    expect(warnings.join()).toMatch(/^Only the grid is written, no single pictures: .*closed takes none/);
+  });
+
   test('refuses 8-bit weights where the device has none', async () => {
     await expect(draw({ precision: 'int8' })).rejects.toThrow(/Expected f32 for --precision/);
   });
