@@ -47,6 +47,7 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   const folder = runPaths(run).prior;
   const beginning = beginStage({ run, stage: 'prior', config, resume: o.resume });
   if (beginning.kind === 'finished') {
+    checkTokenizer(run, (await loadModel(run, 'stage1')).sha256);
     const state = readState(beginning.checkpoint);
     reporter.note(finished(run, state, config));
     const { step, seconds, best } = state;
