@@ -87,6 +87,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
   const subset = await chosenImages(config, o.data);
   const classifier = o.classifier === undefined ? undefined : await openClassifier(o.device, o.classifier);
   const prior = await findPrior(o.run, reporter);
+  if (!prior) warnOfIdle(o);
   const batch = inferenceBatch(config.data.size);
   const space = o.features
     ? await onnxSpace(o.features, o.threads)
@@ -173,6 +174,19 @@ async function classified(
     );
   }
   return { name, ...(await accuracyOn(classifier, { source, indices: known }, { signal })) };
+}
+
+/** Options that act on samples alone. */
+const ofSamples = {
+  ...{ n: '--n', out: '--out', stats: '--stats', cfgScale: '--cfg-scale' },
+  ...{ temperature: '--temperature', topK: '--top-k', topP: '--top-p' },
+} as const;
+
+function warnOfIdle(o: EvaluateOptions): void {
+  const names = Object.entries(ofSamples).filter(([key]) => o[key as keyof typeof ofSamples] !== undefined);
+  if (names.length === 0) return;
+  const listed = names.map(([, name]) => name).join(', ');
+  o.reporter.warn(`Without samples nothing comes of ${listed}.`);
 }
 
 /** The prior, where the run has one for its present tokenizer. */

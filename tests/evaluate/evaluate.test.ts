@@ -57,7 +57,7 @@ function listening(): { reporter: Reporter; said: string[] } {
 describe('a run that has only a tokenizer', () => {
   test('is measured, and it is said what is left out', async () => {
     const { reporter, said } = listening();
-    const summary = await measure({ reporter });
+    const summary = await measure({ reporter, n: undefined });
     expect(summary).toMatchObject({ run, data, images, skipped: 0, prior: null, samples: null });
     expect(summary.features).toEqual({ name: ownFeatures, width: 192 });
     expect(Object.keys(summary.tokenizer)).toEqual([
@@ -67,6 +67,12 @@ describe('a run that has only a tokenizer', () => {
       'The run has no prior: its likelihoods and samples are left out.',
       'rfd_vqgen is of 21 images in 192 dimensions and too high: a covariance needs at least 193, a number to compare some thousands.',
     ]);
+  });
+
+  test('options of samples are told to do nothing', async () => {
+    const { reporter, said } = listening();
+    await measure({ reporter, cfgScale: 2, out: path.join(root, 'never.png') });
+    expect(said).toContain('Without samples nothing comes of --n, --out, --cfg-scale.');
   });
 
   test('by the numbers of reconstruct and tokenize', async () => {
@@ -83,7 +89,7 @@ describe('a run that has only a tokenizer', () => {
     await fs.writeFile(path.join(other, 'x.png'), 'none');
     const { reporter, said } = listening();
     expect(await measure({ data: other, reporter })).toMatchObject({ images: 3, skipped: 1 });
-    expect(said[1]).toMatch(/^1 of 4 images was skipped: x.png/);
+    expect(said).toContainEqual(expect.stringMatching(/^1 of 4 images was skipped: x.png/));
   });
 });
 
