@@ -105,7 +105,10 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   }
   if (!obstacle) await removeOthers(folder, files);
   const grid = o.out ?? path.join(folder, 'grid.png');
-  await writeGridOf(grid, shown, size, new Set(labels).size);
+  const kinds = new Set(labels).size;
+  const inGrid = o.n > mostInGrid && kinds <= mostInGrid ? mostInGrid - (mostInGrid % kinds) : shown.length;
+  if (inGrid < o.n) o.reporter.note(`The grid shows the first ${inGrid} of ${o.n} images.`);
+  await writeGridOf(grid, shown.slice(0, inGrid), size, kinds);
   return {
     images: o.n,
     grid,
