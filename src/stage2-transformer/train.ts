@@ -1,13 +1,14 @@
 /** `vqgen train-prior`: token files → batches → steps → checkpoints. */
 import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
-import { type HostTensors, scalar } from '../base/tensor.js';
+import { scalar } from '../base/tensor.js';
 import { beginStage } from '../checkpoint/begin.js';
 import { runPaths, tokenFile, writeRunConfig } from '../checkpoint/run.js';
 import { loadModel, readState, type SavedState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Device, Graph } from '../engine/device.js';
 import { countParams } from '../nn/params.js';
+import { over, under } from '../stage1-vqgan/model.js';
 import type { Tokens } from '../tokenize/token-file.js';
 import { meanOf, meansOf, microBatches, withoutPartial } from '../train/accumulation.js';
 import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
@@ -195,9 +196,7 @@ function validation(
   const rows = validationRows(val.count, most);
   const batch = microBatch(prior);
   return async (_, state, signal) => {
-    const weights: HostTensors = Object.fromEntries(
-      Object.entries(state).filter(([name]) => name.startsWith('model.')),
-    );
+    const weights = over('model', under('model', state));
     return lossValues(await meanLoss(graph, val, rows, { batch, weights, starts, signal }));
   };
 }

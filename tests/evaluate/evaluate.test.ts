@@ -229,8 +229,7 @@ describe('a run with a prior', () => {
     const drawAs = (name: string) =>
       drawSamples(sampler, { n: 16, batch: 16, space, reporter: silent, show: 1, classifier: sees(name) });
     const drawn = await drawAs('a');
-    expect([...drawn.labels].filter((label) => label === 0)).toHaveLength(4);
-    expect(drawn.classified).toEqual({ images: 12, right: 12 }); // it does not know b
+    expect(drawn.classified).toEqual({ images: 12, right: 12 }); // 4 are of b, which it does not know
     expect((await drawAs('z')).classified).toEqual({ images: 12, right: 0 });
     await sampler.dispose();
     await space.dispose();
