@@ -3,7 +3,7 @@
  * parent folder, flushed to disk, then renamed. A write that fails leaves nothing, not even the folders that it made;
  * what a crash left behind is removed by the next write beside it.
  */
-import { existsSync, realpathSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, realpathSync, statSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected } from './errors.js';
@@ -58,9 +58,25 @@ function holdsUs(folder: string): boolean {
 
 /** The file that stands where `folder`, or a folder above it, would have to be; undefined where none does. */
 export function fileInTheWay(folder: string): string | undefined {
+  const at = nearestExisting(folder);
+  return existsSync(at) && !statSync(at).isDirectory() ? at : undefined;
+}
+
+/** `folder`, or the folder above it that is there, where this user may not write into it; undefined where that may be. */
+export function writeProtected(folder: string): string | undefined {
+  const at = nearestExisting(folder);
+  try {
+    accessSync(at, constants.W_OK | constants.X_OK);
+    return undefined;
+  } catch {
+    return at;
+  }
+}
+
+function nearestExisting(folder: string): string {
   let at = path.resolve(folder);
   while (!existsSync(at) && at !== path.dirname(at)) at = path.dirname(at);
-  return existsSync(at) && !statSync(at).isDirectory() ? at : undefined;
+  return at;
 }
 
 async function replace(target: string, write: (temporary: string) => Promise<void>): Promise<void> {

@@ -6,7 +6,7 @@ import type { Device, Precision } from '../engine/device.js';
 import type { Command, Context } from './command.js';
 import { exchangeCommands } from './exchange-commands.js';
 import { exportedOf } from './exported.js';
-import { defaultClassifier, defaultRun, type FlagName } from './flags.js';
+import { defaultClassifier, defaultRun, type FlagName, onlyData } from './flags.js';
 import { type Outcome, runOption } from './outcome.js';
 
 export type { Command, Context, Meaning } from './command.js';
@@ -185,7 +185,7 @@ async function trainStage1(context: Context): Promise<Outcome> {
   const resume = flags.resume ?? false;
   const { set } = flags;
   const overrides = {
-    'data.dir': flags.data?.at(-1),
+    'data.dir': onlyData(flags),
     'stage1.steps': flags.steps,
     'stage1.accumulate': flags.accumulate,
     'stage1.precision': precisionAmong(['f32', 'f16'], flags.precision, 'sample has int8.'),
@@ -324,11 +324,12 @@ async function evaluate(context: Context): Promise<Outcome> {
   const run = flags.run ?? defaultRun;
   const { evaluate } = await import('../evaluate/evaluate.js');
   const { measuresTable } = await import('./measures-table.js');
+  const data = onlyData(flags);
   const device = await openDevice(context, run);
   const { n, features, classifier, stats, 'save-stats': saveStats, out, threads, seed } = flags;
   const { temperature, 'top-k': topK, 'top-p': topP, 'cfg-scale': cfgScale } = flags;
   const summary = await evaluate({
-    ...{ run, data: flags.data?.at(-1), n, features, classifier, stats, saveStats, out, threads },
+    ...{ run, data, n, features, classifier, stats, saveStats, out, threads },
     ...{ temperature, topK, topP, cfgScale, seed },
     ...{ device, reporter, signal },
   });

@@ -12,7 +12,7 @@ export interface Flag<T> {
   /** What help calls the value; a switch has none. */
   readonly placeholder?: string;
   readonly describe: string;
-  readonly kind: 'value' | 'switch' | 'list' | 'each';
+  readonly kind: 'value' | 'switch' | 'each';
   readonly read: (value: string, flag: string) => T;
   /** Shown in help, where something else than the config decides. */
   readonly standard?: string;
@@ -46,7 +46,7 @@ export const flags = {
   set: {
     placeholder: 'KEY=VALUE',
     describe: 'change a key of the config, such as stage1.ch=64; may be repeated',
-    kind: 'list',
+    kind: 'each',
     read: (item: string) => item,
   } as Flag<string>,
   resume: toggle('go on from the newest checkpoint'),
@@ -67,7 +67,7 @@ export const flags = {
   class: {
     placeholder: 'NAME',
     describe: 'draw this class; may be repeated: then in turn, each in columns of the grid',
-    kind: 'list',
+    kind: 'each',
     read: text,
     standard: 'all classes, where the prior knows any',
   } as Flag<string>,
@@ -132,7 +132,7 @@ export type Flags = {
 };
 
 /**
- * @param given raw values by option name; a repeated option keeps its last value, a list keeps all
+ * @param given raw values by option name; a repeated option keeps its last value, one of kind `each` keeps all
  * @throws UserError for a value that its option cannot take
  */
 export function readFlags(given: Record<string, unknown>): Flags {
@@ -142,9 +142,20 @@ export function readFlags(given: Record<string, unknown>): Flags {
     if (given[name] === undefined || values.at(-1) === false) continue;
     if (values.length === 0) throw expected('a value', `--${name}`, 'nothing');
     const results = values.map((raw) => flag.read(String(raw), `--${name}`));
-    read[name] = flag.kind === 'list' || flag.kind === 'each' ? results : results.at(-1);
+    read[name] = flag.kind === 'each' ? results : results.at(-1);
   }
   return read as Flags;
+}
+
+/** The one folder of `--data`, for a command that does not take several. @throws UserError for more */
+export function onlyData({ data = [] }: Flags): string | undefined {
+  if (data.length < 2) return data[0];
+  throw expected(
+    'one folder',
+    '--data',
+    data.join(' and '),
+    'Images in subfolders of one folder are taken together.',
+  );
 }
 
 function text(given: string, flag: string): string {

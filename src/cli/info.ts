@@ -6,7 +6,7 @@ import { readRunConfig, runPaths, type StageName, version } from '../checkpoint/
 import { openSafetensors, sha256 } from '../checkpoint/safetensors.js';
 import { bestCheckpoint, isStale, latestCheckpoint, readState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
-import { listed, priorClasses } from '../stage2-transformer/model.js';
+import { listed, priorClasses, speaksCodesOf } from '../stage2-transformer/model.js';
 import { lastValues, type Values } from '../train/metrics.js';
 import { type Outcome, runOption } from './outcome.js';
 
@@ -17,6 +17,8 @@ interface StageInfo {
   readonly finished: boolean;
   /** Of the checkpoint that later commands use. */
   readonly used: number;
+  /** Whether the tokenizer was trained on since. */
+  readonly outdated: boolean;
   readonly seconds: number;
   readonly loss: number;
   readonly metrics: Values;
@@ -32,15 +34,20 @@ interface TokensInfo {
   readonly outdated: boolean;
 }
 
+const earlier = ' (of an earlier tokenizer)';
+
 /** @throws UserError where there is no run */
 export async function describeRun(run: string): Promise<Outcome> {
   const config = readRunConfig(run);
-  const stage1 = await describeStage(run, 'stage1', config);
-  const tokens = await describeTokens(run);
-  const prior = await describeStage(run, 'prior', config);
+  const tokenizer = await presentTokenizer(run);
+  const stage1 = await describeStage(run, 'stage1', config, tokenizer);
+  const tokens = await describeTokens(run, tokenizer);
+  const prior = await describeStage(run, 'prior', config, tokenizer);
   const classes = prior ? priorClasses(run) : [];
   const samples = countSamples(run);
-  const next = `vqgen ${nextCommand({ stage1, tokens, prior })}${runOption(run)}`;
+  const command = nextCommand({ stage1, tokens, prior });
+  const next = `vqgen ${command}${runOption(run)}`;
+  const first = command === 'train-prior' && prior ? `remove ${runPaths(run).prior}, then ` : '';
   const { data, stage1: model } = config;
   const side = data.size / 2 ** (model.ch_mult.length - 1);
   return {
@@ -50,16 +57,27 @@ export async function describeRun(run: string): Promise<Outcome> {
       ...stageLines('tokenizer', stage1),
       tokens.length === 0
         ? 'tokens     none'
-        : `tokens     ${tokens.map(({ split, images, outdated }) => `${split}: ${images} images${outdated ? ' (of an earlier tokenizer)' : ''}`).join(', ')}`,
+        : `tokens     ${tokens.map(({ split, images, outdated }) => `${split}: ${images} images${outdated ? earlier : ''}`).join(', ')}`,
       ...stageLines('prior', prior),
       ...(classes.length > 0 ? [`${' '.repeat(10)} ${classes.length} classes: ${listed(classes)}`] : []),
       `samples    ${samples === 0 ? 'none' : `${samples} pictures in ${runPaths(run).samples}`}`,
-      `Next: ${next}`,
+      `Next: ${first}${next}`,
     ],
   };
 }
 
-async function describeStage(run: string, stage: StageName, config: Config): Promise<StageInfo | null> {
+/** What names the tokenizer in token files and beside the prior. */
+async function presentTokenizer(run: string): Promise<string | undefined> {
+  const checkpoint = latestCheckpoint(runPaths(run).stage1);
+  return checkpoint && (await sha256(path.join(checkpoint.path, 'model.safetensors')));
+}
+
+async function describeStage(
+  run: string,
+  stage: StageName,
+  config: Config,
+  tokenizer: string | undefined,
+): Promise<StageInfo | null> {
   const folder = runPaths(run)[stage];
   const checkpoint = latestCheckpoint(folder);
   if (!checkpoint) return null;
@@ -68,14 +86,14 @@ async function describeStage(run: string, stage: StageName, config: Config): Pro
   const { steps } = config[stage];
   const early = stage === 'prior' && isStale(stale, config.prior.patience);
   const used = stage === 'prior' ? bestCheckpoint(folder)!.step : step;
-  return { step, steps, finished: early || step >= steps, used, seconds, ...(await lastValues(folder)) };
+  const finished = early || step >= steps;
+  const outdated = stage === 'prior' && !(tokenizer && speaksCodesOf(run, tokenizer));
+  return { step, steps, finished, used, outdated, seconds, ...(await lastValues(folder)) };
 }
 
-async function describeTokens(run: string): Promise<TokensInfo[]> {
+async function describeTokens(run: string, present: string | undefined): Promise<TokensInfo[]> {
   const folder = runPaths(run).tokens;
   if (!fs.existsSync(folder)) return [];
-  const checkpoint = latestCheckpoint(runPaths(run).stage1);
-  const present = checkpoint && (await sha256(path.join(checkpoint.path, 'model.safetensors')));
   const files = fs.readdirSync(folder).filter((name) => /^[^.].*\.safetensors$/.test(name));
   const found: TokensInfo[] = [];
   for (const name of files.sort()) {
@@ -97,10 +115,10 @@ function countSamples(run: string): number {
 }
 
 function nextCommand(o: { stage1: StageInfo | null; tokens: TokensInfo[]; prior: StageInfo | null }): string {
+  if (o.prior?.finished && !o.prior.outdated) return 'sample --n 16';
   if (!o.stage1?.finished) return 'train-stage1 --resume';
   if (!o.tokens.some(({ split, outdated }) => split === 'train' && !outdated)) return 'tokenize';
-  if (!o.prior) return 'train-prior';
-  return o.prior.finished ? 'sample --n 16' : 'train-prior --resume';
+  return o.prior && !o.prior.outdated ? 'train-prior --resume' : 'train-prior';
 }
 
 function stageLines(name: string, info: StageInfo | null): string[] {
@@ -108,7 +126,7 @@ function stageLines(name: string, info: StageInfo | null): string[] {
   if (!info) return [`${title} not trained`];
   const measures = Object.entries(info.metrics).map(([key, value]) => `${key} ${formatNumber(value)}`);
   return [
-    `${title} step ${info.step} of ${info.steps}, ${formatDuration(info.seconds)}${info.used === info.step ? '' : `; the best, which is used, is of step ${info.used}`}`,
-    `${' '.repeat(10)} ${measures.join('  ')}`,
+    `${title} step ${info.step} of ${info.steps}, ${formatDuration(info.seconds)}${info.used === info.step ? '' : `; the best, which is used, is of step ${info.used}`}${info.outdated ? earlier : ''}`,
+    ...(measures.length > 0 ? [`${' '.repeat(10)} ${measures.join('  ')}`] : []),
   ];
 }

@@ -124,7 +124,6 @@ const parsing = {
 const forYargs = {
   value: { nargs: 1 },
   each: { nargs: 1 },
-  list: { array: true, string: true },
   switch: { boolean: true },
 } as const;
 

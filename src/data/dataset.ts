@@ -3,7 +3,7 @@
  * decodes nothing (for streaming); `openDataset` holds every picture decoded (for training).
  */
 import type { DataConfig } from '../config/schema.js';
-import { type CacheOptions, openCache, type PixelCache, removeOtherCaches } from './cache.js';
+import { attempt, type CacheOptions, openCache, type PixelCache, removeOtherCaches } from './cache.js';
 import { drawnImages } from './drawn.js';
 import type { Picture } from './pictures.js';
 import { type ImageSource, listImages, relabel, type Skipped } from './source.js';
@@ -65,6 +65,45 @@ export async function imageSplits(
   const other = await listImages(config.val_dir, 'data.val_dir');
   const classes = [...new Set([...source.classes, ...other.classes])].sort();
   return { classes, train: everyImage(relabel(source, classes)), val: everyImage(relabel(other, classes)) };
+}
+
+/**
+ * `imageSplits` as `openSplits` has them: where no image of a split can be read, the names of the others are split
+ * anew. Decodes one image of each split, more only where that one cannot be read. What is found unreadable is left in `val`, for
+ * whoever streams it to tell.
+ */
+export async function readableSplits(
+  config: Pick<DataConfig, 'dir' | 'val_dir' | 'val_fraction' | 'drawn' | 'size'>,
+  where?: string,
+): Promise<Splits> {
+  const splits = await imageSplits(config, where);
+  const { source } = splits.train;
+  if (splits.val.source !== source) return splits;
+  const tried = new Map<number, boolean>();
+  const unreadable = new Set<number>();
+  const noneOf = async (indices: readonly number[]): Promise<readonly number[]> => {
+    for (const i of indices) {
+      if (!tried.has(i)) tried.set(i, !('reason' in (await attempt(source, i, config.size))));
+      if (tried.get(i)) return [];
+    }
+    return indices;
+  };
+  let { train, val } = { train: splits.train.indices, val: splits.val.indices };
+  for (;;) {
+    const found = [...(await noneOf(train)), ...(await noneOf(val))];
+    if (found.length === 0) break;
+    for (const i of found) unreadable.add(i);
+    const kept = everyImage(source).indices.filter((i) => !unreadable.has(i));
+    if (kept.length === 0) return splits;
+    const parts = splitNames(
+      kept.map((i) => source.names[i]!),
+      config.val_fraction,
+    );
+    train = parts.train.map((p) => kept[p]!);
+    val = parts.val.map((p) => kept[p]!);
+  }
+  const told = [...val, ...unreadable].sort((a, b) => a - b);
+  return { ...splits, train: { source, indices: train }, val: { source, indices: told } };
 }
 
 export function everyImage(source: ImageSource): Subset {

@@ -5,12 +5,12 @@ import type { Reporter } from '../base/progress.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { latestCheckpoint, loadModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
-import { everyImage, imageSplits, type Subset } from '../data/dataset.js';
+import { everyImage, readableSplits, type Subset } from '../data/dataset.js';
 import { describeSkipped, listImages } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import { accuracyOn, type Classifier, openClassifier } from '../perceptual/classifier.js';
 import { type ClassOf, inProportion } from '../sample/classes.js';
-import { checkOut } from '../sample/out.js';
+import { checkOut, obstacleInSamples } from '../sample/out.js';
 import { openSampler, type Sampler } from '../sample/sample.js';
 import { codeSide } from '../stage1-vqgan/model.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
@@ -87,6 +87,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
   const subset = await chosenImages(config, o.data);
   const classifier = o.classifier === undefined ? undefined : await openClassifier(o.device, o.classifier);
   const prior = await findPrior(o.run, reporter);
+  if (!prior) warnOfIdle(o);
   const batch = inferenceBatch(config.data.size);
   const space = o.features
     ? await onnxSpace(o.features, o.threads)
@@ -145,7 +146,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
 async function chosenImages(config: Config, data: string | undefined): Promise<Subset> {
   const subset =
     data === undefined
-      ? (await imageSplits(config.data, 'data.dir')).val
+      ? (await readableSplits(config.data, 'data.dir')).val
       : everyImage(await listImages(data));
   checkEnough(subset.indices.length, subset.source.origin);
   return subset;
@@ -173,6 +174,19 @@ async function classified(
     );
   }
   return { name, ...(await accuracyOn(classifier, { source, indices: known }, { signal })) };
+}
+
+/** Options that act on samples alone. */
+const ofSamples = {
+  ...{ n: '--n', out: '--out', stats: '--stats', cfgScale: '--cfg-scale' },
+  ...{ temperature: '--temperature', topK: '--top-k', topP: '--top-p' },
+} as const;
+
+function warnOfIdle(o: EvaluateOptions): void {
+  const names = Object.entries(ofSamples).filter(([key]) => o[key as keyof typeof ofSamples] !== undefined);
+  if (names.length === 0) return;
+  const listed = names.map(([, name]) => name).join(', ');
+  o.reporter.warn(`Without samples nothing comes of ${listed}.`);
 }
 
 /** The prior, where the run has one for its present tokenizer. */
@@ -302,7 +316,7 @@ async function memorising(
   const { data } = config;
   let train: Subset;
   try {
-    train = (await imageSplits(data, 'data.dir')).train;
+    train = (await readableSplits(data, 'data.dir')).train;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     o.reporter.warn(`The nearest training images are left out. ${error.message}`);
@@ -318,8 +332,13 @@ async function memorising(
     mirrored: data.flip,
     show: shownPairs,
   });
-  const picture = o.out ?? path.join(runPaths(o.run).samples, 'nearest.png');
-  await writePairs(picture, drawn.shown, nearest.images, data.size);
+  const obstacle = o.out === undefined ? obstacleInSamples(o.run) : undefined;
+  const picture = obstacle ? null : (o.out ?? path.join(runPaths(o.run).samples, 'nearest.png'));
+  if (picture) await writePairs(picture, drawn.shown, nearest.images, data.size);
+  else
+    reporter.warn(
+      `The picture of nearest training images is left out: ${o.run} takes none, ${obstacle}. --out names another place.`,
+    );
   const samples = drawn.features.length / space.width;
   return {
     nearest_train: median(nearest.distances.subarray(0, samples)),

@@ -14,8 +14,6 @@ import { NearestImages } from './neighbours.js';
 
 export interface DrawnSamples {
   readonly moments: Moments;
-  /** [n], into the sampler's classes; −1 of a prior without. */
-  readonly labels: Int32Array;
   /** [n, F] */
   readonly features: Float32Array;
   /** The first few images, [S, S, 3] each. */
@@ -41,7 +39,6 @@ export async function drawSamples(
   const { size, tokens } = sampler;
   const moments = new Moments(space.width);
   const features = new Float32Array(n * space.width);
-  const labels = new Int32Array(n);
   const shown: Float32Array[] = [];
   const total = Math.ceil(n / sampleBatch) * tokens;
   const progress = o.reporter.progress({ label: 'Sample', total, unit: 'places' });
@@ -50,7 +47,6 @@ export async function drawSamples(
       const before = (start / sampleBatch) * tokens;
       const drawn = await sampler.draw(start, (place) => progress.update(before + place + 1));
       const images = drawn.images.slice(0, n - start);
-      labels.set(drawn.labels.subarray(0, images.length), start);
       for (let at = 0; at < images.length; at += batch) {
         const part = images.slice(at, at + batch);
         const all = float32([part.length, size, size, 3]);
@@ -72,7 +68,7 @@ export async function drawSamples(
   } finally {
     progress.stop();
   }
-  return { moments, features, labels, shown, classified };
+  return { moments, features, shown, classified };
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Reference statistics in a file: what a Fréchet distance needs of a set of images, to be compared with again without them. */
+import { existsSync } from 'node:fs';
 import { expected } from '../base/errors.js';
 import { openSafetensors, writeSafetensors } from '../checkpoint/safetensors.js';
 import type { FeatureSpace } from './features.js';
@@ -33,6 +34,14 @@ export async function readStatistics(
   file: string,
   space: Pick<FeatureSpace, 'name' | 'width'>,
 ): Promise<Statistics> {
+  if (!existsSync(file)) {
+    throw expected(
+      'statistics that --save-stats wrote',
+      '--stats',
+      `${file}, which does not exist`,
+      `To make it: vqgen evaluate --data photos/ --save-stats ${file}`,
+    );
+  }
   const opened = await openSafetensors(file);
   try {
     const { count, features, digest } = opened.metadata;

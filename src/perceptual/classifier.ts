@@ -93,21 +93,9 @@ export async function accuracyOn(
   let right = 0;
   for await (const part of streamEvalImages(subset, { size: classifier.size, batchSize: batch, skipped })) {
     o.signal?.throwIfAborted();
-    const meant = Array.from(part.labels, (label) => classes[label]!);
-    right += agreeing((await classifier.classify(part.images)).classes, meant);
-    images += meant.length;
+    const found = (await classifier.classify(part.images)).classes;
+    right += found.filter((name, i) => name === classes[part.labels[i]!]).length;
+    images += found.length;
   }
   return { images, accuracy: right / images };
 }
-
-/** The share of images [n, S, S, 3] in [−1, 1] that are given the classes `meant`, one for each. */
-export async function shareAsMeant(
-  classifier: Classifier,
-  images: HostTensor,
-  meant: readonly string[],
-): Promise<number> {
-  return agreeing((await classifier.classify(images)).classes, meant) / meant.length;
-}
-
-const agreeing = (found: readonly string[], meant: readonly string[]): number =>
-  found.filter((name, i) => name === meant[i]).length;

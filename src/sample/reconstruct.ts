@@ -14,7 +14,7 @@ import type { Device } from '../engine/device.js';
 import { reconstructProgram } from '../stage1-vqgan/programs.js';
 import { inferenceBatch, padBatch } from '../tokenize/batch.js';
 import { imageAt, writePairs } from '../tokenize/pairs.js';
-import { checkOut } from './out.js';
+import { checkOutOrRun } from './out.js';
 
 export interface ReconstructOptions {
   readonly run: string;
@@ -38,7 +38,7 @@ const shownPairs = 16;
 export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSummary> {
   const config = readRunConfig(o.run);
   const { tensors } = await loadModel(o.run, 'stage1');
-  checkOut(o.out);
+  checkOutOrRun(o.out, o.run);
   const places = await Promise.all(o.images.map(findImages));
   const { size } = config.data;
   const batch = inferenceBatch(size);

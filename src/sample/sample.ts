@@ -21,7 +21,7 @@ import { type Choice, choose } from './choose.js';
 import { type ClassOf, chosenClasses, inTurn } from './classes.js';
 import { decodeLoop, guided } from './decode-loop.js';
 import { type Int8Loss, reportInt8Loss } from './int8-loss.js';
-import { checkOut } from './out.js';
+import { checkOutOrRun, obstacleInSamples } from './out.js';
 
 export interface SampleOptions {
   /** Where the pictures go and, unless `models` are given, whose models draw. */
@@ -48,11 +48,12 @@ export interface SampleOptions {
 export interface SampleSummary {
   readonly images: number;
   readonly grid: string;
+  /** The single pictures; none where only `out` can be written. */
   readonly files: readonly string[];
   readonly seed: number;
   readonly seconds: number;
   readonly tokens_per_second: number;
-  /** The class of each of `files`; only of a prior that knows classes. */
+  /** The class of each image; only of a prior that knows classes. */
   readonly classes?: readonly string[];
   /** Only with int8 weights: what they cost, or null where there is nothing to measure it on. */
   readonly int8?: Int8Loss | null;
@@ -67,7 +68,10 @@ const mostInGrid = 256;
 /** @throws UserError for a run without a trained tokenizer and prior, or settings out of range */
 export async function sample(o: SampleOptions): Promise<SampleSummary> {
   if (!Number.isInteger(o.n) || o.n < 1) throw expected('a positive whole number', '--n', o.n);
-  checkOut(o.out);
+  checkOutOrRun(o.out, o.run);
+  const obstacle = obstacleInSamples(o.run);
+  if (obstacle)
+    o.reporter.warn(`Only the grid is written, no single pictures: ${o.run} takes none, ${obstacle}.`);
   const started = performance.now();
   let drawing = 0;
   const sampler = await openSampler(o);
@@ -86,9 +90,11 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
       );
       drawing += drawn.seconds;
       for (const [row, image] of drawn.images.slice(0, o.n - first).entries()) {
-        const file = path.join(folder, `${`${first + row}`.padStart(digits, '0')}.png`);
-        await writePng(file, float32([size, size, 3], image));
-        files.push(file);
+        if (!obstacle) {
+          const file = path.join(folder, `${`${first + row}`.padStart(digits, '0')}.png`);
+          await writePng(file, float32([size, size, 3], image));
+          files.push(file);
+        }
         labels.push(drawn.labels[row]!);
         if (shown.length < mostInGrid) shown.push(image);
       }
@@ -97,9 +103,12 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
     progress.stop();
     await sampler.dispose();
   }
-  await removeOthers(folder, files);
+  if (!obstacle) await removeOthers(folder, files);
   const grid = o.out ?? path.join(folder, 'grid.png');
-  await writeGridOf(grid, shown, size, new Set(labels).size);
+  const kinds = new Set(labels).size;
+  const inGrid = o.n > mostInGrid && kinds <= mostInGrid ? mostInGrid - (mostInGrid % kinds) : shown.length;
+  if (inGrid < o.n) o.reporter.note(`The grid shows the first ${inGrid} of ${o.n} images.`);
+  await writeGridOf(grid, shown.slice(0, inGrid), size, kinds);
   return {
     images: o.n,
     grid,

@@ -15,10 +15,12 @@ import {
 } from './perceptual.js';
 import { trainedFeatures, trainedShapes } from './trained-features.js';
 
+const configKey = 'stage1.perceptual.weights';
+
 /** Undefined where the config has no such term. @throws UserError when the weights' file is not what it should be */
 export async function loadPerceptual({ data, stage1 }: Config): Promise<Perceptual | undefined> {
   const { kind, weight, weights } = stage1.perceptual;
-  const where = 'stage1.perceptual.weights';
+  const where = configKey;
   if (kind === 'none' || weight === 0) return undefined;
   if (kind === 'random-features') return randomFeatures(data.size);
   if (kind === 'vqgen') return loadTrainedFeatures(data.size, weights ?? undefined, where);
@@ -91,7 +93,9 @@ async function readWeights(
       'a safetensors file',
       where,
       `${file}, which does not exist`,
-      'Name a file with the weights, or do without: --set stage1.perceptual.kind=random-features.',
+      where === configKey
+        ? 'Name a file with the weights, or do without: --set stage1.perceptual.kind=random-features.'
+        : o.remedy,
     );
   }
   const { tensors, metadata } = await readSafetensors(file);

@@ -1,7 +1,7 @@
 /** The prior of a run: its sizes, the classes that it knows, and which tokenizer's codes it speaks. */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { expected } from '../base/errors.js';
+import { expected, type UserError } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import { readRunConfig, runPaths, tokenFile } from '../checkpoint/run.js';
 import { bestCheckpoint, latestCheckpoint, loadModel, type TrainedModel } from '../checkpoint/store.js';
@@ -34,10 +34,31 @@ export async function recordClasses(run: string, classes: readonly string[]): Pr
   await writeFileAtomic(classesFile(run), `${JSON.stringify(classes)}\n`);
 }
 
-/** The names of the classes that the run's prior knows; none where it was trained without. */
+/**
+ * The names of the classes that the run's prior knows; none where it was trained without.
+ *
+ * @throws UserError when the file that holds them is damaged
+ */
 export function priorClasses(run: string): readonly string[] {
   const file = classesFile(run);
-  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : [];
+  const classes = readNote(file, run) ?? [];
+  if (Array.isArray(classes) && classes.every((name) => typeof name === 'string')) return classes;
+  throw damaged(file, run);
+}
+
+/** What is noted as JSON beside the prior, or nothing. @throws UserError when it is damaged */
+function readNote(file: string, run: string): unknown {
+  if (!existsSync(file)) return undefined;
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    throw damaged(file, run, cause);
+  }
+}
+
+function damaged(file: string, run: string, cause?: unknown): UserError {
+  const next = `Put back what it was, or train the prior again: remove ${runPaths(run).prior}, then vqgen train-prior --run ${run}`;
+  return expected('the JSON that vqgen saved', file, 'something else', next, cause);
 }
 
 const mostListed = 30;
@@ -55,10 +76,15 @@ export async function recordTokenizer(run: string, sha256: string): Promise<void
   await writeFileAtomic(tokenizerFile(run), `${JSON.stringify({ sha256 })}\n`);
 }
 
+/** Whether the prior was trained for the tokenizer `sha256`, as far as the run notes for which it was. */
+export function speaksCodesOf(run: string, sha256: string): boolean {
+  const noted = readNote(tokenizerFile(run), run) as { sha256?: unknown } | undefined;
+  return noted === undefined || noted?.sha256 === sha256;
+}
+
 /** @throws UserError when the prior was trained for another tokenizer than the run's present one */
 export function checkTokenizer(run: string, sha256: string): void {
-  const file = tokenizerFile(run);
-  if (!existsSync(file) || JSON.parse(readFileSync(file, 'utf8')).sha256 === sha256) return;
+  if (speaksCodesOf(run, sha256)) return;
   throw expected(
     'a prior for the present tokenizer',
     '--run',

@@ -2,11 +2,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import type { PriorConfig } from '../config/schema.js';
-import type { Graph, GraphProgram, Precision, Specs, StepProgram, Tensors } from '../engine/device.js';
+import type { Graph, GraphProgram, Precision, Specs, StepProgram } from '../engine/device.js';
 import { crossEntropy } from '../nn/cross-entropy.js';
 import { dropoutFrom, dropoutNoise, noDropout, noiseLength, rowsOfNoise } from '../nn/dropout.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
 import { initialise, specsOf, treeOf } from '../nn/params.js';
+import { over, tensorSpecs, under } from '../stage1-vqgan/model.js';
 import type { Tokens } from '../tokenize/token-file.js';
 import { accumulation } from '../train/accumulation.js';
 import { firstScale, lossScaling } from '../train/loss-scale.js';
@@ -15,10 +16,7 @@ import { decays, dropoutSites, type GptSizes, gptLogits, gptSpecs } from './gpt.
 import { sequencesOf } from './sequences.js';
 
 /** Shapes of the parameters by dotted name. */
-export function gptShapes(sizes: GptSizes): Specs {
-  const specs = Object.entries(specsOf(gptSpecs(sizes)));
-  return Object.fromEntries(specs.map(([name, { shape }]) => [name, { shape, dtype: 'float32' }]));
-}
+const gptShapes = (sizes: GptSizes): Specs => tensorSpecs(specsOf(gptSpecs(sizes)));
 
 const layoutOf = (config: PriorConfig, sizes: GptSizes) => ({
   sites: dropoutSites(sizes),
@@ -71,7 +69,7 @@ export function priorStep(config: PriorConfig, sizes: GptSizes): StepProgram {
     name: 'prior-step',
     precision,
     state: {
-      ...prefixed('model', shapes),
+      ...over('model', shapes),
       ...adamSpecs(shapes),
       ...scaling.state,
       ...accumulated.sums('model', shapes),
@@ -86,7 +84,7 @@ export function priorStep(config: PriorConfig, sizes: GptSizes): StepProgram {
     },
     constants: {},
     step(state, inputs) {
-      const params = part('model', state);
+      const params = under('model', state);
       const dropout = () =>
         config.dropout > 0 ? dropoutFrom(inputs.noise!, { ...layout, rate: config.dropout }) : noDropout;
       const { value: loss, grads: own } = valueAndGradsOf(
@@ -103,7 +101,7 @@ export function priorStep(config: PriorConfig, sizes: GptSizes): StepProgram {
         acts: scaled.acts,
       });
       return {
-        state: { ...prefixed('model', updated.params), ...updated.state, ...scaled.state, ...sums },
+        state: { ...over('model', updated.params), ...updated.state, ...scaled.state, ...sums },
         outputs: { loss, gradient_norm: scaled.norm, ...scaled.outputs },
       };
     },
@@ -116,10 +114,10 @@ export function priorEvaluation(sizes: GptSizes, batch: number): GraphProgram {
   const sequences = { shape: [batch, sizes.tokens], dtype: 'int32' } as const;
   return {
     name: 'prior-evaluation',
-    inputs: { ...prefixed('model', gptShapes(sizes)), ids: sequences, targets: sequences },
+    inputs: { ...over('model', gptShapes(sizes)), ids: sequences, targets: sequences },
     constants: {},
     run(inputs) {
-      const logits = gptLogits(sizes, treeOf(specs, part('model', inputs)), inputs.ids!);
+      const logits = gptLogits(sizes, treeOf(specs, under('model', inputs)), inputs.ids!);
       return { loss: perSequence(logits, inputs.targets!) };
     },
   };
@@ -184,20 +182,10 @@ export function priorStart(sizes: GptSizes, seed: number, precision: Precision =
   const params = initialise(specsOf(gptSpecs(sizes)), seed);
   const moments = Object.entries(adamSpecs(gptShapes(sizes)));
   return {
-    ...prefixed('model', params),
+    ...over('model', params),
     ...firstScale(lossScaling(precision).state),
     ...Object.fromEntries(
       moments.map(([name, { shape }]) => [name, float32(shape, new Float32Array(sizeOf(shape)))]),
     ),
   };
-}
-
-function prefixed<T>(prefix: string, record: Record<string, T>): Record<string, T> {
-  return Object.fromEntries(Object.entries(record).map(([name, value]) => [`${prefix}.${name}`, value]));
-}
-
-/** The entries under `prefix.`, without it. */
-function part(prefix: string, tensors: Tensors): Tensors {
-  const own = Object.entries(tensors).filter(([name]) => name.startsWith(`${prefix}.`));
-  return Object.fromEntries(own.map(([name, tensor]) => [name.slice(prefix.length + 1), tensor]));
 }

@@ -1,13 +1,14 @@
 /** `vqgen train-prior`: token files → batches → steps → checkpoints. */
 import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
-import { type HostTensors, scalar } from '../base/tensor.js';
+import { scalar } from '../base/tensor.js';
 import { beginStage } from '../checkpoint/begin.js';
 import { runPaths, tokenFile, writeRunConfig } from '../checkpoint/run.js';
 import { loadModel, readState, type SavedState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Device, Graph } from '../engine/device.js';
 import { countParams } from '../nn/params.js';
+import { over, under } from '../stage1-vqgan/model.js';
 import type { Tokens } from '../tokenize/token-file.js';
 import { meanOf, microBatches, withoutPartial } from '../train/accumulation.js';
 import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
@@ -47,6 +48,7 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   const folder = runPaths(run).prior;
   const beginning = beginStage({ run, stage: 'prior', config, resume: o.resume });
   if (beginning.kind === 'finished') {
+    checkTokenizer(run, (await loadModel(run, 'stage1')).sha256);
     const state = readState(beginning.checkpoint);
     reporter.note(finished(run, state, config));
     const { step, seconds, best } = state;
@@ -194,9 +196,7 @@ function validation(
   const rows = validationRows(val.count, most);
   const batch = microBatch(prior);
   return async (_, state, signal) => {
-    const weights: HostTensors = Object.fromEntries(
-      Object.entries(state).filter(([name]) => name.startsWith('model.')),
-    );
+    const weights = over('model', under('model', state));
     return lossValues(await meanLoss(graph, val, rows, { batch, weights, starts, signal }));
   };
 }

@@ -8,7 +8,7 @@ import { runPaths, tokenFile } from '../checkpoint/run.js';
 import { openRowsWriter, type RowsWriter } from '../checkpoint/safetensors.js';
 import type { Config } from '../config/schema.js';
 import { streamEvalImages, viewsOf } from '../data/batches.js';
-import { everyImage, imageSplits, type Splits, type Subset } from '../data/dataset.js';
+import { everyImage, readableSplits, type Splits, type Subset } from '../data/dataset.js';
 import { describeSkipped, type Skipped } from '../data/source.js';
 import type { Device, Graph } from '../engine/device.js';
 import { codeSide } from '../stage1-vqgan/model.js';
@@ -112,7 +112,7 @@ async function chooseSubsets(
     );
   }
   const { dir, val_dir, ...rest } = config.data;
-  const splits: Splits = await imageSplits(
+  const splits: Splits = await readableSplits(
     own ? config.data : { ...rest, dir: dataset, val_dir: null },
     own ? 'data.dir' : 'DATASET',
   );

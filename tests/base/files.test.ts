@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { writeFileAtomic, writeFolderAtomic } from '../../src/base/files.js';
+import { writeFileAtomic, writeFolderAtomic, writeProtected } from '../../src/base/files.js';
 
 let folder: string;
 beforeEach(() => {
@@ -17,6 +17,16 @@ test('a file is replaced, its parents are made, nothing else stays', async () =>
   expect(fs.readFileSync(file, 'utf8')).toBe('2');
   expect(fs.readdirSync(path.dirname(file))).toEqual(['c.txt']);
 });
+
+// Neither root nor Windows is kept from writing.
+(process.getuid?.() ? test : test.skip)(
+  'a folder that may not be written to is found above a missing one',
+  () => {
+    expect(writeProtected(path.join(folder, 'a/b'))).toBeUndefined();
+    fs.chmodSync(folder, 0o555);
+    expect(writeProtected(path.join(folder, 'a/b'))).toBe(folder);
+  },
+);
 
 test('a folder is replaced as a whole', async () => {
   const target = path.join(folder, 'step');

@@ -2,11 +2,11 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { writeRunConfig } from '../../src/checkpoint/run.js';
-import { writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { sha256, writeSafetensors } from '../../src/checkpoint/safetensors.js';
 import { saveCheckpoint } from '../../src/checkpoint/store.js';
 import { describeRun } from '../../src/cli/info.js';
 import { loadConfig } from '../../src/config/load.js';
-import { recordClasses } from '../../src/stage2-transformer/model.js';
+import { recordClasses, recordTokenizer } from '../../src/stage2-transformer/model.js';
 
 let run: string;
 beforeEach(async () => {
@@ -39,15 +39,29 @@ test('the next command follows from what is there', async () => {
   const { path: folder } = await train('stage1', 8);
   expect(await next()).toBe(`Next: vqgen tokenize --run ${run}`);
 
-  const { createHash } = await import('node:crypto');
-  const model = fs.readFileSync(path.join(folder, 'model.safetensors'));
+  const present = await sha256(path.join(folder, 'model.safetensors'));
   fs.mkdirSync(path.join(run, 'tokens'));
-  await tokenize(createHash('sha256').update(model).digest('hex'));
+  await tokenize(present);
   expect(await next()).toBe(`Next: vqgen train-prior --run ${run}`);
   await train('prior', 4);
+  await recordTokenizer(run, present);
   expect(await next()).toBe(`Next: vqgen train-prior --resume --run ${run}`);
   await train('prior', 8);
   expect(await next()).toBe(`Next: vqgen sample --n 16 --run ${run}`);
+
+  fs.rmSync(path.join(run, 'tokens'), { recursive: true });
+  expect((await describeRun(run)).summary).toMatchObject({ next: `vqgen sample --n 16 --run ${run}` });
+
+  await recordTokenizer(run, 'of another tokenizer');
+  fs.mkdirSync(path.join(run, 'tokens'));
+  await tokenize(present);
+  const stale = await describeRun(run);
+  expect(stale.lines.at(-1)).toBe(
+    `Next: remove ${path.join(run, 'prior')}, then vqgen train-prior --run ${run}`,
+  );
+  expect(stale.lines).toContain('prior      step 8 of 8, 1 min 01 s (of an earlier tokenizer)');
+  expect(stale.lines).not.toContainEqual(expect.stringMatching(/^\s*$/));
+  expect(stale.summary).toMatchObject({ prior: { outdated: true }, next: `vqgen train-prior --run ${run}` });
 
   await tokenize('of another tokenizer');
   const { lines, summary } = await describeRun(run);

@@ -114,6 +114,26 @@ describe('a mistake is one sentence on stderr and exit code 2', () => {
       'train-stage1 --set stage1.chh=3',
       'Expected a known config key for --set but received stage1.chh. Did you mean stage1.ch?',
     ],
+    [
+      'import --set prior.heads=2 --set=stage1.ch=8 missing.ckpt --run r',
+      'Expected a checkpoint for CHECKPOINT but received missing.ckpt, which does not exist. Name a .ckpt, .pth, .pt or .safetensors file.',
+    ],
+    [
+      'train-stage1 --set stage1.ch=8 --set stage1.chh=3',
+      'Expected a known config key for --set but received stage1.chh. Did you mean stage1.ch?',
+    ],
+    [
+      'sample --class cat car',
+      'Expected options only for vqgen sample but received car. vqgen sample --help shows how it is used.',
+    ],
+    [
+      'train-stage1 --data a --data b',
+      'Expected one folder for --data but received a and b. Images in subfolders of one folder are taken together.',
+    ],
+    [
+      'evaluate --data a --data b --data c',
+      'Expected one folder for --data but received a and b and c. Images in subfolders of one folder are taken together.',
+    ],
     ['train-stage1 --steps 0', 'Expected a whole number above 0 for --steps but received 0.'],
     [
       'train-stage1 --set prior.heads=7 --set prior.width=64',
@@ -140,7 +160,7 @@ describe('a mistake is one sentence on stderr and exit code 2', () => {
   });
 
   test('before anything else is done', async () => {
-    await vqgen('train-stage1', '--set', 'stage1.ch=40');
+    await vqgen('train-stage1', '--set', 'stage1.ch=42');
     expect(fs.existsSync('checkpoints')).toBe(false);
   });
 });

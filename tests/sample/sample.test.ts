@@ -3,14 +3,16 @@ import os from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
 import { silent } from '../../src/base/progress.js';
-import { runPaths, writeRunConfig } from '../../src/checkpoint/run.js';
-import { saveCheckpoint } from '../../src/checkpoint/store.js';
+import { runPaths, tokenFile, writeRunConfig } from '../../src/checkpoint/run.js';
+import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
 import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
 import { psnr, reconstruct } from '../../src/sample/reconstruct.js';
 import { sample } from '../../src/sample/sample.js';
-import { gptSizes, recordClasses, recordTokenizer } from '../../src/stage2-transformer/model.js';
-import { priorStart } from '../../src/stage2-transformer/step.js';
+import { gptSizes, recordClasses, recordTokenizer, tokensFor } from '../../src/stage2-transformer/model.js';
+import { startTokens, validationRows } from '../../src/stage2-transformer/sequences.js';
+import { frozenEvaluation, meanLoss, priorStart } from '../../src/stage2-transformer/step.js';
 import { tokenize } from '../../src/tokenize/tokenize.js';
 import { saveTokenizer, temporaryFolder, tinyConfig, writePictures } from '../support/run.js';
 
@@ -97,6 +99,26 @@ describe('sample', () => {
     [{ topP: 1.5 }, /for --top-p but received 1\.5/],
   ])('refuses %j', async (settings, message) => {
     await expect(draw(settings)).rejects.toThrow(message);
+  });
+
+  test('a run that takes no pictures is refused before the work, or only --out is written', async () => {
+    const closed = path.join(root, 'closed');
+    await fs.cp(run, closed, { recursive: true });
+    await fs.rm(path.join(closed, 'samples'), { recursive: true });
+    await fs.writeFile(path.join(closed, 'samples'), 'in the way');
+    const message =
+      /^Expected a run that takes pictures for --run but received .*closed, where .*samples is a file\. .* --out/;
+    await expect(draw({ run: closed, device: undefined })).rejects.toThrow(message);
+    await expect(
+      reconstruct({ run: closed, images: ['package.json'], device: undefined as never, reporter: silent }),
+    ).rejects.toThrow(message);
+    const warnings: string[] = [];
+    const reporter = { ...silent, warn: (line: string) => warnings.push(line) };
+    const out = path.join(root, 'only.png');
+    const { grid, files } = await draw({ run: closed, out, reporter });
+    expect([grid, files]).toEqual([out, []]);
+    await expect(fs.readFile(out)).resolves.toEqual(await fs.readFile((await draw()).grid));
+    expect(warnings.join()).toMatch(/^Only the grid is written, no single pictures: .*closed takes none/);
   });
 
   test('refuses 8-bit weights where the device has none', async () => {
@@ -215,6 +237,16 @@ describe('sample', () => {
       expect((width! + 24) / (height! + 24)).toBe(3 / 4); // 3 columns: each is one class
     });
 
+    test('a grid that cannot hold all of them holds as many of each class', async () => {
+      const notes: string[] = [];
+      const reporter = { ...silent, note: (line: string) => notes.push(line) };
+      const { grid } = await drawClassed({ n: 258, out: path.join(root, 'large.png'), reporter });
+      const { width, height } = await sharp(grid).metadata();
+      // 15 columns, five of each class, 17 rows of 8 pixels with 2 between, enlarged 12 times
+      expect([width, height]).toEqual([(15 * 10 - 2) * 12, (17 * 10 - 2) * 12]);
+      expect(notes).toEqual(['The grid shows the first 255 of 258 images.']);
+    });
+
     test('guidance: 1 is none, 0 is without class, and no scale depends on how many were asked for', async () => {
       const plain = await bytesOf((await drawClassed()).files);
       expect(await bytesOf((await drawClassed({ cfgScale: 1 })).files)).toEqual(plain);
@@ -235,9 +267,24 @@ describe('sample', () => {
     test('8-bit weights: guided too, and their cost is measured with the classes', async () => {
       const notes: string[] = [];
       const reporter = { ...silent, note: (line: string) => notes.push(line) };
-      const { int8, classes } = await drawClassed({ precision: 'int8', cfgScale: 2, reporter });
-      expect(classes).toEqual(['car', 'cat', 'house']);
-      expect(int8!.loss_int8).toBeGreaterThan(0);
+      // The images' subfolders must be classes of the prior for these to matter.
+      const { sha256 } = await loadModel(classed, 'stage1');
+      const { tensors, metadata } = await readSafetensors(tokenFile(classed, 'val'));
+      const named = { ...metadata, classes: JSON.stringify(['car', 'house']) };
+      await writeSafetensors(tokenFile(classed, 'val'), tensors, named);
+      const val = await tokensFor(classed, 'val', config, sha256);
+      await fs.rm(path.join(classed, '.cache'), { recursive: true });
+      await fs.writeFile(path.join(classed, '.cache'), 'keeps no loss, and that is no failure');
+      const { int8, classes: drawn } = await drawClassed({ precision: 'int8', cfgScale: 2, reporter });
+      expect(drawn).toEqual(classes);
+
+      const sizes = gptSizes(config, 3);
+      const { tensors: weights } = await loadModel(classed, 'prior');
+      const graph = await cpu.prepare(frozenEvaluation(sizes, weights, { batch: 16, precision: 'int8' }));
+      const rows = validationRows(val.count, val.count);
+      const loss = (starts?: Int32Array) => meanLoss(graph, val, rows, { batch: 16, starts });
+      expect(int8!.loss_int8).toBeCloseTo(await loss(startTokens(val, classes)), 6);
+      expect(Math.abs(int8!.loss_int8 - (await loss()))).toBeGreaterThan(1e-2);
     });
 
     test('an unknown class is refused with the known ones', async () => {

@@ -187,6 +187,18 @@ test('missing tokens, tokens of another tokenizer, a tokenizer trained on', asyn
   await tokenize({ run, device, reporter: silent });
   await expect(train(run, { resume: true })).rejects.toThrow(/Expected a prior for the present tokenizer/);
 
+  const ended = tinyConfig({ ...settings, pkeep: 0.9, steps: 2 });
+  await expect(train(run, { config: ended, resume: true })).rejects.toThrow(
+    /Expected a prior for the present tokenizer/,
+  );
+  const classes = path.join(runPaths(run).prior, 'classes.json');
+  for (const content of ['{', '{}', '[1]']) {
+    await fs.writeFile(classes, content);
+    expect(() => priorClasses(run)).toThrow(
+      /^Expected the JSON that vqgen saved for .*classes\.json but received something else\. .*vqgen train-prior/,
+    );
+  }
+
   await fs.rm(runPaths(run).prior, { recursive: true });
   const file = tokenFile(run, 'val');
   const { tensors, metadata } = await readSafetensors(file);

@@ -5,7 +5,7 @@ import { type Reporter, silent } from '../../src/base/progress.js';
 import { float32 } from '../../src/base/tensor.js';
 import { tokenFile } from '../../src/checkpoint/run.js';
 import { loadModel } from '../../src/checkpoint/store.js';
-import { imageSplits } from '../../src/data/dataset.js';
+import { imageSplits, openDataset } from '../../src/data/dataset.js';
 import { writePng } from '../../src/data/pictures.js';
 import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
@@ -107,6 +107,23 @@ test('files that cannot be read are counted and named', async () => {
   expect(summary).toMatchObject({ images: 6, skipped: 1 });
   expect(warnings.join()).toMatch(/1 of 7 images was skipped: a\/torn\.png/);
 });
+
+test.each(['train', 'val'] as const)(
+  'where no image of %s can be read, the readable ones are split as stage 1 splits them',
+  async (split) => {
+    const folder = await pictures(`torn-${split}`, 12);
+    const data = { ...config.data, dir: folder };
+    const { source, indices } = (await imageSplits(data))[split];
+    for (const i of indices) await fs.writeFile(path.join(folder, source.names[i]!), 'x');
+    const summary = await tokenize({ run, dataset: folder, device, reporter: silent });
+    expect(summary).toMatchObject({ images: 12 - indices.length, skipped: indices.length });
+    const cacheDir = path.join(root, 'cache');
+    const dataset = await openDataset(data, { cacheDir, reporter: silent });
+    for (const part of ['train', 'val'] as const) {
+      expect((await readTokens(tokenFile(run, part), '')).names).toEqual(dataset[part].names);
+    }
+  },
+);
 
 test('several codings of each training image: rows one after another, the first as without, validation untouched', async () => {
   const flipped = path.join(root, 'flipped');
