@@ -2,7 +2,7 @@
 import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
 import { importCheckpoint, importLpips, isLpips } from '../exchange/import.js';
-import type { Flags } from './flags.js';
+import { type Flags, onlyData } from './flags.js';
 import { type Outcome, runOption } from './outcome.js';
 
 const lpipsFile = 'lpips-vgg16.safetensors';
@@ -35,7 +35,7 @@ export async function importWords(
     throw expected('only --run', checkpoint, `--out ${flags.out}`, 'A file is what weights of LPIPS become.');
   }
   const { run, config, size, set } = flags;
-  const data = flags.data?.at(-1);
+  const data = onlyData(flags);
   const summary = await importCheckpoint({ checkpoint, run, config, size, set, data, reporter });
   const parts = [
     `${summary.size} × ${summary.size} pixels, ${summary.codes} codes`,
