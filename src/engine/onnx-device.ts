@@ -21,7 +21,7 @@ import {
   toOrt,
   whenFull,
 } from './sessions.js';
-import { cpuTarget } from './target.js';
+import { cpuTarget, type Target } from './target.js';
 import type { Slot } from './trace.js';
 
 export interface SessionOptions {
@@ -30,13 +30,16 @@ export interface SessionOptions {
   readonly profile?: string;
   /** Bytes of state up to which several training steps run in one call; for tests. */
   readonly loopUpTo?: number;
+  /** How operators are written, where not as suits this machine; for tests. */
+  readonly target?: Target;
 }
 
 export function onnxDevice(options: SessionOptions = {}): Device {
   const threads = options.threads ?? os.availableParallelism();
   const open = (model: EncodedModel, precision?: Precision) =>
     openSession(model, (folder) => sessionOptions(threads, { ...options, folder, precision }));
-  const target = async (precision?: Precision) => (precision === 'f16' ? cpuTarget : await blockedTarget());
+  const target = async (precision?: Precision) =>
+    options.target ?? (precision === 'f16' ? cpuTarget : await blockedTarget());
   return {
     name: 'cpu',
     description: `${runtimeVersion}, CPU, ${threads} thread${threads === 1 ? '' : 's'}`,

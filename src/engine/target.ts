@@ -38,6 +38,14 @@ export interface ConvolutionOptions {
   readonly pads: readonly number[];
 }
 
+export interface ConvolutionSize {
+  readonly batchSize: number;
+  readonly outHeight: number;
+  readonly outWidth: number;
+  readonly inChannels: number;
+  readonly outChannels: number;
+}
+
 export interface Target {
   /** image `[B, C, H, W]`, filters `[O, C, kh, kw]`, bias `[O]` → `shape` `[B, O, H', W']`. */
   convolution(g: GraphBuilder, o: Convolution): Value;
@@ -62,6 +70,8 @@ export interface Target {
   readonly rowDotsAsProducts: boolean;
   /** Whether patches of images (im2col) serve filter gradients at every size. */
   readonly patchesAlways: boolean;
+  /** Whether a 3×3 convolution is computed sooner after Winograd. */
+  winogradPays(c: ConvolutionSize): boolean;
   /** x where `open` (booleans), 0 elsewhere. */
   gate(g: GraphBuilder, open: Value, x: Value): Value;
   /** log softmax over the last axis. */
@@ -136,6 +146,12 @@ export const cpuTarget: Target = {
   rowDotsAsProducts: true,
   patchesAlways: false,
 
+  /** What is saved grows with C·O, the cost of moving tiles with C + O; large images leave the cache meanwhile. */
+  winogradPays: ({ batchSize, outHeight, outWidth, inChannels, outChannels }) =>
+    Math.max(outHeight, outWidth) <= 32 &&
+    batchSize * outHeight * outWidth >= 1024 &&
+    (inChannels * outChannels) / (inChannels + outChannels) >= 64,
+
   product: (g, a, b, { transA, transB, alpha }, shape) =>
     g.op(
       'FusedMatMul',
@@ -193,6 +209,7 @@ export const webgpuTarget: Target = {
 
   rowDotsAsProducts: false,
   patchesAlways: true,
+  winogradPays: () => false,
 
   /** Gemm reads transposed matrices in place; a batch of them has to be transposed first. */
   product(g, a, b, { transA, transB, alpha }, shape) {
@@ -275,6 +292,7 @@ export const portableTarget: Target = {
   affine: webgpuTarget.affine,
   product: webgpuTarget.product,
   rowDotsAsProducts: false,
+  winogradPays: () => false,
 
   gated(g, x, alpha) {
     const out = { shape: x.shape };

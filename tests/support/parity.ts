@@ -77,6 +77,7 @@ export async function eager(inputs: HostTensors, fn: (inputs: Tensors) => Tensor
 export async function expectParity(
   name: string,
   { inputs, fn, gradient = true, tolerance }: ParityCase,
+  on = device,
 ): Promise<void> {
   const [value] = Object.values(await eager(inputs, (x) => ({ value: tf.cast(fn(x), 'float32') })));
   const all = gradient ? { ...inputs, dy: noise(value!.shape, `dy ${name}`) } : inputs;
@@ -86,7 +87,7 @@ export async function expectParity(
       Object.entries(program(x)).map(([k, t]) => [k, t.dtype === 'bool' ? tf.cast(t, 'int32') : t]),
     );
   const wanted = await eager(all, cast);
-  const graph = await device.prepare({ name, inputs: specsOfTensors(all), constants: {}, run: cast });
+  const graph = await on.prepare({ name, inputs: specsOfTensors(all), constants: {}, run: cast });
   const actual = await graph.run(all);
   await graph.dispose();
   expect(Object.keys(actual)).toEqual(Object.keys(wanted));

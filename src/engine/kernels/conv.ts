@@ -11,7 +11,9 @@ import { permuteShape } from '../permute.js';
 import { filterOrder, NCHW, OIHW, type Sym, type Tracer } from '../tracer.js';
 import { filterGradientOfPatches } from './image-patches.js';
 import { matmul, matmulOverRows } from './matmul.js';
+import { gatherRows, pixelRows, rowOf } from './pixel-rows.js';
 import { kernel } from './register.js';
+import * as winograd from './winograd.js';
 
 export type ConvInfo = tf.backend_util.Conv2DInfo;
 
@@ -47,6 +49,12 @@ export const taps = (c: ConvInfo): number => c.filterHeight * c.filterWidth;
 
 function convolve(t: Tracer, x: Sym, filter: Sym, bias: Sym | undefined, attrs: ConvAttrs): tf.TensorInfo {
   const c = convInfo(attrs, x.shape, filter.shape);
+  if (winograd.suitsWinograd(t, c)) {
+    const y = winograd.convolution(t, x, filter, c);
+    if (!bias) return t.out(y, c.outShape, 'float32');
+    const sum = t.graph.op('Add', [y, t.reshape(t.plain(bias), [c.outChannels])], {}, { shape: c.outShape });
+    return t.out(sum, c.outShape, 'float32');
+  }
   const value = t.target.convolution(t.graph, {
     image: t.as(x, NCHW),
     filters: t.as(filter, OIHW),
@@ -67,6 +75,8 @@ kernel<ConvAttrs & { inputShape: number[] }>(
   'Conv2DBackpropInput',
   ({ t, inputs: { dy, filter }, attrs }) => {
     const c = convInfo(attrs, attrs.inputShape, filter!.shape);
+    if (winograd.suitsWinograd(t, c))
+      return t.out(winograd.inputGradient(t, dy!, filter!, c), attrs.inputShape, 'float32');
     const shape = [c.batchSize, c.inChannels, c.inHeight, c.inWidth];
     const gradient = t.as(dy!, NCHW);
     const weights = t.as(filter!, OIHW);
@@ -142,6 +152,10 @@ const PATCHES_UP_TO = 256;
 
 kernel<ConvAttrs & { filterShape: number[] }>('Conv2DBackpropFilter', ({ t, inputs: { x, dy }, attrs }) => {
   const c = convInfo(attrs, x!.shape, attrs.filterShape);
+  const order = filterOrder(attrs.filterShape);
+  const inOrder = (value: Value) =>
+    t.out(t.reshape(value, permuteShape(attrs.filterShape, order)), attrs.filterShape, 'float32', order);
+  if (winograd.suitsWinograd(t, c)) return inOrder(winograd.filterGradient(t, x!, dy!, c));
   const byTap = c.outHeight * c.outWidth > PATCHES_UP_TO || taps(c) === 1;
   const image = t.later(x!);
   const value = t.target.patchesAlways
@@ -149,8 +163,7 @@ kernel<ConvAttrs & { filterShape: number[] }>('Conv2DBackpropFilter', ({ t, inpu
     : byTap
       ? fromShiftedSlices(t, image, dy!, c)
       : fromPatches(t, image, dy!, c);
-  const order = filterOrder(attrs.filterShape);
-  return t.out(t.reshape(value, permuteShape(attrs.filterShape, order)), attrs.filterShape, 'float32', order);
+  return inOrder(value);
 });
 
 /** Σ over images of dy `[N, P]` · x `[C, P]`ᵀ, each shifted for the tap → `[N, C, kh, kw]`. */
@@ -261,19 +274,13 @@ function pad(t: Tracer, value: Value, before: readonly number[], behind: readonl
 
 /** dy `[B·P, N]`ᵀ · patches `[B·P, taps·C]`, the patches gathered from the rows of x and one row of zeros. */
 function fromPatches(t: Tracer, x: Sym, dy: Sym, c: ConvInfo): Value {
-  const [batch, into, out] = [c.batchSize, c.inChannels, c.outChannels];
-  const rows = batch * c.inHeight * c.inWidth;
-  const positions = batch * c.outHeight * c.outWidth;
-  const pixels = t.reshape(t.plain(x), [rows, into]);
-  const zero = t.graph.derived(undefined, `row of ${into} zeros`, () =>
-    t.graph.constant('float32', [1, into], new Float32Array(into)),
-  );
-  const source = t.graph.op('Concat', [pixels, zero], { axis: 0 }, { shape: [rows + 1, into] });
+  const [into, out] = [c.inChannels, c.outChannels];
+  const positions = c.batchSize * c.outHeight * c.outWidth;
   const geometry = [c.inShape.slice(0, 3), c.outShape.slice(1, 3), c.filterHeight, strides(c), pads(c)];
   const index = t.graph.derived(undefined, `patches ${geometry} × ${c.filterWidth}`, () =>
     t.graph.constant('int32', [positions * taps(c)], patchRows(c)),
   );
-  const patches = t.graph.op('Gather', [source, index], { axis: 0 }, { shape: [positions * taps(c), into] });
+  const patches = gatherRows(t, pixelRows(t, x), index);
   const gradient = t.reshape(t.plain(dy), [positions, out]);
   const columns = t.reshape(patches, [positions, taps(c) * into]);
   const products = matmulOverRows(t, gradient, columns, { transA: true }); // [N, taps·C]
@@ -285,7 +292,7 @@ function fromPatches(t: Tracer, x: Sym, dy: Sym, c: ConvInfo): Value {
 /** For every output position and tap the row of x `[B·H·W]` under it; outside the image the row of zeros behind the last. */
 function patchRows(c: ConvInfo): Int32Array {
   const index = new Int32Array(c.batchSize * c.outHeight * c.outWidth * taps(c));
-  const outside = c.batchSize * c.inHeight * c.inWidth;
+  const image = c.inShape.slice(0, 3) as [number, number, number];
   let at = 0;
   for (let b = 0; b < c.batchSize; b++)
     for (let oy = 0; oy < c.outHeight; oy++)
@@ -293,9 +300,7 @@ function patchRows(c: ConvInfo): Int32Array {
         for (let i = 0; i < c.filterHeight; i++)
           for (let j = 0; j < c.filterWidth; j++) {
             const y = oy * c.strideHeight + i - c.padInfo.top;
-            const xx = ox * c.strideWidth + j - c.padInfo.left;
-            const inside = y >= 0 && y < c.inHeight && xx >= 0 && xx < c.inWidth;
-            index[at++] = inside ? (b * c.inHeight + y) * c.inWidth + xx : outside;
+            index[at++] = rowOf(image, [b, y, ox * c.strideWidth + j - c.padInfo.left]);
           }
   return index;
 }
