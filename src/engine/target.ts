@@ -146,11 +146,12 @@ export const cpuTarget: Target = {
   rowDotsAsProducts: true,
   patchesAlways: false,
 
-  /** What is saved grows with C·O, the cost of moving tiles with C + O; large images leave the cache meanwhile. */
-  winogradPays: ({ batchSize, outHeight, outWidth, inChannels, outChannels }) =>
-    Math.max(outHeight, outWidth) <= 32 &&
-    batchSize * outHeight * outWidth >= 1024 &&
-    (inChannels * outChannels) / (inChannels + outChannels) >= 64,
+  /** What is saved grows with C·O, the cost of moving tiles with C + O; at 16 × 16 pixels and less the plain convolution is slow, besides. */
+  winogradPays({ batchSize, outHeight, outWidth, inChannels, outChannels }) {
+    const side = Math.max(outHeight, outWidth);
+    const channels = (inChannels * outChannels) / (inChannels + outChannels);
+    return side <= 32 && batchSize * outHeight * outWidth >= 1024 && channels >= (side <= 16 ? 32 : 64);
+  },
 
   product: (g, a, b, { transA, transB, alpha }, shape) =>
     g.op(
