@@ -3,6 +3,7 @@ import { sizeOf } from '../base/tensor.js';
 import type { GraphProgram, InputSpec, StepProgram } from './device.js';
 import type { GraphBuilder, Node } from './graph.js';
 import { type EncodedModel, encodeModel, type OnnxGraph, type Port, port } from './onnx.js';
+import { byDepth } from './order.js';
 import { oneByOne, packUpdates, type StateBuffer } from './pack.js';
 import type { Target } from './target.js';
 import { type Slot, trace } from './trace.js';
@@ -90,7 +91,7 @@ export async function compileStep(
   const ends = named(t.graph, { final: finals, result: slots.outputs });
   const step: OnnxGraph = {
     name: program.name,
-    nodes: [...t.graph.nodes, ...ends.copies],
+    nodes: byDepth([...t.graph.nodes, ...ends.copies]),
     initializers: [...t.graph.initializers.values()],
     inputs: [...inputs, ...slots.inputs.map(({ value }) => value)].map((value) => port(value)),
     outputs: ends.ports,

@@ -25,19 +25,14 @@ export function suitsWinograd(t: Tracer, c: ConvInfo): boolean {
   return t.precision !== 'f16' && t.target.winogradPays(c);
 }
 
-/**
- * x `[B, H, W, C]`, filters `[3, 3, C, O]` → `[B, H, W, O]`. The filters are written down first: of two factors ONNX Runtime computes the later one
- * first, and those of the whole network would fill memory before its first layer runs.
- */
+/** x `[B, H, W, C]`, filters `[3, 3, C, O]` → `[B, H, W, O]`. */
 export function convolution(t: Tracer, x: Sym, filter: Sym, c: ConvInfo): Value {
-  const filters = spread(t, filter, c);
-  return joined(t, matmul(t, tiles(t, x), filters, { transB: true }), c);
+  return joined(t, matmul(t, tiles(t, x), spread(t, filter, c), { transB: true }), c);
 }
 
 /** The gradient of x: dy convolved with the filters turned by 180°, their channels exchanged. */
 export function inputGradient(t: Tracer, dy: Sym, filter: Sym, c: ConvInfo): Value {
-  const filters = spread(t, filter, c, { turned: true });
-  return joined(t, matmul(t, tiles(t, dy), filters), c);
+  return joined(t, matmul(t, tiles(t, dy), spread(t, filter, c, { turned: true })), c);
 }
 
 /**
