@@ -3,7 +3,7 @@
  *
  * The filter gradient is by definition a convolution of transposed tensors, for which ONNX Runtime's kernels are not
  * made: it is written as matrix products, one per tap over shifted slices at large resolutions, a single one over gathered
- * patches (im2col) at small ones.
+ * patches (im2col) at small ones. Where it pays, all three are computed after Winograd (`winograd.ts`).
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Value } from '../graph.js';
