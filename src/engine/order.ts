@@ -11,7 +11,7 @@ export function byDepth(nodes: readonly Node[]): Node[] {
   const placed = nodes.map((node) => {
     const depth = 1 + node.inputs.reduce((most, name) => Math.max(most, depths.get(name) ?? 0), 0);
     for (const name of node.outputs) depths.set(name, depth);
-    return { node, depth: node.outputs.some((name) => read.has(name)) ? depth : Number.POSITIVE_INFINITY };
+    return { node, depth: node.outputs.some((name) => read.has(name)) ? depth : nodes.length + 1 };
   });
-  return placed.sort((a, b) => (a.depth === b.depth ? 0 : a.depth - b.depth)).map(({ node }) => node);
+  return placed.sort((a, b) => a.depth - b.depth).map(({ node }) => node);
 }

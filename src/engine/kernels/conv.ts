@@ -49,7 +49,7 @@ export const taps = (c: ConvInfo): number => c.filterHeight * c.filterWidth;
 
 function convolve(t: Tracer, x: Sym, filter: Sym, bias: Sym | undefined, attrs: ConvAttrs): tf.TensorInfo {
   const c = convInfo(attrs, x.shape, filter.shape);
-  if (winograd.suitsWinograd(t, c)) {
+  if (winograd.suits(t, c)) {
     const y = winograd.convolution(t, x, filter, c);
     if (!bias) return t.out(y, c.outShape, 'float32');
     const sum = t.graph.op('Add', [y, t.reshape(t.plain(bias), [c.outChannels])], {}, { shape: c.outShape });
@@ -75,7 +75,7 @@ kernel<ConvAttrs & { inputShape: number[] }>(
   'Conv2DBackpropInput',
   ({ t, inputs: { dy, filter }, attrs }) => {
     const c = convInfo(attrs, attrs.inputShape, filter!.shape);
-    if (winograd.suitsWinograd(t, c))
+    if (winograd.suits(t, c))
       return t.out(winograd.inputGradient(t, dy!, filter!, c), attrs.inputShape, 'float32');
     const shape = [c.batchSize, c.inChannels, c.inHeight, c.inWidth];
     const gradient = t.as(dy!, NCHW);
@@ -155,7 +155,7 @@ kernel<ConvAttrs & { filterShape: number[] }>('Conv2DBackpropFilter', ({ t, inpu
   const order = filterOrder(attrs.filterShape);
   const inOrder = (value: Value) =>
     t.out(t.reshape(value, permuteShape(attrs.filterShape, order)), attrs.filterShape, 'float32', order);
-  if (winograd.suitsWinograd(t, c)) return inOrder(winograd.filterGradient(t, x!, dy!, c));
+  if (winograd.suits(t, c)) return inOrder(winograd.filterGradient(t, x!, dy!, c));
   const byTap = c.outHeight * c.outWidth > PATCHES_UP_TO || taps(c) === 1;
   const image = t.later(x!);
   const value = t.target.patchesAlways

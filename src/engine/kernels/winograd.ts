@@ -17,7 +17,7 @@ type ConvInfo = tf.backend_util.Conv2DInfo;
 const [RESULT, TILE] = [4, 6];
 
 /** Whether a convolution can be computed so and is worth it. */
-export function suitsWinograd(t: Tracer, c: ConvInfo): boolean {
+export function suits(t: Tracer, c: ConvInfo): boolean {
   const { top, left, bottom, right } = c.padInfo;
   const same = [c.strideHeight, c.strideWidth, top, left, bottom, right].every((n) => n === 1);
   const whole = c.outHeight % RESULT === 0 && c.outWidth % RESULT === 0;
@@ -48,7 +48,7 @@ export function filterGradient(t: Tracer, x: Sym, dy: Sym, c: ConvInfo): Value {
 
 /** Bᵀ d B of all tiles d of x `[B, H, W, C]` → `[36, P, C]`. */
 const tiles = (t: Tracer, x: Sym): Value =>
-  ofTiles(t, x, { side: TILE, margin: (TILE - RESULT) / 2, matrix: squared(t, 'B', B) });
+  ofTiles(t, x, { side: TILE, margin: (TILE - RESULT) / 2, matrix: squared(t, 'Bᵀ', BT) });
 
 /** A m Aᵀ of all results m of tiles in y `[B, H, W, O]` → `[36, P, O]`. */
 const tilesOfResult = (t: Tracer, y: Sym): Value =>
@@ -63,21 +63,26 @@ interface Tiling {
 }
 
 /** Gathered, since ONNX Runtime would make one slow Transpose of those to and among tiles. */
-function ofTiles(t: Tracer, x: Sym, { side, margin, matrix }: Tiling): Value {
-  const [batch, height, width, channels] = x.shape as [number, number, number, number];
+function ofTiles(t: Tracer, image: Sym, { side, margin, matrix }: Tiling): Value {
+  const [batch, height, width, channels] = image.shape as [number, number, number, number];
+  const count = (batch * height * width) / RESULT ** 2;
+  const index = t.graph.derived(undefined, `rows of tiles of ${side} in ${[batch, height, width]}`, () =>
+    t.graph.constant('int32', [side ** 2 * count], rowsOfTiles([batch, height, width], side, margin)),
+  );
+  const pixels = t.reshape(gatherRows(t, pixelRows(t, image), index), [side ** 2, count * channels]);
+  return t.reshape(matmul(t, matrix, pixels), [TILE ** 2, count, channels]);
+}
+
+/** For every place in a tile the pixels of all tiles there. */
+function rowsOfTiles(image: readonly [number, number, number], side: number, margin: number): Int32Array {
+  const [batch, height, width] = image;
   const index: number[] = [];
   for (let i = -margin; i < side - margin; i++)
     for (let j = -margin; j < side - margin; j++)
       for (let b = 0; b < batch; b++)
         for (let y = 0; y < height; y += RESULT)
-          for (let x = 0; x < width; x += RESULT)
-            index.push(rowOf([batch, height, width], [b, y + i, x + j]));
-  const rows = t.graph.derived(undefined, `rows of tiles of ${side} in ${[batch, height, width]}`, () =>
-    t.graph.constant('int32', [index.length], Int32Array.from(index)),
-  );
-  const count = index.length / side ** 2;
-  const pixels = t.reshape(gatherRows(t, pixelRows(t, x), rows), [side ** 2, count * channels]);
-  return t.reshape(matmul(t, matrix, pixels), [TILE ** 2, count, channels]);
+          for (let x = 0; x < width; x += RESULT) index.push(rowOf(image, [b, y + i, x + j]));
+  return Int32Array.from(index);
 }
 
 /** G g Gᵀ of filters `[3, 3, C, O]` → `[36, O, C]`; of those `turned` by 180° with the order of a filter's nine numbers reversed. */
@@ -106,7 +111,7 @@ type Matrix = readonly (readonly number[])[];
  * A `[6, 4]`, Bᵀ `[6, 6]` and G `[6, 3]` of Toom and Cook for polynomials through five points and infinity: a point's row of A and of G holds its powers, in G divided
  * by its distances to the other points; of Bᵀ the coefficients of the polynomial that is 0 at the others.
  */
-function toomCook(points: readonly number[]): { A: Matrix; B: Matrix; G: Matrix } {
+function toomCook(points: readonly number[]): { A: Matrix; BT: Matrix; G: Matrix } {
   const powers = (x: number, n: number) => Array.from({ length: n }, (_, i) => x ** i);
   const others = (x: number) => points.filter((y) => y !== x);
   const distances = (x: number) => others(x).reduce((product, y) => product * (x - y), 1);
@@ -115,7 +120,7 @@ function toomCook(points: readonly number[]): { A: Matrix; B: Matrix; G: Matrix 
   const zeroAt = (roots: readonly number[]) => roots.reduce(timesRoot, [1]);
   return {
     A: [...points.map((x) => powers(x, RESULT)), [0, 0, 0, 1]],
-    B: [...points.map((x) => [...zeroAt(others(x)), 0]), zeroAt(points)],
+    BT: [...points.map((x) => [...zeroAt(others(x)), 0]), zeroAt(points)],
     G: [...points.map((x) => powers(x, 3).map((power) => power / distances(x))), [0, 0, 1]],
   };
 }
@@ -124,7 +129,7 @@ function toomCook(points: readonly number[]): { A: Matrix; B: Matrix; G: Matrix 
  * Points at which rounding is 1.4·10⁻⁶ of the result's size (root mean square, 256 channels); at the paper's 0, ±1 and ±2 it is 2.9·10⁻⁶. A and B are
  * fractions of powers of two, which float32 holds exactly.
  */
-const { A, B, G } = toomCook([0, 0.75, -0.75, 1.5, -1.5]);
+const { A, BT, G } = toomCook([0, 0.75, -0.75, 1.5, -1.5]);
 const TURNED = G.map((row) => row.toReversed());
 
 /** m ⊗ m: what m does along rows and columns, to all numbers of a tile at once. */
