@@ -11,8 +11,8 @@ import { readRunConfig, runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { inHalves, readSafetensors, sha256, toHosts, writeSafetensors } from '../checkpoint/safetensors.js';
 import { type Checkpoint, listCheckpoints, readState, saveWeights } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
+import { over } from '../nn/params.js';
 import { trainedFile } from '../stage1-vqgan/load-perceptual.js';
-import { over } from '../stage1-vqgan/model.js';
 import { loadTrainedParts, recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
 import { checkOut } from './out-folder.js';
 

@@ -102,3 +102,23 @@ export type TensorTree<P> = P extends ParamSpec
     : P extends readonly (infer Item)[]
       ? TensorTree<Item>[]
       : { [K in keyof P]: TensorTree<P[K]> };
+
+/** The entries under a prefix, without it. */
+export function under<T>(prefix: string, record: Record<string, T>): Record<string, T> {
+  return Object.fromEntries(
+    Object.entries(record).flatMap(([name, value]) =>
+      name.startsWith(`${prefix}.`) ? [[name.slice(prefix.length + 1), value]] : [],
+    ),
+  );
+}
+
+/** The reverse of `under`. */
+export function over<T>(prefix: string, record: Record<string, T>): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [`${prefix}.${name}`, value]));
+}
+
+/** What an engine needs to know of parameters: shapes and types by name. */
+export const tensorSpecs = (
+  params: Record<string, ParamSpec>,
+): Record<string, { shape: readonly number[]; dtype: 'float32' }> =>
+  Object.fromEntries(Object.entries(params).map(([name, { shape }]) => [name, { shape, dtype: 'float32' }]));

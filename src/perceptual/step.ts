@@ -14,8 +14,7 @@ import { type ConvWithoutBias, conv } from '../nn/conv.js';
 import { softCrossEntropy } from '../nn/cross-entropy.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
 import { type Linear, linear, linearSpecs } from '../nn/linear.js';
-import { initialise, specsOf, type TensorTree, treeOf } from '../nn/params.js';
-import { over, prefixed, tensorSpecs, under } from '../stage1-vqgan/model.js';
+import { initialise, over, specsOf, type TensorTree, tensorSpecs, treeOf, under } from '../nn/params.js';
 import { classLogits, featureWidth, halve, layers } from '../stage1-vqgan/trained-features.js';
 import { adamSpecs, adamStep, emaStep } from '../train/optimizer.js';
 
@@ -50,7 +49,7 @@ export function classifierState(classes: number): Specs {
 }
 
 export function initialClassifier(classes: number, seed: number): HostTensors {
-  const weights = initialise(prefixed('model', learnedSpecs(classes)), seed);
+  const weights = initialise(over('model', specsOf(learnedSpecs(classes))), seed);
   return Object.fromEntries(
     Object.entries(classifierState(classes)).map(([name, { shape }]) => [
       name,

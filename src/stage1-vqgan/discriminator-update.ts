@@ -3,13 +3,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Config, Stage1Config } from '../config/schema.js';
 import type { Tensors } from '../engine/device.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
-import { treeOf } from '../nn/params.js';
+import { over, treeOf, under } from '../nn/params.js';
 import { accumulation } from '../train/accumulation.js';
 import { lossScaling } from '../train/loss-scale.js';
 import { type AdamOptions, adamStep, emaStep } from '../train/optimizer.js';
 import { discriminator, discriminatorSpecs, spectrum } from './discriminator.js';
 import { discriminatorLoss, gradientDirection, lecamLoss, r1Penalty } from './losses.js';
-import { over, under } from './model.js';
 
 /** Decay of LeCam's running means, the paper's. */
 const lecamDecay = 0.99;

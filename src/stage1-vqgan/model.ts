@@ -1,6 +1,5 @@
 /** The tokenizer as a whole: encoder, bottleneck and decoder, and their parameters. */
 import type { Config } from '../config/schema.js';
-import type { Specs } from '../engine/device.js';
 import { countParams, type ParamSpec, specsOf } from '../nn/params.js';
 import type { Codebook } from './bottleneck.js';
 import { bottleneckOf } from './bottlenecks/index.js';
@@ -43,26 +42,4 @@ export function stage1Params(
     decoder: countParams(model.decoder),
     discriminator: hasDiscriminator(config) ? countParams(discriminatorSpecs(config)) : 0,
   };
-}
-
-/** Parameter specs by dotted name under a prefix: `model.encoder.conv_in.weight`. */
-export function prefixed(prefix: string, tree: object): Record<string, ParamSpec> {
-  return Object.fromEntries(Object.entries(specsOf(tree)).map(([name, spec]) => [`${prefix}.${name}`, spec]));
-}
-
-export const tensorSpecs = (params: Record<string, ParamSpec>): Specs =>
-  Object.fromEntries(Object.entries(params).map(([name, { shape }]) => [name, { shape, dtype: 'float32' }]));
-
-/** The entries under a prefix, without it. */
-export function under<T>(prefix: string, record: Record<string, T>): Record<string, T> {
-  return Object.fromEntries(
-    Object.entries(record).flatMap(([name, value]) =>
-      name.startsWith(`${prefix}.`) ? [[name.slice(prefix.length + 1), value]] : [],
-    ),
-  );
-}
-
-/** The reverse of `under`. */
-export function over<T>(prefix: string, record: Record<string, T>): Record<string, T> {
-  return Object.fromEntries(Object.entries(record).map(([name, value]) => [`${prefix}.${name}`, value]));
 }

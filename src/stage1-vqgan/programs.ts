@@ -4,13 +4,13 @@ import type { HostTensors } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
 import type { GraphProgram, Specs, Tensors } from '../engine/device.js';
 import { conv } from '../nn/conv.js';
-import { specsOf, treeOf } from '../nn/params.js';
+import { over, specsOf, tensorSpecs, treeOf, under } from '../nn/params.js';
 import { bottleneckOf } from './bottlenecks/index.js';
 import { decoder, decoderFeatures } from './decoder.js';
 import { discriminator, discriminatorSpecs, spectrum } from './discriminator.js';
 import { encoder } from './encoder.js';
 import { discriminatorLoss } from './losses.js';
-import { codeSide, modelSpecs, over, prefixed, tensorSpecs, under } from './model.js';
+import { codeSide, modelSpecs } from './model.js';
 import { objectiveAt } from './objective.js';
 import type { Perceptual } from './perceptual.js';
 
@@ -73,7 +73,7 @@ export function evaluateProgram(
     inputs: {
       ...imagesSpec(config, batch),
       ...tensorSpecs(specsOf(specs)),
-      ...(adversarial && tensorSpecs(prefixed('disc', discSpecs))),
+      ...(adversarial && tensorSpecs(over('disc', specsOf(discSpecs)))),
       ...(adversarial && over('disc_u', tensorSpecs(spectral.specs))),
     },
     constants: perceptual?.constants ?? {},

@@ -2,13 +2,13 @@
 import { float32, type HostTensors } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
 import type { Specs } from '../engine/device.js';
-import { initialise, specsOf } from '../nn/params.js';
+import { initialise, over, specsOf, tensorSpecs } from '../nn/params.js';
 import { accumulation, partial } from '../train/accumulation.js';
 import { firstScale, lossScaling } from '../train/loss-scale.js';
 import { adamSpecs } from '../train/optimizer.js';
 import { careForCodebook, codebookCounts } from './codebook-care.js';
 import { discriminatorSpecs, spectrum } from './discriminator.js';
-import { hasDiscriminator, modelSpecs, over, prefixed, tensorSpecs, trainedSpecs } from './model.js';
+import { hasDiscriminator, modelSpecs, trainedSpecs } from './model.js';
 
 /** Running means of the discriminator's logits. */
 const lecamAnchors: Specs = {
@@ -24,13 +24,13 @@ export function stage1State(config: Config, { adversarial }: { adversarial: bool
   const model = modelSpecs(config);
   const disc = discriminatorSpecs(config);
   return {
-    ...tensorSpecs(prefixed('model', model)),
+    ...tensorSpecs(over('model', specsOf(model))),
     ...adamSpecs(tensorSpecs(trainedSpecs(config))),
-    ...(config.stage1.ema > 0 && tensorSpecs(prefixed('ema', model))),
+    ...(config.stage1.ema > 0 && tensorSpecs(over('ema', specsOf(model)))),
     ...careForCodebook(config.stage1).state,
     ...lossScaling(config.stage1.precision).state,
     ...(adversarial && {
-      ...tensorSpecs(prefixed('disc', disc)),
+      ...tensorSpecs(over('disc', specsOf(disc))),
       ...adamSpecs(tensorSpecs(specsOf(disc)), 'disc_adam'),
       ...lossScaling(config.stage1.precision, 'disc_').state,
       ...over('disc_u', tensorSpecs(spectrum(config).specs)),
@@ -55,9 +55,9 @@ export function stage1Partial(config: Config, { adversarial }: { adversarial: bo
 export function initialState(config: Config): HostTensors {
   const weights = initialise(
     {
-      ...prefixed('model', modelSpecs(config)),
-      ...prefixed('disc', discriminatorSpecs(config)),
-      ...prefixed('disc_u', spectrum(config).specs),
+      ...over('model', specsOf(modelSpecs(config))),
+      ...over('disc', specsOf(discriminatorSpecs(config))),
+      ...over('disc_u', specsOf(spectrum(config).specs)),
     },
     config.seed,
   );

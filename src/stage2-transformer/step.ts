@@ -6,8 +6,7 @@ import type { Graph, GraphProgram, Precision, Specs, StepProgram } from '../engi
 import { crossEntropy } from '../nn/cross-entropy.js';
 import { dropoutFrom, dropoutNoise, noDropout, noiseLength, rowsOfNoise } from '../nn/dropout.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
-import { initialise, specsOf, treeOf } from '../nn/params.js';
-import { over, tensorSpecs, under } from '../stage1-vqgan/model.js';
+import { initialise, over, specsOf, tensorSpecs, treeOf, under } from '../nn/params.js';
 import type { Tokens } from '../tokenize/token-file.js';
 import { accumulation } from '../train/accumulation.js';
 import { firstScale, lossScaling } from '../train/loss-scale.js';

@@ -7,6 +7,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { float32, type HostTensor, type HostTensors, scalar, sizeOf } from '../base/tensor.js';
 import type { Specs, StepProgram, StepRunner, Tensors } from '../engine/device.js';
+import { over } from '../nn/params.js';
 
 /** The name, in a step's state, of what its micro-batches hand on to each other. */
 export const partial = (name: string): string => `partial.${name}`;
@@ -32,8 +33,7 @@ export interface Accumulation {
 export function accumulation(n: number, clears = false): Accumulation {
   if (n === 1) return { inputs: {}, sums: () => ({}), add: (_, grads) => ({ grads, state: {} }) };
   const flag = { shape: [], dtype: 'float32' } as const;
-  const named = <T>(group: string, record: Record<string, T>): Record<string, T> =>
-    Object.fromEntries(Object.entries(record).map(([name, t]) => [partial(`${group}.${name}`), t]));
+  const named = <T>(group: string, record: Record<string, T>) => over(partial(group), record);
   return {
     inputs: { first: flag, last: flag },
     sums: named,

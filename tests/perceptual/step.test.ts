@@ -3,13 +3,13 @@ import '../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
 import { float32, type HostTensor, type HostTensors, scalar } from '../../src/base/tensor.js';
 import type { GraphProgram } from '../../src/engine/device.js';
+import { under } from '../../src/nn/params.js';
 import {
   classifierEvaluation,
   classifierStep,
   foldProgram,
   initialClassifier,
 } from '../../src/perceptual/step.js';
-import { under } from '../../src/stage1-vqgan/model.js';
 import { classLogits, trainedShapes } from '../../src/stage1-vqgan/trained-features.js';
 import { expectClose } from '../support/close.js';
 import { device, noise } from '../support/parity.js';

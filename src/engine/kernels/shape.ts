@@ -56,11 +56,8 @@ export function slice(
   return t.out(value, shape, x.dtype, x.perm);
 }
 kernel<{ begin: number | number[]; size: number | number[] }>('Slice', ({ t, inputs: { x }, attrs }) => {
-  const [begin, size] = tf.slice_util.parseSliceParams(
-    { shape: [...x!.shape] } as tf.Tensor,
-    attrs.begin,
-    attrs.size,
-  );
+  const like = { shape: [...x!.shape] } as tf.Tensor;
+  const [begin, size] = tf.slice_util.parseSliceParams(like, attrs.begin, attrs.size) as [number[], number[]];
   return slice(
     t,
     x!,
