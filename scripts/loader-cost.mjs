@@ -7,7 +7,7 @@ import { silent } from '../dist/base/progress.js';
 import { loadConfig } from '../dist/config/load.js';
 import { openDataset } from '../dist/data/dataset.js';
 import { onnxDevice } from '../dist/engine/onnx-device.js';
-import { loadPerceptual } from '../dist/stage1-vqgan/load-perceptual.js';
+import { loadPerceptual } from '../dist/perceptual/load.js';
 import { initialState } from '../dist/stage1-vqgan/state.js';
 import { stage1Step } from '../dist/stage1-vqgan/step.js';
 import { stepInputs } from '../dist/stage1-vqgan/train.js';

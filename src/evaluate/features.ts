@@ -6,11 +6,11 @@ import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { float32, type HostTensor } from '../base/tensor.js';
 import { sha256 } from '../checkpoint/safetensors.js';
+import { padBatch } from '../data/inference-batch.js';
 import type { Device, GraphProgram } from '../engine/device.js';
 import { type OnnxShape, openOnnxFile } from '../engine/onnx-file.js';
-import { loadTrainedFeatures } from '../stage1-vqgan/load-perceptual.js';
-import type { FeatureNetwork } from '../stage1-vqgan/perceptual.js';
-import { padBatch } from '../tokenize/batch.js';
+import type { FeatureNetwork } from '../perceptual/distances.js';
+import { loadTrainedFeatures } from '../perceptual/load.js';
 
 export interface FeatureSpace {
   /** Tells the network and what it is given; what is measured under another name cannot be compared. */

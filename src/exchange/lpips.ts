@@ -4,7 +4,7 @@
  */
 import { expected } from '../base/errors.js';
 import { float32, type HostTensors, sizeOf } from '../base/tensor.js';
-import { vgg16Shapes } from '../stage1-vqgan/perceptual.js';
+import { vgg16Shapes } from '../perceptual/distances.js';
 import { checkPlaces, type Named } from './places.js';
 import type { TensorFile } from './torch-file.js';
 

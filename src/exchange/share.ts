@@ -12,7 +12,7 @@ import { inHalves, readSafetensors, sha256, toHosts, writeSafetensors } from '..
 import { type Checkpoint, listCheckpoints, readState, saveWeights } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { over } from '../nn/params.js';
-import { trainedFile } from '../stage1-vqgan/load-perceptual.js';
+import { trainedFile } from '../perceptual/load.js';
 import { loadTrainedParts, recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
 import { checkOut } from './out-folder.js';
 

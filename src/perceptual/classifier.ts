@@ -3,12 +3,12 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensor } from '../base/tensor.js';
 import { streamEvalImages } from '../data/batches.js';
 import type { Subset } from '../data/dataset.js';
+import { padBatch } from '../data/inference-batch.js';
 import { resizeImages } from '../data/pictures.js';
 import type { Skipped } from '../data/source.js';
 import type { Device, GraphProgram } from '../engine/device.js';
-import { loadTrained, type Trained } from '../stage1-vqgan/load-perceptual.js';
-import { classLogits } from '../stage1-vqgan/trained-features.js';
-import { padBatch } from '../tokenize/batch.js';
+import { loadTrained, type Trained } from './load.js';
+import { classLogits } from './trained-features.js';
 
 export interface Classifier {
   readonly name: string;

@@ -15,8 +15,8 @@ import { softCrossEntropy } from '../nn/cross-entropy.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
 import { type Linear, linear, linearSpecs } from '../nn/linear.js';
 import { initialise, over, specsOf, type TensorTree, tensorSpecs, treeOf, under } from '../nn/params.js';
-import { classLogits, featureWidth, halve, layers } from '../stage1-vqgan/trained-features.js';
 import { adamSpecs, adamStep, emaStep } from '../train/optimizer.js';
+import { classLogits, featureWidth, halve, layers } from './trained-features.js';
 
 type Layer = ConvWithoutBias & BatchNorm;
 type Learned = { layers: Layer[]; head: Linear };

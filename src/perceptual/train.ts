@@ -12,17 +12,17 @@ import { type Checkpoint, latestCheckpoint, loadCheckpoint, readState } from '..
 import { evalImages } from '../data/batches.js';
 import { type Dataset, everyImage, type ImageSet, openSplits, type Splits } from '../data/dataset.js';
 import { drawnImages } from '../data/drawn.js';
+import { padBatch } from '../data/inference-batch.js';
 import { describeSkipped, type ImageSource, joinSources, listImages, relabel } from '../data/source.js';
 import { splitNames } from '../data/split.js';
 import type { Device, Graph, StepRunner } from '../engine/device.js';
 import { under } from '../nn/params.js';
-import { trainedFile } from '../stage1-vqgan/load-perceptual.js';
-import { padBatch } from '../tokenize/batch.js';
 import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
 import { lastValues } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
 import { classifierBatch } from './batches.js';
 import { type Accuracy, accuracyOn, openClassifier } from './classifier.js';
+import { trainedFile } from './load.js';
 import {
   classifierEvaluation,
   classifierState,

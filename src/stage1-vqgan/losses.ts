@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Stage1Config } from '../config/schema.js';
 import type { Tensors } from '../engine/device.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
-import type { Perceptual } from './perceptual.js';
+import type { Perceptual } from '../perceptual/distances.js';
 
 /** Mean over all values of |x − x̂| or (x − x̂)²: the reconstruction term of eq. 4. */
 export function pixelLoss(kind: Stage1Config['pixel'], x: tf.Tensor, reconstruction: tf.Tensor): tf.Tensor {

@@ -5,10 +5,10 @@ import type { Tensors } from '../engine/device.js';
 import { imageConv } from '../nn/conv.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
 import type { TensorTree } from '../nn/params.js';
+import type { Perceptual } from '../perceptual/distances.js';
 import type { Decoder } from './decoder.js';
 import { type Discriminator, discriminator } from './discriminator.js';
 import { adaptiveWeight, generatorLoss, reconstructionLoss } from './losses.js';
-import type { Perceptual } from './perceptual.js';
 
 export interface Objective {
   /** Everything but the bottleneck's terms; a scalar. */

@@ -5,6 +5,7 @@ import type { Config } from '../config/schema.js';
 import type { GraphProgram, Specs, Tensors } from '../engine/device.js';
 import { conv } from '../nn/conv.js';
 import { over, specsOf, tensorSpecs, treeOf, under } from '../nn/params.js';
+import type { Perceptual } from '../perceptual/distances.js';
 import { bottleneckOf } from './bottlenecks/index.js';
 import { decoder, decoderFeatures } from './decoder.js';
 import { discriminator, discriminatorSpecs, spectrum } from './discriminator.js';
@@ -12,7 +13,6 @@ import { encoder } from './encoder.js';
 import { discriminatorLoss } from './losses.js';
 import { codeSide, modelSpecs } from './model.js';
 import { objectiveAt } from './objective.js';
-import type { Perceptual } from './perceptual.js';
 
 const imagesSpec = (config: Config, batch: number): Specs => ({
   images: { shape: [batch, config.data.size, config.data.size, 3], dtype: 'float32' },

@@ -5,9 +5,9 @@
 import type { HostTensors } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
 import { checkTensors, type Device, type StepRunner } from '../engine/device.js';
+import type { Perceptual } from '../perceptual/distances.js';
 import { withoutPartial } from '../train/accumulation.js';
 import { hasDiscriminator } from './model.js';
-import type { Perceptual } from './perceptual.js';
 import { stage1State } from './state.js';
 import { stage1Step } from './step.js';
 

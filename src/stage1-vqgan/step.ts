@@ -9,6 +9,7 @@ import type { StepProgram, Tensors } from '../engine/device.js';
 import { imageConv } from '../nn/conv.js';
 import { injectGradient, valueAndGradsOf } from '../nn/gradients.js';
 import { over, treeOf, under } from '../nn/params.js';
+import type { Perceptual } from '../perceptual/distances.js';
 import { accumulation } from '../train/accumulation.js';
 import { lossScaling } from '../train/loss-scale.js';
 import { adamStep, emaStep } from '../train/optimizer.js';
@@ -21,7 +22,6 @@ import { adamOptions, discriminatorUpdate } from './discriminator-update.js';
 import { encoder } from './encoder.js';
 import { modelSpecs, trainedSpecs } from './model.js';
 import { objectiveAt } from './objective.js';
-import type { Perceptual } from './perceptual.js';
 import { stage1Partial, stage1State } from './state.js';
 
 /**

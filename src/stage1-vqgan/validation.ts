@@ -6,8 +6,8 @@ import type { ImageSet } from '../data/dataset.js';
 import { toBytes, writeGrid } from '../data/pictures.js';
 import type { Device, Graph } from '../engine/device.js';
 import { over, under } from '../nn/params.js';
+import type { Perceptual } from '../perceptual/distances.js';
 import type { Stage } from '../train/loop.js';
-import type { Perceptual } from './perceptual.js';
 import { evaluateProgram } from './programs.js';
 import { firstActingStep, type Starts, withStarts } from './starts.js';
 

@@ -4,7 +4,7 @@ import { permutation, stream } from '../../src/base/rng.js';
 import { type HostTensor, type HostTensors, int32, scalar } from '../../src/base/tensor.js';
 import { openDevice } from '../../src/engine/index.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
-import { randomFeatures } from '../../src/stage1-vqgan/perceptual.js';
+import { randomFeatures } from '../../src/perceptual/distances.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';
 import { device, noise } from '../support/parity.js';

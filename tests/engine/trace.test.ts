@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { GraphProgram, Tensors } from '../../src/engine/device.js';
 import { trace } from '../../src/engine/trace.js';
-import { randomFeatures } from '../../src/stage1-vqgan/perceptual.js';
+import { randomFeatures } from '../../src/perceptual/distances.js';
 import { device, noise } from '../support/parity.js';
 
 const x = { shape: [2, 3], dtype: 'float32' } as const;

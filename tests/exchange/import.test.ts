@@ -5,7 +5,7 @@ import { readSafetensors } from '../../src/checkpoint/safetensors.js';
 import { main } from '../../src/cli/main.js';
 import { openTensors } from '../../src/exchange/open.js';
 import { type Written, writeTorch } from '../../src/exchange/torch-write.js';
-import { vgg16Shapes } from '../../src/stage1-vqgan/perceptual.js';
+import { vgg16Shapes } from '../../src/perceptual/distances.js';
 import { call } from '../support/streams.js';
 import { fixture, temporaryFolder } from './fixtures.js';
 

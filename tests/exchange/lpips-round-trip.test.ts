@@ -5,7 +5,7 @@ import { jest } from '@jest/globals';
 import { parse } from 'yaml';
 import { noise } from '../support/parity.js';
 
-const perceptual = await import('../../src/stage1-vqgan/perceptual.js');
+const perceptual = await import('../../src/perceptual/distances.js');
 /** As wide as it is, a file of it would take 59 MB. Everything that knows its shapes is imported after this. */
 const narrow = (shape: readonly number[]) => shape.map((size) => (size >= 64 ? size / 16 : size));
 const narrowShapes = () =>

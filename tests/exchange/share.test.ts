@@ -9,8 +9,8 @@ import { latestCheckpoint, loadModel, saveCheckpoint } from '../../src/checkpoin
 import type { Config } from '../../src/config/schema.js';
 import { openDevice } from '../../src/engine/index.js';
 import { exportRunFolder } from '../../src/exchange/share.js';
+import { loadTrained } from '../../src/perceptual/load.js';
 import { sample } from '../../src/sample/sample.js';
-import { loadTrained } from '../../src/stage1-vqgan/load-perceptual.js';
 import {
   checkTokenizer,
   gptSizes,

@@ -2,8 +2,8 @@
 import { type HostTensors, sizeOf } from '../../src/base/tensor.js';
 import type { GraphProgram } from '../../src/engine/device.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
+import { randomFeatures } from '../../src/perceptual/distances.js';
 import { openCachedModel } from '../../src/sample/cache.js';
-import { randomFeatures } from '../../src/stage1-vqgan/perceptual.js';
 import {
   decodeProgram,
   encodeProgram,

@@ -10,7 +10,7 @@ import {
   foldProgram,
   initialClassifier,
 } from '../../src/perceptual/step.js';
-import { classLogits, trainedShapes } from '../../src/stage1-vqgan/trained-features.js';
+import { classLogits, trainedShapes } from '../../src/perceptual/trained-features.js';
 import { expectClose } from '../support/close.js';
 import { device, noise } from '../support/parity.js';
 

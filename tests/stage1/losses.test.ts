@@ -2,13 +2,13 @@ import '../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../../src/base/tensor.js';
 import { valueAndGradsOf } from '../../src/nn/gradients.js';
+import { lpipsVgg16, randomFeatures, vgg16Shapes } from '../../src/perceptual/distances.js';
 import {
   adaptiveWeight,
   discriminatorLoss,
   generatorLoss,
   pixelLoss,
 } from '../../src/stage1-vqgan/losses.js';
-import { lpipsVgg16, randomFeatures, vgg16Shapes } from '../../src/stage1-vqgan/perceptual.js';
 import { expectClose } from '../support/close.js';
 import { preferring } from '../support/parts.js';
 import { wave } from '../support/wave.js';

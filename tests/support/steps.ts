@@ -3,7 +3,7 @@ import { permutation, stream } from '../../src/base/rng.js';
 import { float32, type HostTensors, int32, scalar } from '../../src/base/tensor.js';
 import { type Config, configSchema } from '../../src/config/schema.js';
 import type { StepProgram } from '../../src/engine/device.js';
-import { randomFeatures } from '../../src/stage1-vqgan/perceptual.js';
+import { randomFeatures } from '../../src/perceptual/distances.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';
 import { priorStart, priorStep, stepNoise } from '../../src/stage2-transformer/step.js';

@@ -12,7 +12,7 @@ import {
   type Perceptual,
   randomFeatures,
   vgg16Shapes,
-} from './perceptual.js';
+} from './distances.js';
 import { trainedFeatures, trainedShapes } from './trained-features.js';
 
 const configKey = 'stage1.perceptual.weights';

@@ -5,14 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../base/tensor.js';
 import type { Tensors } from '../engine/device.js';
-import {
-  distance,
-  type FeatureNetwork,
-  features,
-  type Perceptual,
-  prefix,
-  type Trunk,
-} from './perceptual.js';
+import { distance, type FeatureNetwork, features, type Perceptual, prefix, type Trunk } from './distances.js';
 
 /** Channels of each stage's convolutions: few where an image is large, most values where it is small. */
 const stages = [[32], [64], [96, 96], [192, 192], [192]];

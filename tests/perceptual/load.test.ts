@@ -1,5 +1,5 @@
 import { parseConfig } from '../../src/config/load.js';
-import { loadPerceptual } from '../../src/stage1-vqgan/load-perceptual.js';
+import { loadPerceptual } from '../../src/perceptual/load.js';
 
 test('weights that are not there: what to do instead', async () => {
   const perceptual = { kind: 'lpips-vgg16', weights: '/none.safetensors' };

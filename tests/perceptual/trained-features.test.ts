@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import * as tf from '@tensorflow/tfjs-core';
 import { parseConfig } from '../../src/config/load.js';
 import { valueAndGradsOf } from '../../src/nn/gradients.js';
-import { loadPerceptual, loadTrained, loadTrainedFeatures } from '../../src/stage1-vqgan/load-perceptual.js';
+import { loadPerceptual, loadTrained, loadTrainedFeatures } from '../../src/perceptual/load.js';
 import { expectClose } from '../support/close.js';
 import { wave } from '../support/wave.js';
 
