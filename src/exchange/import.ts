@@ -13,7 +13,7 @@ import { loadConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { listImages } from '../data/source.js';
 import { initialise, over, specsOf } from '../nn/params.js';
-import { discriminatorSpecs } from '../stage1-vqgan/discriminator.js';
+import { discriminatorSpecs } from '../stage1-vqgan/adversary/discriminator.js';
 import { codeSide, hasDiscriminator, stage1Params } from '../stage1-vqgan/model.js';
 import { startsOf } from '../stage1-vqgan/starts.js';
 import { recordClasses, recordTokenizer } from '../stage2-transformer/model.js';

@@ -5,7 +5,7 @@
 import { codeWidth } from '../config/codes.js';
 import type { Config } from '../config/schema.js';
 import { type ParamSpec, specsOf } from '../nn/params.js';
-import { discriminatorSpecs } from '../stage1-vqgan/discriminator.js';
+import { discriminatorSpecs } from '../stage1-vqgan/adversary/discriminator.js';
 import { codeSide, modelSpecs } from '../stage1-vqgan/model.js';
 import { gptSpecs } from '../stage2-transformer/gpt.js';
 import { gptSizes } from '../stage2-transformer/model.js';

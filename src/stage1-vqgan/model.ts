@@ -1,11 +1,11 @@
 /** The tokenizer as a whole: encoder, bottleneck and decoder, and their parameters. */
 import type { Config } from '../config/schema.js';
 import { countParams, type ParamSpec, specsOf } from '../nn/params.js';
-import type { Codebook } from './bottleneck.js';
+import { discriminatorSpecs } from './adversary/discriminator.js';
+import { type Decoder, decoderSpecs } from './autoencoder/decoder.js';
+import { type Encoder, encoderSpecs } from './autoencoder/encoder.js';
 import { bottleneckOf } from './bottlenecks/index.js';
-import { type Decoder, decoderSpecs } from './decoder.js';
-import { discriminatorSpecs } from './discriminator.js';
-import { type Encoder, encoderSpecs } from './encoder.js';
+import type { Codebook } from './bottlenecks/quantiser.js';
 
 export type Model = { encoder: Encoder; bottleneck: Codebook; decoder: Decoder };
 

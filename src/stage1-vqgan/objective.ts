@@ -6,8 +6,8 @@ import { imageConv } from '../nn/conv.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
 import type { TensorTree } from '../nn/params.js';
 import type { Perceptual } from '../perceptual/distances.js';
-import type { Decoder } from './decoder.js';
-import { type Discriminator, discriminator } from './discriminator.js';
+import { type Discriminator, discriminator } from './adversary/discriminator.js';
+import type { Decoder } from './autoencoder/decoder.js';
 import { adaptiveWeight, generatorLoss, reconstructionLoss } from './losses.js';
 
 export interface Objective {

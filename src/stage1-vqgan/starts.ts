@@ -6,7 +6,7 @@
 import { expected } from '../base/errors.js';
 import type { Config } from '../config/schema.js';
 import type { Follows } from '../train/loop.js';
-import { firstQuantisedStep } from './codebook-rules.js';
+import { firstQuantisedStep } from './bottlenecks/codebook/rules.js';
 import { hasDiscriminator } from './model.js';
 
 /** 1-based first steps; `adversarial` 0 where there is no discriminator, and with `disc.start: flat` the latest while it is open. */

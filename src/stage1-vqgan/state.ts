@@ -6,8 +6,8 @@ import { initialise, over, specsOf, tensorSpecs } from '../nn/params.js';
 import { accumulation, partial } from '../train/accumulation.js';
 import { firstScale, lossScaling } from '../train/loss-scale.js';
 import { adamSpecs } from '../train/optimizer.js';
-import { careForCodebook, codebookCounts } from './codebook-care.js';
-import { discriminatorSpecs, spectrum } from './discriminator.js';
+import { discriminatorSpecs, spectrum } from './adversary/discriminator.js';
+import { careForCodebook, codebookCounts } from './bottlenecks/codebook/care.js';
 import { hasDiscriminator, modelSpecs, trainedSpecs } from './model.js';
 
 /** Running means of the discriminator's logits. */

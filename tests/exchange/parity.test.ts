@@ -13,7 +13,7 @@ import { importCheckpoint } from '../../src/exchange/import.js';
 import { spreadPlace } from '../../src/exchange/places.js';
 import { tokenizerPlaces } from '../../src/exchange/taming-names.js';
 import { treeOf } from '../../src/nn/params.js';
-import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/discriminator.js';
+import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/adversary/discriminator.js';
 import { decodeProgram, reconstructProgram } from '../../src/stage1-vqgan/programs.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';

@@ -3,8 +3,8 @@
  * arXiv 2110.04627, §3.2. The paper's codes are short (8 to 32 values): that is `embed_dim`.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Bottleneck, CodebookTensor } from '../bottleneck.js';
 import { type CodebookConfig, nearestCode } from './nearest.js';
+import type { Bottleneck, CodebookTensor } from './quantiser.js';
 
 /**
  * `nearestCode` between z/‖z‖ and eₖ/‖eₖ‖, whose squared distance is 2 − 2·cos: the decoder sees unit vectors, also

@@ -4,8 +4,8 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { squaredErrorTo } from '../../nn/gradients.js';
-import { type Bottleneck, select } from '../bottleneck.js';
 import { type CodebookConfig, nearestCode, nearestRow, passedOn, rowOf } from './nearest.js';
+import { type Bottleneck, select } from './quantiser.js';
 
 /** Codes, gradient and commitment as `nearestCode` has them; there is no codebook term. `followed` moves the codes. */
 export function averagedCode(config: CodebookConfig): Bottleneck {

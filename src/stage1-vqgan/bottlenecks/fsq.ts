@@ -2,8 +2,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Stage1Config } from '../../config/schema.js';
 import { straightThrough } from '../../nn/gradients.js';
-import type { Bottleneck } from '../bottleneck.js';
 import { digitsOf, numberOf } from './grid.js';
+import type { Bottleneck } from './quantiser.js';
 
 const margin = 1e-3;
 

@@ -5,8 +5,8 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Stage1Config } from '../../config/schema.js';
 import { conv, convSpecs } from '../../nn/conv.js';
-import type { Bottleneck } from '../bottleneck.js';
 import { rowOf } from './nearest.js';
+import type { Bottleneck } from './quantiser.js';
 
 /** Scores are a 1×1 convolution of z [B, h, w, D] → [B, h, w, K]; a code is decoded to its row of the codebook [K, D]. */
 export function highestScore({ codes, embed_dim }: Stage1Config): Bottleneck {

@@ -6,8 +6,8 @@ import * as tf from '@tensorflow/tfjs-core';
 import { gridOf } from '../../config/codes.js';
 import type { Stage1Config } from '../../config/schema.js';
 import { squaredErrorTo, straightThrough, withGradient } from '../../nn/gradients.js';
-import type { Bottleneck } from '../bottleneck.js';
 import { digitsOf, numberOf } from './grid.js';
+import type { Bottleneck } from './quantiser.js';
 
 /**
  * z [B, h, w, log₂K] becomes q of −1 (z ≤ 0) and 1, gradient straight through. Loss: β · mean ‖z − sg(q)‖² (commitment) +

@@ -4,7 +4,7 @@ import type { Stage1Config } from '../../config/schema.js';
 import { composite } from '../../nn/composite.js';
 import { squaredErrorTo, straightThrough, withGradient } from '../../nn/gradients.js';
 import { lookup } from '../../nn/lookup.js';
-import { type Bottleneck, type CodebookTensor, select } from '../bottleneck.js';
+import { type Bottleneck, type CodebookTensor, select } from './quantiser.js';
 import { rotated } from './rotation.js';
 
 export type CodebookConfig = Pick<

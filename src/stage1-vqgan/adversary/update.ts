@@ -1,14 +1,14 @@
 /** The discriminator's part of a training step: its losses, its regularisers, its optimiser. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Config, Stage1Config } from '../config/schema.js';
-import type { Tensors } from '../engine/device.js';
-import { valueAndGradsOf } from '../nn/gradients.js';
-import { over, treeOf, under } from '../nn/params.js';
-import { accumulation } from '../train/accumulation.js';
-import { lossScaling } from '../train/loss-scale.js';
-import { type AdamOptions, adamStep, emaStep } from '../train/optimizer.js';
+import type { Config, Stage1Config } from '../../config/schema.js';
+import type { Tensors } from '../../engine/device.js';
+import { valueAndGradsOf } from '../../nn/gradients.js';
+import { over, treeOf, under } from '../../nn/params.js';
+import { accumulation } from '../../train/accumulation.js';
+import { lossScaling } from '../../train/loss-scale.js';
+import { type AdamOptions, adamStep, emaStep } from '../../train/optimizer.js';
+import { discriminatorLoss, gradientDirection, lecamLoss, r1Penalty } from '../losses.js';
 import { discriminator, discriminatorSpecs, spectrum } from './discriminator.js';
-import { discriminatorLoss, gradientDirection, lecamLoss, r1Penalty } from './losses.js';
 
 /** Decay of LeCam's running means, the paper's. */
 const lecamDecay = 0.99;

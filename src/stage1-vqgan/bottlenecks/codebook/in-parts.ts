@@ -1,8 +1,8 @@
 /** The care for a codebook of a batch in micro-batches (`stage1.accumulate` > 1): codes start and restart from the whole batch. */
 import * as tf from '@tensorflow/tfjs-core';
-import { partial, sumOf } from '../train/accumulation.js';
-import { codebookName, select } from './bottleneck.js';
-import type { CareRules, CodebookCare } from './codebook-rules.js';
+import { partial, sumOf } from '../../../train/accumulation.js';
+import { codebookName, select } from '../quantiser.js';
+import type { CareRules, CodebookCare } from './rules.js';
 
 const candidatesName = partial('codebook.candidates');
 const usesName = partial('codebook.uses');

@@ -1,12 +1,12 @@
 /** The PatchGAN discriminator (Isola et al., arXiv 1611.07004): one logit for each patch of the image. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Config } from '../config/schema.js';
-import type { Tensors } from '../engine/device.js';
-import { type BatchNorm, batchNorm, batchNormSpecs } from '../nn/batch-norm.js';
-import { type Conv, type ConvWithoutBias, conv, convSpecs } from '../nn/conv.js';
-import { type GroupNorm, groupNorm, groupNormSpecs } from '../nn/group-norm.js';
-import { type Init, type ParamSpec, specsOf, type TensorTree } from '../nn/params.js';
-import { type Direction, directionInit, iterate, spectrallyNormalised } from '../nn/spectral-norm.js';
+import type { Config } from '../../config/schema.js';
+import type { Tensors } from '../../engine/device.js';
+import { type BatchNorm, batchNorm, batchNormSpecs } from '../../nn/batch-norm.js';
+import { type Conv, type ConvWithoutBias, conv, convSpecs } from '../../nn/conv.js';
+import { type GroupNorm, groupNorm, groupNormSpecs } from '../../nn/group-norm.js';
+import { type Init, type ParamSpec, specsOf, type TensorTree } from '../../nn/params.js';
+import { type Direction, directionInit, iterate, spectrallyNormalised } from '../../nn/spectral-norm.js';
 
 export type Discriminator = {
   conv_in: Conv;

@@ -1,8 +1,8 @@
 /** What the care for a codebook is, and when its codes start and restart, whether a batch comes whole or in micro-batches. */
 import * as tf from '@tensorflow/tfjs-core';
-import { codeWidth, hasCodebook } from '../config/codes.js';
-import type { Stage1Config } from '../config/schema.js';
-import type { Specs, Tensors } from '../engine/device.js';
+import { codeWidth, hasCodebook } from '../../../config/codes.js';
+import type { Stage1Config } from '../../../config/schema.js';
+import type { Specs, Tensors } from '../../../engine/device.js';
 
 /** What a training step asks of the care for its codebook. */
 export interface CodebookCare {

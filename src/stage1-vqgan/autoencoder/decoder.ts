@@ -1,12 +1,12 @@
 /** What the bottleneck lets through → images. The published VQGAN decoder (arXiv 2012.09841, appendix). */
 import type * as tf from '@tensorflow/tfjs-core';
-import { codeWidth } from '../config/codes.js';
-import type { Config } from '../config/schema.js';
-import { type Conv, conv, convSpecs, imageConv } from '../nn/conv.js';
-import { type GroupNorm, groupNorm, groupNormSpecs } from '../nn/group-norm.js';
-import { inParts } from '../nn/in-parts.js';
-import type { TensorTree } from '../nn/params.js';
-import { upsampleConv } from '../nn/upsample-conv.js';
+import { codeWidth } from '../../config/codes.js';
+import type { Config } from '../../config/schema.js';
+import { type Conv, conv, convSpecs, imageConv } from '../../nn/conv.js';
+import { type GroupNorm, groupNorm, groupNormSpecs } from '../../nn/group-norm.js';
+import { inParts } from '../../nn/in-parts.js';
+import type { TensorTree } from '../../nn/params.js';
+import { upsampleConv } from '../../nn/upsample-conv.js';
 import { type Block, block, blockSpecs, type Middle, middle, middleSpecs } from './blocks.js';
 
 export type Decoder = {

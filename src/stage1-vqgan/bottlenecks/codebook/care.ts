@@ -6,13 +6,13 @@
  * state nor graph then shows a trace. Where there is no codebook there is nothing to care for.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { hasCodebook } from '../config/codes.js';
-import type { Stage1Config } from '../config/schema.js';
-import type { Tensors } from '../engine/device.js';
-import { codebookName, select } from './bottleneck.js';
-import { followed } from './bottlenecks/ema.js';
-import { careInParts } from './codebook-care-in-parts.js';
-import { type CodebookCare, careRules } from './codebook-rules.js';
+import { hasCodebook } from '../../../config/codes.js';
+import type { Stage1Config } from '../../../config/schema.js';
+import type { Tensors } from '../../../engine/device.js';
+import { followed } from '../ema.js';
+import { codebookName, select } from '../quantiser.js';
+import { careInParts } from './in-parts.js';
+import { type CodebookCare, careRules } from './rules.js';
 
 /** State that starts at 1; all other state of care starts at 0. */
 export const codebookCounts = 'codebook_counts';

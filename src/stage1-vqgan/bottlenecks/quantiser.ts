@@ -3,9 +3,9 @@
  * terms and a gradient of its own; each kind is a file of `bottlenecks/`.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Tensors } from '../engine/device.js';
-import type { Conv } from '../nn/conv.js';
-import type { ParamSpec, TensorTree } from '../nn/params.js';
+import type { Tensors } from '../../engine/device.js';
+import type { Conv } from '../../nn/conv.js';
+import type { ParamSpec, TensorTree } from '../../nn/params.js';
 
 /** One pass through a bottleneck. */
 export interface Bottled {

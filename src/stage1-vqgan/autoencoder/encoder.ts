@@ -1,10 +1,10 @@
 /** Images → what the bottleneck quantises. The published VQGAN encoder (arXiv 2012.09841, appendix). */
 import type * as tf from '@tensorflow/tfjs-core';
-import { codeWidth } from '../config/codes.js';
-import type { Config } from '../config/schema.js';
-import { type Conv, conv, convSpecs, imageConv } from '../nn/conv.js';
-import { type GroupNorm, groupNorm, groupNormSpecs } from '../nn/group-norm.js';
-import type { TensorTree } from '../nn/params.js';
+import { codeWidth } from '../../config/codes.js';
+import type { Config } from '../../config/schema.js';
+import { type Conv, conv, convSpecs, imageConv } from '../../nn/conv.js';
+import { type GroupNorm, groupNorm, groupNormSpecs } from '../../nn/group-norm.js';
+import type { TensorTree } from '../../nn/params.js';
 import { type Block, block, blockSpecs, type Middle, middle, middleSpecs } from './blocks.js';
 
 export type Encoder = {

@@ -6,7 +6,11 @@ import type { Config } from '../../src/config/schema.js';
 import type { Tensors } from '../../src/engine/device.js';
 import { valueAndGradsOf } from '../../src/nn/gradients.js';
 import { treeOf, under } from '../../src/nn/params.js';
-import { discriminator, discriminatorSpecs, spectrum } from '../../src/stage1-vqgan/discriminator.js';
+import {
+  discriminator,
+  discriminatorSpecs,
+  spectrum,
+} from '../../src/stage1-vqgan/adversary/discriminator.js';
 import { discriminatorLoss, gradientDirection, lecamLoss, r1Penalty } from '../../src/stage1-vqgan/losses.js';
 import { firstActingStep } from '../../src/stage1-vqgan/starts.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';

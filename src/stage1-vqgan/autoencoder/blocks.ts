@@ -1,10 +1,14 @@
 /** What encoder and decoder are built of: residual blocks and, at some resolutions, attention (arXiv 2012.09841). */
 import * as tf from '@tensorflow/tfjs-core';
-import { type Conv, conv, convSpecs } from '../nn/conv.js';
-import { type GroupNorm, groupNorm, groupNormSpecs } from '../nn/group-norm.js';
-import { inParts } from '../nn/in-parts.js';
-import type { TensorTree } from '../nn/params.js';
-import { type SpatialAttention, spatialAttention, spatialAttentionSpecs } from '../nn/spatial-attention.js';
+import { type Conv, conv, convSpecs } from '../../nn/conv.js';
+import { type GroupNorm, groupNorm, groupNormSpecs } from '../../nn/group-norm.js';
+import { inParts } from '../../nn/in-parts.js';
+import type { TensorTree } from '../../nn/params.js';
+import {
+  type SpatialAttention,
+  spatialAttention,
+  spatialAttentionSpecs,
+} from '../../nn/spatial-attention.js';
 
 export type ResBlock = { norm1: GroupNorm; conv1: Conv; norm2: GroupNorm; conv2: Conv; shortcut?: Conv };
 export type Block = { res: ResBlock; attention?: SpatialAttention };
