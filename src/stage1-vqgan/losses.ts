@@ -8,10 +8,19 @@ import type { Tensors } from '../engine/device.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
 import type { Perceptual } from '../perceptual/distances.js';
 
-/** Mean over all values of |x − x̂| or (x − x̂)²: the reconstruction term of eq. 4. */
+/** So that the likelihood of a perfect copy is finite: the variance of a step of one 8-bit level, rounded. */
+const leastVariance = (2 / 255) ** 2 / 12;
+
+/**
+ * Mean over all values of |x − x̂| or (x − x̂)²: the reconstruction term of eq. 4. `nll`: nats a value of a Gaussian whose variance is this mean, ½ · ln(2πe · mean (x − x̂)²)
+ * (Rybkin et al., "σ-VAE", arXiv 2006.13202, eq. 5).
+ */
 export function pixelLoss(kind: Stage1Config['pixel'], x: tf.Tensor, reconstruction: tf.Tensor): tf.Tensor {
   const difference = tf.sub(x, reconstruction);
-  return tf.mean(kind === 'l1' ? tf.abs(difference) : tf.square(difference));
+  if (kind === 'l1') return tf.mean(tf.abs(difference));
+  const squared = tf.mean(tf.square(difference));
+  if (kind === 'l2') return squared;
+  return tf.mul(0.5, tf.log(tf.mul(2 * Math.PI * Math.E, tf.add(squared, leastVariance))));
 }
 
 /**

@@ -1,6 +1,5 @@
 /** Images → what the bottleneck quantises. The published VQGAN encoder (arXiv 2012.09841, appendix). */
 import type * as tf from '@tensorflow/tfjs-core';
-import { codeWidth } from '../../config/codes.js';
 import type { Config } from '../../config/schema.js';
 import { type Conv, conv, convSpecs, imageConv } from '../../nn/conv.js';
 import { type GroupNorm, groupNorm, groupNormSpecs } from '../../nn/group-norm.js';
@@ -14,11 +13,15 @@ export type Encoder = {
   middle: Middle;
   norm_out: GroupNorm;
   conv_out: Conv;
-  /** 1×1, z_channels → D. */
+  /** 1×1, z_channels → what the bottleneck takes. */
   embed: Conv;
 };
 
-export function encoderSpecs({ data, stage1 }: Config): Encoder {
+/** @param inputs channels of what it sees. @param outputs channels that the bottleneck takes */
+export function encoderSpecs(
+  { data, stage1 }: Config,
+  { inputs, outputs }: { inputs: number; outputs: number },
+): Encoder {
   const { ch, ch_mult, num_res_blocks, attn_resolutions, z_channels, norm_groups: groups } = stage1;
   let channels = ch;
   const levels = ch_mult.map((mult, level) => {
@@ -31,16 +34,16 @@ export function encoderSpecs({ data, stage1 }: Config): Encoder {
     return { blocks, ...(level < ch_mult.length - 1 && { down: convSpecs(3, channels, channels) }) };
   });
   return {
-    conv_in: convSpecs(3, 3, ch),
+    conv_in: convSpecs(3, inputs, ch),
     levels,
     middle: middleSpecs(channels, groups),
     norm_out: groupNormSpecs(channels, groups),
     conv_out: convSpecs(3, channels, z_channels),
-    embed: convSpecs(1, z_channels, codeWidth(stage1)),
+    embed: convSpecs(1, z_channels, outputs),
   };
 }
 
-/** Images [B, S, S, 3] in [−1, 1] → z [B, h, w, D], h = w = S / 2^(levels − 1). */
+/** What is seen of images, [B, S, S, 3 or 4] about [−1, 1], → z [B, h, w, D], h = w = S / 2^(levels − 1). */
 export function encoder(params: TensorTree<Encoder>, images: tf.Tensor): tf.Tensor {
   let x = imageConv(params.conv_in, images);
   for (const { blocks, down } of params.levels) {
