@@ -1,6 +1,6 @@
 /** What no single key can know: values that must fit each other. Checked before any work begins. */
 import { expected } from '../base/errors.js';
-import { product } from './codes.js';
+import { checkBottleneck } from './bottlenecks.js';
 import type { Config } from './schema.js';
 
 /** @throws UserError naming the key to change */
@@ -8,7 +8,7 @@ export function checkTogether(config: Config): void {
   checkSizes(config);
   checkChannels(config);
   checkDiscriminator(config);
-  checkCodes(config);
+  checkBottleneck(config.stage1);
   checkLosses(config);
   checkPrior(config);
   checkBatches(config);
@@ -79,56 +79,6 @@ function checkPrecision({ stage1: { precision, disc } }: Config): void {
     'Its differences are too small for float16.',
   );
 }
-
-/** Where codes are the points of a grid, their number is no choice of its own. */
-function checkCodes({ stage1: { bottleneck, codes, accumulate } }: Config): void {
-  const { kind, levels, gradient } = bottleneck;
-  const made = product(levels);
-  if (kind === 'fsq' && made > mostGridCodes) {
-    throw expected(
-      `levels with a product of at most ${mostGridCodes}`,
-      'stage1.bottleneck.levels',
-      `${levels.join(' × ')} = ${made}`,
-      'Leave some out or make them smaller.',
-    );
-  }
-  if (kind === 'fsq' && codes !== made) {
-    throw expected(
-      `${made} (${levels.join(' × ')})`,
-      'stage1.codes',
-      codes,
-      `With fsq the levels make the codes: try --set stage1.codes=${made}, or other stage1.bottleneck.levels.`,
-    );
-  }
-  if (kind === 'lfq' && (codes < 2 || codes > mostGridCodes || !Number.isInteger(Math.log2(codes)))) {
-    const near = 2 ** Math.min(20, Math.max(1, Math.round(Math.log2(codes))));
-    throw expected(
-      `a power of two from 2 to ${mostGridCodes}`,
-      'stage1.codes',
-      codes,
-      `With lfq each bit is a number of the code: try --set stage1.codes=${near}.`,
-    );
-  }
-  if (gradient === 'rotation' && (kind === 'fsq' || kind === 'lfq')) {
-    throw expected(
-      'straight-through',
-      'stage1.bottleneck.gradient',
-      gradient,
-      `Rotation needs a codebook, which ${kind} has not: leave one of the two out.`,
-    );
-  }
-  if (kind === 'ema' && accumulate > 1) {
-    throw expected(
-      '1',
-      'stage1.accumulate',
-      `${accumulate}, because codes that are averages follow a whole batch`,
-      'Take a smaller stage1.batch_size, or another stage1.bottleneck.kind.',
-    );
-  }
-}
-
-/** Codes are computed in float32, exact up to here. */
-const mostGridCodes = 2 ** 20;
 
 function checkLosses({ data, stage1: { disc, perceptual } }: Config): void {
   if (disc.start !== 'flat' && disc.start >= 1 && !Number.isInteger(disc.start)) {

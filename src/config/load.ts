@@ -9,8 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { expected } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
+import { product } from './bottlenecks.js';
 import { checkTogether } from './checks.js';
-import { product } from './codes.js';
 import { configKeys, describeKey } from './keys.js';
 import { type Config, configSchema } from './schema.js';
 

@@ -1,5 +1,6 @@
 /** The config file: every key, its type and its default. `configs/*.yaml` comments each key for users. */
 import { z } from 'zod';
+import { bottleneck } from './bottlenecks.js';
 
 const count = z.int().positive();
 const whole = z.int().nonnegative();
@@ -56,21 +57,6 @@ const perceptual = z.strictObject({
   weight: z.number().nonnegative().default(1),
   /** safetensors file of `lpips-vgg16`; of `vqgen` a folder of `train-perceptual` or its file, null for the weights that come with vqgen. */
   weights: z.string().nullable().default(null),
-});
-
-const bottleneck = z.strictObject({
-  /** `nearest`: codes learned by gradient; `ema`: as running averages; `cosine`: nearest by angle; `fsq`, `lfq`: points of a fixed grid; `gumbel`: the code of the highest score, imported only. */
-  kind: z.enum(['nearest', 'ema', 'cosine', 'fsq', 'lfq', 'gumbel']).default('nearest'),
-  /** How the decoder's gradient passes a codebook (`nearest`, `ema`, `cosine`). */
-  gradient: z.enum(['straight-through', 'rotation']).default('straight-through'),
-  /** `ema`: what a step keeps of counts and sums. */
-  decay: belowOne.default(0.99),
-  /** `fsq`: values that each number of a code may take; their product is `codes`. */
-  levels: z.array(z.int().min(2)).min(1).default([8, 6, 5]),
-  /** `lfq`: weight of both entropy terms. */
-  entropy_weight: z.number().nonnegative().default(0.1),
-  /** `lfq`: divides squared distances where the entropy terms need shares of codes. */
-  temperature: rate.default(1),
 });
 
 const codebook = z.strictObject({

@@ -19,6 +19,7 @@ import {
 } from '../checkpoint/safetensors.js';
 import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
+import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { loadTrainedParts, type TrainedPrior } from '../stage2-transformer/model.js';
 import { type Kept, readKept } from './kept.js';
 import { writtenLpips } from './lpips.js';
@@ -156,8 +157,8 @@ function checkForm(config: Config): void {
       received,
       "taming-transformers has no other. The run's own model.safetensors is a safetensors file too, under vqgen's names; --to onnx takes every run.",
     );
-  const { kind } = stage1.bottleneck;
-  if (!['nearest', 'ema', 'gumbel'].includes(kind)) {
+  if (!bottleneckOf(config).published) {
+    const { kind } = stage1.bottleneck;
     throw refuse('a codebook whose nearest row is taken', 'stage1.bottleneck.kind', kind);
   }
   if (!Number.isInteger(copiesOf(config)))
@@ -176,13 +177,15 @@ function checkForm(config: Config): void {
     throw refuse(`${stage1.z_channels}, as stage1.z_channels is,`, 'stage1.embed_dim', stage1.embed_dim);
 }
 
-function tellLosses({ stage1 }: Config, present: boolean, reporter: Reporter): void {
+function tellLosses(config: Config, present: boolean, reporter: Reporter): void {
+  const { stage1 } = config;
+  const learned = 'codebook' in bottleneckOf(config).learned && bottleneckOf(config).published === 'VQModel';
   if (stage1.disc.weight > 0 && !present) {
     const why =
       stage1.disc.norm === 'batch' ? 'the run has no LPIPS weights' : 'its discriminator has no BatchNorm';
     reporter.warn(`Without discriminator: the published loss holds both it and LPIPS, and ${why}.`);
   }
-  if (stage1.bottleneck.kind === 'nearest' && !(stage1.legacy_beta && stage1.beta === 0.25)) {
+  if (learned && !(stage1.legacy_beta && stage1.beta === 0.25)) {
     reporter.warn(
       'The published VQModel goes on training with beta 0.25 on the codebook term, unlike this run.',
     );

@@ -2,10 +2,10 @@
  * The tensors of taming-transformers (github.com/CompVis/taming-transformers: models/vqgan.py, modules/diffusionmodules/model.py,
  * modules/vqvae/quantize.py, modules/discriminator/model.py, modules/transformer/mingpt.py) and their places in vqgen.
  */
-import { codeWidth } from '../config/codes.js';
 import type { Config } from '../config/schema.js';
 import { type ParamSpec, specsOf } from '../nn/params.js';
 import { discriminatorSpecs } from '../stage1-vqgan/adversary/discriminator.js';
+import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { codeSide, modelSpecs } from '../stage1-vqgan/model.js';
 import { gptSpecs } from '../stage2-transformer/gpt.js';
 import { gptSizes } from '../stage2-transformer/model.js';
@@ -83,7 +83,7 @@ export function tokenizerPlaces(
   prefix = '',
 ): Place[] {
   const levels = config.stage1.ch_mult.length;
-  const gumbel = config.stage1.bottleneck.kind === 'gumbel';
+  const gumbel = bottleneckOf(config).published === 'GumbelVQ';
   return Object.entries(specsOf(modelSpecs(config))).map(([name, spec]) => {
     const place = imageLayer(name, prefix + vqganName(name, levels, gumbel), spec);
     if (!used || !name.startsWith('bottleneck.')) return place;
@@ -191,5 +191,7 @@ export const publishedPrior = (config: Config): PublishedPrior => ({
 });
 
 /** Values between encoder and bottleneck that the published classes allow: Gumbel scores are of `z_channels` there. */
-export const gumbelFits = ({ stage1 }: Config): boolean =>
-  stage1.bottleneck.kind !== 'gumbel' || codeWidth(stage1) === stage1.z_channels;
+export function gumbelFits(config: Config): boolean {
+  const { published, channels } = bottleneckOf(config);
+  return published !== 'GumbelVQ' || channels.in === config.stage1.z_channels;
+}

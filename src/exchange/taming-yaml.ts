@@ -1,5 +1,6 @@
 /** The YAML of a project of taming-transformers, as its main.py and its classes take it. */
 import type { Config } from '../config/schema.js';
+import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import type { PublishedPrior, PublishedTokenizer } from './taming-names.js';
 
 interface Described {
@@ -36,15 +37,16 @@ export function tokenizerProject(config: Config, described: Described): object {
   return { model: { base_learning_rate: lr / batch_size, ...tokenizerModel(config, described) } };
 }
 
-function tokenizerModel({ data, stage1 }: Config, { published, remap, loss }: Described): object {
-  const gumbel = stage1.bottleneck.kind === 'gumbel';
+function tokenizerModel(config: Config, { published, remap, loss }: Described): object {
+  const { data, stage1 } = config;
+  const { published: name } = bottleneckOf(config);
   return {
-    target: `taming.models.vqgan.${gumbel ? 'GumbelVQ' : 'VQModel'}`,
+    target: `taming.models.vqgan.${name}`,
     params: {
       embed_dim: stage1.embed_dim,
       n_embed: published.embeddings,
       ...(remap && { remap }),
-      ...(gumbel && { kl_weight: 1e-8, temperature_scheduler_config: constantTemperature }),
+      ...(name === 'GumbelVQ' && { kl_weight: 1e-8, temperature_scheduler_config: constantTemperature }),
       ddconfig: {
         double_z: false,
         z_channels: stage1.z_channels,

@@ -5,23 +5,30 @@ import { discriminatorSpecs } from './adversary/discriminator.js';
 import { type Decoder, decoderSpecs } from './autoencoder/decoder.js';
 import { type Encoder, encoderSpecs } from './autoencoder/encoder.js';
 import { bottleneckOf } from './bottlenecks/index.js';
-import type { Codebook } from './bottlenecks/quantiser.js';
+import type { Grid } from './latent.js';
 
-export type Model = { encoder: Encoder; bottleneck: Codebook; decoder: Decoder };
+export type Model = { encoder: Encoder; bottleneck: Record<string, ParamSpec>; decoder: Decoder };
 
 export function modelSpecs(config: Config): Model {
+  const { channels, learned, own } = bottleneckOf(config);
   return {
-    encoder: encoderSpecs(config),
-    bottleneck: bottleneckOf(config.stage1).specs,
-    decoder: decoderSpecs(config),
+    encoder: encoderSpecs(config, channels.in),
+    bottleneck: { ...learned, ...own },
+    decoder: decoderSpecs(config, channels.out),
   };
 }
 
-/** The specs, by dotted name, of what the optimiser moves: all but a codebook that learns by a rule of its own. */
+/** The specs, by dotted name, of what the optimiser moves: all but what a bottleneck moves by a rule of its own. */
 export function trainedSpecs(config: Config): Record<string, ParamSpec> {
+  const { own } = bottleneckOf(config);
   const all = Object.entries(specsOf(modelSpecs(config)));
-  const { learnsByGradient } = bottleneckOf(config.stage1);
-  return Object.fromEntries(all.filter(([name]) => learnsByGradient || !name.startsWith('bottleneck.')));
+  return Object.fromEntries(all.filter(([name]) => !(name.replace(/^bottleneck\./, '') in own)));
+}
+
+/** The grids of codes that an image becomes; none where its latent is continuous. */
+export function gridsOf(config: Config): readonly Grid[] {
+  const { latent } = bottleneckOf(config);
+  return latent.kind === 'codes' ? latent.grids : [];
 }
 
 /** Side h = w of the code grid. */

@@ -1,4 +1,4 @@
-/** What a finished tokenizer does: images → codes, codes → images, images → reconstructions. */
+/** What a finished tokenizer does: images → latents, latents → images, images → reconstructions. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
@@ -10,42 +10,45 @@ import { discriminator, discriminatorSpecs, spectrum } from './adversary/discrim
 import { decoder, decoderFeatures } from './autoencoder/decoder.js';
 import { encoder } from './autoencoder/encoder.js';
 import { bottleneckOf } from './bottlenecks/index.js';
+import { latentSpecs } from './latent.js';
 import { discriminatorLoss } from './losses.js';
-import { codeSide, modelSpecs } from './model.js';
+import { modelSpecs } from './model.js';
 import { objectiveAt } from './objective.js';
 
 const imagesSpec = (config: Config, batch: number): Specs => ({
   images: { shape: [batch, config.data.size, config.data.size, 3], dtype: 'float32' },
 });
 
-/** `images` [B, S, S, 3] in [−1, 1] → `codes` int32 [B, h, w]. */
+/** `images` [B, S, S, 3] in [−1, 1] → the latent (`latentSpecs`): `codes` int32 [B, h, w] where it is one grid. */
 export function encodeProgram(config: Config, weights: HostTensors, batch: number): GraphProgram {
   return {
     name: 'encode',
     inputs: imagesSpec(config, batch),
     constants: partOf(weights, 'encoder', 'bottleneck'),
-    run: ({ images }, constants) => ({ codes: encode(config, constants, images!) }),
+    run: ({ images }, constants) => encode(config, constants, images!),
   };
 }
 
-/** `codes` int32 [B, h, w] → `images` [B, S, S, 3], about [−1, 1]. */
+/** The latent → `images` [B, S, S, 3], about [−1, 1]. */
 export function decodeProgram(config: Config, weights: HostTensors, batch: number): GraphProgram {
-  const side = codeSide(config);
   return {
     name: 'decode',
-    inputs: { codes: { shape: [batch, side, side], dtype: 'int32' } },
+    inputs: latentSpecs(bottleneckOf(config).latent, batch),
     constants: partOf(weights, 'bottleneck', 'decoder'),
-    run: ({ codes }, constants) => ({ images: decode(config, constants, codes!) }),
+    run: (latent, constants) => ({ images: decode(config, constants, latent) }),
   };
 }
 
-/** `images` [B, S, S, 3] → `reconstruction`, same shape, and `codes` int32 [B, h, w]. */
+/** `images` [B, S, S, 3] → `reconstruction`, same shape, and the latent. */
 export function reconstructProgram(config: Config, weights: HostTensors, batch: number): GraphProgram {
   return {
     name: 'reconstruct',
     inputs: imagesSpec(config, batch),
     constants: partOf(weights, 'encoder', 'bottleneck', 'decoder'),
-    run: ({ images }, constants) => reconstruct(config, constants, images!),
+    run({ images }, constants) {
+      const latent = encode(config, constants, images!);
+      return { ...latent, reconstruction: decode(config, constants, latent) };
+    },
   };
 }
 
@@ -64,6 +67,7 @@ export function evaluateProgram(
   const specs = modelSpecs(config);
   const discSpecs = discriminatorSpecs(config);
   const spectral = spectrum(config);
+  const bottleneck = bottleneckOf(config);
   const judgingParams = (inputs: Tensors): Tensors => {
     const disc = under('disc', inputs);
     return spectral.normalised(disc, spectral.directions(disc, under('disc_u', inputs)));
@@ -72,6 +76,7 @@ export function evaluateProgram(
     name: 'evaluate',
     inputs: {
       ...imagesSpec(config, batch),
+      ...bottleneck.inputs('eval', batch),
       ...tensorSpecs(specsOf(specs)),
       ...(adversarial && tensorSpecs(over('disc', specsOf(discSpecs)))),
       ...(adversarial && over('disc_u', tensorSpecs(spectral.specs))),
@@ -80,7 +85,7 @@ export function evaluateProgram(
     run(inputs, constants) {
       const images = inputs.images!;
       const model = treeOf(specs, inputs);
-      const passed = bottleneckOf(config.stage1).pass(model.bottleneck, encoder(model.encoder, images));
+      const passed = bottleneck.pass(model.bottleneck, encoder(model.encoder, images), inputs);
       const last = decoderFeatures(model.decoder, passed.output);
       const reconstruction = conv(model.decoder.conv_out, last);
       const judge = adversarial ? treeOf(discSpecs, judgingParams(inputs)) : undefined;
@@ -102,20 +107,19 @@ export function evaluateProgram(
   };
 }
 
-function reconstruct(config: Config, weights: Tensors, images: tf.Tensor): Tensors {
-  const codes = encode(config, weights, images);
-  return { codes, reconstruction: decode(config, weights, codes) };
-}
-
-function encode(config: Config, weights: Tensors, images: tf.Tensor): tf.Tensor {
+function encode(config: Config, weights: Tensors, images: tf.Tensor): Tensors {
   const specs = modelSpecs(config);
+  const { latent, encode } = bottleneckOf(config);
   const z = encoder(treeOf(specs.encoder, weights, 'encoder'), images);
-  return bottleneckOf(config.stage1).encode(treeOf(specs.bottleneck, weights, 'bottleneck'), z);
+  const made = encode(treeOf(specs.bottleneck, weights, 'bottleneck'), z);
+  return Object.fromEntries(Object.keys(latentSpecs(latent, 1)).map((name, i) => [name, made[i]!]));
 }
 
-function decode(config: Config, weights: Tensors, codes: tf.Tensor): tf.Tensor {
+function decode(config: Config, weights: Tensors, given: Tensors): tf.Tensor {
   const specs = modelSpecs(config);
-  const q = bottleneckOf(config.stage1).decode(treeOf(specs.bottleneck, weights, 'bottleneck'), codes);
+  const { latent, decode } = bottleneckOf(config);
+  const parts = Object.keys(latentSpecs(latent, 1)).map((name) => given[name]!);
+  const q = decode(treeOf(specs.bottleneck, weights, 'bottleneck'), parts);
   return decoder(treeOf(specs.decoder, weights, 'decoder'), q);
 }
 

@@ -6,7 +6,7 @@
 import { expected } from '../base/errors.js';
 import type { Config } from '../config/schema.js';
 import type { Follows } from '../train/loop.js';
-import { firstQuantisedStep } from './bottlenecks/codebook/rules.js';
+import { bottleneckOf } from './bottlenecks/index.js';
 import { hasDiscriminator } from './model.js';
 
 /** 1-based first steps; `adversarial` 0 where there is no discriminator, and with `disc.start: flat` the latest while it is open. */
@@ -44,7 +44,7 @@ export function firstActingStep(config: Config): number {
 }
 
 export function startsOf(config: Config): Starts {
-  const quantised = firstQuantisedStep(config.stage1);
+  const quantised = bottleneckOf(config).settles;
   if (!hasDiscriminator(config)) return { quantised, adversarial: 0 };
   const adversarial = firstAdversarialStep(config);
   const { steps, disc } = config.stage1;
@@ -78,7 +78,7 @@ export function withStarts(config: Config, { quantised, adversarial }: Starts): 
       disc: { ...stage1.disc, start: adversarial || stage1.disc.start },
     },
   };
-  if (firstQuantisedStep(pinned.stage1) !== quantised) {
+  if (bottleneckOf(pinned).settles !== quantised) {
     throw expected(
       `at least ${10 * (quantised - 1)}`,
       'stage1.steps',

@@ -7,7 +7,7 @@ import { accumulation, partial } from '../train/accumulation.js';
 import { firstScale, lossScaling } from '../train/loss-scale.js';
 import { adamSpecs } from '../train/optimizer.js';
 import { discriminatorSpecs, spectrum } from './adversary/discriminator.js';
-import { careForCodebook, codebookCounts } from './bottlenecks/codebook/care.js';
+import { bottleneckOf } from './bottlenecks/index.js';
 import { hasDiscriminator, modelSpecs, trainedSpecs } from './model.js';
 
 /** Running means of the discriminator's logits. */
@@ -17,7 +17,7 @@ const lecamAnchors: Specs = {
 };
 
 /**
- * `model.…`, `adam.…` (of what the optimiser moves), `ema.…` (if averaged), what the codebook's care keeps, and with the
+ * `model.…`, `adam.…` (of what the optimiser moves), `ema.…` (if averaged), what the bottleneck keeps, and with the
  * discriminator `disc.…`, `disc_adam.…` and what spectral normalisation and LeCam remember, `disc_u.…` and `disc_lecam.…`.
  */
 export function stage1State(config: Config, { adversarial }: { adversarial: boolean }): Specs {
@@ -27,7 +27,7 @@ export function stage1State(config: Config, { adversarial }: { adversarial: bool
     ...tensorSpecs(over('model', specsOf(model))),
     ...adamSpecs(tensorSpecs(trainedSpecs(config))),
     ...(config.stage1.ema > 0 && tensorSpecs(over('ema', specsOf(model)))),
-    ...careForCodebook(config.stage1).state,
+    ...tensorSpecs(bottleneckOf(config).state),
     ...lossScaling(config.stage1.precision).state,
     ...(adversarial && {
       ...tensorSpecs(over('disc', specsOf(disc))),
@@ -47,14 +47,16 @@ export function stage1Partial(config: Config, { adversarial }: { adversarial: bo
     ...sums('model', tensorSpecs(trainedSpecs(config))),
     ...(adversarial && sums('disc', tensorSpecs(specsOf(discriminatorSpecs(config))))),
     ...(adversarial && disc.lecam > 0 && sums('disc_lecam', lecamAnchors)),
-    ...over(partial('codebook'), careForCodebook(config.stage1).partial),
+    ...over(partial('codebook'), bottleneckOf(config).partial),
   };
 }
 
-/** Random weights by `config.seed`, averages equal to them, counts 1, moments 0, loss scaled as at first; with the discriminator where there is one. */
+/** Random weights by `config.seed`, averages equal to them, moments 0, loss scaled as at first; with the discriminator where there is one. */
 export function initialState(config: Config): HostTensors {
+  const { state: kept } = bottleneckOf(config);
   const weights = initialise(
     {
+      ...kept,
       ...over('model', specsOf(modelSpecs(config))),
       ...over('disc', specsOf(discriminatorSpecs(config))),
       ...over('disc_u', specsOf(spectrum(config).specs)),
@@ -66,7 +68,6 @@ export function initialState(config: Config): HostTensors {
   for (const [name, { shape }] of Object.entries(specs)) {
     const source = weights[name.replace(/^ema\./, 'model.')];
     state[name] = float32(shape, source && Float32Array.from(source.data));
-    if (name === codebookCounts) state[name].data.fill(1);
   }
   return { ...state, ...firstScale(specs) };
 }

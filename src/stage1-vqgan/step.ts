@@ -10,30 +10,30 @@ import { imageConv } from '../nn/conv.js';
 import { injectGradient, valueAndGradsOf } from '../nn/gradients.js';
 import { over, treeOf, under } from '../nn/params.js';
 import type { Perceptual } from '../perceptual/distances.js';
-import { accumulation } from '../train/accumulation.js';
+import { accumulation, partial } from '../train/accumulation.js';
 import { lossScaling } from '../train/loss-scale.js';
 import { adamStep, emaStep } from '../train/optimizer.js';
 import { discriminatorSpecs, spectrum } from './adversary/discriminator.js';
 import { adamOptions, discriminatorUpdate } from './adversary/update.js';
 import { decoder, decoderFeatures } from './autoencoder/decoder.js';
 import { encoder } from './autoencoder/encoder.js';
-import { careForCodebook } from './bottlenecks/codebook/care.js';
 import { bottleneckOf } from './bottlenecks/index.js';
-import { codebookName, select } from './bottlenecks/quantiser.js';
+import { select } from './bottlenecks/quantiser.js';
+import type { Latent, Passed } from './latent.js';
 import { modelSpecs, trainedSpecs } from './model.js';
 import { objectiveAt } from './objective.js';
 import { stage1Partial, stage1State } from './state.js';
 
 /**
  * One run is a step, or with `stage1.accumulate` N > 1 one of its N micro-batches (see `train/accumulation.ts`); B below is then a
- * micro-batch's size. Gradients and all that cares for the codebook are those of the whole batch; λ and BatchNorm see a micro-batch.
+ * micro-batch's size. Gradients and what becomes of a codebook are those of the whole batch; λ and BatchNorm see a micro-batch.
  *
  * State: `stage1State` and `stage1Partial`.
  * Inputs: `images` [B, S, S, 3] in [−1, 1]; scalars `lr` and `step` (1-based), `disc_step` (1 at the discriminator's
- * first), with micro-batches `first` and `last`; what the codebook's care needs.
+ * first), with micro-batches `first` and `last`; what the bottleneck is fed.
  * Outputs: scalars `loss` (the generator's whole objective), `l1` (always the mean absolute error), `perceptual`,
  * the bottleneck's terms, and where the discriminator acts `generator`, `discriminator`, `adaptive_weight`;
- * `codes` int32 [B, h, w]; in float16 what `scaleValues` reads.
+ * each grid's codes, int32 [B, h, w], by its name; in float16 what `scaleValues` reads.
  *
  * @param adversarial whether the discriminator acts: without it the program holds no trace of one
  */
@@ -45,8 +45,8 @@ export function stage1Step(
   const { stage1, data } = config;
   const specs = modelSpecs(config);
   const discSpecs = discriminatorSpecs(config);
-  const bottleneck = bottleneckOf(stage1);
-  const care = careForCodebook(stage1);
+  const bottleneck = bottleneckOf(config);
+  const batch = stage1.batch_size / stage1.accumulate;
   const learned = Object.keys(trainedSpecs(config));
   const { precision } = stage1;
   const accumulated = accumulation(stage1.accumulate, precision === 'f16');
@@ -62,25 +62,27 @@ export function stage1Step(
     constants: perceptual?.constants ?? {},
     state: { ...stage1State(config, { adversarial }), ...stage1Partial(config, { adversarial }) },
     inputs: {
-      images: { shape: [stage1.batch_size / stage1.accumulate, data.size, data.size, 3], dtype: 'float32' },
+      images: { shape: [batch, data.size, data.size, 3], dtype: 'float32' },
       lr: { shape: [], dtype: 'float32' },
       step: { shape: [], dtype: 'float32' },
       ...(adversarial && { disc_step: { shape: [], dtype: 'float32' } as const }),
       ...accumulated.inputs,
-      ...care.inputs,
+      ...bottleneck.inputs('train', batch),
     },
 
     step(state, inputs, constants) {
       const { images, lr, step } = inputs as Record<'images' | 'lr' | 'step', tf.Tensor>;
       const scale = scaling.of(state);
 
-      // 1. One forward pass: z, codes, the reconstruction and what its last convolution sees.
+      // 1. One forward pass: z, what the bottleneck makes of it, the reconstruction.
       const before = under('model', state);
       const z = encoder(treeOf(specs, before).encoder, images);
-      const { params, active } = care.begin(before, bottleneck.candidates(z), inputs);
+      const begun = bottleneck.begin?.(under('bottleneck', before), z, inputs);
+      const params = begun ? { ...before, ...over('bottleneck', begun.p) } : before;
+      const io = { ...inputs, ...begun?.inputs };
       const model = treeOf(specs, params);
-      const { output, codes, terms, loss: vq } = bottleneck.pass(model.bottleneck, z, active);
-      const last = decoderFeatures(model.decoder, output); // [B, S, S, ch]
+      const passed = bottleneck.pass(model.bottleneck, z, io);
+      const last = decoderFeatures(model.decoder, passed.output); // [B, S, S, ch]
       const reconstruction = imageConv(model.decoder.conv_out, last);
 
       // 2. The objective, and its gradient at the reconstruction.
@@ -102,7 +104,7 @@ export function stage1Step(
       const trained = Object.fromEntries(learned.map((name) => [name, params[name]!]));
       const passAgain = (p: Tensors) => {
         const m = treeOf(specs, { ...params, ...p });
-        const passed = bottleneck.pass(m.bottleneck, encoder(m.encoder, images), active);
+        const passed = bottleneck.pass(m.bottleneck, encoder(m.encoder, images), io);
         return tf.add(passed.loss, injectGradient(decoder(m.decoder, passed.output), objective.gradient));
       };
       const own = valueAndGradsOf(trained, passAgain, scale);
@@ -111,18 +113,24 @@ export function stage1Step(
       const adam = { ...optimizer, acts: scaled.acts };
       const updated = adamStep(trained, scaled.grads, state, lr, scaled.step, adam);
 
-      // 5. The average, and the codes that start or restart.
+      // 5. What the bottleneck moves by itself, and the average.
       const after = { ...params, ...updated.params };
-      const cared = care.finish(after, bottleneck.candidates(z), codes, state, inputs);
-      const next = cared.params;
+      const moved = bottleneck.after?.(
+        under('bottleneck', after),
+        z,
+        passed,
+        { ...state, ...under(partial('codebook'), state) },
+        io,
+      );
+      const next = moved ? { ...after, ...over('bottleneck', moved.p) } : after;
       const ema =
         stage1.ema > 0 ? emaStep(under('ema', state), next, emaDecay(stage1.ema, step), scaled.acts) : {};
-      if (cared.fresh) {
-        const kept = tf.sub(1, cared.fresh);
-        for (const moment of ['m', 'v'].map((which) => `adam.${which}.${codebookName}`)) {
-          if (moment in updated.state) updated.state[moment] = tf.mul(updated.state[moment]!, kept);
+      for (const [name, fresh] of Object.entries(over('bottleneck', moved?.fresh ?? {}))) {
+        const old = tf.sub(1, fresh);
+        for (const moment of ['m', 'v'].map((which) => `adam.${which}.${name}`)) {
+          if (moment in updated.state) updated.state[moment] = tf.mul(updated.state[moment]!, old);
         }
-        if (stage1.ema > 0) ema[codebookName] = select(cared.fresh, next[codebookName]!, ema[codebookName]!);
+        if (stage1.ema > 0) ema[name] = select(fresh, next[name]!, ema[name]!);
       }
 
       return {
@@ -132,20 +140,27 @@ export function stage1Step(
           ...over('ema', ema),
           ...scaled.state,
           ...sums,
-          ...cared.state,
+          ...moved?.state,
+          ...over(partial('codebook'), moved?.partial ?? {}),
           ...adversary?.state,
         },
         outputs: {
-          loss: tf.add(objective.loss, vq),
+          loss: tf.add(objective.loss, passed.loss),
           ...objective.terms,
-          ...terms,
+          ...passed.terms,
           ...(adversary && { discriminator: adversary.loss, ...adversary.outputs }),
           ...scaled.outputs,
-          codes,
+          ...codesByGrid(bottleneck.latent, passed),
         },
       };
     },
   };
+}
+
+/** Each grid's codes by its name. */
+function codesByGrid(latent: Latent, { codes }: Passed): Tensors {
+  const grids = latent.kind === 'codes' ? latent.grids : [];
+  return Object.fromEntries(grids.map(({ name }, i) => [name, codes[i]!]));
 }
 
 /** The average forgets faster while the run is young, so that it does not remember the random start. */

@@ -2,12 +2,10 @@
 import path from 'node:path';
 import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
-import { permutation, stream } from '../base/rng.js';
-import { float32, type HostTensors, int32, scalar } from '../base/tensor.js';
+import { type HostTensors, scalar } from '../base/tensor.js';
 import { beginStage } from '../checkpoint/begin.js';
 import { findRunConfig, gridFile, metricsFile, runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { latestCheckpoint, readState } from '../checkpoint/store.js';
-import { hasCodebook } from '../config/codes.js';
 import type { Config } from '../config/schema.js';
 import { trainBatch } from '../data/batches.js';
 import { type Dataset, type ImageSet, openDataset } from '../data/dataset.js';
@@ -20,8 +18,7 @@ import { scaleValues } from '../train/loss-scale.js';
 import { type Line, lastValues, type Observation, readMetrics } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
 import { watchUsage } from '../train/usage-watch.js';
-import { careForCodebook } from './bottlenecks/codebook/care.js';
-import { firstQuantisedStep } from './bottlenecks/codebook/rules.js';
+import { bottleneckOf } from './bottlenecks/index.js';
 import { expectedMemory } from './memory.js';
 import { codeSide, stage1Params } from './model.js';
 import { stage1Runner } from './runner.js';
@@ -49,11 +46,11 @@ export interface TrainStage1Options {
 export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
   const { run, device, reporter } = o;
   const folder = runPaths(run).stage1;
-  if (o.config.stage1.bottleneck.kind === 'gumbel') {
+  if (bottleneckOf(o.config).importedOnly) {
     throw expected(
       'a bottleneck that vqgen trains',
       'stage1.bottleneck.kind',
-      'gumbel',
+      o.config.stage1.bottleneck.kind,
       'Imported ones encode, decode and carry a prior, but are not trained on.',
     );
   }
@@ -145,7 +142,7 @@ function stage1(
     codebookSize: stage1.codes,
     bestBy: { key: 'psnr', higher: true },
     lr: stage1.lr,
-    guarded: { key: 'l1', anew: firstQuantisedStep(stage1), most: farthest },
+    guarded: { key: 'l1', anew: bottleneckOf(config).settles, most: farthest },
     initialState: () => initialState(config),
     inputs: (step, factor, starts) => stepInputs(withStarts(config, starts as Starts), train, step, factor),
     follows: followReconstruction(config),
@@ -167,11 +164,7 @@ async function usageWarning(config: Config, folder: string, step: number): Promi
   const seen = (at: number, { codebook_usage: usage }: Partial<Line>) =>
     typeof usage === 'number' ? watch.see(at, usage) : undefined;
   for (const line of await readMetrics(metricsFile(folder))) if (line.step <= step) seen(line.step, line);
-  const { codebook, bottleneck } = config.stage1;
-  const off = hasCodebook(config.stage1) && codebook.restart_after === 0;
-  const remedy = off
-    ? 'Let unused codes start again: --set stage1.codebook.restart_after=50.'
-    : `Another stage1.bottleneck.kind than ${bottleneck.kind}, fewer codes or a lower lr may help.`;
+  const { remedy } = bottleneckOf(config);
   return (at, values) => {
     const highest = seen(at, values);
     if (highest === undefined) return undefined;
@@ -185,7 +178,6 @@ const percent = (share: number) => `${+(100 * share).toPrecision(2)} %`;
 /**
  * What a step takes in beside the state, an entry for each run of its program; depends on nothing but the config, the step (from 1) and the
  * learning rate's factor.
- * The step that starts the codes from data has its micro-batches twice: the first time they only look for the codes.
  */
 export async function stepInputs(
   config: Config,
@@ -202,61 +194,25 @@ export async function stepInputs(
     step: scalar(step),
     ...(step >= firstAdversarial && { disc_step: scalar(step - firstAdversarial + 1) }),
   };
-  const { inputs: care } = careForCodebook(stage1);
-  const picks = 'pick' in care ? picksAt(step, config) : undefined;
-  const entries = microBatches(stage1.accumulate, { images: batch.images }, common).map((entry, i) => ({
-    ...entry,
-    ...(picks && ('own' in care ? picksWithin(picks, i, config) : { pick: int32([picks.length], picks) })),
-    ...('start' in care && { start: scalar(0) }),
+  const { batched, runs = [{}] } = bottleneckOf(config).feed('train', step, batch.labels);
+  const entries = microBatches(stage1.accumulate, { images: batch.images, ...batched }, common);
+  const times = Math.max(entries.length, runs.length);
+  return Array.from({ length: times }, (_, i) => ({
+    ...entries[i % entries.length],
+    ...runs[i % runs.length],
   }));
-  if (!('start' in care) || step !== firstQuantisedStep(stage1)) return entries;
-  const look = entries.map((entry, i) => ({
-    ...entry,
-    last: scalar(0),
-    start: scalar(i === entries.length - 1 ? 1 : 0),
-  }));
-  return [...look, ...entries];
 }
 
-/** For each code another row of the batch's B·h·w encoder outputs, drawn by seed and step; repeated where K is larger. */
-function picksAt(step: number, config: Config): Int32Array {
-  const { codes, batch_size } = config.stage1;
-  const rows = batch_size * codeSide(config) ** 2;
-  const order = permutation(rows, stream(config.seed, 'pick', step));
-  return Int32Array.from({ length: codes }, (_, code) => order[code % rows]!);
-}
-
-/** The same in the rows of the i-th micro-batch, with a mark at the codes whose row it has. */
-function picksWithin(picks: Int32Array, i: number, config: Config): HostTensors {
-  const { batch_size, accumulate } = config.stage1;
-  const rows = (batch_size / accumulate) * codeSide(config) ** 2;
-  const isOwn = picks.map((row) => (Math.floor(row / rows) === i ? 1 : 0));
-  return {
-    pick: int32(
-      [picks.length],
-      picks.map((row, code) => (isOwn[code] ? row - i * rows : 0)),
-    ),
-    own: float32([picks.length, 1], Float32Array.from(isOwn)),
-  };
-}
-
-const scalars = [
-  'loss',
-  'l1',
-  'perceptual',
-  'codebook',
-  'commitment',
-  'generator',
-  'discriminator',
-  'adaptive_weight',
-];
+const scalars = ['loss', 'l1', 'perceptual', 'generator', 'discriminator', 'adaptive_weight'];
 
 /** Terms that do not act in this step are 0; codes count from the first step that quantises. Each micro-batch counts once. */
-function observe(step: number, outputs: readonly HostTensors[], { stage1 }: Config): Observation {
-  const trained = outputs.slice(-stage1.accumulate);
-  const own = stage1.bottleneck.kind === 'lfq' ? ['entropy', 'codebook_entropy'] : [];
-  const values = Object.fromEntries([...scalars, ...own].map((name) => [name, meanOf(trained, name) ?? 0]));
-  const quantises = step >= firstQuantisedStep(stage1);
+function observe(step: number, outputs: readonly HostTensors[], config: Config): Observation {
+  const { terms, settles } = bottleneckOf(config);
+  const trained = outputs.slice(-config.stage1.accumulate);
+  const values = Object.fromEntries([...scalars, ...terms].map((name) => [name, meanOf(trained, name) ?? 0]));
   Object.assign(values, scaleValues(trained));
-  return { values, ...(quantises && { codes: trained.flatMap(({ codes }) => Array.from(codes!.data)) }) };
+  return {
+    values,
+    ...(step >= settles && { codes: trained.flatMap(({ codes }) => Array.from(codes!.data)) }),
+  };
 }

@@ -30,14 +30,14 @@ describe('the networks give the numbers of their PyTorch peers', () => {
   const close = { atol: 1e-4, rtol: 1e-4 };
 
   test('encoder', () => {
-    const z = encoder(waves(encoderSpecs(config)), wave([2, 8, 8, 3], 0.7));
+    const z = encoder(waves(encoderSpecs(config, 5)), wave([2, 8, 8, 3], 0.7));
     expect(z.shape).toEqual([2, 4, 4, 5]);
     expectClose(firstSix(z), [-0.021727, -0.271904, -0.309003, -0.104027, 0.182409, -1.158991], close);
     expectClose(tf.sum(z), [2.5463], { atol: 1e-3 });
   });
 
   test('decoder', () => {
-    const y = decoder(waves(decoderSpecs(config)), wave([2, 4, 4, 5], 0.7));
+    const y = decoder(waves(decoderSpecs(config, 5)), wave([2, 4, 4, 5], 0.7));
     expect(y.shape).toEqual([2, 8, 8, 3]);
     expectClose(firstSix(y), [0.047933, 0.424931, 0.27408, 0.009466, -0.206275, -0.168337], close);
     expectClose(tf.sum(y), [27.56153], { atol: 1e-3 });

@@ -1,6 +1,5 @@
 /** What the bottleneck lets through → images. The published VQGAN decoder (arXiv 2012.09841, appendix). */
 import type * as tf from '@tensorflow/tfjs-core';
-import { codeWidth } from '../../config/codes.js';
 import type { Config } from '../../config/schema.js';
 import { type Conv, conv, convSpecs, imageConv } from '../../nn/conv.js';
 import { type GroupNorm, groupNorm, groupNormSpecs } from '../../nn/group-norm.js';
@@ -10,7 +9,7 @@ import { upsampleConv } from '../../nn/upsample-conv.js';
 import { type Block, block, blockSpecs, type Middle, middle, middleSpecs } from './blocks.js';
 
 export type Decoder = {
-  /** 1×1, D → z_channels. */
+  /** 1×1, what the bottleneck gives → z_channels. */
   embed: Conv;
   conv_in: Conv;
   middle: Middle;
@@ -20,7 +19,8 @@ export type Decoder = {
   conv_out: Conv;
 };
 
-export function decoderSpecs({ data, stage1 }: Config): Decoder {
+/** @param inputs channels that the bottleneck gives */
+export function decoderSpecs({ data, stage1 }: Config, inputs: number): Decoder {
   const { ch, ch_mult, num_res_blocks, attn_resolutions, z_channels, norm_groups: groups } = stage1;
   const coarsest = ch * ch_mult.at(-1)!;
   let channels = coarsest;
@@ -37,7 +37,7 @@ export function decoderSpecs({ data, stage1 }: Config): Decoder {
       return { blocks, ...(level > 0 && { up: convSpecs(3, channels, channels) }) };
     });
   return {
-    embed: convSpecs(1, codeWidth(stage1), z_channels),
+    embed: convSpecs(1, inputs, z_channels),
     conv_in: convSpecs(3, z_channels, coarsest),
     middle: middleSpecs(coarsest, groups),
     levels,

@@ -1,6 +1,5 @@
 /** Images → what the bottleneck quantises. The published VQGAN encoder (arXiv 2012.09841, appendix). */
 import type * as tf from '@tensorflow/tfjs-core';
-import { codeWidth } from '../../config/codes.js';
 import type { Config } from '../../config/schema.js';
 import { type Conv, conv, convSpecs, imageConv } from '../../nn/conv.js';
 import { type GroupNorm, groupNorm, groupNormSpecs } from '../../nn/group-norm.js';
@@ -14,11 +13,12 @@ export type Encoder = {
   middle: Middle;
   norm_out: GroupNorm;
   conv_out: Conv;
-  /** 1×1, z_channels → D. */
+  /** 1×1, z_channels → what the bottleneck takes. */
   embed: Conv;
 };
 
-export function encoderSpecs({ data, stage1 }: Config): Encoder {
+/** @param outputs channels that the bottleneck takes */
+export function encoderSpecs({ data, stage1 }: Config, outputs: number): Encoder {
   const { ch, ch_mult, num_res_blocks, attn_resolutions, z_channels, norm_groups: groups } = stage1;
   let channels = ch;
   const levels = ch_mult.map((mult, level) => {
@@ -36,7 +36,7 @@ export function encoderSpecs({ data, stage1 }: Config): Encoder {
     middle: middleSpecs(channels, groups),
     norm_out: groupNormSpecs(channels, groups),
     conv_out: convSpecs(3, channels, z_channels),
-    embed: convSpecs(1, z_channels, codeWidth(stage1)),
+    embed: convSpecs(1, z_channels, outputs),
   };
 }
 

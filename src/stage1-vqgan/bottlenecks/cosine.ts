@@ -4,13 +4,13 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { type CodebookConfig, nearestCode } from './nearest.js';
-import type { Bottleneck, CodebookTensor } from './quantiser.js';
+import type { CodebookTensor, Quantiser } from './quantiser.js';
 
 /**
  * `nearestCode` between z/‖z‖ and eₖ/‖eₖ‖, whose squared distance is 2 − 2·cos: the decoder sees unit vectors, also
  * while nothing is quantised, and gradients of both loss terms pass the normalisation.
  */
-export function cosineCode(config: CodebookConfig): Bottleneck {
+export function cosineCode(config: CodebookConfig): Quantiser {
   const { codes, embed_dim } = config;
   const inner = nearestCode(config);
   const onSphere = ({ codebook }: CodebookTensor) => ({ codebook: unit(codebook!) });

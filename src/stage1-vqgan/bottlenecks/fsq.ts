@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Stage1Config } from '../../config/schema.js';
 import { straightThrough } from '../../nn/gradients.js';
 import { digitsOf, numberOf } from './grid.js';
-import type { Bottleneck } from './quantiser.js';
+import type { Quantiser } from './quantiser.js';
 
 const margin = 1e-3;
 
@@ -11,7 +11,7 @@ const margin = 1e-3;
  * Each value of z is squeezed by a tanh into a range of Lᵢ whole numbers and rounded; the decoder sees these scaled to
  * [−1, 1]. No loss term: rounding's gradient is passed straight through, tanh's is its own. z [B, h, w, d], d levels.
  */
-export function finiteScalars({ bottleneck }: Pick<Stage1Config, 'bottleneck'>): Bottleneck {
+export function finiteScalars({ bottleneck }: Pick<Stage1Config, 'bottleneck'>): Quantiser {
   const { levels } = bottleneck;
   const half = levels.map((n) => ((n - 1) * (1 - margin)) / 2);
   /** With an even number of levels there is one more below 0 than above. */

@@ -1,6 +1,6 @@
 /** Points of a grid and their numbers: a code is written in mixed radix, the first place counting ones. */
 import * as tf from '@tensorflow/tfjs-core';
-import { product } from '../../config/codes.js';
+import { product } from '../../config/bottlenecks.js';
 
 /** What one step of each place counts: 1, L₀, L₀L₁, … */
 const placeValues = (levels: readonly number[]) => levels.map((_, i) => product(levels.slice(0, i)));

@@ -6,10 +6,10 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Stage1Config } from '../../config/schema.js';
 import { conv, convSpecs } from '../../nn/conv.js';
 import { rowOf } from './nearest.js';
-import type { Bottleneck } from './quantiser.js';
+import type { Quantiser } from './quantiser.js';
 
 /** Scores are a 1×1 convolution of z [B, h, w, D] → [B, h, w, K]; a code is decoded to its row of the codebook [K, D]. */
-export function highestScore({ codes, embed_dim }: Stage1Config): Bottleneck {
+export function highestScore({ codes, embed_dim }: Stage1Config): Quantiser {
   return {
     specs: {
       codebook: { shape: [codes, embed_dim], init: { kind: 'normal', mean: 0, std: 1 } },

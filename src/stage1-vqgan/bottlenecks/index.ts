@@ -1,20 +1,77 @@
-/** The bottleneck that a config names. */
-import type { Stage1Config } from '../../config/schema.js';
+/** The bottleneck that a config names. A new kind is a file of this folder, an entry here, and a section in `config/bottlenecks.ts`. */
+import { codeWidth } from '../../config/bottlenecks.js';
+import type { Config, Stage1Config } from '../../config/schema.js';
+import type { Bottleneck, Place } from '../latent.js';
+import { careFor, type Following } from './codebook/care.js';
+import { careRules } from './codebook/rules.js';
 import { cosineCode } from './cosine.js';
-import { averagedCode } from './ema.js';
+import { averagedCode, followed } from './ema.js';
 import { finiteScalars } from './fsq.js';
 import { highestScore } from './gumbel.js';
 import { lookupFree } from './lfq.js';
 import { nearestCode } from './nearest.js';
-import type { Bottleneck } from './quantiser.js';
+import { oneGrid } from './one-grid.js';
+import type { Quantiser } from './quantiser.js';
 
-const kinds: Record<Stage1Config['bottleneck']['kind'], (config: Stage1Config) => Bottleneck> = {
-  nearest: nearestCode,
-  ema: averagedCode,
-  cosine: cosineCode,
-  fsq: finiteScalars,
-  lfq: lookupFree,
-  gumbel: highestScore,
+type Make = (config: Stage1Config, place: Place) => Bottleneck;
+
+const kinds: Record<Stage1Config['bottleneck']['kind'], Make> = {
+  nearest: withCodebook(nearestCode, { published: 'VQModel' }),
+  ema: withCodebook(averagedCode, {
+    published: 'VQModel',
+    follow:
+      ({ bottleneck: { decay } }) =>
+      (now, rows, chosen) =>
+        followed(now, rows, chosen, decay),
+  }),
+  cosine: withCodebook(cosineCode),
+  gumbel: withCodebook(highestScore, { published: 'GumbelVQ', importedOnly: true }),
+  fsq: pointsOfGrid(finiteScalars),
+  lfq: pointsOfGrid(lookupFree, ['entropy', 'codebook_entropy']),
 };
 
-export const bottleneckOf = (config: Stage1Config): Bottleneck => kinds[config.bottleneck.kind](config);
+/** @param config as resolved; of a run, with its starts as whole numbers of steps (`withStarts`) */
+export function bottleneckOf({ data, stage1, seed }: Config): Bottleneck {
+  const place: Place = {
+    side: data.size >> (stage1.ch_mult.length - 1),
+    batch: stage1.batch_size,
+    parts: stage1.accumulate,
+    seed,
+    dims: data.size ** 2 * 3,
+  };
+  return kinds[stage1.bottleneck.kind](stage1, place);
+}
+
+function withCodebook(
+  make: (config: Stage1Config) => Quantiser,
+  o: Pick<Bottleneck, 'published' | 'importedOnly'> & { follow?: (config: Stage1Config) => Following } = {},
+): Make {
+  return (config, place) => {
+    const width = codeWidth(config);
+    const rules = careRules(config, width);
+    return oneGrid(make(config), place, {
+      codes: config.codes,
+      width,
+      care: careFor(rules, place, o.follow?.(config)),
+      settles: rules.first,
+      remedy: rules.restarts
+        ? otherKind(config)
+        : 'Let unused codes start again: --set stage1.codebook.restart_after=50.',
+      published: o.published,
+      importedOnly: o.importedOnly,
+    });
+  };
+}
+
+function pointsOfGrid(make: (config: Stage1Config) => Quantiser, terms?: readonly string[]): Make {
+  return (config, place) =>
+    oneGrid(make(config), place, {
+      codes: config.codes,
+      width: codeWidth(config),
+      terms,
+      remedy: otherKind(config),
+    });
+}
+
+const otherKind = ({ bottleneck }: Stage1Config): string =>
+  `Another stage1.bottleneck.kind than ${bottleneck.kind}, fewer codes or a lower lr may help.`;

@@ -3,30 +3,30 @@
  * its code; the entropy terms make every choice sure and all codes used.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { gridOf } from '../../config/codes.js';
+import { bitsOf } from '../../config/bottlenecks.js';
 import type { Stage1Config } from '../../config/schema.js';
 import { squaredErrorTo, straightThrough, withGradient } from '../../nn/gradients.js';
 import { digitsOf, numberOf } from './grid.js';
-import type { Bottleneck } from './quantiser.js';
+import type { Quantiser } from './quantiser.js';
 
 /**
  * z [B, h, w, log₂K] becomes q of −1 (z ≤ 0) and 1, gradient straight through. Loss: β · mean ‖z − sg(q)‖² (commitment) +
  * entropy_weight · (entropy − codebook_entropy). With shares p(c|z) ∝ exp(−‖z − c‖² / temperature) of the codes c,
  * `entropy` is E[H(p(·|z))] and `codebook_entropy` is H(E[p(·|z)]), both in nats, E over the batch.
  */
-export function lookupFree(config: Pick<Stage1Config, 'bottleneck' | 'codes' | 'beta'>): Bottleneck {
+export function lookupFree(config: Pick<Stage1Config, 'bottleneck' | 'codes' | 'beta'>): Quantiser {
   const { entropy_weight, temperature } = config.bottleneck;
-  const levels = gridOf(config)!;
-  const bitsOf = (z: tf.Tensor) => tf.cast(tf.greater(z, 0), 'float32');
+  const levels = new Array<number>(bitsOf(config.codes)).fill(2);
+  const onesOf = (z: tf.Tensor) => tf.cast(tf.greater(z, 0), 'float32');
   const signs = (bits: tf.Tensor) => tf.sub(tf.mul(2, bits), 1);
   return {
     specs: {},
     learnsByGradient: false,
     candidates: (z) => z,
-    encode: (_, z) => numberOf(bitsOf(z), levels),
+    encode: (_, z) => numberOf(onesOf(z), levels),
     decode: (_, codes) => signs(digitsOf(codes, levels)),
     pass(_, z) {
-      const bits = bitsOf(z);
+      const bits = onesOf(z);
       const q = signs(bits);
       const commitment = squaredErrorTo(z, q);
       const logits = tf.mul(tf.reshape(z, [-1, levels.length]), 4 / temperature); // of the bits, [N, D]

@@ -4,7 +4,7 @@ import type { Stage1Config } from '../../config/schema.js';
 import { composite } from '../../nn/composite.js';
 import { squaredErrorTo, straightThrough, withGradient } from '../../nn/gradients.js';
 import { lookup } from '../../nn/lookup.js';
-import { type Bottleneck, type CodebookTensor, select } from './quantiser.js';
+import { type CodebookTensor, type Quantiser, select } from './quantiser.js';
 import { rotated } from './rotation.js';
 
 export type CodebookConfig = Pick<
@@ -17,7 +17,7 @@ export type CodebookConfig = Pick<
  * Loss: mean ‖sg(z) − q‖² (codebook) + β · mean ‖z − sg(q)‖² (commitment); with `legacy_beta`, as the published code has
  * it, β · codebook + commitment.
  */
-export function nearestCode(config: CodebookConfig): Bottleneck {
+export function nearestCode(config: CodebookConfig): Quantiser {
   const { codes, embed_dim, beta, legacy_beta } = config;
   const weights = legacy_beta ? { codebook: beta, commitment: 1 } : { codebook: 1, commitment: beta };
   return {

@@ -1,14 +1,11 @@
-/**
- * What stands between encoder and decoder. A bottleneck turns z into something the decoder may see, with codes, loss
- * terms and a gradient of its own; each kind is a file of `bottlenecks/`.
- */
+/** What turns z into codes: the part of a bottleneck that differs between the kinds with one grid. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensors } from '../../engine/device.js';
 import type { Conv } from '../../nn/conv.js';
 import type { ParamSpec, TensorTree } from '../../nn/params.js';
 
-/** One pass through a bottleneck. */
-export interface Bottled {
+/** One pass through a quantiser. */
+export interface Quantised {
   /** What the decoder sees, [B, h, w, D]. */
   readonly output: tf.Tensor;
   /** int32 [B, h, w]. */
@@ -19,19 +16,16 @@ export interface Bottled {
   readonly loss: tf.Tensor;
 }
 
-/** The codebook's name among the model's parameters. */
-export const codebookName = 'bottleneck.codebook';
-
 /** `codebook` [K, D] is absent where codes are the points of a grid; `proj` gives a score for each code, where these are not distances. */
 export type Codebook = { readonly codebook?: ParamSpec; readonly proj?: Conv };
 export type CodebookTensor = { readonly codebook?: tf.Tensor; readonly proj?: TensorTree<Conv> };
 
-export interface Bottleneck {
+export interface Quantiser {
   readonly specs: Codebook;
   /** Whether a gradient moves the codebook; if not, the optimiser knows nothing of it and `pass` gives it none. */
   readonly learnsByGradient: boolean;
   /** z [B, h, w, D]; `active` (scalar 0 or 1, default 1): while 0, nothing is quantised and the codebook's terms are 0. */
-  pass(params: CodebookTensor, z: tf.Tensor, active?: tf.Tensor): Bottled;
+  pass(params: CodebookTensor, z: tf.Tensor, active?: tf.Tensor): Quantised;
   /** z [B, h, w, D] → codes int32 [B, h, w], 0 to K − 1. */
   encode(params: CodebookTensor, z: tf.Tensor): tf.Tensor;
   /** Codes int32 [B, h, w] → [B, h, w, D]. */

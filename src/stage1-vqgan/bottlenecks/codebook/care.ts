@@ -3,75 +3,82 @@
  * warm-up without quantisation has given these a shape; a code that nothing has chosen for a while becomes an encoder
  * output of the batch; and codes that are averages (`bottleneck.kind: ema`) follow what chose them. Start and restart
  * can be switched off (`codebook.init: uniform`, `codebook.restart_after: 0`): the published behaviour, of which neither
- * state nor graph then shows a trace. Where there is no codebook there is nothing to care for.
+ * state nor graph then shows a trace.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { hasCodebook } from '../../../config/codes.js';
-import type { Stage1Config } from '../../../config/schema.js';
+import { int32 } from '../../../base/tensor.js';
 import type { Tensors } from '../../../engine/device.js';
-import { followed } from '../ema.js';
-import { codebookName, select } from '../quantiser.js';
+import type { ParamSpec } from '../../../nn/params.js';
+import type { Place } from '../../latent.js';
+import { select } from '../quantiser.js';
 import { careInParts } from './in-parts.js';
-import { type CodebookCare, careRules } from './rules.js';
+import { picksAt } from './picks.js';
+import type { CareRules, CodebookCare } from './rules.js';
 
-/** State that starts at 1; all other state of care starts at 0. */
-export const codebookCounts = 'codebook_counts';
+/** Codes that follow what chose them: the codebook and counts [K] after a step, see `followed` in `bottlenecks/ema.ts`. */
+export type Following = (
+  now: { codebook: tf.Tensor; counts: tf.Tensor },
+  rows: tf.Tensor,
+  chosen: tf.Tensor,
+) => { codebook: tf.Tensor; counts: tf.Tensor };
 
-const none: CodebookCare = {
-  state: {},
-  partial: {},
-  inputs: {},
-  begin: (params) => ({ params }),
-  finish: (params) => ({ params, fresh: undefined, state: {} }),
-};
+const countsName = 'codebook_counts';
+const idleName = 'codebook_idle';
 
-/** The step's inputs that care needs beside its own: `step`, a scalar float, and in micro-batches `first` and `last`. */
-export function careForCodebook(config: Stage1Config): CodebookCare {
-  if (!hasCodebook(config)) return none;
-  const { codes, bottleneck } = config;
-  const rules = careRules(config);
-  const { fromData, restarts, rowsOf, outputsAt, starting, active } = rules;
-  if (config.accumulate > 1) return fromData || restarts ? careInParts(rules) : none;
-  const averages = bottleneck.kind === 'ema';
-  const perCode = { shape: [codes], dtype: 'float32' } as const;
+/** @param follow where codes are averages */
+export function careFor(rules: CareRules, place: Place, follow?: Following): CodebookCare {
+  const { codes, fromData, restarts, rowsOf, outputsAt, starting, active } = rules;
+  if (place.parts > 1) return fromData || restarts ? careInParts(rules, place) : idle;
+  const perCode = (kind: 'zeros' | 'ones'): ParamSpec => ({ shape: [codes], init: { kind } });
+  const picks = fromData || restarts;
 
   return {
     state: {
-      ...(restarts && { codebook_idle: perCode }),
-      ...(averages && { [codebookCounts]: perCode }),
+      ...(restarts && { [idleName]: perCode('zeros') }),
+      ...(follow && { [countsName]: perCode('ones') }),
     },
     partial: {},
-    inputs: fromData || restarts ? { pick: { shape: [codes], dtype: 'int32' } } : {},
+    inputs: picks ? { pick: { shape: [codes], dtype: 'int32' } } : {},
+    feed: (step) => (picks ? [{ pick: int32([codes], picksAt(step, codes, place)) }] : undefined),
 
-    begin(params, z, { step, pick }) {
-      if (!fromData) return { params };
-      const started = select(starting(step!), outputsAt(z, pick!), params[codebookName]!);
-      return { params: { ...params, [codebookName]: started }, active: active(step!) };
+    begin(book, z, { step, pick }) {
+      if (!fromData) return { book };
+      return { book: select(starting(step!), outputsAt(z, pick!), book), active: active(step!) };
     },
 
-    finish(params, z, chosen, before, { step, pick }) {
+    finish(before, z, chosen, kept, { step, pick }) {
       const state: Tensors = {};
-      let book = params[codebookName]!;
+      let book = before;
       let fresh = fromData ? tf.mul(starting(step!), tf.ones([codes, 1])) : undefined;
 
-      if (averages) {
-        const now = { codebook: book, counts: before[codebookCounts]! };
-        const next = followed(now, rowsOf(z), tf.reshape(chosen, [-1]), bottleneck.decay);
+      if (follow) {
+        const now = { codebook: book, counts: kept[countsName]! };
+        const next = follow(now, rowsOf(z), tf.reshape(chosen, [-1]));
         const counted = fromData ? select(active(step!), next.counts, now.counts) : next.counts;
         book = fromData ? select(active(step!), next.codebook, book) : next.codebook;
-        state[codebookCounts] = counted;
+        state[countsName] = counted;
       }
       if (restarts) {
-        const { idle, dead } = rules.idleAfter(rules.usesOf(chosen), before.codebook_idle!, step!);
+        const { idle, dead } = rules.idleAfter(rules.usesOf(chosen), kept[idleName]!, step!);
         const column = tf.reshape(dead, [codes, 1]);
         book = select(column, outputsAt(z, pick!), book);
         fresh = fresh ? tf.maximum(fresh, column) : column;
-        state.codebook_idle = tf.mul(idle, tf.sub(1, dead));
+        state[idleName] = tf.mul(idle, tf.sub(1, dead));
       }
-      if (averages && fresh) {
-        state[codebookCounts] = select(tf.reshape(fresh, [codes]), tf.ones([codes]), state[codebookCounts]!);
+      if (follow && fresh) {
+        state[countsName] = select(tf.reshape(fresh, [codes]), tf.ones([codes]), state[countsName]!);
       }
-      return { params: { ...params, [codebookName]: book }, fresh, state };
+      return { book, fresh, state, partial: {} };
     },
   };
 }
+
+/** Codes that begin anywhere and are left alone. */
+const idle: CodebookCare = {
+  state: {},
+  partial: {},
+  inputs: {},
+  feed: () => undefined,
+  begin: (book) => ({ book }),
+  finish: (book) => ({ book, fresh: undefined, state: {}, partial: {} }),
+};

@@ -1,0 +1,73 @@
+/** A quantiser and the care for its codebook as a bottleneck whose latent is one grid of codes. */
+import { specsOf, treeOf } from '../../nn/params.js';
+import type { Bottleneck, Place } from '../latent.js';
+import type { CodebookCare } from './codebook/rules.js';
+import type { CodebookTensor, Quantiser } from './quantiser.js';
+
+const codebook = 'codebook';
+
+/**
+ * @param o.codes K
+ * @param o.width D
+ * @param o.care where there is a codebook
+ * @param o.settles the first step that quantises
+ * @param o.terms beside `codebook` and `commitment`, which are 0 where the kind has none
+ */
+export function oneGrid(
+  quantiser: Quantiser,
+  place: Place,
+  o: {
+    readonly codes: number;
+    readonly width: number;
+    readonly care?: CodebookCare;
+    readonly settles?: number;
+    readonly terms?: readonly string[];
+    readonly remedy: string;
+    readonly published?: Bottleneck['published'];
+    readonly importedOnly?: boolean;
+  },
+): Bottleneck {
+  const { care, settles = 1 } = o;
+  const specs = specsOf(quantiser.specs);
+  const { learnsByGradient, candidates } = quantiser;
+  const tree = (p: Parameters<Bottleneck['encode']>[0]) => treeOf(quantiser.specs, p) as CodebookTensor;
+  return {
+    latent: {
+      kind: 'codes',
+      grids: [{ name: 'codes', height: place.side, width: place.side, vocab: o.codes }],
+    },
+    channels: { in: o.width, out: o.width },
+    learned: learnsByGradient ? specs : {},
+    own: learnsByGradient ? {} : specs,
+    state: care?.state ?? {},
+    partial: care?.partial ?? {},
+    terms: [codebook, 'commitment', ...(o.terms ?? [])],
+    settles,
+    remedy: o.remedy,
+    published: o.published,
+    importedOnly: o.importedOnly,
+    inputs: (phase) => (phase === 'train' && care ? care.inputs : {}),
+    feed: (phase, step) => (phase === 'train' && care ? { runs: care.feed(step) } : {}),
+    ...(care && {
+      begin(p, z, inputs) {
+        const { book, active } = care.begin(p[codebook]!, candidates(z), inputs);
+        return { p: { ...p, [codebook]: book }, inputs: { ...(active && { active }) } };
+      },
+      after(p, z, { codes }, state, inputs) {
+        const cared = care.finish(p[codebook]!, candidates(z), codes[0]!, state, inputs);
+        return {
+          p: { ...p, [codebook]: cared.book },
+          state: cared.state,
+          partial: cared.partial,
+          fresh: { ...(cared.fresh && { [codebook]: cared.fresh }) },
+        };
+      },
+    }),
+    pass(p, z, { active }) {
+      const { codes, ...rest } = quantiser.pass(tree(p), z, active);
+      return { ...rest, codes: [codes] };
+    },
+    encode: (p, z) => [quantiser.encode(tree(p), z)],
+    decode: (p, [codes]) => quantiser.decode(tree(p), codes!),
+  };
+}
