@@ -89,6 +89,7 @@ export function reasonOf(error: unknown): string {
   const coding = /not been built in: (\w+)/.exec(message)?.[1];
   if (coding === 'HEVC') return 'HEIC, for which no decoder is built in: save it as JPEG or PNG';
   if (coding) return `coded as ${coding}, for which no decoder is built in: save it as JPEG or PNG`;
+  if (/samples out of range/.test(message)) return 'more than 32 bits a channel: save it with 8 or 16';
   const lines = message.replace(/^Input buffer has corrupt header: /, '').split('\n');
   return lines.findLast((line) => line.trim())?.trim() ?? 'no picture';
 }

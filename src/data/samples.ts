@@ -7,6 +7,8 @@ import sharp, { type Metadata, type Sharp, type SharpOptions } from 'sharp';
 /** Damaged files are errors, and never half a picture. */
 const strict: SharpOptions = { failOn: 'error' };
 
+const wayOn = 'save it with 8 or 16 bits a channel';
+
 export interface Opened {
   /** Upright; sRGB or what is taken to it without loss of meaning, perhaps with alpha. */
   readonly image: Sharp;
@@ -27,67 +29,80 @@ export async function open(file: Buffer): Promise<Opened> {
   const of16Bits = meta.depth === 'ushort' && (meta.space === 'rgb16' || meta.space === 'grey16');
   const ofFloats = meta.depth === 'float' && ['scrgb', 'b-w', 'grey16'].includes(meta.space);
   if (['char', 'short', 'int', 'uint'].includes(meta.depth) && meta.space !== 'labs') {
-    throw new Error(`samples of type ${meta.depth}: save it with 8 or 16 bits, without a sign`);
+    throw new Error(`values of type ${meta.depth}: ${wayOn}`);
   }
   const extra = meta.format === 'tiff' ? extraSamples(file) : [];
-  const isOther = extra.length > 1 || extra[0] === 0;
-  if (!ofFloats && !isOther && !(of16Bits && meta.icc)) return plain;
-  if (ofFloats) await checkFloats(file, meta);
-  const read = ofFloats
-    ? floats(file, meta)
-    : of16Bits
-      ? words(file, meta)
-      : image.toColourspace('srgb').raw();
-  return { ...plain, image: await withoutOthers(read, extra) };
+  const hasOther = extra.length > 1 || extra[0] === 0;
+  if (ofFloats) return { ...plain, image: await floats(file, meta, extra) };
+  if (of16Bits && (hasOther || meta.icc)) return { ...plain, image: await without(words(file, meta), extra) };
+  return hasOther ? { ...plain, image: await without(image.toColourspace('srgb').raw(), extra) } : plain;
 }
 
 /**
- * sharp takes RGB of 16 bits to Display P3 and calls it sRGB, and looks at no profile of 16-bit grey. Here the file's
- * own profile is what the output profile starts from. Without a profile it can read, libvips would assume Display P3.
+ * sharp takes RGB of 16 bits to Display P3 and calls it sRGB, and looks at no profile of 16-bit grey. Here the output
+ * profile is reached from the file's own. From a damaged one it would be reached as if from Display P3.
  */
 function words(file: Buffer, { icc, space }: Metadata): Sharp {
   const image = sharp(file, { ...strict, ignoreIcc: true })
     .autoOrient()
     .toColourspace(space);
-  const colours = space === 'rgb16' ? 'RGB ' : 'GRAY';
-  const isProfile = icc?.toString('latin1', 36, 40) === 'acsp' && icc.toString('latin1', 16, 20) === colours;
-  return (isProfile ? image.withIccProfile('srgb') : image).raw({ depth: 'ushort' });
+  const isWhole = icc && isProfile(icc, space === 'rgb16' ? 'RGB ' : 'GRAY');
+  return (isWhole ? image.withIccProfile('srgb') : image).raw({ depth: 'ushort' });
+}
+
+/** Whether these bytes are a whole ICC profile for such a picture, as far as its head tells. */
+function isProfile(icc: Buffer, colours: 'RGB ' | 'GRAY'): boolean {
+  if (icc.length < 128 || icc.readUInt32BE(0) > icc.length) return false;
+  return icc.toString('latin1', 36, 40) === 'acsp' && icc.toString('latin1', 16, 20) === colours;
 }
 
 /** Floats of 0 to 1 count as brightness on a screen, 0 to 255, as array libraries write them; not as linear light. */
-function floats(file: Buffer, { space, channels }: Metadata): Sharp {
-  const top = space === 'grey16' ? 65535 : 255;
-  return sharp(file, strict)
-    .autoOrient()
-    .linear(Array(channels).fill(top), Array(channels).fill(0.5))
-    .toColourspace(space === 'b-w' ? 'srgb' : space)
-    .raw({ depth: space === 'grey16' ? 'ushort' : 'uchar' });
+async function floats(file: Buffer, meta: Metadata, extra: readonly number[]): Promise<Sharp> {
+  const { space, channels, icc } = meta;
+  const refused = (what: string): Error => new Error(`floating-point values ${what}: ${wayOn}`);
+  if (icc) throw refused('with a colour profile');
+  if (space === 'grey16') throw refused('of half precision');
+  const { width, height } = meta.autoOrient;
+  const kept = coloursAndAlpha(channels, extra);
+  const result = new Uint8Array(width * height * kept.length);
+  for (const [to, band] of kept.entries()) {
+    const image = sharp(file, strict)
+      .autoOrient()
+      .toColourspace(space)
+      .extractChannel(band as 0 | 1 | 2 | 3);
+    const bytes = new Uint8Array(await image.raw({ depth: 'float' }).toBuffer());
+    for (const [i, value] of new Float32Array(bytes.buffer).entries()) {
+      if (!(value >= 0 && value <= 1)) throw refused(`beyond 0 to 1 (${value})`);
+      result[i * kept.length + to] = Math.round(255 * value);
+    }
+  }
+  return rawImage(result, width, height, kept.length);
 }
 
-async function checkFloats(file: Buffer, { icc }: Metadata): Promise<void> {
-  if (icc) throw new Error('floats with a colour profile: save it with 8 or 16 bits');
-  const { channels } = await sharp(file, strict).stats();
-  if (channels.some(({ mean }) => !Number.isFinite(mean)))
-    throw new Error('floats that are no finite numbers');
-  const least = Math.min(...channels.map(({ min }) => min));
-  const most = Math.max(...channels.map(({ max }) => max));
-  if (least < 0 || most > 1) throw new Error(`floats of ${least} to ${most}: 0 to 1 can be read`);
-}
-
-/** @param extra what each band after the colours is, by TIFF: 1 and 2 are alpha, all else is none */
-async function withoutOthers(image: Sharp, extra: readonly number[]): Promise<Sharp> {
+/** Only the colours and alpha of what `image` reads as raw bytes or words. */
+async function without(image: Sharp, extra: readonly number[]): Promise<Sharp> {
   const { data, info } = await image.toBuffer({ resolveWithObject: true });
-  const { width, height, channels: bands } = info as Record<'width' | 'height' | 'channels', number>;
-  const colours = bands - extra.length;
-  const alpha = extra.findIndex((kind) => kind === 1 || kind === 2);
-  const kept = Array.from({ length: colours }, (_, band) => band);
-  if (alpha >= 0) kept.push(colours + alpha);
+  const { width, height } = info;
+  const bands: number = info.channels;
+  const kept = coloursAndAlpha(bands, extra);
   const pixels = width * height;
   const ofWords = data.length === 2 * pixels * bands;
   const samples = ofWords ? new Uint16Array(new Uint8Array(data).buffer) : data;
   const result = new (ofWords ? Uint16Array : Uint8Array)(pixels * kept.length);
   for (let i = 0, to = 0; i < pixels; i++) for (const band of kept) result[to++] = samples[i * bands + band]!;
-  return sharp(result, { raw: { width, height, channels: kept.length as 1 | 2 | 3 | 4 } });
+  return rawImage(result, width, height, kept.length);
+}
+
+/** @param extra what each band after the colours is, by TIFF: 1 and 2 are alpha, all else is none */
+function coloursAndAlpha(bands: number, extra: readonly number[]): number[] {
+  const colours = bands - extra.length;
+  const alpha = extra.findIndex((kind) => kind === 1 || kind === 2);
+  const kept = Array.from({ length: colours }, (_, band) => band);
+  return alpha < 0 ? kept : [...kept, colours + alpha];
+}
+
+function rawImage(samples: Uint8Array | Uint16Array, width: number, height: number, channels: number): Sharp {
+  return sharp(samples, { raw: { width, height, channels: channels as 1 | 2 | 3 | 4 } });
 }
 
 const extraSamplesTag = 338;
