@@ -108,7 +108,7 @@ function rawImage(samples: Uint8Array | Uint16Array, width: number, height: numb
 const extraSamplesTag = 338;
 
 /** What a TIFF says of the bands after the colours of its first picture: 0 unspecified, 1 and 2 alpha. */
-export function extraSamples(tiff: Buffer): readonly number[] {
+function extraSamples(tiff: Buffer): readonly number[] {
   const view = new DataView(tiff.buffer, tiff.byteOffset, tiff.length);
   const isLittle = tiff[0] === 0x49;
   const isBig = view.getUint16(2, isLittle) === 43;
@@ -132,29 +132,30 @@ export function extraSamples(tiff: Buffer): readonly number[] {
 /** What the first frame of a GIF leaves free of the canvas is white, as what lies under alpha. */
 async function wholeCanvas(file: Buffer, { width, height }: Metadata): Promise<Opened | undefined> {
   const frame = firstFrame(file);
-  const right = width - frame.left - frame.width;
-  const bottom = height - frame.top - frame.height;
-  if (frame.left <= 0 && frame.top <= 0 && right <= 0 && bottom <= 0) return undefined;
+  if (!frame) return undefined;
   const { left, top } = frame;
+  const right = Math.max(0, width - left - frame.width);
+  const bottom = Math.max(0, height - top - frame.height);
+  if (left + top + right + bottom === 0) return undefined;
   const { data, info } = await sharp(file, strict)
     .flatten({ background: 'white' })
     .extract({ left, top, width: width - left - right, height: height - top - bottom })
     .extend({ left, top, right, bottom, background: 'white' })
     .raw()
     .toBuffer({ resolveWithObject: true });
-  const { channels } = info;
-  return { image: sharp(data, { raw: { width, height, channels } }), width, height, scalable: false };
+  return { image: rawImage(data, width, height, info.channels), width, height, scalable: false };
 }
 
-/** Where the first frame of a GIF lies on its canvas, in pixels. */
-export function firstFrame(gif: Buffer): { left: number; top: number; width: number; height: number } {
-  const colours = (flags: number): number => (flags & 0x80 ? 3 << ((flags & 7) + 1) : 0);
-  let at = 13 + colours(gif[10]!);
+/** Where the first frame of a GIF lies on its canvas, in pixels; undefined where other blocks stand than GIF has. */
+function firstFrame(gif: Buffer): Record<'left' | 'top' | 'width' | 'height', number> | undefined {
+  const flags = gif[10]!;
+  let at = 13 + (flags & 0x80 ? 3 << ((flags & 7) + 1) : 0);
   while (gif[at] === 0x21) {
     at += 2;
     while (gif[at]) at += gif[at]! + 1;
     at++;
   }
-  const [left, top, width, height] = [1, 3, 5, 7].map((offset) => gif.readUInt16LE(at + offset));
-  return { left: left!, top: top!, width: width!, height: height! };
+  if (gif[at] !== 0x2c || at + 9 > gif.length) return undefined;
+  const short = (offset: number): number => gif.readUInt16LE(at + offset);
+  return { left: short(1), top: short(3), width: short(5), height: short(7) };
 }
