@@ -72,7 +72,7 @@ async function floats(file: Buffer, meta: Metadata, extra: readonly number[]): P
       .extractChannel(band as 0 | 1 | 2 | 3);
     const bytes = new Uint8Array(await image.raw({ depth: 'float' }).toBuffer());
     for (const [i, value] of new Float32Array(bytes.buffer).entries()) {
-      if (!(value >= 0 && value <= 1)) throw refused(`beyond 0 to 1 (${value})`);
+      if (!(value >= 0 && value <= 1)) throw refused(`beyond 0 to 1 (${Number(value.toPrecision(3))})`);
       result[i * kept.length + to] = Math.round(255 * value);
     }
   }
