@@ -44,8 +44,8 @@ export interface Splits {
 const drawnSeed = 0;
 
 /**
- * Both splits, listed: by the hash of the name, or `val_dir` for validation, which is no part of `dir` then even where it lies in it.
- * Without `dir`, the built-in set.
+ * Both splits, listed: by the hash of the name, or `val_dir` for validation, which is no part of `dir` then even
+ * where it lies in it. Without `dir`, the built-in set.
  *
  * @param where the option that named `dir`, for errors
  * @throws UserError for a folder that is missing or has no image file

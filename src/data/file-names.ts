@@ -12,7 +12,10 @@ export function placeIn(folder: Place, name: Buffer): Place {
   return Buffer.concat([above, Buffer.from(path.sep), name]);
 }
 
-/** The name where it is UTF-8; of another every byte beyond ASCII, and the backslash, as `\xE9`: readable, and nothing is lost. */
+/**
+ * The name where it is UTF-8; of another every byte beyond ASCII, and the backslash, as `\xE9`: readable, and nothing is
+ * lost.
+ */
 export function textOf(name: Buffer): string {
   if (isUtf8(name)) return name.toString();
   const escaped = (c: string) => `\\x${c.charCodeAt(0).toString(16).toUpperCase()}`;

@@ -1,4 +1,7 @@
-/** A word to who named a folder whose subfolders are hardly meant as classes: those of a split, or one around all the others. */
+/**
+ * A word to who named a folder whose subfolders are hardly meant as classes: those of a split, or one around all the
+ * others.
+ */
 import path from 'node:path';
 
 /** How a command is told other folders. */
@@ -39,7 +42,8 @@ export function layoutHint(
     if (!split) return undefined;
     const nested = names.some((name) => name.slice(inside.length + train.length + 1).includes('/'));
     return (
-      `${here} has the folders ${train} and ${val}: as subfolders they are two classes, and images of both are for training. ` +
+      `${here} has the folders ${train} and ${val}: as subfolders they are two classes, ` +
+      'and images of both are for training. ' +
       `If they are a split${nested ? ' and the folders in them the classes' : ''}: ${two(at(train), at(val))}`
     );
   }

@@ -1,11 +1,11 @@
 /**
- * Folders that vqgen itself writes pictures into, so that a run below the data does not become a class of it. They are known by what they
- * hold, not by their names: a folder of somebody's own that is called `samples` stays.
+ * Folders that vqgen itself writes pictures into, so that a run below the data does not become a class of it. They
+ * are known by what they hold, not by their names: a folder of somebody's own that is called `samples` stays.
  *
- * - A run is a folder whose `config.json` says which vqgen wrote it. Below the data it is left out whole; where it is the data folder
- *   itself, only the folders that a run has (`runFolders`).
- * - An ONNX export is a folder whose `decoder.onnx` names vqgen as its producer: the scripts beside it draw there. `export --to run` writes a
- *   run; the other exports, and what `dataset make` writes, need no rule.
+ * - A run is a folder whose `config.json` says which vqgen wrote it. Below the data it is left out whole; where it is
+ *   the data folder itself, only the folders that a run has (`runFolders`).
+ * - An ONNX export is a folder whose `decoder.onnx` names vqgen as its producer: the scripts beside it draw there.
+ *   `export --to run` writes a run; the other exports, and what `dataset make` writes, need no rule.
  */
 import fs from 'node:fs/promises';
 import { firstBytes, type Place } from './file-names.js';

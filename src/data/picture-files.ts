@@ -7,7 +7,7 @@ const pictures = wordSet(
   '.jpg .jpeg .jpe .jfif .png .webp .gif .avif .tif .tiff .svg .svgz .bmp .heic .heif .jxl .jp2 .ppm .pgm .pbm .pnm',
 );
 
-/** Copies and pieces of pictures, and the thumbnails that cameras write: no pictures, whatever their first bytes are. */
+/** Copies and pieces of pictures, and the thumbnails that cameras write: no pictures, whatever their first bytes. */
 const copies = wordSet('.bak .old .orig .tmp .temp .part .partial .crdownload .download .thm');
 
 const litter = new Set(
@@ -30,8 +30,8 @@ export const endingOf = (name: string): string => path.extname(name).toLowerCase
 export const hasPictureEnding = (name: string): boolean => pictures.has(endingOf(name));
 
 /**
- * Whether a regular file without a picture's ending is one by its first bytes: JPEG, PNG, GIF, WebP or AVIF. TIFF counts only without any
- * ending, as the raw files of cameras begin like it.
+ * Whether a regular file without a picture's ending is one by its first bytes: JPEG, PNG, GIF, WebP or AVIF. TIFF
+ * counts only without any ending, as the raw files of cameras begin like it.
  */
 export function isPictureInside(name: string, place: Place): boolean {
   const ending = endingOf(name);

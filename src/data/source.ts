@@ -30,8 +30,9 @@ export interface ImageSource {
 const next = 'Give a folder that holds JPEG, PNG, WebP, AVIF, GIF, TIFF or SVG files.';
 
 /**
- * All image files under `dir` that `walkPictures` finds, links followed. Told once are: what was left out, and what was taken though its name does
- * not say so, as notes; folders that cannot be listed as warnings. Hidden files and the litter of systems are passed over in silence.
+ * All image files under `dir` that `walkPictures` finds, links followed. Told once are: what was left out, and what
+ * was taken though its name does not say so, as notes; folders that cannot be listed as warnings. Hidden files and
+ * the litter of systems are passed over in silence.
  *
  * @param where the option or config key that named the folder, for errors
  * @param o.without folders below `dir` that are left out, with the reason

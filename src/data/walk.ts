@@ -31,9 +31,9 @@ export interface Walked {
 }
 
 /**
- * Only regular files are pictures, and links that lead to one. Names count, not files: a picture that is linked twice stands there twice, as a
- * copy would. A link to a folder is followed unless it leads to a folder above it, or to one that another link in the same folder of the
- * root (the same class) led to already: so every circle ends.
+ * Only regular files are pictures, and links that lead to one. Names count, not files: a picture that is linked twice
+ * stands there twice, as a copy would. A link to a folder is followed unless it leads to a folder above it, or to one
+ * that another link in the same folder of the root (the same class) led to already: so every circle ends.
  *
  * @param without folders below that are left out, with the reason
  * @throws whatever the system says of a root that cannot be listed
@@ -165,7 +165,10 @@ async function realOf(place: Place): Promise<string> {
   return (await fs.realpath(place, 'buffer')).toString('latin1');
 }
 
-/** `checkpoints/default/ (a run of vqgen), 120 files that are no pictures (100 .txt, 20 .json)`; nothing where nothing was left out. */
+/**
+ * `checkpoints/default/ (a run of vqgen), 120 files that are no pictures (100 .txt, 20 .json)`; nothing where nothing was
+ * left out.
+ */
 export function describeLeftOut({ leftOut, others }: Walked): string | undefined {
   const parts = leftOut.slice(0, shownNames).map(({ name, reason }) => `${name} (${reason})`);
   if (leftOut.length > shownNames) parts.push(`${leftOut.length - shownNames} more like these`);
