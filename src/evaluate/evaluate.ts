@@ -84,7 +84,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
   checkOut(o.out);
   checkOut(o.saveStats, '--save-stats', 'photos.safetensors');
   if (n < 2) throw expected('at least 2', '--n', n, 'One sample has no covariance.');
-  const subset = await chosenImages(config, o.data);
+  const subset = await chosenImages(config, o);
   const classifier = o.classifier === undefined ? undefined : await openClassifier(o.device, o.classifier);
   const prior = await findPrior(o.run, reporter);
   if (!prior) warnOfIdle(o);
@@ -143,11 +143,11 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
   }
 }
 
-async function chosenImages(config: Config, data: string | undefined): Promise<Subset> {
+async function chosenImages(config: Config, { data, reporter }: EvaluateOptions): Promise<Subset> {
   const subset =
     data === undefined
-      ? (await readableSplits(config.data, 'data.dir')).val
-      : everyImage(await listImages(data));
+      ? (await readableSplits(config.data, 'data.dir', reporter)).val
+      : everyImage(await listImages(data, '--data', { reporter }));
   checkEnough(subset.indices.length, subset.source.origin);
   return subset;
 }

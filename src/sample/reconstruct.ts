@@ -39,7 +39,7 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
   const config = readRunConfig(o.run);
   const { tensors } = await loadModel(o.run, 'stage1');
   checkOutOrRun(o.out, o.run);
-  const places = await Promise.all(o.images.map(findImages));
+  const places = await Promise.all(o.images.map((place) => findImages(place, o.reporter)));
   const { size } = config.data;
   const batch = inferenceBatch(size);
   const graph = await o.device.prepare(reconstructProgram(config, tensors, batch));
@@ -81,10 +81,10 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
 }
 
 /** A file's path, or the images of a folder. */
-async function findImages(place: string): Promise<string | Subset> {
+async function findImages(place: string, reporter: Reporter): Promise<string | Subset> {
   const stat = statSync(place, { throwIfNoEntry: false });
   if (!stat) throw expected('an image or a folder', 'IMAGE', `${place}, which does not exist`);
-  return stat.isDirectory() ? everyImage(await listImages(place, 'IMAGE')) : place;
+  return stat.isDirectory() ? everyImage(await listImages(place, 'IMAGE', { reporter })) : place;
 }
 
 /** Evaluation views [S, S, 3], one after another. A named file that is no picture is an error, in a folder it is skipped. */

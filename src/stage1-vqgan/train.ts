@@ -9,6 +9,7 @@ import { latestCheckpoint, readState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { trainBatch } from '../data/batches.js';
 import { type Dataset, type ImageSet, openDataset } from '../data/dataset.js';
+import { layoutHint } from '../data/layout.js';
 import { describeSkipped } from '../data/source.js';
 import type { Device, StepRunner } from '../engine/device.js';
 import { loadPerceptual } from '../perceptual/load.js';
@@ -70,6 +71,7 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
     signal: o.signal,
   });
   describe(config, dataset, reporter);
+  if (!from) hintAtFolders(config, dataset, reporter);
 
   const { batch } = validationPlan(dataset.val.count, config);
   const graphs = evaluationGraphs(config, perceptual, device, batch);
@@ -119,6 +121,20 @@ function describe(config: Config, { train, val, classes }: Dataset, reporter: Re
       `${size}×${size} pixels → ${side}×${side} codes of ${config.stage1.codes}.`,
   );
   reporter.note(`Parameters: ${parts.join(', ')}. Memory: about ${memory.toPrecision(2)} GB.`);
+}
+
+function hintAtFolders(
+  { data: { dir, val_dir } }: Config,
+  { train, val }: Dataset,
+  reporter: Reporter,
+): void {
+  if (dir === null) return;
+  const hint = layoutHint(dir, val_dir === null ? [...train.names, ...val.names] : train.names, {
+    one: (place) => `--data ${place}`,
+    two: (place, other) => `--data ${place} --set data.val_dir=${other}`,
+    split: val_dir === null,
+  });
+  if (hint) reporter.note(hint);
 }
 
 /** The largest L1 that two pictures in [−1, 1] can have: what is above it is no picture. */

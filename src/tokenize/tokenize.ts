@@ -10,6 +10,7 @@ import type { Config } from '../config/schema.js';
 import { streamEvalImages, viewsOf } from '../data/batches.js';
 import { everyImage, readableSplits, type Splits, type Subset } from '../data/dataset.js';
 import { inferenceBatch, padBatch } from '../data/inference-batch.js';
+import { layoutHint } from '../data/layout.js';
 import { describeSkipped, type Skipped } from '../data/source.js';
 import type { Device, Graph } from '../engine/device.js';
 import { codeSide } from '../stage1-vqgan/model.js';
@@ -100,7 +101,7 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
 /** What goes into which file. */
 async function chooseSubsets(
   config: Config,
-  { dataset = 'dataset', split, tokenizer }: TokenizeOptions,
+  { dataset = 'dataset', split, tokenizer, reporter }: TokenizeOptions,
 ): Promise<{ classes: readonly string[]; subsets: Record<string, Subset> }> {
   const own = dataset === 'dataset' && !existsSync(dataset);
   if (own && tokenizer) {
@@ -112,11 +113,17 @@ async function chooseSubsets(
     );
   }
   const { dir, val_dir, ...rest } = config.data;
-  const splits: Splits = await readableSplits(
-    own ? config.data : { ...rest, dir: dataset, val_dir: null },
-    own ? 'data.dir' : 'DATASET',
-  );
+  const data = own ? config.data : { ...rest, dir: dataset, val_dir: null };
+  const splits: Splits = await readableSplits(data, own ? 'data.dir' : 'DATASET', reporter);
   const { classes, train, val } = splits;
+  if (data.dir !== null) {
+    const hint = layoutHint(data.dir, train.source.names, {
+      one: (place) => `vqgen tokenize ${place}`,
+      two: (place, other) => `vqgen tokenize ${place} --split train, then ${other} with --split val`,
+      split: data.val_dir === null,
+    });
+    if (hint) reporter.note(hint);
+  }
   if (split === undefined) return { classes, subsets: { train, val } };
   if (!/^[\w-][\w.-]*$/.test(split)) {
     throw expected(

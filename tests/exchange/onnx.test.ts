@@ -11,6 +11,7 @@ import { exportRun } from '../../src/cli/export.js';
 import { exportedOf } from '../../src/cli/exported.js';
 import { main } from '../../src/cli/main.js';
 import type { Config } from '../../src/config/schema.js';
+import { listImages } from '../../src/data/source.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { openOnnxModel, readOnnxMetadata } from '../../src/engine/onnx-file.js';
 import { exportOnnx } from '../../src/exchange/onnx/export.js';
@@ -37,6 +38,14 @@ beforeAll(async () => {
   await exportOnnx({ run, reporter });
 });
 afterAll(() => fs.rm(root, { recursive: true }));
+
+test('what lies in an export is no data', async () => {
+  const folder = path.join(root, 'around');
+  await writePictures(folder, 2);
+  await fs.cp(path.join(run, 'onnx'), path.join(folder, 'taken'), { recursive: true });
+  await fs.cp(path.join(folder, 'a', '0.png'), path.join(folder, 'taken', 'samples.png'));
+  expect((await listImages(folder)).names).toEqual(['a/0.png', 'b/1.png']);
+});
 
 /** [B, 8, 8, 3] in [−1, 1] → [B, 3, 8, 8] in [0, 1]. */
 function planes({ shape, data }: HostTensor): HostTensor {

@@ -37,6 +37,8 @@ beforeAll(async () => {
   }
   for (const [name, colour] of Object.entries({ red, blue }))
     await writePng(path.join(root, 'unseen', name, '0.png'), plain(colour));
+  for (const [name, colour] of Object.entries({ red, blue }))
+    await writePng(path.join(root, 'around', 'inside', name, '0.png'), plain(colour));
   await writePng(path.join(root, 'strange', 'yellow', '0.png'), plain([1, 1, -1]));
 });
 
@@ -105,6 +107,10 @@ describe('mistakes', () => {
     [
       { data: ['ROOT/one/red'] },
       /^Expected images of at least two classes for --data but received .*one\/red/,
+    ],
+    [
+      { data: ['ROOT/around'] },
+      /All 2 images lie in .* For the 2 folders in it as classes: --data .*inside\/$/,
     ],
     [
       { val: ['ROOT/strange'] },

@@ -98,6 +98,22 @@ test('a named folder is split by the same rule; the word dataset is a folder whe
   }
 });
 
+test('a folder of a split, or one around the classes, is told of', async () => {
+  const folder = await pictures('whole/train', 4);
+  await pictures('whole/test', 4);
+  const notes: string[] = [];
+  const reporter: Reporter = { ...silent, note: (line) => notes.push(line) };
+  await tokenize({ run, dataset: path.dirname(folder), device, reporter });
+  expect(notes[0]).toMatch(
+    /whole has the folders train and test: .* vqgen tokenize \S*whole\/train --split train, then \S*test with --split val$/,
+  );
+  await fs.rm(path.join(root, 'whole/test'), { recursive: true });
+  await tokenize({ run, dataset: path.dirname(folder), split: 'x', device, reporter });
+  expect(notes.at(-2)).toMatch(
+    /^All 4 images lie in .* 2 folders in it as classes: vqgen tokenize \S*train\/$/,
+  );
+});
+
 test('files that cannot be read are counted and named', async () => {
   const folder = await pictures('broken', 6);
   await fs.writeFile(path.join(folder, 'a', 'torn.png'), 'no picture');
