@@ -116,6 +116,7 @@ async function importTensors(
 ): Promise<ImportSummary> {
   const { kind, prefix } = kindOf(file, o.checkpoint);
   checkTarget(kind, project, o);
+  if (file.unwrapped.length > 0) o.reporter.note(unwrappedNote(o.checkpoint, file));
   const understood = await understand(file, prefix, project, o);
   const { config, places, lpips, masks, other } = understood;
   const all = [...places.model, ...places.disc, ...places.prior];
@@ -178,6 +179,9 @@ async function importTensors(
     prior: keptPrior !== undefined,
   };
 }
+
+const unwrappedNote = (name: string, { unwrapped }: TensorFile): string =>
+  `Unwrapped in ${name}: ${unwrapped.join(', ')}.`;
 
 function checkTarget(kind: Kind, project: Project | undefined, o: ImportOptions): void {
   const named = project?.target?.split('.').at(-1);
@@ -349,12 +353,15 @@ async function keptOf(
 export async function importLpips(
   files: readonly string[],
   out: string,
+  reporter: Reporter,
 ): Promise<{ tensors: number; file: string }> {
   if (existsSync(out))
     throw expected('a new file', '--out', `${out}, which exists`, 'Name another, or remove it.');
   const opened: { file: string; tensors: TensorFile }[] = [];
   try {
     for (const file of files) opened.push({ file, tensors: await openTensors(file) });
+    for (const { file, tensors } of opened)
+      if (tensors.unwrapped.length > 0) reporter.note(unwrappedNote(file, tensors));
     const weights = await gatherLpips(opened);
     await writeSafetensors(out, weights);
     return { tensors: Object.keys(weights).length, file: out };

@@ -4,7 +4,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expected } from '../base/errors.js';
 import type { HostTensors } from '../base/tensor.js';
-import { readSafetensors, sha256, toHosts } from '../checkpoint/safetensors.js';
+import { finite } from '../checkpoint/finite.js';
+import { readSafetensors, sha256, toHost } from '../checkpoint/safetensors.js';
 import type { Config } from '../config/schema.js';
 import {
   type FeatureNetwork,
@@ -82,7 +83,7 @@ export async function loadTrained(
   return { file, name: `vqgen-classifier ${(await sha256(file)).slice(0, 12)}`, weights, ...about };
 }
 
-/** The tensors that are asked for. */
+/** The tensors that are asked for, and no others. */
 async function readWeights(
   file: string,
   where: string,
@@ -99,10 +100,13 @@ async function readWeights(
     );
   }
   const { tensors, metadata } = await readSafetensors(file);
-  const hosts = toHosts(tensors);
+  const hosts: HostTensors = {};
   for (const [name, shape] of Object.entries(o.shapes(metadata))) {
-    const given = hosts[name];
-    if (given?.shape.join() === shape.join()) continue;
+    const given = tensors[name];
+    if (given?.shape.join() === shape.join()) {
+      hosts[name] = toHost(finite(given, name, file));
+      continue;
+    }
     throw expected(
       `${name} with shape [${shape}]`,
       file,
