@@ -113,11 +113,16 @@ export function everyImage(source: ImageSource): Subset {
 /**
  * The data set of a config, decoded.
  *
+ * @param splits the config's, where they are listed already
  * @throws UserError for a folder that is missing or has no readable image
  */
-export async function openDataset(config: DataConfig, o: Omit<CacheOptions, 'size'>): Promise<Dataset> {
+export async function openDataset(
+  config: DataConfig,
+  o: Omit<CacheOptions, 'size'>,
+  splits?: Splits,
+): Promise<Dataset> {
   const { size, val_fraction } = config;
-  return openSplits(await imageSplits(config), { ...o, size, val_fraction });
+  return openSplits(splits ?? (await imageSplits(config)), { ...o, size, val_fraction });
 }
 
 /**

@@ -13,6 +13,7 @@ import { type ClassOf, inProportion } from '../sample/classes.js';
 import { checkOut, obstacleInSamples } from '../sample/out.js';
 import { openSampler, type Sampler } from '../sample/sample.js';
 import { codeSide } from '../stage1-vqgan/model.js';
+import { checkPictures } from '../stage1-vqgan/moved.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
 import { inferenceBatch } from '../tokenize/batch.js';
 import { writePairs } from '../tokenize/pairs.js';
@@ -84,7 +85,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
   checkOut(o.out);
   checkOut(o.saveStats, '--save-stats', 'photos.safetensors');
   if (n < 2) throw expected('at least 2', '--n', n, 'One sample has no covariance.');
-  const subset = await chosenImages(config, o.data);
+  const subset = await chosenImages(config, o);
   const classifier = o.classifier === undefined ? undefined : await openClassifier(o.device, o.classifier);
   const prior = await findPrior(o.run, reporter);
   if (!prior) warnOfIdle(o);
@@ -143,7 +144,8 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
   }
 }
 
-async function chosenImages(config: Config, data: string | undefined): Promise<Subset> {
+async function chosenImages(config: Config, { run, data }: EvaluateOptions): Promise<Subset> {
+  if (data === undefined) checkPictures(run, config.data);
   const subset =
     data === undefined
       ? (await readableSplits(config.data, 'data.dir')).val
@@ -316,6 +318,7 @@ async function memorising(
   const { data } = config;
   let train: Subset;
   try {
+    checkPictures(o.run, data);
     train = (await readableSplits(data, 'data.dir')).train;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

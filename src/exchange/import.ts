@@ -11,10 +11,12 @@ import { type StoredTensors, sha256, writeSafetensors } from '../checkpoint/safe
 import { saveWeights } from '../checkpoint/store.js';
 import { loadConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
+import { imageSplits } from '../data/dataset.js';
 import { listImages } from '../data/source.js';
 import { initialise, specsOf } from '../nn/params.js';
 import { discriminatorSpecs } from '../stage1-vqgan/discriminator.js';
 import { codeSide, hasDiscriminator, over, stage1Params } from '../stage1-vqgan/model.js';
+import { recordPictures } from '../stage1-vqgan/moved.js';
 import { startsOf } from '../stage1-vqgan/starts.js';
 import { recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
 import { type Kept, writeKept } from './kept.js';
@@ -142,9 +144,11 @@ async function importTensors(
     tensors: await kept(places.prior, []),
   };
 
+  const images = await imageSplits(config.data);
   await writeFolderAtomic(o.run, async (run) => {
     const folders = runPaths(run);
-    await writeRunConfig(run, config);
+    await writeRunConfig(run, config, o.run);
+    await recordPictures(run, config.data, images);
     if (perceptual) await writeSafetensors(path.join(run, lpipsFile), perceptual);
     const saved = await saveWeights(
       folders.stage1,

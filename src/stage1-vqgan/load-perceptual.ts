@@ -16,7 +16,7 @@ import {
 } from './perceptual.js';
 import { trainedFeatures, trainedShapes } from './trained-features.js';
 
-const configKey = 'stage1.perceptual.weights';
+export const configKey = 'stage1.perceptual.weights';
 
 /** Undefined where the config has no such term. @throws UserError when the weights' file is not what it should be */
 export async function loadPerceptual({ data, stage1 }: Config): Promise<Perceptual | undefined> {
@@ -66,12 +66,16 @@ export const trainedFile = 'perceptual.safetensors';
 
 const shipped = fileURLToPath(new URL(`../../checkpoints/perceptual/${trainedFile}`, import.meta.url));
 
+/** The file of a network that is named by it or by its folder. */
+export const networkFile = (place: string): string =>
+  existsSync(place) && statSync(place).isDirectory() ? path.join(place, trainedFile) : place;
+
 /** @throws UserError as `loadTrainedFeatures` */
 export async function loadTrained(
   place = shipped,
   where = 'the weights that come with vqgen',
 ): Promise<Trained> {
-  const file = existsSync(place) && statSync(place).isDirectory() ? path.join(place, trainedFile) : place;
+  const file = networkFile(place);
   let about: Pick<Trained, 'classes' | 'size'> = { classes: [], size: 0 };
   const weights = await readWeights(file, where, {
     shapes: ({ classes = '[]', size = '0' }) => {
@@ -95,7 +99,7 @@ async function readWeights(
       where,
       `${file}, which does not exist`,
       where === configKey
-        ? 'Name a file with the weights, or do without: --set stage1.perceptual.kind=random-features.'
+        ? `Where it is now is told by vqgen train-stage1 --resume --set ${configKey}=FILE; a new run may do without: --set stage1.perceptual.kind=random-features.`
         : o.remedy,
     );
   }

@@ -12,6 +12,7 @@ import { everyImage, readableSplits, type Splits, type Subset } from '../data/da
 import { describeSkipped, type Skipped } from '../data/source.js';
 import type { Device, Graph } from '../engine/device.js';
 import { codeSide } from '../stage1-vqgan/model.js';
+import { checkPictures } from '../stage1-vqgan/moved.js';
 import { inferenceBatch, padBatch } from './batch.js';
 import { imageAt, writePairs } from './pairs.js';
 import { codesType, finishTokens, toStoredCodes } from './token-file.js';
@@ -100,7 +101,7 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
 /** What goes into which file. */
 async function chooseSubsets(
   config: Config,
-  { dataset = 'dataset', split, tokenizer }: TokenizeOptions,
+  { run, dataset = 'dataset', split, tokenizer }: TokenizeOptions,
 ): Promise<{ classes: readonly string[]; subsets: Record<string, Subset> }> {
   const own = dataset === 'dataset' && !existsSync(dataset);
   if (own && tokenizer) {
@@ -111,6 +112,7 @@ async function chooseSubsets(
       'An exported tokenizer does not know what it was trained on.',
     );
   }
+  if (own) checkPictures(run, config.data);
   const { dir, val_dir, ...rest } = config.data;
   const splits: Splits = await readableSplits(
     own ? config.data : { ...rest, dir: dataset, val_dir: null },
