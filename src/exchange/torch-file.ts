@@ -253,7 +253,8 @@ function stateOf(
     );
   if (!(root instanceof Map)) throw none('one that holds something else');
   const { tensors, unwrapped } = unwrap(dictionariesIn(root));
-  if (tensors.size === 0) throw none('one without any');
+  if (tensors.size === 0)
+    throw none(`one without any under the keys ${[...root.keys()].slice(0, 8).join(', ')}`);
   const notes = Array.from(root).filter(
     (pair): pair is [string, number | string] =>
       typeof pair[0] === 'string' && (typeof pair[1] === 'number' || typeof pair[1] === 'string'),

@@ -58,7 +58,7 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
       'Imported ones encode, decode and carry a prior, but are not trained on.',
     );
   }
-  const saved = o.resume ? findRunConfig(run) : undefined;
+  const saved = o.resume && latestCheckpoint(folder) ? findRunConfig(run) : undefined;
   const moved = saved && (await movedKeys({ run, saved, config: o.config }, reporter));
   const beginning = beginStage({ run, stage: 'stage1', config: o.config, resume: o.resume, moved });
   if (beginning.kind === 'finished') {
