@@ -27,12 +27,19 @@ const changeable = [
 /**
  * Decides, and writes nothing: save the config (`writeRunConfig`) once nothing else can refuse.
  *
+ * @param o.moved keys of what is the same in another place, which is no difference
  * @param o.config the resolved config of this call, compared with the run's saved one: `seed`, `data` and `stage1`
  *   for both stages, `prior` for the prior
  * @throws UserError when something is in the way, or a key differs that must not
  */
-export function beginStage(o: { run: string; stage: StageName; config: Config; resume: boolean }): Beginning {
-  const { run, stage, config, resume } = o;
+export function beginStage(o: {
+  run: string;
+  stage: StageName;
+  config: Config;
+  resume: boolean;
+  moved?: readonly string[];
+}): Beginning {
+  const { run, stage, config, resume, moved = [] } = o;
   checkPlace({ option: '--run', place: run });
   const saved = findRunConfig(run);
   if (stage === 'prior') {
@@ -44,7 +51,7 @@ export function beginStage(o: { run: string; stage: StageName; config: Config; r
   const part = stage === 'prior' ? priorPart : tokenizerPart;
   return beginTraining({
     ...{ option: '--run', place: run, folder: runPaths(run)[stage], settings: runPaths(run).config },
-    changes: saved && differences(part(saved), part(config)),
+    changes: saved && differences(part(saved), part(config)).filter(({ key }) => !moved.includes(key)),
     changeable: changeable.filter((name) => name in config[stage]).map((name) => `${stage}.${name}`),
     total: config[stage].steps,
     patience: stage === 'prior' ? config.prior.patience : 0,

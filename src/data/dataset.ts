@@ -119,11 +119,17 @@ export function everyImage(source: ImageSource): Subset {
 /**
  * The data set of a config, decoded.
  *
+ * @param splits the config's, where they are listed already
  * @throws UserError for a folder that is missing or has no readable image
  */
-export async function openDataset(config: DataConfig, o: Omit<CacheOptions, 'size'>): Promise<Dataset> {
+export async function openDataset(
+  config: DataConfig,
+  o: Omit<CacheOptions, 'size'>,
+  splits?: Splits,
+): Promise<Dataset> {
   const { size, val_fraction } = config;
-  return openSplits(await imageSplits(config, undefined, o.reporter), { ...o, size, val_fraction });
+  const listed = splits ?? (await imageSplits(config, undefined, o.reporter));
+  return openSplits(listed, { ...o, size, val_fraction });
 }
 
 /**

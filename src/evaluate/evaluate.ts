@@ -14,6 +14,7 @@ import { type ClassOf, inProportion } from '../sample/classes.js';
 import { checkOut, obstacleInSamples } from '../sample/out.js';
 import { openSampler, type Sampler } from '../sample/sample.js';
 import { codeSide } from '../stage1-vqgan/model.js';
+import { checkPictures } from '../stage1-vqgan/moved.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
 import { writePairs } from '../tokenize/pairs.js';
 import { codebookUse } from '../train/metrics.js';
@@ -143,7 +144,8 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
   }
 }
 
-async function chosenImages(config: Config, { data, reporter }: EvaluateOptions): Promise<Subset> {
+async function chosenImages(config: Config, { run, data, reporter }: EvaluateOptions): Promise<Subset> {
+  if (data === undefined) checkPictures(run, config.data);
   const subset =
     data === undefined
       ? (await readableSplits(config.data, 'data.dir', reporter)).val
@@ -316,6 +318,7 @@ async function memorising(
   const { data } = config;
   let train: Subset;
   try {
+    checkPictures(o.run, data);
     train = (await readableSplits(data, 'data.dir')).train;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

@@ -14,6 +14,7 @@ import { layoutHint } from '../data/layout.js';
 import { describeSkipped, type Skipped } from '../data/source.js';
 import type { Device, Graph } from '../engine/device.js';
 import { codeSide } from '../stage1-vqgan/model.js';
+import { checkPictures } from '../stage1-vqgan/moved.js';
 import { imageAt, writePairs } from './pairs.js';
 import { codesType, finishTokens, toStoredCodes } from './token-file.js';
 import { type Tokenizer, tokenizerOf } from './tokenizer.js';
@@ -101,7 +102,7 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
 /** What goes into which file. */
 async function chooseSubsets(
   config: Config,
-  { dataset = 'dataset', split, tokenizer, reporter }: TokenizeOptions,
+  { run, dataset = 'dataset', split, tokenizer, reporter }: TokenizeOptions,
 ): Promise<{ classes: readonly string[]; subsets: Record<string, Subset> }> {
   const own = dataset === 'dataset' && !existsSync(dataset);
   if (own && tokenizer) {
@@ -112,6 +113,7 @@ async function chooseSubsets(
       'An exported tokenizer does not know what it was trained on.',
     );
   }
+  if (own) checkPictures(run, config.data);
   const { dir, val_dir, ...rest } = config.data;
   const data = own ? config.data : { ...rest, dir: dataset, val_dir: null };
   const splits: Splits = await readableSplits(data, own ? 'data.dir' : 'DATASET', reporter);

@@ -132,6 +132,17 @@ describe('loadModel', () => {
     expect(model.sha256).toBe(await sha256(path.join(folder, 'model.safetensors')));
   });
 
+  test('refuses a value that is not finite, whoever made the run', async () => {
+    const run = await freshFolder();
+    const checkpoint = await save(path.join(run, 'stage1'), 7, {
+      tensors: { ...tensors, 'model.b': float32([1], [Number.NEGATIVE_INFINITY]) },
+    });
+    const file = path.join(checkpoint.path, 'model.safetensors');
+    const sentence = `Expected finite numbers for the tensor model.b in ${file} but received -Infinity at place 0 of 1.`;
+    await expect(loadModel(run, 'stage1')).rejects.toThrow(sentence);
+    await expect(loadCheckpoint(checkpoint, specsOfTensors(tensors))).rejects.toThrow(sentence);
+  });
+
   test('says what to type when there is nothing', async () => {
     const run = await freshFolder();
     const none = path.join(run, 'none');
