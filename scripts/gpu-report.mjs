@@ -62,7 +62,7 @@ function peers(precision) {
   const program = path.resolve(options.peer);
   return works.map((work) => [
     `${work} peer ${precision}`,
-    45,
+    60,
     (o) => peer({ ...o, program, work, precision, quick }),
   ]);
 }
