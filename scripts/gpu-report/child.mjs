@@ -71,16 +71,14 @@ export function child(args, { command = process.execPath, env = {}, until }) {
     one.on('error', (error) => finish(error.message));
     one.on('close', (code, signal) => {
       const failure = DEVICE_FAILURE.exec(written.stderr);
-      const what = args
-        .filter((arg) => !/^(-|\.)|[\s(]/.test(arg))
-        .slice(0, 2)
-        .join(' ');
+      const words = args.filter((arg) => !/^(-|\.)|[\s(]/.test(arg)).slice(0, 2);
+      const what = words.join(' ') || path.basename(command);
       if (late)
         return finish(`${what} was ended after ${((performance.now() - started) / 1000).toFixed(0)} s`);
       if (failure) return finish(`The device failed in ${what}: ${failure[0]}`);
       if (code !== 0) {
         const last = written.stderr.trim().split('\n').at(-1);
-        return finish(`${what} ended with ${signal ?? `exit code ${code}`}: ${last}`);
+        return finish(`${what} ended with ${signal ?? `exit code ${code}`}${last ? `: ${last}` : ''}`);
       }
       finish();
     });
