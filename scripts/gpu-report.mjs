@@ -13,15 +13,7 @@ import { page } from './gpu-report/page.mjs';
 import { bench, peer, profile, works } from './gpu-report/works.mjs';
 
 const started = performance.now();
-const { values: options } = parseArgs({
-  options: {
-    out: { type: 'string', default: 'gpu-report' },
-    minutes: { type: 'string', default: '8' },
-    peer: { type: 'string' },
-    only: { type: 'string', default: '' },
-    quick: { type: 'boolean', default: false },
-  },
-});
+const options = readOptions();
 const elapsed = () => (performance.now() - started) / 1000;
 const end = started + Number(options.minutes) * 60_000 - 3000; // to write the last files in
 const { quick } = options;
@@ -56,6 +48,27 @@ const parts = [
   seconds: 0,
   result: {},
 }));
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        out: { type: 'string', default: 'gpu-report' },
+        minutes: { type: 'string', default: '8' },
+        peer: { type: 'string' },
+        only: { type: 'string', default: '' },
+        quick: { type: 'boolean', default: false },
+      },
+    });
+    const { minutes } = values;
+    if (!(Number(minutes) > 0))
+      throw new Error(`Expected a positive number for --minutes but received ${minutes}.`);
+    return values;
+  } catch (error) {
+    console.error(error.message);
+    process.exit(2);
+  }
+}
 
 function peers(precision) {
   if (!options.peer) return [];

@@ -70,7 +70,7 @@ export async function agreement({ result, config, start, quick, scratch, env, un
   });
   await command('tokenize', both, ['tokenize'], { compare: codes(tokensOf) });
   await command('prior', withF16, ['train-prior', ...set(often('prior'))], { compare: losses('prior') });
-  await command('sample', both, ['sample', '--n', quick ? '2' : '16'], {
+  await command('sample', both, ['sample', '--n', '16'], {
     more: (device) => ['--out', `${run(device)}.png`],
     hook: ['--import', './scripts/watch-sessions.mjs'],
     compare: codes((of) => JSON.parse(fs.readFileSync(path.join(of, 'codes.json'), 'utf8')).flat()),
