@@ -34,7 +34,8 @@ export const commands: readonly Command[] = [
     flags: ['run', 'split', 'codings', 'check', 'model'],
     words: {
       usage: '[DATASET]',
-      describe: 'folder of images; left out: the data set that the tokenizer was trained on',
+      describe:
+        'folder of images; left out, or the word dataset: the data set that the tokenizer was trained on',
       most: 1,
     },
     examples: [

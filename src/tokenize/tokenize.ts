@@ -21,7 +21,7 @@ export interface TokenizeOptions {
   /** Where the files go and, unless `tokenizer` is given, whose tokenizer it is. */
   readonly run: string;
   readonly tokenizer?: Tokenizer;
-  /** A folder; the word `dataset`, where no such folder exists, or nothing is the tokenizer's own data set. */
+  /** A folder; the word `dataset`, or nothing, is the tokenizer's own data set. */
   readonly dataset?: string;
   /** Puts every image into one file of this name; without it `train` and `val`. */
   readonly split?: string;
@@ -97,21 +97,28 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   return summarise(files, config, o, (performance.now() - started) / 1000);
 }
 
+/** The word for the images that the tokenizer was trained on. */
+const ownWord = 'dataset';
+const elsewhere = `The ${ownWord} in the working folder is named ./${ownWord}.`;
+
 /** What goes into which file. */
 async function chooseSubsets(
   config: Config,
-  { dataset = 'dataset', split, tokenizer }: TokenizeOptions,
+  { dataset = ownWord, split, tokenizer, reporter }: TokenizeOptions,
 ): Promise<{ classes: readonly string[]; subsets: Record<string, Subset> }> {
-  const own = dataset === 'dataset' && !existsSync(dataset);
+  const own = dataset === ownWord;
   if (own && tokenizer) {
     throw expected(
       'a folder of images',
       'DATASET',
       'none',
-      'An exported tokenizer does not know what it was trained on.',
+      `An exported tokenizer does not know what it was trained on.${existsSync(ownWord) ? ` ${elsewhere}` : ''}`,
     );
   }
   const { dir, val_dir, ...rest } = config.data;
+  if (own && existsSync(ownWord) && dir !== path.resolve(ownWord)) {
+    reporter.note(`The images are those of the run: ${dir ?? 'the built-in pictures'}. ${elsewhere}`);
+  }
   const splits: Splits = await readableSplits(
     own ? config.data : { ...rest, dir: dataset, val_dir: null },
     own ? 'data.dir' : 'DATASET',

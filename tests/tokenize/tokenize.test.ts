@@ -82,7 +82,7 @@ test('every image into one named file, in the order of the names; codes are thos
   }
 });
 
-test('a named folder is split by the same rule; the word dataset is a folder where one exists', async () => {
+test('a named folder is split by the same rule; without one, or by the word dataset, the run has its own images', async () => {
   const folder = await pictures('dataset', 12);
   const summary = await tokenize({ run, dataset: folder, device, reporter: silent });
   const { train, val } = await imageSplits({ ...config.data, dir: folder });
@@ -91,8 +91,20 @@ test('a named folder is split by the same rule; the word dataset is a folder whe
 
   const before = process.cwd();
   process.chdir(root);
+  const notes: string[] = [];
+  const reporter: Reporter = { ...silent, note: (line) => notes.push(line) };
+  const images = async (dataset?: string) => (await tokenize({ run, dataset, device, reporter })).images;
+  const told =
+    'The images are those of the run: the built-in pictures. The dataset in the working folder is named ./dataset.';
   try {
-    expect((await tokenize({ run, dataset: 'dataset', device, reporter: silent })).images).toBe(12);
+    expect(await images()).toBe(24);
+    expect(notes).toContain(told);
+    notes.length = 0;
+    expect(await images('./dataset')).toBe(12);
+    expect(notes).not.toContain(told);
+    await fs.rm(folder, { recursive: true });
+    await fs.writeFile(folder, 'a file');
+    expect(await images('dataset')).toBe(24);
   } finally {
     process.chdir(before);
   }
