@@ -1,9 +1,10 @@
 /** What a training command may do with what already stands in a run: start, go on, report the end, or refuse. */
 import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
 import { fileInTheWay } from '../base/files.js';
 import type { Config } from '../config/schema.js';
-import { findRunConfig, noSuchRun, runPaths, type StageName } from './run.js';
+import { findRunConfig, noSuchRun, placesNear, runPaths, type StageName } from './run.js';
 import { type Checkpoint, isStale, latestCheckpoint, readState } from './store.js';
 
 export type Beginning =
@@ -81,6 +82,7 @@ export function beginTraining(
   const { folder, changes, total } = o;
   const checkpoint = latestCheckpoint(folder);
   if (!checkpoint) {
+    if (o.resume && !changes) throw nothingToResume(o);
     if (!o.resume && !isEmpty(folder)) throw inTheWay(o, 'a training that has not saved a checkpoint');
     return { kind: 'fresh' };
   }
@@ -132,6 +134,16 @@ const isSection = (v: unknown): v is object => typeof v === 'object' && v !== nu
 /** Names with a dot are what a crash left behind. */
 const isEmpty = (folder: string): boolean =>
   !existsSync(folder) || readdirSync(folder).every((name) => name.startsWith('.'));
+
+function nothingToResume({ option, place, settings }: Place & { settings: string }): UserError {
+  const name = path.basename(settings);
+  return expected(
+    'a training to go on with',
+    option,
+    `${place}, ${existsSync(place) ? `which holds no ${name}` : 'which does not exist'}`,
+    `${placesNear(place, name)}To start a new one there, leave --resume out.`,
+  );
+}
 
 function inTheWay({ option, place, folder }: Place & { folder: string }, what: string): UserError {
   return expected(
