@@ -9,11 +9,11 @@ import { openRowsWriter, type RowsWriter } from '../checkpoint/safetensors.js';
 import type { Config } from '../config/schema.js';
 import { streamEvalImages, viewsOf } from '../data/batches.js';
 import { everyImage, readableSplits, type Splits, type Subset } from '../data/dataset.js';
+import { imageAt, writePairs } from '../data/grid.js';
 import { describeSkipped, type Skipped } from '../data/source.js';
 import type { Device, Graph } from '../engine/device.js';
 import { codeSide } from '../stage1-vqgan/model.js';
 import { inferenceBatch, padBatch } from './batch.js';
-import { imageAt, writePairs } from './pairs.js';
 import { codesType, finishTokens, toStoredCodes } from './token-file.js';
 import { type Tokenizer, tokenizerOf } from './tokenizer.js';
 
