@@ -77,18 +77,19 @@ test('captions: what cannot be drawn, or not apart, has its number', () => {
 });
 
 test('letters', () => {
-  const rows = Array.from({ length: 7 }, () => Array.from({ length: 11 }, () => '.'));
-  drawLetters('Aj', (x, y) => {
+  const rows = Array.from({ length: 8 }, () => Array.from({ length: 11 }, () => '.'));
+  drawLetters('Ap', (x, y) => {
     rows[y]![x] = '#';
   });
   expect(rows.map((row) => row.join(''))).toEqual([
-    '.###.....#.',
+    '.###.......',
     '#...#......',
-    '#...#...##.',
-    '#...#....#.',
-    '#####....#.',
-    '#...#.#..#.',
-    '#...#..##..',
+    '#...#.#.##.',
+    '#...#.##..#',
+    '#####.##..#',
+    '#...#.#.##.',
+    '#...#.#....',
+    '......#....',
   ]);
 });
 
@@ -97,10 +98,10 @@ test('a caption stands above its cell, and makes room in its row alone', async (
   const cells = Array.from({ length: 4 }, () => plain(96, 0));
   await writeGrid(file, cells, { size: 96, columns: 2, captions: ['l', undefined] });
   const { width, height, at } = await pixels(file);
-  expect([width, height]).toEqual([194, 22 + 96 + 2 + 96]);
-  expect([at(0, 21), at(0, 22), at(0, 117), at(0, 118), at(0, 120)]).toEqual([255, 128, 128, 255, 128]);
+  expect([width, height]).toEqual([194, 24 + 96 + 2 + 96]);
+  expect([at(0, 23), at(0, 24), at(0, 119), at(0, 120), at(0, 122)]).toEqual([255, 128, 128, 255, 128]);
   const black = (left: number) =>
-    Array.from({ length: 22 * 96 }, (_, i) => at(left + (i % 96), Math.floor(i / 96))).filter((v) => v === 0);
+    Array.from({ length: 24 * 96 }, (_, i) => at(left + (i % 96), Math.floor(i / 96))).filter((v) => v === 0);
   expect(black(0)).toHaveLength(10 * 4);
   expect(black(98)).toHaveLength(0);
 });

@@ -261,7 +261,7 @@ describe('sample', () => {
       const pairs = await drawClassed({ n: 4, classes: ['house', 'cat'] });
       expect(pairs.classes).toEqual(['house', 'cat', 'house', 'cat']);
       const { width, height } = await sharp((await drawClassed({ n: 12 })).grid).metadata();
-      expect((width! + 24) / (height! + 24 - 22)).toBe(3 / 4); // 3 columns: each is one class, under its name
+      expect((width! + 24) / (height! + 24 - 24)).toBe(3 / 4); // 3 columns: each is one class, under its name
     });
 
     test('a grid that cannot hold all of them says so', async () => {
@@ -270,7 +270,7 @@ describe('sample', () => {
       const { grid } = await drawClassed({ n: 258, out: path.join(root, 'large.png'), reporter });
       const { width, height } = await sharp(grid).metadata();
       // 12 columns, four of each class, 22 rows of 8 pixels with 2 between, enlarged 12 times, and names
-      expect([width, height]).toEqual([(12 * 10 - 2) * 12, (22 * 10 - 2) * 12 + 22]);
+      expect([width, height]).toEqual([(12 * 10 - 2) * 12, (22 * 10 - 2) * 12 + 24]);
       expect(notes).toEqual(['The grid shows the first 256 of 258 images.']);
     });
 
