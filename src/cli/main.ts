@@ -1,7 +1,7 @@
 /**
  * The command line: finds the command, reads its options, runs it, prints its outcome.
  *
- * Exit codes: 0 done; 1 failed; 2 the user's mistake, told in one sentence on stderr; 130 stopped by Ctrl-C.
+ * Exit codes: 0 done; 1 failed; 2 the user's mistake, told in one sentence on stderr; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
  */
 import { createRequire } from 'node:module';
 import yargs from 'yargs';
@@ -12,6 +12,7 @@ import { type Command, commands, commonFlags } from './commands.js';
 import { type FlagName, flags, readFlags } from './flags.js';
 import { commandHelp, overview } from './help.js';
 import type { Outcome, Streams } from './outcome.js';
+import { type Ending, exitCodeOf, listenForEndings } from './signals.js';
 
 type Arguments = Record<string, unknown> & { _: (string | number)[] };
 
@@ -47,12 +48,12 @@ async function run(command: Command, given: Arguments, streams: Streams): Promis
     const outcome = await command.run({ flags: options, words, reporter, signal: interrupts.signal });
     reporter.close();
     print(outcome, options.json ?? false, streams);
-    return outcome.stopped ? 130 : 0;
+    return outcome.stopped ? interrupts.code() : 0;
   } catch (error) {
     reporter.close();
     if (!interrupts.signal.aborted || error instanceof UserError) throw error;
     streams.stderr.write('Stopped.\n');
-    return 130;
+    return interrupts.code();
   } finally {
     console.restore();
     interrupts.stop();
@@ -76,20 +77,24 @@ function report(error: unknown, { stderr }: Streams): number {
 }
 
 /**
- * The first Ctrl-C asks a command that can to end by itself; any other, and the second, ends the process.
+ * The first signal asks a command that can to end by itself; any other command is ended, and so is one by a Ctrl-C after that. A closing terminal
+ * and a system that shuts down may send theirs several times.
  */
 function listenForInterrupts(command: Command, beforeExit: () => void, note: (line: string) => void) {
   const controller = new AbortController();
-  const onInterrupt = (): void => {
-    if (controller.signal.aborted || !command.endsItself) {
+  let first: Ending = 'SIGINT';
+  const { stop } = listenForEndings((ending) => {
+    const { aborted } = controller.signal;
+    if (!command.endsItself || (aborted && ending === 'SIGINT')) {
       beforeExit();
-      process.exit(130);
+      process.exit(exitCodeOf(ending));
     }
-    note('Stopping; a training is saved first. Ctrl-C again ends at once.');
+    if (aborted) return;
+    first = ending;
     controller.abort();
-  };
-  process.on('SIGINT', onInterrupt);
-  return { signal: controller.signal, stop: () => process.off('SIGINT', onInterrupt) };
+    note('Stopping; a training is saved first. Ctrl-C again ends at once.');
+  });
+  return { signal: controller.signal, code: () => exitCodeOf(first), stop };
 }
 
 /** Whoever reads a pipe may leave early (`| head -1`): that is no failure, and no reason to end a training. */
