@@ -17,12 +17,13 @@ import { type Ending, exitCodeOf, listenForEndings } from './signals.js';
 type Arguments = Record<string, unknown> & { _: (string | number)[] };
 
 export async function main(argv: readonly string[], streams: Streams = process): Promise<number> {
-  const say = (text: string): void => void streams.stdout.write(`${text}\n`);
-  for (const stream of [streams.stdout, streams.stderr]) outliveReader(stream);
+  const say = (text: string): Promise<void> => write(streams.stdout, `${text}\n`);
+  // What goes to stdout is awaited; of stderr nothing can be said, and no training ends for its words.
+  for (const stream of [streams.stdout, streams.stderr]) stream.on('error', () => {});
   try {
     const { command, given } = parse(argv);
-    if (given.version) say(version());
-    else if (given.help || argv.length === 0) say(command ? commandHelp(command) : overview());
+    if (given.version) await say(version());
+    else if (given.help || argv.length === 0) await say(command ? commandHelp(command) : overview());
     else if (command) return await run(command, given, streams);
     else throw unknownCommand(given);
     return 0;
@@ -47,7 +48,7 @@ async function run(command: Command, given: Arguments, streams: Streams): Promis
   try {
     const outcome = await command.run({ flags: options, words, reporter, signal: interrupts.signal });
     reporter.close();
-    print(outcome, options.json ?? false, streams);
+    await print(outcome, options.json ?? false, streams);
     return outcome.stopped ? interrupts.code() : 0;
   } catch (error) {
     reporter.close();
@@ -60,8 +61,8 @@ async function run(command: Command, given: Arguments, streams: Streams): Promis
   }
 }
 
-function print({ summary, lines }: Outcome, json: boolean, { stdout }: Streams): void {
-  stdout.write(`${json ? JSON.stringify(summary) : lines.join('\n')}\n`);
+function print({ summary, lines }: Outcome, json: boolean, { stdout }: Streams): Promise<void> {
+  return write(stdout, `${json ? JSON.stringify(summary) : lines.join('\n')}\n`);
 }
 
 function report(error: unknown, { stderr }: Streams): number {
@@ -97,11 +98,24 @@ function listenForInterrupts(command: Command, beforeExit: () => void, note: (li
   return { signal: controller.signal, code: () => exitCodeOf(first), stop };
 }
 
-/** Whoever reads a pipe may leave early (`| head -1`): that is no failure, and no reason to end a training. */
-function outliveReader(stream: NodeJS.WritableStream): void {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+/**
+ * Resolves when the text is out. Whoever reads a pipe may leave early (`| head -1`), and a terminal may be closed: that is no failure.
+ *
+ * @throws Error for any other, such as a full disk
+ */
+function write(stream: Streams['stdout'], text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.write(text, (error) => {
+      if (!error || nobodyReads(stream, error)) resolve();
+      else reject(new Error(`its output cannot be written to stdout (${error.message}).`));
+    });
   });
+}
+
+function nobodyReads(stream: Streams['stdout'], error: Error): boolean {
+  const { errored, isTTY } = stream as Partial<NodeJS.WriteStream>;
+  const { code } = (errored ?? error) as NodeJS.ErrnoException;
+  return code === 'EPIPE' || (code === 'EIO' && isTTY === true);
 }
 
 /** A guarded process writes to a pipe, behind which there may be a terminal. */

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { PassThrough } from 'node:stream';
+import { PassThrough, Writable } from 'node:stream';
 import { commands } from '../../src/cli/commands.js';
 import { main } from '../../src/cli/main.js';
 import { call } from '../support/streams.js';
@@ -44,7 +44,26 @@ test('a reader of the pipe who leaves early is no failure', async () => {
   const stderr = new PassThrough();
   stdout.destroy(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }));
   expect(await main(['--version'], { stdout, stderr })).toBe(0);
-  await new Promise((done) => stdout.once('close', done));
+});
+
+test('a full disk behind stdout is told in a sentence', async () => {
+  const full = () =>
+    new Writable({
+      write: (_chunk, _encoding, done) =>
+        done(Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })),
+    });
+  let written = '';
+  const stderr = new PassThrough().on('data', (chunk) => {
+    written += chunk;
+  });
+  expect(await main(['--version'], { stdout: full(), stderr })).toBe(1);
+  expect(written).toMatch(/^vqgen failed: .*stdout \(ENOSPC: no space left on device\)\.\n[^\n]*\n$/);
+  expect(
+    await main(['dataset', 'make', 'unheard', '--n', '1', '--size', '8'], {
+      stdout: new PassThrough(),
+      stderr: full(),
+    }),
+  ).toBe(0);
 });
 
 test('--json prints one object on stdout, without it people are spoken to', async () => {
