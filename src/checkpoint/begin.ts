@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
-import { fileInTheWay } from '../base/files.js';
+import { fileInTheWay, writeProtected } from '../base/files.js';
 import type { Config } from '../config/schema.js';
 import { findRunConfig, noSuchRun, placesNear, runPaths, type StageName } from './run.js';
 import { type Checkpoint, isStale, latestCheckpoint, readState } from './store.js';
@@ -79,6 +79,15 @@ export function beginTraining(
     readonly resume: boolean;
   },
 ): Beginning {
+  checkPlace({ option: o.option, place: o.folder });
+  const beginning = foundAt(o);
+  const closed = beginning.kind === 'finished' ? undefined : writeProtected(o.folder);
+  if (closed === undefined) return beginning;
+  const next = 'See to its permissions, or copy the run and name the copy.';
+  throw expected('a folder that can be written to', o.option, `${o.place}, where ${closed} cannot be`, next);
+}
+
+function foundAt(o: Parameters<typeof beginTraining>[0]): Beginning {
   const { folder, changes, total } = o;
   const checkpoint = latestCheckpoint(folder);
   if (!checkpoint) {

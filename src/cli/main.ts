@@ -4,6 +4,7 @@
  * Exit codes: 0 done; 1 failed; 2 the user's mistake, told in one sentence on stderr; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
  */
 import { createRequire } from 'node:module';
+import os from 'node:os';
 import yargs from 'yargs';
 import { expected, UserError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
@@ -43,6 +44,11 @@ async function run(command: Command, given: Arguments, streams: Streams): Promis
     if (env) return (await import('./guard.js')).guarded({ args, env, trains, stderr: process.stderr });
   }
   const reporter = createReporter({ stream: asTerminal(streams.stderr), quiet: options.quiet });
+  const cores = os.availableParallelism();
+  if (options.threads && options.threads > cores) {
+    reporter.warn(`--threads ${options.threads} is more than the ${cores} cores here, which are used.`);
+    options.threads = cores;
+  }
   const interrupts = listenForInterrupts(command, () => reporter.close(), reporter.note);
   const console = keepStdoutClean();
   try {
@@ -65,9 +71,10 @@ function print({ summary, lines }: Outcome, json: boolean, { stdout }: Streams):
   return write(stdout, `${json ? JSON.stringify(summary) : lines.join('\n')}\n`);
 }
 
-function report(error: unknown, { stderr }: Streams): number {
+function report(thrown: unknown, { stderr }: Streams): number {
+  const error = refusal(thrown) ?? thrown;
   const debug = Boolean(process.env.VQGEN_DEBUG);
-  if (debug) stderr.write(`${error instanceof Error ? error.stack : error}\n`);
+  if (debug) stderr.write(`${thrown instanceof Error ? thrown.stack : thrown}\n`);
   if (error instanceof UserError) {
     if (!debug) stderr.write(`${error.message}\n`);
     return 2;
@@ -75,6 +82,18 @@ function report(error: unknown, { stderr }: Streams): number {
   const message = error instanceof Error ? error.message : String(error);
   if (!debug) stderr.write(`vqgen failed: ${message}\nWith VQGEN_DEBUG=1 it also says where.\n`);
   return 1;
+}
+
+/** The system's refusal to read or write something, as a mistake that the user can mend. */
+function refusal(error: unknown): UserError | undefined {
+  const { code = '', path, syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  if (path === undefined || !['EACCES', 'EPERM', 'EROFS'].includes(code)) return undefined;
+  return expected(
+    'the right to use it',
+    path,
+    `none (${code} at ${syscall})`,
+    'See to its permissions, or name another place.',
+  );
 }
 
 /**

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
-import { fileInTheWay, writeProtected } from '../base/files.js';
+import { obstacleIn } from '../base/files.js';
 import { runPaths } from '../checkpoint/run.js';
 import { endingOf, gridEndings } from '../data/grid.js';
 import type { Precision } from '../engine/device.js';
@@ -39,13 +39,6 @@ export function checkOutOrRun(out: string | undefined, run: string): void {
     `${run}, ${obstacle}`,
     'For a picture elsewhere: --out grid.png',
   );
-}
-
-function obstacleIn(folder: string): string | undefined {
-  const file = fileInTheWay(folder);
-  if (file) return `where ${file} is a file`;
-  const closed = writeProtected(folder);
-  return closed && `where ${closed} cannot be written to`;
 }
 
 /** What decides a picture beside its number. */

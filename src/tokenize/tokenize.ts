@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
+import { obstacleIn } from '../base/files.js';
 import type { Reporter } from '../base/progress.js';
 import { int32 } from '../base/tensor.js';
 import { runPaths, tokenFile } from '../checkpoint/run.js';
@@ -56,6 +57,7 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   const started = performance.now();
   const tokenizer = o.tokenizer ?? (await tokenizerOf(o.run, o.device));
   const { config } = tokenizer;
+  checkTakesTokens(o.run);
   const { classes, subsets } = await chooseSubsets(config, o);
   const codings = chooseCodings(config, o);
 
@@ -95,6 +97,14 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   }
   if (o.check) await writeChecks(o.run, files, tokenizer);
   return summarise(files, config, o, (performance.now() - started) / 1000);
+}
+
+/** @throws UserError where nothing can be written, before the work */
+function checkTakesTokens(run: string): void {
+  const obstacle = obstacleIn(runPaths(run).tokens);
+  if (!obstacle) return;
+  const next = 'Tokens go into the run: copy it to where you may write, and name the copy.';
+  throw expected('a run that takes tokens', '--run', `${run}, ${obstacle}`, next);
 }
 
 /** The word for the images that the tokenizer was trained on. */

@@ -78,6 +78,14 @@ test('a file where the run would be', async () => {
   }
 });
 
+test('a file where the stage would be', async () => {
+  const run = await runAt('stage1');
+  await fs.writeFile(path.join(run, 'stage1'), '');
+  expect(() => begin(run, { resume: true })).toThrow(
+    `Expected a folder for --run but received ${path.join(run, 'stage1')}, where ${path.join(run, 'stage1')} is a file.`,
+  );
+});
+
 describe('a prior that ended early', () => {
   async function early(patience: number): Promise<string> {
     const run = await freshFolder();

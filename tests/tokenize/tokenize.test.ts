@@ -195,6 +195,15 @@ test('--check writes originals above decoded codes', async () => {
   expect(width! / height!).toBeCloseTo((3 * 10 - 2) / (2 * 10 - 2), 5); // 3 columns of 8 pixels, 2 between
 });
 
+test('a run that takes no tokens is refused before the work', async () => {
+  const closed = path.join(root, 'closed');
+  await saveTokenizer(closed, config);
+  await fs.writeFile(path.join(closed, 'tokens'), 'in the way');
+  await expect(tokenize({ run: closed, device, reporter: silent })).rejects.toThrow(
+    /^Expected a run that takes tokens for --run but received .*closed, where .*tokens is a file\. .* the copy\.$/,
+  );
+});
+
 test('stopping leaves the files of before', async () => {
   const file = tokenFile(run, 'kept');
   await tokenize({ run, split: 'kept', device, reporter: silent });
