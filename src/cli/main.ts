@@ -5,6 +5,7 @@
  */
 import { createRequire } from 'node:module';
 import os from 'node:os';
+import path from 'node:path';
 import yargs from 'yargs';
 import { expected, UserError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
@@ -86,11 +87,11 @@ function report(thrown: unknown, { stderr }: Streams): number {
 
 /** The system's refusal to read or write something, as a mistake that the user can mend. */
 function refusal(error: unknown): UserError | undefined {
-  const { code = '', path, syscall } = (error ?? {}) as NodeJS.ErrnoException;
-  if (path === undefined || !['EACCES', 'EPERM', 'EROFS'].includes(code)) return undefined;
+  const { code = '', path: file, syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  if (file === undefined || !['EACCES', 'EPERM', 'EROFS'].includes(code)) return undefined;
   return expected(
     'the right to use it',
-    path,
+    file.endsWith('.partial') ? path.dirname(file) : file,
     `none (${code} at ${syscall})`,
     'See to its permissions, or name another place.',
   );
