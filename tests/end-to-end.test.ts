@@ -216,6 +216,9 @@ test('killed between checkpoints, then stopped by Ctrl-C, then resumed: the same
   expect(latest('cut/stage1')).toBeGreaterThan(first);
   expect(latest('cut/stage1')).toBeLessThan(16);
 
+  const terminated = await interrupt(`${line} --resume`, 'cut/stage1', 'SIGTERM', latest('cut/stage1'));
+  if (latest('cut/stage1') < 16) expect(terminated).toMatchObject({ code: 143, signal: null });
+
   expect(await summary(`${line} --resume`)).toMatchObject({ step: 16 });
   expect(tensors('cut/stage1')).toEqual(tensors('whole/stage1'));
   expect(metrics('cut/stage1')).toEqual(metrics('whole/stage1'));

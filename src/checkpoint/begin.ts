@@ -1,9 +1,10 @@
 /** What a training command may do with what already stands in a run: start, go on, report the end, or refuse. */
 import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
-import { fileInTheWay } from '../base/files.js';
+import { fileInTheWay, writeProtected } from '../base/files.js';
 import type { Config } from '../config/schema.js';
-import { findRunConfig, noSuchRun, runPaths, type StageName } from './run.js';
+import { findRunConfig, noSuchRun, placesNear, runPaths, type StageName } from './run.js';
 import { type Checkpoint, isStale, latestCheckpoint, readState } from './store.js';
 
 export type Beginning =
@@ -85,9 +86,19 @@ export function beginTraining(
     readonly resume: boolean;
   },
 ): Beginning {
+  checkPlace({ option: o.option, place: o.folder });
+  const beginning = foundAt(o);
+  const closed = beginning.kind === 'finished' ? undefined : writeProtected(o.folder);
+  if (closed === undefined) return beginning;
+  const next = 'See to its permissions, or copy the run and name the copy.';
+  throw expected('a folder that can be written to', o.option, `${o.place}, where ${closed} cannot be`, next);
+}
+
+function foundAt(o: Parameters<typeof beginTraining>[0]): Beginning {
   const { folder, changes, total } = o;
   const checkpoint = latestCheckpoint(folder);
   if (!checkpoint) {
+    if (o.resume && !changes) throw nothingToResume(o);
     if (!o.resume && !isEmpty(folder)) throw inTheWay(o, 'a training that has not saved a checkpoint');
     return { kind: 'fresh' };
   }
@@ -139,6 +150,16 @@ const isSection = (v: unknown): v is object => typeof v === 'object' && v !== nu
 /** Names with a dot are what a crash left behind. */
 const isEmpty = (folder: string): boolean =>
   !existsSync(folder) || readdirSync(folder).every((name) => name.startsWith('.'));
+
+function nothingToResume({ option, place, settings }: Place & { settings: string }): UserError {
+  const name = path.basename(settings);
+  return expected(
+    'a training to go on with',
+    option,
+    `${place}, ${existsSync(place) ? `which holds no ${name}` : 'which does not exist'}`,
+    `${placesNear(place, name)}To start a new one there, leave --resume out.`,
+  );
+}
 
 function inTheWay({ option, place, folder }: Place & { folder: string }, what: string): UserError {
   return expected(

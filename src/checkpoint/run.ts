@@ -1,8 +1,9 @@
 /** A run folder: where everything lies, the config that was saved in it, and what to type when a part is missing. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
+import { nearest } from '../base/nearest.js';
 import { mapPaths, parseConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 
@@ -127,8 +128,43 @@ export function noSuchRun(run: string): UserError {
     'a run folder',
     '--run',
     existsSync(run) ? `${run}, which holds no config.json` : `${run}, which does not exist`,
-    `Train a tokenizer first: vqgen train-stage1 --run ${run}`,
+    `${placesNear(run, 'config.json')}Train a tokenizer first: vqgen train-stage1 --run ${run}`,
   );
+}
+
+const mostNear = 5;
+
+/**
+ * A sentence, and a space, on which folders with this file, such as a run's `config.json`, may be meant by a place that has none: of those in it,
+ * beside it and in ./checkpoints. Empty where there are none.
+ */
+export function placesNear(place: string, file: string): string {
+  const inFolder = (folder: string): string[] =>
+    subfolders(folder)
+      .map((name) => path.join(folder, name))
+      .filter((found) => existsSync(path.join(found, file)));
+  const found = [place, path.dirname(place), 'checkpoints'].flatMap(inFolder);
+  const near = [...new Map(found.map((name) => [path.resolve(name), name])).values()];
+  if (near.length === 0) return '';
+  const meant = nearest(
+    path.basename(place),
+    near.map((folder) => path.basename(folder)),
+  );
+  const likely = near.find((folder) => path.basename(folder) === meant);
+  if (likely !== undefined) return `Did you mean ${likely}? `;
+  const more = near.length > mostNear ? ` and ${near.length - mostNear} more` : '';
+  return `Near it: ${near.slice(0, mostNear).join(', ')}${more}. `;
+}
+
+function subfolders(folder: string): string[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => !entry.isFile() && !entry.name.startsWith('.'))
+      .map(({ name }) => name)
+      .sort();
+  } catch {
+    return [];
+  }
 }
 
 export function notTrained(run: string, stage: StageName): UserError {

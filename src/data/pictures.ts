@@ -161,39 +161,10 @@ export async function writePng(file: string, image: HostTensor): Promise<void> {
   await writeFileAtomic(file, await encodePng({ width, height, data: toBytes(image) }));
 }
 
-const gap = 2;
-const readableSide = 96;
-
-/**
- * Pictures row by row in one PNG, 2 white pixels between them. Small pictures are enlarged by a whole factor, each
- * pixel a square, so that a person can see them.
- *
- * @param images [n, S, S, 3] in [−1, 1]
- */
-export async function writeGrid(file: string, images: HostTensor, columns: number): Promise<void> {
-  const [n, side] = images.shape as [number, number, number, number];
-  const rows = Math.ceil(n / columns);
-  const cell = side + gap;
-  const width = columns * cell - gap;
-  const height = rows * cell - gap;
-  const data = new Uint8Array(width * height * 3).fill(255);
-  const bytes = toBytes(images);
-  for (let i = 0; i < n; i++) {
-    const top = Math.floor(i / columns) * cell;
-    const left = (i % columns) * cell;
-    for (let y = 0; y < side; y++) {
-      const from = (i * side + y) * side * 3;
-      data.set(bytes.subarray(from, from + side * 3), ((top + y) * width + left) * 3);
-    }
-  }
-  const zoom = Math.max(1, Math.ceil(readableSide / side));
-  await writeFileAtomic(file, await encodePng({ width, height, data }, zoom));
-}
-
-export async function encodePng({ width, height, data }: Picture, zoom = 1): Promise<Buffer> {
-  let image = sharp(data, { raw: { width, height, channels: 3 } });
-  if (zoom > 1) image = image.resize({ width: width * zoom, height: height * zoom, kernel: 'nearest' });
-  return await image.png().toBuffer();
+export async function encodePng({ width, height, data }: Picture): Promise<Buffer> {
+  return await sharp(data, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
 }
 
 /** The pixels of an SVG drawing at its own size. */

@@ -8,12 +8,12 @@ import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { loadModel } from '../checkpoint/store.js';
 import { streamEvalImages } from '../data/batches.js';
 import { everyImage, type Subset } from '../data/dataset.js';
+import { imageAt, writePairs } from '../data/grid.js';
 import { inferenceBatch, padBatch } from '../data/inference-batch.js';
 import { readEvalImage, toBytes } from '../data/pictures.js';
 import { describeSkipped, listImages, type Skipped } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import { reconstructProgram } from '../stage1-vqgan/programs.js';
-import { imageAt, writePairs } from '../tokenize/pairs.js';
 import { checkOutOrRun } from './out.js';
 
 export interface ReconstructOptions {

@@ -11,7 +11,6 @@ import {
   reasonOf,
   resizeImages,
   toBytes,
-  writeGrid,
   writePng,
 } from '../../src/data/pictures.js';
 
@@ -249,24 +248,5 @@ describe('PNGs', () => {
     await writePng(file, every);
     expect((await readEvalImage(file, 16)).data).toEqual(every.data);
     expect(await fs.readdir(path.dirname(file))).toEqual(['every.png']);
-  });
-
-  test('a grid goes row by row, enlarged by a whole factor', async () => {
-    const file = path.join(dir, 'grid.png');
-    const side = 48;
-    const levels = [-1, 0.2, 0.6];
-    const images: HostTensor = float32(
-      [3, side, side, 3],
-      Float32Array.from(
-        { length: 3 * side * side * 3 },
-        (_, i) => levels[Math.floor(i / (side * side * 3))]!,
-      ),
-    );
-    await writeGrid(file, images, 2);
-    const { data, info } = await sharp(file).raw().toBuffer({ resolveWithObject: true });
-    expect([info.width, info.height]).toEqual([2 * (side + 2 + side), 2 * (side + 2 + side)]);
-    const at = (x: number, y: number): number => data[(2 * y * info.width + 2 * x) * 3]!;
-    expect([at(0, 0), at(50, 0), at(0, 50), at(50, 50), at(48, 0)]).toEqual([0, 153, 204, 255, 255]);
-    expect([at(47, 47), at(97, 47), at(47, 97)]).toEqual([0, 153, 204]);
   });
 });

@@ -127,6 +127,10 @@ describe('mistakes', () => {
       /^Expected an untrained stage for --out but received .*a finished training with another seed\. .*--out/,
     ],
     [
+      { out: 'ROOT/whol', resume: true },
+      /^Expected a training to go on with for --out but received .*whol, which does not exist\. Did you mean .*whole\? /,
+    ],
+    [
       { out: 'ROOT/whole', seed: 1, resume: true },
       /^Expected 0, as in .*settings\.json, for seed but received 1\. --resume changes only steps\. .*another --out/,
     ],
