@@ -146,10 +146,11 @@ describe('loadModel', () => {
   test('says what to type when there is nothing', async () => {
     const run = await freshFolder();
     const none = path.join(run, 'none');
-    await expect(loadModel(none, 'stage1')).rejects.toThrow(
-      `Expected a run folder for --run but received ${none}, which does not exist. ` +
-        `Train a tokenizer first: vqgen train-stage1 --run ${none}`,
+    const missing = loadModel(none, 'stage1');
+    await expect(missing).rejects.toThrow(
+      `Expected a run folder for --run but received ${none}, which does not exist. `,
     );
+    await expect(missing).rejects.toThrow(` Train a tokenizer first: vqgen train-stage1 --run ${none}`);
     await expect(loadModel(run, 'stage1')).rejects.toThrow(`Next: vqgen train-stage1 --run ${run}`);
     await expect(loadModel(run, 'prior')).rejects.toThrow(
       `Expected a trained prior for --run but received ${run}, which has none yet. Next: vqgen train-prior --run ${run}`,

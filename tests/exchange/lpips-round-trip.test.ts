@@ -10,7 +10,7 @@ const perceptual = await import('../../src/perceptual/distances.js');
 const narrow = (shape: readonly number[]) => shape.map((size) => (size >= 64 ? size / 16 : size));
 const narrowShapes = () =>
   Object.fromEntries(Object.entries(perceptual.vgg16Shapes()).map(([name, shape]) => [name, narrow(shape)]));
-jest.unstable_mockModule('../../src/stage1-vqgan/perceptual.js', () => ({
+jest.unstable_mockModule('../../src/perceptual/distances.js', () => ({
   ...perceptual,
   vgg16Shapes: narrowShapes,
 }));
