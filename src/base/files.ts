@@ -62,6 +62,14 @@ export function fileInTheWay(folder: string): string | undefined {
   return existsSync(at) && !statSync(at).isDirectory() ? at : undefined;
 }
 
+/** Why nothing can be written into `folder`, which need not exist yet; undefined where something can. */
+export function obstacleIn(folder: string): string | undefined {
+  const file = fileInTheWay(folder);
+  if (file) return `where ${file} is a file`;
+  const closed = writeProtected(folder);
+  return closed && `where ${closed} cannot be written to`;
+}
+
 /** `folder`, or the folder above it that is there, where this user may not write into it; undefined where that may be. */
 export function writeProtected(folder: string): string | undefined {
   const at = nearestExisting(folder);
@@ -90,7 +98,7 @@ async function replace(target: string, write: (temporary: string) => Promise<voi
     await write(temporary);
     await flush(parent);
   } catch (error) {
-    await fs.rm(temporary, { recursive: true, force: true });
+    await fs.rm(temporary, { recursive: true, force: true }).catch(() => {}); // Of two errors the first one tells more.
     if (made) await removeEmpty(parent, made);
     throw error;
   } finally {

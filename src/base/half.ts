@@ -27,6 +27,10 @@ export function toHalf(values: Float32Array): Uint16Array {
   });
 }
 
+/** Whether no number becomes infinite. */
+export const fitsHalf = (values: Float32Array): boolean =>
+  !values.some((value) => Math.abs(value) > largestHalf);
+
 /** Their bits → numbers. */
 export function fromHalf(halves: Uint16Array): Float32Array {
   return Float32Array.from(halves, (half) => {

@@ -1,6 +1,6 @@
 /**
  * What a long command tells the person who waits, all of it on stderr: notes, warnings and one progress bar.
- * Where stderr is no terminal the bar becomes at most one plain line per 10 s.
+ * Where stderr is no terminal, or a dumb one, the bar becomes at most one plain line per 10 s.
  */
 import { SingleBar } from 'cli-progress';
 
@@ -47,6 +47,7 @@ export function createReporter(
 ): StreamReporter {
   const stream = o.stream ?? process.stderr;
   const now = o.now ?? Date.now;
+  const moves = stream.isTTY && process.env.TERM !== 'dumb'; // A cursor that can be sent elsewhere.
   const open = new Set<Progress>();
   let lastPlainLine = now();
   let heading = '';
@@ -55,7 +56,7 @@ export function createReporter(
     sayHeading();
     // In place of the bar, which goes on one line below; cli-progress wraps no line meanwhile ([?7l) and returns to the
     // saved place (ESC 7) when it stops.
-    stream.write(stream.isTTY && open.size > 0 ? `\r\x1b[K\x1b[?7h${text}\n\x1b[?7l\x1b7` : `${text}\n`);
+    stream.write(moves && open.size > 0 ? `\r\x1b[K\x1b[?7h${text}\n\x1b[?7l\x1b7` : `${text}\n`);
   };
   const sayHeading = (): void => {
     const text = heading;
@@ -83,7 +84,7 @@ export function createReporter(
       const text = (bar = ''): string =>
         describe({ label, bar, done, total, unit, fields, ...speed(done, total) });
 
-      const bar = stream.isTTY ? openBar(stream, total, start, text) : undefined;
+      const bar = moves ? openBar(stream, total, start, text) : undefined;
       const progress: Progress = {
         update(value, shown) {
           done = value;

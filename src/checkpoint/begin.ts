@@ -1,9 +1,10 @@
 /** What a training command may do with what already stands in a run: start, go on, report the end, or refuse. */
 import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
-import { fileInTheWay } from '../base/files.js';
+import { fileInTheWay, writeProtected } from '../base/files.js';
 import type { Config } from '../config/schema.js';
-import { findRunConfig, noSuchRun, runPaths, type StageName } from './run.js';
+import { findRunConfig, noSuchRun, placesNear, runPaths, type StageName } from './run.js';
 import { type Checkpoint, isStale, latestCheckpoint, readState } from './store.js';
 
 export type Beginning =
@@ -27,12 +28,19 @@ const changeable = [
 /**
  * Decides, and writes nothing: save the config (`writeRunConfig`) once nothing else can refuse.
  *
+ * @param o.moved keys of what is the same in another place, which is no difference
  * @param o.config the resolved config of this call, compared with the run's saved one: `seed`, `data` and `stage1`
  *   for both stages, `prior` for the prior
  * @throws UserError when something is in the way, or a key differs that must not
  */
-export function beginStage(o: { run: string; stage: StageName; config: Config; resume: boolean }): Beginning {
-  const { run, stage, config, resume } = o;
+export function beginStage(o: {
+  run: string;
+  stage: StageName;
+  config: Config;
+  resume: boolean;
+  moved?: readonly string[];
+}): Beginning {
+  const { run, stage, config, resume, moved = [] } = o;
   checkPlace({ option: '--run', place: run });
   const saved = findRunConfig(run);
   if (stage === 'prior') {
@@ -44,7 +52,7 @@ export function beginStage(o: { run: string; stage: StageName; config: Config; r
   const part = stage === 'prior' ? priorPart : tokenizerPart;
   return beginTraining({
     ...{ option: '--run', place: run, folder: runPaths(run)[stage], settings: runPaths(run).config },
-    changes: saved && differences(part(saved), part(config)),
+    changes: saved && differences(part(saved), part(config)).filter(({ key }) => !moved.includes(key)),
     changeable: changeable.filter((name) => name in config[stage]).map((name) => `${stage}.${name}`),
     total: config[stage].steps,
     patience: stage === 'prior' ? config.prior.patience : 0,
@@ -78,9 +86,19 @@ export function beginTraining(
     readonly resume: boolean;
   },
 ): Beginning {
+  checkPlace({ option: o.option, place: o.folder });
+  const beginning = foundAt(o);
+  const closed = beginning.kind === 'finished' ? undefined : writeProtected(o.folder);
+  if (closed === undefined) return beginning;
+  const next = 'See to its permissions, or copy the run and name the copy.';
+  throw expected('a folder that can be written to', o.option, `${o.place}, where ${closed} cannot be`, next);
+}
+
+function foundAt(o: Parameters<typeof beginTraining>[0]): Beginning {
   const { folder, changes, total } = o;
   const checkpoint = latestCheckpoint(folder);
   if (!checkpoint) {
+    if (o.resume && !changes) throw nothingToResume(o);
     if (!o.resume && !isEmpty(folder)) throw inTheWay(o, 'a training that has not saved a checkpoint');
     return { kind: 'fresh' };
   }
@@ -132,6 +150,16 @@ const isSection = (v: unknown): v is object => typeof v === 'object' && v !== nu
 /** Names with a dot are what a crash left behind. */
 const isEmpty = (folder: string): boolean =>
   !existsSync(folder) || readdirSync(folder).every((name) => name.startsWith('.'));
+
+function nothingToResume({ option, place, settings }: Place & { settings: string }): UserError {
+  const name = path.basename(settings);
+  return expected(
+    'a training to go on with',
+    option,
+    `${place}, ${existsSync(place) ? `which holds no ${name}` : 'which does not exist'}`,
+    `${placesNear(place, name)}To start a new one there, leave --resume out.`,
+  );
+}
 
 function inTheWay({ option, place, folder }: Place & { folder: string }, what: string): UserError {
   return expected(

@@ -1,9 +1,10 @@
 /** A run folder: where everything lies, the config that was saved in it, and what to type when a part is missing. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
-import { parseConfig } from '../config/load.js';
+import { nearest } from '../base/nearest.js';
+import { mapPaths, parseConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 
 /** Also the names of the stages' folders. */
@@ -15,6 +16,8 @@ export const version: string = JSON.parse(
 
 export interface RunPaths {
   readonly config: string;
+  /** Names of the pictures that it is trained on. */
+  readonly pictures: string;
   readonly stage1: string;
   readonly prior: string;
   readonly tokens: string;
@@ -24,6 +27,7 @@ export interface RunPaths {
 export function runPaths(run: string): RunPaths {
   return {
     config: path.join(run, 'config.json'),
+    pictures: path.join(run, 'pictures.json'),
     stage1: path.join(run, 'stage1'),
     prior: path.join(run, 'prior'),
     tokens: path.join(run, 'tokens'),
@@ -43,9 +47,23 @@ export const gridFile = (stageFolder: string, step: number): string =>
 /** `step-00000500` */
 export const stepName = (step: number): string => `step-${String(step).padStart(8, '0')}`;
 
-/** Saves the resolved config with the vqgen version that wrote it. */
-export async function writeRunConfig(run: string, config: Config): Promise<void> {
-  await writeFileAtomic(runPaths(run).config, `${JSON.stringify({ vqgen: version, ...config }, null, 2)}\n`);
+/**
+ * Saves the resolved config with the vqgen version that wrote it. Paths into the run are written as `./…`: it may be moved.
+ *
+ * @param place where the run will stand, when it is written elsewhere
+ */
+export async function writeRunConfig(run: string, config: Config, place = run): Promise<void> {
+  const saved = { vqgen: version, ...mapPaths(config, (file) => fromRun(place, file)) };
+  await writeFileAtomic(runPaths(run).config, `${JSON.stringify(saved, null, 2)}\n`);
+}
+
+const here = './';
+
+function fromRun(run: string, file: string): string {
+  if (!path.isAbsolute(file)) return file;
+  const [first, ...others] = path.relative(path.resolve(run), file).split(path.sep);
+  const inside = first !== '' && first !== '..' && !path.isAbsolute(first!);
+  return inside ? here + [first, ...others].join('/') : file;
 }
 
 /** The saved config, or nothing where the run has none. @throws UserError when it is damaged */
@@ -65,20 +83,32 @@ export function findRunConfig(run: string): Config | undefined {
     );
   }
   const { vqgen: _, ...config } = saved;
-  return parseConfig(withOwnWeights(withOldNorms(config), run), file);
+  return parseConfig(withOwnPaths(withOldNorms(config), run), file);
 }
 
 interface Saved {
+  data?: { dir?: string | null; val_dir?: string | null };
   stage1?: { perceptual?: { weights?: string | null } };
 }
 
-/** A relative path of weights leads on from the run: `export --to run` puts them there. */
-function withOwnWeights(saved: Saved, run: string): Saved {
-  const weights = saved.stage1?.perceptual?.weights;
-  if (!weights) return saved;
-  const { stage1 } = saved;
-  const perceptual = { ...stage1?.perceptual, weights: path.resolve(run, weights) };
-  return { ...saved, stage1: { ...stage1, perceptual } };
+/** Paths into the run lead on from where it stands now. */
+function withOwnPaths(saved: Saved, run: string): Saved {
+  const own = (file?: string | null) => (file?.startsWith(here) ? path.resolve(run, file) : file);
+  const { data, stage1 } = saved;
+  const weights = stage1?.perceptual?.weights;
+  return {
+    ...saved,
+    ...(data && { data: { ...data, dir: own(data.dir), val_dir: own(data.val_dir) } }),
+    ...(weights && {
+      stage1: { ...stage1, perceptual: { ...stage1.perceptual, weights: ownWeights(weights, run) } },
+    }),
+  };
+}
+
+/** Any relative one is the run's own. Imports once saved an absolute one, which a moved run has not. */
+function ownWeights(weights: string, run: string): string {
+  const [file, beside] = [path.resolve(run, weights), path.resolve(run, path.basename(weights))];
+  return existsSync(file) || !existsSync(beside) ? file : beside;
 }
 
 /** Runs of before `stage1.norm_groups` had 32. */
@@ -98,8 +128,43 @@ export function noSuchRun(run: string): UserError {
     'a run folder',
     '--run',
     existsSync(run) ? `${run}, which holds no config.json` : `${run}, which does not exist`,
-    `Train a tokenizer first: vqgen train-stage1 --run ${run}`,
+    `${placesNear(run, 'config.json')}Train a tokenizer first: vqgen train-stage1 --run ${run}`,
   );
+}
+
+const mostNear = 5;
+
+/**
+ * A sentence, and a space, on which folders with this file, such as a run's `config.json`, may be meant by a place that has none: of those in it,
+ * beside it and in ./checkpoints. Empty where there are none.
+ */
+export function placesNear(place: string, file: string): string {
+  const inFolder = (folder: string): string[] =>
+    subfolders(folder)
+      .map((name) => path.join(folder, name))
+      .filter((found) => existsSync(path.join(found, file)));
+  const found = [place, path.dirname(place), 'checkpoints'].flatMap(inFolder);
+  const near = [...new Map(found.map((name) => [path.resolve(name), name])).values()];
+  if (near.length === 0) return '';
+  const meant = nearest(
+    path.basename(place),
+    near.map((folder) => path.basename(folder)),
+  );
+  const likely = near.find((folder) => path.basename(folder) === meant);
+  if (likely !== undefined) return `Did you mean ${likely}? `;
+  const more = near.length > mostNear ? ` and ${near.length - mostNear} more` : '';
+  return `Near it: ${near.slice(0, mostNear).join(', ')}${more}. `;
+}
+
+function subfolders(folder: string): string[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => !entry.isFile() && !entry.name.startsWith('.'))
+      .map(({ name }) => name)
+      .sort();
+  } catch {
+    return [];
+  }
 }
 
 export function notTrained(run: string, stage: StageName): UserError {

@@ -10,8 +10,9 @@ import { createReadStream } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
-import { fromBfloat, fromHalf, toHalf } from '../base/half.js';
+import { fitsHalf, fromBfloat, fromHalf, toHalf } from '../base/half.js';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
+import { checkStandIn, standInBytes } from './stand-in.js';
 
 export type StoredType = 'F64' | 'F32' | 'F16' | 'I32' | 'U32' | 'U16' | 'U8' | 'I64';
 export type StoredData =
@@ -164,9 +165,11 @@ export async function openRowsWriter(
   };
 }
 
-/** float32 and int32 as the rest of vqgen knows them; other integers become int32. */
+/** float32 and int32 as the rest of vqgen knows them: F64 is rounded, other integers become int32. */
 export function toHost(t: StoredTensor): HostTensor {
   if (t.data instanceof Float32Array) return { dtype: 'float32', shape: t.shape, data: t.data };
+  if (t.data instanceof Float64Array)
+    return { dtype: 'float32', shape: t.shape, data: Float32Array.from(t.data) };
   if (t.data instanceof Int32Array) return { dtype: 'int32', shape: t.shape, data: t.data };
   const data = new Int32Array(t.data.length);
   for (let i = 0; i < data.length; i++) data[i] = Number(t.data[i]);
@@ -265,6 +268,7 @@ async function readHeader(
   const stat = await handle.stat();
   if (stat.isDirectory()) throw expected('a safetensors file', file, 'a folder');
   const fileSize = stat.size;
+  checkStandIn(await readBytes(handle, 0, Math.min(standInBytes, fileSize)), 'a safetensors file', file);
   if (fileSize < 8) throw bad(`${fileSize} bytes`);
   const lengthBytes = Buffer.from(await readBytes(handle, 0, 8));
   const length = Number(lengthBytes.readBigUInt64LE());
@@ -335,9 +339,10 @@ function decode({ dtype, shape }: Entry, bytes: Uint8Array): StoredTensor {
   }
 }
 
-/** The tensor in half precision, to be written: to the nearest, ties to even; what is too large becomes infinite. */
-export function inHalves({ shape, data }: HostTensor): StoredTensor {
-  return { dtype: 'F16', shape, data: toHalf(data as Float32Array) };
+/** The tensor in half precision, to be written: to the nearest, ties to even. One with a number that is too large stays as it is. */
+export function inHalves(t: HostTensor): StoredTensor {
+  const data = t.data as Float32Array;
+  return fitsHalf(data) ? { dtype: 'F16', shape: t.shape, data: toHalf(data) } : toStored(t);
 }
 
 const isRecord = (v: unknown): v is Record<string, unknown> =>

@@ -9,6 +9,7 @@ import { expected } from '../base/errors.js';
 import { writeFileAtomic, writeFolderAtomic } from '../base/files.js';
 import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
 import type { Specs } from '../engine/device.js';
+import { finite } from './finite.js';
 import { noSuchRun, notTrained, type StageName, stepName } from './run.js';
 import {
   openSafetensors,
@@ -171,6 +172,7 @@ export async function loadCheckpoint(
 ): Promise<HostTensors> {
   const model = await readSafetensors(modelFile(checkpoint.path));
   const optimizer = await readSafetensors(optimizerFile(checkpoint.path));
+  for (const [name, t] of Object.entries(model.tensors)) finite(t, name, modelFile(checkpoint.path));
   const saved = toHosts({ ...model.tensors, ...optimizer.tensors });
   const startsFresh = (name: string) => optimizer.metadata.state === fresh && !isModel(name);
   const next = 'The config is not the one that this run was trained with.';
@@ -192,7 +194,7 @@ export async function loadCheckpoint(
 
 /** A trained model's weights for inference. */
 export interface TrainedModel {
-  /** Dotted parameter name → values; the running averages where there are any. */
+  /** Dotted parameter name → values, all finite; the running averages where there are any. */
   readonly tensors: HostTensors;
   readonly step: number;
   /** The step folder that they come from. */
@@ -205,7 +207,7 @@ export interface TrainedModel {
  * A checkpoint's weights.
  *
  * @param checkpoint the newest unless given
- * @throws UserError naming the command that trains the stage
+ * @throws UserError naming the command that trains the stage, or a tensor with a value that is not finite
  */
 export async function loadModel(
   run: string,
@@ -221,7 +223,8 @@ export async function loadModel(
     for (const name of Object.keys(opened.entries).filter((name) => name.startsWith('model.'))) {
       const parameter = name.slice('model.'.length);
       const average = `ema.${parameter}`;
-      tensors[parameter] = toHost(await opened.read(average in opened.entries ? average : name));
+      const used = average in opened.entries ? average : name;
+      tensors[parameter] = toHost(finite(await opened.read(used), used, file));
     }
   } finally {
     await opened.close();

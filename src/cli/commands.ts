@@ -2,11 +2,11 @@
 import { expected } from '../base/errors.js';
 import { formatDuration, formatNumber } from '../base/progress.js';
 import type { Config } from '../config/schema.js';
-import type { Device, Precision } from '../engine/device.js';
+import type { Device } from '../engine/device.js';
 import type { Command, Context } from './command.js';
 import { exchangeCommands } from './exchange-commands.js';
 import { exportedOf } from './exported.js';
-import { defaultClassifier, defaultRun, type FlagName, onlyData } from './flags.js';
+import { defaultClassifier, defaultRun, type FlagName, onlyData, precisionAmong } from './flags.js';
 import { type Outcome, runOption } from './outcome.js';
 
 export type { Command, Context, Meaning } from './command.js';
@@ -34,7 +34,8 @@ export const commands: readonly Command[] = [
     flags: ['run', 'split', 'codings', 'check', 'model'],
     words: {
       usage: '[DATASET]',
-      describe: 'folder of images; left out: the data set that the tokenizer was trained on',
+      describe:
+        'folder of images; left out, or the word dataset: the data set that the tokenizer was trained on',
       most: 1,
     },
     examples: [
@@ -68,6 +69,9 @@ export const commands: readonly Command[] = [
       ...(['n', 'run', 'class', 'cfg-scale', 'temperature', 'top-k', 'top-p', 'precision', 'out'] as const),
       'model',
     ],
+    meanings: {
+      precision: { placeholder: 'NAME', describe: 'f32, or int8: 8-bit weights, faster for a large prior' },
+    },
     examples: [
       ['vqgen sample --n 16', 'single pictures and a grid, into checkpoints/default/samples'],
       ['vqgen sample --n 4 --seed 7 --top-k 100 --out grid.png', 'always the same four'],
@@ -188,7 +192,7 @@ async function trainStage1(context: Context): Promise<Outcome> {
     'data.dir': onlyData(flags),
     'stage1.steps': flags.steps,
     'stage1.accumulate': flags.accumulate,
-    'stage1.precision': precisionAmong(['f32', 'f16'], flags.precision, 'sample has int8.'),
+    'stage1.precision': precisionAmong(['f32', 'f16'], flags),
     seed: flags.seed,
   };
   const saved = resume && flags.config === undefined ? findRunConfig(run) : undefined;
@@ -207,7 +211,7 @@ async function trainPrior(context: Context): Promise<Outcome> {
   const overrides = {
     'prior.steps': flags.steps,
     'prior.accumulate': flags.accumulate,
-    'prior.precision': precisionAmong(['f32', 'f16'], flags.precision, 'sample has int8.'),
+    'prior.precision': precisionAmong(['f32', 'f16'], flags),
     'prior.seed': flags.seed,
   };
   const config = changeConfig(await savedConfig(run), { set: flags.set, overrides, sections: ['prior'] });
@@ -215,12 +219,6 @@ async function trainPrior(context: Context): Promise<Outcome> {
   const device = await openDevice(context);
   const { resume = false } = flags;
   return trained(run, 'prior', await trainPrior({ config, run, resume, device, reporter, signal }));
-}
-
-/** @throws UserError for a precision that the command does not have */
-function precisionAmong(names: readonly Precision[], given: Precision | undefined, next: string) {
-  if (given === undefined || names.includes(given)) return given;
-  throw expected(names.join(' or '), '--precision', given, next);
 }
 
 async function savedConfig(run: string): Promise<Config> {
@@ -277,17 +275,16 @@ async function tokenize(context: Context): Promise<Outcome> {
 
 async function sample(context: Context): Promise<Outcome> {
   const { flags, reporter, signal } = context;
-  if (flags.precision === 'f16') throw expected('f32 or int8', '--precision', flags.precision);
+  const precision = precisionAmong(['f32', 'int8'], flags);
   const exported = await exportedOf(flags);
   const run = flags.run ?? exported?.folder ?? defaultRun;
   const { sample } = await import('../sample/sample.js');
   const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
   const models = await exported?.models();
-  const { n = 16, class: classes, 'cfg-scale': cfgScale, precision, seed, out } = flags;
+  const { n = 16, class: classes, 'cfg-scale': cfgScale, seed, out } = flags;
   const { temperature, 'top-k': topK, 'top-p': topP } = flags;
   const summary = await sample({
-    ...{ run, models, n, classes, cfgScale, temperature, topK, topP, seed, out },
-    precision: precisionAmong(['f32', 'int8'], precision, 'Trainings have f16.'),
+    ...{ run, models, n, classes, cfgScale, temperature, topK, topP, seed, precision, out },
     ...{ device, reporter, signal },
   });
   const drawn = [...new Set(summary.classes)];

@@ -42,7 +42,10 @@ export const exchangeCommands: readonly Command[] = [
     describe: 'Write a trained run in the format of others',
     flags: ['to', 'run', 'out', 'precision'],
     standards: { out: "the run's folder of that name" },
-    meanings: { out: { placeholder: 'DIR', describe: 'a folder that is new or holds an export' } },
+    meanings: {
+      out: { placeholder: 'DIR', describe: 'a folder that is new or holds an export' },
+      precision: { placeholder: 'NAME', describe: 'f32, or f16: weights in half precision, half the size' },
+    },
     examples: [
       [
         'vqgen export --to onnx --run checkpoints/mine',
@@ -63,5 +66,5 @@ async function importWeights({ flags, words, reporter }: Context): Promise<Outco
 
 async function exportRun({ flags, reporter }: Context): Promise<Outcome> {
   const { exportRun } = await import('./export.js');
-  return exportRun(flags.to, { run: flags.run ?? defaultRun, flags, reporter });
+  return exportRun(flags, { run: flags.run ?? defaultRun, reporter });
 }

@@ -2,12 +2,13 @@
 import { expected } from '../base/errors.js';
 import type { StoredPrecision } from '../base/half.js';
 import type { Reporter } from '../base/progress.js';
-import type { Flags } from './flags.js';
+import { type Flags, precisionAmong } from './flags.js';
 import type { Outcome } from './outcome.js';
 
 interface ExportCall {
   readonly run: string;
-  readonly flags: Pick<Flags, 'out' | 'precision'>;
+  readonly out: string | undefined;
+  readonly precision: StoredPrecision | undefined;
   readonly reporter: Reporter;
 }
 
@@ -19,10 +20,15 @@ const targets: Readonly<Record<string, (call: ExportCall) => Promise<Outcome>>> 
   run: toRun,
 };
 
-/** @throws UserError without a known `--to` */
-export async function exportRun(to: string | undefined, call: ExportCall): Promise<Outcome> {
+/** @throws UserError without a known `--to`, and for integers, which have no place in these files */
+export async function exportRun(
+  flags: Flags,
+  { run, reporter }: { run: string; reporter: Reporter },
+): Promise<Outcome> {
+  const { to, out } = flags;
   const target = Object.entries(targets).find(([name]) => name === to)?.[1];
-  if (target) return target(call);
+  const precision = precisionAmong(['f32', 'f16'], flags);
+  if (target) return target({ run, out, precision, reporter });
   throw expected(
     `one of ${Object.keys(targets).join(', ')}`,
     '--to',
@@ -31,9 +37,9 @@ export async function exportRun(to: string | undefined, call: ExportCall): Promi
   );
 }
 
-async function toOnnx({ run, flags: { out, precision }, reporter }: ExportCall): Promise<Outcome> {
+async function toOnnx(call: ExportCall): Promise<Outcome> {
   const { exportOnnx } = await import('../exchange/onnx/export.js');
-  const summary = await exportOnnx({ run, out, precision: ofFloats(precision), reporter });
+  const summary = await exportOnnx(call);
   const { files, bytes, opset } = summary;
   return {
     summary,
@@ -44,12 +50,9 @@ async function toOnnx({ run, flags: { out, precision }, reporter }: ExportCall):
   };
 }
 
-async function toPublished(
-  to: 'taming' | 'safetensors',
-  { run, flags: { out, precision }, reporter }: ExportCall,
-): Promise<Outcome> {
+async function toPublished(to: 'taming' | 'safetensors', call: ExportCall): Promise<Outcome> {
   const { exportTaming } = await import('../exchange/export.js');
-  const summary = await exportTaming({ run, to, out, precision: ofFloats(precision), reporter });
+  const summary = await exportTaming({ ...call, to });
   return {
     summary,
     lines: [
@@ -58,14 +61,8 @@ async function toPublished(
   };
 }
 
-async function toRun({ run, flags: { out, precision }, reporter }: ExportCall): Promise<Outcome> {
+async function toRun(call: ExportCall): Promise<Outcome> {
   const { exportRunFolder } = await import('../exchange/share.js');
-  const summary = await exportRunFolder({ run, out, precision: ofFloats(precision), reporter });
+  const summary = await exportRunFolder(call);
   return { summary, lines: [`${(summary.bytes / 1e6).toFixed(1)} MB in ${summary.out}`] };
-}
-
-/** @throws UserError for integers */
-function ofFloats(precision: Flags['precision']): StoredPrecision | undefined {
-  if (precision !== 'int8') return precision;
-  throw expected('f32 or f16', '--precision', precision, 'Integers have no place in these files.');
 }

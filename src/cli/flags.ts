@@ -3,7 +3,7 @@
  * so that what the user left out stays visible as `undefined`.
  */
 import { expected } from '../base/errors.js';
-import { precisions } from '../engine/device.js';
+import type { Precision } from '../engine/device.js';
 
 export const defaultRun = 'checkpoints/default';
 export const defaultClassifier = 'checkpoints/classifier';
@@ -81,12 +81,7 @@ export const flags = {
     'codings of each training image: the second mirrored (with data.flip), further ones cropped elsewhere',
     wholeAbove(0),
   ),
-  precision: value(
-    'NAME',
-    'f32; trainings also f16: mixed precision, for GPUs; sample also int8: 8-bit weights, faster for a large prior; export also f16: half the size',
-    choice(...precisions),
-    'f32',
-  ),
+  precision: value('NAME', 'f32, or f16: mixed precision, for GPUs', text, 'f32'),
   features: value(
     'FILE',
     'ONNX file of the network whose features are compared: the numbers of the standard one are called fid',
@@ -95,7 +90,7 @@ export const flags = {
   ),
   stats: value('FILE', 'compare samples with these statistics', text, "those of --data's images"),
   'save-stats': value('FILE', "where statistics of --data's images go, for --stats", text),
-  out: value('FILE', 'where the picture, or what is exported, goes', text, "the run's samples/"),
+  out: value('FILE', 'where the picture goes: .png, .jpg or .webp', text, "the run's samples/"),
   classifier: value(
     'DIR',
     'a classifier that train-perceptual made: how often it finds the right class',
@@ -109,7 +104,7 @@ export const flags = {
   model: value('PATH', 'what vqgen export --to onnx wrote, or a file in it, in place of a run', text),
   size: value('S', 'side of the pictures in pixels', wholeAbove(0), '32'),
   run: value('DIR', 'run folder', text, defaultRun),
-  seed: value('S', 'seed of everything random', wholeAbove(-1)),
+  seed: value('S', `seed of everything random, up to ${Number.MAX_SAFE_INTEGER}`, wholeAbove(-1)),
   device: value(
     'NAME',
     'auto (a GPU if one is faster), cpu, webgpu (any GPU) or tfjs (TF.js)',
@@ -147,6 +142,16 @@ export function readFlags(given: Record<string, unknown>): Flags {
   return read as Flags;
 }
 
+/** @throws UserError for a precision that the command does not have */
+export function precisionAmong<T extends Precision>(
+  names: readonly T[],
+  { precision }: Flags,
+): T | undefined {
+  const found = names.find((name) => name === precision);
+  if (found !== undefined || precision === undefined) return found;
+  throw expected(`one of ${names.join(', ')}`, '--precision', precision);
+}
+
 /** The one folder of `--data`, for a command that does not take several. @throws UserError for more */
 export function onlyData({ data = [] }: Flags): string | undefined {
   if (data.length < 2) return data[0];
@@ -165,7 +170,11 @@ function text(given: string, flag: string): string {
 
 function wholeAbove(limit: number) {
   const what = limit < 0 ? 'a whole number of at least 0' : 'a whole number above 0';
-  return numberIn(what, (n) => Number.isSafeInteger(n) && n > limit);
+  return (given: string, flag: string): number => {
+    const number = numberIn(what, (n) => Number.isInteger(n) && n > limit)(given, flag);
+    if (Number.isSafeInteger(number)) return number;
+    throw expected(`a whole number of at most ${Number.MAX_SAFE_INTEGER}`, flag, given);
+  };
 }
 
 function numberIn(what: string, accepts: (value: number) => boolean) {

@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
+import { type Ending, exitCodeOf, listenForEndings } from './signals.js';
 
 /** What ONNX Runtime writes to stderr, and nowhere else, when the device fails; what is computed from then on is worthless. */
 const FAILURE = /WebGPU device error|[Dd]evice (?:was |is )?lost|VK_ERROR_\w+|DXGI_ERROR_\w+/;
@@ -29,9 +30,12 @@ export async function guarded({ args, env, trains, stderr }: Guarded): Promise<n
     stdio: ['inherit', 'inherit', 'pipe'],
     env: { ...process.env, ...env, ...terminal },
   });
-  const leaveToChild = (): void => {}; // Ctrl-C reaches both; the child saves
-  const endChild = (): void => void child.kill();
-  process.on('SIGINT', leaveToChild).on('SIGTERM', endChild);
+  let asked: Ending | undefined;
+  const listening = listenForEndings((ending) => {
+    const again = ending === 'SIGINT' && asked === 'SIGINT';
+    asked = ending;
+    child.kill(again ? 'SIGKILL' : ending); // at the first it saves, and may have heard of it already
+  });
   let failure: string | undefined;
   relay(child.stderr!, stderr, (line) => {
     failure ??= line;
@@ -45,10 +49,11 @@ export async function guarded({ args, env, trains, stderr }: Guarded): Promise<n
       },
     );
     if (failure === undefined && code !== null) return code;
+    if (failure === undefined && asked) return exitCodeOf(asked);
     stderr.write(`${sentence(failure, signal, trains)}\n`);
     return 1;
   } finally {
-    process.off('SIGINT', leaveToChild).off('SIGTERM', endChild);
+    listening.stop();
   }
 }
 

@@ -22,7 +22,7 @@ export async function importWords(
       'For example: vqgen import last.ckpt --run checkpoints/f16',
     );
   }
-  if (words.length > 1 || (await isLpips(checkpoint))) return lpips(words, flags);
+  if (words.length > 1 || (await isLpips(checkpoint))) return lpips(words, flags, reporter);
   if (flags.run === undefined) {
     throw expected(
       'a new folder',
@@ -53,8 +53,12 @@ export async function importWords(
   };
 }
 
-async function lpips(files: readonly string[], { out = lpipsFile }: Flags): Promise<Outcome> {
-  const summary = await importLpips(files, out);
+async function lpips(
+  files: readonly string[],
+  { out = lpipsFile }: Flags,
+  reporter: Reporter,
+): Promise<Outcome> {
+  const summary = await importLpips(files, out, reporter);
   return {
     summary,
     lines: [

@@ -53,7 +53,7 @@ export async function describeRun(run: string): Promise<Outcome> {
   return {
     summary: { run, vqgen: version, stage1, tokens, prior, classes, samples, next },
     lines: [
-      `${run}: ${data.dir ?? 'built-in pictures'}, ${data.size} × ${data.size} pixels, ${side} × ${side} tokens of ${model.codes} codes`,
+      `${run}: ${trainedOn(run)}, ${data.size} × ${data.size} pixels, ${side} × ${side} tokens of ${model.codes} codes`,
       ...stageLines('tokenizer', stage1),
       tokens.length === 0
         ? 'tokens     none'
@@ -64,6 +64,13 @@ export async function describeRun(run: string): Promise<Outcome> {
       `Next: ${first}${next}`,
     ],
   };
+}
+
+/** The images as the run was saved with them: of a run that was handed on a part of their folder's path, which leads nowhere here. */
+function trainedOn(run: string): string {
+  const dir: string | null = JSON.parse(fs.readFileSync(runPaths(run).config, 'utf8')).data?.dir ?? null;
+  if (dir === null) return 'built-in pictures';
+  return path.isAbsolute(dir) ? dir : `images of ${dir}, where it was trained`;
 }
 
 /** What names the tokenizer in token files and beside the prior. */
@@ -126,7 +133,7 @@ function stageLines(name: string, info: StageInfo | null): string[] {
   if (!info) return [`${title} not trained`];
   const measures = Object.entries(info.metrics).map(([key, value]) => `${key} ${formatNumber(value)}`);
   return [
-    `${title} step ${info.step} of ${info.steps}, ${formatDuration(info.seconds)}${info.used === info.step ? '' : `; the best, which is used, is of step ${info.used}`}${info.outdated ? earlier : ''}`,
+    `${title} step ${info.step} of ${info.steps}${info.seconds > 0 ? `, ${formatDuration(info.seconds)}` : ''}${info.used === info.step ? '' : `; the best, which is used, is of step ${info.used}`}${info.outdated ? earlier : ''}`,
     ...(measures.length > 0 ? [`${' '.repeat(10)} ${measures.join('  ')}`] : []),
   ];
 }

@@ -1,9 +1,11 @@
 /**
  * The command line: finds the command, reads its options, runs it, prints its outcome.
  *
- * Exit codes: 0 done; 1 failed; 2 the user's mistake, told in one sentence on stderr; 130 stopped by Ctrl-C.
+ * Exit codes: 0 done; 1 failed; 2 the user's mistake, told in one sentence on stderr; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
  */
 import { createRequire } from 'node:module';
+import os from 'node:os';
+import path from 'node:path';
 import yargs from 'yargs';
 import { expected, UserError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
@@ -12,16 +14,18 @@ import { type Command, commands, commonFlags } from './commands.js';
 import { type FlagName, flags, readFlags } from './flags.js';
 import { commandHelp, overview } from './help.js';
 import type { Outcome, Streams } from './outcome.js';
+import { type Ending, exitCodeOf, listenForEndings } from './signals.js';
 
 type Arguments = Record<string, unknown> & { _: (string | number)[] };
 
 export async function main(argv: readonly string[], streams: Streams = process): Promise<number> {
-  const say = (text: string): void => void streams.stdout.write(`${text}\n`);
-  for (const stream of [streams.stdout, streams.stderr]) outliveReader(stream);
+  const say = (text: string): Promise<void> => write(streams.stdout, `${text}\n`);
+  // What goes to stdout is awaited; of stderr nothing can be said, and no training ends for its words.
+  for (const stream of [streams.stdout, streams.stderr]) stream.on('error', () => {});
   try {
     const { command, given } = parse(argv);
-    if (given.version) say(version());
-    else if (given.help || argv.length === 0) say(command ? commandHelp(command) : overview());
+    if (given.version) await say(version());
+    else if (given.help || argv.length === 0) await say(command ? commandHelp(command) : overview());
     else if (command) return await run(command, given, streams);
     else throw unknownCommand(given);
     return 0;
@@ -41,31 +45,37 @@ async function run(command: Command, given: Arguments, streams: Streams): Promis
     if (env) return (await import('./guard.js')).guarded({ args, env, trains, stderr: process.stderr });
   }
   const reporter = createReporter({ stream: asTerminal(streams.stderr), quiet: options.quiet });
+  const cores = os.availableParallelism();
+  if (options.threads && options.threads > cores) {
+    reporter.warn(`--threads ${options.threads} is more than the ${cores} cores here, which are used.`);
+    options.threads = cores;
+  }
   const interrupts = listenForInterrupts(command, () => reporter.close(), reporter.note);
   const console = keepStdoutClean();
   try {
     const outcome = await command.run({ flags: options, words, reporter, signal: interrupts.signal });
     reporter.close();
-    print(outcome, options.json ?? false, streams);
-    return outcome.stopped ? 130 : 0;
+    await print(outcome, options.json ?? false, streams);
+    return outcome.stopped ? interrupts.code() : 0;
   } catch (error) {
     reporter.close();
     if (!interrupts.signal.aborted || error instanceof UserError) throw error;
     streams.stderr.write('Stopped.\n');
-    return 130;
+    return interrupts.code();
   } finally {
     console.restore();
     interrupts.stop();
   }
 }
 
-function print({ summary, lines }: Outcome, json: boolean, { stdout }: Streams): void {
-  stdout.write(`${json ? JSON.stringify(summary) : lines.join('\n')}\n`);
+function print({ summary, lines }: Outcome, json: boolean, { stdout }: Streams): Promise<void> {
+  return write(stdout, `${json ? JSON.stringify(summary) : lines.join('\n')}\n`);
 }
 
-function report(error: unknown, { stderr }: Streams): number {
+function report(thrown: unknown, { stderr }: Streams): number {
+  const error = refusal(thrown) ?? thrown;
   const debug = Boolean(process.env.VQGEN_DEBUG);
-  if (debug) stderr.write(`${error instanceof Error ? error.stack : error}\n`);
+  if (debug) stderr.write(`${thrown instanceof Error ? thrown.stack : thrown}\n`);
   if (error instanceof UserError) {
     if (!debug) stderr.write(`${error.message}\n`);
     return 2;
@@ -75,28 +85,57 @@ function report(error: unknown, { stderr }: Streams): number {
   return 1;
 }
 
+/** The system's refusal to read or write something, as a mistake that the user can mend. */
+function refusal(error: unknown): UserError | undefined {
+  const { code = '', path: file, syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  if (file === undefined || !['EACCES', 'EPERM', 'EROFS'].includes(code)) return undefined;
+  return expected(
+    'the right to use it',
+    file.endsWith('.partial') ? path.dirname(file) : file,
+    `none (${code} at ${syscall})`,
+    'See to its permissions, or name another place.',
+  );
+}
+
 /**
- * The first Ctrl-C asks a command that can to end by itself; any other, and the second, ends the process.
+ * The first signal asks a command that can to end by itself; any other command is ended, and so is one by a Ctrl-C after that. A closing terminal
+ * and a system that shuts down may send theirs several times.
  */
 function listenForInterrupts(command: Command, beforeExit: () => void, note: (line: string) => void) {
   const controller = new AbortController();
-  const onInterrupt = (): void => {
-    if (controller.signal.aborted || !command.endsItself) {
+  let first: Ending = 'SIGINT';
+  const { stop } = listenForEndings((ending) => {
+    const { aborted } = controller.signal;
+    if (!command.endsItself || (aborted && ending === 'SIGINT')) {
       beforeExit();
-      process.exit(130);
+      process.exit(exitCodeOf(ending));
     }
-    note('Stopping; a training is saved first. Ctrl-C again ends at once.');
+    if (aborted) return;
+    first = ending;
     controller.abort();
-  };
-  process.on('SIGINT', onInterrupt);
-  return { signal: controller.signal, stop: () => process.off('SIGINT', onInterrupt) };
+    note('Stopping; a training is saved first. Ctrl-C again ends at once.');
+  });
+  return { signal: controller.signal, code: () => exitCodeOf(first), stop };
 }
 
-/** Whoever reads a pipe may leave early (`| head -1`): that is no failure, and no reason to end a training. */
-function outliveReader(stream: NodeJS.WritableStream): void {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+/**
+ * Resolves when the text is out. Whoever reads a pipe may leave early (`| head -1`), and a terminal may be closed: that is no failure.
+ *
+ * @throws Error for any other, such as a full disk
+ */
+function write(stream: Streams['stdout'], text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.write(text, (error) => {
+      if (!error || nobodyReads(stream, error)) resolve();
+      else reject(new Error(`its output cannot be written to stdout (${error.message}).`));
+    });
   });
+}
+
+function nobodyReads(stream: Streams['stdout'], error: Error): boolean {
+  const { errored, isTTY } = stream as Partial<NodeJS.WriteStream>;
+  const { code } = (errored ?? error) as NodeJS.ErrnoException;
+  return code === 'EPIPE' || (code === 'EIO' && isTTY === true);
 }
 
 /** A guarded process writes to a pipe, behind which there may be a terminal. */

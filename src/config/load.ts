@@ -221,12 +221,16 @@ function at(values: unknown, keys: readonly PropertyKey[]): unknown {
 }
 
 /** What is saved in a run holds from every working directory. */
-function withAbsolutePaths(config: Config): Config {
-  const absolute = (file: string | null): string | null => (file === null ? null : path.resolve(file));
+const withAbsolutePaths = (config: Config): Config => mapPaths(config, (file) => path.resolve(file));
+
+/** The config with every path in it changed. */
+export function mapPaths(config: Config, change: (file: string) => string): Config {
+  const changed = (file: string | null): string | null => (file === null ? null : change(file));
   const { data, stage1 } = config;
+  const { perceptual } = stage1;
   return {
     ...config,
-    data: { ...data, dir: absolute(data.dir), val_dir: absolute(data.val_dir) },
-    stage1: { ...stage1, perceptual: { ...stage1.perceptual, weights: absolute(stage1.perceptual.weights) } },
+    data: { ...data, dir: changed(data.dir), val_dir: changed(data.val_dir) },
+    stage1: { ...stage1, perceptual: { ...perceptual, weights: changed(perceptual.weights) } },
   };
 }

@@ -41,7 +41,7 @@ interface Index {
   skipped: Skipped[];
 }
 
-const layoutVersion = 1;
+const layoutVersion = 2;
 const defaultMemoryBytes = 2 ** 30;
 const patience = 1000;
 

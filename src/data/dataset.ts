@@ -2,6 +2,7 @@
  * The data set of a run: a folder of images, or the built-in drawings, in two splits. `imageSplits` lists it and
  * decodes nothing (for streaming); `openDataset` holds every picture decoded (for training).
  */
+import { type Reporter, silent } from '../base/progress.js';
 import type { DataConfig } from '../config/schema.js';
 import { attempt, type CacheOptions, openCache, type PixelCache, removeOtherCaches } from './cache.js';
 import { drawnImages } from './drawn.js';
@@ -43,7 +44,8 @@ export interface Splits {
 const drawnSeed = 0;
 
 /**
- * Both splits, listed: by the hash of the name, or `val_dir` for validation. Without `dir`, the built-in set.
+ * Both splits, listed: by the hash of the name, or `val_dir` for validation, which is no part of `dir` then even
+ * where it lies in it. Without `dir`, the built-in set.
  *
  * @param where the option that named `dir`, for errors
  * @throws UserError for a folder that is missing or has no image file
@@ -51,10 +53,13 @@ const drawnSeed = 0;
 export async function imageSplits(
   config: Pick<DataConfig, 'dir' | 'val_dir' | 'val_fraction' | 'drawn'>,
   where = '--data',
+  reporter: Reporter = silent,
 ): Promise<Splits> {
+  const { dir, val_dir } = config;
+  const without = val_dir === null ? [] : [{ name: val_dir, reason: 'for validation, data.val_dir' }];
   const source =
-    config.dir === null ? drawnImages(config.drawn, drawnSeed) : await listImages(config.dir, where);
-  if (config.val_dir === null) {
+    dir === null ? drawnImages(config.drawn, drawnSeed) : await listImages(dir, where, { reporter, without });
+  if (val_dir === null) {
     const { train, val } = splitNames(source.names, config.val_fraction);
     return {
       classes: source.classes,
@@ -62,7 +67,7 @@ export async function imageSplits(
       val: { source, indices: val },
     };
   }
-  const other = await listImages(config.val_dir, 'data.val_dir');
+  const other = await listImages(val_dir, 'data.val_dir', { reporter });
   const classes = [...new Set([...source.classes, ...other.classes])].sort();
   return { classes, train: everyImage(relabel(source, classes)), val: everyImage(relabel(other, classes)) };
 }
@@ -75,8 +80,9 @@ export async function imageSplits(
 export async function readableSplits(
   config: Pick<DataConfig, 'dir' | 'val_dir' | 'val_fraction' | 'drawn' | 'size'>,
   where?: string,
+  reporter?: Reporter,
 ): Promise<Splits> {
-  const splits = await imageSplits(config, where);
+  const splits = await imageSplits(config, where, reporter);
   const { source } = splits.train;
   if (splits.val.source !== source) return splits;
   const tried = new Map<number, boolean>();
@@ -113,11 +119,17 @@ export function everyImage(source: ImageSource): Subset {
 /**
  * The data set of a config, decoded.
  *
+ * @param splits the config's, where they are listed already
  * @throws UserError for a folder that is missing or has no readable image
  */
-export async function openDataset(config: DataConfig, o: Omit<CacheOptions, 'size'>): Promise<Dataset> {
+export async function openDataset(
+  config: DataConfig,
+  o: Omit<CacheOptions, 'size'>,
+  splits?: Splits,
+): Promise<Dataset> {
   const { size, val_fraction } = config;
-  return openSplits(await imageSplits(config), { ...o, size, val_fraction });
+  const listed = splits ?? (await imageSplits(config, undefined, o.reporter));
+  return openSplits(listed, { ...o, size, val_fraction });
 }
 
 /**

@@ -7,6 +7,8 @@ import sharp from 'sharp';
 import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import { float32, type HostTensor } from '../base/tensor.js';
+import { enlarge, type Side } from './enlarge.js';
+import { open } from './samples.js';
 
 /** One thread a picture: several are decoded at a time. Cached operations would hold on to memory and old files. */
 sharp.concurrency(1);
@@ -26,21 +28,21 @@ const longestSide = 2;
  * A picture whose shorter side is `size` and whose longer side, trimmed about the centre, at most twice that.
  * A picture that has this shape already keeps its pixels.
  *
- * @throws whatever sharp says about a file that is no picture, or is cut off
+ * @throws whatever `open` or sharp says about a file that is no picture, or is cut off
  */
 export async function decode(file: Buffer, size: number): Promise<Picture> {
-  const image = sharp(file, { failOn: 'error' });
-  const { width: w, height: h } = (await image.metadata()).autoOrient;
+  const { image, width: w, height: h, scalable } = await open(file);
   const scale = size / Math.min(w, h);
-  const fitted = (side: number): number => Math.min(Math.round(side * scale), longestSide * size);
-  const { data, info } = await image
-    .autoOrient()
-    .flatten({ background: 'white' })
-    .toColourspace('srgb')
-    .resize({ width: fitted(w), height: fitted(h), fit: 'cover', position: 'centre' })
-    .raw()
-    .toBuffer({ resolveWithObject: true });
-  return { width: info.width, height: info.height, data: rgb(data, info.channels) };
+  const isEnlarged = scale > 1 && !scalable;
+  const full = (side: number): number => Math.round(side * scale);
+  const fitted = (side: number): number => Math.min(full(side), longestSide * size);
+  const opaque = image.flatten({ background: 'white' }).toColourspace('srgb');
+  if (!isEnlarged) opaque.resize({ width: fitted(w), height: fitted(h), fit: 'cover', position: 'centre' });
+  const { data, info } = await opaque.raw().toBuffer({ resolveWithObject: true });
+  const picture = { width: info.width, height: info.height, data: rgb(data, info.channels) };
+  if (!isEnlarged) return picture;
+  const side = (from: number): Side => ({ from, full: full(from), kept: fitted(from) });
+  return { width: fitted(w), height: fitted(h), data: enlarge(picture.data, side(w), side(h)) };
 }
 
 function rgb(data: Uint8Array, channels: number): Uint8Array {
@@ -84,12 +86,12 @@ export function reasonOf(error: unknown): string {
   if (code === 'EACCES' || code === 'EPERM') return 'no permission to read it';
   if (code === 'EISDIR') return 'a folder';
   if (/unsupported image format|Input Buffer is empty/i.test(message)) return 'no picture that can be read';
-  return (
-    message
-      .split('\n')
-      .find((line) => line.trim())
-      ?.trim() ?? 'no picture'
-  );
+  const coding = /not been built in: (\w+)/.exec(message)?.[1];
+  if (coding === 'HEVC') return 'HEIC, for which no decoder is built in: save it as JPEG or PNG';
+  if (coding) return `coded as ${coding}, for which no decoder is built in: save it as JPEG or PNG`;
+  if (/samples out of range/.test(message)) return 'more than 32 bits a channel: save it with 8 or 16';
+  const lines = message.replace(/^Input buffer has corrupt header: /, '').split('\n');
+  return lines.findLast((line) => line.trim())?.trim() ?? 'no picture';
 }
 
 export interface Crop {
@@ -137,17 +139,20 @@ export async function resizeImages(images: HostTensor, size: number): Promise<Ho
   if (side === size) return images;
   const bytes = toBytes(images);
   const area = side * side * 3;
+  const axis = { from: side, full: size, kept: size };
   const result = new Float32Array(n * size * size * 3);
   for (let i = 0; i < n; i++) {
-    const raw = { width: side, height: side, channels: 3 } as const;
-    const data = await sharp(bytes.subarray(i * area, (i + 1) * area), { raw })
-      .resize(size, size)
-      .raw()
-      .toBuffer();
+    const from = bytes.subarray(i * area, (i + 1) * area);
+    const data = size > side ? enlarge(from, axis, axis) : await shrink(from, side, size);
     const whole = { size, top: 0, left: 0, mirrored: false };
     writeCrop({ width: size, height: size, data }, result, i * size * size * 3, whole);
   }
   return float32([n, size, size, 3], result);
+}
+
+async function shrink(data: Uint8Array, side: number, size: number): Promise<Uint8Array> {
+  const raw = { width: side, height: side, channels: 3 } as const;
+  return await sharp(data, { raw }).resize(size, size).raw().toBuffer();
 }
 
 /** @param image [H, W, 3] in [−1, 1] */
@@ -156,39 +161,10 @@ export async function writePng(file: string, image: HostTensor): Promise<void> {
   await writeFileAtomic(file, await encodePng({ width, height, data: toBytes(image) }));
 }
 
-const gap = 2;
-const readableSide = 96;
-
-/**
- * Pictures row by row in one PNG, 2 white pixels between them. Small pictures are enlarged by a whole factor, each
- * pixel a square, so that a person can see them.
- *
- * @param images [n, S, S, 3] in [−1, 1]
- */
-export async function writeGrid(file: string, images: HostTensor, columns: number): Promise<void> {
-  const [n, side] = images.shape as [number, number, number, number];
-  const rows = Math.ceil(n / columns);
-  const cell = side + gap;
-  const width = columns * cell - gap;
-  const height = rows * cell - gap;
-  const data = new Uint8Array(width * height * 3).fill(255);
-  const bytes = toBytes(images);
-  for (let i = 0; i < n; i++) {
-    const top = Math.floor(i / columns) * cell;
-    const left = (i % columns) * cell;
-    for (let y = 0; y < side; y++) {
-      const from = (i * side + y) * side * 3;
-      data.set(bytes.subarray(from, from + side * 3), ((top + y) * width + left) * 3);
-    }
-  }
-  const zoom = Math.max(1, Math.ceil(readableSide / side));
-  await writeFileAtomic(file, await encodePng({ width, height, data }, zoom));
-}
-
-export async function encodePng({ width, height, data }: Picture, zoom = 1): Promise<Buffer> {
-  let image = sharp(data, { raw: { width, height, channels: 3 } });
-  if (zoom > 1) image = image.resize({ width: width * zoom, height: height * zoom, kernel: 'nearest' });
-  return await image.png().toBuffer();
+export async function encodePng({ width, height, data }: Picture): Promise<Buffer> {
+  return await sharp(data, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
 }
 
 /** The pixels of an SVG drawing at its own size. */

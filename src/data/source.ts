@@ -5,8 +5,12 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
+import { type Reporter, silent } from '../base/progress.js';
 import { mapInOrder } from './map-in-order.js';
 import { decode, type Picture, reasonOf } from './pictures.js';
+import { describeEndings, describeLeftOut, type PictureFile, type Skipped, walkPictures } from './walk.js';
+
+export type { Skipped } from './walk.js';
 
 export interface ImageSource {
   /** Relative paths with forward slashes, sorted. */
@@ -23,71 +27,64 @@ export interface ImageSource {
   stamps(): AsyncIterable<string>;
 }
 
-export interface Skipped {
-  readonly name: string;
-  readonly reason: string;
-}
-
-/** BMP, HEIC and the like are looked at too: whoever has them hears that they cannot be read. */
-const extensions = new Set(
-  '.jpg .jpeg .jpe .jfif .png .webp .gif .avif .tif .tiff .svg .svgz .bmp .heic .heif .jxl .jp2'.split(' '),
-);
-
 const next = 'Give a folder that holds JPEG, PNG, WebP, AVIF, GIF, TIFF or SVG files.';
 
 /**
- * All image files under `dir`, hidden ones left out, links followed. A folder in it that cannot be listed stands among the names with a slash
- * behind it: like a file that cannot be read it is skipped by whoever reads it, and named.
+ * All image files under `dir` that `walkPictures` finds, links followed. Told once are: what was left out, and what
+ * was taken though its name does not say so, as notes; folders that cannot be listed as warnings. Hidden files and
+ * the litter of systems are passed over in silence.
  *
  * @param where the option or config key that named the folder, for errors
- * @throws UserError when `dir` is missing, is no folder or holds no file with an image's extension
+ * @param o.without folders below `dir` that are left out, with the reason
+ * @throws UserError when `dir` is missing, is no folder or holds no image file
  */
-export async function listImages(dir: string, where = '--data'): Promise<ImageSource> {
+export async function listImages(
+  dir: string,
+  where = '--data',
+  { reporter = silent, without = [] }: { reporter?: Reporter; without?: readonly Skipped[] } = {},
+): Promise<ImageSource> {
   const root = path.resolve(dir);
   const stat = await fs.stat(root).catch(() => undefined);
   if (!stat) throw expected('a folder of images', where, `${dir}, which does not exist`, next);
-  if (!stat.isDirectory()) throw expected('a folder of images', where, `${dir}, which is a file`, next);
-
-  const names: string[] = [];
-  await walk(root, '', [], names).catch((error) => {
+  if (!stat.isDirectory()) {
+    const what = stat.isFile() ? 'a file' : 'no folder';
+    throw expected('a folder of images', where, `${dir}, which is ${what}`, next);
+  }
+  const walked = await walkPictures(root, without).catch((error) => {
     const received = `${dir}, which cannot be read (${reasonOf(error)})`;
     throw expected('a folder of images', where, received, next, error);
   });
-  if (names.length === 0) {
-    throw expected('a folder of images', where, `${dir}, which holds no image file`, next);
+  const { files, unreadable, byBytes } = walked;
+  const leftOut = describeLeftOut(walked);
+  if (files.length === 0) {
+    const closed = unreadable.map(({ name, reason }) => `${name}: ${reason}`);
+    const why = [...closed, ...(leftOut ? [`left out: ${leftOut}`] : [])].join('; ');
+    const received = `${dir}, which holds no image file${why && ` (${why})`}`;
+    throw expected('a folder of images', where, received, next);
   }
-  names.sort();
+  for (const { name, reason } of unreadable) {
+    reporter.warn(`What lies in ${path.join(dir, name)} is left out: ${reason}.`);
+  }
+  if (leftOut) reporter.note(`Left out of ${dir}: ${leftOut}.`);
+  if (byBytes.length > 0) reporter.note(`Pictures by their first bytes: ${describeEndings(byBytes)}.`);
+  const names = files.map(({ name }) => name);
   return {
     names,
     ...classesOf(names),
     origin: { where, value: dir },
-    read: async (index, size) => decode(await fs.readFile(path.join(root, names[index]!)), size),
-    stamps: () => mapInOrder(names.length, 16, (i) => stampOf(root, names[i]!)),
+    read: async (index, size) => decode(await fs.readFile(files[index]!.place), size),
+    stamps: () => mapInOrder(files.length, 16, (i) => stampOf(files[i]!)),
   };
 }
 
-async function walk(dir: string, prefix: string, above: readonly string[], names: string[]): Promise<void> {
-  const real = await fs.realpath(dir);
-  if (above.includes(real)) return;
-  for (const entry of await fs.readdir(dir, { withFileTypes: true })) {
-    if (entry.name.startsWith('.')) continue;
-    const full = path.join(dir, entry.name);
-    const target = entry.isSymbolicLink() ? await fs.stat(full).catch(() => undefined) : entry;
-    const inside = `${prefix}${entry.name}/`;
-    if (target?.isDirectory())
-      await walk(full, inside, [...above, real], names).catch(() => names.push(inside));
-    else if (extensions.has(path.extname(entry.name).toLowerCase())) names.push(prefix + entry.name);
-  }
-}
-
-async function stampOf(root: string, name: string): Promise<string> {
-  const stat = await fs.stat(path.join(root, name)).catch(() => undefined);
+async function stampOf({ name, place }: PictureFile): Promise<string> {
+  const stat = await fs.stat(place).catch(() => undefined);
   return stat ? `${name}\0${stat.size}\0${stat.ctimeMs}` : name;
 }
 
 export function classesOf(names: readonly string[]): { classes: string[]; labels: Int32Array } {
   const ofNames = names.map((name) => (name.includes('/') ? name.slice(0, name.indexOf('/')) : '.'));
-  const classes = [...new Set(ofNames.filter((_, i) => !names[i]!.endsWith('/')))].sort();
+  const classes = [...new Set(ofNames)].sort();
   return { classes, labels: Int32Array.from(ofNames, indexIn(classes)) };
 }
 

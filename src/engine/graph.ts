@@ -184,7 +184,7 @@ export class GraphBuilder {
     return `${this.prefix}${this.count}`;
   }
 
-  /** Drops nodes and constants on which none of `outputs` depends. */
+  /** Drops nodes and constants on which none of `outputs` depends, and forgets them: whoever asks for one again gets another. */
   prune(outputs: readonly Pick<Value, 'name'>[]): void {
     const needed = new Set(outputs.map((v) => v.name));
     for (let i = this.nodes.length - 1; i >= 0; i--) {
@@ -193,5 +193,9 @@ export class GraphBuilder {
       else this.nodes.splice(i, 1);
     }
     for (const name of this.initializers.keys()) if (!needed.has(name)) this.initializers.delete(name);
+    const isGone = (value: Value) => !needed.has(value.name);
+    for (const [key, values] of this.known) if (values.every(isGone)) this.known.delete(key);
+    for (const remembered of [this.constants, this.derivations])
+      for (const [key, value] of remembered) if (isGone(value)) remembered.delete(key);
   }
 }

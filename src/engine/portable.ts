@@ -5,7 +5,7 @@
  * The tracer knows numbers only. A program with free axes is therefore traced twice, with other lengths: where the two graphs differ, a
  * length was read. Shapes of Reshape and Expand are then written so that they hold for any length; whatever else differs is an error.
  */
-import { largestHalf, toHalf } from '../base/half.js';
+import { fitsHalf, toHalf } from '../base/half.js';
 import type { GraphProgram, InputSpec } from './device.js';
 import type { GraphBuilder, Initializer, Node, OnnxType, Value } from './graph.js';
 import { ELEMENT, encodePortable, type OnnxGraph, type Port, port } from './onnx.js';
@@ -234,7 +234,7 @@ function storeHalves(graph: GraphBuilder): void {
   for (const constant of [...graph.initializers.values()]) {
     if (constant.type !== 'float32' || constant.shape.length < 2 || constant.data.length < SMALLEST) continue;
     const data = constant.data as Float32Array;
-    if (data.some((x) => Math.abs(x) > largestHalf)) continue;
+    if (!fitsHalf(data)) continue;
     const half: Initializer = {
       ...constant,
       name: `${constant.name}/half`,

@@ -6,16 +6,17 @@ import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { latestCheckpoint, loadModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { everyImage, readableSplits, type Subset } from '../data/dataset.js';
+import { writePairs } from '../data/grid.js';
 import { inferenceBatch } from '../data/inference-batch.js';
 import { describeSkipped, listImages } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import { accuracyOn, type Classifier, openClassifier } from '../perceptual/classifier.js';
 import { type ClassOf, inProportion } from '../sample/classes.js';
-import { checkOut, obstacleInSamples } from '../sample/out.js';
+import { checkOut, checkPicture, obstacleInSamples } from '../sample/out.js';
 import { openSampler, type Sampler } from '../sample/sample.js';
 import { codeSide } from '../stage1-vqgan/model.js';
+import { checkPictures } from '../stage1-vqgan/moved.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
-import { writePairs } from '../tokenize/pairs.js';
 import { codebookUse } from '../train/metrics.js';
 import { type FeatureSpace, measureNames, onnxSpace, vqgenSpace } from './features.js';
 import { type FolderResult, measureFolder } from './folder.js';
@@ -81,10 +82,10 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
   const { reporter, n = 256 } = o;
   const config = readRunConfig(o.run);
   const tokenizer = await loadModel(o.run, 'stage1');
-  checkOut(o.out);
+  checkPicture(o.out);
   checkOut(o.saveStats, '--save-stats', 'photos.safetensors');
   if (n < 2) throw expected('at least 2', '--n', n, 'One sample has no covariance.');
-  const subset = await chosenImages(config, o.data);
+  const subset = await chosenImages(config, o);
   const classifier = o.classifier === undefined ? undefined : await openClassifier(o.device, o.classifier);
   const prior = await findPrior(o.run, reporter);
   if (!prior) warnOfIdle(o);
@@ -143,11 +144,12 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
   }
 }
 
-async function chosenImages(config: Config, data: string | undefined): Promise<Subset> {
+async function chosenImages(config: Config, { run, data, reporter }: EvaluateOptions): Promise<Subset> {
+  if (data === undefined) checkPictures(run, config.data);
   const subset =
     data === undefined
-      ? (await readableSplits(config.data, 'data.dir')).val
-      : everyImage(await listImages(data));
+      ? (await readableSplits(config.data, 'data.dir', reporter)).val
+      : everyImage(await listImages(data, '--data', { reporter }));
   checkEnough(subset.indices.length, subset.source.origin);
   return subset;
 }
@@ -316,6 +318,7 @@ async function memorising(
   const { data } = config;
   let train: Subset;
   try {
+    checkPictures(o.run, data);
     train = (await readableSplits(data, 'data.dir')).train;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

@@ -11,10 +11,12 @@ import { type StoredTensors, sha256, writeSafetensors } from '../checkpoint/safe
 import { saveWeights } from '../checkpoint/store.js';
 import { loadConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
+import { imageSplits } from '../data/dataset.js';
 import { listImages } from '../data/source.js';
 import { initialise, over, specsOf } from '../nn/params.js';
 import { discriminatorSpecs } from '../stage1-vqgan/adversary/discriminator.js';
 import { codeSide, hasDiscriminator, stage1Params } from '../stage1-vqgan/model.js';
+import { recordPictures } from '../stage1-vqgan/moved.js';
 import { startsOf } from '../stage1-vqgan/starts.js';
 import { recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
 import { type Kept, writeKept } from './kept.js';
@@ -116,6 +118,7 @@ async function importTensors(
 ): Promise<ImportSummary> {
   const { kind, prefix } = kindOf(file, o.checkpoint);
   checkTarget(kind, project, o);
+  if (file.unwrapped.length > 0) o.reporter.note(unwrappedNote(o.checkpoint, file));
   const understood = await understand(file, prefix, project, o);
   const { config, places, lpips, masks, other } = understood;
   const all = [...places.model, ...places.disc, ...places.prior];
@@ -141,9 +144,11 @@ async function importTensors(
     tensors: await kept(places.prior, []),
   };
 
+  const images = await imageSplits(config.data);
   await writeFolderAtomic(o.run, async (run) => {
     const folders = runPaths(run);
-    await writeRunConfig(run, config);
+    await writeRunConfig(run, config, o.run);
+    await recordPictures(run, config.data, images);
     if (perceptual) await writeSafetensors(path.join(run, lpipsFile), perceptual);
     const saved = await saveWeights(
       folders.stage1,
@@ -178,6 +183,9 @@ async function importTensors(
     prior: keptPrior !== undefined,
   };
 }
+
+const unwrappedNote = (name: string, { unwrapped }: TensorFile): string =>
+  `Unwrapped in ${name}: ${unwrapped.join(', ')}.`;
 
 function checkTarget(kind: Kind, project: Project | undefined, o: ImportOptions): void {
   const named = project?.target?.split('.').at(-1);
@@ -349,12 +357,15 @@ async function keptOf(
 export async function importLpips(
   files: readonly string[],
   out: string,
+  reporter: Reporter,
 ): Promise<{ tensors: number; file: string }> {
   if (existsSync(out))
     throw expected('a new file', '--out', `${out}, which exists`, 'Name another, or remove it.');
   const opened: { file: string; tensors: TensorFile }[] = [];
   try {
     for (const file of files) opened.push({ file, tensors: await openTensors(file) });
+    for (const { file, tensors } of opened)
+      if (tensors.unwrapped.length > 0) reporter.note(unwrappedNote(file, tensors));
     const weights = await gatherLpips(opened);
     await writeSafetensors(out, weights);
     return { tensors: Object.keys(weights).length, file: out };

@@ -5,6 +5,7 @@
 import fs from 'node:fs';
 import { parse } from 'yaml';
 import { expected, type UserError } from '../base/errors.js';
+import { checkStandIn } from '../checkpoint/stand-in.js';
 import type { PublishedPrior } from './taming-names.js';
 import type { TensorFile } from './torch-file.js';
 import { PUBLISHED_GROUPS } from './widen.js';
@@ -78,6 +79,7 @@ export function readProject(file: string): Project {
   } catch (cause) {
     throw wrong('which cannot be read', cause);
   }
+  checkStandIn(Buffer.from(text), 'a YAML file', file);
   let root: unknown;
   try {
     root = parse(text, { maxAliasCount: 100 });
@@ -139,17 +141,8 @@ export function tokenizerConfig(
   const attended = indices.filter((i) => shape(level(i, 'attn.0.q.weight'))).map((i) => size >> i);
   const sides = indices.map((i) => size >> i);
   const attention = numbers(dd.attn_resolutions)?.filter((side) => sides.includes(side)) ?? attended;
-  if (
-    (whole(dd.in_channels) ?? channels) !== 3 ||
-    (whole(dd.out_ch) ?? at('decoder.conv_out.weight')?.[0]) !== 3
-  ) {
-    throw expected(
-      'pictures of 3 channels',
-      o.file,
-      `a tokenizer of ${channels}`,
-      'Those of depth maps and segmentations have no place here.',
-    );
-  }
+  checkChannels(o.file, [channels, at('decoder.conv_out.weight')?.[0]], 'tensors');
+  checkChannels(o.file, [whole(dd.in_channels), whole(dd.out_ch)], 'YAML');
   const [embeddings = 0, width] = at(gumbel ? 'quantize.embed.weight' : 'quantize.embedding.weight') ?? [];
   const disc = section(sectionAt(params, 'lossconfig')?.params);
   const codes = o.used ?? whole(params.n_embed) ?? embeddings;
@@ -167,6 +160,22 @@ export function tokenizerConfig(
     'stage1.bottleneck.kind': gumbel ? 'gumbel' : 'nearest',
     ...discriminatorConfig(at, disc),
   };
+}
+
+/** @throws UserError for a tokenizer of other pictures than vqgen's */
+function checkChannels(
+  file: string,
+  [takes = 3, gives = 3]: readonly (number | undefined)[],
+  where: 'tensors' | 'YAML',
+): void {
+  if (takes === 3 && gives === 3) return;
+  const plural = (n: number): string => `${n} channel${n === 1 ? '' : 's'}`;
+  throw expected(
+    'a tokenizer of pictures with 3 channels, red, green and blue,',
+    file,
+    `one that takes pictures with ${plural(takes)} and gives ${plural(gives)}, as its ${where} say${where === 'YAML' ? 's' : ''}`,
+    'vqgen has none of grey pictures, depth maps or segmentations: train one on such pictures as RGB.',
+  );
 }
 
 function discriminatorConfig(at: Shapes, loss: Section): Overrides {

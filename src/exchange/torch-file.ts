@@ -8,6 +8,7 @@ import { fromBfloat, fromHalf } from '../base/half.js';
 import { sizeOf } from '../base/tensor.js';
 import type { StoredTensor } from '../checkpoint/safetensors.js';
 import { longestPickle, Name, type PickleHooks, readPickle, type Value } from './pickle.js';
+import { type Dictionary, isWrapper, unwrap } from './unwrap.js';
 import { readAt, readZip } from './zip.js';
 
 export interface TensorFile {
@@ -15,7 +16,9 @@ export interface TensorFile {
   readonly entries: Readonly<Record<string, { readonly dtype: string; readonly shape: readonly number[] }>>;
   /** Numbers and texts that stand beside the tensors, such as `global_step`. */
   readonly notes: Readonly<Record<string, number | string>>;
-  /** Half precision is widened to F32, F64 is rounded to it; small integers become I32. */
+  /** What lay around the tensors and was taken off, in words. */
+  readonly unwrapped: readonly string[];
+  /** Half precision is widened to F32; small integers become I32. */
   read(name: string): Promise<StoredTensor>;
   close(): Promise<void>;
 }
@@ -83,13 +86,13 @@ export async function openTorchFile(file: string): Promise<TensorFile> {
     const { root, places } = isZip(await readAt(handle, 0, Math.min(4, size)))
       ? await readArchive(handle, size, file)
       : await readOldFormat(handle, size, file);
-    const { tensors, notes } = stateOf(root, file);
+    const { tensors, notes, unwrapped } = stateOf(root, file);
     checkViews(tensors, places, size, file);
     return {
       entries: Object.fromEntries(
         Array.from(tensors, ([name, { storage, shape }]) => [name, { dtype: storage.type, shape }]),
       ),
-      notes,
+      ...{ notes, unwrapped },
       read: (name) => readView(handle, tensors.get(name)!, places),
       close: () => handle.close(),
     };
@@ -240,7 +243,7 @@ function rebuildTensor([storage, offset, shape, strides]: readonly Value[]): Ten
 function stateOf(
   root: Value,
   file: string,
-): { tensors: Map<string, TensorView>; notes: Record<string, number | string> } {
+): { tensors: Map<string, TensorView>; unwrapped: readonly string[]; notes: TensorFile['notes'] } {
   const none = (received: string): UserError =>
     expected(
       'a PyTorch file with tensors by name',
@@ -249,19 +252,30 @@ function stateOf(
       'Save the state dictionary: torch.save(model.state_dict(), …).',
     );
   if (!(root instanceof Map)) throw none('one that holds something else');
-  const inner = root.get('state_dict');
-  const dict = inner instanceof Map ? inner : root;
-  const tensors = new Map<string, TensorView>();
-  for (const [name, value] of dict) {
-    if (typeof name === 'string' && value instanceof TensorView) tensors.set(name, value);
-  }
-  if (tensors.size === 0) throw none('one without any');
+  const { tensors, unwrapped } = unwrap(dictionariesIn(root));
+  if (tensors.size === 0)
+    throw none(`one without any under the keys ${[...root.keys()].slice(0, 8).join(', ')}`);
   const notes = Array.from(root).filter(
     (pair): pair is [string, number | string] =>
       typeof pair[0] === 'string' && (typeof pair[1] === 'number' || typeof pair[1] === 'string'),
   );
-  return { tensors, notes: Object.fromEntries(notes) };
+  return { tensors, unwrapped, notes: Object.fromEntries(notes) };
 }
+
+/** Those of tensors by name, as deep as they lie in each other in files that are known. */
+function dictionariesIn(node: Map<Value, Value>, keys: readonly string[] = []): Dictionary<TensorView>[] {
+  const tensors = new Map<string, TensorView>();
+  const inner: Dictionary<TensorView>[] = [];
+  for (const [key, value] of node) {
+    if (typeof key !== 'string') continue;
+    if (value instanceof TensorView) tensors.set(key, value);
+    else if (value instanceof Map && isWrapper(key) && keys.length < deepest)
+      inner.push(...dictionariesIn(value, [...keys, key]));
+  }
+  return [...(tensors.size > 0 ? [{ keys, tensors }] : []), ...inner];
+}
+
+const deepest = 4;
 
 /** Elements from the first to the last that a view shows; 0 where it shows none. */
 const extent = ({ shape, strides }: TensorView): number =>
@@ -330,7 +344,7 @@ function gather(
 function decode(type: string, { buffer }: Uint8Array): Pick<StoredTensor, 'dtype' | 'data'> {
   switch (type) {
     case 'F64':
-      return { dtype: 'F32', data: Float32Array.from(new Float64Array(buffer)) };
+      return { dtype: 'F64', data: new Float64Array(buffer) };
     case 'F16':
       return { dtype: 'F32', data: fromHalf(new Uint16Array(buffer)) };
     case 'BF16':

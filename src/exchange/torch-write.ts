@@ -2,20 +2,21 @@
  * Writes what `torch.save` would: a zip archive with a pickle (protocol 2) of the state dictionary, and each tensor's values as an entry.
  */
 import type { FileHandle } from 'node:fs/promises';
-import { type StoredPrecision, toHalf } from '../base/half.js';
+import { fitsHalf, type StoredPrecision, toHalf } from '../base/half.js';
 import type { StoredTensor } from '../checkpoint/safetensors.js';
 import { writeZip } from './zip.js';
 
 /** A tensor to write; whole numbers stay what they are in half precision too. */
 export type Written = Pick<StoredTensor, 'dtype' | 'shape' | 'data'>;
 
-/** The values as they are stored. */
+/** The values as they are stored; half precision has no place for some, whose tensor stays float32. */
 export function inPrecision({ dtype, shape, data }: Written, precision: StoredPrecision): Written {
-  if (precision === 'f32' || dtype !== 'F32') return { dtype, shape, data };
-  return { dtype: 'F16', shape, data: toHalf(data as Float32Array) };
+  const halved = precision === 'f16' && dtype === 'F32' && fitsHalf(data as Float32Array);
+  return halved ? { dtype: 'F16', shape, data: toHalf(data as Float32Array) } : { dtype, shape, data };
 }
 
 const storages: Record<string, string> = {
+  F64: 'DoubleStorage',
   F32: 'FloatStorage',
   F16: 'HalfStorage',
   I64: 'LongStorage',

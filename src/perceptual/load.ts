@@ -4,7 +4,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expected } from '../base/errors.js';
 import type { HostTensors } from '../base/tensor.js';
-import { readSafetensors, sha256, toHosts } from '../checkpoint/safetensors.js';
+import { finite } from '../checkpoint/finite.js';
+import { readSafetensors, sha256, toHost } from '../checkpoint/safetensors.js';
 import type { Config } from '../config/schema.js';
 import {
   type FeatureNetwork,
@@ -15,7 +16,7 @@ import {
 } from './distances.js';
 import { trainedFeatures, trainedShapes } from './trained-features.js';
 
-const configKey = 'stage1.perceptual.weights';
+export const configKey = 'stage1.perceptual.weights';
 
 /** Undefined where the config has no such term. @throws UserError when the weights' file is not what it should be */
 export async function loadPerceptual({ data, stage1 }: Config): Promise<Perceptual | undefined> {
@@ -65,12 +66,16 @@ export const trainedFile = 'perceptual.safetensors';
 
 const shipped = fileURLToPath(new URL(`../../checkpoints/perceptual/${trainedFile}`, import.meta.url));
 
+/** The file of a network that is named by it or by its folder. */
+export const networkFile = (place: string): string =>
+  existsSync(place) && statSync(place).isDirectory() ? path.join(place, trainedFile) : place;
+
 /** @throws UserError as `loadTrainedFeatures` */
 export async function loadTrained(
   place = shipped,
   where = 'the weights that come with vqgen',
 ): Promise<Trained> {
-  const file = existsSync(place) && statSync(place).isDirectory() ? path.join(place, trainedFile) : place;
+  const file = networkFile(place);
   let about: Pick<Trained, 'classes' | 'size'> = { classes: [], size: 0 };
   const weights = await readWeights(file, where, {
     shapes: ({ classes = '[]', size = '0' }) => {
@@ -82,7 +87,7 @@ export async function loadTrained(
   return { file, name: `vqgen-classifier ${(await sha256(file)).slice(0, 12)}`, weights, ...about };
 }
 
-/** The tensors that are asked for. */
+/** The tensors that are asked for, and no others. */
 async function readWeights(
   file: string,
   where: string,
@@ -94,15 +99,18 @@ async function readWeights(
       where,
       `${file}, which does not exist`,
       where === configKey
-        ? 'Name a file with the weights, or do without: --set stage1.perceptual.kind=random-features.'
+        ? `Where it is now is told by vqgen train-stage1 --resume --set ${configKey}=FILE; a new run may do without: --set stage1.perceptual.kind=random-features.`
         : o.remedy,
     );
   }
   const { tensors, metadata } = await readSafetensors(file);
-  const hosts = toHosts(tensors);
+  const hosts: HostTensors = {};
   for (const [name, shape] of Object.entries(o.shapes(metadata))) {
-    const given = hosts[name];
-    if (given?.shape.join() === shape.join()) continue;
+    const given = tensors[name];
+    if (given?.shape.join() === shape.join()) {
+      hosts[name] = toHost(finite(given, name, file));
+      continue;
+    }
     throw expected(
       `${name} with shape [${shape}]`,
       file,

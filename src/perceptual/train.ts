@@ -13,7 +13,8 @@ import { evalImages } from '../data/batches.js';
 import { type Dataset, everyImage, type ImageSet, openSplits, type Splits } from '../data/dataset.js';
 import { drawnImages } from '../data/drawn.js';
 import { padBatch } from '../data/inference-batch.js';
-import { describeSkipped, type ImageSource, joinSources, listImages, relabel } from '../data/source.js';
+import { layoutHint } from '../data/layout.js';
+import { describeSkipped, joinSources, listImages, relabel, type Skipped } from '../data/source.js';
 import { splitNames } from '../data/split.js';
 import type { Device, Graph, StepRunner } from '../engine/device.js';
 import { under } from '../nn/params.js';
@@ -104,8 +105,9 @@ export async function trainPerceptual(o: TrainPerceptualOptions): Promise<TrainP
     total: settings.steps,
     resume: o.resume,
   });
-  const sources = await listSources(settings);
+  const sources = await listSources(settings, o.reporter);
   const { classes } = sources.splits;
+  if (beginning.kind === 'fresh') for (const hint of sources.hints) o.reporter.note(hint);
   const training = { ...o, sources, settings, settingsFile, folder };
   const result =
     beginning.kind === 'finished'
@@ -151,20 +153,25 @@ interface Sources {
   readonly splits: Splits;
   /** The unseen images by the folder that they are from. */
   readonly unseen: readonly { readonly data: string; readonly subset: Splits['val'] }[];
+  /** Of folders that are hardly meant as classes. */
+  readonly hints: readonly string[];
 }
 
-async function listSources({ data, val }: Settings): Promise<Sources> {
-  const listed = (folders: readonly string[], where: string): Promise<ImageSource[]> =>
-    Promise.all(folders.map((folder) => listImages(folder, where)));
-  const own = data.length > 0 ? await listed(data, '--data') : [drawnImages(drawings.count, drawings.seed)];
+async function listSources({ data, val }: Settings, reporter: Reporter): Promise<Sources> {
+  const listed = (folders: readonly string[], where: string, without: readonly Skipped[] = []) =>
+    Promise.all(folders.map((folder) => listImages(folder, where, { reporter, without })));
+  const unseen = val.map((name) => ({ name, reason: 'for validation, --val' }));
+  const own =
+    data.length > 0 ? await listed(data, '--data', unseen) : [drawnImages(drawings.count, drawings.seed)];
   const source = joinSources(own);
   const { classes } = source;
+  const hints = data.length === 0 ? [] : own.flatMap(({ origin, names }) => hintAt(origin.value, names, val));
   if (classes.length < 2) {
     throw expected(
       'images of at least two classes',
       '--data',
       source.origin.value,
-      'Subfolders are the classes.',
+      hints[0] ?? 'Subfolders are the classes.',
     );
   }
   if (val.length === 0) {
@@ -174,7 +181,7 @@ async function listSources({ data, val }: Settings): Promise<Sources> {
       train: { source, indices: parts.train },
       val: { source, indices: parts.val },
     };
-    return { splits, unseen: [{ data: source.origin.value, subset: splits.val }] };
+    return { splits, unseen: [{ data: source.origin.value, subset: splits.val }], hints };
   }
   const others = await listed(val, '--val');
   for (const { classes: named, origin } of others) {
@@ -191,7 +198,17 @@ async function listSources({ data, val }: Settings): Promise<Sources> {
   return {
     splits: { classes, train: everyImage(source), val: everyImage(joined) },
     unseen: others.map((other) => ({ data: other.origin.value, subset: everyImage(other) })),
+    hints,
   };
+}
+
+function hintAt(dir: string, names: readonly string[], val: readonly string[]): string[] {
+  const hint = layoutHint(dir, names, {
+    one: (place) => `--data ${place}`,
+    two: (place, other) => `--data ${place} --val ${other}`,
+    split: val.length === 0,
+  });
+  return hint ? [hint] : [];
 }
 
 type Training = TrainPerceptualOptions & {

@@ -1,9 +1,13 @@
 /** `--out` and other files that a command is to write, looked at before the work. */
+import { createHash } from 'node:crypto';
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
-import { fileInTheWay, writeProtected } from '../base/files.js';
+import { obstacleIn } from '../base/files.js';
 import { runPaths } from '../checkpoint/run.js';
+import { endingOf, gridEndings } from '../data/grid.js';
+import type { Precision } from '../engine/device.js';
+import type { Choice } from './choose.js';
 
 /** @throws UserError when no file can be written there */
 export function checkOut(out: string | undefined, option = '--out', example = 'grid.png'): void {
@@ -14,12 +18,19 @@ export function checkOut(out: string | undefined, option = '--out', example = 'g
   throw expected('a file in a folder', option, `${out}, ${obstacle}`, `For example: ${option} ${example}`);
 }
 
+/** @throws UserError as `checkOut`, and for a file that is to be of another format than pictures are written in */
+export function checkPicture(out: string | undefined): void {
+  checkOut(out);
+  if (out === undefined || ['', ...gridEndings].includes(endingOf(out))) return;
+  throw expected(`a file that ends in ${gridEndings.join(', ')}`, '--out', out);
+}
+
 /** Why no picture can be written into the run's samples; undefined where one can. */
 export const obstacleInSamples = (run: string): string | undefined => obstacleIn(runPaths(run).samples);
 
 /** @throws UserError when `--out` is not given and the run, where pictures go then, takes none */
 export function checkOutOrRun(out: string | undefined, run: string): void {
-  checkOut(out);
+  checkPicture(out);
   const obstacle = out === undefined ? obstacleInSamples(run) : undefined;
   if (!obstacle) return;
   throw expected(
@@ -30,9 +41,43 @@ export function checkOutOrRun(out: string | undefined, run: string): void {
   );
 }
 
-function obstacleIn(folder: string): string | undefined {
-  const file = fileInTheWay(folder);
-  if (file) return `where ${file} is a file`;
-  const closed = writeProtected(folder);
-  return closed && `where ${closed} cannot be written to`;
+/** What decides a picture beside its number. */
+interface Settings {
+  readonly choice: Choice;
+  readonly cfgScale: number;
+  /** Names, in turn. */
+  readonly classes: readonly string[];
+}
+
+/**
+ * The folder of what a sampler draws, the same for the same pictures: `seed-3`, and what is set otherwise than usual, as in
+ * `seed-3_class-cat+car_top-k-5`.
+ */
+export function samplesName(o: Settings & { seed: number; precision?: Precision }, usual: Settings): string {
+  const { choice, cfgScale, precision = 'f32' } = o;
+  const differing = (name: string, value: number, usually: number) =>
+    value === usually ? [] : [`${name}-${value}`];
+  return [
+    `seed-${o.seed}`,
+    ...(o.classes.join() === usual.classes.join() ? [] : [`class-${joined(o.classes)}`]),
+    ...differing('cfg-scale', cfgScale, usual.cfgScale),
+    ...differing('temperature', choice.temperature, usual.choice.temperature),
+    ...differing('top-k', choice.topK, usual.choice.topK),
+    ...differing('top-p', choice.topP, usual.choice.topP),
+    ...(precision === 'f32' ? [] : [precision]),
+  ].join('_');
+}
+
+const longestName = 100;
+
+/** Names as part of a file's name: what file systems refuse is escaped, and what is too long is told apart by a digest. */
+function joined(names: readonly string[]): string {
+  const text = names
+    .map((name) =>
+      name.replace(/[%+/\\:*?"<>|\p{Cc}]/gu, (c) => `%${c.codePointAt(0)!.toString(16).padStart(2, '0')}`),
+    )
+    .join('+');
+  if (Buffer.byteLength(text) <= longestName) return text;
+  const digest = createHash('sha256').update(text).digest('hex').slice(0, 8);
+  return `${[...text].slice(0, 20).join('')}-${digest}`;
 }

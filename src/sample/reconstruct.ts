@@ -8,12 +8,12 @@ import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { loadModel } from '../checkpoint/store.js';
 import { streamEvalImages } from '../data/batches.js';
 import { everyImage, type Subset } from '../data/dataset.js';
+import { imageAt, writePairs } from '../data/grid.js';
 import { inferenceBatch, padBatch } from '../data/inference-batch.js';
 import { readEvalImage, toBytes } from '../data/pictures.js';
 import { describeSkipped, listImages, type Skipped } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import { reconstructProgram } from '../stage1-vqgan/programs.js';
-import { imageAt, writePairs } from '../tokenize/pairs.js';
 import { checkOutOrRun } from './out.js';
 
 export interface ReconstructOptions {
@@ -39,7 +39,7 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
   const config = readRunConfig(o.run);
   const { tensors } = await loadModel(o.run, 'stage1');
   checkOutOrRun(o.out, o.run);
-  const places = await Promise.all(o.images.map(findImages));
+  const places = await Promise.all(o.images.map((place) => findImages(place, o.reporter)));
   const { size } = config.data;
   const batch = inferenceBatch(size);
   const graph = await o.device.prepare(reconstructProgram(config, tensors, batch));
@@ -81,10 +81,10 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
 }
 
 /** A file's path, or the images of a folder. */
-async function findImages(place: string): Promise<string | Subset> {
+async function findImages(place: string, reporter: Reporter): Promise<string | Subset> {
   const stat = statSync(place, { throwIfNoEntry: false });
   if (!stat) throw expected('an image or a folder', 'IMAGE', `${place}, which does not exist`);
-  return stat.isDirectory() ? everyImage(await listImages(place, 'IMAGE')) : place;
+  return stat.isDirectory() ? everyImage(await listImages(place, 'IMAGE', { reporter })) : place;
 }
 
 /** Evaluation views [S, S, 3], one after another. A named file that is no picture is an error, in a folder it is skipped. */

@@ -8,20 +8,20 @@ import { float32, int32 } from '../base/tensor.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { latestCheckpoint } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
+import { arranged, captionsOf, imageAt, mostColumns, mostPictures, writeGrid } from '../data/grid.js';
 import { inferenceBatch } from '../data/inference-batch.js';
-import { writeGrid, writePng } from '../data/pictures.js';
+import { writePng } from '../data/pictures.js';
 import type { Device, Graph, Precision } from '../engine/device.js';
 import { codeSide } from '../stage1-vqgan/model.js';
 import { decodeProgram } from '../stage1-vqgan/programs.js';
 import type { GptSizes } from '../stage2-transformer/gpt.js';
 import { loadModels } from '../stage2-transformer/model.js';
-import { imageAt } from '../tokenize/pairs.js';
 import { type CachedModel, openCachedModel } from './cache.js';
 import { type Choice, choose } from './choose.js';
 import { type ClassOf, chosenClasses, inTurn } from './classes.js';
 import { decodeLoop, guided } from './decode-loop.js';
 import { type Int8Loss, reportInt8Loss } from './int8-loss.js';
-import { checkOutOrRun, obstacleInSamples } from './out.js';
+import { checkOutOrRun, obstacleInSamples, samplesName } from './out.js';
 
 export interface SampleOptions {
   /** Where the pictures go and, unless `models` are given, whose models draw. */
@@ -62,9 +62,6 @@ export interface SampleSummary {
 /** Sequences drawn at a time: always as many, so that an image does not depend on how many were asked for. */
 export const sampleBatch = 16;
 
-/** More would be too small to look at. */
-const mostInGrid = 256;
-
 /** @throws UserError for a run without a trained tokenizer and prior, or settings out of range */
 export async function sample(o: SampleOptions): Promise<SampleSummary> {
   if (!Number.isInteger(o.n) || o.n < 1) throw expected('a positive whole number', '--n', o.n);
@@ -78,7 +75,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   const { seed, size, tokens, int8, classes } = sampler;
   const batches = Math.ceil(o.n / sampleBatch);
   const progress = o.reporter.progress({ label: 'Sample', total: batches * tokens, unit: 'places' });
-  const folder = path.join(runPaths(o.run).samples, `seed-${seed}`);
+  const folder = path.join(runPaths(o.run).samples, sampler.name);
   const digits = Math.max(4, `${o.n - 1}`.length);
   const shown: Float32Array[] = [];
   const files: string[] = [];
@@ -96,19 +93,17 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
           files.push(file);
         }
         labels.push(drawn.labels[row]!);
-        if (shown.length < mostInGrid) shown.push(image);
+        if (shown.length < mostPictures(size)) shown.push(image);
       }
     }
   } finally {
     progress.stop();
     await sampler.dispose();
   }
-  if (!obstacle) await removeOthers(folder, files);
+  if (!obstacle) await tellOfOthers(folder, files, o.reporter);
   const grid = o.out ?? path.join(folder, 'grid.png');
-  const kinds = new Set(labels).size;
-  const inGrid = o.n > mostInGrid && kinds <= mostInGrid ? mostInGrid - (mostInGrid % kinds) : shown.length;
-  if (inGrid < o.n) o.reporter.note(`The grid shows the first ${inGrid} of ${o.n} images.`);
-  await writeGridOf(grid, shown.slice(0, inGrid), size, kinds);
+  if (shown.length < o.n) o.reporter.note(`The grid shows the first ${shown.length} of ${o.n} images.`);
+  await writeGridOf(grid, shown, { size, labels, classes, reporter: o.reporter });
   return {
     images: o.n,
     grid,
@@ -144,6 +139,8 @@ export interface Drawn {
 /** A trained prior and its decoder, ready to draw. */
 export interface Sampler {
   readonly seed: number;
+  /** Of the folder of what it draws. */
+  readonly name: string;
   readonly choice: Choice;
   /** Side of an image, pixels. */
   readonly size: number;
@@ -187,6 +184,10 @@ export async function openSampler(o: SamplerOptions): Promise<Sampler> {
   const { nextLogits } = model;
   return {
     seed,
+    name: samplesName(
+      { seed, choice, cfgScale, precision: o.precision, classes: chosen.map((label) => classes[label]!) },
+      usualOf(config, classes),
+    ),
     choice,
     size,
     tokens,
@@ -250,12 +251,12 @@ async function modelsOf({ run, device, precision, reporter, signal, ...o }: Samp
   };
 }
 
-/** A folder holds the pictures of one call: those that an earlier one drew beyond `files` go. */
-async function removeOthers(folder: string, files: readonly string[]): Promise<void> {
-  for (const name of await fs.readdir(folder)) {
-    const file = path.join(folder, name);
-    if (/^\d+\.png$/.test(name) && !files.includes(file)) await fs.rm(file);
-  }
+/** Pictures of an earlier call stay, and are not of this one. */
+async function tellOfOthers(folder: string, files: readonly string[], { note }: Reporter): Promise<void> {
+  const others = (await fs.readdir(folder)).filter(
+    (name) => /^\d+\.png$/.test(name) && !files.includes(path.join(folder, name)),
+  );
+  if (others.length > 0) note(`${folder} also holds ${others.length} pictures of an earlier call.`);
 }
 
 /** codes [B, T] → images [S, S, 3], decoded in batches of one size. */
@@ -273,21 +274,34 @@ async function decodeImages(
   return images;
 }
 
-/** As many columns as rows, or one more; where several classes have as many images each, every class in columns of its own. */
+/** Every class in columns of its own, under its name. */
 async function writeGridOf(
   file: string,
   images: readonly Float32Array[],
-  size: number,
-  classes: number,
+  o: {
+    size: number;
+    /** Of the images and more. */
+    labels: readonly number[];
+    classes: readonly string[];
+    reporter: Reporter;
+  },
 ): Promise<void> {
-  const all = float32([images.length, size, size, 3]);
-  for (const [i, image] of images.entries()) all.data.set(image, i * image.length);
-  const square = Math.ceil(Math.sqrt(images.length));
-  const even = images.length % classes === 0;
+  const labels = o.labels.slice(0, images.length);
+  const { columns, cells } = arranged(labels, mostColumns(o.size));
+  const drawn = [...new Set(o.labels)].flatMap((label) => o.classes[label] ?? []);
+  const names = captionsOf(drawn, o.size);
+  const nameOf = (cell: number | undefined): string | undefined =>
+    cell === undefined ? undefined : names[drawn.indexOf(o.classes[labels[cell]!] ?? '')];
+  const captions = cells.map(nameOf).map((name, i, all) => {
+    const before = [all[i - columns], i % columns > 0 ? all[i - 1] : undefined];
+    return before.includes(name) ? undefined : name;
+  });
+  const numbered = names.flatMap((name, i) => (name === `#${i + 1}` ? `${name} ${drawn[i]}` : []));
+  if (numbered.length > 0) o.reporter.note(`In the grid: ${numbered.join(', ')}.`);
   await writeGrid(
     file,
-    all,
-    even ? Math.min(images.length, classes * Math.max(1, Math.round(square / classes))) : square,
+    cells.map((cell) => (cell === undefined ? undefined : images[cell])),
+    { size: o.size, columns, captions },
   );
 }
 
@@ -306,6 +320,13 @@ function guidanceOf(given: number | undefined, config: Config, classes: readonly
     throw expected('1', '--cfg-scale', `${scale}, where prior.class_dropout was 0`, next);
   }
   return scale;
+}
+
+/** What is drawn of a run unless a call says otherwise. */
+function usualOf({ sample }: Config, classes: readonly string[]) {
+  const { temperature, top_k: topK, top_p: topP } = sample;
+  const cfgScale = classes.length > 0 ? sample.cfg_scale : 1;
+  return { choice: { temperature, topK, topP }, cfgScale, classes };
 }
 
 function choiceOf(

@@ -8,7 +8,8 @@ import { findRunConfig, gridFile, metricsFile, runPaths, writeRunConfig } from '
 import { latestCheckpoint, readState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { trainBatch } from '../data/batches.js';
-import { type Dataset, type ImageSet, openDataset } from '../data/dataset.js';
+import { type Dataset, type ImageSet, imageSplits, openDataset } from '../data/dataset.js';
+import { layoutHint } from '../data/layout.js';
 import { describeSkipped } from '../data/source.js';
 import type { Device, StepRunner } from '../engine/device.js';
 import { loadPerceptual } from '../perceptual/load.js';
@@ -21,6 +22,7 @@ import { corruptionOf } from './autoencoder/corruption.js';
 import { bottleneckOf } from './bottlenecks/index.js';
 import { expectedMemory } from './memory.js';
 import { codeSide, stage1Params } from './model.js';
+import { checkPictures, movedKeys, recordPictures, withMoved } from './moved.js';
 import { stage1Runner } from './runner.js';
 import {
   afresh,
@@ -54,8 +56,11 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
       'Imported ones encode, decode and carry a prior, but are not trained on.',
     );
   }
-  const beginning = beginStage({ run, stage: 'stage1', config: o.config, resume: o.resume });
+  const saved = o.resume && latestCheckpoint(folder) ? findRunConfig(run) : undefined;
+  const moved = saved && (await movedKeys({ run, saved, config: o.config }, reporter));
+  const beginning = beginStage({ run, stage: 'stage1', config: o.config, resume: o.resume, moved });
   if (beginning.kind === 'finished') {
+    if (saved && moved!.length > 0) await writeRunConfig(run, withMoved(saved, o.config));
     const { step, seconds, best } = readState(beginning.checkpoint);
     reporter.note(`The tokenizer in ${run} is finished at step ${step}. Next: vqgen tokenize --run ${run}`);
     return { step, seconds, best, ...(await lastValues(folder)), stopped: false };
@@ -64,12 +69,12 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
   const starts = (from && (readState(from).kept as Starts | undefined)) ?? startsOf(o.config);
   const config = withStarts(o.config, starts);
   const perceptual = await loadPerceptual(config);
-  const dataset = await openDataset(config.data, {
-    cacheDir: path.join(run, '.cache'),
-    reporter,
-    signal: o.signal,
-  });
+  if (saved) checkPictures(run, config.data);
+  const splits = await imageSplits(config.data, undefined, reporter);
+  const cacheDir = path.join(run, '.cache');
+  const dataset = await openDataset(config.data, { cacheDir, reporter, signal: o.signal }, splits);
   describe(config, dataset, reporter);
+  if (!from) hintAtFolders(config, dataset, reporter);
 
   const { batch } = validationPlan(dataset.val.count, config);
   const graphs = evaluationGraphs(config, perceptual, device, batch);
@@ -80,6 +85,7 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
   try {
     if (!from) o.signal?.throwIfAborted(); // Nothing is written yet.
     await writeRunConfig(run, withTrainedPrior(o.config, run));
+    await recordPictures(run, config.data, splits);
     const evaluate = validation(config, dataset.val, graphs, (step) => gridFile(folder, step));
     const warning = await warnings(config, folder, from?.step ?? 0);
     const result = await runLoop(
@@ -119,6 +125,20 @@ function describe(config: Config, { train, val, classes }: Dataset, reporter: Re
       `${size}×${size} pixels → ${side}×${side} codes of ${config.stage1.codes}.`,
   );
   reporter.note(`Parameters: ${parts.join(', ')}. Memory: about ${memory.toPrecision(2)} GB.`);
+}
+
+function hintAtFolders(
+  { data: { dir, val_dir } }: Config,
+  { train, val }: Dataset,
+  reporter: Reporter,
+): void {
+  if (dir === null) return;
+  const hint = layoutHint(dir, val_dir === null ? [...train.names, ...val.names] : train.names, {
+    one: (place) => `--data ${place}`,
+    two: (place, other) => `--data ${place} --set data.val_dir=${other}`,
+    split: val_dir === null,
+  });
+  if (hint) reporter.note(hint);
 }
 
 /** The largest L1 that two pictures in [−1, 1] can have: what is above it is no picture. */

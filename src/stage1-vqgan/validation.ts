@@ -1,9 +1,10 @@
 /** How well held-out images are reconstructed: the averaged weights where there are any, on a fixed choice of images. */
-import { float32, type HostTensor } from '../base/tensor.js';
+import type { HostTensor } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
 import { evalImages } from '../data/batches.js';
 import type { ImageSet } from '../data/dataset.js';
-import { toBytes, writeGrid } from '../data/pictures.js';
+import { imageAt, writePairs } from '../data/grid.js';
+import { toBytes } from '../data/pictures.js';
 import type { Device, Graph } from '../engine/device.js';
 import { over, under } from '../nn/params.js';
 import type { Perceptual } from '../perceptual/distances.js';
@@ -80,7 +81,7 @@ export function validation(
       ...(adversarial && over('disc_u', under('disc_u', state))),
     };
     const sums: Record<string, number> = {};
-    const shown: { original: Float32Array; reconstruction: Float32Array }[] = [];
+    const shown: { original: Float32Array; second: Float32Array }[] = [];
     const columns = Math.min(gridColumns, images);
     for (let at = 0; at < images && !signal?.aborted; at += batch) {
       const originals = await evalImages(set, indices.slice(at, at + batch), size);
@@ -92,10 +93,13 @@ export function validation(
       for (let i = 0; i < batch; i++) {
         // The shown images are spread over the set too.
         if (at + i !== Math.floor((shown.length * images) / columns) || shown.length === columns) continue;
-        shown.push({ original: image(originals, i), reconstruction: image(reconstruction!, i) });
+        shown.push({ original: imageAt(originals, i), second: imageAt(reconstruction!, i) });
       }
     }
-    if (!signal?.aborted) await writePairs(gridFile(step), shown, size);
+    if (!signal?.aborted) {
+      const [originals, seconds] = [shown.map((pair) => pair.original), shown.map((pair) => pair.second)];
+      await writePairs(gridFile(step), originals, seconds, size);
+    }
     return Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / images]));
   };
 }
@@ -113,21 +117,3 @@ export function psnr(originals: HostTensor, reconstructions: HostTensor): number
 }
 
 const mean = (values: number[]) => values.reduce((sum, v) => sum + v, 0) / values.length;
-
-function image({ shape, data }: HostTensor, i: number): Float32Array {
-  const area = data.length / shape[0]!;
-  return Float32Array.from(data.subarray(i * area, (i + 1) * area));
-}
-
-async function writePairs(
-  file: string,
-  pairs: readonly { original: Float32Array; reconstruction: Float32Array }[],
-  size: number,
-): Promise<void> {
-  const rows = [...pairs.map((p) => p.original), ...pairs.map((p) => p.reconstruction)];
-  const data = new Float32Array(rows.length * size * size * 3);
-  rows.forEach((row, i) => {
-    data.set(row, i * row.length);
-  });
-  await writeGrid(file, float32([rows.length, size, size, 3], data), pairs.length);
-}

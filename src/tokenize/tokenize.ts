@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
+import { obstacleIn } from '../base/files.js';
 import type { Reporter } from '../base/progress.js';
 import { int32 } from '../base/tensor.js';
 import { runPaths, tokenFile } from '../checkpoint/run.js';
@@ -9,11 +10,13 @@ import { openRowsWriter, type RowsWriter } from '../checkpoint/safetensors.js';
 import type { Config } from '../config/schema.js';
 import { streamEvalImages, viewsOf } from '../data/batches.js';
 import { everyImage, readableSplits, type Splits, type Subset } from '../data/dataset.js';
+import { imageAt, writePairs } from '../data/grid.js';
 import { inferenceBatch, padBatch } from '../data/inference-batch.js';
+import { layoutHint } from '../data/layout.js';
 import { describeSkipped, type Skipped } from '../data/source.js';
 import type { Device, Graph } from '../engine/device.js';
 import { codeSide } from '../stage1-vqgan/model.js';
-import { imageAt, writePairs } from './pairs.js';
+import { checkPictures } from '../stage1-vqgan/moved.js';
 import { codesType, finishTokens, toStoredCodes } from './token-file.js';
 import { type Tokenizer, tokenizerOf } from './tokenizer.js';
 
@@ -21,7 +24,7 @@ export interface TokenizeOptions {
   /** Where the files go and, unless `tokenizer` is given, whose tokenizer it is. */
   readonly run: string;
   readonly tokenizer?: Tokenizer;
-  /** A folder; the word `dataset`, where no such folder exists, or nothing is the tokenizer's own data set. */
+  /** A folder; the word `dataset`, or nothing, is the tokenizer's own data set. */
   readonly dataset?: string;
   /** Puts every image into one file of this name; without it `train` and `val`. */
   readonly split?: string;
@@ -56,6 +59,7 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   const started = performance.now();
   const tokenizer = o.tokenizer ?? (await tokenizerOf(o.run, o.device));
   const { config } = tokenizer;
+  checkTakesTokens(o.run);
   const { classes, subsets } = await chooseSubsets(config, o);
   const codings = chooseCodings(config, o);
 
@@ -97,26 +101,48 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   return summarise(files, config, o, (performance.now() - started) / 1000);
 }
 
+/** @throws UserError where nothing can be written, before the work */
+function checkTakesTokens(run: string): void {
+  const obstacle = obstacleIn(runPaths(run).tokens);
+  if (!obstacle) return;
+  const next = 'Tokens go into the run: copy it to where you may write, and name the copy.';
+  throw expected('a run that takes tokens', '--run', `${run}, ${obstacle}`, next);
+}
+
+/** The word for the images that the tokenizer was trained on. */
+const ownWord = 'dataset';
+const elsewhere = `The ${ownWord} in the working folder is named ./${ownWord}.`;
+
 /** What goes into which file. */
 async function chooseSubsets(
   config: Config,
-  { dataset = 'dataset', split, tokenizer }: TokenizeOptions,
+  { run, dataset = ownWord, split, tokenizer, reporter }: TokenizeOptions,
 ): Promise<{ classes: readonly string[]; subsets: Record<string, Subset> }> {
-  const own = dataset === 'dataset' && !existsSync(dataset);
+  const own = dataset === ownWord;
   if (own && tokenizer) {
     throw expected(
       'a folder of images',
       'DATASET',
       'none',
-      'An exported tokenizer does not know what it was trained on.',
+      `An exported tokenizer does not know what it was trained on.${existsSync(ownWord) ? ` ${elsewhere}` : ''}`,
     );
   }
+  if (own) checkPictures(run, config.data);
   const { dir, val_dir, ...rest } = config.data;
-  const splits: Splits = await readableSplits(
-    own ? config.data : { ...rest, dir: dataset, val_dir: null },
-    own ? 'data.dir' : 'DATASET',
-  );
+  if (own && existsSync(ownWord) && dir !== path.resolve(ownWord)) {
+    reporter.note(`The images are those of the run: ${dir ?? 'the built-in pictures'}. ${elsewhere}`);
+  }
+  const data = own ? config.data : { ...rest, dir: dataset, val_dir: null };
+  const splits: Splits = await readableSplits(data, own ? 'data.dir' : 'DATASET', reporter);
   const { classes, train, val } = splits;
+  if (data.dir !== null) {
+    const hint = layoutHint(data.dir, train.source.names, {
+      one: (place) => `vqgen tokenize ${place}`,
+      two: (place, other) => `vqgen tokenize ${place} --split train, then ${other} with --split val`,
+      split: data.val_dir === null,
+    });
+    if (hint) reporter.note(hint);
+  }
   if (split === undefined) return { classes, subsets: { train, val } };
   if (!/^[\w-][\w.-]*$/.test(split)) {
     throw expected(

@@ -44,6 +44,25 @@ test('a terminal gets one bar, and notes above it', () => {
   expect(drawn.endsWith('\n')).toBe(true);
 });
 
+test('a dumb terminal gets lines', () => {
+  const before = process.env.TERM;
+  process.env.TERM = 'dumb';
+  try {
+    let now = 0;
+    const { stream, text } = collect(120);
+    const reporter = createReporter({ stream, now: () => now });
+    const progress = reporter.progress({ label: 'Stage 1', total: 4, unit: 'steps' });
+    now = 10_000;
+    progress.update(2);
+    reporter.note('saved');
+    progress.stop();
+    expect(text()).toBe('Stage 1 2/4 steps  0.2000 steps/s  10 s left\nsaved\n');
+  } finally {
+    if (before === undefined) delete process.env.TERM;
+    else process.env.TERM = before;
+  }
+});
+
 test('a heading waits for what it stands above', () => {
   const { stream, text } = collect();
   const reporter = createReporter({ stream });

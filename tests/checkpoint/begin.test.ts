@@ -38,12 +38,36 @@ test('config.json carries the version and comes back', async () => {
 test('no run, no config, a damaged config', async () => {
   const run = await freshFolder();
   expect(() => readRunConfig(path.join(run, 'none'))).toThrow(
-    'which does not exist. Train a tokenizer first',
+    /which does not exist\. .*Train a tokenizer first/,
   );
-  expect(() => readRunConfig(run)).toThrow('which holds no config.json. Train a tokenizer first');
+  expect(() => readRunConfig(run)).toThrow(/which holds no config\.json\. .*Train a tokenizer first/);
   await fs.writeFile(path.join(run, 'config.json'), '{');
   expect(() => readRunConfig(run)).toThrow('Expected the JSON that vqgen saved');
   expect(() => begin(path.join(run, 'none'), { stage: 'prior' })).toThrow('which does not exist');
+});
+
+test('nothing to go on with is an error that names what is near; a run without a checkpoint starts afresh', async () => {
+  const run = await runAt('stage1');
+  expect(begin(run, { resume: true }).kind).toBe('fresh');
+  const near = (name: string) => path.join(path.dirname(run), name);
+  const typo = `${run}x`;
+  expect(() => begin(typo, { resume: true })).toThrow(
+    `Expected a training to go on with for --run but received ${typo}, which does not exist. Did you mean ${run}? To start a new one there, leave --resume out.`,
+  );
+  const other = await freshFolder();
+  const inner = path.join(other, 'runs', 'first');
+  await writeRunConfig(inner, config());
+  expect(() => begin(path.join(other, 'runs'), { resume: true })).toThrow(
+    `which holds no config.json. Near it: ${inner}`,
+  );
+  await writeRunConfig(path.join(other, 'runs', 'second'), config());
+  expect(() => begin(path.join(other, 'runs', 'photographs-64'), { resume: true })).toThrow(
+    `which does not exist. Near it: ${inner}, ${path.join(other, 'runs', 'second')}`,
+  );
+  expect(() => begin(path.join(other, 'runs', 'frist'), { stage: 'prior' })).toThrow(
+    `Expected a run folder for --run but received ${path.join(other, 'runs', 'frist')}, which does not exist. Did you mean ${inner}?`,
+  );
+  expect(() => begin(near('none/at/all'), { resume: true })).toThrow(/does not exist\. .*leave --resume out/);
 });
 
 test('a file where the run would be', async () => {
@@ -52,6 +76,14 @@ test('a file where the run would be', async () => {
   for (const run of [file, path.join(file, 'a', 'run')]) {
     expect(() => begin(run)).toThrow(`for --run but received ${run}, where ${file} is a file.`);
   }
+});
+
+test('a file where the stage would be', async () => {
+  const run = await runAt('stage1');
+  await fs.writeFile(path.join(run, 'stage1'), '');
+  expect(() => begin(run, { resume: true })).toThrow(
+    `Expected a folder for --run but received ${path.join(run, 'stage1')}, where ${path.join(run, 'stage1')} is a file.`,
+  );
 });
 
 describe('a prior that ended early', () => {

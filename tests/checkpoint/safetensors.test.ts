@@ -1,5 +1,6 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { toHalf } from '../../src/base/half.js';
 import { float32, int32 } from '../../src/base/tensor.js';
 import {
   inHalves,
@@ -101,27 +102,24 @@ describe('half precision', () => {
       Buffer.from(halves.buffer),
     );
     const { h } = (await readSafetensors(file)).tensors;
-    expect(inHalves(toHost(h!)).data).toEqual(halves);
+    expect(toHalf(h!.data as Float32Array)).toEqual(halves);
   });
 
   test('what lies between goes to the nearest, ties to even; the largest to infinity', () => {
     const step = 2 ** -10; // between halves from 1 to 2
-    const { data } = inHalves(
-      float32(
-        [8],
-        [
-          1 + 0.5 * step,
-          1 + 1.5 * step,
-          1 + 0.51 * step,
-          -(1 + 0.49 * step),
-          65519,
-          65520,
-          2 ** -25,
-          1.5 * 2 ** -24,
-        ],
-      ),
-    );
+    const ones = [1 + 0.5 * step, 1 + 1.5 * step, 1 + 0.51 * step, -(1 + 0.49 * step)];
+    const others = [65519, 65520, 2 ** -25, 1.5 * 2 ** -24];
+    const data = toHalf(Float32Array.from([...ones, ...others]));
     expect([...data]).toEqual([0x3c00, 0x3c02, 0x3c01, 0xbc00, 0x7bff, 0x7c00, 0, 2]);
+  });
+
+  test('a tensor with a number that is too large for it is stored as it is', () => {
+    expect(inHalves(float32([1], [65504]))).toMatchObject({ dtype: 'F16', data: Uint16Array.of(0x7bff) });
+    expect(inHalves(float32([2], [1e-9, 65505]))).toEqual({
+      dtype: 'F32',
+      shape: [2],
+      data: Float32Array.of(1e-9, 65505),
+    });
   });
 });
 

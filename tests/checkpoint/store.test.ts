@@ -132,13 +132,25 @@ describe('loadModel', () => {
     expect(model.sha256).toBe(await sha256(path.join(folder, 'model.safetensors')));
   });
 
+  test('refuses a value that is not finite, whoever made the run', async () => {
+    const run = await freshFolder();
+    const checkpoint = await save(path.join(run, 'stage1'), 7, {
+      tensors: { ...tensors, 'model.b': float32([1], [Number.NEGATIVE_INFINITY]) },
+    });
+    const file = path.join(checkpoint.path, 'model.safetensors');
+    const sentence = `Expected finite numbers for the tensor model.b in ${file} but received -Infinity at place 0 of 1.`;
+    await expect(loadModel(run, 'stage1')).rejects.toThrow(sentence);
+    await expect(loadCheckpoint(checkpoint, specsOfTensors(tensors))).rejects.toThrow(sentence);
+  });
+
   test('says what to type when there is nothing', async () => {
     const run = await freshFolder();
     const none = path.join(run, 'none');
-    await expect(loadModel(none, 'stage1')).rejects.toThrow(
-      `Expected a run folder for --run but received ${none}, which does not exist. ` +
-        `Train a tokenizer first: vqgen train-stage1 --run ${none}`,
+    const missing = loadModel(none, 'stage1');
+    await expect(missing).rejects.toThrow(
+      `Expected a run folder for --run but received ${none}, which does not exist. `,
     );
+    await expect(missing).rejects.toThrow(` Train a tokenizer first: vqgen train-stage1 --run ${none}`);
     await expect(loadModel(run, 'stage1')).rejects.toThrow(`Next: vqgen train-stage1 --run ${run}`);
     await expect(loadModel(run, 'prior')).rejects.toThrow(
       `Expected a trained prior for --run but received ${run}, which has none yet. Next: vqgen train-prior --run ${run}`,

@@ -52,3 +52,54 @@ test('other lines of ONNX Runtime’s log are left out', async () => {
   );
   expect({ exit, written }).toEqual({ exit: 0, written: 'Step 1\n' });
 });
+
+describe('signals are passed on', () => {
+  /** A program that says which it hears, and ends by itself after the first. */
+  const ending = `
+    let first;
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {
+      console.error(signal);
+      first ??= setTimeout(() => process.exit(77), 500);
+    });
+    console.error('ready');
+    setInterval(() => {}, 1000)`;
+
+  async function signalled(code: string, signals: readonly NodeJS.Signals[], apart: number) {
+    const stderr = Object.assign(new PassThrough(), { isTTY: false });
+    let written = '';
+    const ready = new Promise<void>((resolve) => {
+      stderr.on('data', (chunk) => {
+        written += chunk;
+        if (written.startsWith('ready')) resolve();
+      });
+    });
+    const exit = guarded({ args: ['-e', code], env: {}, trains: true, stderr });
+    await ready;
+    for (const signal of signals) {
+      process.emit(signal, signal);
+      await new Promise((resolve) => setTimeout(resolve, apart));
+    }
+    return { exit: await exit, written };
+  }
+
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    '%s: the program saves and decides the exit code',
+    async (signal) => {
+      expect(await signalled(ending, [signal, signal], 1)).toEqual({
+        exit: 77,
+        written: `ready\n${signal}\n`,
+      });
+    },
+  );
+
+  test('the second Ctrl-C ends a program that hears nothing', async () => {
+    const deaf = "process.on('SIGINT', () => {}); console.error('ready'); setInterval(() => {}, 1000)";
+    expect(await signalled(deaf, ['SIGINT', 'SIGINT'], 400)).toEqual({ exit: 130, written: 'ready\n' });
+  });
+
+  test('a program that a signal ends at once is no failure of the driver', async () => {
+    const plain = "console.error('ready'); setInterval(() => {}, 1000)";
+    expect(await signalled(plain, ['SIGTERM'], 1)).toEqual({ exit: 143, written: 'ready\n' });
+    expect(await signalled(plain, ['SIGHUP'], 1)).toEqual({ exit: 129, written: 'ready\n' });
+  });
+});

@@ -17,11 +17,11 @@ afterEach(() => fs.rmSync(run, { recursive: true }));
 
 const next = async (): Promise<string> => (await describeRun(run)).lines.at(-1)!;
 
-const train = (stage: 'stage1' | 'prior', step: number) =>
+const train = (stage: 'stage1' | 'prior', step: number, seconds = 61) =>
   saveCheckpoint(
     path.join(run, stage),
     { 'model.x': { dtype: 'float32', shape: [1], data: Float32Array.of(step) } },
-    { step, seconds: 61, validated: step, best: null, metrics: null },
+    { step, seconds, validated: step, best: null, metrics: null },
     1,
   );
 
@@ -92,4 +92,21 @@ test('classes of the prior, which checkpoint is used, and several codings as one
     tokens: [{ images: 3 }],
     prior: { step: 6, used: 2, finished: true },
   });
+});
+
+test('a run that was handed on: whose folder of images it was, and no time', async () => {
+  const file = path.join(run, 'config.json');
+  const config = JSON.parse(fs.readFileSync(file, 'utf8'));
+  const saveDir = (dir: string | null) =>
+    fs.writeFileSync(file, JSON.stringify({ ...config, data: { ...config.data, dir } }));
+  const first = async () => (await describeRun(run)).lines[0];
+  saveDir('photos/train');
+  expect(await first()).toContain(`${run}: images of photos/train, where it was trained, 32 × 32 pixels`);
+  saveDir('/photos/train');
+  expect(await first()).toContain(`${run}: /photos/train, 32 × 32 pixels`);
+  saveDir(null);
+  expect(await first()).toContain(`${run}: built-in pictures, 32 × 32 pixels`);
+
+  await train('stage1', 8, 0);
+  expect((await describeRun(run)).lines).toContain('tokenizer  step 8 of 8');
 });

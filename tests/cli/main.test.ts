@@ -1,7 +1,8 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { PassThrough } from 'node:stream';
+import { PassThrough, Writable } from 'node:stream';
+import { jest } from '@jest/globals';
 import { commands } from '../../src/cli/commands.js';
 import { main } from '../../src/cli/main.js';
 import { call } from '../support/streams.js';
@@ -44,7 +45,26 @@ test('a reader of the pipe who leaves early is no failure', async () => {
   const stderr = new PassThrough();
   stdout.destroy(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }));
   expect(await main(['--version'], { stdout, stderr })).toBe(0);
-  await new Promise((done) => stdout.once('close', done));
+});
+
+test('a full disk behind stdout is told in a sentence', async () => {
+  const full = () =>
+    new Writable({
+      write: (_chunk, _encoding, done) =>
+        done(Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' })),
+    });
+  let written = '';
+  const stderr = new PassThrough().on('data', (chunk) => {
+    written += chunk;
+  });
+  expect(await main(['--version'], { stdout: full(), stderr })).toBe(1);
+  expect(written).toMatch(/^vqgen failed: .*stdout \(ENOSPC: no space left on device\)\.\n[^\n]*\n$/);
+  expect(
+    await main(['dataset', 'make', 'unheard', '--n', '1', '--size', '8'], {
+      stdout: new PassThrough(),
+      stderr: full(),
+    }),
+  ).toBe(0);
 });
 
 test('--json prints one object on stdout, without it people are spoken to', async () => {
@@ -101,7 +121,12 @@ describe('a mistake is one sentence on stderr and exit code 2', () => {
     ['sample --temperature 0', 'Expected a number above 0 for --temperature but received 0.'],
     ['sample --top-p 2', 'Expected a number above 0 and of at most 1 for --top-p but received 2.'],
     ['sample --top-k -1', 'Expected a whole number of at least 0 for --top-k but received -1.'],
-    ['sample --precision int4', 'Expected one of f32, int8, f16 for --precision but received int4.'],
+    ['sample --precision int4', 'Expected one of f32, int8 for --precision but received int4.'],
+    ['export --to onnx --precision int8', 'Expected one of f32, f16 for --precision but received int8.'],
+    [
+      'sample --seed 9007199254740992',
+      'Expected a whole number of at most 9007199254740991 for --seed but received 9007199254740992.',
+    ],
     ['sample --seed x', 'Expected a whole number of at least 0 for --seed but received x.'],
     ['sample --device gpu', 'Expected one of auto, cpu, webgpu, tfjs for --device but received gpu.'],
     ['sample --threads 0', 'Expected a whole number above 0 for --threads but received 0.'],
@@ -180,6 +205,35 @@ test('another failure is exit code 1, with the way to see more', async () => {
   const { code, stdout, stderr } = await vqgen('info', 'odd');
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
   expect(stderr).toMatch(/^vqgen failed: .*\nWith VQGEN_DEBUG=1 it also says where\.\n$/);
+});
+
+test('what the system refuses is a mistake that can be mended', async () => {
+  const denied = Object.assign(new Error('EACCES: permission denied'), {
+    code: 'EACCES',
+    path: '/r/x',
+    syscall: 'open',
+  });
+  const command = commands.find(({ name }) => name === 'info')!;
+  const failing = jest.spyOn(command, 'run').mockRejectedValue(denied);
+  try {
+    expect(await vqgen('info')).toEqual({
+      code: 2,
+      stdout: '',
+      stderr:
+        'Expected the right to use it for /r/x but received none (EACCES at open). See to its permissions, or name another place.\n',
+    });
+  } finally {
+    failing.mockRestore();
+  }
+});
+
+test('more threads than cores are cores', async () => {
+  const cores = os.availableParallelism();
+  const { code, stderr } = await vqgen('dataset', 'make', 'threads', '--n', '1', '--threads', '1000');
+  expect({ code, stderr }).toEqual({
+    code: 0,
+    stderr: `Warning: --threads 1000 is more than the ${cores} cores here, which are used.\n`,
+  });
 });
 
 test('devices lists what computes here, by rates, and which one auto takes', async () => {

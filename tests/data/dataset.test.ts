@@ -202,9 +202,9 @@ describe('openDataset', () => {
     );
   });
 
-  test('skips and names folders that cannot be read; the whole one is refused', async () => {
+  test('names folders that cannot be read, which count as no image; the whole one is refused', async () => {
     await tenPictures();
-    await fs.mkdir(path.join(dir, 'lost+found'));
+    await fs.mkdir(path.join(dir, 'private'));
     const denied = (folder: string) => {
       const { readdir } = fs;
       const error = Object.assign(new Error('EACCES'), { code: 'EACCES' });
@@ -213,11 +213,13 @@ describe('openDataset', () => {
         .mockImplementation(((at: string, o: object) =>
           at === folder ? Promise.reject(error) : readdir(at, o)) as typeof fs.readdir);
     };
-    denied(path.join(dir, 'lost+found'));
-    const data = await open();
+    denied(path.join(dir, 'private'));
+    const warnings: string[] = [];
+    const data = await open({}, { reporter: { ...silent, warn: (line) => void warnings.push(line) } });
     expect(data.train.count + data.val.count).toBe(10);
     expect(data.classes).toEqual(['even', 'odd']);
-    expect(data.skipped).toEqual([{ name: 'lost+found/', reason: expect.any(String) }]);
+    expect(data.skipped).toEqual([]);
+    expect(warnings).toEqual([`What lies in ${dir}/private/ is left out: no permission to read it.`]);
     jest.restoreAllMocks();
     denied(dir);
     await expect(open()).rejects.toThrow(

@@ -270,7 +270,7 @@ describe('a run with a prior', () => {
     expect(samples).toMatchObject({ nearest_train: null, picture: null });
     expect(samples!.fd_vqgen).toBeGreaterThan(0);
     expect(said.at(-1)).toMatch(
-      /^The nearest training images are left out\. Expected a folder of images for data\.dir/,
+      /^The nearest training images are left out\. Expected the pictures that .* was trained on for data\.dir/,
     );
   });
 

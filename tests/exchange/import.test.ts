@@ -33,6 +33,13 @@ const floats = (...shape: number[]): Written => ({
   data: new Float32Array(shape.reduce((a, b) => a * b, 1)),
 });
 
+function written(text: string, name: string): string {
+  const file = path.join(`${folder()}.d`, name);
+  fs.mkdirSync(path.dirname(file));
+  fs.writeFileSync(file, text);
+  return file;
+}
+
 const yaml = (
   name: string,
   change: (params: { [key: string]: unknown; ddconfig: Record<string, unknown> }) => void,
@@ -80,10 +87,10 @@ test.each<[what: string, args: () => string[] | Promise<string[]>, sentence: Reg
     async () => [
       await changed('gumbel.ckpt', (t) => {
         t.delete('decoder.norm_out.bias');
-        t.set('model_ema.decay', floats());
+        t.set('spare', floats());
       }),
     ],
-    /received one without decoder\.norm_out\.bias \[32\]; one with tensors that have no place there: model_ema\.decay \[\]\./,
+    /received one without decoder\.norm_out\.bias \[32\]; one with tensors that have no place there: spare \[\]\./,
   ],
   [
     'the YAML of another class',
@@ -133,7 +140,92 @@ test.each<[what: string, args: () => string[] | Promise<string[]>, sentence: Reg
         t.set('encoder.conv_in.weight', floats(32, 1, 3, 3));
       }),
     ],
-    /pictures of 3 channels .* but received a tokenizer of 1/,
+    /with 3 channels, .* but received one that takes pictures with 1 channel and gives 3 channels, as its tensors say\./,
+  ],
+  [
+    'grey pictures, whatever the YAML says',
+    async () => [
+      await changed('vqgan.ckpt', (t) => {
+        t.set('decoder.conv_out.weight', floats(1, 32, 3, 3));
+      }),
+      '--config',
+      fixture('vqgan.yaml'),
+    ],
+    /takes pictures with 3 channels and gives 1 channel, as its tensors say\./,
+  ],
+  [
+    'grey pictures by the YAML alone',
+    () => [
+      fixture('vqgan.ckpt'),
+      '--config',
+      yaml('vqgan.yaml', (params) => {
+        params.ddconfig.out_ch = 1;
+      }),
+    ],
+    /takes pictures with 3 channels and gives 1 channel, as its YAML says\./,
+  ],
+  [
+    'NaN',
+    async () => [
+      await changed('gumbel.ckpt', (t) => {
+        (t.get('decoder.mid.block_1.conv1.weight')!.data as Float32Array)[7] = Number.NaN;
+      }),
+    ],
+    /finite numbers for the tensor decoder\.mid\.block_1\.conv1\.weight in .* but received NaN at place 7 of \d+\./,
+  ],
+  [
+    'infinity in what is only kept',
+    async () => [
+      await changed('vqgan.ckpt', (t) => {
+        (t.get('loss.discriminator.main.3.running_var')!.data as Float32Array)[0] = Number.POSITIVE_INFINITY;
+      }),
+      '--size',
+      '16',
+    ],
+    /the tensor loss\.discriminator\.main\.3\.running_var in .* but received Infinity at place 0/,
+  ],
+  [
+    'NaN in LPIPS',
+    async () => [
+      fixture('vgg16.pth'),
+      await changed('lpips.pth', (t) => {
+        (t.get('lin2.model.1.weight')!.data as Float32Array)[1] = Number.NaN;
+      }),
+      '--out',
+      folder(),
+    ],
+    /the tensor lin2\.model\.1\.weight in .* but received NaN at place 1 of 256\./,
+  ],
+  [
+    'float64 beyond float32',
+    async () => [
+      await changed('gumbel.ckpt', (t) => {
+        const { shape, data } = t.get('decoder.conv_out.bias')!;
+        const doubles = Float64Array.from(data as Float32Array).fill(-1e39, 2, 3);
+        t.set('decoder.conv_out.bias', { dtype: 'F64', shape, data: doubles });
+      }),
+    ],
+    /but received -1e\+39, which float32 has no place for, at place 2 of 3\./,
+  ],
+  [
+    'a Git LFS pointer',
+    () => [
+      written(
+        'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 934829104\n',
+        'last.ckpt',
+      ),
+    ],
+    /Expected a checkpoint for .*last\.ckpt but received a Git LFS pointer, which stands for the file of 934,829,104 bytes\. Fetch the file itself: git lfs pull/,
+  ],
+  [
+    'a web page',
+    () => [written('\ufeff\n<!DOCTYPE html>\n<html><head><title>Google Drive</title>', 'model.safetensors')],
+    /Expected a checkpoint for .*model\.safetensors but received a web page \(HTML\)\./,
+  ],
+  [
+    'a web page as YAML',
+    () => [fixture('vqgan.ckpt'), '--config', written('<html lang="en">\n<body>', 'model.yaml')],
+    /Expected a YAML file for .*model\.yaml but received a web page \(HTML\)\./,
   ],
   [
     'no images',

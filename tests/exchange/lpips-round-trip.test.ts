@@ -10,10 +10,11 @@ const perceptual = await import('../../src/perceptual/distances.js');
 const narrow = (shape: readonly number[]) => shape.map((size) => (size >= 64 ? size / 16 : size));
 const narrowShapes = () =>
   Object.fromEntries(Object.entries(perceptual.vgg16Shapes()).map(([name, shape]) => [name, narrow(shape)]));
-jest.unstable_mockModule('../../src/stage1-vqgan/perceptual.js', () => ({
+jest.unstable_mockModule('../../src/perceptual/distances.js', () => ({
   ...perceptual,
   vgg16Shapes: narrowShapes,
 }));
+const { readRunConfig } = await import('../../src/checkpoint/run.js');
 const { writeSafetensors } = await import('../../src/checkpoint/safetensors.js');
 const { exportTaming } = await import('../../src/exchange/export.js');
 const { importCheckpoint } = await import('../../src/exchange/import.js');
@@ -57,5 +58,11 @@ test.each(['taming', 'safetensors'] as const)(
     expect(summary).toMatchObject({ discriminator: true, perceptual: true, step: 7 });
     expect(await weightsOf(again, 'stage1')).toEqual(await weightsOf(run, 'stage1'));
     expect(await contents(path.join(again, 'lpips-vgg16.safetensors'))).toEqual(await contents(weights));
+
+    const moved = folder();
+    fs.renameSync(again, moved);
+    expect(fs.readFileSync(path.join(moved, 'config.json'), 'utf8')).toContain('"./lpips-vgg16.safetensors"');
+    const { weights: own } = readRunConfig(moved).stage1.perceptual;
+    expect(own).toBe(path.join(moved, 'lpips-vgg16.safetensors'));
   },
 );

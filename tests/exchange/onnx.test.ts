@@ -11,6 +11,7 @@ import { exportRun } from '../../src/cli/export.js';
 import { exportedOf } from '../../src/cli/exported.js';
 import { main } from '../../src/cli/main.js';
 import type { Config } from '../../src/config/schema.js';
+import { listImages } from '../../src/data/source.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { openOnnxModel, readOnnxMetadata } from '../../src/engine/onnx-file.js';
 import { exportOnnx } from '../../src/exchange/onnx/export.js';
@@ -37,6 +38,14 @@ beforeAll(async () => {
   await exportOnnx({ run, reporter });
 });
 afterAll(() => fs.rm(root, { recursive: true }));
+
+test('what lies in an export is no data', async () => {
+  const folder = path.join(root, 'around');
+  await writePictures(folder, 2);
+  await fs.cp(path.join(run, 'onnx'), path.join(folder, 'taken'), { recursive: true });
+  await fs.cp(path.join(folder, 'a', '0.png'), path.join(folder, 'taken', 'samples.png'));
+  expect((await listImages(folder)).names).toEqual(['a/0.png', 'b/1.png']);
+});
 
 /** [B, 8, 8, 3] in [−1, 1] → [B, 3, 8, 8] in [0, 1]. */
 function planes({ shape, data }: HostTensor): HostTensor {
@@ -256,8 +265,9 @@ test('by command: export, then tokens and pictures beside the files', async () =
 describe('export', () => {
   test('a summary and a line; what is there already is replaced only if it is an export', async () => {
     const out = path.join(root, 'again');
-    const call = { run, flags: { out }, reporter: createReporter({ stream: process.stderr, quiet: true }) };
-    const { summary, lines } = await exportRun('onnx', call);
+    const call = { run, reporter: createReporter({ stream: process.stderr, quiet: true }) };
+    const flags = { to: 'onnx', out };
+    const { summary, lines } = await exportRun(flags, call);
     const files = ['encoder.onnx', 'decoder.onnx', 'prior.onnx', 'sample.mjs', 'README.md'].map((name) =>
       path.join(out, name),
     );
@@ -268,26 +278,24 @@ describe('export', () => {
     expect(summary).toEqual({ run, to: 'onnx', out, files, bytes, opset: 17, precision: 'f32' });
     expect(lines[0]).toContain('ONNX opset 17');
     const before = await fs.readFile(files[0]!);
-    await exportRun('onnx', call);
+    await exportRun(flags, call);
     expect(await fs.readFile(files[0]!)).toEqual(before); // the same bytes, too
     await fs.writeFile(path.join(out, 'thesis.tex'), '');
-    await expect(exportRun('onnx', call)).rejects.toThrow(
+    await expect(exportRun(flags, call)).rejects.toThrow(
       `Expected a folder that is new or holds an export for --out but received ${out}, which holds thesis.tex.`,
     );
-    await expect(exportRun('onnx', { ...call, flags: { out: files[0] } })).rejects.toThrow(/is a file/);
+    await expect(exportRun({ to: 'onnx', out: files[0] }, call)).rejects.toThrow(/is a file/);
   });
 
   test('mistakes', async () => {
-    const call = { run, flags: {}, reporter };
-    await expect(exportRun(undefined, call)).rejects.toThrow(
-      /Expected .*onnx.* for --to but received nothing/,
+    const call = { run, reporter };
+    await expect(exportRun({}, call)).rejects.toThrow(/Expected .*onnx.* for --to but received nothing/);
+    await expect(exportRun({ to: 'tflite' }, call)).rejects.toThrow(/for --to but received tflite/);
+    await expect(exportRun({ to: 'toString' }, call)).rejects.toThrow(/for --to but received toString/);
+    await expect(exportRun({ to: 'onnx', precision: 'int8' }, call)).rejects.toThrow(
+      'Expected one of f32, f16 for --precision but received int8.',
     );
-    await expect(exportRun('tflite', call)).rejects.toThrow(/for --to but received tflite/);
-    await expect(exportRun('toString', call)).rejects.toThrow(/for --to but received toString/);
-    await expect(exportRun('onnx', { ...call, flags: { precision: 'int8' } })).rejects.toThrow(
-      'Expected f32 or f16 for --precision but received int8.',
-    );
-    await expect(exportRun('onnx', { ...call, run: path.join(root, 'none') })).rejects.toThrow(
+    await expect(exportRun({ to: 'onnx' }, { ...call, run: path.join(root, 'none') })).rejects.toThrow(
       /a run folder/,
     );
   });

@@ -25,7 +25,7 @@ const wanted: Record<string, [dtype: string, shape: number[], values: (number | 
   parameter: ['F32', [2], [Math.fround(0.1), Math.fround(-0.2)]],
   half: ['F32', [5], [1, -0.5, 65504, 2 ** -24, 1049 / 2 ** 20]],
   bfloat: ['F32', [4], [1, -0.33203125, 226 * 2 ** 120, 162 * 2 ** -107]],
-  double: ['F32', [2], [Math.fround(0.1), -2]],
+  double: ['F64', [2], [0.1, -2]],
   long: ['I64', [3], [3n, -1n, 2n ** 40n]],
   int: ['I32', [2], [7, -8]],
   short: ['I32', [1], [-300]],

@@ -37,6 +37,8 @@ beforeAll(async () => {
   }
   for (const [name, colour] of Object.entries({ red, blue }))
     await writePng(path.join(root, 'unseen', name, '0.png'), plain(colour));
+  for (const [name, colour] of Object.entries({ red, blue }))
+    await writePng(path.join(root, 'around', 'inside', name, '0.png'), plain(colour));
   await writePng(path.join(root, 'strange', 'yellow', '0.png'), plain([1, 1, -1]));
 });
 
@@ -107,6 +109,10 @@ describe('mistakes', () => {
       /^Expected images of at least two classes for --data but received .*one\/red/,
     ],
     [
+      { data: ['ROOT/around'] },
+      /All 2 images lie in .* For the 2 folders in it as classes: --data .*inside\/$/,
+    ],
+    [
       { val: ['ROOT/strange'] },
       /^Expected only classes of --data \(blue, green, red\) for --val but received .*strange with yellow/,
     ],
@@ -119,6 +125,10 @@ describe('mistakes', () => {
     [
       { out: 'ROOT/whole', seed: 1 },
       /^Expected an untrained stage for --out but received .*a finished training with another seed\. .*--out/,
+    ],
+    [
+      { out: 'ROOT/whol', resume: true },
+      /^Expected a training to go on with for --out but received .*whol, which does not exist\. Did you mean .*whole\? /,
     ],
     [
       { out: 'ROOT/whole', seed: 1, resume: true },

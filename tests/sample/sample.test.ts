@@ -8,6 +8,7 @@ import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetens
 import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
 import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
+import { samplesName } from '../../src/sample/out.js';
 import { psnr, reconstruct } from '../../src/sample/reconstruct.js';
 import { sample } from '../../src/sample/sample.js';
 import { gptSizes, recordClasses, recordTokenizer, tokensFor } from '../../src/stage2-transformer/model.js';
@@ -64,10 +65,11 @@ describe('sample', () => {
     expect(eighteen.slice(0, 3)).toEqual(first);
     expect(eighteen[16]).not.toEqual(eighteen[0]);
     expect(eighteen[17]).not.toEqual(eighteen[1]);
-    await draw();
+    const notes: string[] = [];
+    await draw({ reporter: { ...silent, note: (line: string) => notes.push(line) } });
     expect(await fs.readFile(three.grid)).toEqual(firstGrid);
-    const present = await fs.readdir(path.join(run, 'samples', 'seed-0'));
-    expect(present.sort()).toEqual(['0000.png', '0001.png', '0002.png', 'grid.png']);
+    expect(await bytesOf(many.files)).toEqual(eighteen); // of an earlier call, and still there
+    expect(notes).toContain(`${path.dirname(three.grid)} also holds 15 pictures of an earlier call.`);
     const other = await draw({ seed: 1 });
     expect((await bytesOf(other.files)).every((bytes, i) => !bytes.equals(first[i]!))).toBe(true);
   });
@@ -85,6 +87,27 @@ describe('sample', () => {
     const one = await draw({ topK: 1 });
     const same = await draw({ temperature: 1e-6 });
     expect(await bytesOf(one.files)).toEqual(await bytesOf(same.files));
+    expect(path.relative(run, one.grid)).toBe('samples/seed-0_top-k-1/grid.png');
+    expect(path.relative(run, same.grid)).toBe('samples/seed-0_temperature-0.000001/grid.png');
+    expect(path.relative(run, (await draw({ topK: 0, temperature: 1 })).grid)).toBe(
+      'samples/seed-0/grid.png',
+    );
+  });
+
+  test('a folder is named by all that decides its pictures', () => {
+    const usual = { choice: { temperature: 1, topK: 0, topP: 1 }, cfgScale: 1, classes: ['a', 'b', 'c'] };
+    const name = (o: object) => samplesName({ seed: 3, ...usual, ...o }, usual);
+    expect(name({})).toBe('seed-3');
+    expect(name({ classes: ['c', 'a'], cfgScale: 2.5, precision: 'int8' })).toBe(
+      'seed-3_class-c+a_cfg-scale-2.5_int8',
+    );
+    expect(name({ choice: { temperature: 0.8, topK: 5, topP: 0.9 } })).toBe(
+      'seed-3_temperature-0.8_top-k-5_top-p-0.9',
+    );
+    expect(name({ classes: ['a+b', 'c:"/'] })).toBe('seed-3_class-a%2bb+c%3a%22%2f');
+    const long = Array.from({ length: 60 }, (_, i) => `猫${i}`);
+    expect(name({ classes: long })).toMatch(/^seed-3_class-猫0\+.{17}-[0-9a-f]{8}$/u);
+    expect(name({ classes: long.slice(1) })).not.toBe(name({ classes: long }));
   });
 
   test.each([
@@ -97,6 +120,10 @@ describe('sample', () => {
     ],
     [{ out: 'package.json/grid.png' }, /for --out but received .*, where .*package\.json is a file\./],
     [{ topP: 1.5 }, /for --top-p but received 1\.5/],
+    [
+      { out: 'g.gif' },
+      /Expected a file that ends in \.png, \.jpg, \.jpeg, \.webp for --out but received g\.gif/,
+    ],
   ])('refuses %j', async (settings, message) => {
     await expect(draw(settings)).rejects.toThrow(message);
   });
@@ -234,17 +261,17 @@ describe('sample', () => {
       const pairs = await drawClassed({ n: 4, classes: ['house', 'cat'] });
       expect(pairs.classes).toEqual(['house', 'cat', 'house', 'cat']);
       const { width, height } = await sharp((await drawClassed({ n: 12 })).grid).metadata();
-      expect((width! + 24) / (height! + 24)).toBe(3 / 4); // 3 columns: each is one class
+      expect((width! + 24) / (height! + 24 - 24)).toBe(3 / 4); // 3 columns: each is one class, under its name
     });
 
-    test('a grid that cannot hold all of them holds as many of each class', async () => {
+    test('a grid that cannot hold all of them says so', async () => {
       const notes: string[] = [];
       const reporter = { ...silent, note: (line: string) => notes.push(line) };
       const { grid } = await drawClassed({ n: 258, out: path.join(root, 'large.png'), reporter });
       const { width, height } = await sharp(grid).metadata();
-      // 15 columns, five of each class, 17 rows of 8 pixels with 2 between, enlarged 12 times
-      expect([width, height]).toEqual([(15 * 10 - 2) * 12, (17 * 10 - 2) * 12]);
-      expect(notes).toEqual(['The grid shows the first 255 of 258 images.']);
+      // 12 columns, four of each class, 22 rows of 8 pixels with 2 between, enlarged 12 times, and names
+      expect([width, height]).toEqual([(12 * 10 - 2) * 12, (22 * 10 - 2) * 12 + 24]);
+      expect(notes).toEqual(['The grid shows the first 256 of 258 images.']);
     });
 
     test('guidance: 1 is none, 0 is without class, and no scale depends on how many were asked for', async () => {
@@ -300,7 +327,7 @@ describe('sample', () => {
       const notes: string[] = [];
       const reporter = { ...silent, note: (line: string) => notes.push(line) };
       expect(await bytesOf((await drawClassed({ reporter })).files)).toEqual(before);
-      expect(notes).toEqual([
+      expect(notes.slice(0, 1)).toEqual([
         'The prior is that of step 2, the best by validation; the newest is of step 3.',
       ]);
     });

@@ -30,7 +30,7 @@ describe('the networks give the numbers of their PyTorch peers', () => {
   const close = { atol: 1e-4, rtol: 1e-4 };
 
   test('encoder', () => {
-    const z = encoder(waves(encoderSpecs(config, 5)), wave([2, 8, 8, 3], 0.7));
+    const z = encoder(waves(encoderSpecs(config, { inputs: 3, outputs: 5 })), wave([2, 8, 8, 3], 0.7));
     expect(z.shape).toEqual([2, 4, 4, 5]);
     expectClose(firstSix(z), [-0.021727, -0.271904, -0.309003, -0.104027, 0.182409, -1.158991], close);
     expectClose(tf.sum(z), [2.5463], { atol: 1e-3 });

@@ -14,6 +14,7 @@ import { openDevice } from '../../src/engine/index.js';
 import { trainStage1 } from '../../src/stage1-vqgan/train.js';
 import { readMetrics } from '../../src/train/metrics.js';
 import { learningRate } from '../../src/train/schedule.js';
+import { writePictures } from '../support/run.js';
 
 const config = loadConfig({ config: 'tiny', set: ['data.drawn=40', 'stage1.disc.start=4'] });
 const device = await openDevice({ device: 'cpu', reporter: silent });
@@ -152,6 +153,35 @@ test('stopped before the first step it leaves the run as it was', async () => {
   const stopper: Reporter = { ...silent, note: () => stop.abort() }; // the first note comes when the images are read
   await expect(train(run, false, stopper, stop.signal)).rejects.toThrow('aborted');
   expect(readdirSync(run)).toEqual(['.cache']);
+});
+
+test.each([
+  [
+    null,
+    [
+      /^Images: 11 for training, 1 for validation, 2 classes/,
+      /\/images has the folders train and val: .*--set data\.val_dir=/,
+    ],
+  ],
+  [
+    'val',
+    [/^Left out of .*val\/ \(for validation, data\.val_dir\)/, /^Images: 6 for training, 6 for validation/],
+  ],
+] as const)('folders of a split are told of, with data.val_dir %s they are not', async (val, said) => {
+  const dir = path.join(root, 'images');
+  for (const part of ['train', 'val']) await writePictures(path.join(dir, part), 6);
+  const stop = new AbortController();
+  const notes: string[] = [];
+  const note = (line: string): void => {
+    notes.push(line);
+    if (line.startsWith('Images')) stop.abort();
+  };
+  const data = { ...config.data, dir, val_dir: val && path.join(dir, val) };
+  const options = { config: { ...config, data }, run: path.join(root, 'split'), resume: false };
+  const training = trainStage1({ ...options, device, reporter: { ...silent, note }, signal: stop.signal });
+  await expect(training).rejects.toThrow('aborted');
+  for (const line of said) expect(notes).toContainEqual(expect.stringMatching(line));
+  expect(notes.some((line) => line.includes('If they are a split'))).toBe(val === null);
 });
 
 test('a prior that is trained keeps its section of the config', async () => {

@@ -82,7 +82,7 @@ test('every image into one named file, in the order of the names; codes are thos
   }
 });
 
-test('a named folder is split by the same rule; the word dataset is a folder where one exists', async () => {
+test('a named folder is split by the same rule; without one, or by the word dataset, the run has its own images', async () => {
   const folder = await pictures('dataset', 12);
   const summary = await tokenize({ run, dataset: folder, device, reporter: silent });
   const { train, val } = await imageSplits({ ...config.data, dir: folder });
@@ -91,11 +91,39 @@ test('a named folder is split by the same rule; the word dataset is a folder whe
 
   const before = process.cwd();
   process.chdir(root);
+  const notes: string[] = [];
+  const reporter: Reporter = { ...silent, note: (line) => notes.push(line) };
+  const images = async (dataset?: string) => (await tokenize({ run, dataset, device, reporter })).images;
+  const told =
+    'The images are those of the run: the built-in pictures. The dataset in the working folder is named ./dataset.';
   try {
-    expect((await tokenize({ run, dataset: 'dataset', device, reporter: silent })).images).toBe(12);
+    expect(await images()).toBe(24);
+    expect(notes).toContain(told);
+    notes.length = 0;
+    expect(await images('./dataset')).toBe(12);
+    expect(notes).not.toContain(told);
+    await fs.rm(folder, { recursive: true });
+    await fs.writeFile(folder, 'a file');
+    expect(await images('dataset')).toBe(24);
   } finally {
     process.chdir(before);
   }
+});
+
+test('a folder of a split, or one around the classes, is told of', async () => {
+  const folder = await pictures('whole/train', 4);
+  await pictures('whole/test', 4);
+  const notes: string[] = [];
+  const reporter: Reporter = { ...silent, note: (line) => notes.push(line) };
+  await tokenize({ run, dataset: path.dirname(folder), device, reporter });
+  expect(notes[0]).toMatch(
+    /whole has the folders train and test: .* vqgen tokenize \S*whole\/train --split train, then \S*test with --split val$/,
+  );
+  await fs.rm(path.join(root, 'whole/test'), { recursive: true });
+  await tokenize({ run, dataset: path.dirname(folder), split: 'x', device, reporter });
+  expect(notes.at(-2)).toMatch(
+    /^All 4 images lie in .* 2 folders in it as classes: vqgen tokenize \S*train\/$/,
+  );
 });
 
 test('files that cannot be read are counted and named', async () => {
@@ -181,6 +209,15 @@ test('--check writes originals above decoded codes', async () => {
   await tokenize({ run, dataset: folder, split: 'few', check: true, device, reporter: silent });
   const { width, height } = await sharp(path.join(run, 'tokens', 'few-check.png')).metadata();
   expect(width! / height!).toBeCloseTo((3 * 10 - 2) / (2 * 10 - 2), 5); // 3 columns of 8 pixels, 2 between
+});
+
+test('a run that takes no tokens is refused before the work', async () => {
+  const closed = path.join(root, 'closed');
+  await saveTokenizer(closed, config);
+  await fs.writeFile(path.join(closed, 'tokens'), 'in the way');
+  await expect(tokenize({ run: closed, device, reporter: silent })).rejects.toThrow(
+    /^Expected a run that takes tokens for --run but received .*closed, where .*tokens is a file\. .* the copy\.$/,
+  );
 });
 
 test('stopping leaves the files of before', async () => {

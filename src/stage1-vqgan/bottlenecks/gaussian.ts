@@ -29,8 +29,6 @@ const classMeans = 'class_means';
 export function gaussian(config: Stage1Config, place: Place): Bottleneck {
   const { kl_weight, kl_warmup, free_bits, class_means, classes } = config.bottleneck;
   const { shape, channels, learned, numbers, features } = layoutOf(config, place, 2);
-  const units = shape.at(-1)!;
-  const conditional = class_means;
 
   const posterior = (p: Tensors, z: tf.Tensor, labels?: tf.Tensor) => {
     const [mean, raw] = numbers(p, z) as [tf.Tensor, tf.Tensor];
@@ -41,11 +39,11 @@ export function gaussian(config: Stage1Config, place: Place): Bottleneck {
   const meansOf = (p: Tensors) => tf.reshape(p[classMeans]!, [classes.length, -1]) as tf.Tensor2D;
 
   return {
-    latent: { kind: 'gaussian', shape, classes: conditional ? classes : [] },
+    latent: { kind: 'gaussian', shape, classes: class_means ? classes : [] },
     channels,
     learned: {
       ...learned,
-      ...(conditional && { [classMeans]: { shape: [classes.length, ...shape], init: { kind: 'zeros' } } }),
+      ...(class_means && { [classMeans]: { shape: [classes.length, ...shape], init: { kind: 'zeros' } } }),
     },
     own: {},
     state: {},
@@ -57,13 +55,13 @@ export function gaussian(config: Stage1Config, place: Place): Bottleneck {
 
     inputs: (_, batch) => ({
       noise: { shape: [batch, ...shape], dtype: 'float32' },
-      ...(conditional && { labels: { shape: [batch], dtype: 'int32' } as const }),
+      ...(class_means && { labels: { shape: [batch], dtype: 'int32' } as const }),
     }),
     feed(phase, key, labels) {
       const rng = stream(place.seed, 'latent', phase, key);
       const noise = float32([labels.length, ...shape]);
       for (let i = 0; i < noise.data.length; i++) noise.data[i] = rng.normal();
-      return { batched: { noise, ...(conditional && { labels: int32([labels.length], labels) }) } };
+      return { batched: { noise, ...(class_means && { labels: int32([labels.length], labels) }) } };
     },
 
     pass(p, z, { noise, labels, step }) {

@@ -1,0 +1,44 @@
+/**
+ * Folders that vqgen itself writes pictures into, so that a run below the data does not become a class of it. They
+ * are known by what they hold, not by their names: a folder of somebody's own that is called `samples` stays.
+ *
+ * - A run is a folder whose `config.json` says which vqgen wrote it. Below the data it is left out whole; where it is
+ *   the data folder itself, only the folders that a run has (`runFolders`).
+ * - An ONNX export is a folder whose `decoder.onnx` names vqgen as its producer: the scripts beside it draw there.
+ *   `export --to run` writes a run; the other exports, and what `dataset make` writes, need no rule.
+ */
+import fs from 'node:fs/promises';
+import { firstBytes, type Place } from './file-names.js';
+
+/** What lies in a run beside its config, see `runPaths`. */
+export const runFolders: readonly string[] = ['stage1', 'prior', 'tokens', 'samples'];
+
+export type Own = 'a run of vqgen' | 'an export of vqgen';
+
+/** @param files the regular files of a folder, by name */
+export async function ownFolder(files: ReadonlyMap<string, Place>): Promise<Own | undefined> {
+  const config = files.get('config.json');
+  if (config && (await isRunConfig(config))) return 'a run of vqgen';
+  const decoder = files.get('decoder.onnx');
+  return decoder && isExported(decoder) ? 'an export of vqgen' : undefined;
+}
+
+const mostConfig = 2 ** 20;
+
+async function isRunConfig(file: Place): Promise<boolean> {
+  try {
+    const { size } = await fs.stat(file);
+    return size <= mostConfig && typeof JSON.parse(await fs.readFile(file, 'utf8')).vqgen === 'string';
+  } catch {
+    return false;
+  }
+}
+
+/** An ONNX file begins with its format's version (field 1) and the producer's name (field 2). */
+function isExported(file: Place): boolean {
+  try {
+    return firstBytes(file, 16).includes('\x12\x05vqgen');
+  } catch {
+    return false;
+  }
+}
