@@ -163,10 +163,10 @@ async function importTensors(
     if (labels.length > 0) await recordClasses(run, labels);
     await recordTokenizer(run, await sha256(path.join(saved.path, 'model.safetensors')));
   });
-  const { encoder, codebook, decoder } = stage1Params(config);
+  const { encoder, bottleneck, decoder } = stage1Params(config);
   const parameters = [
     encoder,
-    codebook,
+    bottleneck,
     decoder,
     ...Object.values(gptWeights).map(({ data }) => data.length),
   ];

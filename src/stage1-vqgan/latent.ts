@@ -36,6 +36,12 @@ export function latentSpecs(latent: Latent, batch: number): Specs {
   );
 }
 
+/** For people: `8×8 codes of 256`, `8×8×16 numbers`. */
+export function describeLatent(latent: Latent): string {
+  if (latent.kind !== 'codes') return `${latent.shape.join('×')} numbers`;
+  return latent.grids.map(({ height, width, vocab }) => `${height}×${width} codes of ${vocab}`).join(', ');
+}
+
 /** One pass through a bottleneck. */
 export interface Passed {
   /** What the decoder sees, [B, h, w, `channels.out`]. */
@@ -75,8 +81,9 @@ export interface Bottleneck {
   readonly state: Record<string, ParamSpec>;
   /** What the micro-batches of a step hand on to each other. */
   readonly partial: Specs;
-  /** Names of the terms, for the metrics. */
+  /** Names of the terms, for the metrics, and of the lists of a number for each unit. */
   readonly terms: readonly string[];
+  readonly units?: readonly string[];
   /** The first step (1-based) at which it does to z what it will go on doing. */
   readonly settles: number;
   /**

@@ -11,8 +11,8 @@ const copies = 5;
 
 /** Estimated peak in bytes: the state while a step replaces it, and what the forward pass of a micro-batch keeps for the backward one. */
 export function expectedMemory(config: Config): number {
-  const { encoder, codebook, decoder, discriminator } = stage1Params(config);
-  const model = encoder + codebook + decoder;
+  const { encoder, bottleneck, decoder, discriminator } = stage1Params(config);
+  const model = encoder + bottleneck + decoder;
   const trained = countParams(trainedSpecs(config));
   const { batch_size, accumulate, ema } = config.stage1;
   const sums = accumulate > 1 ? 1 : 0;

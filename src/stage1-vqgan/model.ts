@@ -1,4 +1,5 @@
 /** The tokenizer as a whole: encoder, bottleneck and decoder, and their parameters. */
+import { expected } from '../base/errors.js';
 import type { Config } from '../config/schema.js';
 import { countParams, type ParamSpec, specsOf } from '../nn/params.js';
 import { discriminatorSpecs } from './adversary/discriminator.js';
@@ -32,6 +33,21 @@ export function gridsOf(config: Config): readonly Grid[] {
   return latent.kind === 'codes' ? latent.grids : [];
 }
 
+/** The command behind `train-stage1`: latents that are numbers need neither tokens nor a prior. */
+export const afterStage1 = (config: Config): string =>
+  gridsOf(config).length > 0 ? 'tokenize' : 'sample --n 16';
+
+/** @throws UserError for a run whose latents are no codes, in which a prior could be trained */
+export function checkCodes(config: Config, run: string): void {
+  if (gridsOf(config).length > 0) return;
+  throw expected(
+    'a tokenizer whose latents are codes',
+    '--run',
+    `${run}, whose latents are numbers (stage1.bottleneck.kind ${config.stage1.bottleneck.kind})`,
+    `To draw from it takes neither tokens nor a prior: vqgen sample --run ${run}`,
+  );
+}
+
 /** Side h = w of the code grid. */
 export function codeSide({ data, stage1 }: Config): number {
   return data.size >> (stage1.ch_mult.length - 1);
@@ -42,11 +58,11 @@ export const hasDiscriminator = ({ stage1 }: Config): boolean => stage1.disc.wei
 /** Learned values of each part; the discriminator's are 0 where there is none. */
 export function stage1Params(
   config: Config,
-): Record<'encoder' | 'codebook' | 'decoder' | 'discriminator', number> {
+): Record<'encoder' | 'bottleneck' | 'decoder' | 'discriminator', number> {
   const model = modelSpecs(config);
   return {
     encoder: countParams(model.encoder),
-    codebook: countParams(model.bottleneck),
+    bottleneck: countParams(model.bottleneck),
     decoder: countParams(model.decoder),
     discriminator: hasDiscriminator(config) ? countParams(discriminatorSpecs(config)) : 0,
   };

@@ -20,8 +20,9 @@ import { lastValues, type Observation, readMetrics, type Values } from '../train
 import { learningRate } from '../train/schedule.js';
 import { corruptionOf } from './autoencoder/corruption.js';
 import { bottleneckOf } from './bottlenecks/index.js';
+import { describeLatent } from './latent.js';
 import { expectedMemory } from './memory.js';
-import { codeSide, stage1Params } from './model.js';
+import { afterStage1, gridsOf, stage1Params } from './model.js';
 import { checkPictures, movedKeys, recordPictures, withMoved } from './moved.js';
 import { stage1Runner } from './runner.js';
 import {
@@ -45,9 +46,10 @@ export interface TrainStage1Options {
 }
 
 /** @throws UserError for missing or unreadable images, or a run in the way */
-export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
-  const { run, device, reporter } = o;
+export async function trainStage1(given: TrainStage1Options): Promise<LoopResult> {
+  const { run, device, reporter } = given;
   const folder = runPaths(run).stage1;
+  const o = { ...given, config: await withClasses(given.config) };
   if (bottleneckOf(o.config).importedOnly) {
     throw expected(
       'a bottleneck that vqgen trains',
@@ -62,7 +64,8 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
   if (beginning.kind === 'finished') {
     if (saved && moved!.length > 0) await writeRunConfig(run, withMoved(saved, o.config));
     const { step, seconds, best } = readState(beginning.checkpoint);
-    reporter.note(`The tokenizer in ${run} is finished at step ${step}. Next: vqgen tokenize --run ${run}`);
+    const next = afterStage1(o.config);
+    reporter.note(`The tokenizer in ${run} is finished at step ${step}. Next: vqgen ${next} --run ${run}`);
     return { step, seconds, best, ...(await lastValues(folder)), stopped: false };
   }
   const from = beginning.kind === 'resume' ? beginning.checkpoint : undefined;
@@ -107,6 +110,35 @@ export async function trainStage1(o: TrainStage1Options): Promise<LoopResult> {
   }
 }
 
+/**
+ * The names of the classes that have means of their own, in the config from here on.
+ *
+ * @throws UserError when there are none, or others than a run began with
+ */
+async function withClasses(config: Config): Promise<Config> {
+  const { bottleneck } = config.stage1;
+  if (!bottleneck.class_means) return config;
+  const { classes } = await imageSplits(config.data);
+  const known = bottleneck.classes;
+  if (known.length > 0 && known.join('\n') !== classes.join('\n')) {
+    throw expected(
+      `images of the classes that the run began with (${known.join(', ')})`,
+      '--data',
+      classes.join(', '),
+      'To train on others, begin a new run: --run DIR.',
+    );
+  }
+  if (classes.length < 2) {
+    throw expected(
+      'images in two or more subfolders',
+      '--data',
+      config.data.dir,
+      'The subfolders are the classes that stage1.bottleneck.class_means gives means to; false needs none.',
+    );
+  }
+  return { ...config, stage1: { ...config.stage1, bottleneck: { ...bottleneck, classes: [...classes] } } };
+}
+
 /** What the run's config says of a prior that has a checkpoint stays true, whatever this call's config says. */
 function withTrainedPrior(config: Config, run: string): Config {
   const saved = latestCheckpoint(runPaths(run).prior) && findRunConfig(run);
@@ -115,14 +147,13 @@ function withTrainedPrior(config: Config, run: string): Config {
 
 function describe(config: Config, { train, val, classes }: Dataset, reporter: Reporter): void {
   const { size } = config.data;
-  const side = codeSide(config);
   const parts = Object.entries(stage1Params(config)).map(
     ([part, count]) => `${part} ${count.toLocaleString('en')}`,
   );
   const memory = expectedMemory(config) / 2 ** 30;
   reporter.note(
     `Images: ${train.count} for training, ${val.count} for validation, ${classes.length} classes, ` +
-      `${size}×${size} pixels → ${side}×${side} codes of ${config.stage1.codes}.`,
+      `${size}×${size} pixels → ${describeLatent(bottleneckOf(config).latent)}.`,
   );
   reporter.note(`Parameters: ${parts.join(', ')}. Memory: about ${memory.toPrecision(2)} GB.`);
 }
@@ -159,7 +190,7 @@ function stage1(
     runner,
     unit: 'images',
     unitsPerStep: stage1.batch_size,
-    codebookSize: stage1.codes,
+    codebookSize: gridsOf(config)[0]?.vocab ?? 0,
     bestBy: { key: 'psnr', higher: true },
     lr: stage1.lr,
     guarded: { key: 'l1', anew: bottleneckOf(config).settles, most: farthest },
@@ -168,11 +199,13 @@ function stage1(
     follows: followReconstruction(config),
     observe: (step, outputs) => observe(step, outputs, config),
     evaluate,
-    fields: ({ loss, l1, codebook_usage: used, perplexity, 'val psnr': psnr }) => ({
+    fields: ({ loss, l1, codebook_usage: used, perplexity, kl, active_units: active, 'val psnr': psnr }) => ({
       ...(loss !== undefined && { loss }),
       ...(l1 !== undefined && { l1 }),
       ...(used !== undefined && { 'codes used': `${Math.round(100 * used)} %` }),
       ...(perplexity !== undefined && { perplexity: perplexity.toPrecision(3) }),
+      ...(kl !== undefined && { kl: kl.toPrecision(3) }),
+      ...(active !== undefined && { 'active units': active.toFixed(0) }),
       ...(psnr !== undefined && { 'val psnr': `${psnr.toFixed(1)} dB` }),
     }),
   };
@@ -225,8 +258,11 @@ function observe(step: number, outputs: readonly HostTensors[], config: Config):
   const trained = outputs.slice(-config.stage1.accumulate);
   const values = Object.fromEntries([...scalars, ...terms].map((name) => [name, meanOf(trained, name) ?? 0]));
   Object.assign(values, scaleValues(trained));
+  const codes = trained.flatMap((output) =>
+    gridsOf(config).flatMap(({ name }) => Array.from(output[name]!.data)),
+  );
   return {
     values,
-    ...(step >= settles && { codes: trained.flatMap(({ codes }) => Array.from(codes!.data)) }),
+    ...(step >= settles && codes.length > 0 && { codes }),
   };
 }

@@ -9,6 +9,9 @@ import type { Device, Graph } from '../engine/device.js';
 import { over, under } from '../nn/params.js';
 import type { Perceptual } from '../perceptual/distances.js';
 import type { Stage } from '../train/loop.js';
+import type { Measured } from '../train/metrics.js';
+import { bottleneckOf } from './bottlenecks/index.js';
+import type { Bottleneck } from './latent.js';
 import { evaluateProgram } from './programs.js';
 import { firstActingStep, type Starts, withStarts } from './starts.js';
 
@@ -71,6 +74,7 @@ export function validation(
 ): Stage['evaluate'] {
   const { size } = config.data;
   const { batch, images } = validationPlan(set.count, config);
+  const bottleneck = bottleneckOf(config);
   const indices = Array.from({ length: images }, (_, i) => Math.floor((i * set.count) / images));
   return async (step, state, signal, starts) => {
     const adversarial = step >= firstActingStep(withStarts(config, starts as Starts));
@@ -80,15 +84,18 @@ export function validation(
       ...(adversarial && over('disc', under('disc', state))),
       ...(adversarial && over('disc_u', under('disc_u', state))),
     };
-    const sums: Record<string, number> = {};
+    const sums: Record<string, number[]> = {};
     const shown: { original: Float32Array; second: Float32Array }[] = [];
     const columns = Math.min(gridColumns, images);
     for (let at = 0; at < images && !signal?.aborted; at += batch) {
-      const originals = await evalImages(set, indices.slice(at, at + batch), size);
-      const { reconstruction, ...scalars } = await graph.run({ images: originals, ...weights });
-      const values = Object.entries(scalars).map(([name, t]): [string, number] => [name, t.data[0]!]);
-      for (const [name, value] of [...values, ['psnr', mean(psnr(originals, reconstruction!))] as const]) {
-        sums[name] = (sums[name] ?? 0) + value * batch;
+      const chosen = indices.slice(at, at + batch);
+      const originals = await evalImages(set, chosen, size);
+      const labels = Int32Array.from(chosen, (index) => set.labels[index]!);
+      const { batched } = bottleneck.feed('eval', at, labels);
+      const { reconstruction, ...means } = await graph.run({ images: originals, ...batched, ...weights });
+      const values = Object.entries(means).map(([name, t]) => [name, Array.from(t.data)] as const);
+      for (const [name, list] of [...values, ['psnr', [mean(psnr(originals, reconstruction!))]] as const]) {
+        sums[name] = list.map((value, i) => (sums[name]?.[i] ?? 0) + value * batch);
       }
       for (let i = 0; i < batch; i++) {
         // The shown images are spread over the set too.
@@ -100,8 +107,19 @@ export function validation(
       const [originals, seconds] = [shown.map((pair) => pair.original), shown.map((pair) => pair.second)];
       await writePairs(gridFile(step), originals, seconds, size);
     }
-    return Object.fromEntries(Object.entries(sums).map(([name, sum]) => [name, sum / images]));
+    return measuresOf(bottleneck, sums, images);
   };
+}
+
+/** Means of what the program gives, of units as lists, and what the bottleneck makes of them. */
+function measuresOf(bottleneck: Bottleneck, sums: Record<string, number[]>, images: number): Measured {
+  const { units, measures } = bottleneck;
+  const means = Object.entries(sums).map(([name, list]) => [name, list.map((sum) => sum / images)] as const);
+  const { sampled_mse, ...scalars } = Object.fromEntries(
+    means.filter(([name]) => !units?.includes(name)).map(([name, [value]]) => [name, value!]),
+  );
+  const further = sampled_mse === undefined ? {} : measures?.({ ...scalars, sampled_mse });
+  return { ...scalars, ...further, ...Object.fromEntries(means.filter(([name]) => units?.includes(name))) };
 }
 
 /** 10·log₁₀(1/MSE) in dB of each image, on 8-bit pixels scaled to [0, 1]; 100 at most. Both [n, S, S, 3] in [−1, 1]. */

@@ -8,6 +8,7 @@ import { loadModel, readState, type SavedState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Device, Graph } from '../engine/device.js';
 import { countParams, over, under } from '../nn/params.js';
+import { checkCodes } from '../stage1-vqgan/model.js';
 import type { Tokens } from '../tokenize/token-file.js';
 import { meanOf, microBatches, withoutPartial } from '../train/accumulation.js';
 import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
@@ -45,6 +46,7 @@ const bits = (nats: number): number => nats / Math.LN2;
 export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   const { config, run, device, reporter } = o;
   const folder = runPaths(run).prior;
+  checkCodes(config, run);
   const beginning = beginStage({ run, stage: 'prior', config, resume: o.resume });
   if (beginning.kind === 'finished') {
     checkTokenizer(run, (await loadModel(run, 'stage1')).sha256);

@@ -15,7 +15,7 @@ import { inferenceBatch, padBatch } from '../data/inference-batch.js';
 import { layoutHint } from '../data/layout.js';
 import { describeSkipped, type Skipped } from '../data/source.js';
 import type { Device, Graph } from '../engine/device.js';
-import { codeSide } from '../stage1-vqgan/model.js';
+import { checkCodes, codeSide } from '../stage1-vqgan/model.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
 import { codesType, finishTokens, toStoredCodes } from './token-file.js';
 import { type Tokenizer, tokenizerOf } from './tokenizer.js';
@@ -59,6 +59,7 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   const started = performance.now();
   const tokenizer = o.tokenizer ?? (await tokenizerOf(o.run, o.device));
   const { config } = tokenizer;
+  checkCodes(config, o.run);
   checkTakesTokens(o.run);
   const { classes, subsets } = await chooseSubsets(config, o);
   const codings = chooseCodings(config, o);

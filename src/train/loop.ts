@@ -41,7 +41,9 @@ import { firstScale, isLossScale } from './loss-scale.js';
 import {
   addStep,
   lastValues,
+  type Measured,
   means,
+  numbersOf,
   type Observation,
   openMetrics,
   type Running,
@@ -109,7 +111,7 @@ export interface Stage {
    * The values of a validation line; also where the stage draws its pictures. After the signal it should end at
    * the next occasion, with whatever values: they are dropped, and a resumed run validates the step again.
    */
-  evaluate(step: number, state: HostTensors, signal?: AbortSignal, kept?: Kept): Promise<Values>;
+  evaluate(step: number, state: HostTensors, signal?: AbortSignal, kept?: Kept): Promise<Measured>;
   /** Something in a train line's values that the user should be warned of, where there is. Called once for each line. */
   warning?(step: number, values: Values): string | undefined;
   /** What the progress bar shows of the newest values; those of validation are named `val loss`, `val psnr`, … */
@@ -149,7 +151,7 @@ export async function runLoop(
   let { step, validated, best, stale, running, guard, kept } = begun;
   let checkpoint = o.from;
   let latest: Values = {};
-  let evaluation: Promise<Values> | undefined;
+  let evaluation: Promise<Measured> | undefined;
 
   const clock = stopwatch(begun.seconds);
   const chunks = chunkPlanner(cadence);
@@ -210,13 +212,14 @@ export async function runLoop(
         state = await runner.read();
         wrong = infiniteTensor(state);
         evaluation = wrong || stopping() ? undefined : stage.evaluate(step, state, o.signal, kept);
-        const values = await unlessAborted(evaluation, o.signal).catch(async (error) => {
+        const measured = await unlessAborted(evaluation, o.signal).catch(async (error) => {
           if (checkpoint?.step !== step) await save(state!, due); // A validation that fails takes no step with it.
           throw error;
         });
+        const values = measured && numbersOf(measured);
         wrong ??= values && infiniteValue(prefixed('val ', values));
         if (values && !wrong) {
-          await metrics.append({ step, split: 'val', time_s: clock(), ...values });
+          await metrics.append({ step, split: 'val', time_s: clock(), ...measured });
           validated = step;
           latest = { ...latest, ...prefixed('val ', values) };
           if (stage.patience || due) best = better(best, step, values, stage.bestBy);

@@ -7,12 +7,14 @@ import path from 'node:path';
 import { writeFileAtomic } from '../base/files.js';
 
 export type Values = Record<string, number>;
+/** Numbers, and lists of them, which only lines of validations have. */
+export type Measured = Record<string, number | readonly number[]>;
 export type Split = 'train' | 'val';
 export interface Line {
   readonly step: number;
   readonly split: Split;
   readonly time_s: number;
-  readonly [key: string]: number | Split;
+  readonly [key: string]: number | readonly number[] | Split;
 }
 
 /** What has been gathered since the last train line. Plain JSON. */
@@ -145,11 +147,17 @@ export async function lastValues(stageFolder: string): Promise<{ loss: number; m
   const lines = await readMetrics(path.join(stageFolder, 'metrics.jsonl'));
   const last = (split: Split): Values => {
     const { step: _, split: __, time_s: ___, ...values } = lines.findLast((l) => l.split === split) ?? {};
-    return values as Values;
+    return numbersOf(values as Measured);
   };
   const train = last('train');
   return { loss: train.loss ?? Number.NaN, metrics: { ...train, ...last('val') } };
 }
+
+/** Without the lists. */
+export const numbersOf = (measured: Measured): Values =>
+  Object.fromEntries(
+    Object.entries(measured).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
+  );
 
 /** Six significant digits. */
 const toText = (line: Line): string =>

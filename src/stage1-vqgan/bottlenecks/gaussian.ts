@@ -49,6 +49,7 @@ export function gaussian(config: Stage1Config, place: Place): Bottleneck {
     state: {},
     partial: {},
     terms: ['kl', 'active_units'],
+    units: ['kl_by_unit'],
     settles: 1,
     watch: () => watchCollapse(kl_warmup),
     measures: ({ sampled_mse, kl }) => ({ elbo: bitsPerNumber(sampled_mse!, kl!, place.dims) }),
