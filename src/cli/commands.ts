@@ -1,13 +1,14 @@
 /** What each command takes, says in `--help`, and calls. Implementations are imported only when they run. */
 import { expected } from '../base/errors.js';
 import { formatDuration, formatNumber } from '../base/progress.js';
-import type { Config } from '../config/schema.js';
 import type { Device } from '../engine/device.js';
 import type { Command, Context } from './command.js';
 import { exchangeCommands } from './exchange-commands.js';
 import { exportedOf } from './exported.js';
 import { defaultClassifier, defaultRun, type FlagName, onlyData, precisionAmong } from './flags.js';
+import { openDevice, savedConfig } from './open.js';
 import { type Outcome, runOption } from './outcome.js';
+import { pictureCommands } from './picture-commands.js';
 
 export type { Command, Context, Meaning } from './command.js';
 
@@ -82,19 +83,7 @@ export const commands: readonly Command[] = [
     computes: true,
     run: sample,
   },
-  {
-    name: 'reconstruct',
-    describe: 'Encode and decode images: originals above reconstructions, PSNR',
-    flags: ['run', 'out'],
-    words: {
-      usage: 'IMAGE…',
-      describe: 'image files, or folders of them',
-      most: Number.POSITIVE_INFINITY,
-    },
-    examples: [['vqgen reconstruct cat.jpg photos/ --run checkpoints/mine --out pairs.png', '']],
-    computes: true,
-    run: reconstruct,
-  },
+  ...pictureCommands,
   {
     name: 'evaluate',
     describe: 'Measure a run: reconstructions, likelihoods, samples, and whether it memorises',
@@ -169,18 +158,6 @@ export const commands: readonly Command[] = [
   },
 ];
 
-/** @param run must exist: a mistyped one is told before a device is looked for */
-async function openDevice(
-  { flags, reporter }: Context,
-  run?: string,
-  device = flags.device,
-): Promise<Device> {
-  if (run !== undefined) await savedConfig(run);
-  const { threads } = flags;
-  const { openDevice } = await import('../engine/index.js');
-  return openDevice({ device, threads, reporter });
-}
-
 async function trainStage1(context: Context): Promise<Outcome> {
   const { flags, reporter, signal } = context;
   const { changeConfig, loadConfig } = await import('../config/load.js');
@@ -221,11 +198,6 @@ async function trainPrior(context: Context): Promise<Outcome> {
   return trained(run, 'prior', await trainPrior({ config, run, resume, device, reporter, signal }));
 }
 
-async function savedConfig(run: string): Promise<Config> {
-  const { readRunConfig } = await import('../checkpoint/run.js');
-  return readRunConfig(run);
-}
-
 interface Trained {
   readonly step: number;
   readonly loss: number;
@@ -234,10 +206,12 @@ interface Trained {
   readonly stopped: boolean;
 }
 
-function trained(run: string, stage: 'stage1' | 'prior', result: Trained): Outcome {
+async function trained(run: string, stage: 'stage1' | 'prior', result: Trained): Promise<Outcome> {
+  const { afterStage1 } = await import('../stage1-vqgan/model.js');
+  const config = await savedConfig(run);
   const { step, loss, seconds, metrics, stopped } = result;
   const [command, next] =
-    stage === 'stage1' ? ['train-stage1', 'tokenize'] : ['train-prior', 'sample --n 16'];
+    stage === 'stage1' ? ['train-stage1', afterStage1(config)] : ['train-prior', 'sample --n 16'];
   const measures = Object.entries(metrics).map(([key, value]) => `${key} ${formatNumber(value)}`);
   return {
     summary: { run, stage, step, loss, seconds, metrics },
@@ -296,24 +270,6 @@ async function sample(context: Context): Promise<Outcome> {
       summary.grid,
     ],
   };
-}
-
-async function reconstruct(context: Context): Promise<Outcome> {
-  const { flags, words, reporter } = context;
-  if (words.length === 0) {
-    throw expected('an image or a folder', 'IMAGE', 'nothing', 'For example: vqgen reconstruct photo.jpg');
-  }
-  const { reconstruct } = await import('../sample/reconstruct.js');
-  const run = flags.run ?? defaultRun;
-  const device = await openDevice(context, run);
-  const summary = await reconstruct({
-    run,
-    images: [...words],
-    out: flags.out,
-    device,
-    reporter,
-  });
-  return { summary, lines: [`${summary.images} images, PSNR ${summary.psnr.toFixed(2)} dB`, summary.out] };
 }
 
 async function evaluate(context: Context): Promise<Outcome> {

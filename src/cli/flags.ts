@@ -51,6 +51,7 @@ export const flags = {
   } as Flag<string>,
   resume: toggle('go on from the newest checkpoint'),
   split: value('NAME', 'put every image into one token file of this name', text, 'train and val'),
+  corrupt: toggle('also show what the encoder saw in training, and what is restored from it'),
   check: toggle('also decode a few, as a picture: originals above decoded'),
   n: value('N', 'number of images', wholeAbove(0), '16'),
   temperature: value(

@@ -153,25 +153,23 @@ export function arranged(kinds: readonly number[], limit: number): Arrangement {
   return { columns: perBlock * perKind, cells };
 }
 
-const pairColumns = 8;
+const versionColumns = 8;
 
 /**
- * Rows of up to 8 originals, each with its second version below.
+ * Versions of the same pictures below each other: up to 8 of the first, then as many of the second, …; further pictures below these.
  *
- * @param originals [S, S, 3] each, in [−1, 1]; `seconds` as many
+ * @param versions as many pictures each, [S, S, 3] in [−1, 1]
  */
-export async function writePairs(
+export async function writeVersions(
   file: string,
-  originals: readonly Float32Array[],
-  seconds: readonly Float32Array[],
+  versions: readonly (readonly Float32Array[])[],
   size: number,
 ): Promise<void> {
-  const columns = Math.min(pairColumns, mostColumns(size), originals.length);
+  const count = versions[0]!.length;
+  const columns = Math.min(versionColumns, mostColumns(size), count);
   const cells: (Float32Array | undefined)[] = [];
-  for (let first = 0; first < originals.length; first += columns) {
-    for (const images of [originals, seconds]) {
-      for (let i = 0; i < columns; i++) cells.push(images[first + i]);
-    }
+  for (let first = 0; first < count; first += columns) {
+    for (const images of versions) for (let i = 0; i < columns; i++) cells.push(images[first + i]);
   }
   await writeGrid(file, cells, { size, columns });
 }

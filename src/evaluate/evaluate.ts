@@ -6,7 +6,7 @@ import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { latestCheckpoint, loadModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { everyImage, readableSplits, type Subset } from '../data/dataset.js';
-import { writePairs } from '../data/grid.js';
+import { writeVersions } from '../data/grid.js';
 import { inferenceBatch } from '../data/inference-batch.js';
 import { describeSkipped, listImages } from '../data/source.js';
 import type { Device } from '../engine/device.js';
@@ -337,7 +337,7 @@ async function memorising(
   });
   const obstacle = o.out === undefined ? obstacleInSamples(o.run) : undefined;
   const picture = obstacle ? null : (o.out ?? path.join(runPaths(o.run).samples, 'nearest.png'));
-  if (picture) await writePairs(picture, drawn.shown, nearest.images, data.size);
+  if (picture) await writeVersions(picture, [drawn.shown, nearest.images], data.size);
   else
     reporter.warn(
       `The picture of nearest training images is left out: ${o.run} takes none, ${obstacle}. --out names another place.`,

@@ -1,4 +1,4 @@
-/** `vqgen reconstruct`: originals above reconstructions, and how close they are. Streams. */
+/** `vqgen reconstruct`: originals above reconstructions, with `--corrupt` above what the encoder saw and what was restored; how close they are. Streams. */
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
@@ -6,20 +6,26 @@ import type { Reporter } from '../base/progress.js';
 import { float32 } from '../base/tensor.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { loadModel } from '../checkpoint/store.js';
+import type { Config } from '../config/schema.js';
 import { streamEvalImages } from '../data/batches.js';
 import { everyImage, type Subset } from '../data/dataset.js';
-import { imageAt, writePairs } from '../data/grid.js';
+import { imageAt, writeVersions } from '../data/grid.js';
 import { inferenceBatch, padBatch } from '../data/inference-batch.js';
 import { readEvalImage, toBytes } from '../data/pictures.js';
 import { describeSkipped, listImages, type Skipped } from '../data/source.js';
 import type { Device } from '../engine/device.js';
-import { reconstructProgram } from '../stage1-vqgan/programs.js';
+import { type Corruption, corruptionOf } from '../stage1-vqgan/autoencoder/corruption.js';
+import { reconstructProgram, restoreProgram } from '../stage1-vqgan/programs.js';
 import { checkOutOrRun } from './out.js';
 
 export interface ReconstructOptions {
   readonly run: string;
   /** Files, and folders of them. */
   readonly images: readonly string[];
+  /** Also from corrupted images, as the run trained with them. */
+  readonly corrupt?: boolean;
+  /** Of the corruption; the config's unless given. */
+  readonly seed?: number;
   readonly out?: string;
   readonly device: Device;
   readonly reporter: Reporter;
@@ -29,6 +35,9 @@ export interface ReconstructSummary {
   readonly images: number;
   /** dB, mean over images. */
   readonly psnr: number;
+  /** Of the corrupted images themselves, and of what is restored from them. */
+  readonly corrupted_psnr?: number;
+  readonly restored_psnr?: number;
   readonly out: string;
 }
 
@@ -42,42 +51,75 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
   const places = await Promise.all(o.images.map((place) => findImages(place, o.reporter)));
   const { size } = config.data;
   const batch = inferenceBatch(size);
+  const corruption = o.corrupt ? chosenCorruption(config, o.run, o.seed) : undefined;
   const graph = await o.device.prepare(reconstructProgram(config, tensors, batch));
+  const restoring = corruption && (await o.device.prepare(restoreProgram(config, tensors, batch)));
   const total = places.reduce(
     (sum, place) => sum + (typeof place === 'string' ? 1 : place.indices.length),
     0,
   );
   const progress = o.reporter.progress({ label: 'Reconstruct', total, unit: 'images' });
   const skipped: Skipped[] = [];
-  const shown: { original: Float32Array; second: Float32Array }[] = [];
+  const shown: Float32Array[][] = [];
+  const decibels = { clean: 0, corrupted: 0, restored: 0 };
   let images = 0;
-  let decibels = 0;
   try {
     for await (const originals of batches(eachImage(places, size, skipped), batch)) {
       const data = float32([originals.length, size, size, 3]);
       for (const [i, image] of originals.entries()) data.data.set(image, i * image.length);
-      const { reconstruction } = await graph.run({ images: padBatch(data, batch) });
+      const padded = padBatch(data, batch);
+      const { reconstruction } = await graph.run({ images: padded });
+      const restored = await restoring?.run({
+        images: padded,
+        ...corruption!.feed(`image ${images}`, batch),
+      });
       for (const [i, original] of originals.entries()) {
-        const second = imageAt(reconstruction!, i);
-        decibels += psnr(original, second);
+        const column = [original];
+        const made = imageAt(reconstruction!, i);
+        decibels.clean += psnr(original, made);
+        if (restored) {
+          const [seen, again] = [imageAt(restored.seen!, i), imageAt(restored.reconstruction!, i)];
+          decibels.corrupted += psnr(original, seen);
+          decibels.restored += psnr(original, again);
+          column.push(seen, again);
+        } else column.push(made);
         images++;
-        if (shown.length < shownPairs) shown.push({ original, second });
+        if (shown.length < shownPairs) shown.push(column);
       }
       progress.update(images + skipped.length);
     }
   } finally {
     progress.stop();
     await graph.dispose();
+    await restoring?.dispose();
   }
   if (skipped.length > 0) o.reporter.warn(describeSkipped(skipped, total));
   const out = o.out ?? path.join(runPaths(o.run).samples, 'reconstruction.png');
-  await writePairs(
+  await writeVersions(
     out,
-    shown.map(({ original }) => original),
-    shown.map(({ second }) => second),
+    shown[0]!.map((_, version) => shown.map((column) => column[version]!)),
     size,
   );
-  return { images, psnr: decibels / images, out };
+  return {
+    images,
+    psnr: decibels.clean / images,
+    ...(corruption && {
+      corrupted_psnr: decibels.corrupted / images,
+      restored_psnr: decibels.restored / images,
+    }),
+    out,
+  };
+}
+
+/** @throws UserError for a run that was trained without */
+function chosenCorruption(config: Config, run: string, seed = config.seed): Corruption {
+  if (config.stage1.corrupt.kind !== 'none') return corruptionOf({ ...config, seed });
+  throw expected(
+    'a run that was trained on corrupted images',
+    '--corrupt',
+    `${run}, whose stage1.corrupt.kind is none`,
+    'The configs dae and mae are such.',
+  );
 }
 
 /** A file's path, or the images of a folder. */

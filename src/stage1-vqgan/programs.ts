@@ -13,7 +13,7 @@ import { encoder } from './autoencoder/encoder.js';
 import { bottleneckOf } from './bottlenecks/index.js';
 import { latentSpecs } from './latent.js';
 import { discriminatorLoss, pixelLoss } from './losses.js';
-import { modelSpecs } from './model.js';
+import { codeSide, modelSpecs } from './model.js';
 import { objectiveAt } from './objective.js';
 
 const imagesSpec = (config: Config, batch: number): Specs => ({
@@ -49,6 +49,64 @@ export function reconstructProgram(config: Config, weights: HostTensors, batch: 
     run({ images }, constants) {
       const latent = encode(config, constants, images!);
       return { ...latent, reconstruction: decode(config, constants, latent) };
+    },
+  };
+}
+
+/**
+ * Images as their corruption leaves them (`corruptionOf`, whose inputs it takes beside `images`): `seen`, as a picture, and its `reconstruction`,
+ * both [B, S, S, 3].
+ */
+export function restoreProgram(config: Config, weights: HostTensors, batch: number): GraphProgram {
+  const corruption = corruptionOf(config);
+  return {
+    name: 'restore',
+    inputs: { ...imagesSpec(config, batch), ...corruption.inputs(batch) },
+    constants: partOf(weights, 'encoder', 'bottleneck', 'decoder'),
+    run({ images, ...inputs }, constants) {
+      const seen = corruption.apply(images!, inputs);
+      const reconstruction = decode(config, constants, encode(config, constants, images!, inputs));
+      return { seen: corruption.shown(seen), reconstruction };
+    },
+  };
+}
+
+/**
+ * Images as points between which one can walk, and back: the latent where it is numbers, else z before it becomes codes.
+ * `toPoint`: `images` → `point`; `fromPoint`: `point` → `images`.
+ */
+export function walkPrograms(
+  config: Config,
+  weights: HostTensors,
+  batch: number,
+): { toPoint: GraphProgram; fromPoint: GraphProgram; shape: readonly number[] } {
+  const bottleneck = bottleneckOf(config);
+  const { latent, channels } = bottleneck;
+  const side = codeSide(config);
+  const coded = latent.kind === 'codes';
+  const shape = coded ? [side, side, channels.in] : latent.shape;
+  const specs = modelSpecs(config);
+  const inside = (p: Tensors) => treeOf(specs.bottleneck, p, 'bottleneck');
+  return {
+    shape,
+    toPoint: {
+      name: 'to-point',
+      inputs: imagesSpec(config, batch),
+      constants: partOf(weights, 'encoder', 'bottleneck'),
+      run({ images }, p) {
+        const z = zOf(config, p, images!, {});
+        return { point: coded ? z : bottleneck.encode(inside(p), z)[0]! };
+      },
+    },
+    fromPoint: {
+      name: 'from-point',
+      inputs: { point: { shape: [batch, ...shape], dtype: 'float32' } },
+      constants: partOf(weights, 'bottleneck', 'decoder'),
+      run({ point }, p) {
+        const made = coded ? bottleneck.encode(inside(p), point!) : [point!];
+        const q = bottleneck.decode(inside(p), made);
+        return { images: decoder(treeOf(specs.decoder, p, 'decoder'), q) };
+      },
     },
   };
 }
@@ -116,12 +174,16 @@ export function evaluateProgram(
   };
 }
 
-function encode(config: Config, weights: Tensors, images: tf.Tensor): Tensors {
-  const specs = modelSpecs(config);
+function zOf(config: Config, weights: Tensors, images: tf.Tensor, inputs: Tensors): tf.Tensor {
+  const seen = corruptionOf(config).apply(images, inputs);
+  return encoder(treeOf(modelSpecs(config).encoder, weights, 'encoder'), seen);
+}
+
+/** @param inputs the corruption's, where images are to be corrupted */
+function encode(config: Config, weights: Tensors, images: tf.Tensor, inputs: Tensors = {}): Tensors {
   const { latent, encode } = bottleneckOf(config);
-  const seen = corruptionOf(config).apply(images, {});
-  const z = encoder(treeOf(specs.encoder, weights, 'encoder'), seen);
-  const made = encode(treeOf(specs.bottleneck, weights, 'bottleneck'), z);
+  const p = treeOf(modelSpecs(config).bottleneck, weights, 'bottleneck');
+  const made = encode(p, zOf(config, weights, images, inputs));
   return Object.fromEntries(Object.keys(latentSpecs(latent, 1)).map((name, i) => [name, made[i]!]));
 }
 

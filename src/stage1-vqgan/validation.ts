@@ -3,7 +3,7 @@ import type { HostTensor } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
 import { evalImages } from '../data/batches.js';
 import type { ImageSet } from '../data/dataset.js';
-import { imageAt, writePairs } from '../data/grid.js';
+import { imageAt, writeVersions } from '../data/grid.js';
 import { toBytes } from '../data/pictures.js';
 import type { Device, Graph } from '../engine/device.js';
 import { over, under } from '../nn/params.js';
@@ -104,8 +104,8 @@ export function validation(
       }
     }
     if (!signal?.aborted) {
-      const [originals, seconds] = [shown.map((pair) => pair.original), shown.map((pair) => pair.second)];
-      await writePairs(gridFile(step), originals, seconds, size);
+      const versions = [shown.map((pair) => pair.original), shown.map((pair) => pair.second)];
+      await writeVersions(gridFile(step), versions, size);
     }
     return measuresOf(bottleneck, sums, images);
   };

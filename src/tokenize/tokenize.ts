@@ -10,7 +10,7 @@ import { openRowsWriter, type RowsWriter } from '../checkpoint/safetensors.js';
 import type { Config } from '../config/schema.js';
 import { streamEvalImages, viewsOf } from '../data/batches.js';
 import { everyImage, readableSplits, type Splits, type Subset } from '../data/dataset.js';
-import { imageAt, writePairs } from '../data/grid.js';
+import { imageAt, writeVersions } from '../data/grid.js';
 import { inferenceBatch, padBatch } from '../data/inference-batch.js';
 import { layoutHint } from '../data/layout.js';
 import { describeSkipped, type Skipped } from '../data/source.js';
@@ -261,12 +261,8 @@ async function writeChecks(
         decoded.push(imageAt(images!, 0));
       }
       const file = path.join(runPaths(run).tokens, `${name}-check.png`);
-      await writePairs(
-        file,
-        first.map(({ image }) => image),
-        decoded,
-        size,
-      );
+      const originals = first.map(({ image }) => image);
+      await writeVersions(file, [originals, decoded], size);
     }
   } finally {
     await graph.dispose();

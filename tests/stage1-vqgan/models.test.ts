@@ -63,9 +63,9 @@ describe('parameter counts equal the peer’s', () => {
       codes: 512,
       disc: { ch: 32, layers: 2 },
     });
-    const { encoder, codebook, decoder, discriminator } = stage1Params(small);
-    expect(codebook).toBe(512 * 64);
-    expect(encoder + codebook + decoder).toBe(2_876_771);
+    const { encoder, bottleneck, decoder, discriminator } = stage1Params(small);
+    expect(bottleneck).toBe(512 * 64);
+    expect(encoder + bottleneck + decoder).toBe(2_876_771);
     expect(discriminator).toBe(167_841);
   });
 
@@ -80,8 +80,8 @@ describe('parameter counts equal the peer’s', () => {
       codes: 1024,
       disc: { ch: 64, layers: 3 },
     });
-    const { encoder, codebook, decoder, discriminator } = stage1Params(medium);
-    expect(encoder + codebook + decoder).toBe(16_266_627);
+    const { encoder, bottleneck, decoder, discriminator } = stage1Params(medium);
+    expect(encoder + bottleneck + decoder).toBe(16_266_627);
     expect(discriminator).toBe(2_765_633);
   });
 });

@@ -51,7 +51,7 @@ export function gaussian(config: Stage1Config, place: Place): Bottleneck {
     terms: ['kl', 'active_units'],
     units: ['kl_by_unit'],
     settles: 1,
-    watch: () => watchCollapse(kl_warmup),
+    watch: () => watchCollapse(Math.max(kl_warmup, config.steps / 10)),
     measures: ({ sampled_mse, kl }) => ({ elbo: bitsPerNumber(sampled_mse!, kl!, place.dims) }),
 
     inputs: (_, batch) => ({
@@ -120,12 +120,12 @@ export function bitsPerNumber(mse: number, kl: number, dims: number): number {
   return 0.5 * Math.log2(2 * Math.PI * Math.E * mse) + Math.log2(255 / 2) + kl / dims / Math.LN2;
 }
 
-/** Warns when the posterior has collapsed: every image has the same Gaussian, of which a decoder can learn nothing. */
-function watchCollapse(warmup: number): ReturnType<Bottleneck['watch']> {
+/** Warns when the posterior has collapsed: every image has the same Gaussian, of which a decoder can learn nothing. @param from steps before it are too early to tell */
+function watchCollapse(from: number): ReturnType<Bottleneck['watch']> {
   const seen: { step: number; collapsed: boolean }[] = [];
   return (step, { active_units: active }) => {
     while (seen.length > 0 && seen.at(-1)!.step >= step) seen.pop();
-    if (active === undefined || step <= warmup) return undefined;
+    if (active === undefined || step <= from) return undefined;
     const before = seen.at(-1)?.collapsed ?? false;
     const collapsed = active < 0.5;
     seen.push({ step, collapsed });
