@@ -1,7 +1,6 @@
 /** What each command takes, says in `--help`, and calls. Implementations are imported only when they run. */
 import { expected } from '../base/errors.js';
 import { formatDuration, formatNumber } from '../base/progress.js';
-import type { Device } from '../engine/device.js';
 import type { Command, Context } from './command.js';
 import { exchangeCommands } from './exchange-commands.js';
 import { exportedOf } from './exported.js';
