@@ -6,14 +6,14 @@ import type { Config } from '../config/schema.js';
 import type { Device, Precision, Specs, StepProgram } from '../engine/device.js';
 import { countParams, initialise, specsOf } from '../nn/params.js';
 import { lpipsVgg16, type Perceptual, vgg16Shapes } from '../perceptual/distances.js';
-import { openCachedModel } from '../sample/cache.js';
-import { choose } from '../sample/choose.js';
-import { decodeLoop } from '../sample/decode-loop.js';
 import { codeSide, modelSpecs } from '../stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
 import { initialState } from '../stage1-vqgan/state.js';
 import { stage1Step } from '../stage1-vqgan/step.js';
-import { type GptSizes, gptSpecs } from '../stage2-transformer/gpt.js';
+import { decodeLoop } from '../stage2-transformer/autoregressive.js';
+import { choose } from '../stage2-transformer/choose.js';
+import { openCachedModel } from '../stage2-transformer/gpt/cache.js';
+import { type GptSizes, gptSpecs } from '../stage2-transformer/gpt/gpt.js';
 import { priorStart, priorStep } from '../stage2-transformer/step.js';
 import { chunkPlanner } from '../train/chunks.js';
 

@@ -7,7 +7,7 @@ import { type ParamSpec, specsOf } from '../nn/params.js';
 import { discriminatorSpecs } from '../stage1-vqgan/adversary/discriminator.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { codeSide, modelSpecs } from '../stage1-vqgan/model.js';
-import { gptSpecs } from '../stage2-transformer/gpt.js';
+import { gptSpecs } from '../stage2-transformer/gpt/gpt.js';
 import { gptSizes } from '../stage2-transformer/model.js';
 import type { Named, Place } from './places.js';
 

@@ -14,12 +14,12 @@ import { writePng } from '../data/pictures.js';
 import type { Device, Graph, Precision } from '../engine/device.js';
 import { codeSide } from '../stage1-vqgan/model.js';
 import { decodeProgram } from '../stage1-vqgan/programs.js';
-import type { GptSizes } from '../stage2-transformer/gpt.js';
+import { decodeLoop, guided } from '../stage2-transformer/autoregressive.js';
+import { type Choice, choose } from '../stage2-transformer/choose.js';
+import { type CachedModel, openCachedModel } from '../stage2-transformer/gpt/cache.js';
+import type { GptSizes } from '../stage2-transformer/gpt/gpt.js';
 import { loadModels } from '../stage2-transformer/model.js';
-import { type CachedModel, openCachedModel } from './cache.js';
-import { type Choice, choose } from './choose.js';
 import { type ClassOf, chosenClasses, inTurn } from './classes.js';
-import { decodeLoop, guided } from './decode-loop.js';
 import { type Int8Loss, reportInt8Loss } from './int8-loss.js';
 import { checkOutOrRun, obstacleInSamples, samplesName } from './out.js';
 

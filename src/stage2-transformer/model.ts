@@ -8,7 +8,7 @@ import { bestCheckpoint, latestCheckpoint, loadModel, type TrainedModel } from '
 import type { Config } from '../config/schema.js';
 import { codeSide } from '../stage1-vqgan/model.js';
 import { readTokens, type Tokens } from '../tokenize/token-file.js';
-import type { GptSizes } from './gpt.js';
+import type { GptSizes } from './gpt/gpt.js';
 
 /**
  * @param classes how many the prior knows

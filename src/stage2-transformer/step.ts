@@ -11,7 +11,7 @@ import type { Tokens } from '../tokenize/token-file.js';
 import { accumulation } from '../train/accumulation.js';
 import { firstScale, lossScaling } from '../train/loss-scale.js';
 import { adamSpecs, adamStep } from '../train/optimizer.js';
-import { decays, dropoutSites, type GptSizes, gptLogits, gptSpecs } from './gpt.js';
+import { decays, dropoutSites, type GptSizes, gptLogits, gptSpecs } from './gpt/gpt.js';
 import { sequencesOf } from './sequences.js';
 
 /** Shapes of the parameters by dotted name. */

@@ -14,7 +14,7 @@ import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
 import { scaleValues } from '../train/loss-scale.js';
 import { lastValues } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
-import { type GptSizes, gptSpecs } from './gpt.js';
+import { type GptSizes, gptSpecs } from './gpt/gpt.js';
 import {
   checkTokenizer,
   gptSizes,

@@ -8,8 +8,8 @@ import { silent as reporter } from '../../src/base/progress.js';
 import type { Config } from '../../src/config/schema.js';
 import { exportOnnx } from '../../src/exchange/onnx/export.js';
 import { exportedModels } from '../../src/exchange/onnx/open.js';
-import { type Choice, choose } from '../../src/sample/choose.js';
-import { decodeLoop, guided } from '../../src/sample/decode-loop.js';
+import { decodeLoop, guided } from '../../src/stage2-transformer/autoregressive.js';
+import { type Choice, choose } from '../../src/stage2-transformer/choose.js';
 import { saveTokenizer, temporaryFolder } from '../support/run.js';
 import { trainedRun } from './trained-run.js';
 

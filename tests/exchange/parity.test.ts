@@ -17,7 +17,7 @@ import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/advers
 import { decodeProgram, reconstructProgram } from '../../src/stage1-vqgan/programs.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';
-import { gptLogits, gptSpecs } from '../../src/stage2-transformer/gpt.js';
+import { gptLogits, gptSpecs } from '../../src/stage2-transformer/gpt/gpt.js';
 import { gptSizes, priorClasses } from '../../src/stage2-transformer/model.js';
 import { sequencesOf } from '../../src/stage2-transformer/sequences.js';
 import { expectClose } from '../support/close.js';

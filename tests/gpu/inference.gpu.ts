@@ -3,7 +3,6 @@ import { type HostTensors, sizeOf } from '../../src/base/tensor.js';
 import type { GraphProgram } from '../../src/engine/device.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { randomFeatures } from '../../src/perceptual/distances.js';
-import { openCachedModel } from '../../src/sample/cache.js';
 import {
   decodeProgram,
   encodeProgram,
@@ -11,6 +10,7 @@ import {
   reconstructProgram,
 } from '../../src/stage1-vqgan/programs.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
+import { openCachedModel } from '../../src/stage2-transformer/gpt/cache.js';
 import { priorEvaluation, priorStart } from '../../src/stage2-transformer/step.js';
 import { expectClose } from '../support/close.js';
 import { device, ids, noise } from '../support/parity.js';

@@ -1,7 +1,7 @@
 /** A very small prior whose weights are written as sines, so that PyTorch can be given the same ones. */
 import * as tf from '@tensorflow/tfjs-core';
 import { specsOf } from '../../src/nn/params.js';
-import { type GptSizes, gptSpecs } from '../../src/stage2-transformer/gpt.js';
+import { type GptSizes, gptSpecs } from '../../src/stage2-transformer/gpt/gpt.js';
 import { wave } from './wave.js';
 
 export const small: GptSizes = { layers: 2, heads: 2, width: 8, codes: 5, tokens: 4 };

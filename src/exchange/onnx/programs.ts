@@ -9,7 +9,7 @@ import type { GraphProgram, InputSpec, Tensors } from '../../engine/device.js';
 import { composite } from '../../nn/composite.js';
 import { treeOf } from '../../nn/params.js';
 import { decodeProgram, encodeProgram } from '../../stage1-vqgan/programs.js';
-import { type GptSizes, gptSpecs, nextLogits } from '../../stage2-transformer/gpt.js';
+import { type GptSizes, gptSpecs, nextLogits } from '../../stage2-transformer/gpt/gpt.js';
 
 const freeBatch = (spec: InputSpec): InputSpec => ({ ...spec, free: { 0: 'batch' } });
 

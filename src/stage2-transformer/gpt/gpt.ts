@@ -6,12 +6,12 @@
  * Shapes: B sequences, T tokens, K codes, C classes, D width, H heads, E = D/H, N = B·T rows. Weights are [in, out].
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { type Dropout, noDropout } from '../nn/dropout.js';
-import { gelu } from '../nn/gelu.js';
-import { layerNorm, layerNormSpecs } from '../nn/layer-norm.js';
-import { linear, linearSpecs } from '../nn/linear.js';
-import { lookup } from '../nn/lookup.js';
-import type { Init, ParamSpec, TensorTree } from '../nn/params.js';
+import { type Dropout, noDropout } from '../../nn/dropout.js';
+import { gelu } from '../../nn/gelu.js';
+import { layerNorm, layerNormSpecs } from '../../nn/layer-norm.js';
+import { linear, linearSpecs } from '../../nn/linear.js';
+import { lookup } from '../../nn/lookup.js';
+import type { Init, ParamSpec, TensorTree } from '../../nn/params.js';
 import { cachedAttention } from './cached-attention.js';
 
 export interface GptSizes {

@@ -1,5 +1,5 @@
-import { choose } from '../../src/sample/choose.js';
-import { decodeLoop, guided } from '../../src/sample/decode-loop.js';
+import { decodeLoop, guided } from '../../src/stage2-transformer/autoregressive.js';
+import { choose } from '../../src/stage2-transformer/choose.js';
 
 const greedy = { temperature: 1, topK: 1, topP: 1 };
 
