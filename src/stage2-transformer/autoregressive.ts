@@ -4,54 +4,33 @@
 export type NextLogits = (ids: Int32Array, position: number) => Promise<Float32Array>;
 
 /**
- * Classifier-free guidance (Ho & Salimans, arXiv 2207.12598; for codes as in LlamaGen): u + s·(c − u) of the logits c with a class and u without.
+ * B sequences of T codes, of which some may be known (≥ 0): those are taken as they are.
  *
- * @param nextLogits of 2B sequences: the second half goes the way of the first, but begins without a class
- * @param o.start the token that begins a sequence without a class
- * @returns the same of B sequences
- */
-export function guided(
-  nextLogits: NextLogits,
-  { scale, start }: { scale: number; start: number },
-): NextLogits {
-  return async (ids, position) => {
-    const both = new Int32Array(2 * ids.length);
-    both.set(ids);
-    if (position === 0) both.fill(start, ids.length);
-    else both.set(ids, ids.length);
-    const logits = await nextLogits(both, position);
-    const half = logits.length / 2;
-    const without = logits.subarray(half);
-    return logits.subarray(0, half).map((logit, i) => without[i]! + scale * (logit - without[i]!));
-  };
-}
-
-/**
- * B sequences of T codes.
- *
- * @param o.start the token before the first code, or that of each sequence
- * @param o.pick the code for a row, given its logits [K]; called once for every row and place, in order
+ * @param o.known [B, T]
+ * @param o.start [B], the token before the first code of each sequence
+ * @param o.pick the code for a row, given its logits [K]; called once for every unknown code, row by row at each place
  * @returns [B, T]
  */
 export async function decodeLoop(o: {
-  readonly batch: number;
-  readonly tokens: number;
-  readonly start: number | Int32Array;
+  readonly known: Int32Array;
+  readonly start: Int32Array;
   readonly nextLogits: NextLogits;
-  readonly pick: (row: number, logits: Float32Array) => number;
+  readonly pick: (row: number, logits: Float32Array, position: number) => number;
   readonly onToken?: (position: number) => void;
   readonly signal?: AbortSignal;
 }): Promise<Int32Array> {
-  const { batch, tokens } = o;
-  const codes = new Int32Array(batch * tokens);
-  const ids = typeof o.start === 'number' ? new Int32Array(batch).fill(o.start) : Int32Array.from(o.start);
+  const codes = Int32Array.from(o.known);
+  const ids = Int32Array.from(o.start);
+  const batch = ids.length;
+  const tokens = codes.length / batch;
   for (let position = 0; position < tokens; position++) {
     o.signal?.throwIfAborted();
     const logits = await o.nextLogits(ids, position);
     const width = logits.length / batch;
     for (let row = 0; row < batch; row++) {
-      ids[row] = o.pick(row, logits.subarray(row * width, (row + 1) * width));
-      codes[row * tokens + position] = ids[row]!;
+      const at = row * tokens + position;
+      if (codes[at]! < 0) codes[at] = o.pick(row, logits.subarray(row * width, (row + 1) * width), position);
+      ids[row] = codes[at]!;
     }
     o.onToken?.(position);
   }

@@ -8,7 +8,7 @@
 import { float32, type HostTensor, type HostTensors, int32, sizeOf } from '../../base/tensor.js';
 import type { Device, GraphProgram, InputSpec, Precision } from '../../engine/device.js';
 import { treeOf } from '../../nn/params.js';
-import type { NextLogits } from '../autoregressive.js';
+import type { CachedModel } from './drawer.js';
 import { cachedStep, type GptSizes, gptSpecs } from './gpt.js';
 import { openResidentModel } from './resident-cache.js';
 
@@ -62,12 +62,6 @@ export function cachedProgram(
       return { logits, ...indexed('qkv', qkv) };
     },
   };
-}
-
-export interface CachedModel {
-  /** Must be asked for the places 0, 1, 2, … in order; place 0 starts new sequences. */
-  readonly nextLogits: NextLogits;
-  dispose(): Promise<void>;
 }
 
 export async function openCachedModel(o: {

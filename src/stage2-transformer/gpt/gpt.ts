@@ -18,9 +18,9 @@ export interface GptSizes {
   readonly layers: number;
   readonly heads: number;
   readonly width: number;
-  /** K; the start token without a class is row K of the token table. */
+  /** K: what begins a sequence is a row of the token table from K on, see `sequences.ts`. */
   readonly codes: number;
-  /** C; the start token of class c is row K + 1 + c. None unless given. */
+  /** C; none unless given. */
   readonly classes?: number;
   /** T, length of a sequence. */
   readonly tokens: number;
