@@ -6,14 +6,13 @@ import type { Config } from '../config/schema.js';
 import type { Device, Precision, Specs, StepProgram } from '../engine/device.js';
 import { countParams, initialise, specsOf } from '../nn/params.js';
 import { lpipsVgg16, type Perceptual, vgg16Shapes } from '../perceptual/distances.js';
-import { openCachedModel } from '../sample/cache.js';
-import { choose } from '../sample/choose.js';
-import { decodeLoop } from '../sample/decode-loop.js';
 import { codeSide, modelSpecs } from '../stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
 import { initialState } from '../stage1-vqgan/state.js';
 import { stage1Step } from '../stage1-vqgan/step.js';
-import { type GptSizes, gptSpecs } from '../stage2-transformer/gpt.js';
+import { blankCanvas, unknown } from '../stage2-transformer/canvas.js';
+import { priorOf } from '../stage2-transformer/index.js';
+import type { Prior } from '../stage2-transformer/prior.js';
 import { priorStart, priorStep } from '../stage2-transformer/step.js';
 import { chunkPlanner } from '../train/chunks.js';
 
@@ -167,61 +166,45 @@ async function inference(work: WorkName, flags: BenchFlags, device: Device): Pro
   };
 }
 
-const gptSizes = (f: BenchFlags): GptSizes => ({
-  layers: f.layers,
-  heads: f.heads,
-  width: f.width,
-  codes: f.codes,
-  tokens: f.tokens,
-});
+/** As many codes in a row as the flags say. */
+const priorOfFlags = (config: Config, { tokens, codes: vocab }: BenchFlags): Prior =>
+  priorOf(config, [{ name: 'codes', height: 1, width: tokens, vocab }], { classes: [], grids: [] });
+
+const unlabelled = (batch: number): Int32Array => new Int32Array(batch).fill(unknown);
 
 async function priorTraining(work: WorkName, flags: BenchFlags, device: Device): Promise<Work> {
-  const { prior } = configOf(work, flags);
-  const sizes = gptSizes(flags);
+  const config = configOf(work, flags);
+  const prior = priorOfFlags(config, flags);
+  const { batch, tokens } = flags;
   const rng = stream(flags.seed, 'bench');
-  const start = priorStart(sizes, flags.seed, prior.precision);
-  const shape = [flags.batch, flags.tokens];
+  const start = priorStart(prior, flags.seed, config.prior.precision);
   return {
-    params: countParams(gptSpecs(sizes)),
+    params: countParams(prior.learned),
     unit: 'tokens',
-    amount: flags.batch * flags.tokens,
-    ...(await timeSteps(device, priorStep(prior, sizes), start, (step) => {
-      const targets = randomCodes(rng, shape, flags.codes);
-      const ids = int32(shape);
-      for (let b = 0; b < flags.batch; b++) {
-        ids.data[b * flags.tokens] = flags.codes; // the start token
-        ids.data.set(
-          targets.data.subarray(b * flags.tokens, (b + 1) * flags.tokens - 1),
-          b * flags.tokens + 1,
-        );
-      }
-      return { ids, targets, lr: scalar(4.5e-4), step: scalar(step) };
+    amount: batch * tokens,
+    ...(await timeSteps(device, priorStep(config.prior, prior), start, (step) => {
+      const codes = randomCodes(rng, [batch, tokens], flags.codes).data as Int32Array;
+      const { batched } = prior.feed('train', step, { codes, labels: unlabelled(batch) });
+      return { ...batched, lr: scalar(4.5e-4), step: scalar(step) };
     })),
   };
 }
 
-async function sampling(_: WorkName, flags: BenchFlags, device: Device): Promise<Work> {
-  const sizes = gptSizes(flags);
+async function sampling(work: WorkName, flags: BenchFlags, device: Device): Promise<Work> {
+  const prior = priorOfFlags(configOf(work, flags), flags);
   const { batch, tokens, codes, precision } = flags;
-  const weights = () => initialise(specsOf(gptSpecs(sizes)), flags.seed);
-  const model = await openCachedModel({ sizes, weights: weights(), batch, precision, device }); // nothing here keeps them
+  const weights = () => initialise(prior.learned, flags.seed);
+  const drawer = await prior.open(device, weights(), { batch, cfgScale: 1, precision }); // nothing here keeps them
   const rng = stream(flags.seed, 'bench');
   const choice = { temperature: 1, topK: Math.min(flags['top-k'], codes), topP: 1 };
+  const canvas = blankCanvas(tokens, unlabelled(batch));
+  const random = new Array<Rng>(batch).fill(rng);
   return {
-    params: countParams(gptSpecs(sizes)),
+    params: countParams(prior.learned),
     unit: 'images',
     amount: batch,
-    ...timeCalls(
-      () => () =>
-        decodeLoop({
-          batch,
-          tokens,
-          start: codes,
-          nextLogits: model.nextLogits,
-          pick: (_, logits) => choose(logits, choice, rng.uniform()),
-        }),
-    ),
-    dispose: () => model.dispose(),
+    ...timeCalls(() => () => drawer.draw(canvas, { choice, random })),
+    dispose: () => drawer.dispose(),
   };
 }
 

@@ -1,6 +1,6 @@
 /** `--model`: exported ONNX files in place of a run. */
 import { expected } from '../base/errors.js';
-import type { Models } from '../sample/sample.js';
+import type { Models } from '../sample/prior-source.js';
 import type { Tokenizer } from '../tokenize/tokenizer.js';
 import type { Flags } from './flags.js';
 

@@ -1,6 +1,7 @@
 /** What no single key can know: values that must fit each other. Checked before any work begins. */
 import { expected } from '../base/errors.js';
 import { checkBottleneck } from './bottlenecks.js';
+import { checkPriorKind, nearestDivisor } from './priors.js';
 import type { Config } from './schema.js';
 
 /** @throws UserError naming the key to change */
@@ -137,14 +138,7 @@ function checkLosses({ data, stage1: { disc, perceptual } }: Config): void {
 }
 
 function checkPrior({ stage1, prior, sample }: Config): void {
-  if (prior.width % prior.heads !== 0) {
-    throw expected(
-      `a divisor of prior.width (${prior.width})`,
-      'prior.heads',
-      prior.heads,
-      `Try --set prior.heads=${nearestDivisor(prior.width, prior.heads)}.`,
-    );
-  }
+  checkPriorKind(prior);
   if (sample.cfg_scale !== 1 && prior.class_dropout === 0) {
     throw expected(
       '1',
@@ -174,11 +168,6 @@ function checkBatches(config: Config): void {
       `A batch is computed in so many equal parts: try --set ${stage}.accumulate=${nearestDivisor(batch_size, accumulate)}.`,
     );
   }
-}
-
-function nearestDivisor(of: number, wanted: number): number {
-  const divisors = Array.from({ length: of }, (_, i) => i + 1).filter((n) => of % n === 0);
-  return divisors.reduce((a, b) => (Math.abs(b - wanted) < Math.abs(a - wanted) ? b : a));
 }
 
 function oneOf(values: readonly number[]): string {

@@ -1,6 +1,7 @@
 /** The config file: every key, its type and its default. `configs/*.yaml` comments each key for users. */
 import { z } from 'zod';
 import { bottleneck } from './bottlenecks.js';
+import { priorKinds } from './priors.js';
 
 const count = z.int().positive();
 const whole = z.int().nonnegative();
@@ -124,16 +125,11 @@ const tokenize = z.strictObject({
 const prior = z.strictObject({
   /** null: the `seed` of the whole run. */
   seed: whole.nullable().default(null),
-  layers: count.default(4),
-  heads: count.default(8),
-  width: count.default(256),
-  dropout: belowOne.default(0.1),
+  ...priorKinds,
   /** What it is told of an image: `subfolders`: the one it lies in, where there are two or more; `none`: nothing. */
   class_labels: z.enum(['subfolders', 'none']).default('subfolders'),
   /** Share of the training sequences that it is not told the class of. */
   class_dropout: belowOne.default(0.1),
-  /** Share of the input codes kept; the others are replaced by random ones (training only). */
-  pkeep: z.number().gt(0).max(1).default(1),
   steps: count.default(1500),
   batch_size: count.default(32),
   /** As in `stage1`. */

@@ -18,6 +18,9 @@ export interface InputSpec extends TensorSpec {
    */
   readonly free?: Readonly<Record<number, string>>;
 }
+/** Of any number of rows. */
+export const freeBatch = (spec: InputSpec): InputSpec => ({ ...spec, free: { 0: 'batch' } });
+
 export type Tensors = Record<string, Tensor>;
 
 /**

@@ -13,9 +13,9 @@ import type { Device } from '../engine/device.js';
 import { accuracyOn, type Classifier, openClassifier } from '../perceptual/classifier.js';
 import { type ClassOf, inProportion } from '../sample/classes.js';
 import { checkOut, checkPicture, obstacleInSamples } from '../sample/out.js';
-import { openSampler, type Sampler } from '../sample/sample.js';
-import { codeSide } from '../stage1-vqgan/model.js';
+import { openSource } from '../sample/sources.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
+import { cellsIn } from '../stage2-transformer/canvas.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
 import { codebookUse } from '../train/metrics.js';
 import { type FeatureSpace, measureNames, onnxSpace, vqgenSpace } from './features.js';
@@ -122,7 +122,8 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
       features: { name: space.name, width: space.width },
       classifier: found,
       tokenizer: tokenizerMeasures(folder, originals, space),
-      prior: folder.nats === undefined ? null : priorMeasures(folder.nats, config),
+      prior:
+        folder.nats === undefined ? null : priorMeasures(folder.nats, cellsIn(prior!.model.grids), config),
       samples: prior
         ? await samplesMeasures(o, {
             n,
@@ -218,9 +219,8 @@ function tokenizerMeasures(folder: FolderResult, originals: Statistics, space: F
 }
 
 /** The bits of all tokens over all values of the image: a code length of the codes, not of the exact pixels. */
-function priorMeasures(nats: number, config: Config): Measures {
+function priorMeasures(nats: number, tokens: number, config: Config): Measures {
   const bits = nats / Math.LN2;
-  const tokens = codeSide(config) ** 2;
   return {
     loss: nats,
     bits_per_token: bits,
@@ -244,18 +244,19 @@ interface SampleWork {
 async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Measures> {
   const { n, batch, space, folder, reference, classOf, classifier } = work;
   const { reporter } = o;
-  const sampler = await openSampler({ ...o, classOf });
+  const source = await openSource({ ...o, classOf });
   let drawn: Awaited<ReturnType<typeof drawSamples>>;
   try {
-    drawn = await drawSamples(sampler, { n, batch, space, classifier, reporter, show: shownPairs });
+    drawn = await drawSamples(source, { n, batch, space, classifier, reporter, show: shownPairs });
   } finally {
-    await sampler.dispose();
+    await source.dispose();
   }
   const names = measureNames(space.label);
   warnOfBias(names.fd, Math.min(n, reference.count), space, reporter);
   return {
     n,
-    ...settings(sampler),
+    seed: source.seed,
+    ...source.settings,
     ...(drawn.classified.images > 0 && {
       class_accuracy: drawn.classified.right / drawn.classified.images,
       classified: drawn.classified.images,
@@ -287,14 +288,6 @@ function proportions(
   }
   return known > 0 ? inProportion(counts) : undefined;
 }
-
-const settings = ({ seed, choice, classes, cfgScale }: Sampler): Measures => ({
-  seed,
-  temperature: choice.temperature,
-  top_k: choice.topK,
-  top_p: choice.topP,
-  ...(classes.length > 0 && { cfg_scale: cfgScale }),
-});
 
 /** As many samples as images of the folder: the paper's measure compares equal numbers. */
 function manifolds(drawn: Float32Array, real: Float32Array, space: FeatureSpace): Measures {

@@ -1,7 +1,7 @@
 /** The first pass: every image of a folder through the tokenizer, each measure as it comes by. What is in memory does not grow with the folder. */
 import { createHash } from 'node:crypto';
 import type { Reporter } from '../base/progress.js';
-import { float32, type HostTensor } from '../base/tensor.js';
+import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
 import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { streamEvalImages } from '../data/batches.js';
@@ -14,12 +14,11 @@ import type { Device, Graph, GraphProgram } from '../engine/device.js';
 import type { Perceptual } from '../perceptual/distances.js';
 import { loadPerceptual, loadTrainedFeatures } from '../perceptual/load.js';
 import { psnr } from '../sample/reconstruct.js';
-import { codeSide } from '../stage1-vqgan/model.js';
 import { reconstructProgram } from '../stage1-vqgan/programs.js';
+import { endToEnd, unknown } from '../stage2-transformer/canvas.js';
 import type { TrainedPrior } from '../stage2-transformer/model.js';
-import { sequencesOf, startTokens } from '../stage2-transformer/sequences.js';
+import { labelsAmong } from '../stage2-transformer/sequences.js';
 import { frozenEvaluation } from '../stage2-transformer/step.js';
-import { toStoredCodes } from '../tokenize/token-file.js';
 import type { FeatureSpace } from './features.js';
 import { Moments } from './frechet.js';
 import { SSIM_WINDOW, ssim } from './ssim.js';
@@ -74,9 +73,6 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
   const reconstructions = new Moments(space.width);
   const kept = { originals: [] as Float32Array[], reconstructions: [] as Float32Array[] };
   const digest = createHash('sha256');
-  const vocab = config.stage1.codes;
-  const starts = (labels: Int32Array) =>
-    startTokens({ labels, classes: subset.source.classes, vocab }, o.prior?.classes ?? []);
   const sums = { psnr: 0, ssim: 0, perceptual: 0, nats: 0 };
   let images = 0;
   try {
@@ -104,7 +100,10 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
 
       const codes = passed.codes!.data as Int32Array;
       for (const code of codes.subarray(0, (codes.length / batch) * n)) counts[code]!++;
-      if (graphs.prior) sums.nats += await natsOf(graphs.prior, codes, starts(labels), n, config);
+      if (graphs.prior && o.prior) {
+        const known = labelsAmong(o.prior.classes, { labels, classes: subset.source.classes });
+        sums.nats += await natsOf(graphs.prior, o.prior, passed, known);
+      }
 
       const features = { real: await space.extract(real), made: await space.extract(made) };
       originals.add(features.real);
@@ -158,7 +157,7 @@ async function prepareAll(o: FolderOptions, batch: number, network: Perceptual):
     prepared.reconstruct = await device.prepare(reconstructProgram(config, tokenizer.tensors, batch));
     prepared.compare = await device.prepare(compareProgram(network, config.data.size, batch));
     if (prior) {
-      const program = frozenEvaluation(prior.sizes, prior.tensors, { batch, precision: 'f32' });
+      const program = frozenEvaluation(prior.model, prior.tensors, { batch, precision: 'f32' });
       prepared.prior = await device.prepare(program);
     }
     return prepared as Graphs;
@@ -179,20 +178,19 @@ function compareProgram(network: Perceptual, size: number, batch: number): Graph
   };
 }
 
-/** Sum over the first n sequences of their nats per token. */
+/** Sum over the first images of a batch, those that have a label, of their nats per token. */
 async function natsOf(
   graph: Graph,
-  codes: Int32Array,
-  starts: Int32Array,
-  n: number,
-  config: Config,
+  { model }: TrainedPrior,
+  codes: HostTensors,
+  known: Int32Array,
 ): Promise<number> {
-  const side = codeSide(config);
-  const vocab = config.stage1.codes;
-  const tokens = { codes: toStoredCodes(codes, vocab), vocab, height: side, width: side };
-  const rows = Array.from({ length: codes.length / side ** 2 }, (_, i) => i);
-  const { loss } = await graph.run({ ...sequencesOf(tokens, rows, starts) });
-  return (loss!.data as Float32Array).subarray(0, n).reduce((sum, v) => sum + v, 0);
+  const batch = Object.values(codes)[0]!.shape[0]!;
+  const labels = new Int32Array(batch).fill(unknown);
+  labels.set(known);
+  const canvas = { codes: endToEnd(model.grids, codes), labels };
+  const { loss } = await graph.run({ ...model.feed('eval', 0, canvas).batched });
+  return (loss!.data as Float32Array).subarray(0, known.length).reduce((sum, v) => sum + v, 0);
 }
 
 /** What an 8-bit picture holds of images in about [−1, 1]: all that anybody will see of them. */

@@ -6,7 +6,7 @@ import type { Subset } from '../data/dataset.js';
 import { imageAt } from '../data/grid.js';
 import type { Skipped } from '../data/source.js';
 import type { Classifier } from '../perceptual/classifier.js';
-import { type Sampler, sampleBatch } from '../sample/sample.js';
+import { type Source, sampleBatch } from '../sample/source.js';
 import type { FeatureSpace } from './features.js';
 import { rounded } from './folder.js';
 import { Moments } from './frechet.js';
@@ -24,7 +24,7 @@ export interface DrawnSamples {
 
 /** @param o.show how many images are kept */
 export async function drawSamples(
-  sampler: Sampler,
+  source: Source,
   o: {
     n: number;
     show: number;
@@ -36,16 +36,16 @@ export async function drawSamples(
 ): Promise<DrawnSamples> {
   const { n, batch, space, classifier } = o;
   const classified = { images: 0, right: 0 };
-  const { size, tokens } = sampler;
+  const { size, places } = source;
   const moments = new Moments(space.width);
   const features = new Float32Array(n * space.width);
   const shown: Float32Array[] = [];
-  const total = Math.ceil(n / sampleBatch) * tokens;
+  const total = Math.ceil(n / sampleBatch) * places;
   const progress = o.reporter.progress({ label: 'Sample', total, unit: 'places' });
   try {
     for (let start = 0; start < n; start += sampleBatch) {
-      const before = (start / sampleBatch) * tokens;
-      const drawn = await sampler.draw(start, (place) => progress.update(before + place + 1));
+      const before = (start / sampleBatch) * places;
+      const drawn = await source.draw(start, (place) => progress.update(before + place + 1));
       const images = drawn.images.slice(0, n - start);
       for (let at = 0; at < images.length; at += batch) {
         const part = images.slice(at, at + batch);
@@ -57,7 +57,7 @@ export async function drawSamples(
         features.set(extracted, (start + at) * space.width);
         const found = (await classifier?.classify(seen))?.classes ?? [];
         for (const [i, name] of found.entries()) {
-          const meant = sampler.classes[drawn.labels[at + i]!];
+          const meant = source.classes[drawn.labels[at + i]!];
           if (meant === undefined || !classifier?.classes.includes(meant)) continue;
           classified.images++;
           if (name === meant) classified.right++;

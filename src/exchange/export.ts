@@ -7,7 +7,7 @@ import { expected, type UserError } from '../base/errors.js';
 import { writeFolderAtomic } from '../base/files.js';
 import type { StoredPrecision } from '../base/half.js';
 import type { Reporter } from '../base/progress.js';
-import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
+import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import {
   openSafetensors,
@@ -20,6 +20,7 @@ import {
 import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
+import { foldStart } from '../stage2-transformer/gpt/sequences.js';
 import { loadTrainedParts, type TrainedPrior } from '../stage2-transformer/model.js';
 import { type Kept, readKept } from './kept.js';
 import { writtenLpips } from './lpips.js';
@@ -300,37 +301,6 @@ function priorTensors(
   for (const { name, shape } of attentionMasks(config, published))
     found.push([name, { dtype: 'F32', shape, data: mask }]);
   return found;
-}
-
-/**
- * The published start token is one of the codes. It stands at the first position and nothing else does, so that what our start token
- * has and that code has not can be added to this position.
- *
- * @throws UserError where classes are no codes either
- */
-export function foldStart(
-  weights: HostTensors,
-  codes: number,
-  { start, classes }: PublishedPrior,
-): HostTensors {
-  const tokens = weights['tokens.weight']!;
-  const width = tokens.shape[1]!;
-  const row = (i: number) => tokens.data.subarray(i * width, (i + 1) * width);
-  const differs = (a: number, b: number) => row(a).some((v, i) => !Object.is(v, row(b)[i]));
-  for (let label = 0; label < Math.min(classes, codes); label++) {
-    if (!differs(codes + 1 + label, label)) continue;
-    throw expected(
-      'classes that are codes too',
-      '--to taming',
-      'a prior that was trained on since it was imported',
-      'Published transformers have one table for both; --to onnx takes it as it is.',
-    );
-  }
-  if (classes > 0 || start >= codes || !differs(codes, start)) return weights;
-  const positions = weights.positions!;
-  const moved = Float32Array.from(positions.data);
-  for (let i = 0; i < width; i++) moved[i] = positions.data[i]! + row(codes)[i]! - row(start)[i]!;
-  return { ...weights, positions: float32(positions.shape, moved) };
 }
 
 async function writeArchive(

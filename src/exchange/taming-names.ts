@@ -6,9 +6,10 @@ import type { Config } from '../config/schema.js';
 import { type ParamSpec, specsOf } from '../nn/params.js';
 import { discriminatorSpecs } from '../stage1-vqgan/adversary/discriminator.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
-import { codeSide, modelSpecs } from '../stage1-vqgan/model.js';
-import { gptSpecs } from '../stage2-transformer/gpt.js';
-import { gptSizes } from '../stage2-transformer/model.js';
+import { codeSide, gridsOf, modelSpecs } from '../stage1-vqgan/model.js';
+import { gptSpecs } from '../stage2-transformer/gpt/gpt.js';
+import { gptSizes } from '../stage2-transformer/gpt/index.js';
+import { rowsOfOneTable } from '../stage2-transformer/gpt/sequences.js';
 import type { Named, Place } from './places.js';
 
 /** What vqgen's config does not say of a published tokenizer. */
@@ -123,14 +124,14 @@ export function runningStatistics(config: Config, prefix = ''): Named[] {
 
 /** The GPT; the names of ours as a prior's `model.` has them, without it. */
 export function priorPlaces(config: Config, published: PublishedPrior, prefix = 'transformer.'): Place[] {
-  const sizes = gptSizes(config, published.classes);
+  const sizes = gptSizes(config.prior, gridsOf(config), published.classes);
   const { codes, tokens, width } = sizes;
   const rowsUpTo = (n: number) => Array.from({ length: n }, (_, i) => i);
   return Object.entries(specsOf(gptSpecs(sizes))).map(([name, { shape }]): Place => {
     const ours = { name, shape };
     if (name === 'tokens.weight') {
       const theirs = [{ name: `${prefix}tok_emb.weight`, shape: [published.vocabulary, width] }];
-      return { ours, theirs, order: 'same', rows: [...rowsUpTo(codes), ...firstTokens(published)] };
+      return { ours, theirs, order: 'same', rows: rowsOfOneTable(codes, published) };
     }
     if (name === 'positions') {
       const theirs = [{ name: `${prefix}pos_emb`, shape: [1, published.block, width] }];
@@ -150,12 +151,6 @@ export function priorPlaces(config: Config, published: PublishedPrior, prefix = 
     };
   });
 }
-
-/** Rows of the token table that come before codes: the start token's, then one for each class. */
-const firstTokens = ({ start, classes }: PublishedPrior): number[] => [
-  start,
-  ...Array.from({ length: classes }, (_, label) => label),
-];
 
 /** Their masks of the past, [1, 1, T, T] each. */
 export function attentionMasks(config: Config, { block }: PublishedPrior, prefix = 'transformer.'): Named[] {

@@ -9,8 +9,9 @@ import { sha256 } from '../checkpoint/safetensors.js';
 import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Device } from '../engine/device.js';
+import { cellsIn } from '../stage2-transformer/canvas.js';
 import { type TrainedPrior, tokensFor } from '../stage2-transformer/model.js';
-import { startTokens, validationRows } from '../stage2-transformer/sequences.js';
+import { labelled, validationRows } from '../stage2-transformer/sequences.js';
 import { frozenEvaluation, meanLoss } from '../stage2-transformer/step.js';
 import type { Tokens } from '../tokenize/token-file.js';
 
@@ -83,15 +84,15 @@ function readKept(file: string, key: string): Int8Loss | undefined {
 }
 
 async function measure({ prior, device, signal }: Int8LossOptions, val: Tokens): Promise<Int8Loss> {
-  const { sizes, classes } = prior;
-  const starts = startTokens(val, classes);
-  const rows = validationRows(val.count, Math.max(batch, Math.floor(tokensLookedAt / sizes.tokens)));
+  const { model, classes } = prior;
+  const cells = cellsIn(model.grids);
+  const rows = validationRows(val.count, Math.max(batch, Math.floor(tokensLookedAt / cells)));
   const loss = { f32: 0, int8: 0 };
   // First the one that a device may refuse.
   for (const precision of ['int8', 'f32'] as const) {
-    const graph = await device.prepare(frozenEvaluation(sizes, prior.tensors, { batch, precision }));
+    const graph = await device.prepare(frozenEvaluation(model, prior.tensors, { batch, precision }));
     try {
-      loss[precision] = await meanLoss(graph, val, rows, { batch, starts, signal });
+      loss[precision] = await meanLoss(graph, model, labelled(val, classes), rows, { batch, signal });
     } finally {
       await graph.dispose();
     }
@@ -101,6 +102,6 @@ async function measure({ prior, device, signal }: Int8LossOptions, val: Tokens):
     loss_f32: loss.f32,
     loss_int8: loss.int8,
     percent: 100 * (loss.int8 / loss.f32 - 1),
-    tokens: rows.length * sizes.tokens,
+    tokens: rows.length * cells,
   };
 }

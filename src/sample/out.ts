@@ -7,7 +7,7 @@ import { obstacleIn } from '../base/files.js';
 import { runPaths } from '../checkpoint/run.js';
 import { endingOf, gridEndings } from '../data/grid.js';
 import type { Precision } from '../engine/device.js';
-import type { Choice } from './choose.js';
+import type { Choice } from '../stage2-transformer/choose.js';
 
 /** @throws UserError when no file can be written there */
 export function checkOut(out: string | undefined, option = '--out', example = 'grid.png'): void {

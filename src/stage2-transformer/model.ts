@@ -1,4 +1,4 @@
-/** The prior of a run: its sizes, the classes that it knows, and which tokenizer's codes it speaks. */
+/** The prior of a run: the classes that it knows, and which tokenizer's codes it speaks. */
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
@@ -6,30 +6,18 @@ import { writeFileAtomic } from '../base/files.js';
 import { readRunConfig, runPaths, tokenFile } from '../checkpoint/run.js';
 import { bestCheckpoint, latestCheckpoint, loadModel, type TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
-import { codeSide } from '../stage1-vqgan/model.js';
+import { gridsOf } from '../stage1-vqgan/model.js';
 import { readTokens, type Tokens } from '../tokenize/token-file.js';
-import type { GptSizes } from './gpt.js';
+import { priorOf } from './index.js';
+import type { Prior } from './prior.js';
 
-/**
- * @param classes how many the prior knows
- * @throws UserError when the heads do not divide the width
- */
-export function gptSizes(config: Config, classes = 0): GptSizes {
-  const { layers, heads, width } = config.prior;
-  if (width % heads !== 0) {
-    throw expected(
-      `a divisor of prior.width (${width})`,
-      'prior.heads',
-      heads,
-      'Each head takes an equal share of the width.',
-    );
-  }
-  return { layers, heads, width, codes: config.stage1.codes, classes, tokens: codeSide(config) ** 2 };
-}
+/** The prior that a run's config names, of its tokenizer's codes. */
+export const priorFor = (config: Config, classes: readonly string[] = []): Prior =>
+  priorOf(config, gridsOf(config), { classes, grids: [] });
 
 const classesFile = (run: string): string => path.join(runPaths(run).prior, 'classes.json');
 
-/** Notes beside the prior the classes that it is trained with: row K + 1 + c of its token table begins the sequences of class c. */
+/** Notes beside the prior the classes that it is trained with, in the order in which it knows them. */
 export async function recordClasses(run: string, classes: readonly string[]): Promise<void> {
   await writeFileAtomic(classesFile(run), `${JSON.stringify(classes)}\n`);
 }
@@ -94,7 +82,7 @@ export function checkTokenizer(run: string, sha256: string): void {
 }
 
 export interface TrainedPrior extends TrainedModel {
-  readonly sizes: GptSizes;
+  readonly model: Prior;
   readonly classes: readonly string[];
 }
 
@@ -108,8 +96,7 @@ export async function loadModels(run: string): Promise<{ prior: TrainedPrior; to
   const prior = await loadModel(run, 'prior', bestCheckpoint(runPaths(run).prior));
   checkTokenizer(run, tokenizer.sha256);
   const classes = priorClasses(run);
-  const sizes = gptSizes(readRunConfig(run), classes.length);
-  return { prior: { ...prior, sizes, classes }, tokenizer };
+  return { prior: { ...prior, model: priorFor(readRunConfig(run), classes), classes }, tokenizer };
 }
 
 /** The same, the prior only where the run has one. */

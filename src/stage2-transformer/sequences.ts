@@ -1,68 +1,52 @@
-/** Code sequences for training: which ones a step sees, what its inputs and targets are. */
+/** Rows of a token file as canvases: which ones a training step sees, and a validation. */
 import { permutation, stream } from '../base/rng.js';
-import { type HostTensor, int32 } from '../base/tensor.js';
 import type { Tokens } from '../tokenize/token-file.js';
+import { type Canvas, unknown } from './canvas.js';
 
-export interface Sequences {
-  /** int32 [B, T]: the start token, then all codes but the last. */
-  readonly ids: HostTensor;
-  /** int32 [B, T]: the codes. */
-  readonly targets: HostTensor;
+/** Codes, and of each row [N] its class, an index into those that the prior knows. */
+export interface Labelled {
+  readonly tokens: Tokens;
+  readonly labels: Int32Array;
 }
 
-/**
- * The token that begins each sequence [N]: K + 1 + c where it is of class c of the prior's, K where the prior does not know its class.
- *
- * @param classes names of the classes that the prior knows
- */
-export function startTokens(
-  tokens: Pick<Tokens, 'labels' | 'classes' | 'vocab'>,
+/** @param classes names of the classes that the prior knows */
+export const labelled = (tokens: Tokens, classes: readonly string[]): Labelled => ({
+  tokens,
+  labels: labelsAmong(classes, tokens),
+});
+
+/** Labels into other names as labels into `classes`; `unknown` where those do not have the name. */
+export function labelsAmong(
   classes: readonly string[],
+  given: { readonly labels: Int32Array; readonly classes: readonly string[] },
 ): Int32Array {
-  const starts = tokens.classes.map((name) => tokens.vocab + 1 + classes.indexOf(name));
-  return Int32Array.from(tokens.labels, (label) => starts[label] ?? tokens.vocab);
+  const known = given.classes.map((name) => classes.indexOf(name));
+  return given.labels.map((label) => known[label] ?? unknown);
 }
 
-/**
- * Row by row of the grid.
- *
- * @param starts the token that begins each of the N sequences; K, the start token without a class, unless given
- */
-export function sequencesOf(
-  tokens: Pick<Tokens, 'codes' | 'vocab' | 'height' | 'width'>,
-  rows: ArrayLike<number>,
-  starts?: Int32Array,
-): Sequences {
-  const length = tokens.height * tokens.width;
-  const shape = [rows.length, length];
-  const ids = int32(shape);
-  const targets = int32(shape);
-  for (let b = 0; b < rows.length; b++) {
-    const codes = tokens.codes.subarray(rows[b]! * length, (rows[b]! + 1) * length);
-    targets.data.set(codes, b * length);
-    ids.data[b * length] = starts?.[rows[b]!] ?? tokens.vocab;
-    ids.data.set(codes.subarray(0, length - 1), b * length + 1);
-  }
-  return { ids, targets };
+/** Nothing of it unknown. */
+export function canvasOf({ tokens, labels }: Labelled, rows: ArrayLike<number>): Canvas {
+  const cells = tokens.codes.length / tokens.count;
+  const codes = new Int32Array(rows.length * cells);
+  for (let b = 0; b < rows.length; b++)
+    codes.set(tokens.codes.subarray(rows[b]! * cells, (rows[b]! + 1) * cells), b * cells);
+  return { codes, labels: Int32Array.from(rows, (row) => labels[row]!) };
 }
 
 export interface TrainingOptions {
   readonly batchSize: number;
-  readonly pkeep: number;
   readonly seed: number;
-  /** As `sequencesOf`. */
-  readonly starts?: Int32Array;
-  /** Share of the sequences that begin without their class (Ho & Salimans, arXiv 2207.12598); 0 unless given. */
-  readonly classDropout?: number;
+  /** Share of the images that a step is not told the class of (Ho & Salimans, arXiv 2207.12598). */
+  readonly classDropout: number;
 }
 
 /**
- * The sequences of a step: an endless row of epochs, each a permutation of the images, of an image with several codings one at random. Of the
- * input codes (not the targets, not the start token) a share 1 − `pkeep` is replaced by random ones.
+ * The canvases of a step: an endless row of epochs, each a permutation of the images, of an image with several codings one at random.
  *
- * @param step 1-based; the result depends on tokens, options and step only
+ * @param step 1-based; the result depends on what is given and the step only
  */
-export function trainingSequences(tokens: Tokens, o: TrainingOptions): (step: number) => Sequences {
+export function trainingCanvases(set: Labelled, o: TrainingOptions): (step: number) => Canvas {
+  const { tokens } = set;
   const images = tokens.count / tokens.codings;
   let order: { epoch: number; rows: Int32Array } = { epoch: -1, rows: new Int32Array() };
   const rowAt = (position: number): number => {
@@ -72,14 +56,14 @@ export function trainingSequences(tokens: Tokens, o: TrainingOptions): (step: nu
   };
   return (step) => {
     const first = (step - 1) * o.batchSize;
-    const sequences = sequencesOf(
-      tokens,
+    const canvas = canvasOf(
+      set,
       Array.from({ length: o.batchSize }, (_, b) => rowAt(first + b)),
-      o.starts,
     );
-    if (o.pkeep < 1) corrupt(sequences.ids, tokens.vocab, o, step);
-    if (o.starts && o.classDropout) dropClasses(sequences.ids, tokens.vocab, o, step);
-    return sequences;
+    if (o.classDropout === 0) return canvas;
+    const rng = stream(o.seed, 'class dropout', step);
+    const labels = canvas.labels.map((label) => (rng.uniform() < o.classDropout ? unknown : label));
+    return { ...canvas, labels };
   };
 }
 
@@ -89,20 +73,6 @@ function epochRows({ count, codings }: Tokens, seed: number, epoch: number): Int
   if (codings === 1) return images;
   const rng = stream(seed, 'coding', epoch);
   return images.map((image) => image * codings + rng.below(codings));
-}
-
-function dropClasses(ids: HostTensor, vocab: number, o: TrainingOptions, step: number): void {
-  const rng = stream(o.seed, 'class dropout', step);
-  for (let i = 0; i < ids.data.length; i += ids.shape[1]!)
-    if (rng.uniform() < o.classDropout!) ids.data[i] = vocab;
-}
-
-function corrupt(ids: HostTensor, vocab: number, o: { pkeep: number; seed: number }, step: number): void {
-  const rng = stream(o.seed, 'pkeep', step);
-  const length = ids.shape[1]!;
-  for (let i = 0; i < ids.data.length; i++) {
-    if (i % length > 0 && rng.uniform() >= o.pkeep) ids.data[i] = rng.below(vocab);
-  }
 }
 
 /** A fixed choice of rows for validation: at most `most`, at random, for the rows are sorted by class. */

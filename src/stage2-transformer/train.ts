@@ -15,18 +15,19 @@ import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
 import { scaleValues } from '../train/loss-scale.js';
 import { lastValues } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
-import { type GptSizes, gptSpecs } from './gpt.js';
+import { cellsIn } from './canvas.js';
 import {
   checkTokenizer,
-  gptSizes,
   listed,
   priorClasses,
+  priorFor,
   recordClasses,
   recordTokenizer,
   tokensFor,
 } from './model.js';
-import { histogramEntropy, startTokens, trainingSequences, validationRows } from './sequences.js';
-import { meanLoss, priorEvaluation, priorStart, priorStep, stepNoise } from './step.js';
+import type { Prior } from './prior.js';
+import { histogramEntropy, type Labelled, labelled, trainingCanvases, validationRows } from './sequences.js';
+import { meanLoss, priorEvaluation, priorStart, priorStep } from './step.js';
 
 export interface TrainPriorOptions {
   readonly config: Config;
@@ -62,23 +63,23 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   if (from) checkTokenizer(run, sha256);
   const classes = from ? priorClasses(run) : chosenClasses(train, config.prior);
   if (from) checkClasses(run, train, classes);
-  const sizes = gptSizes(config, classes.length);
+  const prior = priorFor(config, classes);
 
   const entropy = histogramEntropy(train);
   reporter.note(
-    `Prior: ${countParams(gptSpecs(sizes)).toLocaleString('en')} parameters, ${sizes.layers} layers of width ${sizes.width}; ` +
-      `${train.count / train.codings} training and ${val.count / val.codings} validation sequences of ${sizes.tokens} codes` +
+    `Prior: ${countParams(prior.learned).toLocaleString('en')} parameters, ${prior.described}; ` +
+      `${train.count / train.codings} training and ${val.count / val.codings} validation sequences of ${cellsIn(prior.grids)} codes` +
       `${train.codings > 1 ? `, the former in ${train.codings} codings each` : ''}.`,
   );
   if (classes.length > 0) reporter.note(`It learns ${classes.length} classes: ${listed(classes)}.`);
   reporter.note(
-    `Nothing learned: ${Math.log2(sizes.codes).toFixed(2)} bits per token (log₂ of ${sizes.codes} codes). ` +
+    `Nothing learned: ${Math.log2(train.vocab).toFixed(2)} bits per token (log₂ of ${train.vocab} codes). ` +
       `Only how frequent codes are: ${entropy.toFixed(2)} (entropy of their histogram).`,
   );
 
-  const program = priorStep(config.prior, sizes);
+  const program = priorStep(config.prior, prior);
   const runner = withoutPartial(program, await device.prepareStep(program));
-  const evaluation = await device.prepare(priorEvaluation(sizes, microBatch(config.prior)));
+  const evaluation = await device.prepare(priorEvaluation(prior, microBatch(config.prior)));
   try {
     if (!from) o.signal?.throwIfAborted(); // Nothing is written yet.
     await writeRunConfig(run, config);
@@ -86,12 +87,10 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
       await recordClasses(run, classes);
       await recordTokenizer(run, sha256);
     }
-    const starts = startTokens(train, classes);
-    const validate = validation(val, startTokens(val, classes), sizes, evaluation, config.prior);
-    const data = { train, starts, validate };
-    const stage = priorStage(config, folder, sizes, data, runner);
+    const validate = validation(labelled(val, classes), prior, evaluation, config.prior);
+    const stage = priorStage(config, folder, prior, { train: labelled(train, classes), validate }, runner);
     const result = await runLoop(stage, { from, reporter, signal: o.signal });
-    if (!result.stopped) reporter.note(verdict(result, entropy, sizes));
+    if (!result.stopped) reporter.note(verdict(result, entropy, train.vocab));
     return result;
   } finally {
     await runner.dispose();
@@ -137,18 +136,16 @@ function finished(run: string, { step, best, stale }: SavedState, { prior }: Con
 function priorStage(
   config: Config,
   folder: string,
-  sizes: GptSizes,
-  data: { train: Tokens; starts: Int32Array; validate: Stage['evaluate'] },
+  model: Prior,
+  data: { train: Labelled; validate: Stage['evaluate'] },
   runner: Stage['runner'],
 ): Stage {
   const { prior } = config;
   const seed = prior.seed ?? config.seed;
-  const sequences = trainingSequences(data.train, {
+  const canvases = trainingCanvases(data.train, {
     batchSize: prior.batch_size,
-    pkeep: prior.pkeep,
     seed,
-    starts: data.starts,
-    classDropout: sizes.classes ? prior.class_dropout : 0,
+    classDropout: model.condition.classes.length > 0 ? prior.class_dropout : 0,
   });
   return {
     name: 'Prior',
@@ -156,18 +153,17 @@ function priorStage(
     cadence: prior,
     runner,
     unit: 'tokens',
-    unitsPerStep: prior.batch_size * sizes.tokens,
+    unitsPerStep: prior.batch_size * cellsIn(model.grids),
     codebookSize: 0,
     bestBy: { key: 'loss', higher: false },
     patience: prior.patience,
     lr: prior.lr,
     guarded: { key: 'loss' },
-    initialState: () => priorStart(sizes, seed, prior.precision),
+    initialState: () => priorStart(model, seed, prior.precision),
     inputs: async (step, factor) => {
-      const noise = stepNoise(prior, sizes, seed, step);
       const common = { lr: scalar(factor * learningRate(step, prior)), step: scalar(step) };
-      const batched = { ...sequences(step) };
-      return microBatches(prior.accumulate, batched, common).map((entry, i) => ({ ...entry, ...noise[i] }));
+      const { batched = {}, runs } = model.feed('train', step, canvases(step));
+      return microBatches(prior.accumulate, batched, common).map((entry, i) => ({ ...entry, ...runs?.[i] }));
     },
     observe: (_, outputs) => ({
       values: { ...lossValues(meanOf(outputs, 'loss')!), ...scaleValues(outputs) },
@@ -186,28 +182,22 @@ const lossValues = (nats: number) => ({ loss: nats, bits_per_token: bits(nats) }
 const microBatch = ({ batch_size, accumulate }: Config['prior']): number => batch_size / accumulate;
 
 /** Mean loss over a fixed choice of validation sequences. */
-function validation(
-  val: Tokens,
-  starts: Int32Array,
-  sizes: GptSizes,
-  graph: Graph,
-  prior: Config['prior'],
-): Stage['evaluate'] {
-  const most = Math.max(prior.batch_size, Math.floor(validationTokens / sizes.tokens));
-  const rows = validationRows(val.count, most);
+function validation(val: Labelled, model: Prior, graph: Graph, prior: Config['prior']): Stage['evaluate'] {
+  const most = Math.max(prior.batch_size, Math.floor(validationTokens / cellsIn(model.grids)));
+  const rows = validationRows(val.tokens.count, most);
   const batch = microBatch(prior);
   return async (_, state, signal) => {
     const weights = over('model', under('model', state));
-    return lossValues(await meanLoss(graph, val, rows, { batch, weights, starts, signal }));
+    return lossValues(await meanLoss(graph, model, val, rows, { batch, weights, signal }));
   };
 }
 
 /** Of the checkpoint that later commands use. */
-function verdict({ metrics, best }: LoopResult, entropy: number, sizes: GptSizes): string {
+function verdict({ metrics, best }: LoopResult, entropy: number, vocab: number): string {
   const learned = bits(best?.value ?? metrics.loss ?? Number.NaN);
   const percent = entropy > 0 ? Math.round(100 * (1 - learned / entropy)) : 0;
   return (
     `Validation: ${learned.toFixed(2)} bits per token, ${Math.abs(percent)} % ${percent < 0 ? 'over' : 'under'} the ` +
-    `histogram's ${entropy.toFixed(2)} (log₂ K is ${Math.log2(sizes.codes).toFixed(2)}).`
+    `histogram's ${entropy.toFixed(2)} (log₂ K is ${Math.log2(vocab).toFixed(2)}).`
   );
 }

@@ -19,9 +19,9 @@ import { type Classifier, openClassifier } from '../../src/perceptual/classifier
 import { trainPerceptual } from '../../src/perceptual/train.js';
 import { inProportion } from '../../src/sample/classes.js';
 import { reconstruct } from '../../src/sample/reconstruct.js';
-import { openSampler } from '../../src/sample/sample.js';
-import { gptSizes, recordClasses, recordTokenizer, tokensFor } from '../../src/stage2-transformer/model.js';
-import { startTokens } from '../../src/stage2-transformer/sequences.js';
+import { openSource } from '../../src/sample/sources.js';
+import { priorFor, recordClasses, recordTokenizer, tokensFor } from '../../src/stage2-transformer/model.js';
+import { labelled } from '../../src/stage2-transformer/sequences.js';
 import { meanLoss, priorEvaluation, priorStart } from '../../src/stage2-transformer/step.js';
 import { tokenize } from '../../src/tokenize/tokenize.js';
 import { saveTokenizer, temporaryFolder, tinyConfig, writePictures } from '../support/run.js';
@@ -135,7 +135,7 @@ describe('a run with a prior', () => {
   beforeAll(async () => {
     const state = { step: 1, seconds: 0, validated: 1, best: null, metrics: null };
     const config = tinyConfig({}, { size });
-    await saveCheckpoint(runPaths(run).prior, priorStart(gptSizes(config), 0), state, 1);
+    await saveCheckpoint(runPaths(run).prior, priorStart(priorFor(config), 0), state, 1);
   });
 
   test('likelihoods: those of its validation on the same tokens', async () => {
@@ -145,9 +145,13 @@ describe('a run with a prior', () => {
     const tokenizer = await loadModel(run, 'stage1');
     await tokenize({ run, dataset: data, split: 'all', device, reporter: silent });
     const tokens = await tokensFor(run, 'all', config, tokenizer.sha256);
-    const graph = await device.prepare(priorEvaluation(gptSizes(config), 3));
+    const model = priorFor(config);
+    const graph = await device.prepare(priorEvaluation(model, 3));
     const rows = Int32Array.from({ length: images }, (_, i) => i);
-    const nats = await meanLoss(graph, tokens, rows, { batch: 3, weights: over('model', tensors) });
+    const nats = await meanLoss(graph, model, labelled(tokens, []), rows, {
+      batch: 3,
+      weights: over('model', tensors),
+    });
     expect(prior!.loss).toBeCloseTo(nats, 5);
     expect(prior!.bits_per_token).toBeCloseTo(nats / Math.log(2), 5);
     // 4 × 4 codes for 16 × 16 × 3 values.
@@ -193,7 +197,8 @@ describe('a run with a prior', () => {
     const classed = path.join(root, 'classed');
     await fs.cp(run, classed, { recursive: true });
     const config = readRunConfig(run);
-    const start = priorStart(gptSizes(config, 2), 0);
+    const model = priorFor(config, ['b', 'a']);
+    const start = priorStart(model, 0);
     for (const t of Object.values(start)) for (const i of t.data.keys()) t.data[i] = 20 * t.data[i]!;
     const state = { step: 2, seconds: 0, validated: 2, best: null, metrics: null };
     await saveCheckpoint(runPaths(classed).prior, start, state, 1);
@@ -204,15 +209,15 @@ describe('a run with a prior', () => {
     await tokenize({ run: classed, dataset: data, split: 'all', device, reporter: silent });
     const { sha256 } = await loadModel(classed, 'stage1');
     const tokens = await tokensFor(classed, 'all', config, sha256);
-    const graph = await device.prepare(priorEvaluation(gptSizes(config, 2), 3));
+    const graph = await device.prepare(priorEvaluation(model, 3));
     const weights = over('model', (await loadModel(classed, 'prior')).tensors);
     const rows = Int32Array.from({ length: images }, (_, i) => i);
     const loss = (classes: string[]) =>
-      meanLoss(graph, tokens, rows, { batch: 3, weights, starts: startTokens(tokens, classes) });
+      meanLoss(graph, model, labelled(tokens, classes), rows, { batch: 3, weights });
     expect(prior!.loss).toBeCloseTo(await loss(['b', 'a']), 5);
     expect(Math.abs((prior!.loss as number) - (await loss(['a', 'b'])))).toBeGreaterThan(1e-3);
 
-    const sampler = await openSampler({
+    const source = await openSource({
       run: classed,
       device,
       reporter: silent,
@@ -227,11 +232,11 @@ describe('a run with a prior', () => {
       }),
     });
     const drawAs = (name: string) =>
-      drawSamples(sampler, { n: 16, batch: 16, space, reporter: silent, show: 1, classifier: sees(name) });
+      drawSamples(source, { n: 16, batch: 16, space, reporter: silent, show: 1, classifier: sees(name) });
     const drawn = await drawAs('a');
     expect(drawn.classified).toEqual({ images: 12, right: 12 }); // 4 are of b, which it does not know
     expect((await drawAs('z')).classified).toEqual({ images: 12, right: 0 });
-    await sampler.dispose();
+    await source.dispose();
     await space.dispose();
 
     const unknown = path.join(root, 'unknown');

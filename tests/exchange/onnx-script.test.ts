@@ -6,10 +6,12 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { silent as reporter } from '../../src/base/progress.js';
 import type { Config } from '../../src/config/schema.js';
+import { openOnnxModel } from '../../src/engine/onnx-file.js';
 import { exportOnnx } from '../../src/exchange/onnx/export.js';
-import { exportedModels } from '../../src/exchange/onnx/open.js';
-import { type Choice, choose } from '../../src/sample/choose.js';
-import { decodeLoop, guided } from '../../src/sample/decode-loop.js';
+import { decodeLoop } from '../../src/stage2-transformer/autoregressive.js';
+import { type Choice, choose } from '../../src/stage2-transformer/choose.js';
+import { guided } from '../../src/stage2-transformer/gpt/drawer.js';
+import { cachedFile } from '../../src/stage2-transformer/gpt/portable.js';
 import { saveTokenizer, temporaryFolder } from '../support/run.js';
 import { trainedRun } from './trained-run.js';
 
@@ -50,12 +52,12 @@ async function drawn(
   choice: Choice,
   o: { starts: number[]; scale: number },
 ): Promise<number[]> {
-  const { open, sizes } = await exportedModels(folder, 1);
-  const { model, decoder } = await open({ batch: o.scale === 1 ? 4 : 8, decodeBatch: 1 });
+  const sizes = { layers: 2, heads: 2, width: 8, codes: 16, tokens: 4 };
+  const file = await openOnnxModel(path.join(folder, 'prior.onnx'), '--model', 1);
+  const model = cachedFile(file, sizes, o.scale === 1 ? 4 : 8);
   let i = 0;
   const codes = await decodeLoop({
-    batch: 4,
-    tokens: sizes.tokens,
+    known: new Int32Array(4 * sizes.tokens).fill(-1),
     start: Int32Array.from(o.starts),
     nextLogits:
       o.scale === 1 ? model.nextLogits : guided(model.nextLogits, { scale: o.scale, start: sizes.codes }),
@@ -65,7 +67,7 @@ async function drawn(
       return order[choose(sorted, choice, chances[i++ % chances.length]!)]!;
     },
   });
-  await Promise.all([model.dispose(), decoder.dispose()]);
+  await model.dispose();
   return Array.from(codes);
 }
 

@@ -16,10 +16,11 @@ import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { openOnnxModel, readOnnxMetadata } from '../../src/engine/onnx-file.js';
 import { exportOnnx } from '../../src/exchange/onnx/export.js';
 import { exportedModels, exportedTokenizer } from '../../src/exchange/onnx/open.js';
-import { openCachedModel } from '../../src/sample/cache.js';
 import { sample } from '../../src/sample/sample.js';
+import { gridsOf } from '../../src/stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../../src/stage1-vqgan/programs.js';
-import { gptSizes } from '../../src/stage2-transformer/model.js';
+import { openCachedModel } from '../../src/stage2-transformer/gpt/cache.js';
+import { gptSizes } from '../../src/stage2-transformer/gpt/index.js';
 import { tokenize } from '../../src/tokenize/tokenize.js';
 import { expectClose } from '../support/close.js';
 import { ids, noise } from '../support/parity.js';
@@ -102,7 +103,7 @@ test.each<[string, object]>([
 
 test.each([1, 3, 16])('the prior, step by step, in a batch of %i', async (batch) => {
   const { tensors: weights } = await loadModel(run, 'prior');
-  const sizes = gptSizes(config);
+  const sizes = gptSizes(config.prior, gridsOf(config));
   const own = await openCachedModel({ sizes, weights, batch, device });
   const prior = await openOnnxModel(path.join(run, 'onnx', 'prior.onnx'), '--model', 1);
   let past = float32([4, batch, 2, 0, 4]);
@@ -194,7 +195,7 @@ describe('--model in place of a run', () => {
     const { run } = await trainedRun(root, 'classes', { classes: ['cat', 'dog'] });
     const { out } = await exportOnnx({ run, reporter });
     const models = await exportedModels(out, 1);
-    expect(models.classes).toEqual(['cat', 'dog']);
+    expect(models.prior.condition.classes).toEqual(['cat', 'dog']);
     const options = { n: 4, classes: ['dog'], cfgScale: 2, device, reporter };
     const own = await sample({ ...options, run });
     const drawn = await sample({ ...options, run: path.join(root, 'dogs'), models });
@@ -232,7 +233,7 @@ describe('--model in place of a run', () => {
     );
     await fs.copyFile(exported('prior.onnx'), path.join(mixed, 'prior.onnx'));
     await fs.copyFile(path.join(root, 'lfq-exported', 'decoder.onnx'), path.join(mixed, 'decoder.onnx'));
-    const open = (await exportedModels(mixed)).open({ batch: 1, decodeBatch: 1 });
+    const open = (await exportedModels(mixed)).open({ cfgScale: 1, batch: 1, decodeBatch: 1 });
     await expect(open).rejects.toThrow(/Expected files of one export .* which is of another tokenizer/);
   });
 });

@@ -14,12 +14,14 @@ import { spreadPlace } from '../../src/exchange/places.js';
 import { tokenizerPlaces } from '../../src/exchange/taming-names.js';
 import { treeOf } from '../../src/nn/params.js';
 import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/adversary/discriminator.js';
+import { gridsOf } from '../../src/stage1-vqgan/model.js';
 import { decodeProgram, reconstructProgram } from '../../src/stage1-vqgan/programs.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';
-import { gptLogits, gptSpecs } from '../../src/stage2-transformer/gpt.js';
-import { gptSizes, priorClasses } from '../../src/stage2-transformer/model.js';
-import { sequencesOf } from '../../src/stage2-transformer/sequences.js';
+import { gptLogits, gptSpecs } from '../../src/stage2-transformer/gpt/gpt.js';
+import { gptSizes } from '../../src/stage2-transformer/gpt/index.js';
+import { sequencesOf } from '../../src/stage2-transformer/gpt/sequences.js';
+import { priorClasses } from '../../src/stage2-transformer/model.js';
 import { expectClose } from '../support/close.js';
 import { contents } from './contents.js';
 import { fixture, imported, outputs, quiet, temporaryFolder } from './fixtures.js';
@@ -156,7 +158,7 @@ test.each([
   const { codes } = await reconstructed(run);
   expect(codes).toEqual(outputs('transformer').codes);
   if (yaml === undefined) return; // Without it the start token is 0.
-  await expectLogits(run, codes, 48);
+  await expectLogits(run, codes, -1);
 });
 
 test('a class-conditional transformer: a class is its row of the codes’ table, as the start token was', async () => {
@@ -173,7 +175,7 @@ test('a class-conditional transformer: a class is its row of the codes’ table,
   const [run, out] = [folder(), folder()];
   await importCheckpoint({ checkpoint: fixture('transformer.ckpt'), config, run, reporter: quiet });
   expect(priorClasses(run)).toEqual(['0', '1', '2', '3', '4', '5', '6']);
-  await expectLogits(run, outputs('transformer').codes, 48 + 1 + sos_token);
+  await expectLogits(run, outputs('transformer').codes, sos_token);
 
   await exportTaming({ run, to: 'taming', out, reporter: quiet });
   expect(await contents(path.join(out, 'transformer.ckpt'))).toEqual(
@@ -184,12 +186,12 @@ test('a class-conditional transformer: a class is its row of the codes’ table,
   expect(written).not.toHaveProperty('sos_token');
 });
 
-/** PyTorch's logits of two pictures, after the token that begins them. */
-async function expectLogits(run: string, codes: readonly number[], start: number): Promise<void> {
+/** PyTorch's logits of two pictures, given their class, −1 for none. */
+async function expectLogits(run: string, codes: readonly number[], label: number): Promise<void> {
   const wanted = outputs('transformer');
-  const sizes = gptSizes(readRunConfig(run), priorClasses(run).length);
-  const tokens = { codes: Int32Array.from(codes) as never, vocab: 48, height: 8, width: 8 };
-  const { ids } = sequencesOf(tokens, [0, 1], Int32Array.of(start, start));
+  const config = readRunConfig(run);
+  const sizes = gptSizes(config.prior, gridsOf(config), priorClasses(run).length);
+  const { ids } = sequencesOf(48, { codes: Int32Array.from(codes), labels: Int32Array.of(label, label) });
   const { tensors } = await loadModel(run, 'prior');
   const graph = await device.prepare({
     name: 'logits',

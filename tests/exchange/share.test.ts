@@ -13,8 +13,8 @@ import { loadTrained } from '../../src/perceptual/load.js';
 import { sample } from '../../src/sample/sample.js';
 import {
   checkTokenizer,
-  gptSizes,
   priorClasses,
+  priorFor,
   recordClasses,
   recordTokenizer,
 } from '../../src/stage2-transformer/model.js';
@@ -31,7 +31,7 @@ async function runWithPrior(config: Config): Promise<string> {
   await recordTokenizer(run, (await loadModel(run, 'stage1')).sha256);
   await recordClasses(run, ['a', 'b']);
   for (const step of [1, 2]) {
-    const tensors = priorStart(gptSizes(config, 2), config.seed + step);
+    const tensors = priorStart(priorFor(config, ['a', 'b']), config.seed + step);
     const saved = { step, seconds: 0, validated: step, best: { step: 1, value: 2 }, metrics: null };
     await saveCheckpoint(runPaths(run).prior, tensors, saved, 2);
   }

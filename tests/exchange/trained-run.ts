@@ -3,7 +3,7 @@ import { runPaths } from '../../src/checkpoint/run.js';
 import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
 import { parseConfig } from '../../src/config/load.js';
 import type { Config } from '../../src/config/schema.js';
-import { gptSizes, recordClasses, recordTokenizer } from '../../src/stage2-transformer/model.js';
+import { priorFor, recordClasses, recordTokenizer } from '../../src/stage2-transformer/model.js';
 import { priorStart } from '../../src/stage2-transformer/step.js';
 import { saveTokenizer, tinyConfig } from '../support/run.js';
 
@@ -27,7 +27,7 @@ export async function trainedRun(
   );
   const run = path.join(root, name);
   await saveTokenizer(run, config);
-  const prior = priorStart(gptSizes(config, classes.length), 0);
+  const prior = priorStart(priorFor(config, classes), 0);
   for (const [name, { data }] of Object.entries(prior))
     if (name.endsWith('weight')) for (const [i, x] of data.entries()) data[i] = 10 * x;
   await saveCheckpoint(runPaths(run).prior, prior, state, 1);

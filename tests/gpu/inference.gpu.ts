@@ -3,7 +3,6 @@ import { type HostTensors, sizeOf } from '../../src/base/tensor.js';
 import type { GraphProgram } from '../../src/engine/device.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { randomFeatures } from '../../src/perceptual/distances.js';
-import { openCachedModel } from '../../src/sample/cache.js';
 import {
   decodeProgram,
   encodeProgram,
@@ -11,8 +10,10 @@ import {
   reconstructProgram,
 } from '../../src/stage1-vqgan/programs.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
+import { openCachedModel } from '../../src/stage2-transformer/gpt/cache.js';
 import { priorEvaluation, priorStart } from '../../src/stage2-transformer/step.js';
 import { expectClose } from '../support/close.js';
+import { priorOfSizes } from '../support/gpt.js';
 import { device, ids, noise } from '../support/parity.js';
 import { config } from '../support/steps.js';
 
@@ -54,10 +55,11 @@ test.each([true, false])('validation of stage 1, adversarial %s', async (adversa
 });
 
 const sizes = { ...config.prior, codes: 7, tokens: 6 };
-const prior = priorStart(sizes, 3);
+const gpt = priorOfSizes(sizes);
+const prior = priorStart(gpt, 3);
 
 test('validation of the prior', async () => {
-  const program = priorEvaluation(sizes, 2);
+  const program = priorEvaluation(gpt, 2);
   const weights = Object.keys(program.inputs).filter((name) => name in prior);
   await expectSame(program, {
     ids: ids([2, 6], 7, 'ids'),

@@ -11,8 +11,8 @@ import { openDevice } from '../../src/engine/index.js';
 import { samplesName } from '../../src/sample/out.js';
 import { psnr, reconstruct } from '../../src/sample/reconstruct.js';
 import { sample } from '../../src/sample/sample.js';
-import { gptSizes, recordClasses, recordTokenizer, tokensFor } from '../../src/stage2-transformer/model.js';
-import { startTokens, validationRows } from '../../src/stage2-transformer/sequences.js';
+import { priorFor, recordClasses, recordTokenizer, tokensFor } from '../../src/stage2-transformer/model.js';
+import { labelled, validationRows } from '../../src/stage2-transformer/sequences.js';
 import { frozenEvaluation, meanLoss, priorStart } from '../../src/stage2-transformer/step.js';
 import { tokenize } from '../../src/tokenize/tokenize.js';
 import { saveTokenizer, temporaryFolder, tinyConfig, writePictures } from '../support/run.js';
@@ -37,7 +37,7 @@ describe('sample', () => {
   test('refuses before the prior is trained', async () => {
     await expect(draw()).rejects.toThrow(/Expected a trained prior for --run .* Next: vqgen train-prior/);
     const state = { step: 1, seconds: 0, validated: 1, best: null, metrics: null };
-    await saveCheckpoint(runPaths(run).prior, priorStart(gptSizes(config), 0), state, 1);
+    await saveCheckpoint(runPaths(run).prior, priorStart(priorFor(config), 0), state, 1);
   });
 
   test('pictures and a grid, by the seed alone, whatever their number', async () => {
@@ -238,7 +238,7 @@ describe('sample', () => {
       classed = path.join(root, 'classed');
       await fs.cp(run, classed, { recursive: true });
       cpu = await openDevice({ device: 'cpu', threads: 1, reporter: silent });
-      const start = priorStart(gptSizes(config, 3), 0);
+      const start = priorStart(priorFor(config, classes), 0);
       for (const t of Object.values(start)) for (const i of t.data.keys()) t.data[i] = 20 * t.data[i]!; // classes that matter
       const state = { step: 2, seconds: 0, validated: 1, best: null, metrics: null };
       await saveCheckpoint(runPaths(classed).prior, start, state, 1);
@@ -305,13 +305,14 @@ describe('sample', () => {
       const { int8, classes: drawn } = await drawClassed({ precision: 'int8', cfgScale: 2, reporter });
       expect(drawn).toEqual(classes);
 
-      const sizes = gptSizes(config, 3);
+      const model = priorFor(config, classes);
       const { tensors: weights } = await loadModel(classed, 'prior');
-      const graph = await cpu.prepare(frozenEvaluation(sizes, weights, { batch: 16, precision: 'int8' }));
+      const graph = await cpu.prepare(frozenEvaluation(model, weights, { batch: 16, precision: 'int8' }));
       const rows = validationRows(val.count, val.count);
-      const loss = (starts?: Int32Array) => meanLoss(graph, val, rows, { batch: 16, starts });
-      expect(int8!.loss_int8).toBeCloseTo(await loss(startTokens(val, classes)), 6);
-      expect(Math.abs(int8!.loss_int8 - (await loss()))).toBeGreaterThan(1e-2);
+      const loss = (known: readonly string[]) =>
+        meanLoss(graph, model, labelled(val, known), rows, { batch: 16 });
+      expect(int8!.loss_int8).toBeCloseTo(await loss(classes), 6);
+      expect(Math.abs(int8!.loss_int8 - (await loss([])))).toBeGreaterThan(1e-2);
     });
 
     test('an unknown class is refused with the known ones', async () => {
@@ -323,7 +324,7 @@ describe('sample', () => {
     test('the best by validation is drawn from, and it is said', async () => {
       const state = { step: 3, seconds: 0, validated: 3, best: { step: 2, value: 1 }, metrics: null };
       const before = await bytesOf((await drawClassed()).files);
-      await saveCheckpoint(runPaths(classed).prior, priorStart(gptSizes(config, 3), 9), state, 1);
+      await saveCheckpoint(runPaths(classed).prior, priorStart(priorFor(config, classes), 9), state, 1);
       const notes: string[] = [];
       const reporter = { ...silent, note: (line: string) => notes.push(line) };
       expect(await bytesOf((await drawClassed({ reporter })).files)).toEqual(before);

@@ -3,11 +3,12 @@ import type { HostTensors } from '../../src/base/tensor.js';
 import { scalar } from '../../src/base/tensor.js';
 import { parseConfig } from '../../src/config/load.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
-import { trainingSequences } from '../../src/stage2-transformer/sequences.js';
-import { priorStart, priorStep, stepNoise } from '../../src/stage2-transformer/step.js';
+import { trainingCanvases } from '../../src/stage2-transformer/sequences.js';
+import { priorStart, priorStep } from '../../src/stage2-transformer/step.js';
 import type { Tokens } from '../../src/tokenize/token-file.js';
 import { microBatches, withoutPartial } from '../../src/train/accumulation.js';
 import { expectSameUpTo } from '../support/close.js';
+import { priorOfSizes } from '../support/gpt.js';
 import { ids } from '../support/parity.js';
 
 const sizes = { layers: 2, heads: 2, width: 16, codes: 7, tokens: 6 };
@@ -33,14 +34,19 @@ async function threeSteps(
   clip: number,
 ): Promise<{ state: HostTensors; losses: number[] }> {
   const { prior } = parseConfig({ prior: { ...options, accumulate, clip } }, 'test');
-  const program = priorStep(prior, sizes);
+  const { dropout, pkeep } = prior;
+  const model = priorOfSizes(sizes, { dropout, pkeep, accumulate, seed: 5 });
+  const program = priorStep(prior, model);
   const runner = withoutPartial(program, await onnxDevice({ threads: 1 }).prepareStep(program));
-  runner.load(priorStart(sizes, 3));
-  const sequences = trainingSequences(tokens, { batchSize: 4, pkeep: prior.pkeep, seed: 1 });
+  runner.load(priorStart(model, 3));
+  const canvases = trainingCanvases(
+    { tokens, labels: new Int32Array(9).fill(-1) },
+    { batchSize: 4, seed: 1, classDropout: 0 },
+  );
   const entries = [1, 2, 3].flatMap((step) => {
-    const noise = stepNoise(prior, sizes, 5, step);
     const common = { lr: scalar(1e-3), step: scalar(step) };
-    return microBatches(accumulate, { ...sequences(step) }, common).map((e, i) => ({ ...e, ...noise[i] }));
+    const { batched, runs } = model.feed('train', step, canvases(step));
+    return microBatches(accumulate, batched!, common).map((e, i) => ({ ...e, ...runs![i] }));
   });
   const outputs = await runner.run(entries);
   const state = await runner.read();

@@ -4,9 +4,9 @@ import { int32, scalar } from '../../src/base/tensor.js';
 import { configSchema, type PriorConfig } from '../../src/config/schema.js';
 import type { Tensors } from '../../src/engine/device.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
-import { priorEvaluation, priorStart, priorStep, stepNoise } from '../../src/stage2-transformer/step.js';
+import { priorEvaluation, priorStart, priorStep } from '../../src/stage2-transformer/step.js';
 import { expectClose } from '../support/close.js';
-import { small, waveParams } from '../support/gpt.js';
+import { priorOfSizes, small, waveParams } from '../support/gpt.js';
 
 const config = (o: Partial<PriorConfig>): PriorConfig => ({
   ...configSchema.parse({}).prior,
@@ -32,9 +32,12 @@ const targets = tf.tensor2d(
   'int32',
 );
 
+/** The same sequences as a canvas. */
+const whole = { codes: Int32Array.from(targets.dataSync()), labels: Int32Array.of(-1, -1) };
+
 function waveState(o: PriorConfig): Tensors {
   const state: Tensors = {};
-  for (const [name, spec] of Object.entries(priorStep(o, small).state))
+  for (const [name, spec] of Object.entries(priorStep(o, priorOfSizes(small)).state))
     state[name] = tf.zeros([...spec.shape]);
   for (const [name, value] of Object.entries(waveParams(small))) state[`model.${name}`] = value;
   return state;
@@ -42,7 +45,7 @@ function waveState(o: PriorConfig): Tensors {
 
 test('two steps equal PyTorch: clipping, AdamW, decay on linear weights only', () => {
   const o = config({ clip: 0.5, weight_decay: 0.5 });
-  const program = priorStep(o, small);
+  const program = priorStep(o, priorOfSizes(small));
   const lr = tf.scalar(0.01);
   const first = program.step(waveState(o), { ids, targets, lr, step: tf.scalar(1) }, {});
   expectClose(first.outputs.loss!, [1.6285484]);
@@ -62,14 +65,15 @@ test('two steps equal PyTorch: clipping, AdamW, decay on linear weights only', (
 
 test('the loss falls over 20 steps on one batch, with dropout on', () => {
   const o = config({ dropout: 0.1 });
-  const program = priorStep(o, small);
-  const start = priorStart(small, 3);
+  const prior = priorOfSizes(small, { dropout: 0.1 });
+  const program = priorStep(o, prior);
+  const start = priorStart(prior, 3);
   let state = Object.fromEntries(
     Object.entries(start).map(([name, t]) => [name, tf.tensor(t.data, [...t.shape])]),
   ) as Tensors;
   const losses: number[] = [];
   for (let step = 1; step <= 20; step++) {
-    const { noise } = stepNoise(o, small, 0, step)[0]!;
+    const { noise } = prior.feed('train', step, whole).runs![0]!;
     const result = tf.tidy(() =>
       program.step(
         state,
@@ -85,10 +89,10 @@ test('the loss falls over 20 steps on one batch, with dropout on', () => {
 });
 
 test('classes that decide the codes are learned; without its class a sequence is one of either', async () => {
-  const sizes = { ...small, classes: 2 };
+  const prior = priorOfSizes({ ...small, classes: 2 });
   const device = onnxDevice({ threads: 1 });
-  const runner = await device.prepareStep(priorStep(config({ batch_size: 4 }), sizes));
-  runner.load(priorStart(sizes, 3));
+  const runner = await device.prepareStep(priorStep(config({ batch_size: 4 }), prior));
+  runner.load(priorStart(prior, 3));
   const sequence = (start: number, code: number) => [start, code, code, code];
   const rows = [sequence(6, 1), sequence(7, 2), sequence(5, 1), sequence(5, 2)];
   const step = {
@@ -103,7 +107,7 @@ test('classes that decide the codes are learned; without its class a sequence is
   const state = await runner.read();
   await runner.dispose();
 
-  const graph = await device.prepare(priorEvaluation(sizes, 1));
+  const graph = await device.prepare(priorEvaluation(prior, 1));
   const weights = Object.fromEntries(Object.entries(state).filter(([name]) => name.startsWith('model.')));
   const loss = async (start: number, code: number): Promise<number> => {
     const targets = int32([1, 4], [code, code, code, code]);
@@ -124,10 +128,12 @@ test('classes that decide the codes are learned; without its class a sequence is
 test('dropout changes the loss, and is off without a noise input', () => {
   const loss = (dropout: number): number => {
     const o = config({ dropout });
-    const noise = stepNoise(o, small, 0, 1)[0]!.noise;
-    expect('noise' in priorStep(o, small).inputs).toBe(dropout > 0);
+    const prior = priorOfSizes(small, { dropout });
+    const noise = prior.feed('train', 1, whole).runs?.[0]?.noise;
+    const program = priorStep(o, prior);
+    expect('noise' in program.inputs).toBe(dropout > 0);
     const inputs = { ids, targets, lr: tf.scalar(0), step: tf.scalar(1) };
-    const { outputs } = priorStep(o, small).step(
+    const { outputs } = program.step(
       waveState(o),
       noise ? { ...inputs, noise: tf.tensor1d(noise.data) } : inputs,
       {},
@@ -142,7 +148,7 @@ test('evaluation: nats per token of each sequence, without dropout', () => {
   const weights = Object.fromEntries(
     Object.entries(waveParams(small)).map(([name, value]) => [`model.${name}`, value]),
   );
-  const { loss } = priorEvaluation(small, 2).run({ ...weights, ids, targets }, {});
+  const { loss } = priorEvaluation(priorOfSizes(small), 2).run({ ...weights, ids, targets }, {});
   expect(loss!.shape).toEqual([2]);
   expectClose(tf.mean(loss!), [1.6285484]);
 });

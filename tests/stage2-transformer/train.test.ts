@@ -7,8 +7,8 @@ import { loadModel } from '../../src/checkpoint/store.js';
 import type { Config } from '../../src/config/schema.js';
 import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
-import { gptSizes, loadModels, priorClasses } from '../../src/stage2-transformer/model.js';
-import { sequencesOf, startTokens } from '../../src/stage2-transformer/sequences.js';
+import { loadModels, priorClasses, priorFor } from '../../src/stage2-transformer/model.js';
+import { canvasOf, labelled } from '../../src/stage2-transformer/sequences.js';
 import { priorEvaluation } from '../../src/stage2-transformer/step.js';
 import { trainPrior } from '../../src/stage2-transformer/train.js';
 import { readTokens } from '../../src/tokenize/token-file.js';
@@ -85,13 +85,15 @@ test('the validation loss is the mean over all validation sequences', async () =
   const model = Object.fromEntries(Object.entries(tensors).map(([name, t]) => [`model.${name}`, t]));
   const classes = priorClasses(run);
   expect(classes.length).toBeGreaterThan(5);
-  const one = await device.prepare(priorEvaluation(gptSizes(config, classes.length), 1));
+  const prior = priorFor(config, classes);
+  const one = await device.prepare(priorEvaluation(prior, 1));
   const val = await readTokens(tokenFile(run, 'val'), '');
-  const starts = startTokens(val, classes);
+  const set = labelled(val, classes);
   expect(val.count % config.prior.batch_size).not.toBe(0); // the last batch is padded
   let sum = 0;
   for (let i = 0; i < val.count; i++) {
-    sum += (await one.run({ ...model, ...sequencesOf(val, [i], starts) })).loss!.data[0]!;
+    const { batched } = prior.feed('eval', i, canvasOf(set, [i]));
+    sum += (await one.run({ ...model, ...batched })).loss!.data[0]!;
   }
   expect(lines.at(-1)!.loss as number).toBeCloseTo(sum / val.count, 4);
 });
@@ -121,7 +123,7 @@ describe('classes', () => {
     await train(old, { config: tinyConfig(settings), resume: true });
     expect(await weights(old)).toEqual(await weights(run));
     const { prior } = await loadModels(old);
-    expect(prior).toMatchObject({ classes: [], sizes: { classes: 0 } });
+    expect(prior).toMatchObject({ classes: [], model: { condition: { classes: [] } } });
   });
 
   test('of fewer than two nothing is learned', async () => {
@@ -209,11 +211,4 @@ test('missing tokens, tokens of another tokenizer, a tokenizer trained on', asyn
     /Expected a token file for .*val\.safetensors but received no such file/,
   );
   expect(await fs.readdir(run)).not.toContain('prior');
-});
-
-test('heads that do not divide the width', async () => {
-  const odd = tinyConfig({ ...settings, heads: 3 });
-  await expect(train(path.join(root, 'origin'), { config: odd })).rejects.toThrow(
-    /Expected a divisor of prior\.width \(8\) for prior\.heads but received 3/,
-  );
 });

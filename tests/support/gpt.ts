@@ -1,10 +1,30 @@
 /** A very small prior whose weights are written as sines, so that PyTorch can be given the same ones. */
 import * as tf from '@tensorflow/tfjs-core';
+import { configSchema } from '../../src/config/schema.js';
 import { specsOf } from '../../src/nn/params.js';
-import { type GptSizes, gptSpecs } from '../../src/stage2-transformer/gpt.js';
+import { type GptSizes, gptSpecs } from '../../src/stage2-transformer/gpt/gpt.js';
+import { gptPrior } from '../../src/stage2-transformer/gpt/index.js';
+import type { Prior } from '../../src/stage2-transformer/prior.js';
 import { wave } from './wave.js';
 
 export const small: GptSizes = { layers: 2, heads: 2, width: 8, codes: 5, tokens: 4 };
+
+/** The prior of these sizes, its codes in one row; without dropout or corruption unless given. */
+export function priorOfSizes(
+  sizes: GptSizes,
+  o: { dropout?: number; pkeep?: number; accumulate?: number; seed?: number } = {},
+): Prior {
+  const { layers, heads, width, codes, classes = 0, tokens } = sizes;
+  const settings = { ...configSchema.parse({}).prior, dropout: 0, ...o, seed: o.seed ?? 0 };
+  return gptPrior(
+    { ...settings, layers, heads, width },
+    [{ name: 'codes', height: 1, width: tokens, vocab: codes }],
+    {
+      classes: Array.from({ length: classes }, (_, label) => `${label}`),
+      grids: [],
+    },
+  );
+}
 
 /** Parameter number i, in the order of the specs, is 0.5·sin((0.37 + 0.011·i)·j), plus 1 for a layer norm's γ. */
 export function waveParams(sizes: GptSizes): Record<string, tf.Tensor> {

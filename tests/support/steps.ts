@@ -6,7 +6,8 @@ import type { StepProgram } from '../../src/engine/device.js';
 import { randomFeatures } from '../../src/perceptual/distances.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';
-import { priorStart, priorStep, stepNoise } from '../../src/stage2-transformer/step.js';
+import { priorStart, priorStep } from '../../src/stage2-transformer/step.js';
+import { priorOfSizes } from './gpt.js';
 import { ids, noise } from './parity.js';
 
 const stage1 = {
@@ -120,16 +121,16 @@ export function accumulatingTraining(o: object = {}): Training {
 }
 
 export function priorTraining(precision: 'f32' | 'f16' = 'f32'): Training {
-  const sizes = { ...config.prior, codes: 7, tokens: 6 };
+  const { dropout } = config.prior;
+  const prior = priorOfSizes({ ...config.prior, codes: 7, tokens: 6 }, { dropout, seed: 5 });
+  const labels = Int32Array.of(-1, -1, -1);
   return {
-    program: priorStep({ ...config.prior, precision }, sizes),
-    start: priorStart(sizes, 3, precision),
-    inputs: (step) => ({
-      ids: ids([3, 6], 7, `ids ${step}`),
-      targets: ids([3, 6], 7, `targets ${step}`),
-      lr: scalar(1e-3),
-      step: scalar(step),
-      ...stepNoise(config.prior, sizes, 5, step)[0],
-    }),
+    program: priorStep({ ...config.prior, precision }, prior),
+    start: priorStart(prior, 3, precision),
+    inputs: (step) => {
+      const codes = ids([3, 6], 7, `codes ${step}`).data as Int32Array;
+      const { batched, runs } = prior.feed('train', step, { codes, labels });
+      return { ...batched, ...runs?.[0], lr: scalar(1e-3), step: scalar(step) };
+    },
   };
 }

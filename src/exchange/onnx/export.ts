@@ -13,7 +13,7 @@ import { portableModel } from '../../engine/portable.js';
 import { loadTrainedParts } from '../../stage2-transformer/model.js';
 import { checkOut } from '../out-folder.js';
 import { commonMetadata, fileOf, modelNames, priorMetadata, tokenizerMetadata } from './metadata.js';
-import { decoderProgram, encoderProgram, priorProgram } from './programs.js';
+import { decoderProgram, encoderProgram } from './programs.js';
 import { readmeOf } from './readme.js';
 import { codingScript, samplingScript, scriptNames } from './script.js';
 
@@ -57,7 +57,7 @@ export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummar
   const programs = [
     encoderProgram(config, tokenizer.tensors),
     decoderProgram(config, tokenizer.tensors),
-    ...(prior ? [priorProgram(prior.sizes, prior.tensors)] : []),
+    ...(prior ? [prior.model.portable.program(prior.tensors)] : []),
   ];
   for (const program of programs) checkSize(program, precision);
   const common = commonMetadata(config, precision, tokenizer);
@@ -81,7 +81,7 @@ export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummar
         progress.update(files.length);
       }
       const [script, text] = prior
-        ? [scriptNames.sampling, samplingScript(config, prior.classes)]
+        ? [scriptNames.sampling, samplingScript(config, prior.model)]
         : [scriptNames.coding, codingScript(config)];
       await write(script, Buffer.from(text));
       await write(README, Buffer.from(readmeOf(config, { precision, prior })));

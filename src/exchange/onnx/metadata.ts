@@ -47,19 +47,9 @@ export function tokenizerMetadata(config: Config): Record<string, string> {
   };
 }
 
-export function priorMetadata(prior: TrainedPrior): Record<string, string> {
-  const { classes } = prior;
-  const { layers, heads, width, codes, tokens } = prior.sizes;
-  const cache = (length: string) => `float32 [${2 * layers}, batch, ${heads}, ${length}, ${width / heads}]`;
-  return {
-    prior: prior.sha256,
-    prior_step: `${prior.step}`,
-    start: `${codes}`,
-    tokens: `${tokens}`,
-    classes: JSON.stringify(classes),
-    ids: `int64 [batch], 0 to ${codes - 1} a code, ${codes} the start${classes.length > 0 ? ` without a class, ${codes + 1} and on that of each class` : ''}`,
-    past: `${cache('length')}, each layer's keys, then its values; length 0 to ${tokens - 1}`,
-    logits: `float32 [batch, ${codes}], natural logarithms`,
-    present: cache('length + 1'),
-  };
-}
+export const priorMetadata = ({ sha256, step, classes, model }: TrainedPrior): Record<string, string> => ({
+  prior: sha256,
+  prior_step: `${step}`,
+  classes: JSON.stringify(classes),
+  ...model.portable.metadata,
+});

@@ -2,15 +2,13 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../../base/errors.js';
-import { float32, type HostTensor, int32 } from '../../base/tensor.js';
+import { float32, type HostTensor } from '../../base/tensor.js';
 import { parseConfig } from '../../config/load.js';
 import type { Config } from '../../config/schema.js';
 import type { Graph } from '../../engine/device.js';
 import { type OnnxModel, openOnnxModel, readOnnxMetadata } from '../../engine/onnx-file.js';
-import type { CachedModel } from '../../sample/cache.js';
-import type { Models } from '../../sample/sample.js';
-import type { GptSizes } from '../../stage2-transformer/gpt.js';
-import { gptSizes } from '../../stage2-transformer/model.js';
+import type { Models } from '../../sample/prior-source.js';
+import { priorFor } from '../../stage2-transformer/model.js';
 import type { Tokenizer } from '../../tokenize/tokenizer.js';
 import { fileOf } from './metadata.js';
 
@@ -46,17 +44,15 @@ export async function exportedTokenizer(model: string, threads?: number): Promis
 export async function exportedModels(model: string, threads?: number): Promise<Models> {
   const folder = exportFolder(model);
   const { file, config, metadata } = await described(folder, 'prior');
-  const classes: string[] = JSON.parse(metadata.classes ?? '[]');
-  const sizes = gptSizes(config, classes.length);
+  const prior = priorFor(config, JSON.parse(metadata.classes ?? '[]'));
   return {
     config,
-    sizes,
-    classes,
-    async open({ batch }) {
+    prior,
+    async open(opening) {
       const decoder = await openDecoder(folder, metadata.tokenizer!, threads);
       try {
-        const prior = await openOnnxModel(file, OPTION, threads);
-        return { decoder, model: cachedModel(prior, sizes, batch) };
+        const graph = await openOnnxModel(file, OPTION, threads);
+        return { decoder, drawer: prior.portable.open(graph, opening) };
       } catch (error) {
         await decoder.dispose();
         throw error;
@@ -108,20 +104,6 @@ const decoderGraph = (model: OnnxModel): Graph => ({
   },
   dispose: () => model.dispose(),
 });
-
-function cachedModel(model: OnnxModel, { layers, heads, width }: GptSizes, batch: number): CachedModel {
-  const empty = float32([2 * layers, batch, heads, 0, width / heads]);
-  let past = empty;
-  return {
-    async nextLogits(ids, position) {
-      if (position === 0) past = empty;
-      const { logits, present } = await model.run({ ids: int32([batch], ids), past });
-      past = present!;
-      return logits!.data as Float32Array;
-    },
-    dispose: () => model.dispose(),
-  };
-}
 
 /** [B, S, S, 3] in [−1, 1] → [B, 3, S, S] in [0, 1]. */
 function toPlanes({ shape, data }: HostTensor): HostTensor {

@@ -3,7 +3,8 @@ import type { StoredPrecision } from '../../base/half.js';
 import type { Config } from '../../config/schema.js';
 import { PORTABLE } from '../../engine/onnx.js';
 import { codeSide } from '../../stage1-vqgan/model.js';
-import { gptSizes, listed, type TrainedPrior } from '../../stage2-transformer/model.js';
+import { listed, type TrainedPrior } from '../../stage2-transformer/model.js';
+import type { Prior } from '../../stage2-transformer/prior.js';
 import { license } from './metadata.js';
 import { drawnAs, scriptNames } from './script.js';
 
@@ -12,7 +13,6 @@ export function readmeOf(config: Config, o: { precision: StoredPrecision; prior?
   const { size } = config.data;
   const side = codeSide(config);
   const { codes } = config.stage1;
-  const classes = o.prior?.classes ?? [];
   const half = o.precision === 'f16' ? ' Weights are stored in half precision; computing is in float32.' : '';
   const [script, does] = o.prior
     ? [scriptNames.sampling, 'draws pictures']
@@ -23,20 +23,21 @@ ONNX, opset ${PORTABLE.opset}, IR version ${PORTABLE.irVersion}, standard operat
 
 - \`encoder.onnx\`: \`images\` float32 [batch, 3, ${size}, ${size}], RGB, 0 to 1 → \`codes\` int64 [batch, ${side}, ${side}], 0 to ${codes - 1}
 - \`decoder.onnx\`: \`codes\` → \`images\`
-${o.prior ? `${priorLine(config, classes)}\n` : ''}- \`${script}\`: ${does} in Node.js (\`npm install onnxruntime-node\`; \`node ${script}\`), and in a browser once its import line says \`onnxruntime-web\`
+${o.prior ? `${priorLine(o.prior.model)}\n` : ''}- \`${script}\`: ${does} in Node.js (\`npm install onnxruntime-node\`; \`node ${script}\`), and in a browser once its import line says \`onnxruntime-web\`
 
 Python (\`pip install numpy pillow onnxruntime\`):
 \`\`\`python
-${o.prior ? pythonSampling(config, classes) : pythonCoding(config)}
+${o.prior ? pythonSampling(config, o.prior.model) : pythonCoding(config)}
 \`\`\`
 `;
 }
 
-function priorLine(config: Config, classes: readonly string[]): string {
-  const { layers, heads, width, codes, tokens } = gptSizes(config);
-  const cache = (length: string) => `[${2 * layers}, batch, ${heads}, ${length}, ${width / heads}]`;
-  const ofClasses = classes.length > 0 ? `, or from ${codes + 1} on for a class (${listed(classes)}),` : '';
-  return `- \`prior.onnx\`: \`ids\` int64 [batch], the token before: ${codes}${ofClasses} at the start, then codes row by row; \`past\` float32 ${cache('length')} of the \`length\` tokens before that, 0 to ${tokens - 1} → \`logits\` float32 [batch, ${codes}], \`present\` ${cache('length + 1')}, the next \`past\``;
+function priorLine({ condition: { classes }, portable }: Prior): string {
+  const { places, codes, begins, ...sequence } = portable.sequence;
+  const cache = (length: string) => `[${sequence.cache('batch', length)}]`;
+  const ofClasses =
+    classes.length > 0 ? `, or from ${begins.ofFirstClass} on for a class (${listed(classes)}),` : '';
+  return `- \`prior.onnx\`: \`ids\` int64 [batch], the token before: ${begins.without}${ofClasses} at the start, then codes row by row; \`past\` float32 ${cache('length')} of the \`length\` tokens before that, 0 to ${places - 1} → \`logits\` float32 [batch, ${codes}], \`present\` ${cache('length + 1')}, the next \`past\``;
 }
 
 const pythonHead = `import os; os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
@@ -44,10 +45,12 @@ import numpy as np, onnxruntime as ort
 from PIL import Image`;
 
 /** A draw is the first code at which the sum of probabilities, likeliest code first, passes a random share of the whole. */
-function pythonSampling(config: Config, classes: readonly string[]): string {
-  const { empty, start, tokens, side, temperature, topK, topP, cfgScale } = drawnAs(config, classes);
+function pythonSampling(config: Config, prior: Prior): string {
+  const { empty, begins, tokens, side, temperature, topK, topP, cfgScale } = drawnAs(config, prior);
+  const { classes } = prior.condition;
+  const start = begins.without;
   const first =
-    classes.length > 0 ? `${start + 1} + np.arange(n) % ${classes.length}` : `np.full(n, ${start})`;
+    classes.length > 0 ? `${begins.ofFirstClass} + np.arange(n) % ${classes.length}` : `np.full(n, ${start})`;
   const guided = cfgScale !== 1;
   return `${pythonHead}
 prior, decoder = (ort.InferenceSession(name + '.onnx') for name in ('prior', 'decoder'))

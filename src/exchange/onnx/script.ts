@@ -1,7 +1,7 @@
 /** The JavaScript that lies beside exported ONNX files: it samples as the run's config says, in Node.js or in a browser. */
 import type { Config } from '../../config/schema.js';
 import { codeSide } from '../../stage1-vqgan/model.js';
-import { gptSizes } from '../../stage2-transformer/model.js';
+import type { Portable, Prior } from '../../stage2-transformer/prior.js';
 
 export const scriptNames = { sampling: 'sample.mjs', coding: 'reconstruct.mjs' } as const;
 
@@ -9,8 +9,8 @@ export const scriptNames = { sampling: 'sample.mjs', coding: 'reconstruct.mjs' }
 export interface DrawnAs {
   /** Shape of the empty cache, for Python and JavaScript alike. */
   empty(batch: string): string;
-  /** The token before the first code, without a class. */
-  readonly start: number;
+  /** The token before the first code. */
+  readonly begins: Portable['sequence']['begins'];
   readonly tokens: number;
   readonly side: number;
   readonly temperature: number;
@@ -22,14 +22,14 @@ export interface DrawnAs {
   readonly cfgScale: number;
 }
 
-export function drawnAs(config: Config, classes: readonly string[]): DrawnAs {
-  const { layers, heads, width, codes: start, tokens } = gptSizes(config);
+export function drawnAs(config: Config, { condition, portable }: Prior): DrawnAs {
+  const { places, cache, begins } = portable.sequence;
   const { temperature, top_k: topK, top_p: topP, cfg_scale } = config.sample;
-  const guided = classes.length > 0 && config.prior.class_dropout > 0;
+  const guided = condition.classes.length > 0 && config.prior.class_dropout > 0;
   return {
-    empty: (batch) => `${2 * layers}, ${batch}, ${heads}, 0, ${width / heads}`,
-    start,
-    tokens,
+    empty: (batch) => cache(batch, 0),
+    begins,
+    tokens: places,
     side: codeSide(config),
     temperature,
     topK,
@@ -38,10 +38,13 @@ export function drawnAs(config: Config, classes: readonly string[]): DrawnAs {
   };
 }
 
-/** @param classes names of the classes that the prior knows; drawn in turn */
-export function samplingScript(config: Config, classes: readonly string[]): string {
-  const { empty, start, tokens, side, temperature, topK, topP, cfgScale } = drawnAs(config, classes);
-  const first = classes.length > 0 ? `(_, i) => ${start + 1} + (i % ${classes.length})` : `() => ${start}`;
+/** Draws the classes that the prior knows in turn. */
+export function samplingScript(config: Config, prior: Prior): string {
+  const { empty, begins, tokens, side, temperature, topK, topP, cfgScale } = drawnAs(config, prior);
+  const { classes } = prior.condition;
+  const start = begins.without;
+  const first =
+    classes.length > 0 ? `(_, i) => ${begins.ofFirstClass} + (i % ${classes.length})` : `() => ${start}`;
   const guided = cfgScale !== 1;
   return `${head('Draws pictures with prior.onnx and decoder.onnx', scriptNames.sampling)}
 const [n, temperature, topK, topP] = [4, ${temperature}, ${topK}, ${topP}];

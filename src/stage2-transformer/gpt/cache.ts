@@ -5,11 +5,11 @@
  *
  * Shapes: B sequences, H heads, L places of the cache, D width, E = D/H.
  */
-import { float32, type HostTensor, type HostTensors, int32, sizeOf } from '../base/tensor.js';
-import type { Device, GraphProgram, InputSpec, Precision } from '../engine/device.js';
-import { treeOf } from '../nn/params.js';
-import { cachedStep, type GptSizes, gptSpecs } from '../stage2-transformer/gpt.js';
-import type { NextLogits } from './decode-loop.js';
+import { float32, type HostTensor, type HostTensors, int32, sizeOf } from '../../base/tensor.js';
+import type { Device, GraphProgram, InputSpec, Precision } from '../../engine/device.js';
+import { treeOf } from '../../nn/params.js';
+import type { CachedModel } from './drawer.js';
+import { cachedStep, type GptSizes, gptSpecs } from './gpt.js';
 import { openResidentModel } from './resident-cache.js';
 
 /** Lengths that the cache has one after another. A new one moves all that is in it. */
@@ -62,12 +62,6 @@ export function cachedProgram(
       return { logits, ...indexed('qkv', qkv) };
     },
   };
-}
-
-export interface CachedModel {
-  /** Must be asked for the places 0, 1, 2, … in order; place 0 starts new sequences. */
-  readonly nextLogits: NextLogits;
-  dispose(): Promise<void>;
 }
 
 export async function openCachedModel(o: {

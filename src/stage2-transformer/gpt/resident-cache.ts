@@ -5,11 +5,11 @@
  * Shapes: B sequences, H heads, T tokens, K codes, E width of a head.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { float32, type HostTensors, int32 } from '../base/tensor.js';
-import type { Device, Precision, Specs, StepProgram, Tensors } from '../engine/device.js';
-import { treeOf } from '../nn/params.js';
-import { cachedStep, type GptSizes, gptSpecs } from '../stage2-transformer/gpt.js';
-import type { NextLogits } from './decode-loop.js';
+import { float32, type HostTensors, int32 } from '../../base/tensor.js';
+import type { Device, Precision, Specs, StepProgram, Tensors } from '../../engine/device.js';
+import { treeOf } from '../../nn/params.js';
+import type { CachedModel } from './drawer.js';
+import { cachedStep, type GptSizes, gptSpecs } from './gpt.js';
 
 /** State: `keys.i` and `values.i` [B, H, T, E]. Inputs: `ids` int32 [B], `position` int32 [1]. Output: `logits` [B, K]. */
 export function residentProgram(
@@ -59,7 +59,7 @@ export async function openResidentModel(o: {
   /** `f32` unless given. */
   precision?: Precision;
   device: Device;
-}): Promise<{ nextLogits: NextLogits; dispose(): Promise<void> }> {
+}): Promise<CachedModel> {
   const program = residentProgram(o.sizes, o.weights, o);
   const runner = await o.device.prepareStep(program);
   runner.load(

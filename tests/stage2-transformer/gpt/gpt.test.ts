@@ -1,9 +1,15 @@
-import '../support/cpu.js';
+import '../../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
-import { countParams, initialise, specsOf, treeOf } from '../../src/nn/params.js';
-import { cachedStep, decays, type GptSizes, gptLogits, gptSpecs } from '../../src/stage2-transformer/gpt.js';
-import { expectClose } from '../support/close.js';
-import { small, waveParams } from '../support/gpt.js';
+import { countParams, initialise, specsOf, treeOf } from '../../../src/nn/params.js';
+import {
+  cachedStep,
+  decays,
+  type GptSizes,
+  gptLogits,
+  gptSpecs,
+} from '../../../src/stage2-transformer/gpt/gpt.js';
+import { expectClose } from '../../support/close.js';
+import { small, waveParams } from '../../support/gpt.js';
 
 test.each([
   ['S', { layers: 6, heads: 8, width: 256, tokens: 256, codes: 512 }, 5_067_008],

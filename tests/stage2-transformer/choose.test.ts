@@ -1,5 +1,5 @@
 import { stream } from '../../src/base/rng.js';
-import { choose } from '../../src/sample/choose.js';
+import { choose } from '../../src/stage2-transformer/choose.js';
 
 /** Probabilities 0.1, 0.4, 0.2, 0.3, shifted as logits may be. */
 const logits = Float32Array.from([0.1, 0.4, 0.2, 0.3], (p) => Math.log(p) + 7);

@@ -6,21 +6,21 @@
  * Shapes: B sequences, T tokens, K codes, C classes, D width, H heads, E = D/H, N = B·T rows. Weights are [in, out].
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { type Dropout, noDropout } from '../nn/dropout.js';
-import { gelu } from '../nn/gelu.js';
-import { layerNorm, layerNormSpecs } from '../nn/layer-norm.js';
-import { linear, linearSpecs } from '../nn/linear.js';
-import { lookup } from '../nn/lookup.js';
-import type { Init, ParamSpec, TensorTree } from '../nn/params.js';
+import { type Dropout, noDropout } from '../../nn/dropout.js';
+import { gelu } from '../../nn/gelu.js';
+import { layerNorm, layerNormSpecs } from '../../nn/layer-norm.js';
+import { linear, linearSpecs } from '../../nn/linear.js';
+import { lookup } from '../../nn/lookup.js';
+import type { Init, ParamSpec, TensorTree } from '../../nn/params.js';
 import { cachedAttention } from './cached-attention.js';
 
 export interface GptSizes {
   readonly layers: number;
   readonly heads: number;
   readonly width: number;
-  /** K; the start token without a class is row K of the token table. */
+  /** K: what begins a sequence is a row of the token table from K on, see `sequences.ts`. */
   readonly codes: number;
-  /** C; the start token of class c is row K + 1 + c. None unless given. */
+  /** C; none unless given. */
   readonly classes?: number;
   /** T, length of a sequence. */
   readonly tokens: number;

@@ -1,0 +1,171 @@
+/** Codes drawn from a prior, decoded by the tokenizer. */
+import { expected } from '../base/errors.js';
+import { stream } from '../base/rng.js';
+import { readRunConfig, runPaths } from '../checkpoint/run.js';
+import { latestCheckpoint } from '../checkpoint/store.js';
+import type { Config } from '../config/schema.js';
+import { imageAt } from '../data/grid.js';
+import { inferenceBatch } from '../data/inference-batch.js';
+import type { Graph } from '../engine/device.js';
+import type { Grid } from '../stage1-vqgan/latent.js';
+import { decodeProgram } from '../stage1-vqgan/programs.js';
+import { blankCanvas, byGrid, cellsIn, unknown } from '../stage2-transformer/canvas.js';
+import type { Choice } from '../stage2-transformer/choose.js';
+import { loadModels } from '../stage2-transformer/model.js';
+import type { Drawer, Opening, Prior } from '../stage2-transformer/prior.js';
+import { chosenClasses, inTurn } from './classes.js';
+import { type Int8Loss, reportInt8Loss } from './int8-loss.js';
+import { samplesName } from './out.js';
+import { type Source, type SourceOptions, sampleBatch } from './source.js';
+
+/** A trained prior and its decoder, not opened yet. */
+export interface Models {
+  readonly config: Config;
+  readonly prior: Prior;
+  open(
+    o: Opening & {
+      /** Images at a time. */
+      readonly decodeBatch: number;
+    },
+  ): Promise<{ drawer: Drawer; decoder: Graph; int8?: Int8Loss | null }>;
+}
+
+/** @throws UserError for a run without a trained tokenizer and prior, or settings out of range */
+export async function priorSource(o: SourceOptions, models?: Models): Promise<Source> {
+  const { config, prior, open } = models ?? (await modelsOf(o));
+  const { condition, grids } = prior;
+  const { classes } = condition;
+  const vocab = Math.max(...grids.map((grid) => grid.vocab));
+  const choice = choiceOf(o, config.sample, vocab);
+  const seed = o.seed ?? config.seed;
+  const { size } = config.data;
+  const decodeBatch = inferenceBatch(size);
+  const chosen = chosenClasses(o.classes, classes);
+  const classOf = classes.length > 0 ? (o.classOf ?? inTurn(chosen)) : undefined;
+  const cfgScale = guidanceOf(o.cfgScale, config, classes);
+  const { drawer, decoder, int8 } = await open({ batch: sampleBatch, cfgScale, decodeBatch });
+  const places = cellsIn(grids);
+  return {
+    seed,
+    name: samplesName(
+      { seed, choice, cfgScale, precision: o.precision, classes: chosen.map((label) => classes[label]!) },
+      usualOf(config, classes),
+    ),
+    size,
+    places,
+    classes,
+    settings: {
+      temperature: choice.temperature,
+      top_k: choice.topK,
+      top_p: choice.topP,
+      ...(classes.length > 0 && { cfg_scale: cfgScale }),
+    },
+    int8,
+    async draw(first, onPlace) {
+      const before = performance.now();
+      // The last batch draws images that nobody asked for, too: a padded place would be another place.
+      const random = Array.from({ length: sampleBatch }, (_, row) => stream(seed, 'sample', first + row));
+      const labels = Int32Array.from({ length: sampleBatch }, (_, row) => classOf?.(first + row) ?? unknown);
+      const canvas = blankCanvas(places, labels);
+      const codes = await drawer.draw(canvas, { choice, random, onPlace, signal: o.signal });
+      const seconds = (performance.now() - before) / 1000;
+      return { seconds, labels, images: await decodeImages(decoder, codes, { batch: decodeBatch, grids }) };
+    },
+    async dispose() {
+      await drawer.dispose();
+      await decoder.dispose();
+    },
+  };
+}
+
+/** A run's. Nothing but `open` keeps the weights, of which the sessions have copies. */
+async function modelsOf({ run, device, precision, reporter, signal, ...o }: SourceOptions): Promise<Models> {
+  const config = readRunConfig(run);
+  const { prior, tokenizer } = await loadModels(run);
+  chosenClasses(o.classes, prior.classes); // A mistake is told before anything else is.
+  const newest = latestCheckpoint(runPaths(run).prior)!.step;
+  if (prior.step < newest) {
+    reporter.note(
+      `The prior is that of step ${prior.step}, the best by validation; the newest is of step ${newest}.`,
+    );
+  }
+  return {
+    config,
+    prior: prior.model,
+    async open({ decodeBatch, ...opening }) {
+      const int8 =
+        precision === 'int8'
+          ? await reportInt8Loss({ run, config, prior, tokenizer, device, reporter, signal })
+          : undefined;
+      const decoder = await device.prepare(decodeProgram(config, tokenizer.tensors, decodeBatch));
+      try {
+        const drawer = await prior.model.open(device, prior.tensors, { ...opening, precision });
+        return { decoder, drawer, int8 };
+      } catch (error) {
+        await decoder.dispose();
+        throw error;
+      }
+    },
+  };
+}
+
+/** codes [B, T] → images [S, S, 3], decoded in batches of one size. */
+async function decodeImages(
+  decoder: Graph,
+  codes: Int32Array,
+  { batch, grids }: { batch: number; grids: readonly Grid[] },
+): Promise<Float32Array[]> {
+  const images: Float32Array[] = [];
+  const all = batch * cellsIn(grids);
+  for (let at = 0; at < codes.length; at += all) {
+    const decoded = await decoder.run(byGrid(grids, codes.subarray(at, at + all)));
+    for (let i = 0; i < batch; i++) images.push(imageAt(decoded.images!, i));
+  }
+  return images;
+}
+
+/** How strongly a class acts. @throws UserError where the prior cannot draw without class beside with */
+function guidanceOf(given: number | undefined, config: Config, classes: readonly string[]): number {
+  const scale = given ?? config.sample.cfg_scale;
+  if (!(scale >= 0 && scale < Number.POSITIVE_INFINITY)) {
+    throw expected('a number of at least 0', '--cfg-scale', scale, '1 is no guidance.');
+  }
+  if (scale === 1 || (classes.length === 0 && given === undefined)) return 1;
+  const next = 'Guidance goes from what a prior draws without class to what it draws with one.';
+  if (classes.length === 0) {
+    throw expected('1', '--cfg-scale', `${scale}, where the prior was trained without classes`, next);
+  }
+  if (config.prior.class_dropout === 0) {
+    throw expected('1', '--cfg-scale', `${scale}, where prior.class_dropout was 0`, next);
+  }
+  return scale;
+}
+
+/** What is drawn of a run unless a call says otherwise. */
+function usualOf({ sample }: Config, classes: readonly string[]) {
+  const { temperature, top_k: topK, top_p: topP } = sample;
+  const cfgScale = classes.length > 0 ? sample.cfg_scale : 1;
+  return { choice: { temperature, topK, topP }, cfgScale, classes };
+}
+
+function choiceOf(
+  o: Pick<SourceOptions, 'temperature' | 'topK' | 'topP'>,
+  defaults: { temperature: number; top_k: number; top_p: number },
+  codes: number,
+): Choice {
+  const { temperature = defaults.temperature, topK = defaults.top_k, topP = defaults.top_p } = o;
+  if (!(temperature > 0))
+    throw expected(
+      'a number above 0',
+      '--temperature',
+      temperature,
+      'Near 0 always draws the likeliest code.',
+    );
+  if (!Number.isInteger(topK) || topK < 0 || topK > codes) {
+    throw expected(`a whole number from 0 to ${codes}`, '--top-k', topK, '0 draws among all codes.');
+  }
+  if (!(topP > 0 && topP <= 1)) {
+    throw expected('a number above 0 and up to 1', '--top-p', topP, '1 draws among all codes.');
+  }
+  return { temperature, topK, topP };
+}

@@ -1,0 +1,61 @@
+/** What `sample` and `evaluate` draw pictures from. Each kind is a file `…-source.ts` beside this one and an entry in `sources.ts`. */
+import type { Reporter } from '../base/progress.js';
+import type { Device, Precision } from '../engine/device.js';
+import type { ClassOf } from './classes.js';
+import type { Int8Loss } from './int8-loss.js';
+
+/** Pictures drawn at a time: always as many, so that an image does not depend on how many were asked for. */
+export const sampleBatch = 16;
+
+/** What a call may say of how to draw. These and the seed are the config's unless given; a source refuses what it has no use for. */
+export interface SourceOptions {
+  readonly run: string;
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly cfgScale?: number;
+  readonly seed?: number;
+  /** Names of the classes to draw, in turn; every class that the source knows unless given. */
+  readonly classes?: readonly string[];
+  /** In place of `classes`. */
+  readonly classOf?: ClassOf;
+  /** Of the source's products; `f32` unless given. */
+  readonly precision?: Precision;
+  readonly device: Device;
+  readonly reporter: Reporter;
+  readonly signal?: AbortSignal;
+}
+
+export interface Drawn {
+  /** [S, S, 3] in about [−1, 1]. */
+  readonly images: readonly Float32Array[];
+  /** The class of each, an index into `classes`; −1 without. */
+  readonly labels: Int32Array;
+  /** How long its latents took. */
+  readonly seconds: number;
+}
+
+/** Ready to draw. */
+export interface Source {
+  readonly seed: number;
+  /** Of the folder of what it draws. */
+  readonly name: string;
+  /** Side of an image, pixels. */
+  readonly size: number;
+  /** Steps in which it draws a batch, each of one token of every image. */
+  readonly places: number;
+  /** Names of the classes that it knows. */
+  readonly classes: readonly string[];
+  /** What decides its pictures beside the seed, as `evaluate` names it. */
+  readonly settings: Readonly<Record<string, number>>;
+  /** Only with int8 weights: what they cost, or null where there is nothing to measure it on. */
+  readonly int8?: Int8Loss | null;
+  /**
+   * The images `first` … `first + sampleBatch − 1` of the seed.
+   *
+   * @param first a multiple of `sampleBatch`
+   * @param onPlace called after each place
+   */
+  draw(first: number, onPlace: (place: number) => void): Promise<Drawn>;
+  dispose(): Promise<void>;
+}

@@ -1,0 +1,17 @@
+/** The prior that a config names. A new kind is a folder beside this file, an entry here, and a section in `config/priors.ts`. */
+import type { Config, PriorConfig } from '../config/schema.js';
+import type { Grid } from '../stage1-vqgan/latent.js';
+import { gptPrior } from './gpt/index.js';
+import type { Condition, Prior } from './prior.js';
+
+/** The config's section, with the seed that acts. */
+export type PriorSettings = PriorConfig & { readonly seed: number };
+
+type Make = (settings: PriorSettings, grids: readonly Grid[], condition: Condition) => Prior;
+
+const kinds: Record<PriorConfig['kind'], Make> = { gpt: gptPrior };
+
+/** @param grids what it draws */
+export function priorOf({ prior, seed }: Config, grids: readonly Grid[], condition: Condition): Prior {
+  return kinds[prior.kind]({ ...prior, seed: prior.seed ?? seed }, grids, condition);
+}

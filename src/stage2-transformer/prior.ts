@@ -1,0 +1,91 @@
+/**
+ * The contracts of a prior: a model of the codes that images become, given what is known of an image. Each kind is a folder beside this file,
+ * an entry in `index.ts` and a section of the config (`config/priors.ts`). How it orders, embeds and masks codes and labels is its own affair.
+ */
+import type * as tf from '@tensorflow/tfjs-core';
+import type { Rng } from '../base/rng.js';
+import type { HostTensors } from '../base/tensor.js';
+import type { Device, Graph, GraphProgram, Precision, Specs, Tensors } from '../engine/device.js';
+import type { ParamSpec } from '../nn/params.js';
+import type { Feed, Grid, Phase } from '../stage1-vqgan/latent.js';
+import type { Canvas } from './canvas.js';
+import type { Choice } from './choose.js';
+
+/** What is told of an image before its codes are drawn. */
+export interface Condition {
+  /** Names of the classes; none where nothing is told of them. */
+  readonly classes: readonly string[];
+  /** Grids that are given: their cells come first on a canvas and are never drawn. */
+  readonly grids: readonly Grid[];
+}
+
+/** Names of parameters and inputs are a prior's own; T cells of a canvas. */
+export interface Prior {
+  readonly condition: Condition;
+  /** All grids of a canvas, those that are given first. */
+  readonly grids: readonly Grid[];
+  /** What it is made of, for people: `4 layers of width 256`. */
+  readonly described: string;
+  readonly learned: Record<string, ParamSpec>;
+  /** Whether weight decay acts on a parameter. */
+  decays(name: string): boolean;
+  /** @param batch canvases of a run */
+  inputs(phase: Phase, batch: number): Specs;
+  /** @param key the step (1-based), or the number of the first image. @param batch without unknown cells */
+  feed(phase: Phase, key: number, batch: Canvas): Feed;
+  /** What each cell costs it, [B, T]: −log of the share that it gave the code; 0 where it predicts nothing, as of cells that are given. */
+  nats(p: Tensors, inputs: Tensors): tf.Tensor;
+  /** @param weights `learned`, by its names */
+  open(
+    device: Device,
+    weights: HostTensors,
+    o: Opening & { readonly precision?: Precision },
+  ): Promise<Drawer>;
+  readonly portable: Portable;
+}
+
+export interface Opening {
+  /** Canvases at a time. */
+  readonly batch: number;
+  /** Classifier-free guidance (Ho & Salimans, arXiv 2207.12598); 1, or where the prior knows no classes: none. */
+  readonly cfgScale: number;
+}
+
+export interface Drawer {
+  /**
+   * A code for every unknown cell; those that are known stay as they are.
+   *
+   * @param known of the batch's size
+   * @returns [B, T]
+   */
+  draw(known: Canvas, o: Drawing): Promise<Int32Array>;
+  dispose(): Promise<void>;
+}
+
+export interface Drawing {
+  readonly choice: Choice;
+  /** Of each canvas: what is drawn does not depend on those beside it. */
+  readonly random: readonly Pick<Rng, 'uniform'>[];
+  /** Called after each of T places. */
+  readonly onPlace?: (place: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** A prior as a file that any runtime computes. */
+export interface Portable {
+  program(weights: HostTensors): GraphProgram;
+  /** What goes in and comes out. */
+  readonly metadata: Record<string, string>;
+  /** Draws with the file. */
+  open(graph: Graph, o: Opening): Drawer;
+  /** What scripts beside the file have to know. */
+  readonly sequence: {
+    readonly places: number;
+    /** Number of the codes. */
+    readonly codes: number;
+    /** Shape of a cache of so many places: `8, n, 4, 0, 16`. */
+    cache(batch: string, length: string | number): string;
+    /** What stands before the first code: without a class, and of the first class, which those of the others follow one by one. */
+    readonly begins: { readonly without: number; readonly ofFirstClass: number };
+  };
+}
