@@ -14,7 +14,7 @@ import type { Device } from '../engine/device.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { walkPrograms } from '../stage1-vqgan/programs.js';
 import { chosenClasses } from './classes.js';
-import { classMeans } from './numbers.js';
+import { classMeans } from './numbers-source.js';
 import { checkOutOrRun } from './out.js';
 
 export interface InterpolateOptions {

@@ -1,0 +1,190 @@
+/**
+ * Where latents that are numbers are drawn from: N(0, I) for a VAE, around the class's mean for one that knows classes, and for an autoencoder,
+ * of whose latents nothing is known, a Gaussian fitted to those of its training images.
+ */
+
+import { expected } from '../base/errors.js';
+import { stream } from '../base/rng.js';
+import { float32, sizeOf } from '../base/tensor.js';
+import { readRunConfig } from '../checkpoint/run.js';
+import { loadModel, type TrainedModel } from '../checkpoint/store.js';
+import type { Config } from '../config/schema.js';
+import { streamEvalImages } from '../data/batches.js';
+import { readableSplits } from '../data/dataset.js';
+import { imageAt } from '../data/grid.js';
+import { inferenceBatch, padBatch } from '../data/inference-batch.js';
+import type { Skipped } from '../data/source.js';
+import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
+import { checkPictures } from '../stage1-vqgan/moved.js';
+import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
+import { chosenClasses, inTurn } from './classes.js';
+import { samplesName } from './out.js';
+import { type Source, type SourceOptions, sampleBatch } from './source.js';
+
+/** Draws the latent of image number `image` of a seed. @param label into the classes, −1 without. @param temperature factor of the deviation from the mean */
+type Draw = (o: { seed: number; image: number; label: number; temperature: number }) => Float32Array;
+
+/** Training images that a Gaussian is fitted to at most. */
+const mostFitted = 4096;
+
+/** @throws UserError for a run without a trained model, settings that act on codes alone, and an autoencoder whose training images are gone */
+export async function numbersSource(o: SourceOptions): Promise<Source> {
+  const config = readRunConfig(o.run);
+  const model = await loadModel(o.run, 'stage1');
+  const { latent } = bottleneckOf(config);
+  if (latent.kind === 'codes') throw new Error('internal: codes are drawn by a prior');
+  refuseForCodes(o);
+  const { device, signal } = o;
+  const { size } = config.data;
+  const seed = o.seed ?? config.seed;
+  const temperature = o.temperature ?? config.sample.temperature;
+  const classes = latent.kind === 'gaussian' ? latent.classes : [];
+  const chosen = chosenClasses(o.classes, classes);
+  const classOf = classes.length > 0 ? (o.classOf ?? inTurn(chosen)) : undefined;
+  const draw =
+    latent.kind === 'gaussian'
+      ? aroundMeans(classMeans(model, classes.length, sizeOf(latent.shape)), sizeOf(latent.shape))
+      : await fittedToTraining(o, config, model, sizeOf(latent.shape));
+  const decodeBatch = inferenceBatch(size);
+  const decoder = await device.prepare(decodeProgram(config, model.tensors, decodeBatch));
+  const settings = (t: number) => ({ choice: { temperature: t, topK: 0, topP: 1 }, cfgScale: 1 });
+  return {
+    seed,
+    name: samplesName(
+      { seed, ...settings(temperature), classes: chosen.map((label) => classes[label]!) },
+      { ...settings(config.sample.temperature), classes },
+    ),
+    size,
+    places: 1,
+    classes,
+    settings: { temperature },
+    async draw(first, onPlace) {
+      const before = performance.now();
+      const labels = Int32Array.from({ length: sampleBatch }, (_, row) => classOf?.(first + row) ?? -1);
+      const latents = Array.from(labels, (label, row) =>
+        draw({ seed, image: first + row, label, temperature }),
+      );
+      const seconds = (performance.now() - before) / 1000;
+      const images: Float32Array[] = [];
+      for (let at = 0; at < sampleBatch; at += decodeBatch) {
+        signal?.throwIfAborted();
+        const part = float32([decodeBatch, ...latent.shape]);
+        for (let i = 0; i < decodeBatch; i++) part.data.set(latents[at + i]!, i * sizeOf(latent.shape));
+        const decoded = await decoder.run({ latent: part });
+        for (let i = 0; i < decodeBatch; i++) images.push(imageAt(decoded.images!, i));
+      }
+      onPlace(0);
+      return { images, labels, seconds };
+    },
+    dispose: () => decoder.dispose(),
+  };
+}
+
+/** @throws UserError for options that only codes drawn by a prior have a use for */
+function refuseForCodes({ run, topK, topP, cfgScale, precision }: SourceOptions): void {
+  const given = { '--top-k': topK, '--top-p': topP, '--cfg-scale': cfgScale, '--precision': precision };
+  for (const [option, value] of Object.entries(given)) {
+    if (value === undefined || value === 'f32') continue;
+    throw expected(
+      'nothing',
+      option,
+      `${value}, where ${run} has no codes to choose among`,
+      'Its latents are numbers, on which --temperature acts.',
+    );
+  }
+}
+
+/** N(μ_y, T²·I) of class y, N(0, T²·I) without. */
+function aroundMeans(means: readonly Float32Array[], width: number): Draw {
+  return ({ seed, image, label, temperature }) => {
+    const rng = stream(seed, 'sample', image);
+    return Float32Array.from(
+      { length: width },
+      (_, i) => (means[label]?.[i] ?? 0) + temperature * rng.normal(),
+    );
+  };
+}
+
+async function fittedToTraining(
+  o: SourceOptions,
+  config: Config,
+  model: TrainedModel,
+  width: number,
+): Promise<Draw> {
+  const fitted = await fitGaussian(o, config, model, width);
+  o.reporter.note(
+    `Nothing is known of an autoencoder's latents: a Gaussian is fitted to those of ${fitted.rows.length} training images, and drawn from.`,
+  );
+  return ({ seed, image, temperature }) => drawFitted(fitted, stream(seed, 'sample', image), temperature);
+}
+
+/** μ_y of each class, in the order of the config's classes. */
+export function classMeans({ tensors }: Pick<TrainedModel, 'tensors'>, classes: number, width: number) {
+  const all = tensors['bottleneck.class_means']?.data as Float32Array | undefined;
+  return Array.from({ length: classes }, (_, y) => all!.subarray(y * width, (y + 1) * width));
+}
+
+interface Fitted {
+  readonly mean: Float32Array;
+  /** Latents less the mean. */
+  readonly rows: readonly Float32Array[];
+}
+
+async function fitGaussian(
+  { run, device, reporter, signal }: SourceOptions,
+  config: Config,
+  model: TrainedModel,
+  width: number,
+): Promise<Fitted> {
+  checkPictures(run, config.data);
+  const { train } = await readableSplits(config.data, 'data.dir', reporter);
+  const { size } = config.data;
+  const batch = inferenceBatch(size);
+  const count = Math.min(mostFitted, train.indices.length);
+  const indices = Array.from(
+    { length: count },
+    (_, i) => train.indices[Math.floor((i * train.indices.length) / count)]!,
+  );
+  const graph = await device.prepare(encodeProgram(config, model.tensors, batch));
+  const progress = reporter.progress({ label: 'Fit', total: count, unit: 'images' });
+  const skipped: Skipped[] = [];
+  const rows: Float32Array[] = [];
+  try {
+    for await (const { images } of streamEvalImages(
+      { source: train.source, indices },
+      { size, batchSize: batch, skipped },
+    )) {
+      signal?.throwIfAborted();
+      const n = images.shape[0]!;
+      const { latent } = await graph.run({ images: padBatch(images, batch) });
+      const data = latent!.data as Float32Array;
+      for (let i = 0; i < n; i++) rows.push(data.slice(i * width, (i + 1) * width));
+      progress.update(rows.length + skipped.length);
+    }
+  } finally {
+    progress.stop();
+    await graph.dispose();
+  }
+  const mean = new Float32Array(width);
+  for (const row of rows) for (let i = 0; i < width; i++) mean[i]! += row[i]! / rows.length;
+  for (const row of rows) for (let i = 0; i < width; i++) row[i]! -= mean[i]!;
+  return { mean, rows };
+}
+
+/**
+ * A draw of N(mean, Σ), Σ the covariance of the rows: their sum with normal weights, over √(n − 1), has just this distribution, so that Σ need
+ * neither be made nor factored.
+ */
+export function drawFitted(
+  { mean, rows }: Fitted,
+  rng: { normal(): number },
+  temperature: number,
+): Float32Array {
+  const drawn = new Float64Array(mean.length);
+  const scale = temperature / Math.sqrt(Math.max(1, rows.length - 1));
+  for (const row of rows) {
+    const weight = scale * rng.normal();
+    for (let i = 0; i < drawn.length; i++) drawn[i]! += weight * row[i]!;
+  }
+  return Float32Array.from(mean, (value, i) => value + drawn[i]!);
+}
