@@ -14,6 +14,7 @@ import { accuracyOn, type Classifier, openClassifier } from '../perceptual/class
 import { type ClassOf, inProportion } from '../sample/classes.js';
 import { checkOut, checkPicture, obstacleInSamples } from '../sample/out.js';
 import { openSource } from '../sample/sources.js';
+import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
 import { cellsIn } from '../stage2-transformer/canvas.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
@@ -87,8 +88,12 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
   if (n < 2) throw expected('at least 2', '--n', n, 'One sample has no covariance.');
   const subset = await chosenImages(config, o);
   const classifier = o.classifier === undefined ? undefined : await openClassifier(o.device, o.classifier);
-  const prior = await findPrior(o.run, reporter);
-  if (!prior) warnOfIdle(o);
+  const { latent } = bottleneckOf(config);
+  const coded = latent.kind === 'codes';
+  const prior = coded ? await findPrior(o.run, reporter) : undefined;
+  const knownClasses = prior?.classes ?? (latent.kind === 'gaussian' ? latent.classes : []);
+  const draws = !coded || prior !== undefined;
+  if (!draws) warnOfIdle(o);
   const batch = inferenceBatch(config.data.size);
   const space = o.features
     ? await onnxSpace(o.features, o.threads)
@@ -99,7 +104,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
     const { device, signal } = o;
     const folder = await measureFolder({
       ...{ config, subset, tokenizer, prior, space, device, reporter, signal },
-      keep: prior ? n : 0,
+      keep: draws ? n : 0,
     });
     const { origin } = subset.source;
     checkEnough(folder.images, origin);
@@ -124,7 +129,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
       tokenizer: tokenizerMeasures(folder, originals, space),
       prior:
         folder.nats === undefined ? null : priorMeasures(folder.nats, cellsIn(prior!.model.grids), config),
-      samples: prior
+      samples: draws
         ? await samplesMeasures(o, {
             n,
             batch,
@@ -132,7 +137,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
             space,
             folder,
             classifier,
-            classOf: proportions(subset, prior.classes, reporter),
+            classOf: proportions(subset, knownClasses, reporter),
             data: origin.value,
             reference: reference ?? originals,
           })
@@ -214,7 +219,8 @@ function tokenizerMeasures(folder: FolderResult, originals: Statistics, space: F
     perceptual: folder.perceptual,
     perceptual_network: folder.perceptualNetwork,
     [measureNames(space.label).rfd]: frechetDistance(folder.reconstructions.gaussian(), originals),
-    ...codebookUse(folder.counts),
+    ...(folder.counts && codebookUse(folder.counts)),
+    ...folder.bound,
   };
 }
 
@@ -283,7 +289,7 @@ function proportions(
   const known = counts.reduce((sum, count) => sum + count, 0);
   if (classes.length > 0 && known < indices.length) {
     reporter.warn(
-      `${indices.length - known} of ${indices.length} images are of no class that the prior knows: their likelihoods are those without a class.`,
+      `${indices.length - known} of ${indices.length} images are of no class that the run knows: their likelihoods are those of images without.`,
     );
   }
   return known > 0 ? inProportion(counts) : undefined;

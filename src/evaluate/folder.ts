@@ -14,11 +14,13 @@ import type { Device, Graph, GraphProgram } from '../engine/device.js';
 import type { Perceptual } from '../perceptual/distances.js';
 import { loadPerceptual, loadTrainedFeatures } from '../perceptual/load.js';
 import { psnr } from '../sample/reconstruct.js';
+import { gridsOf } from '../stage1-vqgan/model.js';
 import { reconstructProgram } from '../stage1-vqgan/programs.js';
 import { endToEnd, unknown } from '../stage2-transformer/canvas.js';
 import type { TrainedPrior } from '../stage2-transformer/model.js';
 import { labelsAmong } from '../stage2-transformer/sequences.js';
 import { frozenEvaluation } from '../stage2-transformer/step.js';
+import { type BoundMeasures, openBound } from './bound.js';
 import type { FeatureSpace } from './features.js';
 import { Moments } from './frechet.js';
 import { SSIM_WINDOW, ssim } from './ssim.js';
@@ -45,8 +47,10 @@ export interface FolderResult {
   readonly ssim: number | null;
   readonly perceptual: number;
   readonly perceptualNetwork: string;
-  /** How often each code was used. */
-  readonly counts: Float64Array;
+  /** How often each code was used; none where latents are numbers. */
+  readonly counts?: Float64Array;
+  /** Of a VAE. */
+  readonly bound?: BoundMeasures;
   /** Nats per token, mean. */
   readonly nats?: number;
   readonly originals: Moments;
@@ -68,7 +72,9 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
   const progress = reporter.progress({ label: 'Evaluate', total, unit: 'images' });
   const chosen = spread(total, o.keep);
   const skipped: Skipped[] = [];
-  const counts = new Float64Array(config.stage1.codes);
+  const bound = await openBound(config, o.tokenizer.tensors, { batch, device: o.device });
+  const [grid] = gridsOf(config);
+  const counts = grid && new Float64Array(grid.vocab);
   const originals = new Moments(space.width);
   const reconstructions = new Moments(space.width);
   const kept = { originals: [] as Float32Array[], reconstructions: [] as Float32Array[] };
@@ -98,8 +104,12 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
       const compared = await graphs.compare.run({ x: padBatch(real, batch), y: padBatch(made, batch) });
       sums.perceptual += compared.distance!.data[0]! * batch;
 
-      const codes = passed.codes!.data as Int32Array;
-      for (const code of codes.subarray(0, (codes.length / batch) * n)) counts[code]!++;
+      if (counts) {
+        const codes = passed[grid.name]!.data as Int32Array;
+        for (const code of codes.subarray(0, (codes.length / batch) * n)) counts[code]!++;
+      }
+      const names = Array.from(labels, (label) => subset.source.classes[label]!);
+      await bound?.add(padBatch(real, batch), names, n);
       if (graphs.prior && o.prior) {
         const known = labelsAmong(o.prior.classes, { labels, classes: subset.source.classes });
         sums.nats += await natsOf(graphs.prior, o.prior, passed, known);
@@ -119,6 +129,7 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
   } finally {
     progress.stop();
     for (const graph of Object.values(graphs)) await graph.dispose();
+    await bound?.dispose();
   }
   return {
     images,
@@ -127,7 +138,8 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
     ssim: size >= SSIM_WINDOW ? sums.ssim / images : null,
     perceptual: sums.perceptual / images,
     perceptualNetwork: name,
-    counts,
+    ...(counts && { counts }),
+    ...(bound && { bound: bound.measures() }),
     ...(o.prior && { nats: sums.nats / images }),
     originals,
     reconstructions,

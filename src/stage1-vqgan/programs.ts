@@ -72,6 +72,29 @@ export function restoreProgram(config: Config, weights: HostTensors, batch: numb
 }
 
 /**
+ * What the bound on an image's likelihood is made of, where the latent is drawn around something: `images` and what the bottleneck is fed at a
+ * validation → `kl` [B] in nats, `squared` [B], the mean squared error of what is decoded from a draw, and the latent's `mean` [B, …].
+ *
+ * @returns undefined for other latents
+ */
+export function boundProgram(config: Config, weights: HostTensors, batch: number): GraphProgram | undefined {
+  const { posterior, inputs } = bottleneckOf(config);
+  if (!posterior) return undefined;
+  const specs = modelSpecs(config);
+  return {
+    name: 'bound',
+    inputs: { ...imagesSpec(config, batch), ...inputs('eval', batch) },
+    constants: partOf(weights, 'encoder', 'bottleneck', 'decoder'),
+    run({ images, ...fed }, p) {
+      const z = zOf(config, p, images!, {});
+      const { kl, mean, drawn } = posterior(treeOf(specs.bottleneck, p, 'bottleneck'), z, fed);
+      const made = decoder(treeOf(specs.decoder, p, 'decoder'), drawn);
+      return { kl, mean, squared: tf.mean(tf.square(tf.sub(images!, made)), [1, 2, 3]) };
+    },
+  };
+}
+
+/**
  * Images as points between which one can walk, and back: the latent where it is numbers, else z before it becomes codes.
  * `toPoint`: `images` → `point`; `fromPoint`: `point` → `images`.
  */

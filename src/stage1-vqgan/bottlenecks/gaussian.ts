@@ -17,7 +17,7 @@ import { layoutOf } from './layout.js';
 const [lowest, highest] = [-30, 20];
 
 /** A unit whose mean varies by more than this over images is in use (Burda et al., arXiv 1509.00519, §5.2). */
-const activeVariance = 0.01;
+export const activeVariance = 0.01;
 
 const classMeans = 'class_means';
 
@@ -71,24 +71,37 @@ export function gaussian(config: Stage1Config, place: Place): Bottleneck {
       const counted = free_bits > 0 ? tf.maximum(ofUnits, free_bits) : ofUnits;
       const risen = step && kl_warmup > 0 ? tf.minimum(1, tf.div(step, kl_warmup)) : tf.scalar(1);
       const mode = features(p, mean);
-      const drawn = noise && tf.add(mean, tf.mul(tf.exp(tf.mul(0.5, logvar)), noise));
       return {
-        output: drawn ? features(p, drawn) : mode,
-        ...(drawn && { mode }),
+        output: noise ? features(p, drawn(mean, logvar, noise)) : mode,
+        ...(noise && { mode }),
         codes: [],
         terms: { kl: tf.sum(ofUnits), active_units: activeUnits(away) },
         units: { kl_by_unit: ofUnits },
         loss: tf.mul(tf.mul(kl_weight / place.dims, risen), tf.sum(counted)),
       };
     },
+    posterior(p, z, { noise, labels }) {
+      const { mean, logvar, away } = posterior(p, z, labels);
+      return { kl: klByImage(away, logvar), mean, drawn: features(p, drawn(mean, logvar, noise!)) };
+    },
     encode: (p, z) => [posterior(p, z).mean],
     decode: (p, [latent]) => features(p, latent!),
   };
 }
 
+const drawn = (mean: tf.Tensor, logvar: tf.Tensor, noise: tf.Tensor): tf.Tensor =>
+  tf.add(mean, tf.mul(tf.exp(tf.mul(0.5, logvar)), noise));
+
+/** KL of N(μ, σ²) from N(μ₀, 1) in nats, number by number: ½ · ((μ − μ₀)² + σ² − 1 − ln σ²) (arXiv 1312.6114, appendix B). */
+const klOf = (away: tf.Tensor, logvar: tf.Tensor): tf.Tensor =>
+  tf.mul(0.5, tf.sub(tf.add(tf.square(away), tf.exp(logvar)), tf.add(1, logvar)));
+
+/** Its sum over each image's numbers, [B]. */
+const klByImage = (away: tf.Tensor, logvar: tf.Tensor): tf.Tensor =>
+  tf.sum(tf.reshape(klOf(away, logvar), [away.shape[0]!, -1]), 1);
+
 /**
- * KL of N(μ, σ²) from N(μ₀, 1) in nats, summed over positions, mean over images, by unit:
- * ½ · Σ((μ − μ₀)² + σ² − 1 − ln σ²) (arXiv 1312.6114, appendix B).
+ * Its sum over positions, mean over images, by unit.
  *
  * @param away μ − μ₀, [B, …, U]
  * @param logvar ln σ², likewise
@@ -96,8 +109,7 @@ export function gaussian(config: Stage1Config, place: Place): Bottleneck {
  */
 export function klByUnit(away: tf.Tensor, logvar: tf.Tensor): tf.Tensor {
   const [batch, units] = [away.shape[0]!, away.shape.at(-1)!];
-  const terms = tf.sub(tf.add(tf.square(away), tf.exp(logvar)), tf.add(1, logvar));
-  return tf.mul(0.5 / batch, tf.sum(tf.reshape(terms, [-1, units]), 0));
+  return tf.div(tf.sum(tf.reshape(klOf(away, logvar), [-1, units]), 0), batch);
 }
 
 /** Units whose mean varies over images and positions; a scalar. @param means [B, …, U] */
