@@ -1,0 +1,174 @@
+/**
+ * Every kind of tokenizer, source of latents and prior through the real commands, as small as they can be: trained, stopped and resumed, looked
+ * at, drawn from. A new kind has a line here.
+ */
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { main } from '../src/cli/main.js';
+import { bottleneck } from '../src/config/bottlenecks.js';
+import { writePng } from '../src/data/pictures.js';
+import { noise } from './support/parity.js';
+import { call } from './support/streams.js';
+
+let folder: string;
+const home = process.cwd();
+beforeAll(() => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vqgen-kinds-'));
+  process.chdir(folder);
+});
+afterAll(() => {
+  process.chdir(home);
+  fs.rmSync(folder, { recursive: true });
+});
+
+/** The summary, and what was said. */
+async function vqgen(line: string): Promise<{ summary: Record<string, unknown>; said: string }> {
+  const { code, stdout, stderr } = await call(main, [...line.split(' '), '--json', '--device', 'cpu']);
+  if (code !== 0) throw new Error(`vqgen ${line}: exit code ${code}: ${stderr}`);
+  return { summary: JSON.parse(stdout.trim().split('\n').at(-1)!), said: stderr };
+}
+
+type Line = Record<string, number | string | number[]>;
+
+const lines = (run: string): Line[] =>
+  fs
+    .readFileSync(`${run}/stage1/metrics.jsonl`, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+const options = '--set data.drawn=40 --set stage1.disc.weight=0 --set stage1.perceptual.kind=none';
+
+/** Four steps, then four more: a tokenizer of `keys`, its last train line and its last validation. */
+async function trained(run: string, keys: string): Promise<{ train: Line; val: Line }> {
+  const set = keys.split(' ').map((key) => `--set stage1.${key}`);
+  const train = `train-stage1 --config tiny ${options} ${set.join(' ')} --run ${run}`;
+  await vqgen(`${train} --steps 4`);
+  const { summary } = await vqgen(`${train} --steps 8 --resume`);
+  expect(summary.step).toBe(8);
+  const written = lines(run);
+  return {
+    train: written.findLast(({ split }) => split === 'train')!,
+    val: written.findLast(({ split }) => split === 'val')!,
+  };
+}
+
+const drawn = (file: unknown): boolean => fs.statSync(String(file)).size > 100;
+
+const codes: [string, number, string][] = [
+  ['nearest', 32, 'bottleneck.kind=nearest'],
+  ['ema', 32, 'bottleneck.kind=ema'],
+  ['cosine', 32, 'bottleneck.kind=cosine bottleneck.gradient=rotation'],
+  ['fsq', 30, 'bottleneck.kind=fsq codes=null bottleneck.levels=[5,3,2]'],
+  ['lfq', 32, 'bottleneck.kind=lfq'],
+];
+
+test.each(codes)(
+  'codes, %s: tokens, a prior, pictures',
+  async (kind, vocab, keys) => {
+    const { train, val } = await trained(kind, keys);
+    expect(train.codebook_usage).toBeGreaterThan(0);
+    expect(train.codebook_usage).toBeLessThanOrEqual(1);
+    expect(train.commitment === 0).toBe(kind === 'fsq');
+    expect(train.codebook !== 0).toBe(kind === 'cosine' || kind === 'nearest');
+    expect('codebook_entropy' in train).toBe(kind === 'lfq');
+    expect(val).toHaveProperty('psnr');
+
+    expect((await vqgen(`tokenize --run ${kind} --check`)).summary).toMatchObject({ vocab });
+    await vqgen(`train-prior --run ${kind} --steps 1`);
+    expect((await vqgen(`sample --n 1 --run ${kind}`)).summary.images).toBe(1);
+  },
+  120_000,
+);
+
+const numbers: [string, string][] = [
+  ['none', 'bottleneck.kind=none'],
+  ['none, noise', 'bottleneck.kind=none bottleneck.shape=vector corrupt.kind=noise'],
+  ['none, mask', 'bottleneck.kind=none corrupt.kind=mask corrupt.amount=0.6 accumulate=2'],
+  ['gaussian', 'bottleneck.kind=gaussian pixel=nll accumulate=2'],
+  [
+    'gaussian, classes',
+    'bottleneck.kind=gaussian pixel=nll bottleneck.class_means=true bottleneck.shape=vector',
+  ],
+];
+
+test.each(numbers)(
+  'numbers, %s: pictures without tokens and prior',
+  async (name, keys) => {
+    const run = name.replace(', ', '-');
+    const { train, val } = await trained(run, keys);
+    expect(train).not.toHaveProperty('codebook_usage');
+    expect(val).toHaveProperty('psnr');
+    const isVae = name.startsWith('gaussian');
+    expect('kl' in train && 'active_units' in train).toBe(isVae);
+    expect('elbo' in val && Array.isArray(val.kl_by_unit)).toBe(isVae);
+
+    const sampled = await vqgen(`sample --n 3 --run ${run}`);
+    expect(sampled.said.includes('a Gaussian is fitted')).toBe(!isVae);
+    const first = fs.readFileSync((sampled.summary.files as string[])[0]!);
+    await vqgen(`sample --n 1 --run ${run} --out again.png`);
+    expect(fs.readFileSync((sampled.summary.files as string[])[0]!)).toEqual(first);
+
+    const [a, b] = sampled.summary.files as [string, string];
+    expect(drawn((await vqgen(`interpolate ${a} ${b} --steps 3 --run ${run}`)).summary.out)).toBe(true);
+    const corrupted = `reconstruct ${a} --corrupt --run ${run}`;
+    if (name.includes('no') && name.includes(','))
+      expect((await vqgen(corrupted)).summary).toHaveProperty('restored_psnr');
+    else
+      await expect(vqgen(corrupted)).rejects.toThrow(
+        'exit code 2: Expected a run that was trained on corrupted images',
+      );
+    const evaluated = (await vqgen(`evaluate --n 8 --run ${run}`)).summary as Record<
+      string,
+      Record<string, number>
+    >;
+    expect(evaluated.tokenizer!.elbo !== undefined).toBe(isVae);
+    expect(evaluated.samples).toHaveProperty('fd_vqgen');
+
+    if (name.endsWith('classes')) {
+      const { summary } = await vqgen(`sample --n 2 --class cat --run ${run}`);
+      expect(summary.classes).toEqual(['cat', 'cat']);
+      await vqgen(`interpolate ${a} --class boat --class cat --run ${run}`);
+    }
+    for (const command of ['tokenize', 'train-prior'])
+      await expect(vqgen(`${command} --run ${run}`)).rejects.toThrow(
+        /exit code 2: Expected a tokenizer whose latents are codes .* neither tokens nor a prior: vqgen sample/,
+      );
+  },
+  120_000,
+);
+
+test('no kind is left out', () => {
+  const covered = new Set([...codes, ...numbers].map(([name]) => name.split(',')[0]!));
+  expect(bottleneck.shape.kind.unwrap().options.filter((kind) => !covered.has(kind))).toEqual(['gumbel']); // imported only
+});
+
+test('a codebook that falls out of use is told of once, and a resume does not tell again', async () => {
+  // On a line, within ±1/512: almost every output is nearest to the first or the last of them.
+  const train =
+    `train-stage1 --config tiny ${options} --set stage1.codes=512 --set stage1.batch_size=16 --set stage1.codebook.init=uniform ` +
+    '--set stage1.codebook.restart_after=0 --set stage1.lr=1e-9 --set stage1.embed_dim=1 --run dead';
+  const { said } = await vqgen(`${train} --steps 8`);
+  const warnings = said.split('\n').filter((line) => line.includes('of the codes are in use'));
+  expect(warnings).toHaveLength(1);
+  expect(warnings[0]).toMatch(
+    /^Warning: At step \d+ only \d.* % of the codes are in use\. .*restart_after=50\.$/,
+  );
+  expect((await vqgen(`${train} --steps 16 --resume`)).said).not.toContain('of the codes are in use');
+}, 120_000);
+
+test('with β = 1 a posterior collapses where a decoder does as well without it, which is told once; free bits keep it', async () => {
+  // Of pictures that are noise no code of 8 numbers says enough to pay for itself.
+  for (let i = 0; i < 24; i++) await writePng(`noise/${i}.png`, noise([16, 16, 3], i, 0.5));
+  const vae =
+    `train-stage1 --config tiny ${options} --data noise --set stage1.bottleneck.kind=gaussian --set stage1.pixel=nll ` +
+    '--set stage1.bottleneck.shape=vector --set stage1.bottleneck.latent_dim=8 --set stage1.lr=0.003 --set stage1.log_every=10 --set stage1.eval_every=40 --steps 40';
+  const warned = (said: string) =>
+    said.split('\n').filter((line) => line.includes('the posterior has collapsed'));
+  expect(warned((await vqgen(`${vae} --run collapsed`)).said)).toHaveLength(1);
+  expect(lines('collapsed').findLast(({ split }) => split === 'train')!.kl).toBeLessThan(0.2);
+  const kept = await vqgen(`${vae} --set stage1.bottleneck.free_bits=0.5 --run kept`);
+  expect(warned(kept.said)).toEqual([]);
+  expect(lines('kept').findLast(({ split }) => split === 'train')!.kl).toBeGreaterThan(1);
+}, 120_000);
