@@ -14,8 +14,8 @@ import { accuracyOn, type Classifier, openClassifier } from '../perceptual/class
 import { type ClassOf, inProportion } from '../sample/classes.js';
 import { checkOut, checkPicture, obstacleInSamples } from '../sample/out.js';
 import { openSource } from '../sample/sources.js';
+import { cellsIn } from '../stage1-vqgan/grids.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
-import { cellsIn } from '../stage2-transformer/canvas.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
 import { codebookUse } from '../train/metrics.js';
 import { type FeatureSpace, measureNames, onnxSpace, vqgenSpace } from './features.js';

@@ -36,6 +36,12 @@ export function latentSpecs(latent: Latent, batch: number): Specs {
   );
 }
 
+/** For people: `8×8 codes of 256`, `8×8×16 numbers`. */
+export function describeLatent(latent: Latent): string {
+  if (latent.kind !== 'codes') return `${latent.shape.join('×')} numbers`;
+  return latent.grids.map(({ height, width, vocab }) => `${height}×${width} codes of ${vocab}`).join(', ');
+}
+
 /** One pass through a bottleneck. */
 export interface Passed {
   /** What the decoder sees, [B, h, w, `channels.out`]. */
