@@ -113,54 +113,80 @@ export async function writeSafetensors(
   await writeParts(file, stored, metadata, async (handle, name) => writeArray(handle, stored[name]!.data));
 }
 
-/** Writes a tensor `[N, ...row]` of unknown N row by row, so that memory does not grow with N. */
+/** Writes tensors `[N, ...row]` of unknown N row by row, so that memory does not grow with N. */
 export interface RowsWriter {
-  /** Appends one or more whole rows. */
-  append(rows: StoredData): Promise<void>;
-  /** Writes the file, atomically: the rows under their name and the other tensors beside them. */
+  /** Appends one or more whole rows to each tensor. */
+  append(rows: Record<string, StoredData>): Promise<void>;
+  /** Writes the file, atomically: the rows under their names and the other tensors beside them. */
   finish(others?: Record<string, HostTensor | StoredTensor>, metadata?: Metadata): Promise<void>;
   /** Gives up: nothing stays. */
   abort(): Promise<void>;
 }
 
-/** The rows wait in a file of their own beside `file`, whose name starts with a dot, until N is known. */
+/** The rows wait in files of their own beside `file`, whose names start with a dot, until N is known. */
 export async function openRowsWriter(
   file: string,
-  tensor: { name: string; dtype: StoredType; row: readonly number[] },
+  tensors: Record<string, { dtype: StoredType; row: readonly number[] }>,
 ): Promise<RowsWriter> {
-  const waiting = besides(file, 'rows');
   await fs.mkdir(path.dirname(file), { recursive: true });
-  const rowsFile = await fs.open(waiting, 'w+');
-  const rowSize = sizeOf(tensor.row);
-  let values = 0;
+  const waiting = new Map<string, WaitingRows>();
+  for (const [i, name] of Object.keys(tensors).entries())
+    waiting.set(name, await waitingRows(besides(file, `rows-${i}`), tensors[name]!));
   const abort = async (): Promise<void> => {
-    await rowsFile.close();
-    await fs.rm(waiting, { force: true });
+    for (const rows of waiting.values()) await rows.remove();
   };
   return {
     abort,
     append: async (rows) => {
-      if (rows.length % rowSize !== 0 || rows.BYTES_PER_ELEMENT !== widths[tensor.dtype]) {
-        throw new Error(`internal: ${rows.length} values are no whole ${tensor.dtype} rows [${tensor.row}]`);
-      }
-      await writeArray(rowsFile, rows);
-      values += rows.length;
+      for (const [name, data] of Object.entries(rows)) await waiting.get(name)!.append(data);
     },
     finish: async (others = {}, metadata = {}) => {
       try {
         const small = Object.fromEntries(Object.entries(others).map(([name, t]) => [name, toStored(t)]));
-        const shape = [values / rowSize, ...tensor.row];
-        const parts = { ...small, [tensor.name]: { dtype: tensor.dtype, shape } };
-        await writeParts(file, parts, metadata, async (handle, name) => {
-          if (name !== tensor.name) return writeArray(handle, small[name]!.data);
-          const bytes = values * widths[tensor.dtype]!;
-          for (let at = 0; at < bytes; at += pieceBytes) {
-            await writeArray(handle, await readBytes(rowsFile, at, Math.min(pieceBytes, bytes - at)));
-          }
+        const large = Object.fromEntries([...waiting].map(([name, rows]) => [name, rows.written()]));
+        await writeParts(file, { ...small, ...large }, metadata, async (handle, name) => {
+          const rows = waiting.get(name);
+          await (rows ? rows.copyTo(handle) : writeArray(handle, small[name]!.data));
         });
       } finally {
         await abort();
       }
+    },
+  };
+}
+
+interface WaitingRows {
+  append(rows: StoredData): Promise<void>;
+  /** Of all that was appended. */
+  written(): Pick<StoredTensor, 'dtype' | 'shape'>;
+  copyTo(handle: FileHandle): Promise<void>;
+  remove(): Promise<void>;
+}
+
+async function waitingRows(
+  file: string,
+  { dtype, row }: { dtype: StoredType; row: readonly number[] },
+): Promise<WaitingRows> {
+  const handle = await fs.open(file, 'w+');
+  const rowSize = sizeOf(row);
+  let values = 0;
+  return {
+    append: async (rows) => {
+      if (rows.length % rowSize !== 0 || rows.BYTES_PER_ELEMENT !== widths[dtype]) {
+        throw new Error(`internal: ${rows.length} values are no whole ${dtype} rows [${row}]`);
+      }
+      await writeArray(handle, rows);
+      values += rows.length;
+    },
+    written: () => ({ dtype, shape: [values / rowSize, ...row] }),
+    copyTo: async (to) => {
+      const bytes = values * widths[dtype]!;
+      for (let at = 0; at < bytes; at += pieceBytes)
+        await writeArray(to, await readBytes(handle, at, Math.min(pieceBytes, bytes - at)));
+    },
+    remove: async () => {
+      await handle.close();
+      await fs.rm(file, { force: true });
     },
   };
 }

@@ -235,11 +235,12 @@ async function tokenize(context: Context): Promise<Outcome> {
     ...{ run, tokenizer, dataset: words[0], split, codings, seed, check },
     ...{ device, reporter, signal },
   });
-  const { images, skipped, height, width, vocab, usage, file } = summary;
+  const { images, skipped, grids = [summary], usage, file } = summary;
+  const shapes = grids.map(({ height, width, vocab }) => `${height} × ${width} tokens of ${vocab} codes`);
   return {
     summary,
     lines: [
-      `${images} images as ${height} × ${width} tokens of ${vocab} codes (${(100 * usage).toFixed(0)} % used): ${file}`,
+      `${images} images as ${shapes.join(' and ')} (${(100 * usage).toFixed(0)} % used): ${file}`,
       ...(skipped > 0 ? [`${skipped} files could not be read`] : []),
       ...(split === undefined && !exported ? [`Next: vqgen train-prior${runOption(run)}`] : []),
     ],

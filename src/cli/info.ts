@@ -6,7 +6,11 @@ import { readRunConfig, runPaths, type StageName, version } from '../checkpoint/
 import { openSafetensors, sha256 } from '../checkpoint/safetensors.js';
 import { bestCheckpoint, isStale, latestCheckpoint, readState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
+import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
+import { describeLatent, type Grid } from '../stage1-vqgan/latent.js';
+import { gridsOf } from '../stage1-vqgan/model.js';
 import { listed, priorClasses, speaksCodesOf } from '../stage2-transformer/model.js';
+import { gridsIn, sizesOf } from '../tokenize/token-file.js';
 import { lastValues, type Values } from '../train/metrics.js';
 import { type Outcome, runOption } from './outcome.js';
 
@@ -27,9 +31,12 @@ interface StageInfo {
 interface TokensInfo {
   readonly split: string;
   readonly images: number;
-  readonly height: number;
-  readonly width: number;
-  readonly vocab: number;
+  /** Of a single grid. */
+  readonly height?: number;
+  readonly width?: number;
+  readonly vocab?: number;
+  /** Of several. */
+  readonly grids?: readonly Grid[];
   /** Whether the tokenizer was trained on since. */
   readonly outdated: boolean;
 }
@@ -48,12 +55,11 @@ export async function describeRun(run: string): Promise<Outcome> {
   const command = nextCommand({ stage1, tokens, prior });
   const next = `vqgen ${command}${runOption(run)}`;
   const first = command === 'train-prior' && prior ? `remove ${runPaths(run).prior}, then ` : '';
-  const { data, stage1: model } = config;
-  const side = data.size / 2 ** (model.ch_mult.length - 1);
+  const { size } = config.data;
   return {
     summary: { run, vqgen: version, stage1, tokens, prior, classes, samples, next },
     lines: [
-      `${run}: ${trainedOn(run)}, ${data.size} × ${data.size} pixels, ${side} × ${side} tokens of ${model.codes} codes`,
+      `${run}: ${trainedOn(run)}, ${size} × ${size} pixels, ${latentIn(config)}`,
       ...stageLines('tokenizer', stage1),
       tokens.length === 0
         ? 'tokens     none'
@@ -64,6 +70,14 @@ export async function describeRun(run: string): Promise<Outcome> {
       `Next: ${first}${next}`,
     ],
   };
+}
+
+function latentIn(config: Config): string {
+  const grids = gridsOf(config);
+  if (grids.length === 0) return describeLatent(bottleneckOf(config).latent);
+  return grids
+    .map(({ height, width, vocab }) => `${height} × ${width} tokens of ${vocab} codes`)
+    .join(' and ');
 }
 
 /** The images as the run was saved with them: of a run that was handed on a part of their folder's path, which leads nowhere here. */
@@ -106,11 +120,12 @@ async function describeTokens(run: string, present: string | undefined): Promise
   for (const name of files.sort()) {
     const file = await openSafetensors(path.join(folder, name));
     await file.close();
-    const [rows = 0, height = 0, width = 0] = file.entries.codes?.shape ?? [];
-    const { tokenizer, vocab, codings = '1' } = file.metadata;
-    const images = rows / Number(codings);
+    const grids = gridsIn(file);
+    if (grids.length === 0) continue; // no token file
+    const { tokenizer, codings = '1' } = file.metadata;
+    const images = (file.entries.labels?.shape[0] ?? 0) / Number(codings);
     const split = path.basename(name, '.safetensors');
-    found.push({ split, images, height, width, vocab: Number(vocab), outdated: tokenizer !== present });
+    found.push({ split, images, ...sizesOf(grids), outdated: tokenizer !== present });
   }
   return found;
 }

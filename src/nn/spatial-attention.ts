@@ -1,5 +1,6 @@
 /** Self-attention of one head over the positions of an image, with a residual connection (arXiv 2012.09841, fig. 2). */
 import * as tf from '@tensorflow/tfjs-core';
+import { attention } from './attention.js';
 import { type Conv, conv, convSpecs } from './conv.js';
 import { type GroupNorm, groupNorm, groupNormSpecs } from './group-norm.js';
 import type { TensorTree } from './params.js';
@@ -21,10 +22,7 @@ export function spatialAttentionSpecs(channels: number, groups: number): Spatial
 export function spatialAttention(params: TensorTree<SpatialAttention>, x: tf.Tensor): tf.Tensor {
   const [batch, height, width, channels] = x.shape as [number, number, number, number];
   const y = groupNorm(params.norm, x, { swish: false });
-  const positions = (p: TensorTree<Conv>) =>
-    tf.reshape(conv(p, y), [batch, height * width, channels]) as tf.Tensor3D;
-  const query = tf.mul(positions(params.query), channels ** -0.5) as tf.Tensor3D; // [B, H·W, C]
-  const weights = tf.softmax(tf.matMul(query, positions(params.key), false, true)); // [B, H·W, H·W]
-  const mixed = tf.matMul(weights, positions(params.value)); // [B, H·W, C]
+  const positions = (p: TensorTree<Conv>) => tf.reshape(conv(p, y), [batch, height * width, channels]);
+  const mixed = attention(positions(params.query), positions(params.key), positions(params.value)); // [B, H·W, C]
   return tf.add(x, conv(params.out, tf.reshape(mixed, x.shape)));
 }

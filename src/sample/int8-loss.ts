@@ -9,7 +9,7 @@ import { sha256 } from '../checkpoint/safetensors.js';
 import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Device } from '../engine/device.js';
-import { cellsIn } from '../stage2-transformer/canvas.js';
+import { cellsIn } from '../stage1-vqgan/grids.js';
 import { type TrainedPrior, tokensFor } from '../stage2-transformer/model.js';
 import { labelled, validationRows } from '../stage2-transformer/sequences.js';
 import { frozenEvaluation, meanLoss } from '../stage2-transformer/step.js';

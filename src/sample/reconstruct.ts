@@ -11,7 +11,8 @@ import { streamEvalImages } from '../data/batches.js';
 import { everyImage, type Subset } from '../data/dataset.js';
 import { imageAt, writeVersions } from '../data/grid.js';
 import { inferenceBatch, padBatch } from '../data/inference-batch.js';
-import { readEvalImage, toBytes } from '../data/pictures.js';
+import { readEvalImage } from '../data/pictures.js';
+import { psnr } from '../data/psnr.js';
 import { describeSkipped, listImages, type Skipped } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import { type Corruption, corruptionOf } from '../stage1-vqgan/autoencoder/corruption.js';
@@ -155,15 +156,4 @@ async function* batches<T>(items: AsyncIterable<T>, most: number): AsyncGenerato
     }
   }
   if (batch.length > 0) yield batch;
-}
-
-/** A difference below a hundredth of one grey level counts as none. */
-const leastError = 1e-10;
-
-/** 10·log₁₀(1/MSE) on 8-bit pixels scaled to [0, 1], dB; at most 100. */
-export function psnr(a: Float32Array, b: Float32Array): number {
-  const [x, y] = [toBytes(float32([a.length], a)), toBytes(float32([b.length], b))];
-  let sum = 0;
-  for (let i = 0; i < x.length; i++) sum += (x[i]! - y[i]!) ** 2;
-  return -10 * Math.log10(Math.max(sum / x.length / 255 ** 2, leastError));
 }

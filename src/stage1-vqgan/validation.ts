@@ -1,10 +1,9 @@
 /** How well held-out images are reconstructed: the averaged weights where there are any, on a fixed choice of images. */
-import type { HostTensor } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
 import { evalImages } from '../data/batches.js';
 import type { ImageSet } from '../data/dataset.js';
 import { imageAt, writeVersions } from '../data/grid.js';
-import { toBytes } from '../data/pictures.js';
+import { psnrOfEach } from '../data/psnr.js';
 import type { Device, Graph } from '../engine/device.js';
 import { over, under } from '../nn/params.js';
 import type { Perceptual } from '../perceptual/distances.js';
@@ -94,7 +93,8 @@ export function validation(
       const { batched } = bottleneck.feed('eval', at, labels);
       const { reconstruction, ...means } = await graph.run({ images: originals, ...batched, ...weights });
       const values = Object.entries(means).map(([name, t]) => [name, Array.from(t.data)] as const);
-      for (const [name, list] of [...values, ['psnr', [mean(psnr(originals, reconstruction!))]] as const]) {
+      const decibels = [mean(psnrOfEach(originals, reconstruction!))];
+      for (const [name, list] of [...values, ['psnr', decibels] as const]) {
         sums[name] = list.map((value, i) => (sums[name]?.[i] ?? 0) + value * batch);
       }
       for (let i = 0; i < batch; i++) {
@@ -120,18 +120,6 @@ function measuresOf(bottleneck: Bottleneck, sums: Record<string, number[]>, imag
   );
   const further = sampled_mse === undefined ? {} : measures?.({ ...scalars, sampled_mse });
   return { ...scalars, ...further, ...Object.fromEntries(means.filter(([name]) => units?.includes(name))) };
-}
-
-/** 10·log₁₀(1/MSE) in dB of each image, on 8-bit pixels scaled to [0, 1]; 100 at most. Both [n, S, S, 3] in [−1, 1]. */
-export function psnr(originals: HostTensor, reconstructions: HostTensor): number[] {
-  const [a, b] = [toBytes(originals), toBytes(reconstructions)];
-  const images = originals.shape[0]!;
-  const area = a.length / images;
-  return Array.from({ length: images }, (_, i) => {
-    let sum = 0;
-    for (let k = i * area; k < (i + 1) * area; k++) sum += (a[k]! - b[k]!) ** 2;
-    return Math.min(100, -10 * Math.log10(sum / area / 255 ** 2));
-  });
 }
 
 const mean = (values: number[]) => values.reduce((sum, v) => sum + v, 0) / values.length;

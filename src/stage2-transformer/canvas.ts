@@ -1,6 +1,4 @@
 /** The codes of images as a prior reads and completes them: one sequence each, of which some are known and some are to be drawn. */
-import { type HostTensor, type HostTensors, int32 } from '../base/tensor.js';
-import type { Grid } from '../stage1-vqgan/latent.js';
 
 export interface Canvas {
   /** [B, T]: all grids end to end, row by row; `unknown` where a code is to be drawn. */
@@ -11,49 +9,8 @@ export interface Canvas {
 
 export const unknown = -1;
 
-/** T: cells of all grids. */
-export const cellsIn = (grids: readonly Grid[]): number =>
-  grids.reduce((sum, { height, width }) => sum + height * width, 0);
-
-/** [T]: how many codes each cell may have. */
-export const vocabulary = (grids: readonly Grid[]): Int32Array =>
-  Int32Array.from(grids.flatMap(({ height, width, vocab }) => new Array<number>(height * width).fill(vocab)));
-
 /** Nothing known but the labels. */
 export const blankCanvas = (cells: number, labels: Int32Array): Canvas => ({
   codes: new Int32Array(labels.length * cells).fill(unknown),
   labels,
 });
-
-/** Each grid's codes [B, h, w] by its name → [B, T]. */
-export function endToEnd(grids: readonly Grid[], tensors: HostTensors): Int32Array {
-  const parts = grids.map(({ name }) => tensors[name]!);
-  const batch = parts[0]!.shape[0]!;
-  const all = new Int32Array(parts.reduce((sum, { data }) => sum + data.length, 0));
-  let at = 0;
-  for (let row = 0; row < batch; row++) {
-    for (const { data } of parts) {
-      const cells = data.length / batch;
-      all.set(data.subarray(row * cells, (row + 1) * cells), at);
-      at += cells;
-    }
-  }
-  return all;
-}
-
-/** The reverse. */
-export function byGrid(grids: readonly Grid[], codes: Int32Array): Record<string, HostTensor> {
-  const all = cellsIn(grids);
-  const batch = codes.length / all;
-  let first = 0;
-  return Object.fromEntries(
-    grids.map(({ name, height, width }) => {
-      const cells = height * width;
-      const grid = int32([batch, height, width]);
-      for (let row = 0; row < batch; row++)
-        grid.data.set(codes.subarray(row * all + first, row * all + first + cells), row * cells);
-      first += cells;
-      return [name, grid];
-    }),
-  );
-}

@@ -6,6 +6,7 @@ import { writeFileAtomic } from '../base/files.js';
 import { readRunConfig, runPaths, tokenFile } from '../checkpoint/run.js';
 import { bestCheckpoint, latestCheckpoint, loadModel, type TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
+import { describeLatent, type Grid } from '../stage1-vqgan/latent.js';
 import { gridsOf } from '../stage1-vqgan/model.js';
 import { readTokens, type Tokens } from '../tokenize/token-file.js';
 import { priorOf } from './index.js';
@@ -112,10 +113,9 @@ export async function tokensFor(run: string, split: string, config: Config, sha2
   const file = tokenFile(run, split);
   const again = `Next: vqgen tokenize --run ${run}`;
   const tokens = await readTokens(file, again);
-  const { codes } = config.stage1;
-  if (tokens.vocab !== codes) {
-    throw expected(`stage1.codes (${codes}) as the number of codes`, file, tokens.vocab, again);
-  }
+  const described = (grids: readonly Grid[]) => describeLatent({ kind: 'codes', grids });
+  const [wanted, found] = [gridsOf(config), tokens.grids].map(described) as [string, string];
+  if (wanted !== found) throw expected(wanted, file, found, again);
   if (tokens.tokenizer !== sha256) {
     throw expected(
       `tokens of the tokenizer in ${run}`,

@@ -1,5 +1,7 @@
 /** Rows of a token file as canvases: which ones a training step sees, and a validation. */
 import { permutation, stream } from '../base/rng.js';
+import { cellsIn } from '../stage1-vqgan/grids.js';
+import type { Grid } from '../stage1-vqgan/latent.js';
 import type { Tokens } from '../tokenize/token-file.js';
 import { type Canvas, unknown } from './canvas.js';
 
@@ -80,9 +82,25 @@ export function validationRows(count: number, most: number): Int32Array {
   return permutation(count, stream('validation')).slice(0, most);
 }
 
-/** Entropy of the codes' histogram in bits: the loss of a prior that knows how frequent codes are and nothing else. */
-export function histogramEntropy({ codes, vocab }: Pick<Tokens, 'codes' | 'vocab'>): number {
-  const counts = new Float64Array(vocab);
-  for (const code of codes) counts[code]!++;
-  return counts.reduce((sum, n) => (n > 0 ? sum - (n / codes.length) * Math.log2(n / codes.length) : sum), 0);
+/** Entropy of the codes' histogram in bits, a histogram for each grid: the loss of a prior that knows how frequent codes are and nothing else. */
+export function histogramEntropy({ codes, grids }: Pick<Tokens, 'codes' | 'grids'>): number {
+  const counts = grids.map(({ vocab }) => new Float64Array(vocab));
+  const gridOf = grids.flatMap(({ height, width }, grid) => new Array<number>(height * width).fill(grid));
+  for (const [i, code] of codes.entries()) counts[gridOf[i % gridOf.length]!]![code]!++;
+  return meanOverCells(grids, (_, grid) => entropyOf(counts[grid]!));
+}
+
+/** Bits per token of a prior that knows nothing. */
+export const uniformEntropy = (grids: readonly Grid[]): number =>
+  meanOverCells(grids, ({ vocab }) => Math.log2(vocab));
+
+function meanOverCells(grids: readonly Grid[], of: (grid: Grid, index: number) => number): number {
+  if (grids.length === 1) return of(grids[0]!, 0);
+  const cells = cellsIn(grids);
+  return grids.reduce((sum, grid, i) => sum + (of(grid, i) * grid.height * grid.width) / cells, 0);
+}
+
+function entropyOf(counts: Float64Array): number {
+  const total = counts.reduce((sum, n) => sum + n, 0);
+  return counts.reduce((sum, n) => (n > 0 ? sum - (n / total) * Math.log2(n / total) : sum), 0);
 }

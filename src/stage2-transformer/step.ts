@@ -5,10 +5,10 @@ import type { PriorConfig } from '../config/schema.js';
 import type { Graph, GraphProgram, Precision, StepProgram } from '../engine/device.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
 import { initialise, over, tensorSpecs, under } from '../nn/params.js';
+import { cellsIn } from '../stage1-vqgan/grids.js';
 import { accumulation } from '../train/accumulation.js';
 import { firstScale, lossScaling } from '../train/loss-scale.js';
 import { adamSpecs, adamStep } from '../train/optimizer.js';
-import { cellsIn } from './canvas.js';
 import type { Prior } from './prior.js';
 import { canvasOf, type Labelled } from './sequences.js';
 

@@ -8,6 +8,7 @@ import { loadModel, readState, type SavedState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Device, Graph } from '../engine/device.js';
 import { countParams, over, under } from '../nn/params.js';
+import { cellsIn } from '../stage1-vqgan/grids.js';
 import { checkCodes } from '../stage1-vqgan/model.js';
 import type { Tokens } from '../tokenize/token-file.js';
 import { meanOf, microBatches, withoutPartial } from '../train/accumulation.js';
@@ -15,7 +16,6 @@ import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
 import { scaleValues } from '../train/loss-scale.js';
 import { lastValues } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
-import { cellsIn } from './canvas.js';
 import {
   checkTokenizer,
   listed,
@@ -26,7 +26,14 @@ import {
   tokensFor,
 } from './model.js';
 import type { Prior } from './prior.js';
-import { histogramEntropy, type Labelled, labelled, trainingCanvases, validationRows } from './sequences.js';
+import {
+  histogramEntropy,
+  type Labelled,
+  labelled,
+  trainingCanvases,
+  uniformEntropy,
+  validationRows,
+} from './sequences.js';
 import { meanLoss, priorEvaluation, priorStart, priorStep } from './step.js';
 
 export interface TrainPriorOptions {
@@ -73,7 +80,7 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   );
   if (classes.length > 0) reporter.note(`It learns ${classes.length} classes: ${listed(classes)}.`);
   reporter.note(
-    `Nothing learned: ${Math.log2(train.vocab).toFixed(2)} bits per token (log₂ of ${train.vocab} codes). ` +
+    `Nothing learned: ${uniformEntropy(train.grids).toFixed(2)} bits per token (log₂ of ${train.grids.map(({ vocab }) => vocab).join(' and ')} codes). ` +
       `Only how frequent codes are: ${entropy.toFixed(2)} (entropy of their histogram).`,
   );
 
@@ -90,7 +97,7 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
     const validate = validation(labelled(val, classes), prior, evaluation, config.prior);
     const stage = priorStage(config, folder, prior, { train: labelled(train, classes), validate }, runner);
     const result = await runLoop(stage, { from, reporter, signal: o.signal });
-    if (!result.stopped) reporter.note(verdict(result, entropy, train.vocab));
+    if (!result.stopped) reporter.note(verdict(result, entropy, uniformEntropy(train.grids)));
     return result;
   } finally {
     await runner.dispose();
@@ -193,11 +200,11 @@ function validation(val: Labelled, model: Prior, graph: Graph, prior: Config['pr
 }
 
 /** Of the checkpoint that later commands use. */
-function verdict({ metrics, best }: LoopResult, entropy: number, vocab: number): string {
+function verdict({ metrics, best }: LoopResult, entropy: number, uniform: number): string {
   const learned = bits(best?.value ?? metrics.loss ?? Number.NaN);
   const percent = entropy > 0 ? Math.round(100 * (1 - learned / entropy)) : 0;
   return (
     `Validation: ${learned.toFixed(2)} bits per token, ${Math.abs(percent)} % ${percent < 0 ? 'over' : 'under'} the ` +
-    `histogram's ${entropy.toFixed(2)} (log₂ K is ${Math.log2(vocab).toFixed(2)}).`
+    `histogram's ${entropy.toFixed(2)} (log₂ K is ${uniform.toFixed(2)}).`
   );
 }

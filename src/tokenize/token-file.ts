@@ -1,13 +1,20 @@
 /** Token files: the codes of a split's images, with what is needed to check where they came from. */
 import { existsSync } from 'node:fs';
 import { expected } from '../base/errors.js';
-import { openSafetensors, type RowsWriter } from '../checkpoint/safetensors.js';
+import { type HostTensors, int32 } from '../base/tensor.js';
+import {
+  type Metadata,
+  openRowsWriter,
+  openSafetensors,
+  type SafetensorsFile,
+  toHost,
+} from '../checkpoint/safetensors.js';
+import { endToEnd } from '../stage1-vqgan/grids.js';
+import type { Grid } from '../stage1-vqgan/latent.js';
 
 export interface TokenInfo {
   /** sha256 of the tokenizer's `model.safetensors`. */
   readonly tokenizer: string;
-  /** Number K of codes. */
-  readonly vocab: number;
   /** Side of the images, pixels. */
   readonly size: number;
   /** File names, in the order of the rows: that of an image as often as it has codings. */
@@ -19,57 +26,100 @@ export interface TokenInfo {
 
 export interface Tokens extends TokenInfo {
   readonly codings: number;
-  /** [N, h, w] */
+  readonly grids: readonly Grid[];
+  /** [N, T], all grids end to end. */
   readonly codes: Uint16Array | Uint32Array;
   /** N, rows: images times codings. */
   readonly count: number;
-  readonly height: number;
-  readonly width: number;
   /** [N], into `classes`. */
   readonly labels: Int32Array;
 }
 
 /** The narrowest type that holds codes 0 … K−1. */
-export const codesType = (vocab: number): 'U16' | 'U32' => (vocab <= 2 ** 16 ? 'U16' : 'U32');
+const codesType = (vocab: number): 'U16' | 'U32' => (vocab <= 2 ** 16 ? 'U16' : 'U32');
 
-export function toStoredCodes(codes: ArrayLike<number>, vocab: number): Uint16Array | Uint32Array {
+function toStoredCodes(codes: ArrayLike<number>, vocab: number): Uint16Array | Uint32Array {
   return codesType(vocab) === 'U16' ? Uint16Array.from(codes) : Uint32Array.from(codes);
 }
 
-/** Completes a file whose codes were written row by row. */
-export async function finishTokens(writer: RowsWriter, info: TokenInfo, labels: Int32Array): Promise<void> {
-  await writer.finish(
-    { labels: { dtype: 'I32', shape: [labels.length], data: labels } },
-    {
-      tokenizer: info.tokenizer,
-      vocab: `${info.vocab}`,
-      size: `${info.size}`,
-      names: JSON.stringify(info.names),
-      classes: JSON.stringify(info.classes),
-      codings: `${info.codings ?? 1}`,
-    },
-  );
+/** A file of one grid holds `codes` and says `vocab`; of several it holds `codes.NAME` of each and says `grids`. */
+const tensorOf = (grids: readonly Grid[], { name }: Grid): string =>
+  grids.length === 1 ? 'codes' : `codes.${name}`;
+
+export interface TokenWriter {
+  /** Each grid's codes [n, h, w] by its name. */
+  append(codes: HostTensors): Promise<void>;
+  /** @param labels of all rows */
+  finish(info: TokenInfo, labels: Int32Array): Promise<void>;
+  /** Gives up: nothing stays. */
+  abort(): Promise<void>;
 }
+
+export async function openTokenWriter(file: string, grids: readonly Grid[]): Promise<TokenWriter> {
+  const rows = grids.map((grid) => {
+    const { height, width, vocab } = grid;
+    return [tensorOf(grids, grid), { dtype: codesType(vocab), row: [height, width] }] as const;
+  });
+  const writer = await openRowsWriter(file, Object.fromEntries(rows));
+  return {
+    append: (codes) =>
+      writer.append(
+        Object.fromEntries(
+          grids.map((grid) => [tensorOf(grids, grid), toStoredCodes(codes[grid.name]!.data, grid.vocab)]),
+        ),
+      ),
+    finish: (info, labels) =>
+      writer.finish(
+        { labels: int32([labels.length], labels) },
+        {
+          tokenizer: info.tokenizer,
+          ...(grids.length === 1 ? { vocab: `${grids[0]!.vocab}` } : { grids: JSON.stringify(grids) }),
+          size: `${info.size}`,
+          names: JSON.stringify(info.names),
+          classes: JSON.stringify(info.classes),
+          codings: `${info.codings ?? 1}`,
+        },
+      ),
+    abort: () => writer.abort(),
+  };
+}
+
+/** The grids of an open token file; none of another file. */
+export function gridsIn({
+  entries,
+  metadata,
+}: Pick<SafetensorsFile, 'entries' | 'metadata'>): readonly Grid[] {
+  const { grids, vocab } = metadata as Metadata & { grids?: string; vocab?: string };
+  if (grids) return JSON.parse(grids);
+  const [, height, width] = entries.codes?.shape ?? [];
+  if (!vocab || height === undefined || width === undefined) return [];
+  return [{ name: 'codes', height, width, vocab: Number(vocab) }];
+}
+
+/** What summaries say of grids: of a single one its sizes. */
+export const sizesOf = (grids: readonly Grid[]) => {
+  const [{ vocab, height, width }, ...others] = grids as [Grid, ...Grid[]];
+  return others.length === 0 ? { vocab, height, width } : { grids };
+};
 
 /** @throws UserError when there is no such file, or it is no token file */
 export async function readTokens(file: string, next: string): Promise<Tokens> {
   if (!existsSync(file)) throw expected('a token file', file, 'no such file', next);
   const opened = await openSafetensors(file);
   try {
-    const { tokenizer, vocab, size, names, classes, codings = '1' } = opened.metadata;
-    const shape = opened.entries.codes?.shape ?? [];
-    if (!tokenizer || !vocab || !size || !names || !classes || shape.length !== 3) {
+    const { tokenizer, size, names, classes, codings = '1' } = opened.metadata;
+    const grids = gridsIn(opened);
+    const missing = grids.some((grid) => opened.entries[tensorOf(grids, grid)]?.shape.length !== 3);
+    if (!tokenizer || !size || !names || !classes || grids.length === 0 || missing) {
       throw expected('a token file', file, 'a file without codes or their description', next);
     }
-    const [count, height, width] = shape as [number, number, number];
+    const labels = (await opened.read('labels')).data as Int32Array;
     return {
-      codes: (await opened.read('codes')).data as Uint16Array | Uint32Array,
-      labels: (await opened.read('labels')).data as Int32Array,
-      count,
-      height,
-      width,
+      codes: await readCodes(opened, grids),
+      labels,
+      count: labels.length,
+      grids,
       tokenizer,
-      vocab: Number(vocab),
       size: Number(size),
       names: JSON.parse(names),
       classes: JSON.parse(classes),
@@ -78,4 +128,14 @@ export async function readTokens(file: string, next: string): Promise<Tokens> {
   } finally {
     await opened.close();
   }
+}
+
+async function readCodes(
+  { read }: Pick<SafetensorsFile, 'read'>,
+  grids: readonly Grid[],
+): Promise<Tokens['codes']> {
+  if (grids.length === 1) return (await read('codes')).data as Tokens['codes'];
+  const tensors: HostTensors = {};
+  for (const grid of grids) tensors[grid.name] = toHost(await read(tensorOf(grids, grid)));
+  return toStoredCodes(endToEnd(grids, tensors), Math.max(...grids.map(({ vocab }) => vocab)));
 }

@@ -4,9 +4,8 @@ import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { obstacleIn } from '../base/files.js';
 import type { Reporter } from '../base/progress.js';
-import { int32 } from '../base/tensor.js';
+import { type HostTensors, int32 } from '../base/tensor.js';
 import { runPaths, tokenFile } from '../checkpoint/run.js';
-import { openRowsWriter, type RowsWriter } from '../checkpoint/safetensors.js';
 import type { Config } from '../config/schema.js';
 import { streamEvalImages, viewsOf } from '../data/batches.js';
 import { everyImage, readableSplits, type Splits, type Subset } from '../data/dataset.js';
@@ -15,9 +14,11 @@ import { inferenceBatch, padBatch } from '../data/inference-batch.js';
 import { layoutHint } from '../data/layout.js';
 import { describeSkipped, type Skipped } from '../data/source.js';
 import type { Device, Graph } from '../engine/device.js';
-import { checkCodes, codeSide } from '../stage1-vqgan/model.js';
+import { cellsIn } from '../stage1-vqgan/grids.js';
+import type { Grid } from '../stage1-vqgan/latent.js';
+import { checkCodes, gridsOf } from '../stage1-vqgan/model.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
-import { codesType, finishTokens, toStoredCodes } from './token-file.js';
+import { openTokenWriter, sizesOf, type TokenWriter } from './token-file.js';
 import { type Tokenizer, tokenizerOf } from './tokenizer.js';
 
 export interface TokenizeOptions {
@@ -43,9 +44,12 @@ export interface TokenizeSummary {
   readonly images: number;
   readonly skipped: number;
   readonly tokens: number;
-  readonly vocab: number;
-  readonly height: number;
-  readonly width: number;
+  /** Of a single grid. */
+  readonly vocab?: number;
+  readonly height?: number;
+  readonly width?: number;
+  /** Of several. */
+  readonly grids?: readonly Grid[];
   /** Share of the codes that some image uses. */
   readonly usage: number;
   readonly seconds: number;
@@ -73,7 +77,7 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
     total: Object.values(subsets).reduce((sum, { indices }) => sum + indices.length, 0),
     unit: 'images',
   });
-  const info = { tokenizer: tokenizer.sha256, vocab: config.stage1.codes, size, classes };
+  const info = { tokenizer: tokenizer.sha256, size, classes };
   try {
     let before = 0;
     for (const [name, subset] of Object.entries(subsets)) {
@@ -86,8 +90,7 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
       before += subset.indices.length;
     }
     for (const file of files)
-      await finishTokens(
-        file.writer,
+      await file.writer.finish(
         { ...info, names: file.names, codings: file.codings },
         Int32Array.from(file.labels),
       );
@@ -175,7 +178,7 @@ function chooseCodings(config: Config, { codings, split = trainSplit }: Tokenize
 interface SplitFile {
   readonly name: string;
   readonly file: string;
-  readonly writer: RowsWriter;
+  readonly writer: TokenWriter;
   readonly codings: number;
   /** Row by row: that of an image as often as it has codings. */
   readonly names: string[];
@@ -183,17 +186,16 @@ interface SplitFile {
   /** The most different views that an image had. */
   views: number;
   readonly skipped: Skipped[];
-  /** How often each code was used. */
-  readonly counts: Float64Array;
+  /** How often each code was used, of each grid by its name. */
+  readonly counts: Readonly<Record<string, Float64Array>>;
   /** The first few images and their codes, for `--check`. */
-  readonly first: { image: Float32Array; codes: Int32Array }[];
+  readonly first: { image: Float32Array; codes: HostTensors }[];
 }
 
 async function openSplit(run: string, name: string, config: Config, codings: number): Promise<SplitFile> {
   const file = tokenFile(run, name);
-  const side = codeSide(config);
-  const vocab = config.stage1.codes;
-  const writer = await openRowsWriter(file, { name: 'codes', dtype: codesType(vocab), row: [side, side] });
+  const grids = gridsOf(config);
+  const writer = await openTokenWriter(file, grids);
   return {
     name,
     file,
@@ -203,7 +205,7 @@ async function openSplit(run: string, name: string, config: Config, codings: num
     labels: [],
     views: 1,
     skipped: [],
-    counts: new Float64Array(vocab),
+    counts: Object.fromEntries(grids.map(({ name, vocab }) => [name, new Float64Array(vocab)])),
     first: [],
   };
 }
@@ -216,7 +218,7 @@ async function encodeSplit(
 ): Promise<void> {
   const { graph, batch, config, seed } = o;
   const { size, flip } = config.data;
-  const area = codeSide(config) ** 2;
+  const grids = gridsOf(config);
   const viewsOfImage = viewsOf(split.codings, { size, flip, seed });
   const stream = streamEvalImages(subset, {
     size,
@@ -231,16 +233,28 @@ async function encodeSplit(
   for await (const { images, names, labels } of stream) {
     o.signal?.throwIfAborted();
     const output = await graph.run({ images: padBatch(images, batch) });
-    const codes = (output.codes!.data as Int32Array).subarray(0, names.length * area);
-    await split.writer.append(toStoredCodes(codes, config.stage1.codes));
-    for (const code of codes) split.counts[code]!++;
+    const codes = rowsOf(grids, output, 0, names.length);
+    await split.writer.append(codes);
+    for (const [name, counts] of Object.entries(split.counts))
+      for (const code of codes[name]!.data) counts[code]!++;
     for (let i = 0; i < names.length && split.first.length < checked; i++) {
-      split.first.push({ image: imageAt(images, i), codes: codes.slice(i * area, (i + 1) * area) });
+      split.first.push({ image: imageAt(images, i), codes: rowsOf(grids, output, i, i + 1) });
     }
     split.names.push(...names);
     split.labels.push(...labels);
     onProgress(imagesIn(split) + split.skipped.length);
   }
+}
+
+/** Codes of the images `from` to `to` − 1, [n, h, w] of each grid. */
+function rowsOf(grids: readonly Grid[], all: HostTensors, from: number, to: number): HostTensors {
+  return Object.fromEntries(
+    grids.map(({ name, height, width }) => {
+      const area = height * width;
+      const codes = all[name]!.data as Int32Array;
+      return [name, int32([to - from, height, width], codes.slice(from * area, to * area))];
+    }),
+  );
 }
 
 const imagesIn = ({ names, codings }: SplitFile): number => Math.floor(names.length / codings);
@@ -250,14 +264,13 @@ async function writeChecks(
   files: readonly SplitFile[],
   { config, decoder }: Tokenizer,
 ): Promise<void> {
-  const side = codeSide(config);
   const { size } = config.data;
   const graph = await decoder(1);
   try {
     for (const { name, first } of files) {
       const decoded: Float32Array[] = [];
       for (const { codes } of first) {
-        const { images } = await graph.run({ codes: int32([1, side, side], codes) });
+        const { images } = await graph.run(codes);
         decoded.push(imageAt(images!, 0));
       }
       const file = path.join(runPaths(run).tokens, `${name}-check.png`);
@@ -275,13 +288,14 @@ function summarise(
   { run, check, reporter }: TokenizeOptions,
   seconds: number,
 ): TokenizeSummary {
-  const side = codeSide(config);
-  const vocab = config.stage1.codes;
+  const grids = gridsOf(config);
   const images = files.reduce((sum, file) => sum + imagesIn(file), 0);
   const rows = files.reduce((sum, { names }) => sum + names.length, 0);
   const skipped = files.flatMap((file) => file.skipped);
-  const used = Array.from({ length: vocab }, (_, code) => files.some(({ counts }) => counts[code]! > 0));
-  const usage = used.filter(Boolean).length / vocab;
+  const used = grids.flatMap(({ name, vocab }) =>
+    Array.from({ length: vocab }, (_, code) => files.some(({ counts }) => counts[name]![code]! > 0)),
+  );
+  const usage = used.filter(Boolean).length / used.length;
   if (skipped.length > 0) reporter.warn(describeSkipped(skipped, images + skipped.length));
   for (const file of files) {
     const each = file.codings > 1 ? `, ${file.codings} codings of each,` : '';
@@ -300,10 +314,8 @@ function summarise(
   return {
     images,
     skipped: skipped.length,
-    tokens: rows * side * side,
-    vocab,
-    height: side,
-    width: side,
+    tokens: rows * cellsIn(grids),
+    ...sizesOf(grids),
     usage,
     seconds,
     file: files[0]!.file,

@@ -9,9 +9,9 @@ export interface Tokenizer {
   readonly config: Config;
   /** What token files name it by. */
   readonly sha256: string;
-  /** `images` [B, S, S, 3] in [−1, 1] → `codes` int32 [B, h, w]. */
+  /** `images` [B, S, S, 3] in [−1, 1] → codes int32 [B, h, w] of each grid by its name. */
   encoder(batch: number): Promise<Graph>;
-  /** `codes` → `images`, the reverse. */
+  /** The reverse. */
   decoder(batch: number): Promise<Graph>;
 }
 

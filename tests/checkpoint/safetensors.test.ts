@@ -72,21 +72,25 @@ describe('writing', () => {
     const folder = await freshFolder();
     const [rows, whole] = [path.join(folder, 'rows'), path.join(folder, 'whole')];
     const labels = int32([3], [4, 5, 6]);
-    const writer = await openRowsWriter(rows, { name: 'codes', dtype: 'U16', row: [2, 1] });
-    await writer.append(Uint16Array.of(1, 2, 3, 4));
-    await writer.append(Uint16Array.of(5, 6));
+    const writer = await openRowsWriter(rows, {
+      codes: { dtype: 'U16', row: [2, 1] },
+      more: { dtype: 'U32', row: [1] },
+    });
+    await writer.append({ codes: Uint16Array.of(1, 2, 3, 4), more: Uint32Array.of(7, 8) });
+    await writer.append({ codes: Uint16Array.of(5, 6), more: Uint32Array.of(9) });
     await writer.finish({ labels }, { vocab: '16' });
     const codes = { dtype: 'U16', shape: [3, 2, 1], data: Uint16Array.of(1, 2, 3, 4, 5, 6) } as const;
-    await writeSafetensors(whole, { labels, codes }, { vocab: '16' });
+    const more = { dtype: 'U32', shape: [3, 1], data: Uint32Array.of(7, 8, 9) } as const;
+    await writeSafetensors(whole, { labels, codes, more }, { vocab: '16' });
     expect(await fs.readFile(rows)).toEqual(await fs.readFile(whole));
     expect((await fs.readdir(folder)).sort()).toEqual(['rows', 'whole']);
   });
 
   test('rows given up leave nothing; half a row is refused', async () => {
     const folder = await freshFolder();
-    const writer = await openRowsWriter(path.join(folder, 'rows'), { name: 'codes', dtype: 'U16', row: [2] });
-    await expect(writer.append(Uint16Array.of(1, 2, 3))).rejects.toThrow('internal: 3 values');
-    await expect(writer.append(Uint8Array.of(1, 2))).rejects.toThrow('internal');
+    const writer = await openRowsWriter(path.join(folder, 'rows'), { codes: { dtype: 'U16', row: [2] } });
+    await expect(writer.append({ codes: Uint16Array.of(1, 2, 3) })).rejects.toThrow('internal: 3 values');
+    await expect(writer.append({ codes: Uint8Array.of(1, 2) })).rejects.toThrow('internal');
     await writer.abort();
     expect(await fs.readdir(folder)).toEqual([]);
   });

@@ -28,7 +28,10 @@ const train = (stage: 'stage1' | 'prior', step: number, seconds = 61) =>
 const tokenize = (tokenizer: string) =>
   writeSafetensors(
     path.join(run, 'tokens/train.safetensors'),
-    { codes: { dtype: 'U16', shape: [3, 1, 2], data: new Uint16Array(6) } },
+    {
+      codes: { dtype: 'U16', shape: [3, 1, 2], data: new Uint16Array(6) },
+      labels: { dtype: 'I32', shape: [3], data: new Int32Array(3) },
+    },
     { tokenizer, vocab: '4' },
   );
 
@@ -81,7 +84,10 @@ test('classes of the prior, which checkpoint is used, and several codings as one
   fs.mkdirSync(path.join(run, 'tokens'), { recursive: true });
   await writeSafetensors(
     path.join(run, 'tokens/train.safetensors'),
-    { codes: { dtype: 'U16', shape: [6, 1, 2], data: new Uint16Array(12) } },
+    {
+      codes: { dtype: 'U16', shape: [6, 1, 2], data: new Uint16Array(12) },
+      labels: { dtype: 'I32', shape: [6], data: new Int32Array(6) },
+    },
     { tokenizer: 'x', vocab: '4', codings: '2' },
   );
   const { lines, summary } = await describeRun(run);

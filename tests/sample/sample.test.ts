@@ -9,7 +9,7 @@ import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
 import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
 import { samplesName } from '../../src/sample/out.js';
-import { psnr, reconstruct } from '../../src/sample/reconstruct.js';
+import { reconstruct } from '../../src/sample/reconstruct.js';
 import { sample } from '../../src/sample/sample.js';
 import { priorFor, recordClasses, recordTokenizer, tokensFor } from '../../src/stage2-transformer/model.js';
 import { labelled, validationRows } from '../../src/stage2-transformer/sequences.js';
@@ -341,20 +341,6 @@ describe('sample', () => {
 });
 
 describe('reconstruct', () => {
-  test('PSNR on 8-bit pixels', () => {
-    // One grey level off everywhere: 20·log10(255) = 48.1308 dB.
-    const a = Float32Array.from([0, 10, 200, 255], (byte) => byte / 127.5 - 1);
-    const b = Float32Array.from([1, 11, 199, 254], (byte) => byte / 127.5 - 1);
-    expect(psnr(a, b)).toBeCloseTo(48.1308, 3);
-    expect(
-      psnr(
-        a,
-        Float32Array.from(a, (v) => v + 1e-4),
-      ),
-    ).toBe(100);
-    expect(psnr(Float32Array.of(1), Float32Array.of(3))).toBe(100); // clamped
-  });
-
   test('files and folders; the mean does not depend on what else is in the batch', async () => {
     const folder = path.join(root, 'pictures');
     await writePictures(folder, 19);

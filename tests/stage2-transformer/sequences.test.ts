@@ -3,6 +3,7 @@ import {
   histogramEntropy,
   labelled,
   trainingCanvases,
+  uniformEntropy,
   validationRows,
 } from '../../src/stage2-transformer/sequences.js';
 import type { Tokens } from '../../src/tokenize/token-file.js';
@@ -12,10 +13,8 @@ const tokens = (count: number): Tokens => ({
   codes: Uint16Array.from({ length: 4 * count }, (_, i) => 10 * Math.floor(i / 4) + (i % 4)),
   labels: new Int32Array(count),
   count,
-  height: 2,
-  width: 2,
+  grids: [{ name: 'codes', height: 2, width: 2, vocab: 1000 }],
   tokenizer: 'x',
-  vocab: 1000,
   codings: 1,
   size: 8,
   names: [],
@@ -84,6 +83,13 @@ test('validation looks at a fixed random choice', () => {
 });
 
 test('entropy of the histogram in bits', () => {
-  expect(histogramEntropy({ codes: Uint16Array.from([0, 0, 1, 2]), vocab: 8 })).toBeCloseTo(1.5, 10);
-  expect(histogramEntropy({ codes: Uint16Array.from([3, 3]), vocab: 8 })).toBe(0);
+  const grid = { name: 'codes', height: 1, width: 1, vocab: 8 };
+  expect(histogramEntropy({ codes: Uint16Array.from([0, 0, 1, 2]), grids: [grid] })).toBeCloseTo(1.5, 10);
+  expect(histogramEntropy({ codes: Uint16Array.from([3, 3]), grids: [grid] })).toBe(0);
+  expect(uniformEntropy([grid])).toBe(3);
+  // Of two grids each has a histogram of its own, and its share of the cells.
+  const grids = [grid, { ...grid, name: 'more', width: 3, vocab: 2 }];
+  const codes = Uint16Array.from([0, 1, 1, 1, 1, 0, 0, 0]);
+  expect(histogramEntropy({ codes, grids })).toBeCloseTo(1, 10);
+  expect(uniformEntropy(grids)).toBeCloseTo(0.25 * 3 + 0.75, 10);
 });

@@ -205,7 +205,9 @@ test('missing tokens, tokens of another tokenizer, a tokenizer trained on', asyn
   const file = tokenFile(run, 'val');
   const { tensors, metadata } = await readSafetensors(file);
   await writeSafetensors(file, tensors, { ...metadata, vocab: '32' });
-  await expect(train(run)).rejects.toThrow(/Expected stage1\.codes \(16\) .* but received 32/);
+  await expect(train(run)).rejects.toThrow(
+    /Expected 2×2 codes of 16 for .*val\.safetensors but received 2×2 codes of 32/,
+  );
   await fs.rm(file);
   await expect(train(run)).rejects.toThrow(
     /Expected a token file for .*val\.safetensors but received no such file/,

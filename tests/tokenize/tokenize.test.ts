@@ -52,10 +52,8 @@ test("the tokenizer's own data set: train and val by its split, with labels and 
   }
   expect(train.tokenizer).toBe((await loadModel(run, 'stage1')).sha256);
   expect(train).toMatchObject({
-    vocab: 16,
+    grids: [{ name: 'codes', height: 2, width: 2, vocab: 16 }],
     size: 8,
-    height: 2,
-    width: 2,
     count: splits.train.indices.length,
   });
 });

@@ -1,8 +1,9 @@
 /** Drawing with a GPT: code by code, in the order of the cells. */
 
+import { vocabulary } from '../../stage1-vqgan/grids.js';
 import type { Grid } from '../../stage1-vqgan/latent.js';
 import { decodeLoop, type NextLogits } from '../autoregressive.js';
-import { type Canvas, vocabulary } from '../canvas.js';
+import type { Canvas } from '../canvas.js';
 import { choose } from '../choose.js';
 import type { Drawer, Opening } from '../prior.js';
 import { startToken, startTokens } from './sequences.js';

@@ -6,6 +6,7 @@
  * Shapes: B sequences, T tokens, K codes, C classes, D width, H heads, E = D/H, N = B·T rows. Weights are [in, out].
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { attention } from '../../nn/attention.js';
 import { type Dropout, noDropout } from '../../nn/dropout.js';
 import { gelu } from '../../nn/gelu.js';
 import { layerNorm, layerNormSpecs } from '../../nn/layer-norm.js';
@@ -86,8 +87,7 @@ function causalAttention({ heads, width }: GptSizes, qkv: tf.Tensor, mask: tf.Te
   const perHead = width / heads;
   const byHead = tf.transpose(tf.reshape(qkv, [batch, tokens, 3, heads, perHead]), [2, 0, 3, 1, 4]);
   const [q, k, v] = thirds(tf.reshape(byHead, [3, batch * heads, tokens, perHead])); // each [B·H, T, E]
-  const scores = tf.add(tf.matMul(tf.mul(q, perHead ** -0.5), k, false, true), mask); // [B·H, T, T]
-  const mixed = tf.matMul(tf.softmax(scores) as tf.Tensor3D, v); // [B·H, T, E]
+  const mixed = attention(q, k, v, mask); // [B·H, T, E]
   const byToken = tf.transpose(tf.reshape(mixed, [batch, heads, tokens, perHead]), [0, 2, 1, 3]);
   return tf.reshape(byToken, [batch * tokens, width]);
 }
@@ -143,10 +143,9 @@ export function nextLogits(
 }
 
 /** [3, …] → its three parts, without the first axis. */
-function thirds(qkv: tf.Tensor): [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D] {
-  const shape = qkv.shape.slice(1) as [number, number, number];
-  const parts = tf.split(qkv, 3, 0).map((part) => tf.reshape(part, shape) as tf.Tensor3D);
-  return parts as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
+function thirds(qkv: tf.Tensor): [tf.Tensor, tf.Tensor, tf.Tensor] {
+  const parts = tf.split(qkv, 3, 0).map((part) => tf.reshape(part, qkv.shape.slice(1)));
+  return parts as [tf.Tensor, tf.Tensor, tf.Tensor];
 }
 
 /** [N, D] → [N, D] through 4·D hidden units. */

@@ -2,6 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { float32, type HostTensors, int32 } from '../../base/tensor.js';
 import { freeBatch, type Graph, type GraphProgram, type Tensors } from '../../engine/device.js';
+import { attention } from '../../nn/attention.js';
 import { composite } from '../../nn/composite.js';
 import { treeOf } from '../../nn/params.js';
 import type { Grid } from '../../stage1-vqgan/latent.js';
@@ -77,8 +78,7 @@ function attendTo(past: Cache, qkv: tf.Tensor, heads: number): Cache & { readonl
   const [q, k, v] = tf.split(tf.reshape(qkv, [batch, 3 * heads, 1, perHead]), 3, 1); // each [B, H, 1, E]
   const keys = tf.concat([past.keys, k!], 2);
   const values = tf.concat([past.values, v!], 2);
-  const scores = tf.matMul(tf.mul(q!, perHead ** -0.5), keys, false, true); // [B, H, 1, L + 1]
-  const mixed = tf.matMul(tf.softmax(scores), values); // [B, H, 1, E]
+  const mixed = attention(q!, keys, values); // [B, H, 1, E]
   return { keys, values, mixed: tf.reshape(mixed, [batch, width / 3]) };
 }
 
