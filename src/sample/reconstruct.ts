@@ -8,6 +8,7 @@ import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { loadModel } from '../checkpoint/store.js';
 import { streamEvalImages } from '../data/batches.js';
 import { everyImage, type Subset } from '../data/dataset.js';
+import { missing } from '../data/file-names.js';
 import { imageAt, writePairs } from '../data/grid.js';
 import { inferenceBatch, padBatch } from '../data/inference-batch.js';
 import { readEvalImage, toBytes } from '../data/pictures.js';
@@ -83,7 +84,7 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
 /** A file's path, or the images of a folder. */
 async function findImages(place: string, reporter: Reporter): Promise<string | Subset> {
   const stat = statSync(place, { throwIfNoEntry: false });
-  if (!stat) throw expected('an image or a folder', 'IMAGE', `${place}, which does not exist`);
+  if (!stat) throw expected('an image or a folder', 'IMAGE', missing(place));
   return stat.isDirectory() ? everyImage(await listImages(place, 'IMAGE', { reporter })) : place;
 }
 
