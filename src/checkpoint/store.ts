@@ -163,16 +163,20 @@ export function readState(checkpoint: Checkpoint): SavedState {
  * All tensors of a checkpoint.
  *
  * @param mayDiffer names of tensors that may be missing, and then are, or left over
- * @throws UserError naming the first tensor that is missing, left over or of another shape or type
+ * @throws UserError naming the first tensor that is missing, left over, of another shape or type, or not finite
  */
 export async function loadCheckpoint(
   checkpoint: Checkpoint,
   specs: Specs,
   mayDiffer: (name: string) => boolean = () => false,
 ): Promise<HostTensors> {
-  const model = await readSafetensors(modelFile(checkpoint.path));
-  const optimizer = await readSafetensors(optimizerFile(checkpoint.path));
-  for (const [name, t] of Object.entries(model.tensors)) finite(t, name, modelFile(checkpoint.path));
+  const read = async (file: string) => {
+    const stored = await readSafetensors(file);
+    for (const [name, t] of Object.entries(stored.tensors)) finite(t, name, file);
+    return stored;
+  };
+  const model = await read(modelFile(checkpoint.path));
+  const optimizer = await read(optimizerFile(checkpoint.path));
   const saved = toHosts({ ...model.tensors, ...optimizer.tensors });
   const startsFresh = (name: string) => optimizer.metadata.state === fresh && !isModel(name);
   const next = 'The config is not the one that this run was trained with.';

@@ -48,7 +48,7 @@ export async function importWords(
     summary,
     lines: [
       `${summary.kind} at step ${summary.step}, ${summary.tensors} tensors: ${parts.join(', ')}`,
-      `Next: vqgen ${summary.prior ? 'sample --n 16' : 'tokenize photos/ --check'}${runOption(run)}`,
+      `Next: vqgen ${summary.prior ? 'sample --n 16' : `tokenize ${data ? '' : 'photos/ '}--check`}${runOption(run)}`,
     ],
   };
 }

@@ -22,6 +22,14 @@ export function textOf(name: Buffer): string {
   return name.toString('latin1').replace(/[\\\x80-\xff]/g, escaped);
 }
 
+/** What stands for a path under which nothing is: Node hands on arguments that are not UTF-8 without their bytes. */
+export function missing(place: string): string {
+  const hint = place.includes('\uFFFD')
+    ? ' by a name in UTF-8: name the folder above it, which is read whole, or rename it'
+    : '';
+  return `${place}, which does not exist${hint}`;
+}
+
 /** At most `length` bytes of a regular file. Waits: a hundred thousand small files take a second so, ten otherwise. */
 export function firstBytes(file: Place, length: number): Buffer {
   const descriptor = openSync(file, 'r');

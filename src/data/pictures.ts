@@ -9,6 +9,7 @@ import { writeFileAtomic } from '../base/files.js';
 import { float32, type HostTensor } from '../base/tensor.js';
 import { enlarge, type Side } from './enlarge.js';
 import { open } from './samples.js';
+import { turns } from './turns.js';
 
 /** One thread a picture: several are decoded at a time. Cached operations would hold on to memory and old files. */
 sharp.concurrency(1);
@@ -31,6 +32,14 @@ const longestSide = 2;
  * @throws whatever `open` or sharp says about a file that is no picture, or is cut off
  */
 export async function decode(file: Buffer, size: number): Promise<Picture> {
+  const work = () => decodeOnce(file, size);
+  return decoding.together(work).catch(() => decoding.alone(work));
+}
+
+/** libvips has one list of errors for all threads: of files that fail at a time, one is told the other's reason, or none. */
+const decoding = turns();
+
+async function decodeOnce(file: Buffer, size: number): Promise<Picture> {
   const { image, width: w, height: h, scalable } = await open(file);
   const scale = size / Math.min(w, h);
   const isEnlarged = scale > 1 && !scalable;

@@ -6,6 +6,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
 import { type Reporter, silent } from '../base/progress.js';
+import { missing } from './file-names.js';
 import { mapInOrder } from './map-in-order.js';
 import { decode, type Picture, reasonOf } from './pictures.js';
 import { describeEndings, describeLeftOut, type PictureFile, type Skipped, walkPictures } from './walk.js';
@@ -45,7 +46,7 @@ export async function listImages(
 ): Promise<ImageSource> {
   const root = path.resolve(dir);
   const stat = await fs.stat(root).catch(() => undefined);
-  if (!stat) throw expected('a folder of images', where, `${dir}, which does not exist`, next);
+  if (!stat) throw expected('a folder of images', where, missing(dir), next);
   if (!stat.isDirectory()) {
     const what = stat.isFile() ? 'a file' : 'no folder';
     throw expected('a folder of images', where, `${dir}, which is ${what}`, next);

@@ -12,7 +12,8 @@ import type { Choice } from '../stage2-transformer/choose.js';
 /** @throws UserError when no file can be written there */
 export function checkOut(out: string | undefined, option = '--out', example = 'grid.png'): void {
   if (out === undefined) return;
-  const isFolder = existsSync(out) && statSync(out).isDirectory();
+  const namesFolder = out.endsWith('/') || out.endsWith(path.sep);
+  const isFolder = namesFolder || (existsSync(out) && statSync(out).isDirectory());
   const obstacle = isFolder ? 'which is a folder' : obstacleIn(path.dirname(out));
   if (!obstacle) return;
   throw expected('a file in a folder', option, `${out}, ${obstacle}`, `For example: ${option} ${example}`);

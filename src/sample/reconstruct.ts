@@ -9,6 +9,7 @@ import { loadModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { streamEvalImages } from '../data/batches.js';
 import { everyImage, type Subset } from '../data/dataset.js';
+import { missing } from '../data/file-names.js';
 import { imageAt, writeVersions } from '../data/grid.js';
 import { inferenceBatch, padBatch } from '../data/inference-batch.js';
 import { readEvalImage } from '../data/pictures.js';
@@ -126,7 +127,7 @@ function chosenCorruption(config: Config, run: string, seed = config.seed): Corr
 /** A file's path, or the images of a folder. */
 async function findImages(place: string, reporter: Reporter): Promise<string | Subset> {
   const stat = statSync(place, { throwIfNoEntry: false });
-  if (!stat) throw expected('an image or a folder', 'IMAGE', `${place}, which does not exist`);
+  if (!stat) throw expected('an image or a folder', 'IMAGE', missing(place));
   return stat.isDirectory() ? everyImage(await listImages(place, 'IMAGE', { reporter })) : place;
 }
 

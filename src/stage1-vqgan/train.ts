@@ -152,7 +152,7 @@ function describe(config: Config, { train, val, classes }: Dataset, reporter: Re
   );
   const memory = expectedMemory(config) / 2 ** 30;
   reporter.note(
-    `Images: ${train.count} for training, ${val.count} for validation, ${classes.length} classes, ` +
+    `Images: ${train.count} for training, ${val.count} for validation, ${classes.length} class${classes.length === 1 ? '' : 'es'}, ` +
       `${size}×${size} pixels → ${describeLatent(bottleneckOf(config).latent)}.`,
   );
   reporter.note(`Parameters: ${parts.join(', ')}. Memory: about ${memory.toPrecision(2)} GB.`);

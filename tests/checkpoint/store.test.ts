@@ -143,6 +143,15 @@ describe('loadModel', () => {
     await expect(loadCheckpoint(checkpoint, specsOfTensors(tensors))).rejects.toThrow(sentence);
   });
 
+  test("refuses an optimiser's value that is not finite, with which a training would only be taken back", async () => {
+    const checkpoint = await save(await freshFolder(), 7, {
+      tensors: { ...tensors, 'adam.m.w': float32([2], [0, Number.NaN]) },
+    });
+    await expect(loadCheckpoint(checkpoint, specsOfTensors(tensors))).rejects.toThrow(
+      /finite numbers for the tensor adam\.m\.w in .*optimizer\.safetensors but received NaN at place 1 of 2\./,
+    );
+  });
+
   test('says what to type when there is nothing', async () => {
     const run = await freshFolder();
     const none = path.join(run, 'none');

@@ -80,6 +80,9 @@ describe('listing', () => {
     await expect(listImages(missing)).rejects.toThrow(
       `Expected a folder of images for --data but received ${missing}, which does not exist. Give a folder that holds JPEG,`,
     );
+    await expect(listImages(path.join(dir, 'caf\uFFFD'))).rejects.toThrow(
+      /which does not exist by a name in UTF-8: name the folder above it, which is read whole, or rename it\./,
+    );
     await expect(listImages(dir, 'DATASET')).rejects.toThrow(
       `for DATASET but received ${dir}, which holds no image file.`,
     );

@@ -206,6 +206,16 @@ describe('reasonOf', () => {
     expect(await reasonFor(Buffer.from(heic, 'base64'))).toBe(reason);
   });
 
+  test('is of the file itself where several fail at a time', async () => {
+    const cut = (await halves(300, 200).png({ compressionLevel: 0 }).toBuffer()).subarray(0, 9000);
+    const files = Array.from({ length: 60 }, (_, i) => (i % 2 ? cut : Buffer.from(heic, 'base64')));
+    const reasons = await Promise.all(files.map(reasonFor));
+    expect(new Set(reasons.filter((_, i) => i % 2 === 0))).toEqual(
+      new Set(['HEIC, for which no decoder is built in: save it as JPEG or PNG']),
+    );
+    expect(new Set(reasons.filter((_, i) => i % 2))).toEqual(new Set([await reasonFor(cut)]));
+  });
+
   test('is the last line of what sharp says', async () => {
     const avif = await halves(32, 16).avif().toBuffer();
     expect(await reasonFor(avif.subarray(0, 100))).toMatch(/^heif: Invalid input/);

@@ -118,6 +118,7 @@ describe('sample', () => {
       { out: os.tmpdir() },
       /Expected a file in a folder for --out but received .*, which is a folder\. For example/,
     ],
+    [{ out: 'new/' }, /Expected a file in a folder for --out but received new\/, which is a folder\./],
     [{ out: 'package.json/grid.png' }, /for --out but received .*, where .*package\.json is a file\./],
     [{ topP: 1.5 }, /for --top-p but received 1\.5/],
     [
