@@ -93,3 +93,13 @@ test.each([
   expect(importers.length).toBeGreaterThan(0);
   expect(importers.filter((file) => room(file) !== only)).toEqual([]);
 });
+
+test('a kind of prior is known to the table of kinds alone; GPT also where published transformers come in and go out', () => {
+  const inside = (file: string): boolean => file.startsWith('stage2-transformer/gpt/');
+  const users = files.filter((file) => !inside(file) && local(file).some(inside));
+  expect(users.sort()).toEqual([
+    'exchange/export.ts',
+    'exchange/taming-names.ts',
+    'stage2-transformer/index.ts',
+  ]);
+});

@@ -1,4 +1,7 @@
-/** What `sample` and `evaluate` draw pictures from. Each kind is a file `…-source.ts` beside this one and an entry in `sources.ts`. */
+/**
+ * What `sample` and `evaluate` draw pictures from. Each kind is a file `…-source.ts` beside this one and an entry in
+ * `sources.ts`.
+ */
 import type { Reporter } from '../base/progress.js';
 import type { Device, Precision } from '../engine/device.js';
 import type { ClassOf } from './classes.js';
@@ -7,7 +10,10 @@ import type { Int8Loss } from './int8-loss.js';
 /** Pictures drawn at a time: always as many, so that an image does not depend on how many were asked for. */
 export const sampleBatch = 16;
 
-/** What a call may say of how to draw. These and the seed are the config's unless given; a source refuses what it has no use for. */
+/**
+ * What a call may say of how to draw. These and the seed are the config's unless given; a source refuses what it has
+ * no use for.
+ */
 export interface SourceOptions {
   readonly run: string;
   readonly temperature?: number;

@@ -1,4 +1,7 @@
-/** The codes of images as a prior reads and completes them: one sequence each, of which some are known and some are to be drawn. */
+/**
+ * The codes of images as a prior reads and completes them: one sequence each, of which some are known and some are to
+ * be drawn.
+ */
 
 export interface Canvas {
   /** [B, T]: all grids end to end, row by row; `unknown` where a code is to be drawn. */

@@ -4,7 +4,10 @@ export interface Choice {
   readonly temperature: number;
   /** Only the k likeliest codes; 0 is off. */
   readonly topK: number;
-  /** Only the likeliest codes that together have at least this probability (Holtzman et al., arXiv 1904.09751); 1 is off. */
+  /**
+   * Only the likeliest codes that together have at least this probability (Holtzman et al., arXiv 1904.09751); 1 is
+   * off.
+   */
   readonly topP: number;
 }
 
@@ -64,7 +67,10 @@ function threshold(logits: Float32Array, { temperature, topK, topP }: Choice): n
   return ascending[at]!;
 }
 
-/** Reorders `values` until place `nth` holds what sorting would put there, nothing larger before it, nothing smaller after (Hoare's FIND). */
+/**
+ * Reorders `values` until place `nth` holds what sorting would put there, nothing larger before it, nothing smaller
+ * after (Hoare's FIND).
+ */
 function select(values: Float32Array, nth: number): void {
   for (let left = 0, right = values.length - 1; left < right; ) {
     const pivot = values[(left + right) >> 1]!;

@@ -1,4 +1,7 @@
-/** The prior that a config names. A new kind is a folder beside this file, an entry here, and a section in `config/priors.ts`. */
+/**
+ * The prior that a config names. A new kind is a folder beside this file, an entry here, and a section in
+ * `config/priors.ts`.
+ */
 import type { Config, PriorConfig } from '../config/schema.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import { gptPrior } from './gpt/index.js';

@@ -88,7 +88,8 @@ export interface TrainedPrior extends TrainedModel {
 }
 
 /**
- * The tokenizer, and the prior's checkpoint with the lowest validation loss, which after overfitting is not the newest.
+ * The tokenizer, and the prior's checkpoint with the lowest validation loss, which after overfitting is not the
+ * newest.
  *
  * @throws UserError when one is missing or they do not belong together
  */

@@ -1,6 +1,7 @@
 /**
- * The contracts of a prior: a model of the codes that images become, given what is known of an image. Each kind is a folder beside this file,
- * an entry in `index.ts` and a section of the config (`config/priors.ts`). How it orders, embeds and masks codes and labels is its own affair.
+ * The contracts of a prior: a model of the codes that images become, given what is known of an image. Each kind is a
+ * folder beside this file, an entry in `index.ts` and a section of the config (`config/priors.ts`). How it orders,
+ * embeds and masks codes and labels is its own affair.
  */
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Rng } from '../base/rng.js';
@@ -33,7 +34,10 @@ export interface Prior {
   inputs(phase: Phase, batch: number): Specs;
   /** @param key the step (1-based), or the number of the first image. @param batch without unknown cells */
   feed(phase: Phase, key: number, batch: Canvas): Feed;
-  /** What each cell costs it, [B, T]: −log of the share that it gave the code; 0 where it predicts nothing, as of cells that are given. */
+  /**
+   * What each cell costs it, [B, T]: −log of the share that it gave the code; 0 where it predicts nothing, as of
+   * cells that are given.
+   */
   nats(p: Tensors, inputs: Tensors): tf.Tensor;
   /** @param weights `learned`, by its names */
   open(
@@ -85,7 +89,10 @@ export interface Portable {
     readonly codes: number;
     /** Shape of a cache of so many places: `8, n, 4, 0, 16`. */
     cache(batch: string, length: string | number): string;
-    /** What stands before the first code: without a class, and of the first class, which those of the others follow one by one. */
+    /**
+     * What stands before the first code: without a class, and of the first class, which those of the others follow
+     * one by one.
+     */
     readonly begins: { readonly without: number; readonly ofFirstClass: number };
   };
 }

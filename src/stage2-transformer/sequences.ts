@@ -43,7 +43,8 @@ export interface TrainingOptions {
 }
 
 /**
- * The canvases of a step: an endless row of epochs, each a permutation of the images, of an image with several codings one at random.
+ * The canvases of a step: an endless row of epochs, each a permutation of the images, of an image with several
+ * codings one at random.
  *
  * @param step 1-based; the result depends on what is given and the step only
  */
@@ -82,7 +83,10 @@ export function validationRows(count: number, most: number): Int32Array {
   return permutation(count, stream('validation')).slice(0, most);
 }
 
-/** Entropy of the codes' histogram in bits, a histogram for each grid: the loss of a prior that knows how frequent codes are and nothing else. */
+/**
+ * Entropy of the codes' histogram in bits, a histogram for each grid: the loss of a prior that knows how frequent
+ * codes are and nothing else.
+ */
 export function histogramEntropy({ codes, grids }: Pick<Tokens, 'codes' | 'grids'>): number {
   const counts = grids.map(({ vocab }) => new Float64Array(vocab));
   const gridOf = grids.flatMap(({ height, width }, grid) => new Array<number>(height * width).fill(grid));

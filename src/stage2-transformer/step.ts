@@ -13,9 +13,10 @@ import type { Prior } from './prior.js';
 import { canvasOf, type Labelled } from './sequences.js';
 
 /**
- * Inputs: those of the prior for a batch, `lr`, `step` (1 at the first). Outputs: `loss`, nats per token, of the weights before the update;
- * `gradient_norm` before clipping. One run is a step, or with `accumulate` N > 1 one of its N micro-batches (see `train/accumulation.ts`):
- * the prior's batch is then a micro-batch, `first` and `last` are inputs too, and the norm is that of the gradients so far.
+ * Inputs: those of the prior for a batch, `lr`, `step` (1 at the first). Outputs: `loss`, nats per token, of the
+ * weights before the update; `gradient_norm` before clipping. One run is a step, or with `accumulate` N > 1 one of
+ * its N micro-batches (see `train/accumulation.ts`): the prior's batch is then a micro-batch, `first` and `last` are
+ * inputs too, and the norm is that of the gradients so far.
  */
 export function priorStep(config: PriorConfig, prior: Prior): StepProgram {
   const shapes = tensorSpecs(prior.learned);

@@ -73,6 +73,7 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   const prior = priorFor(config, classes);
 
   const entropy = histogramEntropy(train);
+  const vocabularies = train.grids.map(({ vocab }) => vocab).join(' and ');
   reporter.note(
     `Prior: ${countParams(prior.learned).toLocaleString('en')} parameters, ${prior.described}; ` +
       `${train.count / train.codings} training and ${val.count / val.codings} validation sequences of ${cellsIn(prior.grids)} codes` +
@@ -80,7 +81,7 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   );
   if (classes.length > 0) reporter.note(`It learns ${classes.length} classes: ${listed(classes)}.`);
   reporter.note(
-    `Nothing learned: ${uniformEntropy(train.grids).toFixed(2)} bits per token (log₂ of ${train.grids.map(({ vocab }) => vocab).join(' and ')} codes). ` +
+    `Nothing learned: ${uniformEntropy(train.grids).toFixed(2)} bits per token (log₂ of ${vocabularies} codes). ` +
       `Only how frequent codes are: ${entropy.toFixed(2)} (entropy of their histogram).`,
   );
 

@@ -21,8 +21,9 @@ const indexed = <T>(kind: string, of: readonly T[]): Record<string, T> =>
   Object.fromEntries(of.map((item, i) => [`${kind}.${i}`, item]));
 
 /**
- * One token of `batch` sequences. Inputs: `ids` int32 [B], `position` int32 [1], `mask` [1, 1, 1, L] (0 for filled places,
- * −10⁹ for others), `keys.i` and `values.i` [B, H, L, E]. Outputs: `logits` [B, K], `qkv.i` [B, 3D]. L is free.
+ * One token of `batch` sequences. Inputs: `ids` int32 [B], `position` int32 [1], `mask` [1, 1, 1, L] (0 for filled
+ * places, −10⁹ for others), `keys.i` and `values.i` [B, H, L, E]. Outputs: `logits` [B, K], `qkv.i` [B, 3D]. L is
+ * free.
  */
 export function cachedProgram(
   sizes: GptSizes,

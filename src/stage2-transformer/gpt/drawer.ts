@@ -44,7 +44,8 @@ export function drawerOf(
 }
 
 /**
- * Classifier-free guidance (Ho & Salimans, arXiv 2207.12598; for codes as in LlamaGen): u + s·(c − u) of the logits c with a class and u without.
+ * Classifier-free guidance (Ho & Salimans, arXiv 2207.12598; for codes as in LlamaGen): u + s·(c − u) of the logits c
+ * with a class and u without.
  *
  * @param nextLogits of 2B sequences: the second half goes the way of the first, but begins without a class
  * @param o.start the token that begins a sequence without a class

@@ -1,7 +1,7 @@
 /**
  * The prior over code sequences: a GPT with pre-layer-norm blocks, learned positions and exact GELU, as
- * taming-transformers trains it (Esser et al., arXiv 2012.09841; layout after Radford et al., GPT-2).
- * A start token stands before the first code, one for each class where there are classes; logits are over the K codes only.
+ * taming-transformers trains it (Esser et al., arXiv 2012.09841; layout after Radford et al., GPT-2). A start token
+ * stands before the first code, one for each class where there are classes; logits are over the K codes only.
  *
  * Shapes: B sequences, T tokens, K codes, C classes, D width, H heads, E = D/H, N = B·T rows. Weights are [in, out].
  */
@@ -112,7 +112,10 @@ export interface CachedInputs {
   readonly values: readonly tf.Tensor[];
 }
 
-/** `gptLogits` for one place, from cached keys and values: logits [B, K], and each layer's query, key and value [B, 3D]. */
+/**
+ * `gptLogits` for one place, from cached keys and values: logits [B, K], and each layer's query, key and value [B,
+ * 3D].
+ */
 export function cachedStep(
   o: GptSizes,
   params: TensorTree<Gpt>,
@@ -126,7 +129,10 @@ export function cachedStep(
   return { logits, qkv: all };
 }
 
-/** `gptLogits` for one place, [B, K]. `attend` gives what a layer's queries, keys and values [B, 3D] make of the places up to this one, [B, D]. */
+/**
+ * `gptLogits` for one place, [B, K]. `attend` gives what a layer's queries, keys and values [B, 3D] make of the
+ * places up to this one, [B, D].
+ */
 export function nextLogits(
   params: TensorTree<Gpt>,
   { ids, position }: Pick<CachedInputs, 'ids' | 'position'>,

@@ -1,4 +1,6 @@
-/** A GPT as an exported file: one step whose cache goes in as `past` and comes out as `present`. Any B in every run. */
+/**
+ * A GPT as an exported file: one step whose cache goes in as `past` and comes out as `present`. Any B in every run.
+ */
 import * as tf from '@tensorflow/tfjs-core';
 import { float32, type HostTensors, int32 } from '../../base/tensor.js';
 import { freeBatch, type Graph, type GraphProgram, type Tensors } from '../../engine/device.js';
@@ -34,8 +36,9 @@ export function portableGpt(sizes: GptSizes, grids: readonly Grid[]): Portable {
 }
 
 /**
- * `ids` [B], the token before the one to draw, and `past` [2·layers, B, H, L, E], each layer's keys, then its values, of the L tokens before it →
- * `logits` [B, K] and `present` [2·layers, B, H, L + 1, E]. The place is L; a sequence starts with L = 0.
+ * `ids` [B], the token before the one to draw, and `past` [2·layers, B, H, L, E], each layer's keys, then its values,
+ * of the L tokens before it → `logits` [B, K] and `present` [2·layers, B, H, L + 1, E]. The place is L; a sequence
+ * starts with L = 0.
  */
 function stepProgram(sizes: GptSizes, weights: HostTensors): GraphProgram {
   const { layers, heads, width, tokens } = sizes;

@@ -1,6 +1,6 @@
 /**
- * The prior with a key/value cache that never leaves the device: a step whose state is the cache, for devices from which it would have to be
- * fetched. Every token attends to all T places, those not filled yet masked.
+ * The prior with a key/value cache that never leaves the device: a step whose state is the cache, for devices from
+ * which it would have to be fetched. Every token attends to all T places, those not filled yet masked.
  *
  * Shapes: B sequences, H heads, T tokens, K codes, E width of a head.
  */
@@ -11,7 +11,10 @@ import { treeOf } from '../../nn/params.js';
 import type { CachedModel } from './drawer.js';
 import { cachedStep, type GptSizes, gptSpecs } from './gpt.js';
 
-/** State: `keys.i` and `values.i` [B, H, T, E]. Inputs: `ids` int32 [B], `position` int32 [1]. Output: `logits` [B, K]. */
+/**
+ * State: `keys.i` and `values.i` [B, H, T, E]. Inputs: `ids` int32 [B], `position` int32 [1]. Output: `logits` [B,
+ * K].
+ */
 export function residentProgram(
   sizes: GptSizes,
   weights: HostTensors,

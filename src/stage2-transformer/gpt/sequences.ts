@@ -32,7 +32,8 @@ export function sequencesOf(codes: number, canvas: Canvas): Sequences {
 }
 
 /**
- * Of the codes that go in (not of those to predict, nor of the start tokens) a share 1 − `pkeep` replaced by random ones.
+ * Of the codes that go in (not of those to predict, nor of the start tokens) a share 1 − `pkeep` replaced by random
+ * ones.
  *
  * @param o.vocabulary [T], how many codes each cell may have
  */
@@ -64,8 +65,8 @@ export const rowsOfOneTable = (codes: number, { start, classes }: OneTable): num
 ];
 
 /**
- * The weights of a GPT for such a table. What begins a sequence stands at the first position and nothing else does, so that what our start token
- * has and that code has not can be added to this position.
+ * The weights of a GPT for such a table. What begins a sequence stands at the first position and nothing else does,
+ * so that what our start token has and that code has not can be added to this position.
  *
  * @throws UserError where classes are no codes either
  */
