@@ -254,11 +254,10 @@ async function sample(context: Context): Promise<Outcome> {
   const run = flags.run ?? exported?.folder ?? defaultRun;
   const { sample } = await import('../sample/sample.js');
   const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
-  const models = await exported?.models();
   const { n = 16, class: classes, 'cfg-scale': cfgScale, seed, out } = flags;
   const { temperature, 'top-k': topK, 'top-p': topP } = flags;
   const summary = await sample({
-    ...{ run, models, n, classes, cfgScale, temperature, topK, topP, seed, precision, out },
+    ...{ run, open: exported?.source, n, classes, cfgScale, temperature, topK, topP, seed, precision, out },
     ...{ device, reporter, signal },
   });
   const drawn = [...new Set(summary.classes)];

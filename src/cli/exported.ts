@@ -1,6 +1,6 @@
 /** `--model`: exported ONNX files in place of a run. */
 import { expected } from '../base/errors.js';
-import type { Models } from '../sample/prior-source.js';
+import type { Source, SourceOptions } from '../sample/source.js';
 import type { Tokenizer } from '../tokenize/tokenizer.js';
 import type { Flags } from './flags.js';
 
@@ -8,7 +8,8 @@ export interface Exported {
   /** Where results go unless `--run` is given. */
   readonly folder: string;
   tokenizer(): Promise<Tokenizer>;
-  models(): Promise<Models>;
+  /** What `sample` draws from. */
+  source(o: SourceOptions): Promise<Source>;
 }
 
 /** What `--model` names, if it is given. @throws UserError where it does not exist, and for options that it cannot have */
@@ -18,10 +19,10 @@ export async function exportedOf(flags: Flags): Promise<Exported | undefined> {
   const next = 'Exported files run on the CPU, with the weights that they hold.';
   if (device !== 'auto' && device !== 'cpu') throw expected('cpu', '--device with --model', device, next);
   if (precision !== undefined) throw expected('nothing', '--precision with --model', precision, next);
-  const { exportedModels, exportedTokenizer, exportFolder } = await import('../exchange/onnx/open.js');
+  const { exportedSource, exportedTokenizer, exportFolder } = await import('../exchange/onnx/open.js');
   return {
     folder: exportFolder(model),
     tokenizer: () => exportedTokenizer(model, threads),
-    models: () => exportedModels(model, threads),
+    source: exportedSource(model, threads),
   };
 }

@@ -1,4 +1,7 @@
-/** `vqgen export --to taming|safetensors`: a run under the names and in the layout of taming-transformers. */
+/**
+ * `vqgen export --to taming|safetensors`: a run under the names and in the layout of taming-transformers, and as safetensors one of a form
+ * that they have not under vqgen's own.
+ */
 import { existsSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
@@ -25,6 +28,7 @@ import { loadTrainedParts, type TrainedPrior } from '../stage2-transformer/model
 import { type Kept, readKept } from './kept.js';
 import { writtenLpips } from './lpips.js';
 import { checkOut } from './out-folder.js';
+import { writeOwnNames } from './own-names.js';
 import { spreadPlace } from './places.js';
 import { firstStage } from './taming-config.js';
 import {
@@ -41,6 +45,7 @@ import {
 } from './taming-names.js';
 import { loss, tokenizerProject, transformerProject } from './taming-yaml.js';
 import { inPrecision, type Written, writeTorch } from './torch-write.js';
+import { unmasked } from './unmask.js';
 import { copiesOf, PUBLISHED_GROUPS, widened } from './widen.js';
 
 export interface ExportOptions {
@@ -67,19 +72,28 @@ export interface ExportSummary {
 
 const usedFile = 'used.npy';
 const isOurs = (name: string): boolean =>
-  /^(vqgan|transformer)\.(ckpt|safetensors|yaml)$|^used\.npy$/.test(name);
+  /^(vqgan|transformer)\.(ckpt|safetensors|yaml)$|^(model|prior)\.safetensors$|^used\.npy$/.test(name);
 
 type Tensors = [name: string, tensor: Written][];
 
-/** @throws UserError, having written nothing, for a run without a tokenizer, or one of a form that the published code has not */
+/** @throws UserError, having written nothing, for a run without a tokenizer, or `taming` of one of a form that the published code has not */
 export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
   const { run, to, precision = 'f32', reporter } = o;
   const out = path.resolve(o.out ?? path.join(run, to));
   const saved = readRunConfig(run);
   checkOut(out, isOurs);
-  checkForm(saved);
+  const misfit = misfitOf(saved);
+  if (misfit && to === 'taming') throw misfit;
   const { tokenizer, prior } = await loadTrainedParts(run);
-  const { config, weights } = widened(saved, tokenizer.tensors);
+  if (misfit) {
+    reporter.note(
+      'taming-transformers has no such model: the tensors have the names that they have in vqgen.',
+    );
+    const written = await writeOwnNames(out, { config: saved, tokenizer, prior, precision });
+    return { run, to, out, ...written, precision, losses: false, prior: prior !== undefined };
+  }
+  const whole = unmasked(saved, tokenizer.tensors);
+  const { config, weights } = widened(whole.config, whole.weights);
   const folders = runPaths(run);
   const kept = await readKept<PublishedTokenizer>(folders.stage1);
   const published = kept?.published ?? publishedTokenizer(config);
@@ -148,34 +162,35 @@ async function publishable(
   return classes.length === own.published.classes ? own : undefined;
 }
 
-/** @throws UserError for what the published classes cannot be */
-function checkForm(config: Config): void {
+/** What the published classes cannot be, if anything. */
+function misfitOf(config: Config): UserError | undefined {
   const { stage1 } = config;
   const refuse = (what: string, key: string, received: unknown): UserError =>
     expected(
       what,
       key,
       received,
-      "taming-transformers has no other. The run's own model.safetensors is a safetensors file too, under vqgen's names; --to onnx takes every run.",
+      "taming-transformers has no other: --to safetensors writes it under vqgen's names, --to onnx for any runtime.",
     );
   if (!bottleneckOf(config).published) {
     const { kind } = stage1.bottleneck;
-    throw refuse('a codebook whose nearest row is taken', 'stage1.bottleneck.kind', kind);
+    return refuse('a codebook whose nearest row is taken', 'stage1.bottleneck.kind', kind);
   }
   if (!Number.isInteger(copiesOf(config)))
-    throw refuse(`a divisor of ${PUBLISHED_GROUPS}`, 'stage1.norm_groups', stage1.norm_groups);
+    return refuse(`a divisor of ${PUBLISHED_GROUPS}`, 'stage1.norm_groups', stage1.norm_groups);
   const uneven = [1, ...stage1.ch_mult]
     .map((mult) => mult * stage1.ch)
     .find((channels) => channels % stage1.norm_groups !== 0);
   if (uneven !== undefined) {
-    throw refuse(
+    return refuse(
       `multiples of stage1.norm_groups (${stage1.norm_groups})`,
       'stage1.ch',
       `${stage1.ch}, which leads to ${uneven} channels`,
     );
   }
   if (!gumbelFits(config))
-    throw refuse(`${stage1.z_channels}, as stage1.z_channels is,`, 'stage1.embed_dim', stage1.embed_dim);
+    return refuse(`${stage1.z_channels}, as stage1.z_channels is,`, 'stage1.embed_dim', stage1.embed_dim);
+  return undefined;
 }
 
 function tellLosses(config: Config, present: boolean, reporter: Reporter): void {

@@ -14,39 +14,45 @@ import { readableSplits } from '../data/dataset.js';
 import { imageAt } from '../data/grid.js';
 import { inferenceBatch, padBatch } from '../data/inference-batch.js';
 import type { Skipped } from '../data/source.js';
+import type { Graph } from '../engine/device.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
+import type { Latent } from '../stage1-vqgan/latent.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
 import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
 import { chosenClasses, inTurn } from './classes.js';
 import { samplesName } from './out.js';
 import { type Source, type SourceOptions, sampleBatch } from './source.js';
 
+/** A tokenizer whose latents are numbers, not opened yet. */
+export interface Numbers {
+  readonly config: Config;
+  /** How a latent is drawn. @throws UserError where nothing tells */
+  draw(): Promise<Draw>;
+  /** @param batch images at a time */
+  decoder(batch: number): Promise<Graph>;
+}
+
 /** Draws the latent of image number `image` of a seed. @param label into the classes, −1 without. @param temperature factor of the deviation from the mean */
-type Draw = (o: { seed: number; image: number; label: number; temperature: number }) => Float32Array;
+export type Draw = (o: { seed: number; image: number; label: number; temperature: number }) => Float32Array;
 
 /** Training images that a Gaussian is fitted to at most. */
 const mostFitted = 4096;
 
 /** @throws UserError for a run without a trained model, settings that act on codes alone, and an autoencoder whose training images are gone */
-export async function numbersSource(o: SourceOptions): Promise<Source> {
-  const config = readRunConfig(o.run);
-  const model = await loadModel(o.run, 'stage1');
-  const { latent } = bottleneckOf(config);
-  if (latent.kind === 'codes') throw new Error('internal: codes are drawn by a prior');
+export async function numbersSource(o: SourceOptions, numbers?: Numbers): Promise<Source> {
+  const { config, ...opening } = numbers ?? (await numbersOf(o));
+  const latent = numbersIn(config);
   refuseForCodes(o);
-  const { device, signal } = o;
+  const { signal } = o;
   const { size } = config.data;
   const seed = o.seed ?? config.seed;
   const temperature = o.temperature ?? config.sample.temperature;
   const classes = latent.kind === 'gaussian' ? latent.classes : [];
   const chosen = chosenClasses(o.classes, classes);
   const classOf = classes.length > 0 ? (o.classOf ?? inTurn(chosen)) : undefined;
-  const draw =
-    latent.kind === 'gaussian'
-      ? aroundMeans(classMeans(model, classes.length, sizeOf(latent.shape)), sizeOf(latent.shape))
-      : await fittedToTraining(o, config, model, sizeOf(latent.shape));
+  const draw = await opening.draw();
   const decodeBatch = inferenceBatch(size);
-  const decoder = await device.prepare(decodeProgram(config, model.tensors, decodeBatch));
+  const decoder = await opening.decoder(decodeBatch);
   const settings = (t: number) => ({ choice: { temperature: t, topK: 0, topP: 1 }, cfgScale: 1 });
   return {
     seed,
@@ -80,6 +86,28 @@ export async function numbersSource(o: SourceOptions): Promise<Source> {
   };
 }
 
+/** A run's. */
+async function numbersOf(o: SourceOptions): Promise<Numbers> {
+  const config = readRunConfig(o.run);
+  const model = await loadModel(o.run, 'stage1');
+  const latent = numbersIn(config);
+  const width = sizeOf(latent.shape);
+  return {
+    config,
+    draw: async () =>
+      latent.kind === 'gaussian'
+        ? aroundMeans(classMeans(model, latent.classes.length, width), width)
+        : fittedToTraining(o, config, model, width),
+    decoder: (batch) => o.device.prepare(decodeProgram(config, model.tensors, batch)),
+  };
+}
+
+function numbersIn(config: Config): Exclude<Latent, { kind: 'codes' }> {
+  const { latent } = bottleneckOf(config);
+  if (latent.kind === 'codes') throw new Error('internal: codes are drawn by a prior');
+  return latent;
+}
+
 /** @throws UserError for options that only codes drawn by a prior have a use for */
 function refuseForCodes({ run, topK, topP, cfgScale, precision }: SourceOptions): void {
   const given = { '--top-k': topK, '--top-p': topP, '--cfg-scale': cfgScale, '--precision': precision };
@@ -94,8 +122,12 @@ function refuseForCodes({ run, topK, topP, cfgScale, precision }: SourceOptions)
   }
 }
 
-/** N(μ_y, T²·I) of class y, N(0, T²·I) without. */
-function aroundMeans(means: readonly Float32Array[], width: number): Draw {
+/**
+ * N(μ_y, T²·I) of class y, N(0, T²·I) without.
+ *
+ * @param means of each class, flat
+ */
+export function aroundMeans(means: readonly Float32Array[], width: number): Draw {
   return ({ seed, image, label, temperature }) => {
     const rng = stream(seed, 'sample', image);
     return Float32Array.from(

@@ -9,14 +9,13 @@ import { arranged, captionsOf, mostColumns, mostPictures, writeGrid } from '../d
 import { writePng } from '../data/pictures.js';
 import type { Int8Loss } from './int8-loss.js';
 import { checkOutOrRun, obstacleInSamples } from './out.js';
-import { type Models, priorSource } from './prior-source.js';
-import { type SourceOptions, sampleBatch } from './source.js';
+import { type Source, type SourceOptions, sampleBatch } from './source.js';
 import { openSource } from './sources.js';
 
 export interface SampleOptions extends SourceOptions {
-  /** Where the pictures go and, unless `models` are given, whose models draw. */
+  /** Where the pictures go and, unless `open` is given, whose models draw. */
   readonly run: string;
-  readonly models?: Models;
+  readonly open?: (o: SourceOptions) => Promise<Source>;
   readonly n: number;
   /** Where the grid goes; beside the pictures unless given. */
   readonly out?: string;
@@ -45,7 +44,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
     o.reporter.warn(`Only the grid is written, no single pictures: ${o.run} takes none, ${obstacle}.`);
   const started = performance.now();
   let drawing = 0;
-  const source = await (o.models ? priorSource(o, o.models) : openSource(o));
+  const source = await (o.open ?? openSource)(o);
   const { seed, size, places, int8, classes } = source;
   const batches = Math.ceil(o.n / sampleBatch);
   const progress = o.reporter.progress({ label: 'Sample', total: batches * places, unit: 'places' });

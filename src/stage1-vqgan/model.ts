@@ -37,14 +37,21 @@ export function gridsOf(config: Config): readonly Grid[] {
 export const afterStage1 = (config: Config): string =>
   gridsOf(config).length > 0 ? 'tokenize' : 'sample --n 16';
 
-/** @throws UserError for a run whose latents are no codes, in which a prior could be trained */
-export function checkCodes(config: Config, run: string): void {
+/**
+ * @param o where it was named, and what of `vqgen sample` draws from it
+ * @throws UserError for a run whose latents are no codes, in which a prior could be trained
+ */
+export function checkCodes(
+  config: Config,
+  run: string,
+  o = { option: '--run', drawing: `--run ${run}` },
+): void {
   if (gridsOf(config).length > 0) return;
   throw expected(
     'a tokenizer whose latents are codes',
-    '--run',
+    o.option,
     `${run}, whose latents are numbers (stage1.bottleneck.kind ${config.stage1.bottleneck.kind})`,
-    `To draw from it takes neither tokens nor a prior: vqgen sample --run ${run}`,
+    `To draw from it takes neither tokens nor a prior: vqgen sample ${o.drawing}`,
   );
 }
 

@@ -5,6 +5,8 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { silent as reporter } from '../../src/base/progress.js';
+import { float32 } from '../../src/base/tensor.js';
+import { loadModel } from '../../src/checkpoint/store.js';
 import type { Config } from '../../src/config/schema.js';
 import { openOnnxModel } from '../../src/engine/onnx-file.js';
 import { exportOnnx } from '../../src/exchange/onnx/export.js';
@@ -12,7 +14,9 @@ import { decodeLoop } from '../../src/stage2-transformer/autoregressive.js';
 import { type Choice, choose } from '../../src/stage2-transformer/choose.js';
 import { guided } from '../../src/stage2-transformer/gpt/drawer.js';
 import { cachedFile } from '../../src/stage2-transformer/gpt/portable.js';
+import { expectClose } from '../support/close.js';
 import { saveTokenizer, temporaryFolder } from '../support/run.js';
+import { numbers, numbersRun } from './numbers-run.js';
 import { trainedRun } from './trained-run.js';
 
 let root: string;
@@ -32,12 +36,12 @@ afterAll(() => fs.rm(root, { recursive: true }));
 /** What chance says, again and again; the second takes the least likely code that may be drawn. */
 const chances = [0.4, 1 - 2 ** -40, 0.7];
 
-/** The codes and pictures of a script, run where it lies. */
-function runScript(folder: string, script: string): { codes: number[]; images: number[] } {
+/** What a script exports, flat, run where it lies. */
+function runScript(folder: string, script: string, latent = 'codes'): { latent: number[]; images: number[] } {
   const use = `let i = 0;
     Math.random = () => [${chances}][i++ % ${chances.length}];
-    const { codes, images } = await import('./${script}');
-    console.log(JSON.stringify({ codes: Array.from(codes.data ?? codes.flat(), Number), images: [...images.data] }));`;
+    const { ${latent}: latent, images } = await import('./${script}');
+    console.log(JSON.stringify({ latent: Array.from(latent.data ?? latent.flat(), Number), images: [...images.data] }));`;
   const args = ['--input-type=module', '--eval', use];
   const home = path.join(root, 'home');
   const env = { ...process.env, HOME: home, XDG_CACHE_HOME: home, ORT_DISABLE_TELEMETRY: undefined };
@@ -92,8 +96,8 @@ test.each<[string, Partial<Config['sample']>, { classes?: string[]; starts: numb
     const another = { ...choice, ...less };
     if (!isDeepStrictEqual(another, choice)) expect(wanted).not.toEqual(await drawn(out, another, o));
   }
-  const { codes, images } = runScript(out, 'sample.mjs');
-  expect(codes).toEqual(wanted);
+  const { latent, images } = runScript(out, 'sample.mjs');
+  expect(latent).toEqual(wanted);
   expect(images).toHaveLength(4 * 3 * 8 * 8);
 
   const bitmap = await fs.readFile(path.join(out, 'samples.bmp')); // four pictures of 8 × 8, blue first
@@ -126,9 +130,55 @@ test('without a prior, reconstruct.mjs encodes a picture and decodes it', async 
     'encoder.onnx',
     'reconstruct.mjs',
   ]);
-  const { codes, images } = runScript(out, 'reconstruct.mjs');
-  expect(codes).toHaveLength(4);
+  const { latent, images } = runScript(out, 'reconstruct.mjs');
+  expect(latent).toHaveLength(4);
   expect(images).toHaveLength(3 * 8 * 8);
   expect(images.every((x) => x >= 0 && x <= 1)).toBe(true);
   expect((await fs.stat(path.join(out, 'decoded.bmp'))).size).toBe(54 + 4 * 64);
+});
+
+/** What the scripts draw by these chances, Box and Muller's way. */
+function normals(count: number): number[] {
+  const chance = (i: number) => chances[i % chances.length]!;
+  return Array.from(
+    { length: count },
+    (_, i) => Math.sqrt(-2 * Math.log(1 - chance(2 * i))) * Math.cos(2 * Math.PI * chance(2 * i + 1)),
+  );
+}
+
+test.each([
+  ['vae', 16, 'np.random.randn(n, 2, 2, 4)'],
+  ['vae vector', 5, 'np.random.randn(n, 5)'],
+  ['cvae vector', 5, "means.run(['means'], {'labels': np.arange(n) % 3})[0] + temperature"],
+])(
+  'numbers: sample.mjs draws N(0, T²), or around the means of classes in turn: %s',
+  async (name, width, python) => {
+    const { run } = await numbersRun(root, name, { sample: { temperature: 0.5 } });
+    const { out } = await exportOnnx({ run, reporter });
+    const { tensors } = await loadModel(run, 'stage1');
+    const means = tensors['bottleneck.class_means']?.data;
+    const wanted = normals(4 * width).map((x, i) => (means?.[i % (3 * width)] ?? 0) + 0.5 * x);
+    const { latent, images } = runScript(out, 'sample.mjs', 'latent');
+    expectClose({ shape: [4 * width], data: latent }, wanted, { atol: 1e-6, rtol: 1e-6 });
+    const decoder = await openOnnxModel(path.join(out, 'decoder.onnx'), '--model', 1);
+    const { shape } = numbers[name]!;
+    const decoded = await decoder.run({ latent: float32([4, ...shape], latent) });
+    await decoder.dispose();
+    expectClose({ shape: decoded.images!.shape, data: images }, decoded.images!);
+    expect((await fs.stat(path.join(out, 'samples.bmp'))).size).toBe(54 + 4 * 4 * 64);
+    const readme = await fs.readFile(path.join(out, 'README.md'), 'utf8');
+    expect(readme).toContain(python);
+    expect(readme.includes('means.onnx')).toBe(means !== undefined);
+  },
+);
+
+test('numbers of which nothing is known: reconstruct.mjs', async () => {
+  const { run } = await numbersRun(root, 'mae');
+  const { out } = await exportOnnx({ run, reporter });
+  const { latent, images } = runScript(out, 'reconstruct.mjs', 'latent');
+  expect(latent).toHaveLength(16);
+  expect(images).toHaveLength(3 * 8 * 8);
+  const readme = await fs.readFile(path.join(out, 'README.md'), 'utf8');
+  expect(readme).toContain('→ `latent` float32 [batch, 2, 2, 4]');
+  expect(readme).toContain("latent, = encoder.run(['latent'], {'images': images})");
 });

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import sharp from 'sharp';
 import { createReporter, silent } from '../../src/base/progress.js';
-import { float32, type HostTensor, int32 } from '../../src/base/tensor.js';
+import { float32, int32 } from '../../src/base/tensor.js';
 import { tokenFile, writeRunConfig } from '../../src/checkpoint/run.js';
 import { loadModel } from '../../src/checkpoint/store.js';
 import { exportRun } from '../../src/cli/export.js';
@@ -15,7 +15,7 @@ import { listImages } from '../../src/data/source.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { openOnnxModel, readOnnxMetadata } from '../../src/engine/onnx-file.js';
 import { exportOnnx } from '../../src/exchange/onnx/export.js';
-import { exportedModels, exportedTokenizer } from '../../src/exchange/onnx/open.js';
+import { exportedModels, exportedSource, exportedTokenizer } from '../../src/exchange/onnx/open.js';
 import { sample } from '../../src/sample/sample.js';
 import { gridsOf } from '../../src/stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../../src/stage1-vqgan/programs.js';
@@ -25,6 +25,7 @@ import { tokenize } from '../../src/tokenize/tokenize.js';
 import { expectClose } from '../support/close.js';
 import { ids, noise } from '../support/parity.js';
 import { saveTokenizer, temporaryFolder, writePictures } from '../support/run.js';
+import { clamped, first, planes } from './planes.js';
 import { trainedRun } from './trained-run.js';
 
 const device = onnxDevice({ threads: 1 });
@@ -47,28 +48,6 @@ test('what lies in an export is no data', async () => {
   await fs.cp(path.join(folder, 'a', '0.png'), path.join(folder, 'taken', 'samples.png'));
   expect((await listImages(folder)).names).toEqual(['a/0.png', 'b/1.png']);
 });
-
-/** [B, 8, 8, 3] in [−1, 1] → [B, 3, 8, 8] in [0, 1]. */
-function planes({ shape, data }: HostTensor): HostTensor {
-  const [batch] = shape as [number];
-  const at = (b: number, c: number, p: number) => (data[(b * 64 + p) * 3 + c]! + 1) / 2;
-  const values = Float32Array.from({ length: batch * 192 }, (_, i) =>
-    at(Math.floor(i / 192), Math.floor(i / 64) % 3, i % 64),
-  );
-  return float32([batch, 3, 8, 8], values);
-}
-
-/** The first rows of a batch. */
-function first({ shape: [all, ...rest], data }: HostTensor, rows: number): HostTensor {
-  const part = data.slice(0, (data.length / all!) * rows);
-  return part instanceof Float32Array ? float32([rows, ...rest], part) : int32([rows, ...rest], part);
-}
-
-const clamped = (t: HostTensor): HostTensor =>
-  float32(
-    t.shape,
-    Float32Array.from(t.data, (x) => Math.min(1, Math.max(0, x))),
-  );
 
 test.each<[string, object]>([
   ['nearest', {}],
@@ -176,9 +155,9 @@ describe('--model in place of a run', () => {
 
   test('sample: the pictures of the run', async () => {
     const own = await sample({ run, n: 18, seed: 2, device, reporter });
-    const models = await exportedModels(exported(''), 1);
+    const open = exportedSource(exported(''), 1);
     const out = path.join(root, 'drawn');
-    const drawn = await sample({ run: out, models, n: 18, seed: 2, device, reporter });
+    const drawn = await sample({ run: out, open, n: 18, seed: 2, device, reporter });
     expect(drawn.files).toHaveLength(18);
     expect(path.dirname(drawn.files[0]!)).toBe(path.join(out, 'samples', 'seed-2'));
     const pixels = (file: string) => sharp(file).raw().toBuffer();
@@ -194,11 +173,11 @@ describe('--model in place of a run', () => {
   test('sample: classes by name, with guidance', async () => {
     const { run } = await trainedRun(root, 'classes', { classes: ['cat', 'dog'] });
     const { out } = await exportOnnx({ run, reporter });
-    const models = await exportedModels(out, 1);
-    expect(models.prior.condition.classes).toEqual(['cat', 'dog']);
+    const open = exportedSource(out, 1);
+    expect((await exportedModels(out, 1)).prior.condition.classes).toEqual(['cat', 'dog']);
     const options = { n: 4, classes: ['dog'], cfgScale: 2, device, reporter };
     const own = await sample({ ...options, run });
-    const drawn = await sample({ ...options, run: path.join(root, 'dogs'), models });
+    const drawn = await sample({ ...options, run: path.join(root, 'dogs'), open });
     expect(drawn.classes).toEqual(['dog', 'dog', 'dog', 'dog']);
     const pixels = (file: string) => sharp(file).raw().toBuffer();
     for (const [i, file] of drawn.files.entries()) {

@@ -21,6 +21,7 @@ import {
 import { priorStart } from '../../src/stage2-transformer/step.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
 import { saveTokenizer, tinyConfig } from '../support/run.js';
+import { numbersRun } from './numbers-run.js';
 
 afterAll(removeFolders);
 
@@ -139,5 +140,27 @@ test('a perceptual network from a file goes along; where the file is gone, vqgen
   }
   expect(warnings).toEqual(
     Array(2).fill(expect.stringContaining('private.safetensors, which does not exist')),
+  );
+});
+
+test.each(['ae', 'mae', 'vae', 'cvae vector'])(
+  '%s: a run without a prior draws the same pictures',
+  async (name) => {
+    const { run } = await numbersRun(await freshFolder(), name);
+    const out = await freshFolder();
+    expect(await exportRunFolder({ run, out, reporter })).toMatchObject({ prior: false });
+    expect(await drawn(out)).toEqual(await drawn(run));
+    const half = await freshFolder();
+    await exportRunFolder({ run, out: half, precision: 'f16', reporter });
+    await drawn(half);
+  },
+);
+
+test('an autoencoder of a folder that is not there says how it draws', async () => {
+  const { run } = await numbersRun(await freshFolder(), 'ae', { data: { dir: '/somewhere/photos/train' } });
+  const out = await freshFolder();
+  await exportRunFolder({ run, out, reporter });
+  await expect(drawn(out)).rejects.toThrow(
+    /photos\/train, which does not exist\. Where they are now is told by/,
   );
 });

@@ -20,11 +20,14 @@ export function tinyConfig(prior: object = {}, data: object = {}): Config {
   });
 }
 
-/** The weights vary with `seed`; the codebook is spread widely, so that several codes are used. */
+/** The weights vary with `seed`; the codebook is spread widely, so that several codes are used, and so are means of classes. */
 export async function saveTokenizer(run: string, config: Config, { seed = 0, step = 1 } = {}): Promise<void> {
   const state = initialState({ ...config, seed });
   const codebook = Object.keys(state).filter((name) => /^(model|ema)\.bottleneck\./.test(name));
   for (const name of codebook) for (const [i, v] of state[name]!.data.entries()) state[name]!.data[i] = 8 * v;
+  const means = Object.keys(state).filter((name) => /^(model|ema)\.bottleneck\.class_means$/.test(name));
+  for (const name of means)
+    for (const i of state[name]!.data.keys()) state[name]!.data[i] = 3 * Math.sin(i + 1);
   await writeRunConfig(run, config);
   const saved = { step, seconds: 0, validated: step, best: null, metrics: null };
   await saveCheckpoint(runPaths(run).stage1, state, saved, 2);

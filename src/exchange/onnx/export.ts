@@ -10,12 +10,21 @@ import { readRunConfig } from '../../checkpoint/run.js';
 import type { GraphProgram } from '../../engine/device.js';
 import { PORTABLE } from '../../engine/onnx.js';
 import { portableModel } from '../../engine/portable.js';
+import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
 import { loadTrainedParts } from '../../stage2-transformer/model.js';
 import { checkOut } from '../out-folder.js';
-import { commonMetadata, fileOf, modelNames, priorMetadata, tokenizerMetadata } from './metadata.js';
-import { decoderProgram, encoderProgram } from './programs.js';
+import {
+  aroundClasses,
+  commonMetadata,
+  fileOf,
+  meansMetadata,
+  modelNames,
+  priorMetadata,
+  tokenizerMetadata,
+} from './metadata.js';
+import { decoderProgram, encoderProgram, meansProgram } from './programs.js';
 import { readmeOf } from './readme.js';
-import { codingScript, samplingScript, scriptNames } from './script.js';
+import { scriptNames, scriptOf } from './script.js';
 
 export interface OnnxExportOptions {
   readonly run: string;
@@ -41,8 +50,9 @@ const README = 'README.md';
 const ours = new Set([README, ...Object.values(scriptNames), ...modelNames.map(fileOf)]);
 
 /**
- * Writes `encoder.onnx`, `decoder.onnx` and, where the run has a prior, `prior.onnx`, with the running averages of the weights where there
- * are any. An earlier export in the same place is replaced, unless tokens or samples were written there since.
+ * Writes `encoder.onnx`, `decoder.onnx` and what latents are drawn with: `prior.onnx` where the run has a prior, `means.onnx` where
+ * classes have means; with the running averages of the weights where there are any. An earlier export in the same place is replaced,
+ * unless tokens or samples were written there since.
  *
  * @throws UserError for a run without a tokenizer, a prior of another tokenizer, a folder that holds something else, or a model too
  *   large for one file
@@ -53,14 +63,23 @@ export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummar
   const config = readRunConfig(run);
   checkOut(out, (name) => ours.has(name));
   const { tokenizer, prior } = await loadTrainedParts(run);
-  if (!prior) reporter.note(`${run} has no prior yet: encoder and decoder only.`);
+  const { latent } = bottleneckOf(config);
+  const around = aroundClasses(latent);
+  if (!prior && latent.kind === 'codes') {
+    reporter.note(`${run} has no prior yet: encoder and decoder only.`);
+  }
   const programs = [
     encoderProgram(config, tokenizer.tensors),
     decoderProgram(config, tokenizer.tensors),
     ...(prior ? [prior.model.portable.program(prior.tensors)] : []),
+    ...(around ? [meansProgram(around, tokenizer)] : []),
   ];
   for (const program of programs) checkSize(program, precision);
   const common = commonMetadata(config, precision, tokenizer);
+  const own: Record<string, Record<string, string>> = {
+    ...(prior && { prior: priorMetadata(prior) }),
+    ...(around && { means: meansMetadata(around) }),
+  };
   const files: string[] = [];
   let bytes = 0;
   const progress = reporter.progress({ label: 'Export', total: programs.length, unit: 'files' });
@@ -72,18 +91,19 @@ export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummar
         bytes += data.length;
       };
       for (const program of programs) {
-        const own = program.name === 'prior' ? priorMetadata(prior!) : tokenizerMetadata(config);
-        const metadata = { ...common, model: program.name, ...own };
+        const metadata = {
+          ...common,
+          model: program.name,
+          ...(own[program.name] ?? tokenizerMetadata(config)),
+        };
         await write(
           fileOf(program.name),
           await portableModel(program, { metadata, halves: precision === 'f16' }),
         );
         progress.update(files.length);
       }
-      const [script, text] = prior
-        ? [scriptNames.sampling, samplingScript(config, prior.model)]
-        : [scriptNames.coding, codingScript(config)];
-      await write(script, Buffer.from(text));
+      const { name, text } = scriptOf(config, prior?.model);
+      await write(name, Buffer.from(text));
       await write(README, Buffer.from(readmeOf(config, { precision, prior })));
     });
   } finally {

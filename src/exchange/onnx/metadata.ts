@@ -4,14 +4,15 @@ import type { StoredPrecision } from '../../base/half.js';
 import { version } from '../../checkpoint/run.js';
 import type { TrainedModel } from '../../checkpoint/store.js';
 import type { Config } from '../../config/schema.js';
-import { codeSide } from '../../stage1-vqgan/model.js';
+import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
+import type { Latent } from '../../stage1-vqgan/latent.js';
 import type { TrainedPrior } from '../../stage2-transformer/model.js';
 
-export const modelNames = ['encoder', 'decoder', 'prior'] as const;
+export const modelNames = ['encoder', 'decoder', 'prior', 'means'] as const;
 export const fileOf = (name: string): string => `${name}.onnx`;
 
 export const license =
-  'The weights are those of whoever trained them; vqgen, which wrote the graph, is MIT-licensed.';
+  'The weights are those of whoever trained them; vqgen, which wrote the file, is MIT-licensed.';
 
 export function commonMetadata(
   config: Config,
@@ -39,13 +40,36 @@ function withoutFolders(config: Config): Config {
   };
 }
 
+/** The tensors of a latent by their names: type, shape and range. */
+export function latentPorts(latent: Latent): Record<string, string> {
+  if (latent.kind !== 'codes') return { latent: `float32 [batch, ${latent.shape.join(', ')}]` };
+  const ports = latent.grids.map(({ name, height, width, vocab }) => [
+    name,
+    `int64 [batch, ${height}, ${width}], 0 to ${vocab - 1}`,
+  ]);
+  return Object.fromEntries(ports);
+}
+
+export type Gaussian = Extract<Latent, { kind: 'gaussian' }>;
+
+/** A latent that lies around the means of classes. */
+export const aroundClasses = (latent: Latent): Gaussian | undefined =>
+  latent.kind === 'gaussian' && latent.classes.length > 0 ? latent : undefined;
+
 export function tokenizerMetadata(config: Config): Record<string, string> {
-  const side = codeSide(config);
+  const { latent } = bottleneckOf(config);
   return {
     images: `float32 [batch, 3, ${config.data.size}, ${config.data.size}], RGB, 0 to 1`,
-    codes: `int64 [batch, ${side}, ${side}], 0 to ${config.stage1.codes - 1}`,
+    kind: latent.kind,
+    ...latentPorts(latent),
   };
 }
+
+export const meansMetadata = (latent: Gaussian): Record<string, string> => ({
+  labels: `int64 [batch], 0 to ${latent.classes.length - 1}`,
+  means: latentPorts(latent).latent!,
+  classes: JSON.stringify(latent.classes),
+});
 
 export const priorMetadata = ({ sha256, step, classes, model }: TrainedPrior): Record<string, string> => ({
   prior: sha256,

@@ -1,16 +1,20 @@
 /** Exported ONNX files in place of a run: what `tokenize` and `sample` compute with `--model`. On the CPU. */
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { expected } from '../../base/errors.js';
-import { float32, type HostTensor } from '../../base/tensor.js';
+import { expected, type UserError } from '../../base/errors.js';
+import { float32, type HostTensor, int32, sizeOf } from '../../base/tensor.js';
 import { parseConfig } from '../../config/load.js';
 import type { Config } from '../../config/schema.js';
 import type { Graph } from '../../engine/device.js';
 import { type OnnxModel, openOnnxModel, readOnnxMetadata } from '../../engine/onnx-file.js';
-import type { Models } from '../../sample/prior-source.js';
+import { aroundMeans, numbersSource } from '../../sample/numbers-source.js';
+import { type Models, priorSource } from '../../sample/prior-source.js';
+import type { Source, SourceOptions } from '../../sample/source.js';
+import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
+import { checkCodes } from '../../stage1-vqgan/model.js';
 import { priorFor } from '../../stage2-transformer/model.js';
 import type { Tokenizer } from '../../tokenize/tokenizer.js';
-import { fileOf } from './metadata.js';
+import { aroundClasses, fileOf, type Gaussian } from './metadata.js';
 
 const OPTION = '--model';
 
@@ -27,17 +31,59 @@ export function exportFolder(model: string): string {
   return statSync(model).isDirectory() ? model : path.dirname(model);
 }
 
-/** @throws UserError where there is no exported encoder */
+/** @throws UserError where there is no exported encoder, or it gives no codes */
 export async function exportedTokenizer(model: string, threads?: number): Promise<Tokenizer> {
   const folder = exportFolder(model);
   const { file, config, metadata } = await described(folder, 'encoder');
+  const draws = bottleneckOf(config).latent.kind !== 'plain';
+  checkCodes(config, model, { option: OPTION, drawing: draws ? `${OPTION} ${model}` : '--run RUN' });
   return {
     config,
     // Half precision codes some images otherwise: another tokenizer, though its codes mean the same.
     sha256: metadata.precision === 'float32' ? metadata.tokenizer! : `${metadata.tokenizer!} (float16)`,
     encoder: async () => encoderGraph(await openOnnxModel(file, OPTION, threads)),
-    decoder: async () => openDecoder(folder, metadata.tokenizer!, threads),
+    decoder: async () => decoderGraph(await openPart(folder, 'decoder', metadata.tokenizer!, threads)),
   };
+}
+
+/** What `sample` draws from. Opened, it throws UserError where a file is missing, or is of another tokenizer. */
+export function exportedSource(model: string, threads?: number): (o: SourceOptions) => Promise<Source> {
+  return async (o) => {
+    const folder = exportFolder(model);
+    const { config, metadata } = await described(folder, 'decoder');
+    const { latent } = bottleneckOf(config);
+    if (latent.kind === 'codes') return priorSource(o, await exportedModels(model, threads));
+    if (latent.kind === 'plain') throw noSource(model);
+    const openOf = (name: string) => openPart(folder, name, metadata.tokenizer!, threads);
+    return numbersSource(o, {
+      config,
+      draw: async () => {
+        const means = aroundClasses(latent) ? await meansOf(latent, await openOf('means')) : [];
+        return aroundMeans(means, sizeOf(latent.shape));
+      },
+      decoder: async () => decoderGraph(await openOf('decoder')),
+    });
+  };
+}
+
+const noSource = (model: string): UserError =>
+  expected(
+    'an export that draws',
+    OPTION,
+    `${model}, an autoencoder without the pictures to whose latents a Gaussian is fitted`,
+    'The run draws where they are: vqgen sample --run RUN',
+  );
+
+/** Of each class, flat. */
+async function meansOf({ classes, shape }: Gaussian, model: OnnxModel): Promise<Float32Array[]> {
+  try {
+    const labels = int32([classes.length], [...classes.keys()]);
+    const { means } = await model.run({ labels });
+    const width = sizeOf(shape);
+    return classes.map((_, i) => (means!.data as Float32Array).slice(i * width, (i + 1) * width));
+  } finally {
+    await model.dispose();
+  }
 }
 
 /** @throws UserError where there is no exported prior and decoder, or they are of two tokenizers */
@@ -49,7 +95,7 @@ export async function exportedModels(model: string, threads?: number): Promise<M
     config,
     prior,
     async open(opening) {
-      const decoder = await openDecoder(folder, metadata.tokenizer!, threads);
+      const decoder = decoderGraph(await openPart(folder, 'decoder', metadata.tokenizer!, threads));
       try {
         const graph = await openOnnxModel(file, OPTION, threads);
         return { decoder, drawer: prior.portable.open(graph, opening) };
@@ -79,8 +125,14 @@ async function described(
   return { file, metadata, config: parseConfig(JSON.parse(metadata.config), file) };
 }
 
-async function openDecoder(folder: string, tokenizer: string, threads?: number): Promise<Graph> {
-  const { file, metadata } = await described(folder, 'decoder');
+/** @throws UserError where it is missing, or of another tokenizer */
+async function openPart(
+  folder: string,
+  name: string,
+  tokenizer: string,
+  threads?: number,
+): Promise<OnnxModel> {
+  const { file, metadata } = await described(folder, name);
   if (metadata.tokenizer !== tokenizer) {
     throw expected(
       'files of one export',
@@ -89,7 +141,7 @@ async function openDecoder(folder: string, tokenizer: string, threads?: number):
       'Export them together.',
     );
   }
-  return decoderGraph(await openOnnxModel(file, OPTION, threads));
+  return openOnnxModel(file, OPTION, threads);
 }
 
 const encoderGraph = (model: OnnxModel): Graph => ({

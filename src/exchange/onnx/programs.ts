@@ -1,17 +1,23 @@
 /**
- * What an exported tokenizer computes, at the borders that others expect: images [B, 3, S, S] in [0, 1], codes [B, h,
- * w]. Any B in every run. The prior's file is its own affair (`Portable`).
+ * What an exported tokenizer computes, at the borders that others expect: images [B, 3, S, S] in [0, 1], and the latent
+ * (`latentSpecs`). Any B in every run. The prior's file is its own affair (`Portable`).
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { HostTensors } from '../../base/tensor.js';
+import { float32, type HostTensors, sizeOf } from '../../base/tensor.js';
+import type { TrainedModel } from '../../checkpoint/store.js';
 import type { Config } from '../../config/schema.js';
 import { freeBatch, type GraphProgram } from '../../engine/device.js';
+import { lookup } from '../../nn/lookup.js';
+import { classMeans } from '../../sample/numbers-source.js';
 import { decodeProgram, encodeProgram } from '../../stage1-vqgan/programs.js';
+import { unmasked } from '../unmask.js';
+import type { Gaussian } from './metadata.js';
 
-/** `images` [B, 3, S, S] in [0, 1] → `codes` [B, h, w]. */
+/** `images` [B, 3, S, S] in [0, 1] → the latent. */
 export function encoderProgram(config: Config, weights: HostTensors): GraphProgram {
   const { size } = config.data;
-  const inner = encodeProgram(config, weights, 1);
+  const whole = unmasked(config, weights);
+  const inner = encodeProgram(whole.config, whole.weights, 1);
   return {
     ...inner,
     name: 'encoder',
@@ -21,17 +27,35 @@ export function encoderProgram(config: Config, weights: HostTensors): GraphProgr
   };
 }
 
-/** `codes` [B, h, w] → `images` [B, 3, S, S] in [0, 1]. */
+/** The latent → `images` [B, 3, S, S] in [0, 1]. */
 export function decoderProgram(config: Config, weights: HostTensors): GraphProgram {
   const inner = decodeProgram(config, weights, 1);
   return {
     ...inner,
     name: 'decoder',
-    inputs: { codes: freeBatch(inner.inputs.codes!) },
+    inputs: Object.fromEntries(Object.entries(inner.inputs).map(([name, spec]) => [name, freeBatch(spec)])),
     run(inputs, constants) {
       const { images } = inner.run(inputs, constants);
       const scaled = tf.clipByValue(tf.mul(tf.add(images!, 1), 0.5), 0, 1);
       return { images: tf.transpose(scaled, [0, 3, 1, 2]) };
     },
+  };
+}
+
+/** `labels` [B], numbers of classes → `means` [B, …], around which the latents of these classes lie. */
+export function meansProgram({ shape, classes }: Gaussian, model: TrainedModel): GraphProgram {
+  const width = sizeOf(shape);
+  const means = classMeans(model, classes.length, width);
+  const table = float32(
+    [classes.length, width],
+    means.flatMap((mean) => [...mean]),
+  );
+  return {
+    name: 'means',
+    inputs: { labels: freeBatch({ shape: [1], dtype: 'int32' }) },
+    constants: { table },
+    run: ({ labels }, { table }) => ({
+      means: tf.reshape(lookup(table as tf.Tensor2D, labels!), [-1, ...shape]),
+    }),
   };
 }

@@ -2,34 +2,49 @@
 import type { StoredPrecision } from '../../base/half.js';
 import type { Config } from '../../config/schema.js';
 import { PORTABLE } from '../../engine/onnx.js';
-import { codeSide } from '../../stage1-vqgan/model.js';
+import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
+import type { Latent } from '../../stage1-vqgan/latent.js';
 import { listed, type TrainedPrior } from '../../stage2-transformer/model.js';
 import type { Prior } from '../../stage2-transformer/prior.js';
-import { license } from './metadata.js';
-import { drawnAs, scriptNames } from './script.js';
+import { aroundClasses, type Gaussian, latentPorts, license } from './metadata.js';
+import { drawnAs, scriptOf } from './script.js';
 
-/** Markdown. The code samples as the config says; without a prior it encodes a picture and decodes it. */
+/** Markdown. The code draws as the config says where the run has what latents are drawn with; else it encodes a picture and decodes it. */
 export function readmeOf(config: Config, o: { precision: StoredPrecision; prior?: TrainedPrior }): string {
   const { size } = config.data;
-  const side = codeSide(config);
-  const { codes } = config.stage1;
+  const { latent } = bottleneckOf(config);
   const half = o.precision === 'f16' ? ' Weights are stored in half precision; computing is in float32.' : '';
-  const [script, does] = o.prior
-    ? [scriptNames.sampling, 'draws pictures']
-    : [scriptNames.coding, 'encodes a picture and decodes it'];
+  const { name: script, does } = scriptOf(config, o.prior?.model);
+  const ports = Object.entries(latentPorts(latent));
+  const names = ports.map(([name]) => `\`${name}\``).join(', ');
+  const given = ports.map(([name, what]) => `\`${name}\` ${what}`).join('; ');
+  const around = aroundClasses(latent);
+  const drawnWith = o.prior ? priorLine(o.prior.model) : around && meansLine(around);
   return `# Exported by vqgen
 
 ONNX, opset ${PORTABLE.opset}, IR version ${PORTABLE.irVersion}, standard operators only; \`batch\` is any number. The files' metadata holds the config and all sizes.${half} ${license}
 
-- \`encoder.onnx\`: \`images\` float32 [batch, 3, ${size}, ${size}], RGB, 0 to 1 → \`codes\` int64 [batch, ${side}, ${side}], 0 to ${codes - 1}
-- \`decoder.onnx\`: \`codes\` → \`images\`
-${o.prior ? `${priorLine(o.prior.model)}\n` : ''}- \`${script}\`: ${does} in Node.js (\`npm install onnxruntime-node\`; \`node ${script}\`), and in a browser once its import line says \`onnxruntime-web\`
+- \`encoder.onnx\`: \`images\` float32 [batch, 3, ${size}, ${size}], RGB, 0 to 1 → ${given}
+- \`decoder.onnx\`: ${names} → \`images\`${aboutNumbers[latent.kind]}
+${drawnWith ? `${drawnWith}\n` : ''}- \`${script}\`: ${does} in Node.js (\`npm install onnxruntime-node\`; \`node ${script}\`), and in a browser once its import line says \`onnxruntime-web\`
 
 Python (\`pip install numpy pillow onnxruntime\`):
 \`\`\`python
-${o.prior ? pythonSampling(config, o.prior.model) : pythonCoding(config)}
+${o.prior ? pythonSampling(config, o.prior.model) : latent.kind === 'gaussian' ? pythonNormal(config, latent) : pythonCoding(config, latent)}
 \`\`\`
 `;
+}
+
+const aboutNumbers: Record<Latent['kind'], string> = {
+  codes: '',
+  gaussian:
+    '. The encoder gives the mean of what an image may be coded as; normal random numbers decode to new images',
+  plain: '. Nothing is known of how these numbers are spread: random ones need not decode to an image',
+};
+
+function meansLine({ shape, classes }: Gaussian): string {
+  const numbers = classes.length === 1 ? '0' : `0 to ${classes.length - 1}`;
+  return `- \`means.onnx\`: \`labels\` int64 [batch], ${numbers} (${listed(classes)}) → \`means\` float32 [batch, ${shape.join(', ')}], around which the class's normal random numbers lie`;
 }
 
 function priorLine({ condition: { classes }, portable }: Prior): string {
@@ -43,6 +58,9 @@ function priorLine({ condition: { classes }, portable }: Prior): string {
 const pythonHead = `import os; os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
 import numpy as np, onnxruntime as ort
 from PIL import Image`;
+
+const pythonShow =
+  "Image.fromarray((255 * np.concatenate(images, 2).transpose(1, 2, 0)).round().astype('uint8')).save('samples.png')";
 
 /** A draw is the first code at which the sum of probabilities, likeliest code first, passes a random share of the whole. */
 function pythonSampling(config: Config, prior: Prior): string {
@@ -65,15 +83,34 @@ ${guided ? `    logits = logits[n:] + ${cfgScale} * (logits[:n] - logits[n:])  #
     codes.append(order[np.arange(n), (sums <= np.random.rand(n, 1) * sums[:, -1:]).sum(1)])
     ids = ${guided ? 'np.tile(codes[-1], 2)' : 'codes[-1]'}
 images, = decoder.run(['images'], {'codes': np.stack(codes, 1).reshape(n, ${side}, ${side})})
-Image.fromarray((255 * np.concatenate(images, 2).transpose(1, 2, 0)).round().astype('uint8')).save('samples.png')`;
+${pythonShow}`;
 }
 
-function pythonCoding({ data: { size } }: Config): string {
+function pythonNormal({ sample: { temperature } }: Config, { shape, classes }: Gaussian): string {
+  const [open, mean] =
+    classes.length > 0
+      ? [
+          "means, decoder = (ort.InferenceSession(name + '.onnx') for name in ('means', 'decoder'))",
+          `means.run(['means'], {'labels': np.arange(n) % ${classes.length}})[0]`,
+        ]
+      : ["decoder = ort.InferenceSession('decoder.onnx')", '0'];
+  return `${pythonHead}
+${open}
+n, temperature = 4, ${temperature}
+latent = ${mean} + temperature * np.random.randn(n, ${shape.join(', ')})
+images, = decoder.run(['images'], {'latent': latent.astype(np.float32)})
+${pythonShow}`;
+}
+
+function pythonCoding({ data: { size } }: Config, latent: Latent): string {
+  const names = Object.keys(latentPorts(latent));
+  const listOf = names.map((name) => `'${name}'`).join(', ');
+  const given = names.map((name) => `'${name}': ${name}`).join(', ');
   return `${pythonHead}
 encoder, decoder = (ort.InferenceSession(name + '.onnx') for name in ('encoder', 'decoder'))
 photo = Image.open('photo.jpg').convert('RGB').resize((${size}, ${size}))
 images = np.asarray(photo, np.float32).transpose(2, 0, 1)[None] / 255
-codes, = encoder.run(['codes'], {'images': images})
-images, = decoder.run(['images'], {'codes': codes})
+${names.join(', ')}${names.length > 1 ? '' : ','} = encoder.run([${listOf}], {'images': images})
+images, = decoder.run(['images'], {${given}})
 Image.fromarray((255 * images[0].transpose(1, 2, 0)).round().astype('uint8')).save('decoded.png')`;
 }

@@ -1,9 +1,27 @@
-/** The JavaScript that lies beside exported ONNX files: it samples as the run's config says, in Node.js or in a browser. */
+/** The JavaScript that lies beside exported ONNX files: it draws as the run's config says, in Node.js or in a browser. */
 import type { Config } from '../../config/schema.js';
+import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
+import { type Latent, latentSpecs } from '../../stage1-vqgan/latent.js';
 import { codeSide } from '../../stage1-vqgan/model.js';
 import type { Portable, Prior } from '../../stage2-transformer/prior.js';
+import type { Gaussian } from './metadata.js';
 
 export const scriptNames = { sampling: 'sample.mjs', coding: 'reconstruct.mjs' } as const;
+
+/** The script of a run: it draws where the run has what latents are drawn with, and else encodes a picture and decodes it. */
+export function scriptOf(config: Config, prior?: Prior): { name: string; does: string; text: string } {
+  const { latent } = bottleneckOf(config);
+  const drawing = prior
+    ? samplingScript(config, prior)
+    : latent.kind === 'gaussian' && normalScript(config, latent);
+  return drawing
+    ? { name: scriptNames.sampling, does: 'draws pictures', text: drawing }
+    : {
+        name: scriptNames.coding,
+        does: 'encodes a picture and decodes it',
+        text: codingScript(config, latent),
+      };
+}
 
 /** What a script has to know to draw as `vqgen sample` does without options. */
 export interface DrawnAs {
@@ -39,7 +57,7 @@ export function drawnAs(config: Config, { condition, portable }: Prior): DrawnAs
 }
 
 /** Draws the classes that the prior knows in turn. */
-export function samplingScript(config: Config, prior: Prior): string {
+function samplingScript(config: Config, prior: Prior): string {
   const { empty, begins, tokens, side, temperature, topK, topP, cfgScale } = drawnAs(config, prior);
   const { classes } = prior.condition;
   const start = begins.without;
@@ -93,8 +111,30 @@ const guidedStep = (
   const guided = (asked, free) => asked.map((x, k) => free[k] + ${scale} * (x - free[k]));
   const rows = ids.map((_, i) => guided(row(i), row(n + i)));`;
 
-export function codingScript({ data: { size } }: Config): string {
-  return `${head('Encodes a picture with encoder.onnx and decodes its codes with decoder.onnx', scriptNames.coding)}
+/** Numbers around N(0, I), or around the means of the classes in turn. */
+function normalScript({ sample: { temperature } }: Config, { shape, classes }: Gaussian): string {
+  const normal = `const [n, temperature] = [4, ${temperature}];
+const normal = () => temperature * Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());`;
+  const drawn =
+    classes.length > 0
+      ? `const labels = new ort.Tensor('int64', BigInt64Array.from({ length: n }, (_, i) => BigInt(i % ${classes.length})), [n]);
+const { means: around } = await (await open('means.onnx')).run({ labels });
+const latent = new ort.Tensor('float32', around.data.map((mean) => mean + normal()), around.dims);`
+      : `const dims = [n, ${shape.join(', ')}];
+const latent = new ort.Tensor('float32', Float32Array.from({ length: dims.reduce((a, b) => a * b) }, normal), dims);`;
+  const files = classes.length > 0 ? 'means.onnx and decoder.onnx' : 'decoder.onnx';
+  return `${head(`Draws pictures with ${files}`, scriptNames.sampling)}
+${normal}
+${drawn}
+const { images } = await (await open('decoder.onnx')).run({ latent });
+await show(images, 'samples.bmp');
+export { latent, images };
+${show}`;
+}
+
+function codingScript({ data: { size } }: Config, latent: Latent): string {
+  const names = Object.keys(latentSpecs(latent, 1)).join(', ');
+  return `${head('Encodes a picture with encoder.onnx and decodes what that gives with decoder.onnx', scriptNames.coding)}
 const [encoder, decoder] = [await open('encoder.onnx'), await open('decoder.onnx')];
 // Planes of red, green and blue, 0 to 1. Put a picture of yours here; this one gets redder to the right and greener downwards.
 const area = ${size} * ${size};
@@ -103,10 +143,10 @@ for (let p = 0; p < area; p++) {
   pixels[p] = (p % ${size}) / ${size};
   pixels[area + p] = p / area;
 }
-const { codes } = await encoder.run({ images: new ort.Tensor('float32', pixels, [1, 3, ${size}, ${size}]) });
-const { images } = await decoder.run({ codes });
+const { ${names} } = await encoder.run({ images: new ort.Tensor('float32', pixels, [1, 3, ${size}, ${size}]) });
+const { images } = await decoder.run({ ${names} });
 await show(images, 'decoded.bmp');
-export { codes, images };
+export { ${names}, images };
 ${show}`;
 }
 
