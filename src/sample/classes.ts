@@ -20,7 +20,7 @@ export function chosenClasses(names: readonly string[] | undefined, known: reado
         'no class',
         '--class',
         name,
-        'The prior was trained without classes: those are subfolders of the training images, two or more.',
+        'The run was trained without classes: those are subfolders of the training images, two or more.',
       );
     }
     const near = nearest(name, known);

@@ -47,6 +47,9 @@ export async function numbersSource(o: SourceOptions, numbers?: Numbers): Promis
   const { size } = config.data;
   const seed = o.seed ?? config.seed;
   const temperature = o.temperature ?? config.sample.temperature;
+  if (!(temperature > 0)) {
+    throw expected('a number above 0', '--temperature', temperature, 'Near 0 always draws the mean.');
+  }
   const classes = latent.kind === 'gaussian' ? latent.classes : [];
   const chosen = chosenClasses(o.classes, classes);
   const classOf = classes.length > 0 ? (o.classOf ?? inTurn(chosen)) : undefined;

@@ -16,7 +16,7 @@ test.each([
   [
     'cat',
     [],
-    'Expected no class for --class but received cat. The prior was trained without classes: those are subfolders of the training images, two or more.',
+    'Expected no class for --class but received cat. The run was trained without classes: those are subfolders of the training images, two or more.',
   ],
   ['zebra', Array.from({ length: 40 }, (_, i) => `c${i}`), /^Expected one of c0, .*, c29 and 10 more for/],
 ])('refuses %s of %j', (name, classes, message) => {

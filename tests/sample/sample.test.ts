@@ -211,7 +211,7 @@ describe('sample', () => {
     test.each([
       [
         { classes: ['cat'] },
-        /Expected no class for --class but received cat\. The prior was trained without classes/,
+        /Expected no class for --class but received cat\. The run was trained without classes/,
       ],
       [
         { cfgScale: 2 },

@@ -4,6 +4,8 @@ import { float32, type HostTensors, int32, scalar } from '../../src/base/tensor.
 import { type Config, configSchema } from '../../src/config/schema.js';
 import type { StepProgram } from '../../src/engine/device.js';
 import { randomFeatures } from '../../src/perceptual/distances.js';
+import { corruptionOf } from '../../src/stage1-vqgan/autoencoder/corruption.js';
+import { bottleneckOf } from '../../src/stage1-vqgan/bottlenecks/index.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';
 import { priorStart, priorStep } from '../../src/stage2-transformer/step.js';
@@ -43,6 +45,15 @@ export const bottlenecks: [string, object][] = [
   ['cosine, rotation', { bottleneck: { kind: 'cosine', gradient: 'rotation' } }],
   ['fsq', { bottleneck: { kind: 'fsq', levels: [3, 4] } }],
   ['lfq', { bottleneck: { kind: 'lfq' }, codes: 16 }],
+  ['none, masked', { bottleneck: { kind: 'none' }, corrupt: { kind: 'mask', amount: 0.5 } }],
+  [
+    'gaussian, noise',
+    {
+      bottleneck: { kind: 'gaussian', shape: 'vector', latent_dim: 6, free_bits: 0.1 },
+      pixel: 'nll',
+      corrupt: { kind: 'noise' },
+    },
+  ],
 ];
 
 /** Ways to regularise the discriminator, as keys of `stage1`. */
@@ -80,6 +91,8 @@ export function stage1Training(adversarial: boolean, o: object = {}): Training {
         pick: int32([12], permutation(32, stream('pick', step)).slice(0, 12)),
       }),
       ...(adversarial && { disc_step: scalar(step) }),
+      ...corruptionOf(config).feed(step, 2),
+      ...bottleneckOf(config).feed('train', step, new Int32Array(2)).batched,
     }),
   };
 }
