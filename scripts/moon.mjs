@@ -57,7 +57,7 @@ const nearest = (picture) => {
   const off = Math.min(...to);
   return { phase: phases[to.indexOf(off)], off };
 };
-/** No real moon is farther from those of the training: what is farther from every real one is no moon. */
+/** The farthest that a real moon, unseen, is from those of the training. */
 const bound = Math.max(...real.map((one) => away(one, seen)));
 
 const batchSize = 16;
@@ -70,7 +70,7 @@ const configOf = (kind, numbers, seed) =>
         ...{ ch: 8, ch_mult: [1], norm_groups: 4, z_channels: 8, embed_dim: 8 },
         bottleneck: { kind, shape: 'vector', latent_dim: numbers },
         ...{ pixel: 'l2', perceptual: { kind: 'none' }, disc: { weight: 0 } },
-        ...{ steps: 300, batch_size: batchSize, lr: 3e-3, warmup: 20, ema: 0.99 },
+        ...{ steps: 300, batch_size: batchSize, lr: 3e-3, warmup: 20, clip: 0, ema: 0 },
       },
     },
     'moon',
@@ -87,7 +87,7 @@ const batchOf = (shape, parts) => {
 const apart = ({ data }, n) =>
   Array.from({ length: n }, (_, i) => data.slice((i * data.length) / n, ((i + 1) * data.length) / n));
 
-/** The average of the weights after a training. @param runner of a `stage1Step` of the same kind and numbers */
+/** The weights after a training. @param runner of a `stage1Step` of the same kind and numbers */
 async function train(config, runner) {
   const { seed, stage1 } = config;
   const bottleneck = bottleneckOf(config);
@@ -102,10 +102,10 @@ async function train(config, runner) {
     };
   });
   await runner.run(inputs);
-  return under('ema', await runner.read());
+  return under('model', await runner.read());
 }
 
-/** Codes of all phases, and the pictures of the way from the first to the last and of random vectors. */
+/** Pictures of the way from the code of new moon to that of full moon, and of random vectors from N(0, I). */
 async function look(config, weights) {
   const n = phases.length;
   const { toPoint, fromPoint, shape } = walkPrograms(config, weights, n);
@@ -125,6 +125,16 @@ async function look(config, weights) {
 }
 
 const results = [];
+if (!options.json) {
+  const blend = nearest(real[0].map((v, i) => (v + real.at(-1)[i]) / 2));
+  console.log(
+    `The mean of new and full moon is nearest to phase ${blend.phase}, ${blend.off.toFixed(2)} from it.`,
+  );
+  console.log(`A random vector gives a moon if a real one is within ${bound.toFixed(2)}.\n`);
+  console.log(
+    '| numbers | model | seed | half way | off | random: off, median | moons |\n|--|--|--|--|--|--|--|',
+  );
+}
 for (const numbers of sizes) {
   for (const { kind, name } of kinds) {
     const runner = await device.prepareStep(
@@ -134,23 +144,20 @@ for (const numbers of sizes) {
       const config = configOf(kind, numbers, seed);
       const { walk, random } = await look(config, await train(config, runner));
       const half = nearest(walk[50]);
-      const moons = random.filter((picture) => away(picture, real) <= bound).length / random.length;
-      results.push({ name, numbers, seed, half: half.phase, off: half.off, moons, walk });
+      const offs = random.map((picture) => away(picture, real)).sort((a, b) => a - b);
+      const moons = offs.filter((off) => off <= bound).length / offs.length;
+      const off = offs[offs.length / 2];
+      results.push({ numbers, name, seed, half, random: { off, moons }, walk });
       if (!options.json) {
-        const row = [numbers, name, seed, half.phase, half.off.toFixed(3), `${(100 * moons).toFixed(0)} %`];
-        console.log(`| ${row.join(' | ')} |`);
+        const row = [numbers, name, seed, half.phase, half.off.toFixed(2), off.toFixed(2)];
+        console.log(`| ${[...row, `${(100 * moons).toFixed(0)} %`].join(' | ')} |`);
       }
     }
     await runner.dispose();
   }
 }
 
-const blend = nearest(real[0].map((v, i) => (v + real.at(-1)[i]) / 2));
-if (options.json) console.log(JSON.stringify(results.map(({ walk: _, ...rest }) => rest)));
-else {
-  console.log(`numbers | model | seed | half way is nearest to phase | at a distance of | random vectors that are moons`);
-  console.log(`bound ${bound.toFixed(3)}; the mean of new and full moon: ${blend.phase} at ${blend.off.toFixed(3)}`);
-}
+if (options.json) console.log(JSON.stringify(results.map(({ walk: _, ...result }) => result)));
 if (options.out) await draw(options.out);
 
 /** One row for each model of the smallest latent: nine pictures from the code of new moon to that of full moon. */
@@ -160,7 +167,7 @@ async function draw(file) {
   for (const { name } of kinds) {
     for (const one of results.filter((r) => r.name === name && r.numbers === sizes[0])) {
       const pictures = Array.from({ length: 9 }, (_, i) => one.walk[Math.round(i * 12.5)]);
-      rows.push({ caption: `${name}, seed ${one.seed}`, pictures, half: one.half });
+      rows.push({ caption: `${name}, seed ${one.seed}`, pictures, half: one.half.phase });
     }
   }
   const parts = rows.map(async ({ caption, pictures, half }, y) => {
@@ -174,7 +181,11 @@ async function draw(file) {
     });
     const words = (x, text) => `<text x="${x}" y="${top + tile / 2 + 4}">${text}</text>`;
     const right = half === undefined ? 'nearest phase half way' : `${Math.round(100 * half)} %`;
-    return [...(await Promise.all(images)), words(8, caption), words(left + 9 * (tile + gap) + 8, right)].join('');
+    return [
+      ...(await Promise.all(images)),
+      words(8, caption),
+      words(left + 9 * (tile + gap) + 8, right),
+    ].join('');
   });
   const [width, height] = [left + 9 * (tile + gap) + 150, rows.length * (tile + gap) + 12];
   const middle = left + 4 * (tile + gap) - 2;
