@@ -167,11 +167,12 @@ async function draw(file) {
   for (const { name } of kinds) {
     for (const one of results.filter((r) => r.name === name && r.numbers === sizes[0])) {
       const pictures = Array.from({ length: 9 }, (_, i) => one.walk[Math.round(i * 12.5)]);
-      rows.push({ caption: `${name}, seed ${one.seed}`, pictures, half: one.half.phase });
+      rows.push({ caption: `${name}, seed ${one.seed}`, pictures, half: one.half.phase, group: name });
     }
   }
+  const topOf = (y) => y * (tile + gap) + 12 * new Set(rows.slice(1, y + 1).map(({ group }) => group)).size;
   const parts = rows.map(async ({ caption, pictures, half }, y) => {
-    const top = y * (tile + gap) + (y > 0 ? 12 : 0);
+    const top = topOf(y);
     const images = pictures.map(async (picture, x) => {
       const bytes = Uint8Array.from(picture, (v) => Math.max(0, Math.min(255, 127.5 * (v + 1))));
       const raw = { width: size, height: size, channels: 3 };
@@ -187,7 +188,7 @@ async function draw(file) {
       words(left + 9 * (tile + gap) + 8, right),
     ].join('');
   });
-  const [width, height] = [left + 9 * (tile + gap) + 150, rows.length * (tile + gap) + 12];
+  const [width, height] = [left + 9 * (tile + gap) + 150, topOf(rows.length - 1) + tile];
   const middle = left + 4 * (tile + gap) - 2;
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height + 8}" font-family="sans-serif" font-size="12">
     <rect width="100%" height="100%" fill="white"/><g transform="translate(0 4)">${(await Promise.all(parts)).join('')}
