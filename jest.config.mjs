@@ -13,5 +13,5 @@ export default {
     ],
   },
   maxWorkers: 2,
-  testTimeout: 180_000,
+  testTimeout: 400_000, // a busy machine is no failure
 };

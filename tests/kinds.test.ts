@@ -156,7 +156,7 @@ test('a codebook that falls out of use is told of once, and a resume does not te
     /^Warning: At step \d+ only \d.* % of the codes are in use\. .*restart_after=50\.$/,
   );
   expect((await vqgen(`${train} --steps 16 --resume`)).said).not.toContain('of the codes are in use');
-}, 120_000);
+});
 
 test('with β = 1 a posterior collapses where a decoder does as well without it, which is told once; free bits keep it', async () => {
   // Of pictures that are noise no code of 8 numbers says enough to pay for itself.
@@ -171,4 +171,4 @@ test('with β = 1 a posterior collapses where a decoder does as well without it,
   const kept = await vqgen(`${vae} --set stage1.bottleneck.free_bits=0.5 --run kept`);
   expect(warned(kept.said)).toEqual([]);
   expect(lines('kept').findLast(({ split }) => split === 'train')!.kl).toBeGreaterThan(1);
-}, 120_000);
+});
