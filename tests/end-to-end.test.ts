@@ -112,7 +112,7 @@ describe('the four commands, one after another', () => {
         ...['discriminator', 'adaptive_weight', 'codebook_usage', 'perplexity', 'psnr'],
       ].sort(),
     );
-  }, 120_000);
+  });
 
   test('tokenize', async () => {
     const result = await summary('tokenize dataset --run whole --check');
@@ -261,7 +261,7 @@ test('batches in parts: as many others at a resume, the same tensors and lines',
       .map(({ step }) => step),
   ).toEqual(expect.arrayContaining([1, 3, 6, 9, 12, 15, 16]));
   expect(keys('parts/prior')[0]).toEqual(keys('whole/prior')[0]);
-}, 120_000);
+});
 
 describe('a mistake is one sentence on stderr that says what to do, and exit code 2', () => {
   beforeAll(() => {

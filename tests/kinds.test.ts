@@ -64,23 +64,19 @@ const codes: [string, number, string][] = [
   ['lfq', 32, 'bottleneck.kind=lfq'],
 ];
 
-test.each(codes)(
-  'codes, %s: tokens, a prior, pictures',
-  async (kind, vocab, keys) => {
-    const { train, val } = await trained(kind, keys);
-    expect(train.codebook_usage).toBeGreaterThan(0);
-    expect(train.codebook_usage).toBeLessThanOrEqual(1);
-    expect(train.commitment === 0).toBe(kind === 'fsq');
-    expect(train.codebook !== 0).toBe(kind === 'cosine' || kind === 'nearest');
-    expect('codebook_entropy' in train).toBe(kind === 'lfq');
-    expect(val).toHaveProperty('psnr');
+test.each(codes)('codes, %s: tokens, a prior, pictures', async (kind, vocab, keys) => {
+  const { train, val } = await trained(kind, keys);
+  expect(train.codebook_usage).toBeGreaterThan(0);
+  expect(train.codebook_usage).toBeLessThanOrEqual(1);
+  expect(train.commitment === 0).toBe(kind === 'fsq');
+  expect(train.codebook !== 0).toBe(kind === 'cosine' || kind === 'nearest');
+  expect('codebook_entropy' in train).toBe(kind === 'lfq');
+  expect(val).toHaveProperty('psnr');
 
-    expect((await vqgen(`tokenize --run ${kind} --check`)).summary).toMatchObject({ vocab });
-    await vqgen(`train-prior --run ${kind} --steps 1`);
-    expect((await vqgen(`sample --n 1 --run ${kind}`)).summary.images).toBe(1);
-  },
-  120_000,
-);
+  expect((await vqgen(`tokenize --run ${kind} --check`)).summary).toMatchObject({ vocab });
+  await vqgen(`train-prior --run ${kind} --steps 1`);
+  expect((await vqgen(`sample --n 1 --run ${kind}`)).summary.images).toBe(1);
+});
 
 const numbers: [string, string][] = [
   ['none', 'bottleneck.kind=none'],
@@ -93,51 +89,47 @@ const numbers: [string, string][] = [
   ],
 ];
 
-test.each(numbers)(
-  'numbers, %s: pictures without tokens and prior',
-  async (name, keys) => {
-    const run = name.replace(', ', '-');
-    const { train, val } = await trained(run, keys);
-    expect(train).not.toHaveProperty('codebook_usage');
-    expect(val).toHaveProperty('psnr');
-    const isVae = name.startsWith('gaussian');
-    expect('kl' in train && 'active_units' in train).toBe(isVae);
-    expect('elbo' in val && Array.isArray(val.kl_by_unit)).toBe(isVae);
+test.each(numbers)('numbers, %s: pictures without tokens and prior', async (name, keys) => {
+  const run = name.replace(', ', '-');
+  const { train, val } = await trained(run, keys);
+  expect(train).not.toHaveProperty('codebook_usage');
+  expect(val).toHaveProperty('psnr');
+  const isVae = name.startsWith('gaussian');
+  expect('kl' in train && 'active_units' in train).toBe(isVae);
+  expect('elbo' in val && Array.isArray(val.kl_by_unit)).toBe(isVae);
 
-    const sampled = await vqgen(`sample --n 3 --run ${run}`);
-    expect(sampled.said.includes('a Gaussian is fitted')).toBe(!isVae);
-    const first = fs.readFileSync((sampled.summary.files as string[])[0]!);
-    await vqgen(`sample --n 1 --run ${run} --out again.png`);
-    expect(fs.readFileSync((sampled.summary.files as string[])[0]!)).toEqual(first);
+  const sampled = await vqgen(`sample --n 3 --run ${run}`);
+  expect(sampled.said.includes('a Gaussian is fitted')).toBe(!isVae);
+  const first = fs.readFileSync((sampled.summary.files as string[])[0]!);
+  await vqgen(`sample --n 1 --run ${run} --out again.png`);
+  expect(fs.readFileSync((sampled.summary.files as string[])[0]!)).toEqual(first);
 
-    const [a, b] = sampled.summary.files as [string, string];
-    expect(drawn((await vqgen(`interpolate ${a} ${b} --steps 3 --run ${run}`)).summary.out)).toBe(true);
-    const corrupted = `reconstruct ${a} --corrupt --run ${run}`;
-    if (name.includes('no') && name.includes(','))
-      expect((await vqgen(corrupted)).summary).toHaveProperty('restored_psnr');
-    else
-      await expect(vqgen(corrupted)).rejects.toThrow(
-        'exit code 2: Expected a run that was trained on corrupted images',
-      );
-    const evaluated = (await vqgen(`evaluate --n 8 --run ${run}`)).summary as Record<
-      string,
-      Record<string, number>
-    >;
-    expect(evaluated.tokenizer!.elbo !== undefined).toBe(isVae);
-    expect(evaluated.samples).toHaveProperty('fd_vqgen');
+  const [a, b] = sampled.summary.files as [string, string];
+  expect(drawn((await vqgen(`interpolate ${a} ${b} --steps 3 --run ${run}`)).summary.out)).toBe(true);
+  const corrupted = `reconstruct ${a} --corrupt --run ${run}`;
+  if (name.includes('no') && name.includes(','))
+    expect((await vqgen(corrupted)).summary).toHaveProperty('restored_psnr');
+  else
+    await expect(vqgen(corrupted)).rejects.toThrow(
+      'exit code 2: Expected a run that was trained on corrupted images',
+    );
+  const evaluated = (await vqgen(`evaluate --n 8 --run ${run}`)).summary as Record<
+    string,
+    Record<string, number>
+  >;
+  expect(evaluated.tokenizer!.elbo !== undefined).toBe(isVae);
+  expect(evaluated.samples).toHaveProperty('fd_vqgen');
 
-    if (name.endsWith('classes')) {
-      const { summary } = await vqgen(`sample --n 2 --class cat --run ${run}`);
-      expect(summary.classes).toEqual(['cat', 'cat']);
-      await vqgen(`interpolate ${a} --class boat --class cat --run ${run}`);
-    }
-    for (const command of ['tokenize', 'train-prior'])
-      await expect(vqgen(`${command} --run ${run}`)).rejects.toThrow(
-        /exit code 2: Expected a tokenizer whose latents are codes .* neither tokens nor a prior: vqgen sample/,
-      );
-  },
-  120_000,
-);
+  if (name.endsWith('classes')) {
+    const { summary } = await vqgen(`sample --n 2 --class cat --run ${run}`);
+    expect(summary.classes).toEqual(['cat', 'cat']);
+    await vqgen(`interpolate ${a} --class boat --class cat --run ${run}`);
+  }
+  for (const command of ['tokenize', 'train-prior'])
+    await expect(vqgen(`${command} --run ${run}`)).rejects.toThrow(
+      /exit code 2: Expected a tokenizer whose latents are codes .* neither tokens nor a prior: vqgen sample/,
+    );
+});
 
 test('no kind is left out', () => {
   const covered = new Set([...codes, ...numbers].map(([name]) => name.split(',')[0]!));
