@@ -308,7 +308,10 @@ describe('a mistake is one sentence on stderr that says what to do, and exit cod
       /^Expected a divisor of prior.batch_size \(4\) for prior.accumulate but received 3\./,
     ],
     ['train-prior --run half --set stage1.codes=16', /^Expected a key of the section prior for --set/],
-    ['train-prior --run mixed', /^Expected .*stage1\.codes \(64\).* 32\. .*vqgen tokenize --run mixed/],
+    [
+      'train-prior --run mixed',
+      /^Expected 8×8 codes of 64 for .* 8×8 codes of 32\. .*vqgen tokenize --run mixed/,
+    ],
     ['tokenize --run untrained', /^Expected a trained tokenizer .*vqgen train-stage1 --run untrained/],
     ['tokenize nowhere --run whole', /^Expected .* DATASET but received .*nowhere/],
     ['sample --run untrained', /^Expected a trained tokenizer .*vqgen train-stage1 --run untrained/],
