@@ -22,8 +22,8 @@ export interface Bound {
    * @param classes the names of their classes
    */
   add(images: HostTensor, classes: readonly string[], n: number): Promise<void>;
-  /** Of all images so far. */
-  measures(): BoundMeasures;
+  /** Of all images so far, but for those of a class that a CVAE does not know; undefined where that is all. */
+  measures(): BoundMeasures | undefined;
   dispose(): Promise<void>;
 }
 
@@ -41,27 +41,29 @@ export async function openBound(
   const units = bottleneck.latent.kind === 'gaussian' ? bottleneck.latent.shape.at(-1)! : 0;
   const [sum, squares] = [new Float64Array(units), new Float64Array(units)];
   const sums = { kl: 0, squared: 0, images: 0, rows: 0 };
+  let seen = 0;
   return {
     async add(images, classes, n) {
-      // An image of an unknown class counts as one of the first: there is none without.
-      const labels = Int32Array.from({ length: batch }, (_, i) =>
-        Math.max(0, known.indexOf(classes[i] ?? '')),
-      );
-      const { batched } = bottleneck.feed('eval', sums.images, labels);
-      const { kl, squared, mean } = await graph.run({ images, ...batched });
+      const found = Array.from({ length: batch }, (_, i) => known.indexOf(classes[i] ?? ''));
+      const labels = Int32Array.from(found, (label) => Math.max(0, label));
+      const { batched } = bottleneck.feed('eval', seen, labels);
+      seen += n;
+      const { kl, squared, away } = await graph.run({ images, ...batched });
+      const numbers = away!.data.length / batch;
       for (let i = 0; i < n; i++) {
+        if (known.length > 0 && found[i]! < 0) continue; // Of an unknown class there is nothing to be near.
         sums.kl += kl!.data[i]!;
         sums.squared += squared!.data[i]!;
+        sums.images++;
+        sums.rows += numbers / units;
+        for (let k = i * numbers; k < (i + 1) * numbers; k++) {
+          sum[k % units]! += away!.data[k]!;
+          squares[k % units]! += away!.data[k]! ** 2;
+        }
       }
-      const numbers = (mean!.data.length / batch) * n;
-      for (let i = 0; i < numbers; i++) {
-        sum[i % units]! += mean!.data[i]!;
-        squares[i % units]! += mean!.data[i]! ** 2;
-      }
-      sums.images += n;
-      sums.rows += numbers / units;
     },
     measures() {
+      if (sums.images === 0) return undefined;
       const kl = sums.kl / sums.images;
       const variances = sum.map((value, u) => squares[u]! / sums.rows - (value / sums.rows) ** 2);
       return {

@@ -289,7 +289,7 @@ function proportions(
   const known = counts.reduce((sum, count) => sum + count, 0);
   if (classes.length > 0 && known < indices.length) {
     reporter.warn(
-      `${indices.length - known} of ${indices.length} images are of no class that the run knows: their likelihoods are those of images without.`,
+      `${indices.length - known} of ${indices.length} images are of no class that the run knows: their likelihoods are those of images without, or left out of the bound.`,
     );
   }
   return known > 0 ? inProportion(counts) : undefined;

@@ -140,7 +140,7 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
     perceptual: sums.perceptual / images,
     perceptualNetwork: name,
     ...(counts && { counts }),
-    ...(bound && { bound: bound.measures() }),
+    bound: bound?.measures(),
     ...(o.prior && { nats: sums.nats / images }),
     originals,
     reconstructions,

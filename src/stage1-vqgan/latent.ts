@@ -121,12 +121,15 @@ export interface Bottleneck {
     inputs: Tensors,
   ): { readonly p: Tensors; readonly state: Tensors; readonly partial: Tensors; readonly fresh: Tensors };
 
-  /** Of a latent that is drawn around something: how far each image's lies from it, `kl` [B] in nats, its mean [B, …], and what the decoder sees of a draw. */
+  /**
+   * Of a latent that is drawn around something: how far each image's lies from it, `kl` [B] in nats, its mean less what it is drawn around,
+   * `away` [B, …], and what the decoder sees of a draw.
+   */
   posterior?(
     p: Tensors,
     z: tf.Tensor,
     inputs: Tensors,
-  ): { readonly kl: tf.Tensor; readonly mean: tf.Tensor; readonly drawn: tf.Tensor };
+  ): { readonly kl: tf.Tensor; readonly away: tf.Tensor; readonly drawn: tf.Tensor };
 
   /** z → codes int32 [B, h, w] of each grid, or one tensor of numbers. */
   encode(p: Tensors, z: tf.Tensor): tf.Tensor[];

@@ -73,7 +73,8 @@ export function restoreProgram(config: Config, weights: HostTensors, batch: numb
 
 /**
  * What the bound on an image's likelihood is made of, where the latent is drawn around something: `images` and what the bottleneck is fed at a
- * validation → `kl` [B] in nats, `squared` [B], the mean squared error of what is decoded from a draw, and the latent's `mean` [B, …].
+ * validation → `kl` [B] in nats, `squared` [B], the mean squared error of what is decoded from a draw, and the latent's mean less
+ * what it is drawn around, `away` [B, …].
  *
  * @returns undefined for other latents
  */
@@ -87,9 +88,9 @@ export function boundProgram(config: Config, weights: HostTensors, batch: number
     constants: partOf(weights, 'encoder', 'bottleneck', 'decoder'),
     run({ images, ...fed }, p) {
       const z = zOf(config, p, images!, {});
-      const { kl, mean, drawn } = posterior(treeOf(specs.bottleneck, p, 'bottleneck'), z, fed);
+      const { kl, away, drawn } = posterior(treeOf(specs.bottleneck, p, 'bottleneck'), z, fed);
       const made = decoder(treeOf(specs.decoder, p, 'decoder'), drawn);
-      return { kl, mean, squared: tf.mean(tf.square(tf.sub(images!, made)), [1, 2, 3]) };
+      return { kl, away, squared: tf.mean(tf.square(tf.sub(images!, made)), [1, 2, 3]) };
     },
   };
 }

@@ -244,7 +244,7 @@ describe('a run with a prior', () => {
     const { reporter, said } = listening();
     await measure({ run: classed, data: unknown, n: 2, reporter });
     expect(said).toContain(
-      '11 of 11 images are of no class that the run knows: their likelihoods are those of images without.',
+      '11 of 11 images are of no class that the run knows: their likelihoods are those of images without, or left out of the bound.',
     );
   });
 

@@ -82,7 +82,7 @@ export function gaussian(config: Stage1Config, place: Place): Bottleneck {
     },
     posterior(p, z, { noise, labels }) {
       const { mean, logvar, away } = posterior(p, z, labels);
-      return { kl: klByImage(away, logvar), mean, drawn: features(p, drawn(mean, logvar, noise!)) };
+      return { kl: klByImage(away, logvar), away, drawn: features(p, drawn(mean, logvar, noise!)) };
     },
     encode: (p, z) => [posterior(p, z).mean],
     decode: (p, [latent]) => features(p, latent!),
