@@ -45,7 +45,8 @@ export interface Prior {
     weights: HostTensors,
     o: Opening & { readonly precision?: Precision },
   ): Promise<Drawer>;
-  readonly portable: Portable;
+  /** Left out of a kind that no file can be. */
+  readonly portable?: Portable;
 }
 
 export interface Opening {
@@ -82,17 +83,25 @@ export interface Portable {
   readonly metadata: Record<string, string>;
   /** Draws with the file. */
   open(graph: Graph, o: Opening): Drawer;
-  /** What scripts beside the file have to know. */
-  readonly sequence: {
-    readonly places: number;
-    /** Number of the codes. */
-    readonly codes: number;
-    /** Shape of a cache of so many places: `8, n, 4, 0, 16`. */
-    cache(batch: string, length: string | number): string;
-    /**
-     * What stands before the first code: without a class, and of the first class, which those of the others follow
-     * one by one.
-     */
-    readonly begins: { readonly without: number; readonly ofFirstClass: number };
-  };
+  /** How scripts beside the file ask it for logits. Of grids with different vocabularies K is the largest. */
+  readonly asked: Stepwise | Whole;
+}
+
+/** For a place at a time: `ids` [B], the tokens before, and a cache `past` → `logits` [B, K] and `present`, the next `past`. */
+export interface Stepwise {
+  readonly by: 'steps';
+  /** Shape of a cache of so many places: `8, n, 4, 0, 16`. */
+  cache(batch: string, length: string | number): string;
+  /**
+   * What stands before the first code: without a class, and of the first class, which those of the others follow
+   * one by one.
+   */
+  readonly begins: { readonly without: number; readonly ofFirstClass: number };
+}
+
+/** For all places at once: `codes` [B, T], any at places that are not drawn yet, and `labels` [B] → `logits` [B, T, K]. */
+export interface Whole {
+  readonly by: 'canvas';
+  /** The label of a picture without a class. */
+  readonly without: number;
 }

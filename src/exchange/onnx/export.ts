@@ -22,7 +22,7 @@ import {
   priorMetadata,
   tokenizerMetadata,
 } from './metadata.js';
-import { decoderProgram, encoderProgram, meansProgram } from './programs.js';
+import { decoderProgram, encoderProgram, meansProgram, portableOf } from './programs.js';
 import { readmeOf } from './readme.js';
 import { scriptNames, scriptOf } from './script.js';
 
@@ -71,7 +71,7 @@ export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummar
   const programs = [
     encoderProgram(config, tokenizer.tensors),
     decoderProgram(config, tokenizer.tensors),
-    ...(prior ? [prior.model.portable.program(prior.tensors)] : []),
+    ...(prior ? [portableOf(prior.model).program(prior.tensors)] : []),
     ...(around ? [meansProgram(around, tokenizer)] : []),
   ];
   for (const program of programs) checkSize(program, precision);

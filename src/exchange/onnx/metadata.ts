@@ -5,8 +5,10 @@ import { version } from '../../checkpoint/run.js';
 import type { TrainedModel } from '../../checkpoint/store.js';
 import type { Config } from '../../config/schema.js';
 import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
-import type { Latent } from '../../stage1-vqgan/latent.js';
+import type { Grid, Latent } from '../../stage1-vqgan/latent.js';
+import { gridsOf } from '../../stage1-vqgan/model.js';
 import type { TrainedPrior } from '../../stage2-transformer/model.js';
+import { portableOf } from './programs.js';
 
 export const modelNames = ['encoder', 'decoder', 'prior', 'means'] as const;
 export const fileOf = (name: string): string => `${name}.onnx`;
@@ -62,6 +64,7 @@ export function tokenizerMetadata(config: Config): Record<string, string> {
     images: `float32 [batch, 3, ${config.data.size}, ${config.data.size}], RGB, 0 to 1`,
     kind: latent.kind,
     ...latentPorts(latent),
+    ...gridsMetadata(gridsOf(config)),
   };
 }
 
@@ -75,5 +78,10 @@ export const priorMetadata = ({ sha256, step, classes, model }: TrainedPrior): R
   prior: sha256,
   prior_step: `${step}`,
   classes: JSON.stringify(classes),
-  ...model.portable.metadata,
+  ...gridsMetadata(model.grids),
+  ...portableOf(model).metadata,
 });
+
+/** Of several grids their names, sizes and numbers of codes, in the order in which a prior reads them. */
+const gridsMetadata = (grids: readonly Grid[]): Record<string, string> =>
+  grids.length > 1 ? { grids: JSON.stringify(grids) } : {};

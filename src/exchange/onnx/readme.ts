@@ -3,11 +3,12 @@ import type { StoredPrecision } from '../../base/half.js';
 import type { Config } from '../../config/schema.js';
 import { PORTABLE } from '../../engine/onnx.js';
 import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
+import { cellsIn } from '../../stage1-vqgan/grids.js';
 import type { Latent } from '../../stage1-vqgan/latent.js';
 import { listed, type TrainedPrior } from '../../stage2-transformer/model.js';
-import type { Prior } from '../../stage2-transformer/prior.js';
+import type { Prior, Stepwise, Whole } from '../../stage2-transformer/prior.js';
 import { aroundClasses, type Gaussian, latentPorts, license } from './metadata.js';
-import { drawnAs, scriptOf } from './script.js';
+import { type DrawnAs, drawnAs, scriptOf } from './script.js';
 
 /** Markdown. The code draws as the config says where the run has what latents are drawn with; else it encodes a picture and decodes it. */
 export function readmeOf(config: Config, o: { precision: StoredPrecision; prior?: TrainedPrior }): string {
@@ -19,7 +20,7 @@ export function readmeOf(config: Config, o: { precision: StoredPrecision; prior?
   const names = ports.map(([name]) => `\`${name}\``).join(', ');
   const given = ports.map(([name, what]) => `\`${name}\` ${what}`).join('; ');
   const around = aroundClasses(latent);
-  const drawnWith = o.prior ? priorLine(o.prior.model) : around && meansLine(around);
+  const drawnWith = o.prior ? priorLine(config, o.prior.model) : around && meansLine(around);
   return `# Exported by vqgen
 
 ONNX, opset ${PORTABLE.opset}, IR version ${PORTABLE.irVersion}, standard operators only; \`batch\` is any number. The files' metadata holds the config and all sizes.${half} ${license}
@@ -47,12 +48,28 @@ function meansLine({ shape, classes }: Gaussian): string {
   return `- \`means.onnx\`: \`labels\` int64 [batch], ${numbers} (${listed(classes)}) → \`means\` float32 [batch, ${shape.join(', ')}], around which the class's normal random numbers lie`;
 }
 
-function priorLine({ condition: { classes }, portable }: Prior): string {
-  const { places, codes, begins, ...sequence } = portable.sequence;
-  const cache = (length: string) => `[${sequence.cache('batch', length)}]`;
+function priorLine(config: Config, prior: Prior): string {
+  const { classes } = prior.condition;
+  const { asked, grids, codes } = drawnAs(config, prior);
+  const cells = cellsIn(grids);
+  const order =
+    grids.length > 1
+      ? `${grids.map(({ name }) => `\`${name}\``).join(', then ')}, each row by row`
+      : 'row by row';
+  const fewer =
+    new Set(grids.map(({ vocab }) => vocab)).size > 1 ? ' (of a grid with fewer codes the first count)' : '';
+  if (asked.by === 'canvas') {
+    const labels =
+      classes.length > 0
+        ? `\`labels\` int64 [batch], numbers of classes (${listed(classes)}), or ${asked.without} without one`
+        : `\`labels\` int64 [batch], all ${asked.without}`;
+    return `- \`prior.onnx\`: \`codes\` int64 [batch, ${cells}], ${order}, any at places not drawn yet; ${labels} → \`logits\` float32 [batch, ${cells}, ${codes}], of each place's code by those before it${fewer}`;
+  }
+  const { begins } = asked;
+  const cache = (length: string) => `[${asked.cache('batch', length)}]`;
   const ofClasses =
     classes.length > 0 ? `, or from ${begins.ofFirstClass} on for a class (${listed(classes)}),` : '';
-  return `- \`prior.onnx\`: \`ids\` int64 [batch], the token before: ${begins.without}${ofClasses} at the start, then codes row by row; \`past\` float32 ${cache('length')} of the \`length\` tokens before that, 0 to ${places - 1} → \`logits\` float32 [batch, ${codes}], \`present\` ${cache('length + 1')}, the next \`past\``;
+  return `- \`prior.onnx\`: \`ids\` int64 [batch], the token before: ${begins.without}${ofClasses} at the start, then codes ${order}; \`past\` float32 ${cache('length')} of the \`length\` tokens before that, 0 to ${cells - 1} → \`logits\` float32 [batch, ${codes}]${fewer}, \`present\` ${cache('length + 1')}, the next \`past\``;
 }
 
 const pythonHead = `import os; os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
@@ -64,26 +81,59 @@ const pythonShow =
 
 /** A draw is the first code at which the sum of probabilities, likeliest code first, passes a random share of the whole. */
 function pythonSampling(config: Config, prior: Prior): string {
-  const { empty, begins, tokens, side, temperature, topK, topP, cfgScale } = drawnAs(config, prior);
-  const { classes } = prior.condition;
-  const start = begins.without;
-  const first =
-    classes.length > 0 ? `${begins.ofFirstClass} + np.arange(n) % ${classes.length}` : `np.full(n, ${start})`;
-  const guided = cfgScale !== 1;
+  const drawn = drawnAs(config, prior);
+  const { asked, grids, temperature, topK, topP, cfgScale } = drawn;
+  const { begin, logits } = asked.by === 'steps' ? pythonSteps(asked, drawn) : pythonCanvas(asked, drawn);
+  const cells = grids.map(({ height, width }) => height * width);
+  const vocabularies = grids.map(({ vocab }) => vocab);
+  const differ = new Set(vocabularies).size > 1;
+  const first = (grid: number) => cells.slice(0, grid).reduce((sum, n) => sum + n, 0);
+  const part = (grid: number) => (grids.length > 1 ? `[:, ${first(grid)}:${first(grid + 1)}]` : '');
+  const latent = grids.map(
+    ({ name, height, width }, i) => `'${name}': codes${part(i)}.reshape(n, ${height}, ${width})`,
+  );
   return `${pythonHead}
 prior, decoder = (ort.InferenceSession(name + '.onnx') for name in ('prior', 'decoder'))
 n, temperature, top_k, top_p, codes = 4, ${temperature}, ${topK}, ${topP}, []
-ids = ${guided ? `np.append(${first}, np.full(n, ${start}))  # with a class, and without` : first}
-past = np.zeros((${empty(guided ? '2 * n' : 'n')}), np.float32)
-for _ in range(${tokens}):
-    logits, past = prior.run(['logits', 'present'], {'ids': ids, 'past': past})
-${guided ? `    logits = logits[n:] + ${cfgScale} * (logits[:n] - logits[n:])  # guidance\n` : ''}    order = np.argsort(-logits)[:, :top_k or None]  # the likeliest first
+${begin}
+for ${differ ? `vocab in np.repeat([${vocabularies.join(', ')}], [${cells.join(', ')}])` : `_ in range(${first(grids.length)})`}:
+${logits}
+${cfgScale !== 1 ? `    logits = logits[n:] + ${cfgScale} * (logits[:n] - logits[n:])  # guidance\n` : ''}${differ ? '    logits = logits[:, :vocab]\n' : ''}    order = np.argsort(-logits)[:, :top_k or None]  # the likeliest first
     p = np.exp((np.take_along_axis(logits, order, 1) - logits.max(1, keepdims=True)) / temperature, dtype=float)
     sums = (p * (p.cumsum(1) - p < top_p * p.sum(1, keepdims=True))).cumsum(1)
     codes.append(order[np.arange(n), (sums <= np.random.rand(n, 1) * sums[:, -1:]).sum(1)])
-    ids = ${guided ? 'np.tile(codes[-1], 2)' : 'codes[-1]'}
-images, = decoder.run(['images'], {'codes': np.stack(codes, 1).reshape(n, ${side}, ${side})})
+codes = np.stack(codes, 1)
+images, = decoder.run(['images'], {${latent.join(', ')}})
 ${pythonShow}`;
+}
+
+/** Statements before the first code, and those that give `logits`. */
+interface Asking {
+  readonly begin: string;
+  readonly logits: string;
+}
+
+function pythonSteps({ cache, begins }: Stepwise, { classes, cfgScale }: DrawnAs): Asking {
+  const start = begins.without;
+  const first = classes > 0 ? `${begins.ofFirstClass} + np.arange(n) % ${classes}` : `np.full(n, ${start})`;
+  const both = cfgScale !== 1;
+  return {
+    begin: `ids = ${both ? `np.append(${first}, np.full(n, ${start}))  # with a class, and without` : first}
+past = np.zeros((${cache(both ? '2 * n' : 'n', 0)}), np.float32)`,
+    logits: `    ids = ${both ? 'np.tile(codes[-1], 2)' : 'codes[-1]'} if codes else ids
+    logits, past = prior.run(['logits', 'present'], {'ids': ids, 'past': past})`,
+  };
+}
+
+function pythonCanvas({ without }: Whole, { grids, classes, cfgScale }: DrawnAs): Asking {
+  const first = classes > 0 ? `np.arange(n) % ${classes}` : `np.full(n, ${without})`;
+  const both = cfgScale !== 1;
+  return {
+    begin: `labels = ${both ? `np.append(${first}, np.full(n, ${without}))  # with a class, and without` : first}
+canvas = np.zeros((len(labels), ${cellsIn(grids)}), int)`,
+    logits: `    canvas[:, :len(codes)] = ${both ? 'np.tile(codes, 2).T' : 'np.transpose(codes)'}
+    logits = prior.run(['logits'], {'codes': canvas, 'labels': labels})[0][:, len(codes)]`,
+  };
 }
 
 function pythonNormal({ sample: { temperature } }: Config, { shape, classes }: Gaussian): string {

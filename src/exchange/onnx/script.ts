@@ -1,10 +1,11 @@
 /** The JavaScript that lies beside exported ONNX files: it draws as the run's config says, in Node.js or in a browser. */
 import type { Config } from '../../config/schema.js';
 import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
-import { type Latent, latentSpecs } from '../../stage1-vqgan/latent.js';
-import { codeSide } from '../../stage1-vqgan/model.js';
-import type { Portable, Prior } from '../../stage2-transformer/prior.js';
+import { cellsIn } from '../../stage1-vqgan/grids.js';
+import { type Grid, type Latent, latentSpecs } from '../../stage1-vqgan/latent.js';
+import type { Portable, Prior, Stepwise, Whole } from '../../stage2-transformer/prior.js';
 import type { Gaussian } from './metadata.js';
+import { portableOf } from './programs.js';
 
 export const scriptNames = { sampling: 'sample.mjs', coding: 'reconstruct.mjs' } as const;
 
@@ -25,12 +26,12 @@ export function scriptOf(config: Config, prior?: Prior): { name: string; does: s
 
 /** What a script has to know to draw as `vqgen sample` does without options. */
 export interface DrawnAs {
-  /** Shape of the empty cache, for Python and JavaScript alike. */
-  empty(batch: string): string;
-  /** The token before the first code. */
-  readonly begins: Portable['sequence']['begins'];
-  readonly tokens: number;
-  readonly side: number;
+  readonly asked: Portable['asked'];
+  readonly grids: readonly Grid[];
+  /** K: logits of a place, of which a grid with fewer codes has the first. */
+  readonly codes: number;
+  /** Number of the classes, which are drawn in turn. */
+  readonly classes: number;
   readonly temperature: number;
   /** 0 is off. */
   readonly topK: number;
@@ -40,15 +41,15 @@ export interface DrawnAs {
   readonly cfgScale: number;
 }
 
-export function drawnAs(config: Config, { condition, portable }: Prior): DrawnAs {
-  const { places, cache, begins } = portable.sequence;
+export function drawnAs(config: Config, prior: Prior): DrawnAs {
+  const { condition, grids } = prior;
   const { temperature, top_k: topK, top_p: topP, cfg_scale } = config.sample;
   const guided = condition.classes.length > 0 && config.prior.class_dropout > 0;
   return {
-    empty: (batch) => cache(batch, 0),
-    begins,
-    tokens: places,
-    side: codeSide(config),
+    asked: portableOf(prior).asked,
+    grids,
+    codes: Math.max(...grids.map(({ vocab }) => vocab)),
+    classes: condition.classes.length,
     temperature,
     topK,
     topP,
@@ -58,14 +59,17 @@ export function drawnAs(config: Config, { condition, portable }: Prior): DrawnAs
 
 /** Draws the classes that the prior knows in turn. */
 function samplingScript(config: Config, prior: Prior): string {
-  const { empty, begins, tokens, side, temperature, topK, topP, cfgScale } = drawnAs(config, prior);
-  const { classes } = prior.condition;
-  const start = begins.without;
-  const first =
-    classes.length > 0 ? `(_, i) => ${begins.ofFirstClass} + (i % ${classes.length})` : `() => ${start}`;
+  const drawn = drawnAs(config, prior);
+  const { asked, grids, codes, temperature, topK, topP, cfgScale } = drawn;
+  const sizes = grids.map(
+    ({ name, height, width, vocab }) =>
+      `{ name: '${name}', height: ${height}, width: ${width}, vocab: ${vocab} }`,
+  );
+  const { begin, logits, at } = asked.by === 'steps' ? bySteps(asked, drawn) : byCanvas(asked, drawn);
   const guided = cfgScale !== 1;
   return `${head('Draws pictures with prior.onnx and decoder.onnx', scriptNames.sampling)}
 const [n, temperature, topK, topP] = [4, ${temperature}, ${topK}, ${topP}];
+const grids = [${sizes.join(', ')}]; // drawn one after another, row by row
 
 /** The code of a row of logits: among the topK likeliest (0: all), of those the likeliest that together have the probability topP. */
 function draw(logits) {
@@ -82,34 +86,67 @@ function draw(logits) {
 const [prior, decoder] = [await open('prior.onnx'), await open('decoder.onnx')];
 const int64 = (values, dims) => new ort.Tensor('int64', BigInt64Array.from(values, BigInt), dims);
 const codes = Array.from({ length: n }, () => []);
-let ids = Array.from({ length: n }, ${first});
-let past = new ort.Tensor('float32', new Float32Array(0), [${empty(guided ? '2 * n' : 'n')}]);
-for (let place = 0; place < ${tokens}; place++) {
-${guided ? guidedStep(start, cfgScale) : plainStep}
-  past = present;
-  ids = rows.map(draw);
-  ids.forEach((id, i) => codes[i].push(id));
+${begin}
+
+/** Of each picture, the logits of its next code${guided ? ': guided, from those without its class' : ''}. */
+async function next() {
+${logits}
+  const row = (i) => logits.data.subarray(${at}, ${at} + ${codes});
+${
+  guided
+    ? `  const guided = (asked, free) => asked.map((x, k) => free[k] + ${cfgScale} * (x - free[k]));
+  return codes.map((_, i) => guided(row(i), row(n + i)));`
+    : '  return codes.map((_, i) => row(i));'
 }
-const { images } = await decoder.run({ codes: int64(codes.flat(), [n, ${side}, ${side}]) });
+}
+
+const latent = {};
+for (const { name, height, width, vocab } of grids) {
+  for (let cell = 0; cell < height * width; cell++)
+    for (const [i, logits] of (await next()).entries()) codes[i].push(draw(logits.subarray(0, vocab)));
+  latent[name] = int64(codes.flatMap((row) => row.slice(-height * width)), [n, height, width]);
+}
+const { images } = await decoder.run(latent);
 await show(images, 'samples.bmp');
 export { codes, images };
 ${show}`;
 }
 
-const plainStep = `  const { logits, present } = await prior.run({ ids: int64(ids, [n]), past });
-  const size = logits.dims[1];
-  const rows = ids.map((_, i) => logits.data.subarray(i * size, (i + 1) * size));`;
+/** Statements of `samplingScript`: before the first code, and those that give `logits`, those of picture i from `at` on. */
+interface Asking {
+  readonly begin: string;
+  readonly logits: string;
+  readonly at: string;
+}
 
-const guidedStep = (
-  start: number,
-  scale: number,
-): string => `  // With its class and, in the second half, without.
-  const both = [...ids, ...(place === 0 ? ids.map(() => ${start}) : ids)];
-  const { logits, present } = await prior.run({ ids: int64(both, [2 * n]), past });
-  const size = logits.dims[1];
-  const row = (i) => logits.data.subarray(i * size, (i + 1) * size);
-  const guided = (asked, free) => asked.map((x, k) => free[k] + ${scale} * (x - free[k]));
-  const rows = ids.map((_, i) => guided(row(i), row(n + i)));`;
+const inTurn = (classes: number, { first, without }: { first: number; without: number }): string =>
+  classes > 0 ? `${first > 0 ? `${first} + (i % ${classes})` : `i % ${classes}`}` : `${without}`;
+
+function bySteps({ cache, begins }: Stepwise, { codes, classes, cfgScale }: DrawnAs): Asking {
+  const start = inTurn(classes, { first: begins.ofFirstClass, without: begins.without });
+  const both = cfgScale !== 1;
+  const batch = both ? '2 * n' : 'n';
+  return {
+    begin: `let past = new ort.Tensor('float32', new Float32Array(0), [${cache(batch, 0)}]);`,
+    logits: `  const ids = codes.map((row, i) => row.at(-1) ?? ${start});
+${both ? `  ids.push(...codes.map((row) => row.at(-1) ?? ${begins.without}));\n` : ''}  const { logits, present } = await prior.run({ ids: int64(ids, [${batch}]), past });
+  past = present;`,
+    at: `i * ${codes}`,
+  };
+}
+
+function byCanvas({ without }: Whole, { grids, codes, classes, cfgScale }: DrawnAs): Asking {
+  const cells = cellsIn(grids);
+  const both = cfgScale !== 1;
+  const batch = both ? '2 * n' : 'n';
+  return {
+    begin: `const labels = codes.map((_, i) => ${inTurn(classes, { first: 0, without })});${both ? `\nlabels.push(...codes.map(() => ${without}));` : ''}`,
+    logits: `  const place = codes[0].length;
+  const canvas = labels.flatMap((_, i) => [...codes[i % n], ...new Array(${cells} - place).fill(0)]);
+  const { logits } = await prior.run({ codes: int64(canvas, [${batch}, ${cells}]), labels: int64(labels, [${batch}]) });`,
+    at: `(i * ${cells} + place) * ${codes}`,
+  };
+}
 
 /** Numbers around N(0, I), or around the means of the classes in turn. */
 function normalScript({ sample: { temperature } }: Config, { shape, classes }: Gaussian): string {

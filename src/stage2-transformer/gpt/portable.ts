@@ -31,7 +31,7 @@ export function portableGpt(sizes: GptSizes, grids: readonly Grid[]): Portable {
     },
     open: (graph, o) =>
       drawerOf(cachedFile(graph, sizes, sequencesFor(o)), { codes, grids, cfgScale: o.cfgScale }),
-    sequence: { places: tokens, codes, cache, begins },
+    asked: { by: 'steps', cache, begins },
   };
 }
 
