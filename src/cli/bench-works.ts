@@ -6,7 +6,8 @@ import type { Config } from '../config/schema.js';
 import type { Device, Precision, Specs, StepProgram } from '../engine/device.js';
 import { countParams, initialise, specsOf } from '../nn/params.js';
 import { lpipsVgg16, type Perceptual, vgg16Shapes } from '../perceptual/distances.js';
-import { codeSide, modelSpecs } from '../stage1-vqgan/model.js';
+import type { Grid } from '../stage1-vqgan/latent.js';
+import { gridsOf, modelSpecs } from '../stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
 import { initialState } from '../stage1-vqgan/state.js';
 import { stage1Step } from '../stage1-vqgan/step.js';
@@ -149,11 +150,12 @@ async function inference(work: WorkName, flags: BenchFlags, device: Device): Pro
   const weights = initialise(specsOf(modelSpecs(config)), flags.seed);
   const program = (work === 'encode' ? encodeProgram : decodeProgram)(config, weights, flags.batch);
   const graph = await device.prepare(program);
-  const side = codeSide(config);
+  const codes = ({ name, height, width, vocab }: Grid) =>
+    [name, randomCodes(rng, [flags.batch, height, width], vocab)] as const;
   const input = (): HostTensors =>
     work === 'encode'
       ? { images: randomImages(rng, config) }
-      : { codes: randomCodes(rng, [flags.batch, side, side], flags.codes) };
+      : Object.fromEntries(gridsOf(config).map(codes));
   return {
     params: countParams(modelSpecs(config)),
     unit: 'images',

@@ -235,12 +235,13 @@ async function tokenize(context: Context): Promise<Outcome> {
     ...{ run, tokenizer, dataset: words[0], split, codings, seed, check },
     ...{ device, reporter, signal },
   });
-  const { images, skipped, grids = [summary], usage, file } = summary;
-  const shapes = grids.map(({ height, width, vocab }) => `${height} × ${width} tokens of ${vocab} codes`);
+  const { describeGrids } = await import('../tokenize/token-file.js');
+  const { images, skipped, grids = [{ name: '', ...summary }], file } = summary;
+  const used = grids.map(({ usage }) => `${(100 * usage).toFixed(0)} %`).join(' and ');
   return {
     summary,
     lines: [
-      `${images} images as ${shapes.join(' and ')} (${(100 * usage).toFixed(0)} % used): ${file}`,
+      `${images} images as ${describeGrids(grids)} (${used} used): ${file}`,
       ...(skipped > 0 ? [`${skipped} files could not be read`] : []),
       ...(split === undefined && !exported ? [`Next: vqgen train-prior${runOption(run)}`] : []),
     ],

@@ -10,7 +10,7 @@ import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { describeLatent, type Grid } from '../stage1-vqgan/latent.js';
 import { gridsOf } from '../stage1-vqgan/model.js';
 import { listed, priorClasses, speaksCodesOf } from '../stage2-transformer/model.js';
-import { gridsIn, sizesOf } from '../tokenize/token-file.js';
+import { describeGrids, gridsIn, sizesOf } from '../tokenize/token-file.js';
 import { lastValues, type Values } from '../train/metrics.js';
 import { type Outcome, runOption } from './outcome.js';
 
@@ -31,10 +31,10 @@ interface StageInfo {
 interface TokensInfo {
   readonly split: string;
   readonly images: number;
-  /** Of a single grid. */
-  readonly height?: number;
-  readonly width?: number;
-  readonly vocab?: number;
+  /** Of several grids the largest. */
+  readonly height: number;
+  readonly width: number;
+  readonly vocab: number;
   /** Of several. */
   readonly grids?: readonly Grid[];
   /** Whether the tokenizer was trained on since. */
@@ -74,10 +74,7 @@ export async function describeRun(run: string): Promise<Outcome> {
 
 function latentIn(config: Config): string {
   const grids = gridsOf(config);
-  if (grids.length === 0) return describeLatent(bottleneckOf(config).latent);
-  return grids
-    .map(({ height, width, vocab }) => `${height} × ${width} tokens of ${vocab} codes`)
-    .join(' and ');
+  return grids.length > 0 ? describeGrids(grids) : describeLatent(bottleneckOf(config).latent);
 }
 
 /** The images as the run was saved with them: of a run that was handed on a part of their folder's path, which leads nowhere here. */

@@ -99,9 +99,12 @@ export interface Stepwise {
   readonly begins: { readonly without: number; readonly ofFirstClass: number };
 }
 
-/** For all places at once: `codes` [B, T], any at places that are not drawn yet, and `labels` [B] → `logits` [B, T, K]. */
+/**
+ * For all places at once: `codes` [B, T], any at places that are not drawn yet, and where it knows classes `labels` [B]
+ * → `logits` [B, T, K].
+ */
 export interface Whole {
   readonly by: 'canvas';
-  /** The label of a picture without a class. */
-  readonly without: number;
+  /** The label of a picture without a class, where it knows classes. */
+  readonly without?: number;
 }

@@ -96,11 +96,21 @@ export function gridsIn({
   return [{ name: 'codes', height, width, vocab: Number(vocab) }];
 }
 
-/** What summaries say of grids: of a single one its sizes. */
-export const sizesOf = (grids: readonly Grid[]) => {
-  const [{ vocab, height, width }, ...others] = grids as [Grid, ...Grid[]];
-  return others.length === 0 ? { vocab, height, width } : { grids };
+/** What summaries say of grids: the sizes of a single one; of several the largest, and all of them by their names. */
+export const sizesOf = <G extends Grid>(grids: readonly G[]) => {
+  const largest = (size: 'vocab' | 'height' | 'width') => Math.max(...grids.map((grid) => grid[size]));
+  const sizes = { vocab: largest('vocab'), height: largest('height'), width: largest('width') };
+  return grids.length > 1 ? { ...sizes, grids } : sizes;
 };
+
+/** For people: `8 × 8 tokens of 256 codes`; of several grids with their names. */
+export const describeGrids = (grids: readonly Grid[]): string =>
+  grids
+    .map(
+      ({ name, height, width, vocab }) =>
+        `${height} × ${width} tokens of ${vocab} codes${grids.length > 1 ? ` (${name})` : ''}`,
+    )
+    .join(' and ');
 
 /** @throws UserError when there is no such file, or it is no token file */
 export async function readTokens(file: string, next: string): Promise<Tokens> {

@@ -44,14 +44,14 @@ export interface TokenizeSummary {
   readonly images: number;
   readonly skipped: number;
   readonly tokens: number;
-  /** Of a single grid. */
-  readonly vocab?: number;
-  readonly height?: number;
-  readonly width?: number;
-  /** Of several. */
-  readonly grids?: readonly Grid[];
-  /** Share of the codes that some image uses. */
+  /** Of several grids the largest. */
+  readonly vocab: number;
+  readonly height: number;
+  readonly width: number;
+  /** Share of the codes that some image uses, of all grids together. */
   readonly usage: number;
+  /** Of several. */
+  readonly grids?: readonly (Grid & { readonly usage: number })[];
   readonly seconds: number;
   readonly file: string;
 }
@@ -292,10 +292,11 @@ function summarise(
   const images = files.reduce((sum, file) => sum + imagesIn(file), 0);
   const rows = files.reduce((sum, { names }) => sum + names.length, 0);
   const skipped = files.flatMap((file) => file.skipped);
-  const used = grids.flatMap(({ name, vocab }) =>
-    Array.from({ length: vocab }, (_, code) => files.some(({ counts }) => counts[name]![code]! > 0)),
-  );
-  const usage = used.filter(Boolean).length / used.length;
+  const usedOf = ({ name, vocab }: Grid): number =>
+    Array.from({ length: vocab }, (_, code) => files.some(({ counts }) => counts[name]![code]! > 0)).filter(
+      Boolean,
+    ).length;
+  const sum = (of: (grid: Grid) => number) => grids.reduce((total, grid) => total + of(grid), 0);
   if (skipped.length > 0) reporter.warn(describeSkipped(skipped, images + skipped.length));
   for (const file of files) {
     const each = file.codings > 1 ? `, ${file.codings} codings of each,` : '';
@@ -315,8 +316,8 @@ function summarise(
     images,
     skipped: skipped.length,
     tokens: rows * cellsIn(grids),
-    ...sizesOf(grids),
-    usage,
+    ...sizesOf(grids.map((grid) => ({ ...grid, usage: usedOf(grid) / grid.vocab }))),
+    usage: sum(usedOf) / sum(({ vocab }) => vocab),
     seconds,
     file: files[0]!.file,
   };

@@ -61,9 +61,9 @@ function priorLine(config: Config, prior: Prior): string {
   if (asked.by === 'canvas') {
     const labels =
       classes.length > 0
-        ? `\`labels\` int64 [batch], numbers of classes (${listed(classes)}), or ${asked.without} without one`
-        : `\`labels\` int64 [batch], all ${asked.without}`;
-    return `- \`prior.onnx\`: \`codes\` int64 [batch, ${cells}], ${order}, any at places not drawn yet; ${labels} → \`logits\` float32 [batch, ${cells}, ${codes}], of each place's code by those before it${fewer}`;
+        ? `; \`labels\` int64 [batch], numbers of classes (${listed(classes)}), or ${asked.without} without one`
+        : '';
+    return `- \`prior.onnx\`: \`codes\` int64 [batch, ${cells}], ${order}, any at places not drawn yet${labels} → \`logits\` float32 [batch, ${cells}, ${codes}], of each place's code by those before it${fewer}`;
   }
   const { begins } = asked;
   const cache = (length: string) => `[${asked.cache('batch', length)}]`;
@@ -126,13 +126,13 @@ past = np.zeros((${cache(both ? '2 * n' : 'n', 0)}), np.float32)`,
 }
 
 function pythonCanvas({ without }: Whole, { grids, classes, cfgScale }: DrawnAs): Asking {
-  const first = classes > 0 ? `np.arange(n) % ${classes}` : `np.full(n, ${without})`;
+  const first = `np.arange(n) % ${classes}`;
   const both = cfgScale !== 1;
+  const labels = `labels = ${both ? `np.append(${first}, np.full(n, ${without}))  # with a class, and without` : first}\n`;
   return {
-    begin: `labels = ${both ? `np.append(${first}, np.full(n, ${without}))  # with a class, and without` : first}
-canvas = np.zeros((len(labels), ${cellsIn(grids)}), int)`,
+    begin: `${classes > 0 ? labels : ''}canvas = np.zeros((${both ? '2 * n' : 'n'}, ${cellsIn(grids)}), np.int64)`,
     logits: `    canvas[:, :len(codes)] = ${both ? 'np.tile(codes, 2).T' : 'np.transpose(codes)'}
-    logits = prior.run(['logits'], {'codes': canvas, 'labels': labels})[0][:, len(codes)]`,
+    logits = prior.run(['logits'], {'codes': canvas${classes > 0 ? ", 'labels': labels" : ''}})[0][:, len(codes)]`,
   };
 }
 

@@ -119,11 +119,8 @@ interface Asking {
   readonly at: string;
 }
 
-const inTurn = (classes: number, { first, without }: { first: number; without: number }): string =>
-  classes > 0 ? `${first > 0 ? `${first} + (i % ${classes})` : `i % ${classes}`}` : `${without}`;
-
 function bySteps({ cache, begins }: Stepwise, { codes, classes, cfgScale }: DrawnAs): Asking {
-  const start = inTurn(classes, { first: begins.ofFirstClass, without: begins.without });
+  const start = classes > 0 ? `${begins.ofFirstClass} + (i % ${classes})` : `${begins.without}`;
   const both = cfgScale !== 1;
   const batch = both ? '2 * n' : 'n';
   return {
@@ -139,11 +136,13 @@ function byCanvas({ without }: Whole, { grids, codes, classes, cfgScale }: Drawn
   const cells = cellsIn(grids);
   const both = cfgScale !== 1;
   const batch = both ? '2 * n' : 'n';
+  const free = both ? `, ...codes.map(() => ${without})` : ''; // the same pictures without their classes
+  const labels = `const labels = int64([...codes.map((_, i) => i % ${classes})${free}], [${batch}]);`;
   return {
-    begin: `const labels = codes.map((_, i) => ${inTurn(classes, { first: 0, without })});${both ? `\nlabels.push(...codes.map(() => ${without}));` : ''}`,
+    begin: classes > 0 ? labels : '',
     logits: `  const place = codes[0].length;
-  const canvas = labels.flatMap((_, i) => [...codes[i % n], ...new Array(${cells} - place).fill(0)]);
-  const { logits } = await prior.run({ codes: int64(canvas, [${batch}, ${cells}]), labels: int64(labels, [${batch}]) });`,
+  const canvas = ${both ? '[...codes, ...codes]' : 'codes'}.flatMap((row) => [...row, ...new Array(${cells} - place).fill(0)]);
+  const { logits } = await prior.run({ codes: int64(canvas, [${batch}, ${cells}])${classes > 0 ? ', labels' : ''} });`,
     at: `(i * ${cells} + place) * ${codes}`,
   };
 }

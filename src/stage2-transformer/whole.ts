@@ -1,0 +1,93 @@
+/** A prior that is computed whole as an exported file: all codes in, the logits of all places out. Any B in every run. */
+import type * as tf from '@tensorflow/tfjs-core';
+import { type HostTensors, int32 } from '../base/tensor.js';
+import { freeBatch, type Graph, type Specs, type Tensors } from '../engine/device.js';
+import { cellsIn, vocabulary } from '../stage1-vqgan/grids.js';
+import type { Grid } from '../stage1-vqgan/latent.js';
+import { decodeLoop, type NextLogits } from './autoregressive.js';
+import { unknown } from './canvas.js';
+import { choose } from './choose.js';
+import { guided } from './gpt/drawer.js';
+import type { Drawer, Opening, Portable } from './prior.js';
+
+/**
+ * @param o.grids in the order in which they are drawn, T cells in all; K, the largest of their vocabularies
+ * @param o.classes C, of which label C is none; 0 where the prior knows none: the file then takes no labels
+ * @param logits codes int32 [B, T] and, with classes, labels int32 [B] → logits [B, T, K], of each place by the codes
+ *   before it; a grid with fewer codes has the first
+ */
+export function wholePortable(
+  o: { readonly grids: readonly Grid[]; readonly classes: number },
+  logits: (p: Tensors, codes: tf.Tensor, labels?: tf.Tensor) => tf.Tensor,
+): Portable {
+  const { grids, classes } = o;
+  const cells = cellsIn(grids);
+  const codes = Math.max(...grids.map(({ vocab }) => vocab));
+  const inputs: Specs = {
+    codes: freeBatch({ shape: [1, cells], dtype: 'int32' }),
+    ...(classes > 0 && { labels: freeBatch({ shape: [1], dtype: 'int32' }) }),
+  };
+  return {
+    program: (weights: HostTensors) => ({
+      name: 'prior',
+      inputs,
+      constants: weights,
+      run: ({ codes, labels }, p) => ({ logits: logits(p, codes!, labels) }),
+    }),
+    metadata: {
+      tokens: `${cells}`,
+      codes: `int64 [batch, ${cells}], 0 to ${codes - 1}, all grids end to end, row by row; any where none is drawn yet`,
+      ...(classes > 0 && { labels: `int64 [batch], 0 to ${classes - 1} a class, ${classes} none` }),
+      logits: `float32 [batch, ${cells}, ${codes}], natural logarithms, of each place by the codes before it`,
+    },
+    open: (graph, opening) => drawerOf(graph, o, opening),
+    asked: { by: 'canvas', ...(classes > 0 && { without: classes }) },
+  };
+}
+
+function drawerOf(
+  graph: Graph,
+  { grids, classes }: { grids: readonly Grid[]; classes: number },
+  { cfgScale }: Opening,
+): Drawer {
+  const allowed = vocabulary(grids);
+  const asked = nextOf(graph, allowed.length, classes > 0);
+  const next = cfgScale === 1 ? asked : guided(asked, { scale: cfgScale, start: classes });
+  return {
+    draw: ({ codes, labels }, { choice, random, onPlace, signal }) =>
+      decodeLoop({
+        known: codes,
+        start: labels.map((label) => (label === unknown ? classes : label)),
+        nextLogits: next,
+        pick: (row, logits, place) =>
+          choose(logits.subarray(0, allowed[place]), choice, random[row]!.uniform()),
+        onToken: onPlace,
+        signal,
+      }),
+    dispose: () => graph.dispose(),
+  };
+}
+
+/** What stands before the first code is the label. */
+function nextOf(graph: Graph, cells: number, labelled: boolean): NextLogits {
+  let codes = new Int32Array();
+  let labels = new Int32Array();
+  return async (ids, position) => {
+    const batch = ids.length;
+    if (position === 0) {
+      codes = new Int32Array(batch * cells);
+      labels = Int32Array.from(ids);
+    } else for (const [row, id] of ids.entries()) codes[row * cells + position - 1] = id;
+    const { logits } = await graph.run({
+      codes: int32([batch, cells], codes),
+      ...(labelled && { labels: int32([batch], labels) }),
+    });
+    const width = logits!.shape[2]!;
+    const here = new Float32Array(batch * width);
+    for (let row = 0; row < batch; row++) {
+      const at = (row * cells + position) * width;
+      here.set((logits!.data as Float32Array).subarray(at, at + width), row * width);
+    }
+    return here;
+  };
+}
