@@ -48,7 +48,7 @@ test('several grids: a tensor each, read end to end', async () => {
   expect(tokens.grids).toEqual(grids);
   expect([...tokens.codes]).toEqual([3, 69999, 5, 1, 6, 7]);
   expect(tokens.count).toBe(2);
-  expect(sizesOf(tokens.grids)).toEqual({ vocab: 70000, height: 2, width: 2, grids });
+  expect(sizesOf(tokens.grids)).toEqual({ vocab: 70000, height: 1, width: 2, grids });
 });
 
 test('another file has no grids', () => {

@@ -19,10 +19,11 @@ import {
   fileOf,
   meansMetadata,
   modelNames,
+  portableOf,
   priorMetadata,
   tokenizerMetadata,
 } from './metadata.js';
-import { decoderProgram, encoderProgram, meansProgram, portableOf } from './programs.js';
+import { decoderProgram, encoderProgram, meansProgram } from './programs.js';
 import { readmeOf } from './readme.js';
 import { scriptNames, scriptOf } from './script.js';
 

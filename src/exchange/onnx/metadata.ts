@@ -1,5 +1,6 @@
 /** What an exported ONNX file says of itself, in its metadata. */
 import path from 'node:path';
+import { expected } from '../../base/errors.js';
 import type { StoredPrecision } from '../../base/half.js';
 import { version } from '../../checkpoint/run.js';
 import type { TrainedModel } from '../../checkpoint/store.js';
@@ -8,7 +9,7 @@ import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
 import type { Grid, Latent } from '../../stage1-vqgan/latent.js';
 import { gridsOf } from '../../stage1-vqgan/model.js';
 import type { TrainedPrior } from '../../stage2-transformer/model.js';
-import { portableOf } from './programs.js';
+import type { Portable, Prior } from '../../stage2-transformer/prior.js';
 
 export const modelNames = ['encoder', 'decoder', 'prior', 'means'] as const;
 export const fileOf = (name: string): string => `${name}.onnx`;
@@ -73,6 +74,13 @@ export const meansMetadata = (latent: Gaussian): Record<string, string> => ({
   means: latentPorts(latent).latent!,
   classes: JSON.stringify(latent.classes),
 });
+
+/** @throws UserError where no file can be the prior */
+export function portableOf({ portable, described }: Prior): Portable {
+  if (portable) return portable;
+  const next = '--to safetensors and --to run take it.';
+  throw expected('a prior that an ONNX file can be', '--to onnx', described, next);
+}
 
 export const priorMetadata = ({ sha256, step, classes, model }: TrainedPrior): Record<string, string> => ({
   prior: sha256,

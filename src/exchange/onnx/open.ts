@@ -14,8 +14,7 @@ import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
 import { checkCodes } from '../../stage1-vqgan/model.js';
 import { priorFor } from '../../stage2-transformer/model.js';
 import type { Tokenizer } from '../../tokenize/tokenizer.js';
-import { aroundClasses, fileOf, type Gaussian } from './metadata.js';
-import { portableOf } from './programs.js';
+import { aroundClasses, fileOf, type Gaussian, portableOf } from './metadata.js';
 
 const OPTION = '--model';
 

@@ -3,7 +3,6 @@
  * (`latentSpecs`). Any B in every run. The prior's file is its own affair (`Portable`).
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { expected } from '../../base/errors.js';
 import { float32, type HostTensors, sizeOf } from '../../base/tensor.js';
 import type { TrainedModel } from '../../checkpoint/store.js';
 import type { Config } from '../../config/schema.js';
@@ -11,7 +10,6 @@ import { freeBatch, type GraphProgram } from '../../engine/device.js';
 import { lookup } from '../../nn/lookup.js';
 import { classMeans } from '../../sample/numbers-source.js';
 import { decodeProgram, encodeProgram } from '../../stage1-vqgan/programs.js';
-import type { Portable, Prior } from '../../stage2-transformer/prior.js';
 import { unmasked } from '../unmask.js';
 import type { Gaussian } from './metadata.js';
 
@@ -42,13 +40,6 @@ export function decoderProgram(config: Config, weights: HostTensors): GraphProgr
       return { images: tf.transpose(scaled, [0, 3, 1, 2]) };
     },
   };
-}
-
-/** @throws UserError where no file can be the prior */
-export function portableOf({ portable, described }: Prior): Portable {
-  if (portable) return portable;
-  const next = '--to safetensors and --to run take it.';
-  throw expected('a prior that an ONNX file can be', '--to onnx', described, next);
 }
 
 /** `labels` [B], numbers of classes → `means` [B, …], around which the latents of these classes lie. */

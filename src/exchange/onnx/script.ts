@@ -4,8 +4,7 @@ import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
 import { cellsIn } from '../../stage1-vqgan/grids.js';
 import { type Grid, type Latent, latentSpecs } from '../../stage1-vqgan/latent.js';
 import type { Portable, Prior, Stepwise, Whole } from '../../stage2-transformer/prior.js';
-import type { Gaussian } from './metadata.js';
-import { portableOf } from './programs.js';
+import { type Gaussian, portableOf } from './metadata.js';
 
 export const scriptNames = { sampling: 'sample.mjs', coding: 'reconstruct.mjs' } as const;
 
