@@ -6,7 +6,7 @@ import type { Outcome } from './outcome.js';
 export const exchangeCommands: readonly Command[] = [
   {
     name: 'import',
-    describe: 'Take over weights that PyTorch trained: taming-transformers, LPIPS',
+    describe: 'Take over weights: taming-transformers, LPIPS, safetensors of vqgen',
     flags: ['config', 'run', 'size', 'data', 'set', 'out'],
     standards: {
       run: '',
@@ -22,7 +22,8 @@ export const exchangeCommands: readonly Command[] = [
     },
     words: {
       usage: 'CHECKPOINT…',
-      describe: 'a .ckpt, .pth, .pt or .safetensors file; of LPIPS two: VGG16 and the linear heads',
+      describe:
+        'a .ckpt, .pth, .pt or .safetensors file; of LPIPS two: VGG16 and the linear heads; of vqgen also the prior',
       most: 2,
     },
     examples: [
@@ -33,6 +34,10 @@ export const exchangeCommands: readonly Command[] = [
       [
         'vqgen import vgg16-397923af.pth vgg.pth --out lpips-vgg16.safetensors',
         'for perceptual.kind: lpips-vgg16',
+      ],
+      [
+        'vqgen import mine/model.safetensors mine/prior.safetensors --run checkpoints/again',
+        'what vqgen export --to safetensors wrote under its own names',
       ],
     ],
     run: importWeights,

@@ -2,6 +2,7 @@
 import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
 import { importCheckpoint, importLpips, isLpips } from '../exchange/import.js';
+import { importOwn, isOwn } from '../exchange/import-own.js';
 import { type Flags, onlyData } from './flags.js';
 import { type Outcome, runOption } from './outcome.js';
 
@@ -22,7 +23,8 @@ export async function importWords(
       'For example: vqgen import last.ckpt --run checkpoints/f16',
     );
   }
-  if (words.length > 1 || (await isLpips(checkpoint))) return lpips(words, flags, reporter);
+  const own = await isOwn(checkpoint);
+  if (!own && (words.length > 1 || (await isLpips(checkpoint)))) return lpips(words, flags, reporter);
   if (flags.run === undefined) {
     throw expected(
       'a new folder',
@@ -34,6 +36,7 @@ export async function importWords(
   if (flags.out !== undefined) {
     throw expected('only --run', checkpoint, `--out ${flags.out}`, 'A file is what weights of LPIPS become.');
   }
+  if (own) return ownNames(words, flags.run, flags);
   const { run, config, size, set } = flags;
   const data = onlyData(flags);
   const summary = await importCheckpoint({ checkpoint, run, config, size, set, data, reporter });
@@ -49,6 +52,23 @@ export async function importWords(
     lines: [
       `${summary.kind} at step ${summary.step}, ${summary.tensors} tensors: ${parts.join(', ')}`,
       `Next: vqgen ${summary.prior ? 'sample --n 16' : `tokenize ${data ? '' : 'photos/ '}--check`}${runOption(run)}`,
+    ],
+  };
+}
+
+async function ownNames(files: readonly string[], run: string, flags: Flags): Promise<Outcome> {
+  const idle = (['config', 'set', 'size'] as const).find((name) => flags[name] !== undefined);
+  if (idle) {
+    const next = 'The file holds the config of its run.';
+    throw expected('nothing', `--${idle} with ${files[0]}`, String(flags[idle]), next);
+  }
+  const summary = await importOwn({ files, run, data: onlyData(flags) });
+  const { step, tensors, size, latent, parameters, prior } = summary;
+  return {
+    summary,
+    lines: [
+      `vqgen's own at step ${step}, ${tensors} tensors: ${size} × ${size} pixels, ${latent}, ${parameters.toLocaleString('en')} parameters${prior ? ', with its prior' : ''}`,
+      `Next: vqgen info ${run}`,
     ],
   };
 }

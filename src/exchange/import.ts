@@ -91,7 +91,8 @@ export async function importCheckpoint(o: ImportOptions): Promise<ImportSummary>
   }
 }
 
-function checkRun(run: string): void {
+/** @throws UserError where something lies in the new run's place */
+export function checkRun(run: string): void {
   checkPlace({ option: '--run', place: run });
   if (!existsSync(run)) return;
   if (statSync(run).isDirectory() && readdirSync(run).length === 0) return;
@@ -333,13 +334,13 @@ async function discriminatorOf(
   places: readonly Place[],
   file: TensorFile,
 ): Promise<HostTensors> {
-  if (!hasDiscriminator(config)) return {};
-  const weights =
-    places.length > 0
-      ? await fetchAll(places, file)
-      : initialise(specsOf(discriminatorSpecs(config)), config.seed);
-  return over('disc', weights);
+  if (!hasDiscriminator(config) || places.length === 0) return freshDiscriminator(config);
+  return over('disc', await fetchAll(places, file));
 }
+
+/** From the seed; nothing where the config has none. */
+export const freshDiscriminator = (config: Config): HostTensors =>
+  hasDiscriminator(config) ? over('disc', initialise(specsOf(discriminatorSpecs(config)), config.seed)) : {};
 
 /** What vqgen holds only in part, or not at all, so that an export gives it back. */
 async function keptOf(
