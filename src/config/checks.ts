@@ -1,15 +1,15 @@
 /** What no single key can know: values that must fit each other. Checked before any work begins. */
 import { expected } from '../base/errors.js';
-import { checkBottleneck } from './bottlenecks.js';
+import { checkBottleneck, vocabularies } from './bottlenecks.js';
 import { checkPriorKind, nearestDivisor } from './priors.js';
 import type { Config } from './schema.js';
 
 /** @throws UserError naming the key to change */
 export function checkTogether(config: Config): void {
+  checkBottleneck(config.stage1);
   checkSizes(config);
   checkChannels(config);
   checkDiscriminator(config);
-  checkBottleneck(config.stage1);
   checkCorruption(config.stage1);
   checkLosses(config);
   checkPrior(config);
@@ -25,6 +25,15 @@ function checkSizes({ data, stage1 }: Config): void {
       'data.size',
       data.size,
       `stage1.ch_mult has ${halvings + 1} levels, and the picture is halved between them: change one of the two.`,
+    );
+  }
+  const levels = vocabularies(stage1).length;
+  if (data.size % 2 ** (halvings + levels - 1) !== 0) {
+    throw expected(
+      `a multiple of ${2 ** (halvings + levels - 1)}`,
+      'data.size',
+      data.size,
+      `The grid of codes is halved between the ${levels} levels of stage1.bottleneck.levels: change one of the two.`,
     );
   }
   const resolutions = stage1.ch_mult.map((_, level) => data.size / 2 ** level);
@@ -147,9 +156,13 @@ function checkPrior({ stage1, prior, sample }: Config): void {
       'Guidance needs a prior that was also trained without classes: try --set prior.class_dropout=0.1.',
     );
   }
-  if (sample.top_k > stage1.codes) {
+  const books = vocabularies(stage1);
+  const codes = Math.min(...books);
+  if (sample.top_k > codes) {
     throw expected(
-      `at most stage1.codes (${stage1.codes})`,
+      books.length === 1
+        ? `at most stage1.codes (${codes})`
+        : `at most ${codes}, the codes of the smallest level,`,
       'sample.top_k',
       sample.top_k,
       '0 draws among all codes.',

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { expected } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
-import { product } from './bottlenecks.js';
+import { plainLevels, product } from './bottlenecks.js';
 import { checkTogether } from './checks.js';
 import { configKeys, describeKey } from './keys.js';
 import { type Config, configSchema } from './schema.js';
@@ -75,19 +75,22 @@ export function changeConfig(
 }
 
 function resolve(layers: readonly Layer[]): Config {
-  const merged = withGridCodes(layers.reduce<Section>((below, { values }) => merge(below, values), {}));
+  const merged = withLevels(layers.reduce<Section>((below, { values }) => merge(below, values), {}));
   const result = configSchema.safeParse(merged);
   if (!result.success) throw explain(result.error.issues[0]!, merged, layers);
   checkTogether(result.data);
   return withAbsolutePaths(result.data);
 }
 
-/** `stage1.codes: null` with fsq: as many as the levels make. */
-function withGridCodes(values: Section): Section {
+/** `stage1.codes: null` with fsq: as many as the levels make. A hierarchy without `levels` of its own: two plain ones. */
+function withLevels(values: Section): Section {
   const stage1 = values.stage1 as Section | undefined;
   const bottleneck = stage1?.bottleneck as Section | undefined;
+  const { levels: ofFsq } = configSchema.parse({}).stage1.bottleneck;
+  if (bottleneck?.kind === 'hierarchy' && `${bottleneck.levels ?? ofFsq}` === `${ofFsq}`)
+    return { ...values, stage1: { ...stage1, bottleneck: { ...bottleneck, levels: plainLevels } } };
   if (stage1?.codes !== null || bottleneck?.kind !== 'fsq') return values;
-  const levels = bottleneck.levels ?? configSchema.parse({}).stage1.bottleneck.levels;
+  const levels = bottleneck.levels ?? ofFsq;
   const given = Array.isArray(levels) && levels.every((n) => typeof n === 'number');
   return given ? { ...values, stage1: { ...stage1, codes: product(levels) } } : values;
 }

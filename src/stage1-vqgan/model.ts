@@ -12,9 +12,10 @@ import type { Grid } from './latent.js';
 export type Model = { encoder: Encoder; bottleneck: Record<string, ParamSpec>; decoder: Decoder };
 
 export function modelSpecs(config: Config): Model {
-  const { channels, learned, own } = bottleneckOf(config);
+  const { channels, takesFeatures, learned, own } = bottleneckOf(config);
+  const outputs = takesFeatures ? undefined : channels.in;
   return {
-    encoder: encoderSpecs(config, { inputs: corruptionOf(config).channels, outputs: channels.in }),
+    encoder: encoderSpecs(config, { inputs: corruptionOf(config).channels, outputs }),
     bottleneck: { ...learned, ...own },
     decoder: decoderSpecs(config, channels.out),
   };
