@@ -157,12 +157,12 @@ function checkPrior({ stage1, prior, sample }: Config): void {
     );
   }
   const books = vocabularies(stage1);
-  const codes = Math.min(...books);
+  const codes = Math.max(...books);
   if (sample.top_k > codes) {
     throw expected(
       books.length === 1
         ? `at most stage1.codes (${codes})`
-        : `at most ${codes}, the codes of the smallest level,`,
+        : `at most ${codes}, the codes of the largest level,`,
       'sample.top_k',
       sample.top_k,
       '0 draws among all codes.',

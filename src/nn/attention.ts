@@ -11,3 +11,30 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask?: tf.Te
   const scores = tf.matMul(scaled, k, false, true);
   return tf.matMul(tf.softmax(mask ? tf.add(scores, mask) : scores), v);
 }
+
+/** `attention` of every head of sequences among themselves: qkv [B·T, 3D] → [B·T, D]. @param mask [T, T] */
+export function selfAttention(qkv: tf.Tensor, heads: number, mask: tf.Tensor): tf.Tensor {
+  const [rows, width] = [qkv.shape[0]!, qkv.shape[1]! / 3];
+  const tokens = mask.shape[0]!;
+  const batch = rows / tokens;
+  const perHead = width / heads;
+  const byHead = tf.transpose(tf.reshape(qkv, [batch, tokens, 3, heads, perHead]), [2, 0, 3, 1, 4]);
+  const [q, k, v] = thirds(tf.reshape(byHead, [3, batch * heads, tokens, perHead])); // each [B·H, T, E]
+  const mixed = attention(q, k, v, mask); // [B·H, T, E]
+  const byToken = tf.transpose(tf.reshape(mixed, [batch, heads, tokens, perHead]), [0, 2, 1, 3]);
+  return tf.reshape(byToken, [rows, width]);
+}
+
+/** [3, …] → its three parts, without the first axis. */
+function thirds(qkv: tf.Tensor): [tf.Tensor, tf.Tensor, tf.Tensor] {
+  const parts = tf.split(qkv, 3, 0).map((part) => tf.reshape(part, qkv.shape.slice(1)));
+  return parts as [tf.Tensor, tf.Tensor, tf.Tensor];
+}
+
+/** [T, T], added to scores: 0 up to the diagonal, −10⁹ beyond. */
+export function causalMask(tokens: number): tf.Tensor {
+  const mask = Float32Array.from({ length: tokens * tokens }, (_, i) =>
+    i % tokens > Math.floor(i / tokens) ? -1e9 : 0,
+  );
+  return tf.tensor2d(mask, [tokens, tokens]);
+}

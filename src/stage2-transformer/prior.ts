@@ -69,6 +69,8 @@ export interface Drawer {
 
 export interface Drawing {
   readonly choice: Choice;
+  /** From this place on the likeliest code in place of a chosen one; none unless given. */
+  readonly greedyFrom?: number;
   /** Of each canvas: what is drawn does not depend on those beside it. */
   readonly random: readonly Pick<Rng, 'uniform'>[];
   /** Called after each of T places. */

@@ -2,13 +2,11 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import { type HostTensors, int32 } from '../base/tensor.js';
 import { freeBatch, type Graph, type Specs, type Tensors } from '../engine/device.js';
-import { cellsIn, vocabulary } from '../stage1-vqgan/grids.js';
+import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
-import { decodeLoop, type NextLogits } from './autoregressive.js';
 import { unknown } from './canvas.js';
-import { choose } from './choose.js';
-import { guided } from './gpt/drawer.js';
-import type { Drawer, Opening, Portable } from './prior.js';
+import { type CachedModel, drawerOf } from './drawer.js';
+import type { Portable } from './prior.js';
 
 /**
  * @param o.grids in the order in which they are drawn, T cells in all; K, the largest of their vocabularies
@@ -40,54 +38,39 @@ export function wholePortable(
       ...(classes > 0 && { labels: `int64 [batch], 0 to ${classes - 1} a class, ${classes} none` }),
       logits: `float32 [batch, ${cells}, ${codes}], natural logarithms, of each place by the codes before it`,
     },
-    open: (graph, opening) => drawerOf(graph, o, opening),
+    open: (graph, { cfgScale }) =>
+      drawerOf(modelOf(graph, cells, classes > 0), {
+        grids,
+        cfgScale,
+        starts: (labels) => labels.map((label) => (label === unknown ? classes : label)),
+      }),
     asked: { by: 'canvas', ...(classes > 0 && { without: classes }) },
   };
 }
 
-function drawerOf(
-  graph: Graph,
-  { grids, classes }: { grids: readonly Grid[]; classes: number },
-  { cfgScale }: Opening,
-): Drawer {
-  const allowed = vocabulary(grids);
-  const asked = nextOf(graph, allowed.length, classes > 0);
-  const next = cfgScale === 1 ? asked : guided(asked, { scale: cfgScale, start: classes });
-  return {
-    draw: ({ codes, labels }, { choice, random, onPlace, signal }) =>
-      decodeLoop({
-        known: codes,
-        start: labels.map((label) => (label === unknown ? classes : label)),
-        nextLogits: next,
-        pick: (row, logits, place) =>
-          choose(logits.subarray(0, allowed[place]), choice, random[row]!.uniform()),
-        onToken: onPlace,
-        signal,
-      }),
-    dispose: () => graph.dispose(),
-  };
-}
-
-/** What stands before the first code is the label. */
-function nextOf(graph: Graph, cells: number, labelled: boolean): NextLogits {
+/** What begins a canvas is its label. */
+function modelOf(graph: Graph, cells: number, labelled: boolean): CachedModel {
   let codes = new Int32Array();
   let labels = new Int32Array();
-  return async (ids, position) => {
-    const batch = ids.length;
-    if (position === 0) {
-      codes = new Int32Array(batch * cells);
-      labels = Int32Array.from(ids);
-    } else for (const [row, id] of ids.entries()) codes[row * cells + position - 1] = id;
-    const { logits } = await graph.run({
-      codes: int32([batch, cells], codes),
-      ...(labelled && { labels: int32([batch], labels) }),
-    });
-    const width = logits!.shape[2]!;
-    const here = new Float32Array(batch * width);
-    for (let row = 0; row < batch; row++) {
-      const at = (row * cells + position) * width;
-      here.set((logits!.data as Float32Array).subarray(at, at + width), row * width);
-    }
-    return here;
+  return {
+    async nextLogits(ids, position) {
+      const batch = ids.length;
+      if (position === 0) {
+        codes = new Int32Array(batch * cells);
+        labels = Int32Array.from(ids);
+      } else for (const [row, id] of ids.entries()) codes[row * cells + position - 1] = id;
+      const { logits } = await graph.run({
+        codes: int32([batch, cells], codes),
+        ...(labelled && { labels: int32([batch], labels) }),
+      });
+      const width = logits!.shape[2]!;
+      const here = new Float32Array(batch * width);
+      for (let row = 0; row < batch; row++) {
+        const at = (row * cells + position) * width;
+        here.set((logits!.data as Float32Array).subarray(at, at + width), row * width);
+      }
+      return here;
+    },
+    dispose: () => graph.dispose(),
   };
 }

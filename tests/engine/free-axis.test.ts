@@ -4,7 +4,7 @@ import { silent } from '../../src/base/progress.js';
 import { float32, type HostTensors } from '../../src/base/tensor.js';
 import type { GraphProgram } from '../../src/engine/device.js';
 import { tfjsDevice } from '../../src/engine/tfjs-device.js';
-import { cachedAttention } from '../../src/stage2-transformer/gpt/cached-attention.js';
+import { cachedAttention } from '../../src/nn/cached-attention.js';
 import { expectClose } from '../support/close.js';
 import { device, eager, noise } from '../support/parity.js';
 

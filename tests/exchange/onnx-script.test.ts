@@ -12,7 +12,7 @@ import { openOnnxModel } from '../../src/engine/onnx-file.js';
 import { exportOnnx } from '../../src/exchange/onnx/export.js';
 import { decodeLoop } from '../../src/stage2-transformer/autoregressive.js';
 import { type Choice, choose } from '../../src/stage2-transformer/choose.js';
-import { guided } from '../../src/stage2-transformer/gpt/drawer.js';
+import { guided } from '../../src/stage2-transformer/drawer.js';
 import { cachedFile } from '../../src/stage2-transformer/gpt/portable.js';
 import { expectClose } from '../support/close.js';
 import { saveTokenizer, temporaryFolder } from '../support/run.js';

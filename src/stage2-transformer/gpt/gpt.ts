@@ -6,14 +6,14 @@
  * Shapes: B sequences, T tokens, K codes, C classes, D width, H heads, E = D/H, N = B·T rows. Weights are [in, out].
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { attention } from '../../nn/attention.js';
+import { causalMask, selfAttention } from '../../nn/attention.js';
+import { cachedAttention } from '../../nn/cached-attention.js';
 import { type Dropout, noDropout } from '../../nn/dropout.js';
 import { gelu } from '../../nn/gelu.js';
 import { layerNorm, layerNormSpecs } from '../../nn/layer-norm.js';
 import { linear, linearSpecs } from '../../nn/linear.js';
 import { lookup } from '../../nn/lookup.js';
 import type { Init, ParamSpec, TensorTree } from '../../nn/params.js';
-import { cachedAttention } from './cached-attention.js';
 
 export interface GptSizes {
   readonly layers: number;
@@ -73,31 +73,11 @@ export function gptLogits(
   const mask = causalMask(tokens);
   let x = dropout(tf.reshape(embedded, [batch * tokens, o.width])); // [N, D]
   for (const block of params.blocks) {
-    const mixed = causalAttention(o, linear(block.qkv, layerNorm(block.norm1, x)), mask);
+    const mixed = selfAttention(linear(block.qkv, layerNorm(block.norm1, x)), o.heads, mask);
     x = tf.add(x, dropout(linear(block.out, mixed)));
     x = tf.add(x, dropout(feedForward(block, x)));
   }
   return tf.reshape(readOut(params, x), [batch, tokens, o.codes]);
-}
-
-/** Softmax(q·kᵀ/√E + mask)·v for every head: qkv [N, 3D] → [N, D]. */
-function causalAttention({ heads, width }: GptSizes, qkv: tf.Tensor, mask: tf.Tensor): tf.Tensor {
-  const tokens = mask.shape[0]!;
-  const batch = qkv.shape[0]! / tokens;
-  const perHead = width / heads;
-  const byHead = tf.transpose(tf.reshape(qkv, [batch, tokens, 3, heads, perHead]), [2, 0, 3, 1, 4]);
-  const [q, k, v] = thirds(tf.reshape(byHead, [3, batch * heads, tokens, perHead])); // each [B·H, T, E]
-  const mixed = attention(q, k, v, mask); // [B·H, T, E]
-  const byToken = tf.transpose(tf.reshape(mixed, [batch, heads, tokens, perHead]), [0, 2, 1, 3]);
-  return tf.reshape(byToken, [batch * tokens, width]);
-}
-
-/** [T, T], added to scores: 0 up to the diagonal, −10⁹ beyond. */
-function causalMask(tokens: number): tf.Tensor {
-  const mask = Float32Array.from({ length: tokens * tokens }, (_, i) =>
-    i % tokens > Math.floor(i / tokens) ? -1e9 : 0,
-  );
-  return tf.tensor2d(mask, [tokens, tokens]);
 }
 
 /** What one step of next-token sampling needs; `keys` and `values` hold a tensor [B, H, L, E] for each layer. */
@@ -146,12 +126,6 @@ export function nextLogits(
     x = tf.add(x, feedForward(block, x));
   }
   return readOut(params, x);
-}
-
-/** [3, …] → its three parts, without the first axis. */
-function thirds(qkv: tf.Tensor): [tf.Tensor, tf.Tensor, tf.Tensor] {
-  const parts = tf.split(qkv, 3, 0).map((part) => tf.reshape(part, qkv.shape.slice(1)));
-  return parts as [tf.Tensor, tf.Tensor, tf.Tensor];
 }
 
 /** [N, D] → [N, D] through 4·D hidden units. */

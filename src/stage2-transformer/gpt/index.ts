@@ -7,12 +7,12 @@ import { dropoutFrom, dropoutNoise, noDropout, noiseLength, rowsOfNoise } from '
 import { specsOf, treeOf } from '../../nn/params.js';
 import { cellsIn, vocabulary } from '../../stage1-vqgan/grids.js';
 import type { Feed, Grid } from '../../stage1-vqgan/latent.js';
+import { drawerOf, sequencesFor } from '../drawer.js';
 import type { Condition, Prior } from '../prior.js';
 import { openCachedModel } from './cache.js';
-import { drawerOf, sequencesFor } from './drawer.js';
 import { decays, dropoutSites, type GptSizes, gptLogits, gptSpecs } from './gpt.js';
 import { portableGpt } from './portable.js';
-import { corrupted, sequencesOf } from './sequences.js';
+import { corrupted, sequencesOf, startTokens } from './sequences.js';
 
 /** What it takes of the config's section, and the seed that acts. */
 type Settings = Pick<PriorConfig, 'layers' | 'heads' | 'width' | 'dropout' | 'pkeep' | 'accumulate'> & {
@@ -84,7 +84,7 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
     async open(device, weights, o) {
       const { batch, cfgScale, precision } = { ...o, batch: sequencesFor(o) };
       const model = await openCachedModel({ sizes, weights, batch, precision, device });
-      return drawerOf(model, { codes, grids, cfgScale });
+      return drawerOf(model, { grids, cfgScale, starts: (labels) => startTokens(codes, labels) });
     },
     portable: portableGpt(sizes, grids),
   };

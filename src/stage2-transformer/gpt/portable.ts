@@ -8,10 +8,10 @@ import { attention } from '../../nn/attention.js';
 import { composite } from '../../nn/composite.js';
 import { treeOf } from '../../nn/params.js';
 import type { Grid } from '../../stage1-vqgan/latent.js';
+import { type CachedModel, drawerOf, sequencesFor } from '../drawer.js';
 import type { Portable } from '../prior.js';
-import { type CachedModel, drawerOf, sequencesFor } from './drawer.js';
 import { type GptSizes, gptSpecs, nextLogits } from './gpt.js';
-import { startToken } from './sequences.js';
+import { startToken, startTokens } from './sequences.js';
 
 export function portableGpt(sizes: GptSizes, grids: readonly Grid[]): Portable {
   const { layers, heads, width, codes, classes = 0, tokens } = sizes;
@@ -30,7 +30,11 @@ export function portableGpt(sizes: GptSizes, grids: readonly Grid[]): Portable {
       present: `float32 [${cache('batch', 'length + 1')}]`,
     },
     open: (graph, o) =>
-      drawerOf(cachedFile(graph, sizes, sequencesFor(o)), { codes, grids, cfgScale: o.cfgScale }),
+      drawerOf(cachedFile(graph, sizes, sequencesFor(o)), {
+        grids,
+        cfgScale: o.cfgScale,
+        starts: (labels) => startTokens(codes, labels),
+      }),
     asked: { by: 'steps', cache, begins },
   };
 }

@@ -8,7 +8,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { float32, type HostTensors, int32 } from '../../base/tensor.js';
 import type { Device, Precision, Specs, StepProgram, Tensors } from '../../engine/device.js';
 import { treeOf } from '../../nn/params.js';
-import type { CachedModel } from './drawer.js';
+import type { CachedModel } from '../drawer.js';
 import { cachedStep, type GptSizes, gptSpecs } from './gpt.js';
 
 /**

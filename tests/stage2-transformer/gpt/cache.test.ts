@@ -5,18 +5,12 @@ import { type HostTensors, int32 } from '../../../src/base/tensor.js';
 import type { Precision } from '../../../src/engine/device.js';
 import { openDevice } from '../../../src/engine/index.js';
 import { initialise, specsOf, treeOf } from '../../../src/nn/params.js';
-import { cacheLengths, openCachedModel } from '../../../src/stage2-transformer/gpt/cache.js';
-import { guided } from '../../../src/stage2-transformer/gpt/drawer.js';
+import { guided } from '../../../src/stage2-transformer/drawer.js';
+import { openCachedModel } from '../../../src/stage2-transformer/gpt/cache.js';
 import { type GptSizes, gptLogits, gptSpecs } from '../../../src/stage2-transformer/gpt/gpt.js';
 import { openResidentModel } from '../../../src/stage2-transformer/gpt/resident-cache.js';
 import { expectClose } from '../../support/close.js';
 import { small, waveParams } from '../../support/gpt.js';
-
-test('at most four programs, the last with room for all', () => {
-  expect(cacheLengths(256)).toEqual([64, 128, 192, 256]);
-  expect(cacheLengths(10)).toEqual([3, 5, 8, 10]);
-  expect(cacheLengths(1)).toEqual([1]);
-});
 
 test.each([
   ['tfjs', openCachedModel],

@@ -1,4 +1,5 @@
-import { drawerOf, guided } from '../../../src/stage2-transformer/gpt/drawer.js';
+import { drawerOf, guided } from '../../src/stage2-transformer/drawer.js';
+import { startTokens } from '../../src/stage2-transformer/gpt/sequences.js';
 
 test('guidance: u + s·(c − u), and what begins without a class goes the way of what begins with one', async () => {
   const asked: number[][] = [];
@@ -21,7 +22,7 @@ describe('a drawer', () => {
     { name: 'bottom', height: 1, width: 2, vocab: 5 },
   ];
   /** The likeliest code that may follow is the largest, whatever came before. */
-  const drawn = async (known: number[], cfgScale = 1) => {
+  const drawn = async (known: number[], cfgScale = 1, o: { greedyFrom?: number; topK?: number } = {}) => {
     const asked: number[][] = [];
     const model = {
       async nextLogits(ids: Int32Array) {
@@ -31,9 +32,11 @@ describe('a drawer', () => {
       async dispose() {},
     };
     const canvas = { codes: Int32Array.from(known), labels: Int32Array.of(1) };
-    const choice = { temperature: 1, topK: 1, topP: 1 };
-    const drawer = drawerOf(model, { codes: 5, grids, cfgScale });
-    const codes = await drawer.draw(canvas, { choice, random: [{ uniform: () => 0.5 }] });
+    const { topK = 1, greedyFrom } = o;
+    const choice = { temperature: 1e6, topK, topP: 1 };
+    const starts = (labels: Int32Array) => startTokens(5, labels);
+    const drawer = drawerOf(model, { grids, cfgScale, starts });
+    const codes = await drawer.draw(canvas, { choice, greedyFrom, random: [{ uniform: () => 0.5 }] });
     return { codes: [...codes], asked };
   };
 
@@ -47,6 +50,11 @@ describe('a drawer', () => {
     const { codes, asked } = await drawn([1, -1, 0, -1]);
     expect(codes).toEqual([1, 2, 0, 4]);
     expect(asked).toEqual([[7], [1], [2], [0]]);
+  });
+
+  test('from a place on the likeliest code is taken', async () => {
+    expect((await drawn([-1, -1, -1, -1], 1, { topK: 0 })).codes).toEqual([1, 1, 2, 2]);
+    expect((await drawn([-1, -1, -1, -1], 1, { topK: 0, greedyFrom: 1 })).codes).toEqual([1, 2, 4, 4]);
   });
 
   test('guidance asks for each sequence with and without its class', async () => {

@@ -1,12 +1,11 @@
-/** Drawing with a GPT: code by code, in the order of the cells. */
+/** Drawing code by code, in the order of the cells, with a model that keeps what it computed of those before. */
 
-import { vocabulary } from '../../stage1-vqgan/grids.js';
-import type { Grid } from '../../stage1-vqgan/latent.js';
-import { decodeLoop, type NextLogits } from '../autoregressive.js';
-import type { Canvas } from '../canvas.js';
-import { choose } from '../choose.js';
-import type { Drawer, Opening } from '../prior.js';
-import { startToken, startTokens } from './sequences.js';
+import { vocabulary } from '../stage1-vqgan/grids.js';
+import type { Grid } from '../stage1-vqgan/latent.js';
+import { decodeLoop, type NextLogits } from './autoregressive.js';
+import { type Canvas, unknown } from './canvas.js';
+import { choose } from './choose.js';
+import type { Drawer, Opening } from './prior.js';
 
 export interface CachedModel {
   /** Must be asked for the places 0, 1, 2, … in order; place 0 starts new sequences. */
@@ -19,23 +18,28 @@ export const sequencesFor = ({ batch, cfgScale }: Opening): number => (cfgScale 
 
 /**
  * @param model of as many sequences as `sequencesFor` says
- * @param codes K
+ * @param o.starts [B], what the model takes at place 0 for labels [B]
  */
 export function drawerOf(
   model: CachedModel,
-  { codes, grids, cfgScale }: { codes: number; grids: readonly Grid[]; cfgScale: number },
+  o: { grids: readonly Grid[]; cfgScale: number; starts: (labels: Int32Array) => Int32Array },
 ): Drawer {
-  const start = startToken(codes);
-  const nextLogits = cfgScale === 1 ? model.nextLogits : guided(model.nextLogits, { scale: cfgScale, start });
+  const { grids, cfgScale: scale, starts } = o;
+  const [start] = starts(Int32Array.of(unknown)) as unknown as [number];
+  const nextLogits = scale === 1 ? model.nextLogits : guided(model.nextLogits, { scale, start });
   const allowed = vocabulary(grids);
   return {
-    draw: (known: Canvas, { choice, random, onPlace, signal }) =>
+    draw: (known: Canvas, { choice, greedyFrom = allowed.length, random, onPlace, signal }) =>
       decodeLoop({
         known: known.codes,
-        start: startTokens(codes, known.labels),
+        start: starts(known.labels),
         nextLogits,
         pick: (row, logits, place) =>
-          choose(logits.subarray(0, allowed[place]!), choice, random[row]!.uniform()),
+          choose(
+            logits.subarray(0, allowed[place]!),
+            place < greedyFrom ? choice : likeliest,
+            random[row]!.uniform(),
+          ),
         onToken: onPlace,
         signal,
       }),
@@ -43,12 +47,14 @@ export function drawerOf(
   };
 }
 
+const likeliest = { temperature: 1, topK: 1, topP: 1 };
+
 /**
  * Classifier-free guidance (Ho & Salimans, arXiv 2207.12598; for codes as in LlamaGen): u + s·(c − u) of the logits c
  * with a class and u without.
  *
  * @param nextLogits of 2B sequences: the second half goes the way of the first, but begins without a class
- * @param o.start the token that begins a sequence without a class
+ * @param o.start what begins a sequence without a class
  * @returns the same of B sequences
  */
 export function guided(

@@ -1,6 +1,6 @@
 /** Attention of one new token to those before it, whose keys and values are given, and to itself. No gradient. */
 import * as tf from '@tensorflow/tfjs-core';
-import { composite } from '../../nn/composite.js';
+import { composite } from './composite.js';
 
 export interface Past {
   /** Both [B, H, L, E]. */

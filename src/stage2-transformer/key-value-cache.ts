@@ -1,0 +1,121 @@
+/**
+ * Keys and values of attention layers, kept on the host: what a program takes in is not copied, what it gives out is. The length grows
+ * in steps with the sequence, so that early tokens do not attend to a long empty cache.
+ *
+ * Shapes: B sequences, H heads, L places of the cache, D width, E = D/H.
+ */
+import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
+import type { InputSpec } from '../engine/device.js';
+
+export interface CacheSizes {
+  readonly layers: number;
+  readonly heads: number;
+  readonly width: number;
+  /** Places of a full cache. */
+  readonly tokens: number;
+}
+
+export interface KeyValueCache {
+  /** Of a program at place `position`, which must be 0, 1, 2, … in turn; see `cacheInputs`. */
+  inputs(position: number): HostTensors;
+  /** @param fresh `qkv.i` [B, 3D] of each layer at this place */
+  write(position: number, fresh: HostTensors): void;
+}
+
+/** Lengths that the cache has one after another. A new one moves all that is in it. */
+export function cacheLengths(tokens: number): number[] {
+  return [...new Set([1, 2, 3, 4].map((quarters) => Math.ceil((tokens * quarters) / 4)))];
+}
+
+export const indexed = <T>(kind: string, of: readonly T[]): Record<string, T> =>
+  Object.fromEntries(of.map((item, i) => [`${kind}.${i}`, item]));
+
+/**
+ * `mask` [1, 1, 1, L] (0 for filled places, −10⁹ for others), `keys.i` and `values.i` [B, H, L, E] of each layer. L is
+ * free.
+ */
+export function cacheInputs(
+  { layers, heads, width, tokens }: CacheSizes,
+  batch: number,
+): Record<string, InputSpec> {
+  const cache: InputSpec = {
+    shape: [batch, heads, tokens, width / heads],
+    dtype: 'float32',
+    free: { 2: 'places' },
+  };
+  const caches = new Array<InputSpec>(layers).fill(cache);
+  return {
+    mask: { shape: [1, 1, 1, tokens], dtype: 'float32', free: { 3: 'places' } },
+    ...indexed('keys', caches),
+    ...indexed('values', caches),
+  };
+}
+
+export function keyValueCache(sizes: CacheSizes, batch: number): KeyValueCache {
+  const { layers, heads, width, tokens } = sizes;
+  const lengths = cacheLengths(tokens);
+  const rows = batch * heads;
+  const perHead = width / heads;
+  const room = (): Float32Array => new Float32Array(rows * tokens * perHead);
+  const caches = { keys: Array.from({ length: layers }, room), values: Array.from({ length: layers }, room) };
+  let length = 0;
+
+  /** Makes the cache long enough for place `position`. */
+  const grow = (position: number): void => {
+    const needed = lengths.find((length) => length > position)!;
+    if (position > 0 && needed > length) {
+      for (const cache of [...caches.keys, ...caches.values])
+        spread(cache, rows, length * perHead, needed * perHead);
+    }
+    length = needed;
+  };
+  const view = (cache: Float32Array): HostTensor => {
+    const shape = [batch, heads, length, perHead];
+    return float32(shape, cache.subarray(0, sizeOf(shape)));
+  };
+
+  return {
+    inputs(position) {
+      grow(position);
+      return {
+        mask: float32([1, 1, 1, length], new Float32Array(length).fill(-1e9, position)),
+        ...indexed('keys', caches.keys.map(view)),
+        ...indexed('values', caches.values.map(view)),
+      };
+    },
+    write(position, fresh) {
+      for (let layer = 0; layer < layers; layer++) {
+        const qkv = fresh[`qkv.${layer}`]!.data as Float32Array;
+        const place = { qkv, width, perHead, length, position };
+        writePlace(caches.keys[layer]!, { ...place, part: 1 });
+        writePlace(caches.values[layer]!, { ...place, part: 2 });
+      }
+    },
+  };
+}
+
+/** Rows of `from` numbers, one after another, moved to where rows of `to` numbers begin. */
+function spread(cache: Float32Array, rows: number, from: number, to: number): void {
+  for (let row = rows - 1; row > 0; row--) cache.copyWithin(row * to, row * from, (row + 1) * from);
+}
+
+/** Part 1 (keys) or 2 (values) of qkv [B, 3D] into place `position` of [B, H, L, E]. */
+function writePlace(
+  cache: Float32Array,
+  o: {
+    qkv: Float32Array;
+    part: number;
+    width: number;
+    perHead: number;
+    length: number;
+    position: number;
+  },
+): void {
+  const { qkv, part, width, perHead, length, position } = o;
+  let to = position * perHead;
+  for (let row = part * width; row < qkv.length; row += 3 * width) {
+    for (let from = row; from < row + width; from += perHead, to += length * perHead) {
+      for (let i = 0; i < perHead; i++) cache[to + i] = qkv[from + i]!;
+    }
+  }
+}
