@@ -13,10 +13,10 @@ const state = { step: 3, seconds: 0, validated: 3, best: null, metrics: null };
 export async function trainedRun(
   root: string,
   name: string,
-  o: { stage1?: object; sample?: object; classes?: readonly string[] } = {},
+  o: { stage1?: object; prior?: object; sample?: object; classes?: readonly string[] } = {},
 ): Promise<{ run: string; config: Config }> {
   const { classes = [] } = o;
-  const base = tinyConfig({ layers: 2 });
+  const base = tinyConfig({ layers: 2, ...o.prior });
   const config = parseConfig(
     {
       ...base,
