@@ -30,7 +30,7 @@ const level = z.strictObject({
 
 const levels = {
   /** `fsq`: values that each number of a code may take; their product is `codes`. `hierarchy`: two or three levels, the top first. */
-  levels: z.union([ofGrid, z.array(level).min(2).max(3)]).default([8, 6, 5]),
+  levels: z.union([ofGrid, z.array(level).min(1)]).default([8, 6, 5]),
 };
 
 /** What `levels` is for a `hierarchy` unless it is given. */
@@ -197,9 +197,9 @@ const sections: Record<Kind, Section> = {
     width: (stage1) => levelsOf(stage1).reduce((width, level) => width + codeWidth(level.stage1), 0),
     check(stage1) {
       const { levels } = stage1.bottleneck;
-      if (isGrid(levels))
+      if (isGrid(levels) || levels.length < 2 || levels.length > 3)
         throw noLevels(
-          'two or three sections, the top level first',
+          'two or three sections, the top level first,',
           levels,
           'For example [{ kind: ema, codes: 512 }, { kind: fsq, levels: [8, 6, 5] }].',
         );
