@@ -30,7 +30,7 @@ const level = z.strictObject({
 
 const levels = {
   /** `fsq`: values that each number of a code may take; their product is `codes`. `hierarchy`: two or three levels, the top first. */
-  levels: z.union([ofGrid, z.array(level).min(2).max(3)]).default([8, 6, 5]),
+  levels: z.union([ofGrid, z.array(level).min(1)]).default([8, 6, 5]),
 };
 
 /** What `levels` is for a `hierarchy` unless it is given. */
@@ -155,7 +155,8 @@ const sections: Record<Kind, Section> = {
     width: ({ bottleneck }) => gridLevels(bottleneck).length,
     check({ bottleneck, codes }, keys) {
       const { levels } = bottleneck;
-      if (!isGrid(levels)) throw noLevels('a list of whole numbers', levels, 'For example [8, 6, 5].');
+      if (!isGrid(levels))
+        throw expected('whole numbers', keys.levels, 'the levels of a hierarchy', 'For example [8, 6, 5].');
       const made = product(levels);
       if (made > mostGridCodes) {
         throw expected(
@@ -197,10 +198,11 @@ const sections: Record<Kind, Section> = {
     width: (stage1) => levelsOf(stage1).reduce((width, level) => width + codeWidth(level.stage1), 0),
     check(stage1) {
       const { levels } = stage1.bottleneck;
-      if (isGrid(levels))
-        throw noLevels(
-          'two or three sections, the top level first',
-          levels,
+      if (isGrid(levels) || levels.length < 2 || levels.length > 3)
+        throw expected(
+          'two or three sections, the top level first,',
+          'stage1.bottleneck.levels',
+          isGrid(levels) ? JSON.stringify(levels) : levels.length,
           'For example [{ kind: ema, codes: 512 }, { kind: fsq, levels: [8, 6, 5] }].',
         );
       for (const { name, stage1: level } of levelsOf(stage1))
@@ -213,9 +215,6 @@ type Levels = Stage1['bottleneck']['levels'];
 
 /** `fsq`'s reading of `levels`. */
 const isGrid = (levels: Levels): levels is number[] => typeof levels[0] === 'number';
-
-const noLevels = (what: string, levels: Levels, next: string) =>
-  expected(what, 'stage1.bottleneck.levels', JSON.stringify(levels), next);
 
 /** How many values each number of a code has. */
 export function gridLevels({ levels }: Pick<Stage1['bottleneck'], 'levels'>): number[] {

@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
-import { expected } from '../base/errors.js';
+import { expected, type UserError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
 import { plainLevels, product } from './bottlenecks.js';
 import { checkTogether } from './checks.js';
@@ -201,22 +201,28 @@ interface Issue {
   code: string;
   path: PropertyKey[];
   keys?: string[];
+  /** Of `invalid_union`: what is wrong with each thing that could stand there, paths from there. */
+  errors?: Issue[][];
 }
 
-function explain(issue: Issue, merged: Section, layers: readonly Layer[]) {
-  const source =
-    layers.findLast(({ values }) => at(values, issue.path) !== undefined)?.where ?? layers[0]!.where;
-  if (issue.code === 'unrecognized_keys')
-    return unknownKey([...issue.path, issue.keys?.[0]].join('.'), source);
-  const list = issue.path.findIndex((key) => typeof key === 'number');
-  const key = (list < 0 ? issue.path : issue.path.slice(0, list)).join('.');
-  const where = list < 0 ? key : `each of ${key}`;
-  return expected(
-    describeKey(issue.path)!,
-    where,
-    at(merged, issue.path) ?? null,
-    `It comes from ${source}.`,
-  );
+function explain(issue: Issue, merged: Section, layers: readonly Layer[]): UserError {
+  if (issue.errors) {
+    const [deepest] = issue.errors.flat().sort((a, b) => b.path.length - a.path.length);
+    return explain({ ...deepest!, path: [...issue.path, ...deepest!.path] }, merged, layers);
+  }
+  const { path } = issue;
+  const source = layers.findLast(({ values }) => at(values, path) !== undefined)?.where ?? layers[0]!.where;
+  if (issue.code === 'unrecognized_keys') return unknownKey([...path, issue.keys?.[0]].join('.'), source);
+  const value = at(merged, path) ?? null;
+  return expected(describeKey(path, value)!, placeOf(path), value, `It comes from ${source}.`);
+}
+
+/** `stage1.ch`, `each of stage1.ch_mult`, `kind in each of stage1.bottleneck.levels`. */
+function placeOf(path: readonly PropertyKey[]): string {
+  const list = path.findIndex((key) => typeof key === 'number');
+  if (list < 0) return path.join('.');
+  const inside = path.slice(list).filter((key) => typeof key === 'string');
+  return `${inside.length > 0 ? `${inside.join('.')} in ` : ''}each of ${path.slice(0, list).join('.')}`;
 }
 
 function at(values: unknown, keys: readonly PropertyKey[]): unknown {

@@ -145,6 +145,8 @@ export interface Bottleneck {
 export interface Place {
   /** Side h = w of what the encoder gives. */
   readonly side: number;
+  /** What the grid is called, where there are others. */
+  readonly grid?: string;
   /** Channels of the encoder's features. */
   readonly features: number;
   /** Images of a training step, and micro-batches that it is computed as. */

@@ -62,7 +62,7 @@ export function hierarchy(levels: readonly Level[], o: { features: number; block
   };
 
   return {
-    latent: { kind: 'codes', grids: levels.map(gridOf) },
+    latent: { kind: 'codes', grids: levels.flatMap(gridsOf) },
     channels: { in: o.features, out: widthOf(levels) },
     takesFeatures: true,
     learned: ofEach(({ bottleneck }, i) => ({ ...specsOf(nets[i]!), ...bottleneck.learned })),
@@ -170,9 +170,9 @@ function featuresOf(trees: readonly TensorTree<Nets>[], z: tf.Tensor): tf.Tensor
   return found;
 }
 
-function gridOf({ name, bottleneck: { latent } }: Level): Grid {
+function gridsOf({ name, bottleneck: { latent } }: Level): readonly Grid[] {
   if (latent.kind !== 'codes') throw new Error(`internal: the level ${name} has no codes`);
-  return { ...latent.grids[0]!, name };
+  return latent.grids;
 }
 
 /** A level's inputs, beside those of the whole step. */

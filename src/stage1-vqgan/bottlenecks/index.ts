@@ -57,6 +57,7 @@ function withCodebook(
     const width = codeWidth(config);
     const rules = careRules(config, width);
     return oneGrid(make(config), place, {
+      grid: place.grid,
       codes: config.codes,
       width,
       care: careFor(rules, place, o.follow?.(config)),
@@ -73,6 +74,7 @@ function withCodebook(
 function pointsOfGrid(make: (config: Stage1Config) => Quantiser, terms?: readonly string[]): Make {
   return (config, place) =>
     oneGrid(make(config), place, {
+      grid: place.grid,
       codes: config.codes,
       width: codeWidth(config),
       terms,
@@ -84,7 +86,7 @@ function pointsOfGrid(make: (config: Stage1Config) => Quantiser, terms?: readonl
 function inLevels(config: Stage1Config, place: Place): Bottleneck {
   const levels = levelsOf(config).map(({ name, stage1 }, i, { length }) => {
     const side = place.side >> (length - 1 - i);
-    return { name, bottleneck: kinds[stage1.bottleneck.kind](stage1, { ...place, side }) };
+    return { name, bottleneck: kinds[stage1.bottleneck.kind](stage1, { ...place, side, grid: name }) };
   });
   return hierarchy(levels, { features: place.features, blocks: config.num_res_blocks });
 }
