@@ -30,6 +30,8 @@ export interface Prior {
   readonly learned: Record<string, ParamSpec>;
   /** Whether weight decay acts on a parameter. */
   decays(name: string): boolean;
+  /** Those that it draws with. */
+  readonly precisions: readonly Precision[];
   /** @param batch canvases of a run */
   inputs(phase: Phase, batch: number): Specs;
   /** @param key the step (1-based), or the number of the first image. @param batch without unknown cells */
@@ -45,7 +47,8 @@ export interface Prior {
     weights: HostTensors,
     o: Opening & { readonly precision?: Precision },
   ): Promise<Drawer>;
-  readonly portable: Portable;
+  /** Left out by a kind that is not exported. */
+  readonly portable?: Portable;
 }
 
 export interface Opening {

@@ -19,6 +19,7 @@ import {
   fileOf,
   meansMetadata,
   modelNames,
+  portableOf,
   priorMetadata,
   tokenizerMetadata,
 } from './metadata.js';
@@ -71,7 +72,7 @@ export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummar
   const programs = [
     encoderProgram(config, tokenizer.tensors),
     decoderProgram(config, tokenizer.tensors),
-    ...(prior ? [prior.model.portable.program(prior.tensors)] : []),
+    ...(prior ? [portableOf(prior.model).program(prior.tensors)] : []),
     ...(around ? [meansProgram(around, tokenizer)] : []),
   ];
   for (const program of programs) checkSize(program, precision);

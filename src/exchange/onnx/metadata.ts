@@ -1,5 +1,6 @@
 /** What an exported ONNX file says of itself, in its metadata. */
 import path from 'node:path';
+import { expected } from '../../base/errors.js';
 import type { StoredPrecision } from '../../base/half.js';
 import { version } from '../../checkpoint/run.js';
 import type { TrainedModel } from '../../checkpoint/store.js';
@@ -7,6 +8,7 @@ import type { Config } from '../../config/schema.js';
 import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
 import type { Latent } from '../../stage1-vqgan/latent.js';
 import type { TrainedPrior } from '../../stage2-transformer/model.js';
+import type { Portable, Prior } from '../../stage2-transformer/prior.js';
 
 export const modelNames = ['encoder', 'decoder', 'prior', 'means'] as const;
 export const fileOf = (name: string): string => `${name}.onnx`;
@@ -75,5 +77,16 @@ export const priorMetadata = ({ sha256, step, classes, model }: TrainedPrior): R
   prior: sha256,
   prior_step: `${step}`,
   classes: JSON.stringify(classes),
-  ...model.portable.metadata,
+  ...portableOf(model).metadata,
 });
+
+/** @throws UserError for a kind that has no such file */
+export function portableOf({ portable, described }: Prior): Portable {
+  if (portable) return portable;
+  throw expected(
+    'a prior of the kind gpt',
+    '--to onnx',
+    `one of another kind (${described})`,
+    'Its tensors are written by --to safetensors.',
+  );
+}

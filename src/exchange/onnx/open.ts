@@ -14,7 +14,7 @@ import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
 import { checkCodes } from '../../stage1-vqgan/model.js';
 import { priorFor } from '../../stage2-transformer/model.js';
 import type { Tokenizer } from '../../tokenize/tokenizer.js';
-import { aroundClasses, fileOf, type Gaussian } from './metadata.js';
+import { aroundClasses, fileOf, type Gaussian, portableOf } from './metadata.js';
 
 const OPTION = '--model';
 
@@ -98,7 +98,7 @@ export async function exportedModels(model: string, threads?: number): Promise<M
       const decoder = decoderGraph(await openPart(folder, 'decoder', metadata.tokenizer!, threads));
       try {
         const graph = await openOnnxModel(file, OPTION, threads);
-        return { decoder, drawer: prior.portable.open(graph, opening) };
+        return { decoder, drawer: portableOf(prior).open(graph, opening) };
       } catch (error) {
         await decoder.dispose();
         throw error;

@@ -6,7 +6,7 @@ import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
 import type { Latent } from '../../stage1-vqgan/latent.js';
 import { listed, type TrainedPrior } from '../../stage2-transformer/model.js';
 import type { Prior } from '../../stage2-transformer/prior.js';
-import { aroundClasses, type Gaussian, latentPorts, license } from './metadata.js';
+import { aroundClasses, type Gaussian, latentPorts, license, portableOf } from './metadata.js';
 import { drawnAs, scriptOf } from './script.js';
 
 /** Markdown. The code draws as the config says where the run has what latents are drawn with; else it encodes a picture and decodes it. */
@@ -47,8 +47,9 @@ function meansLine({ shape, classes }: Gaussian): string {
   return `- \`means.onnx\`: \`labels\` int64 [batch], ${numbers} (${listed(classes)}) → \`means\` float32 [batch, ${shape.join(', ')}], around which the class's normal random numbers lie`;
 }
 
-function priorLine({ condition: { classes }, portable }: Prior): string {
-  const { places, codes, begins, ...sequence } = portable.sequence;
+function priorLine(prior: Prior): string {
+  const { classes } = prior.condition;
+  const { places, codes, begins, ...sequence } = portableOf(prior).sequence;
   const cache = (length: string) => `[${sequence.cache('batch', length)}]`;
   const ofClasses =
     classes.length > 0 ? `, or from ${begins.ofFirstClass} on for a class (${listed(classes)}),` : '';

@@ -4,7 +4,7 @@ import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
 import { type Latent, latentSpecs } from '../../stage1-vqgan/latent.js';
 import { codeSide } from '../../stage1-vqgan/model.js';
 import type { Portable, Prior } from '../../stage2-transformer/prior.js';
-import type { Gaussian } from './metadata.js';
+import { type Gaussian, portableOf } from './metadata.js';
 
 export const scriptNames = { sampling: 'sample.mjs', coding: 'reconstruct.mjs' } as const;
 
@@ -40,8 +40,9 @@ export interface DrawnAs {
   readonly cfgScale: number;
 }
 
-export function drawnAs(config: Config, { condition, portable }: Prior): DrawnAs {
-  const { places, cache, begins } = portable.sequence;
+export function drawnAs(config: Config, prior: Prior): DrawnAs {
+  const { condition } = prior;
+  const { places, cache, begins } = portableOf(prior).sequence;
   const { temperature, top_k: topK, top_p: topP, cfg_scale } = config.sample;
   const guided = condition.classes.length > 0 && config.prior.class_dropout > 0;
   return {
