@@ -12,6 +12,7 @@ import { nearest } from '../base/nearest.js';
 import { plainLevels, product } from './bottlenecks.js';
 import { checkTogether } from './checks.js';
 import { configKeys, describeKey } from './keys.js';
+import { sizesOf } from './priors.js';
 import { type Config, configSchema } from './schema.js';
 
 export const defaultConfig = 'drawn-32';
@@ -71,11 +72,26 @@ export function changeConfig(
       );
     }
   }
-  return resolve([{ values: config, where: "the run's config.json" }, ...lineLayers(o)]);
+  const lines = lineLayers(o);
+  const given = lines.reduce<Section>((below, { values }) => merge(below, values), {}).prior;
+  const kind = isSection(given) ? given.kind : undefined;
+  const values = kind === undefined || kind === config.prior.kind ? config : withoutSizes(config);
+  return resolve([{ values, where: "the run's config.json" }, ...lines]);
+}
+
+/** A prior of another kind begins with that kind's sizes. */
+function withoutSizes(config: Config): Section {
+  const own = new Set(['layers', 'width']);
+  return {
+    ...config,
+    prior: Object.fromEntries(Object.entries(config.prior).filter(([key]) => !own.has(key))),
+  };
 }
 
 function resolve(layers: readonly Layer[]): Config {
-  const merged = withLevels(layers.reduce<Section>((below, { values }) => merge(below, values), {}));
+  const merged = withSizes(
+    withLevels(layers.reduce<Section>((below, { values }) => merge(below, values), {})),
+  );
   const result = configSchema.safeParse(merged);
   if (!result.success) throw explain(result.error.issues[0]!, merged, layers);
   checkTogether(result.data);
@@ -93,6 +109,13 @@ function withLevels(values: Section): Section {
   const levels = bottleneck.levels ?? ofFsq;
   const given = Array.isArray(levels) && levels.every((n) => typeof n === 'number');
   return given ? { ...values, stage1: { ...stage1, codes: product(levels) } } : values;
+}
+
+/** The defaults of a kind of prior under what is given. */
+function withSizes(values: Section): Section {
+  const { prior } = values;
+  const sizes = isSection(prior) && sizesOf(prior.kind ?? 'gpt');
+  return sizes ? { ...values, prior: { ...sizes, ...(prior as Section) } } : values;
 }
 
 function fileLayer(name: string): Layer {

@@ -7,35 +7,69 @@ import { expected } from '../base/errors.js';
 
 const count = z.int().positive();
 
-const gpt = {
+/** What every kind has; `sizesOf` says where a kind's own defaults differ. */
+const shared = {
   layers: count.default(4),
-  heads: count.default(8),
   width: count.default(256),
   dropout: z.number().min(0).lt(1).default(0.1),
+};
+
+const gpt = {
+  /** Of the attention of every kind. */
+  heads: count.default(8),
   /** Share of the input codes kept; the others are replaced by random ones (training only). */
   pkeep: z.number().gt(0).max(1).default(1),
 };
 
-export const priorKinds = {
-  /** `gpt`: a transformer that reads the codes one after another. */
-  kind: z.enum(['gpt']).default('gpt'),
-  ...gpt,
+const pixelcnn = {
+  /** Layers after each of which an attention stands; 0: none. */
+  attention_every: z.int().nonnegative().default(0),
 };
+
+export const priorKinds = {
+  /** `gpt`: a transformer that reads the codes one after another; `pixelcnn`: masked convolutions over rows and columns of codes. */
+  kind: z.enum(['gpt', 'pixelcnn']).default('gpt'),
+  ...shared,
+  ...gpt,
+  ...pixelcnn,
+};
+
+/** Defaults of a kind in place of the schema's, which are those of GPT. */
+export function sizesOf(kind: unknown): Record<string, number> | undefined {
+  const sizes: Record<Prior['kind'], Record<string, number>> = {
+    gpt: {},
+    pixelcnn: { layers: 8, width: 96 },
+  };
+  return sizes[kind as Prior['kind']];
+}
 
 type Prior = z.output<z.ZodObject<typeof priorKinds>>;
 
 /** @throws UserError naming the key to change */
 const checks: Record<Prior['kind'], (prior: Prior) => void> = {
-  gpt({ width, heads }) {
-    if (width % heads === 0) return;
-    throw expected(
-      `a divisor of prior.width (${width})`,
-      'prior.heads',
-      heads,
-      `Try --set prior.heads=${nearestDivisor(width, heads)}.`,
-    );
+  gpt: checkHeads,
+  pixelcnn(prior) {
+    if (prior.attention_every > prior.layers) {
+      throw expected(
+        `at most prior.layers (${prior.layers})`,
+        'prior.attention_every',
+        prior.attention_every,
+        '0 is without attention.',
+      );
+    }
+    if (prior.attention_every > 0) checkHeads(prior);
   },
 };
+
+function checkHeads({ width, heads }: Prior): void {
+  if (width % heads === 0) return;
+  throw expected(
+    `a divisor of prior.width (${width})`,
+    'prior.heads',
+    heads,
+    `Try --set prior.heads=${nearestDivisor(width, heads)}.`,
+  );
+}
 
 /** @throws UserError naming the key to change */
 export const checkPriorKind = (prior: Prior): void => checks[prior.kind](prior);

@@ -176,6 +176,7 @@ function misfitOf(config: Config): UserError | undefined {
     const { kind } = stage1.bottleneck;
     return refuse('a codebook whose nearest row is taken', 'stage1.bottleneck.kind', kind);
   }
+  if (config.prior.kind !== 'gpt') return refuse('gpt', 'prior.kind', config.prior.kind);
   if (!Number.isInteger(copiesOf(config)))
     return refuse(`a divisor of ${PUBLISHED_GROUPS}`, 'stage1.norm_groups', stage1.norm_groups);
   const uneven = [1, ...stage1.ch_mult]

@@ -7,7 +7,7 @@
  * mask has the same bits on every device; and the products wrap around 2¹⁸ many times, so that no row or column is favoured.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { stream } from '../base/rng.js';
+import { type Key, stream } from '../base/rng.js';
 import { float32, type HostTensor } from '../base/tensor.js';
 
 const terms = 4;
@@ -18,6 +18,13 @@ export type Dropout = (x: tf.Tensor) => tf.Tensor;
 
 export const noDropout: Dropout = (x) => x;
 
+/** R rows by C columns of each of so many activations. */
+export interface NoiseLayout {
+  readonly sites: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
 /** Length of the noise vector for `sites` activations of `rows` rows by `columns` columns. */
 export function noiseLength(sites: number, rows: number, columns: number): number {
   return sites * terms * (rows + columns);
@@ -27,11 +34,7 @@ export function noiseLength(sites: number, rows: number, columns: number): numbe
  * The noise [L] of one step: for each site the rows' vectors [R, 4], then the columns' [4, C]
  * (already divided by 2¹⁸, which is exact).
  */
-export function dropoutNoise(
-  o: { sites: number; rows: number; columns: number },
-  seed: number,
-  step: number,
-): HostTensor {
+export function dropoutNoise(o: NoiseLayout, seed: Key, step: number): HostTensor {
   const rng = stream(seed, 'dropout', step);
   const data = new Float32Array(noiseLength(o.sites, o.rows, o.columns));
   let next = 0;
@@ -43,12 +46,7 @@ export function dropoutNoise(
 }
 
 /** The noise of rows `from` to `from + count`: their masks are the same rows of the masks that the whole noise [L] makes. */
-export function rowsOfNoise(
-  noise: HostTensor,
-  o: { sites: number; rows: number; columns: number },
-  from: number,
-  count: number,
-): HostTensor {
+export function rowsOfNoise(noise: HostTensor, o: NoiseLayout, from: number, count: number): HostTensor {
   if (count === o.rows) return noise;
   const data = new Float32Array(noiseLength(o.sites, count, o.columns));
   for (let site = 0; site < o.sites; site++) {
@@ -58,6 +56,17 @@ export function rowsOfNoise(
     data.set(columns, to + terms * count);
   }
   return float32([data.length], data);
+}
+
+/** The noise of a step for each of its runs, which share the rows: masks do not depend on the number of runs. */
+export function noisePerRun(
+  layout: NoiseLayout,
+  seed: Key,
+  { step, runs }: { step: number; runs: number },
+): HostTensor[] {
+  const noise = dropoutNoise(layout, seed, step);
+  const rows = layout.rows / runs;
+  return Array.from({ length: runs }, (_, run) => rowsOfNoise(noise, layout, run * rows, rows));
 }
 
 /**

@@ -5,6 +5,7 @@
 import type { Config, PriorConfig } from '../config/schema.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import { gptPrior } from './gpt/index.js';
+import { pixelcnnPrior } from './pixelcnn/index.js';
 import type { Condition, Prior } from './prior.js';
 
 /** The config's section, with the seed that acts. */
@@ -12,7 +13,7 @@ export type PriorSettings = PriorConfig & { readonly seed: number };
 
 type Make = (settings: PriorSettings, grids: readonly Grid[], condition: Condition) => Prior;
 
-const kinds: Record<PriorConfig['kind'], Make> = { gpt: gptPrior };
+const kinds: Record<PriorConfig['kind'], Make> = { gpt: gptPrior, pixelcnn: pixelcnnPrior };
 
 /** @param grids what it draws */
 export function priorOf({ prior, seed }: Config, grids: readonly Grid[], condition: Condition): Prior {

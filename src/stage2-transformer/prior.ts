@@ -30,6 +30,8 @@ export interface Prior {
   readonly learned: Record<string, ParamSpec>;
   /** Whether weight decay acts on a parameter. */
   decays(name: string): boolean;
+  /** Those that it draws with. */
+  readonly precisions: readonly Precision[];
   /** @param batch canvases of a run */
   inputs(phase: Phase, batch: number): Specs;
   /** @param key the step (1-based), or the number of the first image. @param batch without unknown cells */
@@ -102,11 +104,9 @@ export interface Stepwise {
 }
 
 /**
- * For all places at once: `codes` [B, T], any at places that are not drawn yet, and where it knows classes `labels` [B]
- * → `logits` [B, T, K].
+ * For all places at once: `codes` [B, T], any at places that are not drawn yet, and where it knows classes `labels` [B],
+ * −1 without a class → `logits` [B, T, K].
  */
 export interface Whole {
   readonly by: 'canvas';
-  /** The label of a picture without a class, where it knows classes. */
-  readonly without?: number;
 }

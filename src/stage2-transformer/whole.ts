@@ -10,9 +10,9 @@ import type { Portable } from './prior.js';
 
 /**
  * @param o.grids in the order in which they are drawn, T cells in all; K, the largest of their vocabularies
- * @param o.classes C, of which label C is none; 0 where the prior knows none: the file then takes no labels
- * @param logits codes int32 [B, T] and, with classes, labels int32 [B] → logits [B, T, K], of each place by the codes
- *   before it; a grid with fewer codes has the first
+ * @param o.classes how many the prior knows; of none the file takes no labels
+ * @param logits codes int32 [B, T] and, with classes, labels int32 [B], −1 without a class → logits [B, T, K], of each
+ *   place by the codes before it; a grid with fewer codes has the first
  */
 export function wholePortable(
   o: { readonly grids: readonly Grid[]; readonly classes: number },
@@ -35,16 +35,16 @@ export function wholePortable(
     metadata: {
       tokens: `${cells}`,
       codes: `int64 [batch, ${cells}], 0 to ${codes - 1}, all grids end to end, row by row; any where none is drawn yet`,
-      ...(classes > 0 && { labels: `int64 [batch], 0 to ${classes - 1} a class, ${classes} none` }),
+      ...(classes > 0 && { labels: `int64 [batch], 0 to ${classes - 1} a class, ${unknown} none` }),
       logits: `float32 [batch, ${cells}, ${codes}], natural logarithms, of each place by the codes before it`,
     },
     open: (graph, { cfgScale }) =>
       drawerOf(modelOf(graph, cells, classes > 0), {
         grids,
         cfgScale,
-        starts: (labels) => labels.map((label) => (label === unknown ? classes : label)),
+        starts: (labels) => labels,
       }),
-    asked: { by: 'canvas', ...(classes > 0 && { without: classes }) },
+    asked: { by: 'canvas' },
   };
 }
 

@@ -34,7 +34,10 @@ const stage1 = {
   },
 };
 const classes = ['cat', 'dog', 'eel'];
-const priors: [string, object][] = [['gpt', {}]];
+const priors: [string, object][] = [
+  ['gpt', {}],
+  ['pixelcnn', { attention_every: 2 }],
+];
 
 let root: string;
 beforeAll(async () => {

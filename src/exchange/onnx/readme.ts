@@ -5,8 +5,9 @@ import { PORTABLE } from '../../engine/onnx.js';
 import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
 import { cellsIn } from '../../stage1-vqgan/grids.js';
 import type { Latent } from '../../stage1-vqgan/latent.js';
+import { unknown } from '../../stage2-transformer/canvas.js';
 import { listed, type TrainedPrior } from '../../stage2-transformer/model.js';
-import type { Prior, Stepwise, Whole } from '../../stage2-transformer/prior.js';
+import type { Prior, Stepwise } from '../../stage2-transformer/prior.js';
 import { aroundClasses, type Gaussian, latentPorts, license } from './metadata.js';
 import { type DrawnAs, drawnAs, scriptOf } from './script.js';
 
@@ -61,7 +62,7 @@ function priorLine(config: Config, prior: Prior): string {
   if (asked.by === 'canvas') {
     const labels =
       classes.length > 0
-        ? `; \`labels\` int64 [batch], numbers of classes (${listed(classes)}), or ${asked.without} without one`
+        ? `; \`labels\` int64 [batch], numbers of classes (${listed(classes)}), or ${unknown} without one`
         : '';
     return `- \`prior.onnx\`: \`codes\` int64 [batch, ${cells}], ${order}, any at places not drawn yet${labels} → \`logits\` float32 [batch, ${cells}, ${codes}], of each place's code by those before it${fewer}`;
   }
@@ -83,7 +84,7 @@ const pythonShow =
 function pythonSampling(config: Config, prior: Prior): string {
   const drawn = drawnAs(config, prior);
   const { asked, grids, temperature, topK, topP, cfgScale } = drawn;
-  const { begin, logits } = asked.by === 'steps' ? pythonSteps(asked, drawn) : pythonCanvas(asked, drawn);
+  const { begin, logits } = asked.by === 'steps' ? pythonSteps(asked, drawn) : pythonCanvas(drawn);
   const cells = grids.map(({ height, width }) => height * width);
   const vocabularies = grids.map(({ vocab }) => vocab);
   const differ = new Set(vocabularies).size > 1;
@@ -125,10 +126,10 @@ past = np.zeros((${cache(both ? '2 * n' : 'n', 0)}), np.float32)`,
   };
 }
 
-function pythonCanvas({ without }: Whole, { grids, classes, cfgScale }: DrawnAs): Asking {
+function pythonCanvas({ grids, classes, cfgScale }: DrawnAs): Asking {
   const first = `np.arange(n) % ${classes}`;
   const both = cfgScale !== 1;
-  const labels = `labels = ${both ? `np.append(${first}, np.full(n, ${without}))  # with a class, and without` : first}\n`;
+  const labels = `labels = ${both ? `np.append(${first}, np.full(n, ${unknown}))  # with a class, and without` : first}\n`;
   return {
     begin: `${classes > 0 ? labels : ''}canvas = np.zeros((${both ? '2 * n' : 'n'}, ${cellsIn(grids)}), np.int64)`,
     logits: `    canvas[:, :len(codes)] = ${both ? 'np.tile(codes, 2).T' : 'np.transpose(codes)'}

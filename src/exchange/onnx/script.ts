@@ -3,7 +3,8 @@ import type { Config } from '../../config/schema.js';
 import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
 import { cellsIn } from '../../stage1-vqgan/grids.js';
 import { type Grid, type Latent, latentSpecs } from '../../stage1-vqgan/latent.js';
-import type { Portable, Prior, Stepwise, Whole } from '../../stage2-transformer/prior.js';
+import { unknown } from '../../stage2-transformer/canvas.js';
+import type { Portable, Prior, Stepwise } from '../../stage2-transformer/prior.js';
 import { type Gaussian, portableOf } from './metadata.js';
 
 export const scriptNames = { sampling: 'sample.mjs', coding: 'reconstruct.mjs' } as const;
@@ -64,7 +65,7 @@ function samplingScript(config: Config, prior: Prior): string {
     ({ name, height, width, vocab }) =>
       `{ name: '${name}', height: ${height}, width: ${width}, vocab: ${vocab} }`,
   );
-  const { begin, logits, at } = asked.by === 'steps' ? bySteps(asked, drawn) : byCanvas(asked, drawn);
+  const { begin, logits, at } = asked.by === 'steps' ? bySteps(asked, drawn) : byCanvas(drawn);
   const guided = cfgScale !== 1;
   return `${head('Draws pictures with prior.onnx and decoder.onnx', scriptNames.sampling)}
 const [n, temperature, topK, topP] = [4, ${temperature}, ${topK}, ${topP}];
@@ -131,11 +132,11 @@ ${both ? `  ids.push(...codes.map((row) => row.at(-1) ?? ${begins.without}));\n`
   };
 }
 
-function byCanvas({ without }: Whole, { grids, codes, classes, cfgScale }: DrawnAs): Asking {
+function byCanvas({ grids, codes, classes, cfgScale }: DrawnAs): Asking {
   const cells = cellsIn(grids);
   const both = cfgScale !== 1;
   const batch = both ? '2 * n' : 'n';
-  const free = both ? `, ...codes.map(() => ${without})` : ''; // the same pictures without their classes
+  const free = both ? `, ...codes.map(() => ${unknown})` : ''; // the same pictures without their classes
   const labels = `const labels = int64([...codes.map((_, i) => i % ${classes})${free}], [${batch}]);`;
   return {
     begin: classes > 0 ? labels : '',

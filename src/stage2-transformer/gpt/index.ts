@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { PriorConfig } from '../../config/schema.js';
 import type { Specs } from '../../engine/device.js';
 import { crossEntropy } from '../../nn/cross-entropy.js';
-import { dropoutFrom, dropoutNoise, noDropout, noiseLength, rowsOfNoise } from '../../nn/dropout.js';
+import { dropoutFrom, noDropout, noiseLength, noisePerRun } from '../../nn/dropout.js';
 import { specsOf, treeOf } from '../../nn/params.js';
 import { cellsIn, vocabulary } from '../../stage1-vqgan/grids.js';
 import type { Feed, Grid } from '../../stage1-vqgan/latent.js';
@@ -41,21 +41,15 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
     rows: batch * tokens,
     columns: width,
   });
-  /** The dropout of a step, for each of its micro-batches. Masks do not depend on their number. */
-  const noiseOf = (step: number, batch: number): NonNullable<Feed['runs']> => {
-    const layout = noiseLayout(batch);
-    const rows = layout.rows / accumulate;
-    const noise = dropoutNoise(layout, seed, step);
-    return Array.from({ length: accumulate }, (_, i) => ({
-      noise: rowsOfNoise(noise, layout, i * rows, rows),
-    }));
-  };
+  const noiseOf = (step: number, batch: number): NonNullable<Feed['runs']> =>
+    noisePerRun(noiseLayout(batch), seed, { step, runs: accumulate }).map((noise) => ({ noise }));
   return {
     condition,
     grids,
     described: `${sizes.layers} layers of width ${width}`,
     learned: specsOf(specs),
     decays,
+    precisions: ['f32', 'int8'],
     inputs(phase, batch): Specs {
       const sequences = { shape: [batch, tokens], dtype: 'int32' } as const;
       const { sites, rows, columns } = noiseLayout(batch);

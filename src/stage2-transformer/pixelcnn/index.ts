@@ -1,0 +1,147 @@
+/**
+ * The prior `pixelcnn`, which is no transformer: gated masked convolutions, a network for each grid. That of a later grid is told
+ * the codes of all earlier ones, given and drawn (as VQ-VAE-2 has it: Razavi et al., arXiv 1906.00446, §3.2).
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import { int32 } from '../../base/tensor.js';
+import type { PriorConfig } from '../../config/schema.js';
+import type { Specs, Tensors } from '../../engine/device.js';
+import { crossEntropy } from '../../nn/cross-entropy.js';
+import { dropoutFrom, noDropout, noiseLength, noisePerRun } from '../../nn/dropout.js';
+import { over, specsOf, treeOf, under } from '../../nn/params.js';
+import { cellsIn } from '../../stage1-vqgan/grids.js';
+import type { Grid } from '../../stage1-vqgan/latent.js';
+import { drawerOf, sequencesFor } from '../drawer.js';
+import type { Condition, Prior } from '../prior.js';
+import { wholePortable } from '../whole.js';
+import { openCachedNetworks } from './cached.js';
+import { decays, type NetworkSizes, networkLogits, networkSpecs } from './network.js';
+
+/** What it takes of the config's section, and the seed that acts. */
+type Settings = Pick<
+  PriorConfig,
+  'layers' | 'heads' | 'width' | 'dropout' | 'attention_every' | 'accumulate'
+> & { readonly seed: number };
+
+export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condition: Condition): Prior {
+  const { layers, heads, width, dropout, attention_every: attentionEvery, accumulate, seed } = settings;
+  const grids = [...condition.grids, ...drawn];
+  const classes = condition.classes.length;
+  const networks = drawn.map((grid, i): NetworkSizes => {
+    const earlier = grids.slice(0, condition.grids.length + i);
+    return { layers, width, heads, attentionEvery, classes, grid, earlier };
+  });
+  const specs = networks.map(networkSpecs);
+  const cells = cellsIn(grids);
+  const noiseLayout = ({ grid }: NetworkSizes, batch: number) => ({
+    sites: layers,
+    rows: batch * cellsIn([grid]),
+    columns: width,
+  });
+  /** Of a training step of so many images, the noise of each network by its name, for each micro-batch. */
+  const noiseOf = (step: number, batch: number) => {
+    const runs = networks.map((network) =>
+      noisePerRun(noiseLayout(network, batch), `${seed} ${network.grid.name}`, { step, runs: accumulate }),
+    );
+    return Array.from({ length: accumulate }, (_, run) =>
+      Object.fromEntries(networks.map(({ grid }, i) => [`noise.${grid.name}`, runs[i]![run]!])),
+    );
+  };
+
+  /** Logits [B·h·w, K] of a network. */
+  const logitsOf = (index: number, p: Tensors, inputs: Tensors, codes: readonly tf.Tensor[]): tf.Tensor => {
+    const network = networks[index]!;
+    const { name } = network.grid;
+    const own = codes[condition.grids.length + index]!;
+    const noise = inputs[`noise.${name}`];
+    const layout = noiseLayout(network, own.shape[0]!);
+    const dropped = noise ? dropoutFrom(noise, { ...layout, rate: dropout }) : noDropout;
+    const known = { labels: inputs.labels, earlier: codes.slice(0, network.earlier.length) };
+    return networkLogits(network, treeOf(specs[index]!, under(name, p)), own, known, dropped);
+  };
+  /** [B, cells of the network's grid]. */
+  const natsOf = (index: number, p: Tensors, inputs: Tensors, codes: readonly tf.Tensor[]): tf.Tensor => {
+    const own = codes[condition.grids.length + index]!;
+    const nats = crossEntropy(logitsOf(index, p, inputs, codes), tf.reshape(own, [-1]));
+    return tf.reshape(nats, [own.shape[0]!, -1]);
+  };
+
+  return {
+    condition,
+    grids,
+    described: `${drawn.length > 1 ? `a network for each of ${drawn.length} grids, each of ` : ''}${layers} layers of width ${width}`,
+    learned: Object.assign({}, ...networks.map(({ grid }, i) => over(grid.name, specsOf(specs[i]!)))),
+    decays,
+    precisions: ['f32'],
+    inputs(phase, batch): Specs {
+      const noise = networks.map((network) => {
+        const { sites, rows, columns } = noiseLayout(network, batch);
+        const shape = [noiseLength(sites, rows, columns)];
+        return [`noise.${network.grid.name}`, { shape, dtype: 'float32' }] as const;
+      });
+      return {
+        codes: { shape: [batch, cells], dtype: 'int32' },
+        ...(classes > 0 && { labels: { shape: [batch], dtype: 'int32' } as const }),
+        ...(phase === 'train' && dropout > 0 && Object.fromEntries(noise)),
+      };
+    },
+    feed(phase, step, { codes, labels }) {
+      const batch = labels.length;
+      return {
+        batched: {
+          codes: int32([batch, cells], codes),
+          ...(classes > 0 && { labels: int32([batch], labels) }),
+        },
+        ...(phase === 'train' && dropout > 0 && { runs: noiseOf(step, batch) }),
+      };
+    },
+    nats(p, inputs) {
+      const codes = cut(inputs.codes!, grids);
+      const parts = networks.map((_, i) => natsOf(i, p, inputs, codes));
+      const given = cellsIn(condition.grids);
+      const zeros = given > 0 ? [tf.zeros([inputs.codes!.shape[0]!, given])] : [];
+      return parts.length + zeros.length === 1 ? parts[0]! : tf.concat([...zeros, ...parts], 1);
+    },
+    async open(device, weights, o) {
+      const { cfgScale } = o;
+      const model = await openCachedNetworks({ device, weights, batch: sequencesFor(o), grids, networks });
+      return drawerOf(model, { grids, cfgScale, starts: (labels) => labels });
+    },
+    portable: wholePortable({ grids, classes }, (p, all, labels) => {
+      const codes = cut(all, grids);
+      const most = Math.max(...grids.map(({ vocab }) => vocab));
+      const parts = networks.map(({ grid }, i) => {
+        const logits = logitsOf(i, p, { ...(labels && { labels }) }, codes);
+        const byCell = tf.reshape(logits, [-1, cellsIn([grid]), grid.vocab]);
+        return tf.pad(
+          byCell,
+          [
+            [0, 0],
+            [0, 0],
+            [0, most - grid.vocab],
+          ],
+          neverDrawn,
+        );
+      });
+      return tf.pad(tf.concat(parts, 1), [
+        [0, 0],
+        [cellsIn(condition.grids), 0],
+        [0, 0],
+      ]);
+    }),
+  };
+}
+
+/** The logit of a code that a grid has not. */
+const neverDrawn = -1e9;
+
+/** Codes int32 [B, T] → int32 [B, h, w] of each grid. */
+function cut(codes: tf.Tensor, grids: readonly Grid[]): tf.Tensor[] {
+  const batch = codes.shape[0]!;
+  const parts = tf.split(
+    codes,
+    grids.map((grid) => cellsIn([grid])),
+    1,
+  );
+  return parts.map((part, i) => tf.reshape(part, [batch, grids[i]!.height, grids[i]!.width]));
+}
