@@ -82,9 +82,9 @@ export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
   const out = path.resolve(o.out ?? path.join(run, to));
   const saved = readRunConfig(run);
   checkOut(out, isOurs);
-  const misfit = misfitOf(saved);
-  if (misfit && to === 'taming') throw misfit;
   const { tokenizer, prior } = await loadTrainedParts(run);
+  const misfit = misfitOf(saved, prior !== undefined);
+  if (misfit && to === 'taming') throw misfit;
   if (misfit) {
     reporter.note(
       'taming-transformers has no such model: the tensors have the names that they have in vqgen.',
@@ -163,8 +163,8 @@ async function publishable(
 }
 
 /** What the published classes cannot be, if anything. */
-function misfitOf(config: Config): UserError | undefined {
-  const { stage1 } = config;
+function misfitOf(config: Config, hasPrior: boolean): UserError | undefined {
+  const { stage1, prior } = config;
   const refuse = (what: string, key: string, received: unknown): UserError =>
     expected(
       what,
@@ -191,6 +191,7 @@ function misfitOf(config: Config): UserError | undefined {
   }
   if (!gumbelFits(config))
     return refuse(`${stage1.z_channels}, as stage1.z_channels is,`, 'stage1.embed_dim', stage1.embed_dim);
+  if (hasPrior && prior.kind !== 'gpt') return refuse('gpt', 'prior.kind', prior.kind);
   return undefined;
 }
 

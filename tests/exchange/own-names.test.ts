@@ -34,16 +34,18 @@ test('numbers: model.safetensors has every tensor by its own name, and the confi
   expect(halves).not.toEqual(tensors['decoder.conv_out.weight']!.data);
 });
 
-test.each([
+test.each<[string, object, object?]>([
   ['lfq', { bottleneck: { kind: 'lfq' } }],
   ['fsq', { bottleneck: { kind: 'fsq', levels: [5, 4, 2] }, codes: 40 }],
   ['cosine', { bottleneck: { kind: 'cosine' } }],
   ['groups', { ch: 12, norm_groups: 3 }],
-])('%s, with a prior of classes', async (name, stage1) => {
-  const { run } = await trainedRun(folder(), name, { stage1, classes: ['cat', 'dog'] });
-  const { files, prior } = await exportTaming({ run, to: 'safetensors', reporter: quiet });
+  ['hierarchy', { bottleneck: { kind: 'hierarchy', levels: [{}, { kind: 'lfq' }] } }],
+  ['pixelcnn', {}, { kind: 'pixelcnn' }],
+])('%s, with a prior of classes', async (name, stage1, prior = {}) => {
+  const { run } = await trainedRun(folder(), name, { stage1, prior, classes: ['cat', 'dog'] });
+  const { files, ...summary } = await exportTaming({ run, to: 'safetensors', reporter: quiet });
   expect(files.map((file) => path.basename(file))).toEqual(['model.safetensors', 'prior.safetensors']);
-  expect(prior).toBe(true);
+  expect(summary.prior).toBe(true);
   for (const [i, stage] of (['stage1', 'prior'] as const).entries()) {
     const { tensors } = await readSafetensors(files[i]!);
     expect(toHosts(tensors)).toEqual((await loadModel(run, stage)).tensors);
