@@ -36,10 +36,14 @@ export function latentSpecs(latent: Latent, batch: number): Specs {
   );
 }
 
-/** For people: `8×8 codes of 256`, `8×8×16 numbers`. */
+/** For people: `8×8 codes of 256`, of several grids `top 4×4 codes of 256, bottom …`; `8×8×16 numbers`. */
 export function describeLatent(latent: Latent): string {
   if (latent.kind !== 'codes') return `${latent.shape.join('×')} numbers`;
-  return latent.grids.map(({ height, width, vocab }) => `${height}×${width} codes of ${vocab}`).join(', ');
+  const { grids } = latent;
+  const called = (name: string) => (grids.length > 1 ? `${name} ` : '');
+  return grids
+    .map(({ name, height, width, vocab }) => `${called(name)}${height}×${width} codes of ${vocab}`)
+    .join(', ');
 }
 
 /** One pass through a bottleneck. */

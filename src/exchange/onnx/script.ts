@@ -136,8 +136,8 @@ function byCanvas({ grids, codes, classes, cfgScale }: DrawnAs): Asking {
   const cells = cellsIn(grids);
   const both = cfgScale !== 1;
   const batch = both ? '2 * n' : 'n';
-  const free = both ? `, ...codes.map(() => ${unknown})` : ''; // the same pictures without their classes
-  const labels = `const labels = int64([...codes.map((_, i) => i % ${classes})${free}], [${batch}]);`;
+  const free = both ? `.concat(codes.map(() => ${unknown}))` : ''; // the same pictures without their classes
+  const labels = `const labels = int64(codes.map((_, i) => i % ${classes})${free}, [${batch}]);`;
   return {
     begin: classes > 0 ? labels : '',
     logits: `  const place = codes[0].length;
