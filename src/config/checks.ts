@@ -8,7 +8,7 @@ import type { Config } from './schema.js';
 export function checkTogether(config: Config): void {
   checkBottleneck(config.stage1);
   checkSizes(config);
-  checkChannels(config);
+  checkNetwork(config);
   checkDiscriminator(config);
   checkCorruption(config.stage1);
   checkLosses(config);
@@ -52,8 +52,32 @@ function checkSizes({ data, stage1 }: Config): void {
   }
 }
 
+function checkNetwork(config: Config): void {
+  const { network, ch_mult, attn_resolutions } = config.stage1;
+  if (network === 'vqgan') {
+    checkGroups(config);
+    return;
+  }
+  if (ch_mult.length === 1) {
+    throw expected(
+      'at least two levels',
+      'stage1.ch_mult',
+      JSON.stringify(ch_mult),
+      'The network strided is made of convolutions that halve the picture.',
+    );
+  }
+  if (attn_resolutions.length > 0) {
+    throw expected(
+      'none',
+      'stage1.attn_resolutions',
+      JSON.stringify(attn_resolutions),
+      'The network strided has no attention: try --set stage1.attn_resolutions=[].',
+    );
+  }
+}
+
 /** GroupNorm has `norm_groups`, or one for each channel where there are fewer. */
-function checkChannels({ stage1 }: Config): void {
+function checkGroups({ stage1 }: Config): void {
   for (const mult of [1, ...stage1.ch_mult]) {
     const channels = stage1.ch * mult;
     if (channels % Math.min(stage1.norm_groups, channels) !== 0) {

@@ -1,5 +1,6 @@
 /** Kernels of images, and orders of axes, against TF.js' cpu backend, value and gradient. */
 import * as tf from '@tensorflow/tfjs-core';
+import { transposedConv } from '../../src/nn/conv.js';
 import { upsampleConv } from '../../src/nn/upsample-conv.js';
 import { check } from '../support/check-kernels.js';
 import { noise } from '../support/parity.js';
@@ -63,6 +64,37 @@ check(
             }),
         },
       ],
+    ]),
+  ),
+);
+const doublings: [number[], number[]][] = [
+  [
+    [2, 4, 4, 5],
+    [4, 4, 3, 5],
+  ],
+  [
+    [1, 3, 5, 2],
+    [4, 4, 4, 2],
+  ],
+  [
+    [2, 17, 18, 3],
+    [4, 4, 2, 3],
+  ],
+  [
+    [1, 6, 8, 16],
+    [4, 4, 16, 16],
+  ],
+];
+check(
+  'transposed convolutions of stride 2',
+  Object.fromEntries(
+    doublings.map(([x, f]) => [
+      `x=[${x}] f=[${f}]`,
+      {
+        inputs: { x: noise(x, 'x'), weight: noise(f, 'f'), bias: noise([f[2]!], 'b') },
+        fn: ({ x, weight, bias }: Record<string, tf.Tensor>) =>
+          transposedConv({ weight: weight!, bias: bias! }, x!),
+      },
     ]),
   ),
 );

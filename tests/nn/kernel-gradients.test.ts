@@ -105,6 +105,14 @@ const cases: [string, number[][], F][] = [
     ],
     (x, w) => tf.conv2d(image(x!), image(w!), 2, 1),
   ],
+  [
+    'Conv2DBackpropInput',
+    [
+      [1, 2, 2, 2],
+      [4, 4, 1, 2],
+    ],
+    (x, w) => tf.conv2dTranspose(image(x!), image(w!), [1, 4, 4, 1], 2, 'same'),
+  ],
   ['AvgPool', [[1, 4, 4, 1]], (x) => tf.avgPool(image(x!), 2, 2, 'valid')],
   ['MaxPool', [[1, 4, 4, 1]], (x) => tf.maxPool(image(x!), 2, 2, 'valid')],
 ];

@@ -45,6 +45,18 @@ export const bottlenecks: [string, object][] = [
   ['cosine, rotation', { bottleneck: { kind: 'cosine', gradient: 'rotation' } }],
   ['fsq', { bottleneck: { kind: 'fsq', levels: [3, 4] } }],
   ['lfq', { bottleneck: { kind: 'lfq' }, codes: 16 }],
+  [
+    'hierarchy, strided',
+    {
+      network: 'strided',
+      attn_resolutions: [],
+      bottleneck: {
+        kind: 'hierarchy',
+        levels: [{ kind: 'ema', codes: 6 }, { kind: 'cosine', codes: 9, embed_dim: 3 }],
+        gradient: 'rotation',
+      },
+    },
+  ],
   ['none, masked', { bottleneck: { kind: 'none' }, corrupt: { kind: 'mask', amount: 0.5 } }],
   [
     'gaussian, noise',
@@ -87,6 +99,7 @@ export function stage1Training(adversarial: boolean, o: object = {}): Training {
       images,
       lr: scalar(1e-4 * step),
       step: scalar(step),
+      ...bottleneckOf(config).feed('train', step, new Int32Array(2)).runs?.[0],
       ...('pick' in program.inputs && {
         pick: int32([12], permutation(32, stream('pick', step)).slice(0, 12)),
       }),

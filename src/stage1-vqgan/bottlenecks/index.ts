@@ -1,6 +1,7 @@
 /** The bottleneck that a config names. A new kind is a file of this folder, an entry here, and a section in `config/bottlenecks.ts`. */
 import { codeWidth, levelsOf } from '../../config/bottlenecks.js';
 import type { Config, Stage1Config } from '../../config/schema.js';
+import { featuresOf } from '../autoencoder/index.js';
 import type { Bottleneck, Place } from '../latent.js';
 import { careFor, type Following } from './codebook/care.js';
 import { careRules } from './codebook/rules.js';
@@ -40,7 +41,7 @@ const kinds: Record<Stage1Config['bottleneck']['kind'], Make> = {
 export function bottleneckOf({ data, stage1, seed }: Config): Bottleneck {
   const place: Place = {
     side: data.size >> (stage1.ch_mult.length - 1),
-    features: stage1.z_channels,
+    features: featuresOf(stage1),
     batch: stage1.batch_size,
     parts: stage1.accumulate,
     seed,
