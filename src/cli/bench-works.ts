@@ -1,4 +1,5 @@
 /** What the benchmark times: the programs and the engine of the real commands on random inputs. */
+import { expected } from '../base/errors.js';
 import { type Rng, stream } from '../base/rng.js';
 import { float32, type HostTensor, type HostTensors, int32, scalar, sizeOf } from '../base/tensor.js';
 import { parseConfig } from '../config/load.js';
@@ -6,6 +7,7 @@ import type { Config } from '../config/schema.js';
 import type { Device, Precision, Specs, StepProgram } from '../engine/device.js';
 import { countParams, initialise, specsOf } from '../nn/params.js';
 import { lpipsVgg16, type Perceptual, vgg16Shapes } from '../perceptual/distances.js';
+import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import { gridsOf, modelSpecs } from '../stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
@@ -17,7 +19,10 @@ import type { Prior } from '../stage2-transformer/prior.js';
 import { priorStart, priorStep } from '../stage2-transformer/step.js';
 import { chunkPlanner } from '../train/chunks.js';
 
-export const works = ['stage1-ae', 'stage1-gan', 'encode', 'decode', 'prior-train', 'sample'] as const;
+export const works = [
+  ...(['stage1-ae', 'stage1-gan', 'vae-train', 'encode', 'decode'] as const),
+  ...(['prior-train', 'sample', 'pixelcnn-train', 'pixelcnn-sample'] as const),
+] as const;
 export type WorkName = (typeof works)[number];
 
 export const defaults = {
@@ -68,10 +73,13 @@ export function prepare(work: WorkName, flags: BenchFlags, device: Device): Prom
   const prepared = {
     'stage1-ae': stage1Training,
     'stage1-gan': stage1Training,
+    'vae-train': stage1Training,
     encode: inference,
     decode: inference,
     'prior-train': priorTraining,
     sample: sampling,
+    'pixelcnn-train': priorTraining,
+    'pixelcnn-sample': sampling,
   }[work];
   return prepared(work, flags, device);
 }
@@ -94,12 +102,16 @@ function configOf(work: WorkName, f: BenchFlags): Config {
       codebook: { init: 'uniform', warmup: 0, restart_after: 0 },
       disc: { ch: f['disc-ch'], layers: f['disc-layers'], weight: work === 'stage1-gan' ? 0.8 : 0 },
       perceptual: { kind: 'none' }, // --vgg-taps hands its own in
+      ...(work === 'vae-train' && {
+        bottleneck: { kind: 'gaussian', kl_weight: 1e-6 * 3 * f.resolution ** 2 },
+      }),
       batch_size: f.batch,
       clip: 0,
       ema: 0,
       precision,
     },
     prior: {
+      ...(isPixelcnn(work) && { kind: 'pixelcnn', betas: [0.9, 0.999], weight_decay: 0 }),
       layers: f.layers,
       heads: f.heads,
       width: f.width,
@@ -115,6 +127,7 @@ function configOf(work: WorkName, f: BenchFlags): Config {
 async function stage1Training(work: WorkName, flags: BenchFlags, device: Device): Promise<Work> {
   const config = configOf(work, flags);
   const rng = stream(flags.seed, 'bench');
+  const bottleneck = bottleneckOf(config);
   const program = stage1Step(config, vggOf(flags), { adversarial: work === 'stage1-gan' });
   return {
     params: countParams(modelSpecs(config)),
@@ -125,6 +138,7 @@ async function stage1Training(work: WorkName, flags: BenchFlags, device: Device)
       lr: scalar(5e-5),
       step: scalar(step),
       ...(program.inputs.disc_step && { disc_step: scalar(step) }),
+      ...(work === 'vae-train' && bottleneck.feed('train', step, unlabelled(flags.batch)).batched),
     }))),
   };
 }
@@ -168,15 +182,21 @@ async function inference(work: WorkName, flags: BenchFlags, device: Device): Pro
   };
 }
 
-/** As many codes in a row as the flags say. */
-const priorOfFlags = (config: Config, { tokens, codes: vocab }: BenchFlags): Prior =>
-  priorOf(config, [{ name: 'codes', height: 1, width: tokens, vocab }], { classes: [], grids: [] });
+const isPixelcnn = (work: WorkName): boolean => work.startsWith('pixelcnn');
+
+/** As many codes as the flags say, in a row or, for a PixelCNN, a square. @throws UserError where they make none */
+function priorOfFlags(work: WorkName, config: Config, { tokens, codes: vocab }: BenchFlags): Prior {
+  const height = isPixelcnn(work) ? Math.sqrt(tokens) : 1;
+  if (!Number.isInteger(height)) throw expected(`a square number for ${work}`, '--tokens', tokens);
+  const grid = { name: 'codes', height, width: tokens / height, vocab };
+  return priorOf(config, [grid], { classes: [], grids: [] });
+}
 
 const unlabelled = (batch: number): Int32Array => new Int32Array(batch).fill(unknown);
 
 async function priorTraining(work: WorkName, flags: BenchFlags, device: Device): Promise<Work> {
   const config = configOf(work, flags);
-  const prior = priorOfFlags(config, flags);
+  const prior = priorOfFlags(work, config, flags);
   const { batch, tokens } = flags;
   const rng = stream(flags.seed, 'bench');
   const start = priorStart(prior, flags.seed, config.prior.precision);
@@ -187,18 +207,19 @@ async function priorTraining(work: WorkName, flags: BenchFlags, device: Device):
     ...(await timeSteps(device, priorStep(config.prior, prior), start, (step) => {
       const codes = randomCodes(rng, [batch, tokens], flags.codes).data as Int32Array;
       const { batched } = prior.feed('train', step, { codes, labels: unlabelled(batch) });
-      return { ...batched, lr: scalar(4.5e-4), step: scalar(step) };
+      return { ...batched, lr: scalar(isPixelcnn(work) ? 3e-4 : 4.5e-4), step: scalar(step) };
     })),
   };
 }
 
 async function sampling(work: WorkName, flags: BenchFlags, device: Device): Promise<Work> {
-  const prior = priorOfFlags(configOf(work, flags), flags);
+  const prior = priorOfFlags(work, configOf(work, flags), flags);
   const { batch, tokens, codes, precision } = flags;
   const weights = () => initialise(prior.learned, flags.seed);
   const drawer = await prior.open(device, weights(), { batch, cfgScale: 1, precision }); // nothing here keeps them
   const rng = stream(flags.seed, 'bench');
-  const choice = { temperature: 1, topK: Math.min(flags['top-k'], codes), topP: 1 };
+  const topK = isPixelcnn(work) ? 0 : Math.min(flags['top-k'], codes);
+  const choice = { temperature: 1, topK, topP: 1 };
   const canvas = blankCanvas(tokens, unlabelled(batch));
   const random = new Array<Rng>(batch).fill(rng);
   return {

@@ -100,7 +100,10 @@ export function readArguments(argv: readonly string[]): { work: WorkName; flags:
   if (!work || positionals.length > 1) {
     throw expected(`one of ${works.join(', ')}`, 'WORK', positionals.join(' ') || 'nothing');
   }
-  const others = { 'stage1-ae': 'f16', 'stage1-gan': 'f16', 'prior-train': 'f16', sample: 'int8' };
+  const others = {
+    ...{ 'stage1-ae': 'f16', 'stage1-gan': 'f16', 'vae-train': 'f16', 'prior-train': 'f16' },
+    ...{ 'pixelcnn-train': 'f16', sample: 'int8' },
+  };
   const other = others[work as keyof typeof others];
   if (flags.precision !== 'f32' && flags.precision !== other) {
     throw expected(`f32${other ? ` or ${other}` : ''} for ${work}`, '--precision', flags.precision);

@@ -15,7 +15,8 @@ import { imageSplits } from '../data/dataset.js';
 import { listImages } from '../data/source.js';
 import { initialise, over, specsOf } from '../nn/params.js';
 import { discriminatorSpecs } from '../stage1-vqgan/adversary/discriminator.js';
-import { codeSide, hasDiscriminator, stage1Params } from '../stage1-vqgan/model.js';
+import { cellsIn } from '../stage1-vqgan/grids.js';
+import { gridsOf, hasDiscriminator, stage1Params } from '../stage1-vqgan/model.js';
 import { recordPictures } from '../stage1-vqgan/moved.js';
 import { startsOf } from '../stage1-vqgan/starts.js';
 import { recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
@@ -225,7 +226,7 @@ async function understand(
     const found = priorConfig(shape, params, {
       file: o.checkpoint,
       codes: config.stage1.codes,
-      tokens: codeSide(config) ** 2,
+      tokens: cellsIn(gridsOf(config)),
       heads: headsOf(o.set),
     });
     prior = found.published;

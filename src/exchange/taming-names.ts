@@ -6,7 +6,8 @@ import type { Config } from '../config/schema.js';
 import { type ParamSpec, specsOf } from '../nn/params.js';
 import { discriminatorSpecs } from '../stage1-vqgan/adversary/discriminator.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
-import { codeSide, gridsOf, modelSpecs } from '../stage1-vqgan/model.js';
+import { cellsIn } from '../stage1-vqgan/grids.js';
+import { gridsOf, modelSpecs } from '../stage1-vqgan/model.js';
 import { gptSpecs } from '../stage2-transformer/gpt/gpt.js';
 import { gptSizes } from '../stage2-transformer/gpt/index.js';
 import { rowsOfOneTable } from '../stage2-transformer/gpt/sequences.js';
@@ -180,7 +181,7 @@ export const publishedTokenizer = ({ stage1 }: Config): PublishedTokenizer => ({
 /** A GPT of vqgen's, published: its start token becomes token 0, see `foldStart`. */
 export const publishedPrior = (config: Config): PublishedPrior => ({
   vocabulary: config.stage1.codes,
-  block: codeSide(config) ** 2,
+  block: cellsIn(gridsOf(config)),
   start: 0,
   classes: 0,
 });

@@ -44,31 +44,40 @@ export function cropped(stack: Stack, weight: tf.Tensor, mask: Mask): tf.Tensor4
 /** x [B, H, W, in] → [B, H, W, out]. */
 export function maskedConv(stack: Stack, params: TensorTree<Conv>, x: tf.Tensor, mask: Mask): tf.Tensor {
   const [rows, columns] = params.weight.shape as [number, number];
-  const [above, beside] = stack === 'vertical' ? [rows - 1, columns >> 1] : [0, columns - 1];
-  const right = stack === 'vertical' ? beside : 0;
-  const filter = cropped(stack, params.weight, mask);
-  if (mask === 'B') {
-    const pad: tf.backend_util.ExplicitPadding = [
-      [0, 0],
-      [above, 0],
-      [beside, right],
-      [0, 0],
-    ];
-    return tf.fused.conv2d({ x: x as tf.Tensor4D, filter, strides: 1, pad, bias: params.bias });
-  }
-  const [batch, height, width, channels] = x.shape as [number, number, number, number];
-  const padded = tf.pad(x, [
-    [0, 0],
-    [above, 0],
-    [beside, right],
-    [0, 0],
-  ]);
-  const seen =
-    stack === 'vertical'
-      ? [batch, height + above - 1, width + 2 * beside, channels]
-      : [batch, height, width + beside - 1, channels];
-  const shifted = tf.slice(padded, [0, 0, 0, 0], seen) as tf.Tensor4D;
-  return tf.fused.conv2d({ x: shifted, filter, strides: 1, pad: 'valid', bias: params.bias });
+  const side = stack === 'vertical' ? columns >> 1 : 0;
+  const all = { seen: x, far: stack === 'vertical' ? rows - 1 : columns - 1 };
+  const { seen, far } = mask === 'A' ? before(stack, x, all.far) : all;
+  return tf.fused.conv2d({
+    x: seen as tf.Tensor4D,
+    filter: cropped(stack, params.weight, mask),
+    strides: 1,
+    pad:
+      stack === 'vertical'
+        ? [
+            [0, 0],
+            [far, 0],
+            [side, side],
+            [0, 0],
+          ]
+        : [
+            [0, 0],
+            [0, 0],
+            [far, 0],
+            [0, 0],
+          ],
+    bias: params.bias,
+  });
+}
+
+/**
+ * The image without its last row (vertical) or column, which nothing sees, and how many zeros go before it. Of a single one
+ * that of zeros is left.
+ */
+function before(stack: Stack, x: tf.Tensor, far: number): { seen: tf.Tensor; far: number } {
+  const axis = stack === 'vertical' ? 1 : 2;
+  const size = x.shape.map((n, i) => (i === axis ? n - 1 : n));
+  if (size[axis] === 0) return { seen: tf.mul(x, 0), far: far - 1 };
+  return { seen: tf.slice(x, [0, 0, 0, 0], size), far };
 }
 
 /** The gate of a layer: x [..., 2C] → tanh(first C)·σ(last C), [..., C]. */

@@ -100,6 +100,31 @@ test('classes of the prior, which checkpoint is used, and several codings as one
   });
 });
 
+test('several grids of codes, by their names', async () => {
+  const set = ['stage1.bottleneck.kind=hierarchy', 'stage1.bottleneck.levels=[{codes: 4}, {codes: 8}]'];
+  await writeRunConfig(run, loadConfig({ set }));
+  const [top, bottom] = [
+    { name: 'top', height: 4, width: 4, vocab: 4 },
+    { name: 'bottom', height: 8, width: 8, vocab: 8 },
+  ];
+  const zeros = (side: number) =>
+    ({ dtype: 'U16', shape: [3, side, side], data: new Uint16Array(3 * side ** 2) }) as const;
+  fs.mkdirSync(path.join(run, 'tokens'), { recursive: true });
+  await writeSafetensors(
+    path.join(run, 'tokens/train.safetensors'),
+    {
+      'codes.top': zeros(4),
+      'codes.bottom': zeros(8),
+      labels: { dtype: 'I32', shape: [3], data: new Int32Array(3) },
+    },
+    { tokenizer: 'x', grids: JSON.stringify([top, bottom]) },
+  );
+  const { lines, summary } = await describeRun(run);
+  expect(lines[0]).toMatch(/4 × 4 tokens of 4 codes \(top\) and 8 × 8 tokens of 8 codes \(bottom\)$/);
+  const tokens = [{ images: 3, vocab: 8, height: 8, width: 8, grids: [top, bottom] }];
+  expect(summary).toMatchObject({ tokens });
+});
+
 test('a run that was handed on: whose folder of images it was, and no time', async () => {
   const file = path.join(run, 'config.json');
   const config = JSON.parse(fs.readFileSync(file, 'utf8'));

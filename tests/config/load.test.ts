@@ -222,6 +222,14 @@ describe('one sentence for a mistake', () => {
       'Expected at most stage1.codes (256) for sample.top_k but received 300. 0 draws among all codes.',
     ],
     [
+      [
+        'sample.top_k=300',
+        'stage1.bottleneck.kind=hierarchy',
+        'stage1.bottleneck.levels=[{codes: 64}, {codes: 299}]',
+      ],
+      'Expected at most 299, the codes of the largest level, for sample.top_k but received 300. 0 draws among all codes.',
+    ],
+    [
       ['data.val_dir=x'],
       'Expected a folder for data.dir but received null. data.val_dir holds the validation images of a data.dir.',
     ],

@@ -15,6 +15,10 @@ export const numbers: Record<string, { stage1: object; shape: number[] }> = {
     shape: [2, 2, 4],
   },
   mae: { stage1: { bottleneck: { kind: 'none' }, corrupt: { kind: 'mask', amount: 0.6 } }, shape: [2, 2, 4] },
+  'mae strided': {
+    stage1: { bottleneck: { kind: 'none' }, corrupt: { kind: 'mask', amount: 0.6 }, network: 'strided' },
+    shape: [2, 2, 4],
+  },
   vae: { stage1: { bottleneck: { kind: 'gaussian' } }, shape: [2, 2, 4] },
   'vae vector': { stage1: { bottleneck: { kind: 'gaussian', shape: 'vector', latent_dim } }, shape: [5] },
   cvae: { stage1: { bottleneck: { kind: 'gaussian', ...around } }, shape: [2, 2, 4] },

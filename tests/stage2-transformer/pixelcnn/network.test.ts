@@ -20,25 +20,26 @@ test.each([
   expect(countParams(specs)).toBe(K * d + layers + (4 * d ** 2 + 4 * d) + (4 * d * K + K));
 });
 
-/** Of each cell, which logits a change of its code changes; row by row, all cells of the grid. */
-function changed(o: NetworkSizes, earlier: tf.Tensor[] = []): boolean[][] {
+/** Of each of these cells (all), which logits a change of its code changes; row by row. */
+function changed(o: NetworkSizes, earlier: tf.Tensor[] = [], at?: readonly number[]): boolean[][] {
   const { height, width, vocab } = o.grid;
   const cells = height * width;
   const specs = networkSpecs(o);
   const params = treeOf(specs, tensorsOf(livelyWeights(specsOf(specs))));
   const first = [...ids([cells], vocab, 3).data];
+  const looked = at ?? [...first.keys()];
   const images = [
     first,
-    ...first.map((_, at) => first.map((code, i) => (i === at ? (code + 1) % vocab : code))),
+    ...looked.map((at) => first.map((code, i) => (i === at ? (code + 1) % vocab : code))),
   ];
-  const codes = tf.tensor3d(images.flat(), [cells + 1, height, width], 'int32');
-  const repeated = (t: tf.Tensor) => tf.tile(t, [cells + 1, ...t.shape.slice(1).map(() => 1)]);
-  const labels = tf.fill([cells + 1], 1, 'int32');
+  const codes = tf.tensor3d(images.flat(), [images.length, height, width], 'int32');
+  const repeated = (t: tf.Tensor) => tf.tile(t, [images.length, ...t.shape.slice(1).map(() => 1)]);
+  const labels = tf.fill([images.length], 1, 'int32');
   const known = { labels, earlier: earlier.map(repeated) };
   const logits = networkLogits(o, params, codes, known).arraySync() as number[][];
   const cell = (image: number, at: number) => logits[image * cells + at]!;
-  return first.map((_, at) =>
-    first.map((_, i) => cell(at + 1, i).some((logit, k) => logit !== cell(0, i)[k])),
+  return looked.map((_, image) =>
+    first.map((_, i) => cell(image + 1, i).some((logit, k) => logit !== cell(0, i)[k])),
   );
 }
 
@@ -56,17 +57,20 @@ test.each(cases)('%s: a code changes the logits of every cell behind it, and no 
   expect(seen).toEqual(seen.map((row, at) => row.map((_, i) => i > at)));
 });
 
+/** Of a grid of 6×9 cells. */
+const looked = [0, 4, 17, 22];
+
 test('so far as the layers reach: one sees three rows and three columns, each further one a row and a column more', () => {
   for (const layers of [1, 2]) {
     const reach = 2 + layers;
     const grid = { ...bottom, height: 6, width: 9 };
-    const seen = changed(sizesOf(grid, { layers }));
-    for (const [at, row] of seen.entries()) {
-      const [r, c] = [Math.floor(at / 9), at % 9];
+    for (const [image, row] of changed(sizesOf(grid, { layers }), [], looked).entries()) {
+      const at = looked[image]!;
       for (const [i, changes] of row.entries()) {
-        const [down, right] = [Math.floor(i / 9) - r, (i % 9) - c];
-        const reached = down === 0 ? right > 0 && right <= reach : down <= reach && Math.abs(right) <= reach;
-        expect([at, i, changes]).toEqual([at, i, i > at && down >= 0 && reached]);
+        const [down, right] = [Math.floor(i / 9) - Math.floor(at / 9), (i % 9) - (at % 9)];
+        const reached =
+          down === 0 ? right > 0 && right <= reach : down > 0 && down <= reach && Math.abs(right) <= reach;
+        expect([at, i, changes]).toEqual([at, i, reached]);
       }
     }
   }
@@ -74,8 +78,8 @@ test('so far as the layers reach: one sees three rows and three columns, each fu
 
 test('attention reaches everywhere', () => {
   const grid = { ...bottom, height: 6, width: 9 };
-  const seen = changed(sizesOf(grid, { layers: 2, attentionEvery: 2 }));
-  expect(seen).toEqual(seen.map((row, at) => row.map((_, i) => i > at)));
+  const seen = changed(sizesOf(grid, { layers: 2, attentionEvery: 2 }), [], looked);
+  expect(seen).toEqual(seen.map((row, image) => row.map((_, i) => i > looked[image]!)));
 });
 
 test('a grid sees all of an earlier one, and its class', () => {
