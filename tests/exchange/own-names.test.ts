@@ -41,7 +41,7 @@ test.each<[string, object, object?]>([
   ['groups', { ch: 12, norm_groups: 3 }],
   ['hierarchy', { bottleneck: { kind: 'hierarchy', levels: [{}, { kind: 'lfq' }] } }],
   ['pixelcnn', {}, { kind: 'pixelcnn' }],
-  ['strided', { network: 'strided', ch: 8 }],
+  ['strided', { network: 'strided', attn_resolutions: [] }],
 ])('%s, with a prior of classes', async (name, stage1, prior = {}) => {
   const { run } = await trainedRun(folder(), name, { stage1, prior, classes: ['cat', 'dog'] });
   const { files, ...summary } = await exportTaming({ run, to: 'safetensors', reporter: quiet });
