@@ -7,6 +7,7 @@ import { float32 } from '../../src/base/tensor.js';
 import { readRunConfig, runPaths } from '../../src/checkpoint/run.js';
 import { readSafetensors } from '../../src/checkpoint/safetensors.js';
 import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
+import { parseConfig } from '../../src/config/load.js';
 import type { Device } from '../../src/engine/device.js';
 import { GraphBuilder, type Value } from '../../src/engine/graph.js';
 import { openDevice } from '../../src/engine/index.js';
@@ -81,6 +82,32 @@ describe('a run that has only a tokenizer', () => {
     expect(tokenizer.psnr).toBeCloseTo(psnr, 2); // one rounds reconstructions once more
     const { usage } = await tokenize({ run, dataset: data, split: 'all', device, reporter: silent });
     expect(tokenizer.codebook_usage).toBe(usage);
+  });
+
+  test('of several grids also the codebook of each', async () => {
+    const run = path.join(root, 'hierarchy');
+    const { stage1, ...rest } = tinyConfig({}, { dir: data, size });
+    const levels = [{ codes: 8 }, { kind: 'lfq' }];
+    const config = parseConfig(
+      { ...rest, stage1: { ...stage1, bottleneck: { kind: 'hierarchy', levels } } },
+      run,
+    );
+    await saveTokenizer(run, config);
+    const { tokenizer } = await measure({ run });
+    const { usage, grids } = await tokenize({ run, dataset: data, split: 'all', device, reporter: silent });
+    const [top, bottom] = grids!;
+    expect([top, bottom]).toMatchObject([
+      { name: 'top', height: 2, width: 2, vocab: 8 },
+      { name: 'bottom', height: 4, width: 4, vocab: 16 },
+    ]);
+    const measured = {
+      codebook_usage_top: top!.usage,
+      codebook_usage_bottom: bottom!.usage,
+      codebook_usage: usage,
+    };
+    expect(tokenizer).toMatchObject(measured);
+    expect(usage).toBeCloseTo((8 * top!.usage + 16 * bottom!.usage) / 24, 10);
+    expect(tokenizer.perplexity_top).toBeLessThanOrEqual(8 * top!.usage);
   });
 
   test('a picture that cannot be read is skipped and told', async () => {
