@@ -52,7 +52,10 @@ export const bottlenecks: [string, object][] = [
       attn_resolutions: [],
       bottleneck: {
         kind: 'hierarchy',
-        levels: [{ kind: 'ema', codes: 6 }, { kind: 'cosine', codes: 9, embed_dim: 3 }],
+        levels: [
+          { kind: 'ema', codes: 6 },
+          { kind: 'cosine', codes: 9, embed_dim: 3 },
+        ],
         gradient: 'rotation',
       },
     },
