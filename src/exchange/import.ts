@@ -9,6 +9,7 @@ import { checkPlace } from '../checkpoint/begin.js';
 import { runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { type StoredTensors, sha256, writeSafetensors } from '../checkpoint/safetensors.js';
 import { saveWeights } from '../checkpoint/store.js';
+import { vocabularies } from '../config/bottlenecks.js';
 import { loadConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { imageSplits } from '../data/dataset.js';
@@ -48,6 +49,7 @@ import {
   tokenizerPlaces,
 } from './taming-names.js';
 import type { TensorFile } from './torch-file.js';
+import { importVqVae2, isVqVae2 } from './vq-vae-2.js';
 
 export interface ImportOptions {
   readonly checkpoint: string;
@@ -64,7 +66,7 @@ export interface ImportOptions {
 
 export interface ImportSummary {
   readonly run: string;
-  readonly kind: Kind;
+  readonly kind: Kind | 'VQVAE';
   readonly tensors: number;
   readonly parameters: number;
   readonly step: number;
@@ -83,13 +85,23 @@ const lpipsFile = 'lpips-vgg16.safetensors';
 export async function importCheckpoint(o: ImportOptions): Promise<ImportSummary> {
   checkRun(o.run);
   if (o.data !== undefined) await listImages(o.data);
-  const project = o.config === undefined ? undefined : readProject(o.config);
   const tensors = await openTensors(o.checkpoint);
   try {
+    if (isVqVae2(tensors)) return await vqVae2(tensors, o);
+    const project = o.config === undefined ? undefined : readProject(o.config);
     return await importTensors(tensors, project, o);
   } finally {
     await tensors.close();
   }
+}
+
+async function vqVae2(file: TensorFile, o: ImportOptions): Promise<ImportSummary> {
+  const { config, parameters } = await importVqVae2(file, o);
+  return {
+    ...{ run: o.run, kind: 'VQVAE', tensors: Object.keys(file.entries).length, parameters },
+    ...{ step: config.stage1.steps, size: config.data.size, codes: Math.max(...vocabularies(config.stage1)) },
+    ...{ discriminator: false, perceptual: false, prior: false },
+  };
 }
 
 /** @throws UserError where something lies in the new run's place */

@@ -47,7 +47,7 @@ function anotherModel({ entries }: TensorFile, file: string, isTransformer: bool
     ? 'a transformer without its first_stage_model'
     : `tensors of another model: ${first![0]} [${first![1].shape}]${others.length > 0 ? ` and ${others.length} more` : ''}`;
   return expected(
-    'a VQModel, GumbelVQ or Net2NetTransformer of taming-transformers',
+    'a VQModel, GumbelVQ or Net2NetTransformer of taming-transformers, or a VQVAE of vq-vae-2-pytorch',
     file,
     received,
     'Perceptual weights are imported from two files: vqgen import VGG16 LPIPS.',

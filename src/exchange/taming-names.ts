@@ -67,7 +67,7 @@ function vqganName(name: string, levels: number, gumbel: boolean): string {
 }
 
 /** The place of a convolution's or norm's parameter under another name. */
-function imageLayer(ours: string, theirs: string, { shape }: ParamSpec): Place {
+export function imageLayer(ours: string, theirs: string, { shape }: ParamSpec): Place {
   if (shape.length !== 4)
     return { ours: { name: ours, shape }, theirs: [{ name: theirs, shape }], order: 'same' };
   const [height, width, inputs, outputs] = shape as [number, number, number, number];

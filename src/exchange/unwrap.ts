@@ -28,6 +28,7 @@ const landmarks = [
   'encoder.conv_in.weight',
   'first_stage_model.encoder.conv_in.weight',
   'transformer.tok_emb.weight',
+  'enc_b.blocks.0.weight',
   'features.0.weight',
   'net.slice1.0.weight',
   'lin0.weight',
