@@ -7,6 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { main } from '../src/cli/main.js';
 import { bottleneck } from '../src/config/bottlenecks.js';
+import { priorKinds } from '../src/config/priors.js';
 import { writePng } from '../src/data/pictures.js';
 import { noise } from './support/parity.js';
 import { call } from './support/streams.js';
@@ -78,6 +79,48 @@ test.each(codes)('codes, %s: tokens, a prior, pictures', async (kind, vocab, key
   expect((await vqgen(`sample --n 1 --run ${kind}`)).summary.images).toBe(1);
 });
 
+const priors: [string, string][] = [
+  ['gpt', 'layers=1'],
+  ['pixelcnn', 'layers=2 width=8 attention_every=2'],
+];
+
+test.each(priors)(
+  'prior %s: stopped and resumed as if it had not been, drawn from, exported or refused',
+  async (kind, keys) => {
+    const run = `prior-${kind}`;
+    await vqgen(`train-stage1 --config tiny ${options} --run ${run} --steps 2`);
+    await vqgen(`tokenize --run ${run}`);
+    fs.cpSync(run, `${run}-whole`, { recursive: true });
+    const set = [`kind=${kind}`, ...keys.split(' ')].map((key) => `--set prior.${key}`);
+    const train = (run: string, more: string) => vqgen(`train-prior ${set.join(' ')} --run ${run} ${more}`);
+    await train(run, '--steps 4');
+    await train(run, '--steps 8 --resume');
+    await train(`${run}-whole`, '--steps 8');
+    const saved = (run: string) => fs.readFileSync(`${run}/prior/step-00000008/model.safetensors`);
+    expect(saved(run).equals(saved(`${run}-whole`))).toBe(true);
+
+    const draw = (more: string) => vqgen(`sample --n 2 --run ${run} ${more}`);
+    const { summary } = await draw('--class cat --cfg-scale 2');
+    expect(summary.classes).toEqual(['cat', 'cat']);
+    const first = fs.readFileSync((summary.files as string[])[0]!);
+    await draw('--class cat --cfg-scale 2 --n 1');
+    expect(fs.readFileSync((summary.files as string[])[0]!)).toEqual(first);
+    await expect(draw('--only bottom')).rejects.toThrow(
+      'exit code 2: Expected nothing for --only but received bottom, where the codes of an image are a single grid.',
+    );
+    const [precise, exported] = [draw('--precision int8'), vqgen(`export --to onnx --run ${run}`)];
+    if (kind === 'gpt') {
+      await precise;
+      await exported;
+    } else {
+      await expect(precise).rejects.toThrow('exit code 2: Expected f32 for --precision but received int8');
+      await expect(exported).rejects.toThrow('exit code 2: Expected a prior of the kind gpt for --to onnx');
+      const names = await vqgen(`export --to safetensors --run ${run}`);
+      expect(names.summary.prior).toBe(true);
+    }
+  },
+);
+
 const numbers: [string, string][] = [
   ['none', 'bottleneck.kind=none'],
   ['none, noise', 'bottleneck.kind=none bottleneck.shape=vector corrupt.kind=noise'],
@@ -134,6 +177,7 @@ test.each(numbers)('numbers, %s: pictures without tokens and prior', async (name
 test('no kind is left out', () => {
   const covered = new Set([...codes, ...numbers].map(([name]) => name.split(',')[0]!));
   expect(bottleneck.shape.kind.unwrap().options.filter((kind) => !covered.has(kind))).toEqual(['gumbel']); // imported only
+  expect(priorKinds.kind.unwrap().options).toEqual(priors.map(([kind]) => kind));
 });
 
 test('a codebook that falls out of use is told of once, and a resume does not tell again', async () => {

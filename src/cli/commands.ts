@@ -66,8 +66,8 @@ export const commands: readonly Command[] = [
     name: 'sample',
     describe: 'Draw new images',
     flags: [
-      ...(['n', 'run', 'class', 'cfg-scale', 'temperature', 'top-k', 'top-p', 'precision', 'out'] as const),
-      'model',
+      ...(['n', 'run', 'class', 'cfg-scale', 'temperature', 'top-k', 'top-p', 'only'] as const),
+      ...(['precision', 'out', 'model'] as const),
     ],
     meanings: {
       precision: { placeholder: 'NAME', describe: 'f32, or int8: 8-bit weights, faster for a large prior' },
@@ -255,11 +255,11 @@ async function sample(context: Context): Promise<Outcome> {
   const run = flags.run ?? exported?.folder ?? defaultRun;
   const { sample } = await import('../sample/sample.js');
   const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
-  const { n = 16, class: classes, 'cfg-scale': cfgScale, seed, out } = flags;
+  const { n = 16, class: classes, 'cfg-scale': cfgScale, only, seed, out } = flags;
   const { temperature, 'top-k': topK, 'top-p': topP } = flags;
   const summary = await sample({
-    ...{ run, open: exported?.source, n, classes, cfgScale, temperature, topK, topP, seed, precision, out },
-    ...{ device, reporter, signal },
+    ...{ run, open: exported?.source, n, classes, cfgScale, temperature, topK, topP, only, seed },
+    ...{ precision, out, device, reporter, signal },
   });
   const drawn = [...new Set(summary.classes)];
   return {

@@ -77,6 +77,12 @@ export const flags = {
     'classifier-free guidance: above 1 more of what tells a class from the others; 1: none',
     numberIn('a number of at least 0', (v) => v >= 0 && v < Number.POSITIVE_INFINITY),
   ),
+  only: value(
+    'GRID',
+    'of codes in several grids draw this one and those before it; those after it: their likeliest codes',
+    text,
+    'all grids',
+  ),
   codings: value(
     'N',
     'codings of each training image: the second mirrored (with data.flip), further ones cropped elsewhere',

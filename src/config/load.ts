@@ -72,26 +72,13 @@ export function changeConfig(
       );
     }
   }
-  const lines = lineLayers(o);
-  const given = lines.reduce<Section>((below, { values }) => merge(below, values), {}).prior;
-  const kind = isSection(given) ? given.kind : undefined;
-  const values = kind === undefined || kind === config.prior.kind ? config : withoutSizes(config);
-  return resolve([{ values, where: "the run's config.json" }, ...lines]);
-}
-
-/** A prior of another kind begins with that kind's sizes. */
-function withoutSizes(config: Config): Section {
-  const own = new Set(['layers', 'width']);
-  return {
-    ...config,
-    prior: Object.fromEntries(Object.entries(config.prior).filter(([key]) => !own.has(key))),
-  };
+  return resolve([{ values: config, where: "the run's config.json" }, ...lineLayers(o)]);
 }
 
 function resolve(layers: readonly Layer[]): Config {
-  const merged = withSizes(
-    withLevels(layers.reduce<Section>((below, { values }) => merge(below, values), {})),
-  );
+  const [base, ...lines] = layers.map(({ values }) => values);
+  const given = lines.reduce(merge, {});
+  const merged = withLevels(withSizes(merge(withoutSizes(base!, given), given)));
   const result = configSchema.safeParse(merged);
   if (!result.success) throw explain(result.error.issues[0]!, merged, layers);
   checkTogether(result.data);
@@ -111,11 +98,21 @@ function withLevels(values: Section): Section {
   return given ? { ...values, stage1: { ...stage1, codes: product(levels) } } : values;
 }
 
+const priorIn = ({ prior }: Section): Section => (isSection(prior) ? prior : {});
+
+/** What a line makes another kind of prior begins with that kind's sizes, not with those of the one before. */
+function withoutSizes(base: Section, given: Section): Section {
+  const { kind } = priorIn(given);
+  const before = priorIn(base);
+  if (kind === undefined || kind === (before.kind ?? 'gpt')) return base;
+  const { layers: _, width: __, ...rest } = before;
+  return { ...base, prior: rest };
+}
+
 /** The defaults of a kind of prior under what is given. */
 function withSizes(values: Section): Section {
-  const { prior } = values;
-  const sizes = isSection(prior) && sizesOf(prior.kind ?? 'gpt');
-  return sizes ? { ...values, prior: { ...sizes, ...(prior as Section) } } : values;
+  const sizes = sizesOf(priorIn(values).kind);
+  return sizes ? { ...values, prior: { ...sizes, ...priorIn(values) } } : values;
 }
 
 function fileLayer(name: string): Layer {

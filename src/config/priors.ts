@@ -17,12 +17,12 @@ const shared = {
 const gpt = {
   /** Of the attention of every kind. */
   heads: count.default(8),
-  /** Share of the input codes kept; the others are replaced by random ones (training only). */
+  /** `gpt`: share of the input codes kept; the others are replaced by random ones (training only). */
   pkeep: z.number().gt(0).max(1).default(1),
 };
 
 const pixelcnn = {
-  /** Layers after each of which an attention stands; 0: none. */
+  /** `pixelcnn`: layers after each of which an attention stands; 0: none. */
   attention_every: z.int().nonnegative().default(0),
 };
 

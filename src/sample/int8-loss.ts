@@ -12,7 +12,7 @@ import type { Device } from '../engine/device.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import { type TrainedPrior, tokensFor } from '../stage2-transformer/model.js';
 import { labelled, validationRows } from '../stage2-transformer/sequences.js';
-import { frozenEvaluation, meanLoss } from '../stage2-transformer/step.js';
+import { frozenEvaluation, meanLosses } from '../stage2-transformer/step.js';
 import type { Tokens } from '../tokenize/token-file.js';
 
 export interface Int8Loss {
@@ -92,7 +92,8 @@ async function measure({ prior, device, signal }: Int8LossOptions, val: Tokens):
   for (const precision of ['int8', 'f32'] as const) {
     const graph = await device.prepare(frozenEvaluation(model, prior.tensors, { batch, precision }));
     try {
-      loss[precision] = await meanLoss(graph, model, labelled(val, classes), rows, { batch, signal });
+      const set = labelled(val, classes);
+      loss[precision] = (await meanLosses(graph, model, set, rows, { batch, signal })).loss;
     } finally {
       await graph.dispose();
     }

@@ -112,8 +112,11 @@ function numbersIn(config: Config): Exclude<Latent, { kind: 'codes' }> {
 }
 
 /** @throws UserError for options that only codes drawn by a prior have a use for */
-function refuseForCodes({ run, topK, topP, cfgScale, precision }: SourceOptions): void {
-  const given = { '--top-k': topK, '--top-p': topP, '--cfg-scale': cfgScale, '--precision': precision };
+function refuseForCodes({ run, topK, topP, cfgScale, only, precision }: SourceOptions): void {
+  const given = {
+    ...{ '--top-k': topK, '--top-p': topP, '--cfg-scale': cfgScale },
+    ...{ '--only': only, '--precision': precision },
+  };
   for (const [option, value] of Object.entries(given)) {
     if (value === undefined || value === 'f32') continue;
     throw expected(

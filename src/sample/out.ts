@@ -48,6 +48,8 @@ interface Settings {
   readonly cfgScale: number;
   /** Names, in turn. */
   readonly classes: readonly string[];
+  /** Of the last grid that is drawn. */
+  readonly only?: string;
 }
 
 /**
@@ -65,6 +67,7 @@ export function samplesName(o: Settings & { seed: number; precision?: Precision 
     ...differing('temperature', choice.temperature, usual.choice.temperature),
     ...differing('top-k', choice.topK, usual.choice.topK),
     ...differing('top-p', choice.topP, usual.choice.topP),
+    ...(o.only === undefined ? [] : [`only-${o.only}`]),
     ...(precision === 'f32' ? [] : [precision]),
   ].join('_');
 }

@@ -6,7 +6,7 @@ import { latestCheckpoint } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { imageAt } from '../data/grid.js';
 import { inferenceBatch } from '../data/inference-batch.js';
-import type { Graph } from '../engine/device.js';
+import type { Graph, Precision } from '../engine/device.js';
 import { byGrid, cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import { decodeProgram } from '../stage1-vqgan/programs.js';
@@ -41,6 +41,7 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
   const seed = o.seed ?? config.seed;
   const { size } = config.data;
   const decodeBatch = inferenceBatch(size);
+  const greedyFrom = endOfOnly(o.only, prior);
   const chosen = chosenClasses(o.classes, classes);
   const classOf = classes.length > 0 ? (o.classOf ?? inTurn(chosen)) : undefined;
   const cfgScale = guidanceOf(o.cfgScale, config, classes);
@@ -49,7 +50,10 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
   return {
     seed,
     name: samplesName(
-      { seed, choice, cfgScale, precision: o.precision, classes: chosen.map((label) => classes[label]!) },
+      {
+        ...{ seed, choice, cfgScale, precision: o.precision, only: o.only },
+        classes: chosen.map((label) => classes[label]!),
+      },
       usualOf(config, classes),
     ),
     size,
@@ -68,7 +72,7 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
       const random = Array.from({ length: sampleBatch }, (_, row) => stream(seed, 'sample', first + row));
       const labels = Int32Array.from({ length: sampleBatch }, (_, row) => classOf?.(first + row) ?? unknown);
       const canvas = blankCanvas(places, labels);
-      const codes = await drawer.draw(canvas, { choice, random, onPlace, signal: o.signal });
+      const codes = await drawer.draw(canvas, { choice, greedyFrom, random, onPlace, signal: o.signal });
       const seconds = (performance.now() - before) / 1000;
       return { seconds, labels, images: await decodeImages(decoder, codes, { batch: decodeBatch, grids }) };
     },
@@ -84,6 +88,8 @@ async function modelsOf({ run, device, precision, reporter, signal, ...o }: Sour
   const config = readRunConfig(run);
   const { prior, tokenizer } = await loadModels(run);
   chosenClasses(o.classes, prior.classes); // A mistake is told before anything else is.
+  endOfOnly(o.only, prior.model);
+  checkPrecision(precision, prior.model);
   const newest = latestCheckpoint(runPaths(run).prior)!.step;
   if (prior.step < newest) {
     reporter.note(
@@ -123,6 +129,31 @@ async function decodeImages(
     for (let i = 0; i < batch; i++) images.push(imageAt(decoded.images!, i));
   }
   return images;
+}
+
+/**
+ * The place behind the grid that `--only` names, from which on the likeliest codes are taken; none where it names none.
+ *
+ * @throws UserError for what is no grid, and where there is but one
+ */
+function endOfOnly(only: string | undefined, { grids, condition }: Prior): number | undefined {
+  if (only === undefined) return undefined;
+  const names = grids.slice(condition.grids.length).map(({ name }) => name);
+  if (names.length === 1) {
+    throw expected('nothing', '--only', `${only}, where the codes of an image are a single grid`);
+  }
+  if (!names.includes(only)) throw expected(`one of ${names.join(', ')}`, '--only', only);
+  return cellsIn(grids.slice(0, grids.findLastIndex(({ name }) => name === only) + 1));
+}
+
+/** @throws UserError for one that the prior does not draw with */
+function checkPrecision(given: Precision = 'f32', { precisions, described }: Prior): void {
+  if (precisions.includes(given)) return;
+  throw expected(
+    precisions.join(' or '),
+    '--precision',
+    `${given} of a prior with no such products (${described})`,
+  );
 }
 
 /** How strongly a class acts. @throws UserError where the prior cannot draw without class beside with */

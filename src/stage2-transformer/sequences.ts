@@ -84,24 +84,28 @@ export function validationRows(count: number, most: number): Int32Array {
 }
 
 /**
- * Entropy of the codes' histogram in bits, a histogram for each grid: the loss of a prior that knows how frequent
- * codes are and nothing else.
+ * Entropy of the histogram of each grid's codes in bits: what a prior loses per token that knows how frequent codes
+ * are and nothing else.
  */
-export function histogramEntropy({ codes, grids }: Pick<Tokens, 'codes' | 'grids'>): number {
+export function histogramEntropies({ codes, grids }: Pick<Tokens, 'codes' | 'grids'>): number[] {
   const counts = grids.map(({ vocab }) => new Float64Array(vocab));
   const gridOf = grids.flatMap(({ height, width }, grid) => new Array<number>(height * width).fill(grid));
   for (const [i, code] of codes.entries()) counts[gridOf[i % gridOf.length]!]![code]!++;
-  return meanOverCells(grids, (_, grid) => entropyOf(counts[grid]!));
+  return counts.map(entropyOf);
 }
 
 /** Bits per token of a prior that knows nothing. */
 export const uniformEntropy = (grids: readonly Grid[]): number =>
-  meanOverCells(grids, ({ vocab }) => Math.log2(vocab));
+  meanOverCells(
+    grids,
+    grids.map(({ vocab }) => Math.log2(vocab)),
+  );
 
-function meanOverCells(grids: readonly Grid[], of: (grid: Grid, index: number) => number): number {
-  if (grids.length === 1) return of(grids[0]!, 0);
+/** Of a number for each grid, the mean over all cells. */
+export function meanOverCells(grids: readonly Grid[], values: readonly number[]): number {
+  if (grids.length === 1) return values[0]!;
   const cells = cellsIn(grids);
-  return grids.reduce((sum, grid, i) => sum + (of(grid, i) * grid.height * grid.width) / cells, 0);
+  return grids.reduce((sum, { height, width }, i) => sum + (values[i]! * height * width) / cells, 0);
 }
 
 function entropyOf(counts: Float64Array): number {

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { float32, type HostTensors, sizeOf } from '../base/tensor.js';
 import type { PriorConfig } from '../config/schema.js';
-import type { Graph, GraphProgram, Precision, StepProgram } from '../engine/device.js';
+import type { Graph, GraphProgram, Precision, StepProgram, Tensors } from '../engine/device.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
 import { initialise, over, tensorSpecs, under } from '../nn/params.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
@@ -14,7 +14,7 @@ import { canvasOf, type Labelled } from './sequences.js';
 
 /**
  * Inputs: those of the prior for a batch, `lr`, `step` (1 at the first). Outputs: `loss`, nats per token, of the
- * weights before the update; `gradient_norm` before clipping. One run is a step, or with `accumulate` N > 1 one of
+ * weights before the update, and where several grids are drawn that of each; `gradient_norm` before clipping. One run is a step, or with `accumulate` N > 1 one of
  * its N micro-batches (see `train/accumulation.ts`): the prior's batch is then a micro-batch, `first` and `last` are
  * inputs too, and the norm is that of the gradients so far.
  */
@@ -48,11 +48,18 @@ export function priorStep(config: PriorConfig, prior: Prior): StepProgram {
     constants: {},
     step(state, inputs) {
       const params = under('model', state);
-      const { value: loss, grads: own } = valueAndGradsOf(
-        params,
-        (params) => perToken(prior, tf.mean(tf.reshape(prior.nats(params, inputs), [-1]))),
-        scaling.of(state),
-      );
+      let ofGrids: Tensors = {};
+      const objective = (params: Tensors): tf.Tensor => {
+        const nats = prior.nats(params, inputs);
+        ofGrids = lossesByGrid(prior, nats);
+        for (const loss of Object.values(ofGrids)) tf.keep(loss); // beyond the scope of the gradients
+        return perToken(prior, tf.mean(tf.reshape(nats, [-1])));
+      };
+      const { value: loss, grads: own } = valueAndGradsOf(params, objective, scaling.of(state));
+      for (const [name, loss] of Object.entries(ofGrids)) {
+        ofGrids[name] = tf.clone(loss);
+        loss.dispose();
+      }
       const { grads, state: sums } = accumulated.add('model', own, state, inputs);
       const { step, last } = inputs as { step: tf.Tensor; last?: tf.Tensor };
       const scaled = scaling.settle(grads, state, { clip: config.clip, step, last });
@@ -62,19 +69,22 @@ export function priorStep(config: PriorConfig, prior: Prior): StepProgram {
       });
       return {
         state: { ...over('model', updated.params), ...updated.state, ...scaled.state, ...sums },
-        outputs: { loss, gradient_norm: scaled.norm, ...scaled.outputs },
+        outputs: { loss, ...ofGrids, gradient_norm: scaled.norm, ...scaled.outputs },
       };
     },
   };
 }
 
-/** Inputs: the weights under `model.…`, and those of the prior. Output: `loss` [B], nats per token of each canvas. */
+/**
+ * Inputs: the weights under `model.…`, and those of the prior. Outputs: `loss` [B], nats per token of each canvas, and
+ * where several grids are drawn those of each.
+ */
 export function priorEvaluation(prior: Prior, batch: number): GraphProgram {
   return {
     name: 'prior-evaluation',
     inputs: { ...over('model', tensorSpecs(prior.learned)), ...prior.inputs('eval', batch) },
     constants: {},
-    run: (inputs) => ({ loss: perCanvas(prior, prior.nats(under('model', inputs), inputs)) }),
+    run: (inputs) => perCanvas(prior, prior.nats(under('model', inputs), inputs)),
   };
 }
 
@@ -89,11 +99,35 @@ export function frozenEvaluation(
     inputs: prior.inputs('eval', batch),
     constants: weights,
     precision,
-    run: (inputs, constants) => ({ loss: perCanvas(prior, prior.nats(constants, inputs)) }),
+    run: (inputs, constants) => perCanvas(prior, prior.nats(constants, inputs)),
   };
 }
 
-const perCanvas = (prior: Prior, nats: tf.Tensor): tf.Tensor => perToken(prior, tf.mean(nats, 1));
+const perCanvas = (prior: Prior, nats: tf.Tensor): Tensors => ({
+  loss: perToken(prior, tf.mean(nats, 1)),
+  ...lossesByGrid(prior, nats, 1),
+});
+
+/** Names of the losses: of all tokens, and where several grids are drawn of those of each. */
+export function lossNames({ grids, condition }: Prior): string[] {
+  const drawn = grids.slice(condition.grids.length);
+  return ['loss', ...(drawn.length > 1 ? drawn.map(({ name }) => `loss_${name}`) : [])];
+}
+
+/** Means over each drawn grid's cells, where there are several: of all canvases, or along an axis. @param nats [B, T] */
+function lossesByGrid(prior: Prior, nats: tf.Tensor, axis?: number): Tensors {
+  const [, ...names] = lossNames(prior);
+  if (names.length === 0) return {};
+  const { grids, condition } = prior;
+  const parts = tf.split(
+    nats,
+    grids.map((grid) => cellsIn([grid])),
+    1,
+  );
+  return Object.fromEntries(
+    names.map((name, i) => [name, tf.mean(parts[condition.grids.length + i]!, axis)]),
+  );
+}
 
 /** Means over all cells as means over those that are not given. */
 function perToken({ grids, condition }: Prior, mean: tf.Tensor): tf.Tensor {
@@ -103,30 +137,33 @@ function perToken({ grids, condition }: Prior, mean: tf.Tensor): tf.Tensor {
 }
 
 /**
- * Mean loss (nats per token) over rows of a token file, in batches of one size; the last one is padded.
+ * Mean losses (nats per token) over rows of a token file, by `lossNames`, in batches of one size; the last one is padded.
  *
  * @param graph `priorEvaluation` or `frozenEvaluation` of batches of `o.batch`
  * @param o.weights what `priorEvaluation` takes beside the prior's inputs
  */
-export async function meanLoss(
+export async function meanLosses(
   graph: Graph,
   prior: Prior,
   set: Labelled,
   rows: Int32Array,
   o: { batch: number; weights?: HostTensors; signal?: AbortSignal },
-): Promise<number> {
+): Promise<Record<string, number> & { readonly loss: number }> {
   const { batch, weights, signal } = o;
-  let sum = 0;
+  const sums: Record<string, number> & { loss: number } = { loss: 0 };
   for (let at = 0; at < rows.length && !signal?.aborted; at += batch) {
     const present = rows.subarray(at, at + batch);
     const padded = Int32Array.from({ length: batch }, (_, b) => present[b] ?? present[0]!);
-    const { loss } = await graph.run({
+    const losses = await graph.run({
       ...weights,
       ...prior.feed('eval', at, canvasOf(set, padded)).batched,
     });
-    for (const nats of loss!.data.subarray(0, present.length)) sum += nats;
+    for (const name of lossNames(prior))
+      for (const nats of losses[name]!.data.subarray(0, present.length))
+        sums[name] = (sums[name] ?? 0) + nats;
   }
-  return sum / rows.length;
+  for (const name of lossNames(prior)) sums[name] = sums[name]! / rows.length;
+  return sums;
 }
 
 /** The state before the first step. */

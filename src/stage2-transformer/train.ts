@@ -9,6 +9,7 @@ import type { Config } from '../config/schema.js';
 import type { Device, Graph } from '../engine/device.js';
 import { countParams, over, under } from '../nn/params.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
+import type { Grid } from '../stage1-vqgan/latent.js';
 import { checkCodes } from '../stage1-vqgan/model.js';
 import type { Tokens } from '../tokenize/token-file.js';
 import { meanOf, microBatches, withoutPartial } from '../train/accumulation.js';
@@ -27,14 +28,15 @@ import {
 } from './model.js';
 import type { Prior } from './prior.js';
 import {
-  histogramEntropy,
+  histogramEntropies,
   type Labelled,
   labelled,
+  meanOverCells,
   trainingCanvases,
   uniformEntropy,
   validationRows,
 } from './sequences.js';
-import { meanLoss, priorEvaluation, priorStart, priorStep } from './step.js';
+import { lossNames, meanLosses, priorEvaluation, priorStart, priorStep } from './step.js';
 
 export interface TrainPriorOptions {
   readonly config: Config;
@@ -72,7 +74,8 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   if (from) checkClasses(run, train, classes);
   const prior = priorFor(config, classes);
 
-  const entropy = histogramEntropy(train);
+  const entropies = histogramEntropies(train);
+  const entropy = meanOverCells(train.grids, entropies);
   const vocabularies = train.grids.map(({ vocab }) => vocab).join(' and ');
   reporter.note(
     `Prior: ${countParams(prior.learned).toLocaleString('en')} parameters, ${prior.described}; ` +
@@ -82,7 +85,7 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   if (classes.length > 0) reporter.note(`It learns ${classes.length} classes: ${listed(classes)}.`);
   reporter.note(
     `Nothing learned: ${uniformEntropy(train.grids).toFixed(2)} bits per token (log₂ of ${vocabularies} codes). ` +
-      `Only how frequent codes are: ${entropy.toFixed(2)} (entropy of their histogram).`,
+      `Only how frequent codes are: ${entropy.toFixed(2)} (entropy of their histogram).${eachGrid(train.grids, entropies)}`,
   );
 
   const program = priorStep(config.prior, prior);
@@ -104,6 +107,15 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
     await runner.dispose();
     await evaluation.dispose();
   }
+}
+
+/** Both numbers for each of several grids. */
+function eachGrid(grids: readonly Grid[], entropies: readonly number[]): string {
+  if (grids.length === 1) return '';
+  const each = grids.map(
+    ({ name, vocab }, i) => `${name} ${Math.log2(vocab).toFixed(2)} and ${entropies[i]!.toFixed(2)}`,
+  );
+  return ` Of each grid: ${each.join('; ')}.`;
 }
 
 /** Classes that some training image is of: of one or none there is nothing to tell. */
@@ -150,6 +162,7 @@ function priorStage(
 ): Stage {
   const { prior } = config;
   const seed = prior.seed ?? config.seed;
+  const names = lossNames(model);
   const canvases = trainingCanvases(data.train, {
     batchSize: prior.batch_size,
     seed,
@@ -174,18 +187,31 @@ function priorStage(
       return microBatches(prior.accumulate, batched, common).map((entry, i) => ({ ...entry, ...runs?.[i] }));
     },
     observe: (_, outputs) => ({
-      values: { ...lossValues(meanOf(outputs, 'loss')!), ...scaleValues(outputs) },
+      values: {
+        ...lossValues(Object.fromEntries(names.map((name) => [name, meanOf(outputs, name)!]))),
+        ...scaleValues(outputs),
+      },
     }),
     evaluate: data.validate,
-    fields: ({ loss, bits_per_token, 'val loss': val }) => ({
+    fields: ({ loss, bits_per_token, 'val loss': val, ...values }) => ({
       ...(loss !== undefined && { loss }),
       ...(bits_per_token !== undefined && { 'bits/token': bits_per_token }),
       ...(val !== undefined && { val }),
+      ...Object.fromEntries(
+        names.slice(1).flatMap((name) => (name in values ? [[name, values[name]!]] : [])),
+      ),
     }),
   };
 }
 
-const lossValues = (nats: number) => ({ loss: nats, bits_per_token: bits(nats) });
+/** Nats by `lossNames`, and bits in their place. */
+const lossValues = (losses: Readonly<Record<string, number>>): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(losses).flatMap(([name, nats]) => [
+      [name, nats],
+      [name.replace('loss', 'bits_per_token'), bits(nats)],
+    ]),
+  );
 
 const microBatch = ({ batch_size, accumulate }: Config['prior']): number => batch_size / accumulate;
 
@@ -196,7 +222,7 @@ function validation(val: Labelled, model: Prior, graph: Graph, prior: Config['pr
   const batch = microBatch(prior);
   return async (_, state, signal) => {
     const weights = over('model', under('model', state));
-    return lossValues(await meanLoss(graph, model, val, rows, { batch, weights, signal }));
+    return lossValues(await meanLosses(graph, model, val, rows, { batch, weights, signal }));
   };
 }
 

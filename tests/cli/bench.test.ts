@@ -47,6 +47,16 @@ function autoencoderParams({ ch, mult, blocks, attention: at, resolution, z, emb
   return encoder + decoder + norm(c) + conv(3, c, 3) + codes * embed;
 }
 
+/** arXiv 1606.05328: 7×7, mask A, then 3×3, each with two stacks; a head of 1×1s. */
+function pixelcnnParams(layers: number, d: number, codes: number): number {
+  const layer = (kernel: number) => {
+    const back = (kernel + 1) / 2;
+    const stacks = back * kernel * d * 2 * d + 2 * d + (back * d * 2 * d + 2 * d);
+    return stacks + conv(1, 2 * d, 2 * d) + conv(1, d, d);
+  };
+  return codes * d + layer(7) + (layers - 1) * layer(3) + conv(1, d, 4 * d) + conv(1, 4 * d, codes);
+}
+
 function gptParams(layers: number, width: number, tokens: number, codes: number): number {
   const linear = (i: number, o: number) => i * o + o;
   const block =
@@ -62,16 +72,21 @@ test('the counts used here are those of the known sizes', () => {
   const known = { ...sizes, ch: 32, mult: [1, 2, 4], blocks: 1, attention: [], resolution: 64 };
   expect(autoencoderParams({ ...known, z: 64, embed: 64, codes: 512 })).toBe(2_876_771);
   expect(gptParams(6, 256, 256, 512)).toBe(5_067_008);
+  expect(pixelcnnParams(8, 96, 512)).toBe(2_279_552);
 });
 
 test.each([
   ['stage1-ae', `${stage1} --vgg-taps 1`, 'images', autoencoderParams(sizes)],
   ['stage1-gan', stage1, 'images', autoencoderParams(sizes)],
+  // Mean and log-variance in place of a codebook.
+  ['vae-train', stage1, 'images', autoencoderParams({ ...sizes, codes: 0 }) + (6 + 1) * 4],
   ['encode', stage1, 'images', autoencoderParams(sizes)],
   ['decode', stage1, 'images', autoencoderParams(sizes)],
   ['prior-train', prior, 'tokens', gptParams(2, 8, 5, 16)],
   ['sample', prior, 'images', gptParams(2, 8, 5, 16)],
   ['sample', `${prior} --precision int8`, 'images', gptParams(2, 8, 5, 16)],
+  ['pixelcnn-train', `${prior} --tokens 9`, 'tokens', pixelcnnParams(2, 8, 16)],
+  ['pixelcnn-sample', `${prior} --tokens 9`, 'images', pixelcnnParams(2, 8, 16)],
 ])('%s prints one line of JSON', async (work, flags, unit, params) => {
   const { code, stdout } = await bench(work, ...flags.split(' '), ...timing.split(' '));
   expect(code).toBe(0);
@@ -112,12 +127,13 @@ test('flags have the defaults of the program it is compared with', () => {
 test.each([
   [
     'paint',
-    'Expected one of stage1-ae, stage1-gan, encode, decode, prior-train, sample for WORK but received paint.',
+    'Expected one of stage1-ae, stage1-gan, vae-train, encode, decode, prior-train, sample, pixelcnn-train, pixelcnn-sample for WORK but received paint.',
   ],
   ['encode --bach 3', 'Expected a known option for bench but received --bach. Did you mean --batch?'],
   ['encode --batch x', 'Expected whole numbers for --batch but received x.'],
   ['sample --precision int4', 'Expected one of f32, int8, f16 for --precision but received int4.'],
   ['encode --precision int8', 'Expected f32 for encode for --precision but received int8.'],
+  ['pixelcnn-train --tokens 5', 'Expected a square number for pixelcnn-train for --tokens but received 5.'],
   ['encode --batch 0', 'Expected at least 1 for --batch but received 0.'],
   [
     'prior-train --heads 7',

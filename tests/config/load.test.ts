@@ -4,7 +4,7 @@ import path from 'node:path';
 import { UserError } from '../../src/base/errors.js';
 import { configKeys, describeKey } from '../../src/config/keys.js';
 import { changeConfig, loadConfig, parseConfig, shippedConfigs } from '../../src/config/load.js';
-import { configSchema } from '../../src/config/schema.js';
+import { type Config, configSchema } from '../../src/config/schema.js';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vqgen-config-'));
 afterAll(() => fs.rmSync(folder, { recursive: true }));
@@ -105,6 +105,17 @@ test('a later command changes its own sections only', () => {
   );
 });
 
+test('another kind of prior begins with its own sizes, unless they are given with it', () => {
+  const sizes = ({ prior }: Config) => [prior.layers, prior.width];
+  const pixelcnn = loadConfig({ set: ['prior.width=48', 'prior.kind=pixelcnn'] });
+  expect(sizes(pixelcnn)).toEqual([8, 48]);
+  expect(sizes(parseConfig({ prior: { kind: 'pixelcnn', layers: 3 } }, 'test'))).toEqual([3, 96]);
+  const change = (config: Config, ...set: string[]) => changeConfig(config, { set, sections: ['prior'] });
+  expect(sizes(change(loadConfig(), 'prior.kind=pixelcnn'))).toEqual([8, 96]);
+  expect(sizes(change(pixelcnn, 'prior.kind=pixelcnn', 'prior.lr=1'))).toEqual([8, 48]);
+  expect(sizes(change(pixelcnn, 'prior.kind=gpt'))).toEqual([4, 256]);
+});
+
 describe('one sentence for a mistake', () => {
   const set = (...items: string[]) => mistake(() => loadConfig({ set: items }));
 
@@ -176,6 +187,14 @@ describe('one sentence for a mistake', () => {
     [
       ['prior.heads=7'],
       'Expected a divisor of prior.width (256) for prior.heads but received 7. Try --set prior.heads=8.',
+    ],
+    [
+      ['prior.kind=pixelcnn', 'prior.attention_every=4', 'prior.heads=7'],
+      'Expected a divisor of prior.width (96) for prior.heads but received 7. Try --set prior.heads=6.',
+    ],
+    [
+      ['prior.kind=pixelcnn', 'prior.attention_every=9'],
+      'Expected at most prior.layers (8) for prior.attention_every but received 9. 0 is without attention.',
     ],
     [
       ['stage1.ch=36'],

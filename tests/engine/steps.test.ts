@@ -14,6 +14,7 @@ import {
   bottlenecks,
   config,
   inParts,
+  pixelcnnTraining,
   priorTraining,
   stage1Training,
   type Training,
@@ -120,8 +121,11 @@ test.each(inParts)(
   },
 );
 
-test('prior, with dropout, decay and clipping', async () => {
-  const training = priorTraining();
+test.each([
+  ['gpt', priorTraining],
+  ['pixelcnn', pixelcnnTraining],
+] as const)('prior %s, with dropout, decay and clipping', async (_, trainingOf) => {
+  const training = trainingOf();
   const { start } = training;
   const [traced, eager] = await threeSteps(training);
   expectSameOutputs(traced.outputs, eager.outputs);

@@ -1,7 +1,8 @@
 import {
   canvasOf,
-  histogramEntropy,
+  histogramEntropies,
   labelled,
+  meanOverCells,
   trainingCanvases,
   uniformEntropy,
   validationRows,
@@ -84,12 +85,14 @@ test('validation looks at a fixed random choice', () => {
 
 test('entropy of the histogram in bits', () => {
   const grid = { name: 'codes', height: 1, width: 1, vocab: 8 };
-  expect(histogramEntropy({ codes: Uint16Array.from([0, 0, 1, 2]), grids: [grid] })).toBeCloseTo(1.5, 10);
-  expect(histogramEntropy({ codes: Uint16Array.from([3, 3]), grids: [grid] })).toBe(0);
+  expect(histogramEntropies({ codes: Uint16Array.from([0, 0, 1, 2]), grids: [grid] })).toEqual([1.5]);
+  expect(histogramEntropies({ codes: Uint16Array.from([3, 3]), grids: [grid] })).toEqual([0]);
   expect(uniformEntropy([grid])).toBe(3);
   // Of two grids each has a histogram of its own, and its share of the cells.
   const grids = [grid, { ...grid, name: 'more', width: 3, vocab: 2 }];
-  const codes = Uint16Array.from([0, 1, 1, 1, 1, 0, 0, 0]);
-  expect(histogramEntropy({ codes, grids })).toBeCloseTo(1, 10);
+  const codes = Uint16Array.from([2, 1, 1, 1, 2, 0, 1, 1]);
+  const entropies = histogramEntropies({ codes, grids });
+  expect(entropies).toEqual([0, expect.closeTo(0.65, 2)]);
+  expect(meanOverCells(grids, entropies)).toBeCloseTo(0.75 * entropies[1]!, 10);
   expect(uniformEntropy(grids)).toBeCloseTo(0.25 * 3 + 0.75, 10);
 });

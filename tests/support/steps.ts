@@ -9,8 +9,10 @@ import { bottleneckOf } from '../../src/stage1-vqgan/bottlenecks/index.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';
 import { priorStart, priorStep } from '../../src/stage2-transformer/step.js';
+import { microBatches } from '../../src/train/accumulation.js';
 import { priorOfSizes } from './gpt.js';
 import { ids, noise } from './parity.js';
+import { bottom, pixelcnnOf, top } from './pixelcnn.js';
 
 const stage1 = {
   ch: 8,
@@ -160,6 +162,27 @@ export function priorTraining(precision: 'f32' | 'f16' = 'f32'): Training {
       const codes = ids([3, 6], 7, `codes ${step}`).data as Int32Array;
       const { batched, runs } = prior.feed('train', step, { codes, labels });
       return { ...batched, ...runs?.[0], lr: scalar(1e-3), step: scalar(step) };
+    },
+  };
+}
+
+/** Two grids of which the second is told the first and a given one, classes and attention. */
+export function pixelcnnTraining(accumulate = 1): Training {
+  const given = { name: 'given', height: 3, width: 2, vocab: 4 };
+  const settings = { dropout: 0.2, attention_every: 2, accumulate, seed: 5 };
+  const prior = pixelcnnOf([top, bottom], { given: [given], classes: ['a', 'b'], ...settings });
+  const batch_size = 4;
+  const labels = Int32Array.of(-1, 1, 0, -1);
+  return {
+    program: priorStep({ ...config.prior, ...settings, batch_size }, prior),
+    start: priorStart(prior, 3),
+    inputs: (run) => {
+      const step = Math.ceil(run / accumulate);
+      const part = (run - 1) % accumulate;
+      const codes = ids([4, 32], 4, `codes ${step}`).data as Int32Array;
+      const { batched = {}, runs } = prior.feed('train', step, { codes, labels });
+      const common = { lr: scalar(1e-3), step: scalar(step) };
+      return { ...microBatches(accumulate, batched, common)[part]!, ...runs?.[part] };
     },
   };
 }
