@@ -2,7 +2,7 @@
 import { formatDuration, formatNumber } from '../base/progress.js';
 import type { EvaluateSummary, Measures } from '../evaluate/evaluate.js';
 
-/** How a measure is read, by its name; those of a feature space by the name without it. */
+/** How a measure is read, by its name; those of a feature space or a grid by the name without it. */
 const meanings: Record<string, string> = {
   accuracy: "share of images whose folder's name is the class found",
   psnr: 'dB, higher is better',
@@ -46,7 +46,8 @@ function section(title: string, measures: Measures): string[] {
   return [
     title,
     ...Object.entries(measures).map(([name, value]) => {
-      const meaning = meanings[name] ?? meanings[name.replace(/_(vqgen|inception|onnx)$/, '')] ?? '';
+      const plain = name.replace(/_(vqgen|inception|onnx)$|(?<=^codebook_usage|^perplexity)_.+/, '');
+      const meaning = meanings[name] ?? meanings[plain] ?? '';
       const shown = value === null ? 'not measured' : formatNumber(value);
       return `  ${name.padEnd(29)} ${shown.padEnd(10)} ${meaning}`.trimEnd();
     }),

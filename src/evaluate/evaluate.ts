@@ -18,7 +18,7 @@ import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
-import { codebookUse } from '../train/metrics.js';
+import { codebookUse } from '../train/book-use.js';
 import { type FeatureSpace, measureNames, onnxSpace, vqgenSpace } from './features.js';
 import { type FolderResult, measureFolder } from './folder.js';
 import { frechetDistance } from './frechet.js';
@@ -219,7 +219,7 @@ function tokenizerMeasures(folder: FolderResult, originals: Statistics, space: F
     perceptual: folder.perceptual,
     perceptual_network: folder.perceptualNetwork,
     [measureNames(space.label).rfd]: frechetDistance(folder.reconstructions.gaussian(), originals),
-    ...(folder.counts && codebookUse(folder.counts)),
+    ...codebookUse(folder.uses),
     ...folder.bound,
   };
 }

@@ -21,6 +21,7 @@ import { unknown } from '../stage2-transformer/canvas.js';
 import type { TrainedPrior } from '../stage2-transformer/model.js';
 import { labelsAmong } from '../stage2-transformer/sequences.js';
 import { frozenEvaluation } from '../stage2-transformer/step.js';
+import { type BookUse, countCodes, noUse } from '../train/book-use.js';
 import { type BoundMeasures, openBound } from './bound.js';
 import type { FeatureSpace } from './features.js';
 import { Moments } from './frechet.js';
@@ -48,8 +49,8 @@ export interface FolderResult {
   readonly ssim: number | null;
   readonly perceptual: number;
   readonly perceptualNetwork: string;
-  /** How often each code was used; none where latents are numbers. */
-  readonly counts?: Float64Array;
+  /** Of each grid's book; none where latents are numbers. */
+  readonly uses: readonly BookUse[];
   /** Of a VAE. */
   readonly bound?: BoundMeasures;
   /** Nats per token, mean. */
@@ -74,8 +75,8 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
   const chosen = spread(total, o.keep);
   const skipped: Skipped[] = [];
   const bound = await openBound(config, o.tokenizer.tensors, { batch, device: o.device });
-  const [grid] = gridsOf(config);
-  const counts = grid && new Float64Array(grid.vocab);
+  const grids = gridsOf(config);
+  const uses = noUse(grids);
   const originals = new Moments(space.width);
   const reconstructions = new Moments(space.width);
   const kept = { originals: [] as Float32Array[], reconstructions: [] as Float32Array[] };
@@ -105,10 +106,11 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
       const compared = await graphs.compare.run({ x: padBatch(real, batch), y: padBatch(made, batch) });
       sums.perceptual += compared.distance!.data[0]! * batch;
 
-      if (counts) {
-        const codes = passed[grid.name]!.data as Int32Array;
-        for (const code of codes.subarray(0, (codes.length / batch) * n)) counts[code]!++;
-      }
+      const codes = grids.map(({ name }) => passed[name]!.data);
+      countCodes(
+        uses,
+        codes.map((all) => all.subarray(0, (all.length / batch) * n)),
+      );
       const names = Array.from(labels, (label) => subset.source.classes[label]!);
       await bound?.add(padBatch(real, batch), names, n);
       if (graphs.prior && o.prior) {
@@ -139,7 +141,7 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
     ssim: size >= SSIM_WINDOW ? sums.ssim / images : null,
     perceptual: sums.perceptual / images,
     perceptualNetwork: name,
-    ...(counts && { counts }),
+    uses,
     bound: bound?.measures(),
     ...(o.prior && { nats: sums.nats / images }),
     originals,

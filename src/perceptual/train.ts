@@ -260,7 +260,7 @@ function stage({ settings, folder }: Training, dataset: Dataset, runner: StepRun
     runner,
     unit: 'images',
     unitsPerStep: batchSize,
-    codebookSize: 0,
+    books: [],
     bestBy: { key: 'accuracy', higher: true },
     lr: schedule.lr,
     guarded: { key: 'loss' },

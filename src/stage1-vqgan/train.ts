@@ -190,7 +190,7 @@ function stage1(
     runner,
     unit: 'images',
     unitsPerStep: stage1.batch_size,
-    codebookSize: gridsOf(config)[0]?.vocab ?? 0,
+    books: gridsOf(config),
     bestBy: { key: 'psnr', higher: true },
     lr: stage1.lr,
     guarded: { key: 'l1', anew: bottleneckOf(config).settles, most: farthest },
@@ -258,11 +258,8 @@ function observe(step: number, outputs: readonly HostTensors[], config: Config):
   const trained = outputs.slice(-config.stage1.accumulate);
   const values = Object.fromEntries([...scalars, ...terms].map((name) => [name, meanOf(trained, name) ?? 0]));
   Object.assign(values, scaleValues(trained));
-  const codes = trained.flatMap((output) =>
-    gridsOf(config).flatMap(({ name }) => Array.from(output[name]!.data)),
+  const codes = gridsOf(config).map(({ name }) =>
+    trained.flatMap((output) => Array.from(output[name]!.data)),
   );
-  return {
-    values,
-    ...(step >= settles && codes.length > 0 && { codes }),
-  };
+  return { values, ...(step >= settles && { codes }) };
 }

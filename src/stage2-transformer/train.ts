@@ -162,7 +162,7 @@ function priorStage(
     runner,
     unit: 'tokens',
     unitsPerStep: prior.batch_size * cellsIn(model.grids),
-    codebookSize: 0,
+    books: [],
     bestBy: { key: 'loss', higher: false },
     patience: prior.patience,
     lr: prior.lr,

@@ -21,6 +21,7 @@ import {
   updateState,
 } from '../checkpoint/store.js';
 import { type StepRunner, specsOfTensors } from '../engine/device.js';
+import type { Book } from './book-use.js';
 import { chunkPlanner } from './chunks.js';
 import { forecaster, stopwatch } from './clock.js';
 import {
@@ -46,7 +47,7 @@ import {
   numbersOf,
   type Observation,
   openMetrics,
-  type Running,
+  savedRunning,
   startRunning,
   takeLine,
   type Values,
@@ -82,8 +83,8 @@ export interface Stage {
   /** What a step consumes: the batch size in images, or in tokens. */
   readonly unit: 'images' | 'tokens';
   readonly unitsPerStep: number;
-  /** K, for codebook usage in train lines; 0 reports none. */
-  readonly codebookSize: number;
+  /** Whose usage train lines report. */
+  readonly books: readonly Book[];
   /** The validation value by which one checkpoint is better than another. */
   readonly bestBy: { readonly key: string; readonly higher: boolean };
   /** The stage ends after so many validations in a row that are no better than the best; 0, or none: it never does. */
@@ -321,7 +322,7 @@ function placeAt(stage: Stage, checkpoint: Checkpoint | undefined) {
     validated: saved?.validated ?? 0,
     best: saved?.best ?? null,
     stale: saved?.stale ?? 0,
-    running: (saved?.metrics as Running | undefined) ?? startRunning(stage.codebookSize),
+    running: saved?.metrics ? savedRunning(saved.metrics, stage.books) : startRunning(stage.books),
     seconds: saved?.seconds ?? 0,
     guard: guardAt(saved?.guard, { lr: stage.lr, step }),
     kept: saved?.kept ?? stage.kept,

@@ -5,6 +5,7 @@
 import fs, { type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic } from '../base/files.js';
+import { type Book, type BookUse, codebookUse, countCodes, isTelling, noUse } from './book-use.js';
 
 export type Values = Record<string, number>;
 /** Numbers, and lists of them, which only lines of validations have. */
@@ -24,27 +25,30 @@ export interface Running {
   steps: number;
   /** Time those steps took, without validation and saving. */
   seconds: number;
-  /** How often each code of the book was used since the last line that reports usage; null without a codebook. */
-  usage: { counts: number[]; total: number } | null;
+  /** Of each book since the last line that reports it. */
+  usage: BookUse[];
 }
 
-/** One step's scalars, and the codes that it used. */
+/** One step's scalars, and the codes that it used of each book. */
 export interface Observation {
   readonly values: Values;
-  readonly codes?: ArrayLike<number>;
+  readonly codes?: readonly ArrayLike<number>[];
 }
 
-/** Usage is a matter of chance until each code could have been used many times. */
-const codesPerCode = 16;
+/** @param books none where the stage reports no usage */
+export const startRunning = (books: readonly Book[]): Running => ({
+  ...{ sums: {}, steps: 0, seconds: 0 },
+  usage: noUse(books),
+});
 
-/** @param codebookSize K; 0 where the stage reports no usage */
-export function startRunning(codebookSize: number): Running {
-  return {
-    sums: {},
-    steps: 0,
-    seconds: 0,
-    usage: codebookSize > 0 ? { counts: new Array(codebookSize).fill(0), total: 0 } : null,
-  };
+/** What a checkpoint holds of it. vqgen 0.1.0 knew one book, or null, in place of the list. */
+export function savedRunning(saved: unknown, books: readonly Book[]): Running {
+  const running = saved as Running | (Omit<Running, 'usage'> & { usage: { counts: number[] } | null });
+  const { usage } = running;
+  const uses = Array.isArray(usage)
+    ? usage
+    : noUse(books).map((use) => ({ ...use, counts: usage?.counts ?? use.counts }));
+  return { ...running, usage: uses };
 }
 
 /** Adds one step. */
@@ -56,14 +60,7 @@ export function addStep(running: Running, { values, codes }: Observation, second
   }
   running.steps++;
   running.seconds += seconds;
-  if (!running.usage || !codes) return;
-  const { counts } = running.usage;
-  for (let i = 0; i < codes.length; i++) {
-    const code = codes[i]!;
-    if (counts[code] === undefined) throw new Error(`internal: code ${code} in a book of ${counts.length}`);
-    counts[code]++;
-  }
-  running.usage.total += codes.length;
+  if (codes) countCodes(running.usage, codes);
 }
 
 /** Means over the steps since the last train line. */
@@ -72,32 +69,19 @@ export function means({ sums }: Running): Values {
 }
 
 /**
- * The values of a train line, after which the means start anew. `codebook_usage` (share of the codes used) and
- * `perplexity` (exp of the entropy of their histogram) are there when the window holds 16 codes per code of the
- * book; then the window starts anew too.
+ * The values of a train line, after which the means start anew. Those of `codebookUse` are there when 16 codes per code of each book have
+ * come; then they are counted anew too.
  */
 export function takeLine(running: Running): Values {
   const values = means(running);
-  const { usage } = running;
-  if (usage && usage.total >= codesPerCode * usage.counts.length) {
-    Object.assign(values, codebookUse(usage.counts));
-    running.usage = { counts: usage.counts.map(() => 0), total: 0 };
+  if (isTelling(running.usage)) {
+    Object.assign(values, codebookUse(running.usage));
+    for (const { counts } of running.usage) counts.fill(0);
   }
   running.sums = {};
   running.steps = 0;
   running.seconds = 0;
   return values;
-}
-
-/**
- * `codebook_usage`, the share of the codes that are used, and `perplexity`, exp of the entropy of how often each is: K where all are used
- * alike, 1 where one is.
- */
-export function codebookUse(counts: ArrayLike<number>): { codebook_usage: number; perplexity: number } {
-  const used = Array.from(counts).filter((n) => n > 0);
-  const total = used.reduce((sum, n) => sum + n, 0);
-  const entropy = -used.reduce((sum, n) => sum + (n / total) * Math.log(n / total), 0);
-  return { codebook_usage: used.length / counts.length, perplexity: Math.exp(entropy) };
 }
 
 /** The open file of a run. */

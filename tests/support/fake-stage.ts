@@ -5,6 +5,7 @@ import { float32, type HostTensors, int32, scalar } from '../../src/base/tensor.
 import { sha256 } from '../../src/checkpoint/safetensors.js';
 import { latestCheckpoint, listCheckpoints, readState } from '../../src/checkpoint/store.js';
 import type { StepRunner } from '../../src/engine/device.js';
+import type { Book } from '../../src/train/book-use.js';
 import type { Cadence, Stage } from '../../src/train/loop.js';
 import { readMetrics } from '../../src/train/metrics.js';
 
@@ -73,8 +74,16 @@ export const lr = 0.05;
 
 export function fakeStage(
   folder: string,
-  o: Faults & { cadence?: Cadence; patience?: number; lr?: number; evaluate?: Stage['evaluate'] } = {},
+  o: Faults & {
+    cadence?: Cadence;
+    patience?: number;
+    lr?: number;
+    evaluate?: Stage['evaluate'];
+    /** Of three codes a step the first book has all, the second the last alone. */
+    books?: readonly Book[];
+  } = {},
 ): Stage & { runner: FakeRunner } {
+  const { books = [{ name: 'codes', vocab: 4 }] } = o;
   return {
     name: 'Stage 1',
     folder,
@@ -82,7 +91,7 @@ export function fakeStage(
     runner: fakeRunner(o),
     unit: 'images',
     unitsPerStep: 8,
-    codebookSize: 4,
+    books,
     bestBy: { key: 'loss', higher: false },
     patience: o.patience,
     lr: o.lr ?? lr,
@@ -93,7 +102,7 @@ export function fakeStage(
     ],
     observe: (step, [output]) => ({
       values: { loss: output!.loss!.data[0]!, ...(step > 10 ? { late: step / 3 } : {}) },
-      codes: output!.codes!.data,
+      codes: books.map((_, book) => output!.codes!.data.subarray(2 * book)),
     }),
     evaluate: o.evaluate ?? validate,
     fields: ({ loss }) => ({ loss: loss! }),

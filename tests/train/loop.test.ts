@@ -69,6 +69,21 @@ describe('a whole run', () => {
     expect(reporting[0]).toMatchObject({ codebook_usage: 1 });
   });
 
+  test('of two books usage is reported when 16 codes per code of both have come', async () => {
+    const folder = await freshFolder();
+    const books = [
+      { name: 'bottom', vocab: 4 }, // 64 after 22 steps
+      { name: 'top', vocab: 2 }, // 32 after 32, always its second code
+    ];
+    await runLoop(fakeStage(folder, { books, cadence: { ...cadence, steps: 40 } }), { reporter: silent });
+    const reporting = (await outcome(folder)).lines.filter((l) => 'codebook_usage' in l);
+    expect(reporting.map(({ step }) => step)).toEqual([33]);
+    expect(reporting[0]).toMatchObject({
+      ...{ codebook_usage: 0.833333, codebook_usage_bottom: 1, codebook_usage_top: 0.5 },
+      perplexity_top: 1,
+    });
+  });
+
   test('the best by validation is kept, among validated checkpoints', async () => {
     const folder = await freshFolder();
     const values: Record<number, number> = { 4: 0, 8: 1, 12: 0, 16: 3, 20: 0, 22: 2 };

@@ -8,6 +8,7 @@ import type { CodebookTensor, Quantiser } from './quantiser.js';
 const codebook = 'codebook';
 
 /**
+ * @param o.grid its name, where there are others
  * @param o.codes K
  * @param o.width D
  * @param o.care where there is a codebook
@@ -18,6 +19,7 @@ export function oneGrid(
   quantiser: Quantiser,
   place: Place,
   o: {
+    readonly grid?: string;
     readonly codes: number;
     readonly width: number;
     readonly care?: CodebookCare;
@@ -29,14 +31,14 @@ export function oneGrid(
     readonly importedOnly?: boolean;
   },
 ): Bottleneck {
-  const { care, settles = 1 } = o;
+  const { care, grid = 'codes', settles = 1 } = o;
   const specs = specsOf(quantiser.specs);
   const { learnsByGradient, candidates } = quantiser;
   const tree = (p: Parameters<Bottleneck['encode']>[0]) => treeOf(quantiser.specs, p) as CodebookTensor;
   return {
     latent: {
       kind: 'codes',
-      grids: [{ name: 'codes', height: place.side, width: place.side, vocab: o.codes }],
+      grids: [{ name: grid, height: place.side, width: place.side, vocab: o.codes }],
     },
     channels: { in: o.width, out: o.width },
     learned: learnsByGradient ? specs : {},
@@ -45,7 +47,7 @@ export function oneGrid(
     partial: care?.partial ?? {},
     terms: [codebook, 'commitment', ...(o.terms ?? [])],
     settles,
-    watch: () => watchCodes(o.remedy),
+    watch: () => watchCodes(grid, o.remedy),
     published: o.published,
     importedOnly: o.importedOnly,
     inputs: (phase) => (phase === 'train' && care ? care.inputs : {}),
@@ -74,14 +76,18 @@ export function oneGrid(
   };
 }
 
-/** Warns once for each fall of codebook usage. */
-function watchCodes(remedy: string): ReturnType<Bottleneck['watch']> {
+/** Warns once for each fall of a grid's codebook usage. */
+function watchCodes(grid: string, remedy: string): ReturnType<Bottleneck['watch']> {
   const watch = watchUsage();
-  return (step, { codebook_usage: usage }) => {
-    const highest = usage === undefined ? undefined : watch.see(step, usage);
+  return (step, values) => {
+    const own = values[`codebook_usage_${grid}`]; // of one among several
+    const usage = own ?? values.codebook_usage;
+    if (usage === undefined) return undefined;
+    const highest = watch.see(step, usage);
     if (highest === undefined) return undefined;
-    const before = highest > usage! ? `, of up to ${percent(highest)} before` : '';
-    return `At step ${step} only ${percent(usage!)} of the codes are in use${before}. ${remedy}`;
+    const codes = own === undefined ? 'the codes' : `the codes of grid ${grid}`;
+    const before = highest > usage ? `, of up to ${percent(highest)} before` : '';
+    return `At step ${step} only ${percent(usage)} of ${codes} are in use${before}. ${remedy}`;
   };
 }
 
