@@ -1,15 +1,15 @@
 /** What no single key can know: values that must fit each other. Checked before any work begins. */
 import { expected } from '../base/errors.js';
-import { checkBottleneck } from './bottlenecks.js';
+import { checkBottleneck, vocabularies } from './bottlenecks.js';
 import { checkPriorKind, nearestDivisor } from './priors.js';
 import type { Config } from './schema.js';
 
 /** @throws UserError naming the key to change */
 export function checkTogether(config: Config): void {
-  checkSizes(config);
-  checkChannels(config);
-  checkDiscriminator(config);
   checkBottleneck(config.stage1);
+  checkSizes(config);
+  checkNetwork(config);
+  checkDiscriminator(config);
   checkCorruption(config.stage1);
   checkLosses(config);
   checkPrior(config);
@@ -25,6 +25,15 @@ function checkSizes({ data, stage1 }: Config): void {
       'data.size',
       data.size,
       `stage1.ch_mult has ${halvings + 1} levels, and the picture is halved between them: change one of the two.`,
+    );
+  }
+  const levels = vocabularies(stage1).length;
+  if (data.size % 2 ** (halvings + levels - 1) !== 0) {
+    throw expected(
+      `a multiple of ${2 ** (halvings + levels - 1)}`,
+      'data.size',
+      data.size,
+      `The grid of codes is halved between the ${levels} levels of stage1.bottleneck.levels: change one of the two.`,
     );
   }
   const resolutions = stage1.ch_mult.map((_, level) => data.size / 2 ** level);
@@ -43,8 +52,32 @@ function checkSizes({ data, stage1 }: Config): void {
   }
 }
 
+function checkNetwork(config: Config): void {
+  const { network, ch_mult, attn_resolutions } = config.stage1;
+  if (network === 'vqgan') {
+    checkGroups(config);
+    return;
+  }
+  if (ch_mult.length === 1) {
+    throw expected(
+      'at least two levels',
+      'stage1.ch_mult',
+      JSON.stringify(ch_mult),
+      'The network strided is made of convolutions that halve the picture.',
+    );
+  }
+  if (attn_resolutions.length > 0) {
+    throw expected(
+      'none',
+      'stage1.attn_resolutions',
+      JSON.stringify(attn_resolutions),
+      'The network strided has no attention: try --set stage1.attn_resolutions=[].',
+    );
+  }
+}
+
 /** GroupNorm has `norm_groups`, or one for each channel where there are fewer. */
-function checkChannels({ stage1 }: Config): void {
+function checkGroups({ stage1 }: Config): void {
   for (const mult of [1, ...stage1.ch_mult]) {
     const channels = stage1.ch * mult;
     if (channels % Math.min(stage1.norm_groups, channels) !== 0) {
@@ -147,9 +180,13 @@ function checkPrior({ stage1, prior, sample }: Config): void {
       'Guidance needs a prior that was also trained without classes: try --set prior.class_dropout=0.1.',
     );
   }
-  if (sample.top_k > stage1.codes) {
+  const books = vocabularies(stage1);
+  const codes = Math.min(...books);
+  if (sample.top_k > codes) {
     throw expected(
-      `at most stage1.codes (${stage1.codes})`,
+      books.length === 1
+        ? `at most stage1.codes (${codes})`
+        : `at most ${codes}, the codes of the smallest level,`,
       'sample.top_k',
       sample.top_k,
       '0 draws among all codes.',

@@ -28,16 +28,25 @@ function leaves(node: Node, prefix: string): string[] {
   );
 }
 
-/** What the key at `path` may hold; `undefined` where there is no such key. */
-export function describeKey(path: readonly PropertyKey[]): string | undefined {
-  let node: Node | undefined = root;
-  for (const key of path) {
-    if (node?.properties)
-      node = Object.hasOwn(node.properties, key) ? node.properties[key as string] : undefined;
-    else if (typeof key === 'number') node = node?.prefixItems?.[key] ?? (node?.items || undefined);
-    else node = undefined;
-  }
-  return node && describe(node);
+/**
+ * What the key at `path` may hold; `undefined` where there is no such key.
+ *
+ * @param value where it may hold different things: what a value of this type would have to be
+ */
+export function describeKey(path: readonly PropertyKey[], value?: unknown): string | undefined {
+  const nodes = nodesAt(root, path);
+  const alike = nodes.filter(({ type }) => type === (Number.isInteger(value) ? 'integer' : typeof value));
+  const words = (alike.length > 0 ? alike : nodes).map(describe);
+  return words.length > 0 ? [...new Set(words)].join(' or ') : undefined;
+}
+
+function nodesAt(node: Node, [key, ...rest]: readonly PropertyKey[]): Node[] {
+  if (key === undefined) return [node];
+  const nodes = (node.anyOf ?? [node]).map(({ properties, prefixItems, items }) => {
+    if (typeof key === 'number') return prefixItems?.[key] ?? (items || undefined);
+    return properties && Object.hasOwn(properties, key) ? properties[key as string] : undefined;
+  });
+  return nodes.flatMap((child) => (child ? nodesAt(child, rest) : []));
 }
 
 function describe(node: Node): string {
@@ -51,7 +60,7 @@ function describe(node: Node): string {
   if (types.includes('array'))
     return `a list of ${describe(node.items as Node)
       .replace(/^an? /, '')
-      .replace('number', 'numbers')}`;
+      .replace(/number|section/, '$&s')}`;
   if (node.type === 'null') return 'null';
   if (types.includes('boolean')) return 'true or false';
   if (types.includes('string')) return `text${orNull}`;

@@ -7,9 +7,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
-import { expected } from '../base/errors.js';
+import { expected, type UserError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
-import { product } from './bottlenecks.js';
+import { plainLevels, product } from './bottlenecks.js';
 import { checkTogether } from './checks.js';
 import { configKeys, describeKey } from './keys.js';
 import { type Config, configSchema } from './schema.js';
@@ -75,19 +75,22 @@ export function changeConfig(
 }
 
 function resolve(layers: readonly Layer[]): Config {
-  const merged = withGridCodes(layers.reduce<Section>((below, { values }) => merge(below, values), {}));
+  const merged = withLevels(layers.reduce<Section>((below, { values }) => merge(below, values), {}));
   const result = configSchema.safeParse(merged);
   if (!result.success) throw explain(result.error.issues[0]!, merged, layers);
   checkTogether(result.data);
   return withAbsolutePaths(result.data);
 }
 
-/** `stage1.codes: null` with fsq: as many as the levels make. */
-function withGridCodes(values: Section): Section {
+/** `stage1.codes: null` with fsq: as many as the levels make. A hierarchy without `levels` of its own: two plain ones. */
+function withLevels(values: Section): Section {
   const stage1 = values.stage1 as Section | undefined;
   const bottleneck = stage1?.bottleneck as Section | undefined;
+  const { levels: ofFsq } = configSchema.parse({}).stage1.bottleneck;
+  if (bottleneck?.kind === 'hierarchy' && `${bottleneck.levels ?? ofFsq}` === `${ofFsq}`)
+    return { ...values, stage1: { ...stage1, bottleneck: { ...bottleneck, levels: plainLevels } } };
   if (stage1?.codes !== null || bottleneck?.kind !== 'fsq') return values;
-  const levels = bottleneck.levels ?? configSchema.parse({}).stage1.bottleneck.levels;
+  const levels = bottleneck.levels ?? ofFsq;
   const given = Array.isArray(levels) && levels.every((n) => typeof n === 'number');
   return given ? { ...values, stage1: { ...stage1, codes: product(levels) } } : values;
 }
@@ -198,22 +201,28 @@ interface Issue {
   code: string;
   path: PropertyKey[];
   keys?: string[];
+  /** Of `invalid_union`: what is wrong with each thing that could stand there, paths from there. */
+  errors?: Issue[][];
 }
 
-function explain(issue: Issue, merged: Section, layers: readonly Layer[]) {
-  const source =
-    layers.findLast(({ values }) => at(values, issue.path) !== undefined)?.where ?? layers[0]!.where;
-  if (issue.code === 'unrecognized_keys')
-    return unknownKey([...issue.path, issue.keys?.[0]].join('.'), source);
-  const list = issue.path.findIndex((key) => typeof key === 'number');
-  const key = (list < 0 ? issue.path : issue.path.slice(0, list)).join('.');
-  const where = list < 0 ? key : `each of ${key}`;
-  return expected(
-    describeKey(issue.path)!,
-    where,
-    at(merged, issue.path) ?? null,
-    `It comes from ${source}.`,
-  );
+function explain(issue: Issue, merged: Section, layers: readonly Layer[]): UserError {
+  if (issue.errors) {
+    const [deepest] = issue.errors.flat().sort((a, b) => b.path.length - a.path.length);
+    return explain({ ...deepest!, path: [...issue.path, ...deepest!.path] }, merged, layers);
+  }
+  const { path } = issue;
+  const source = layers.findLast(({ values }) => at(values, path) !== undefined)?.where ?? layers[0]!.where;
+  if (issue.code === 'unrecognized_keys') return unknownKey([...path, issue.keys?.[0]].join('.'), source);
+  const value = at(merged, path) ?? null;
+  return expected(describeKey(path, value)!, placeOf(path), value, `It comes from ${source}.`);
+}
+
+/** `stage1.ch`, `each of stage1.ch_mult`, `kind in each of stage1.bottleneck.levels`. */
+function placeOf(path: readonly PropertyKey[]): string {
+  const list = path.findIndex((key) => typeof key === 'number');
+  if (list < 0) return path.join('.');
+  const inside = path.slice(list).filter((key) => typeof key === 'string');
+  return `${inside.length > 0 ? `${inside.join('.')} in ` : ''}each of ${path.slice(0, list).join('.')}`;
 }
 
 function at(values: unknown, keys: readonly PropertyKey[]): unknown {

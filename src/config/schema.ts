@@ -76,6 +76,8 @@ const codebook = z.strictObject({
 });
 
 const stage1 = z.strictObject({
+  /** `vqgan`: residual blocks with GroupNorm, and attention where `attn_resolutions` says; `strided`: the plain strided convolutions of VQ-VAE. */
+  network: z.enum(['vqgan', 'strided']).default('vqgan'),
   ch: count.default(32),
   ch_mult: z.array(count).min(1).default([1, 2, 2]),
   num_res_blocks: count.default(1),

@@ -191,6 +191,17 @@ gradient('Conv2D', ['x', 'filter'], (dy, [x, filter], { strides, pad, dataFormat
     filter: () => run('Conv2DBackpropFilter', { x: image, dy }, { ...attrs, filterShape: weights.shape }),
   };
 });
+gradient(
+  'Conv2DBackpropInput',
+  ['dy', 'filter'],
+  (dy, [x, filter], { strides, pad, dataFormat, dimRoundingMode }) => {
+    const attrs = { strides, pad, dataFormat, dimRoundingMode };
+    return {
+      dy: () => run('Conv2D', { x: dy, filter: filter! }, { ...attrs, dilations: 1 }),
+      filter: () => run('Conv2DBackpropFilter', { x: dy, dy: x! }, { ...attrs, filterShape: filter!.shape }),
+    };
+  },
+);
 ofInput('AvgPool', (dy, x, { filterSize, strides, pad }) =>
   run('AvgPoolGrad', { dy, input: x }, { filterSize, strides, pad }),
 );

@@ -56,6 +56,8 @@ export interface Passed {
   readonly units?: Tensors;
   /** What the generator's objective has of it; a scalar. */
   readonly loss: tf.Tensor;
+  /** What `after` wants of the pass beside. */
+  readonly inner?: readonly tf.Tensor[];
 }
 
 /** What a step feeds: of `batched` [B, …] each micro-batch has its share of the rows, of `runs` the i-th run of the program has the i-th. */
@@ -73,6 +75,8 @@ export interface Bottleneck {
   readonly latent: Latent;
   /** Of what it takes from the encoder, and of what it gives the decoder. */
   readonly channels: { readonly in: number; readonly out: number };
+  /** Whether z is the encoder's features as they are (`Place.features` of them); if not, a 1×1 convolution makes `channels.in` of them. */
+  readonly takesFeatures?: boolean;
   /** Parameters that the optimiser moves. */
   readonly learned: Record<string, ParamSpec>;
   /** Parameters that it moves by a rule of its own; the optimiser knows nothing of them. */
@@ -141,6 +145,10 @@ export interface Bottleneck {
 export interface Place {
   /** Side h = w of what the encoder gives. */
   readonly side: number;
+  /** What the grid is called, where there are others. */
+  readonly grid?: string;
+  /** Channels of the encoder's features. */
+  readonly features: number;
   /** Images of a training step, and micro-batches that it is computed as. */
   readonly batch: number;
   readonly parts: number;

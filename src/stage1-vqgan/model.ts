@@ -4,20 +4,26 @@ import type { Config } from '../config/schema.js';
 import { countParams, type ParamSpec, specsOf } from '../nn/params.js';
 import { discriminatorSpecs } from './adversary/discriminator.js';
 import { corruptionOf } from './autoencoder/corruption.js';
-import { type Decoder, decoderSpecs } from './autoencoder/decoder.js';
-import { type Encoder, encoderSpecs } from './autoencoder/encoder.js';
+import { type Autoencoder, networkOf } from './autoencoder/index.js';
 import { bottleneckOf } from './bottlenecks/index.js';
 import type { Grid } from './latent.js';
 
-export type Model = { encoder: Encoder; bottleneck: Record<string, ParamSpec>; decoder: Decoder };
+export type Model = Record<'encoder' | 'bottleneck' | 'decoder', Record<string, ParamSpec>>;
+
+/** The encoder and the decoder, as wide as the bottleneck between them asks for. */
+export function autoencoderOf(config: Config): Autoencoder {
+  const { channels, takesFeatures } = bottleneckOf(config);
+  return networkOf(config, {
+    seen: corruptionOf(config).channels,
+    taken: takesFeatures ? undefined : channels.in,
+    given: channels.out,
+  });
+}
 
 export function modelSpecs(config: Config): Model {
-  const { channels, learned, own } = bottleneckOf(config);
-  return {
-    encoder: encoderSpecs(config, { inputs: corruptionOf(config).channels, outputs: channels.in }),
-    bottleneck: { ...learned, ...own },
-    decoder: decoderSpecs(config, channels.out),
-  };
+  const { learned, own } = bottleneckOf(config);
+  const { encoder, decoder } = autoencoderOf(config);
+  return { encoder, bottleneck: { ...learned, ...own }, decoder };
 }
 
 /** The specs, by dotted name, of what the optimiser moves: all but what a bottleneck moves by a rule of its own. */

@@ -2,12 +2,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Stage1Config } from '../config/schema.js';
 import type { Tensors } from '../engine/device.js';
-import { imageConv } from '../nn/conv.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
 import type { TensorTree } from '../nn/params.js';
 import type { Perceptual } from '../perceptual/distances.js';
 import { type Discriminator, discriminator } from './adversary/discriminator.js';
-import type { Decoder } from './autoencoder/decoder.js';
 import { adaptiveWeight, generatorLoss, reconstructionLoss } from './losses.js';
 
 export interface Objective {
@@ -21,7 +19,8 @@ export interface Objective {
 
 /**
  * @param at.images the originals [B, S, S, 3]
- * @param at.last what the decoder's last convolution sees, [B, S, S, ch]
+ * @param at.reconstruction [B, S, S, 3]
+ * @param at.last the decoder's last layer: its filter, and the reconstruction with another
  * @param at.judge the discriminator, where it acts
  * @param at.acts scalar 0 or 1, factor of λ; left out, 1
  * @param at.scale scalar by which gradients are multiplied on their way, in low precision; where one is not finite λ is 0
@@ -32,15 +31,14 @@ export function objectiveAt(
   constants: Tensors,
   at: {
     images: tf.Tensor;
-    last: tf.Tensor;
-    convOut: TensorTree<Decoder['conv_out']>;
+    reconstruction: tf.Tensor;
+    last: { filter: tf.Tensor; picture: (filter: tf.Tensor) => tf.Tensor };
     judge: TensorTree<Discriminator> | undefined;
     acts?: tf.Tensor;
     scale?: tf.Tensor;
   },
 ): Objective {
-  const { images, last, convOut, judge, acts, scale } = at;
-  const reconstruction = imageConv(convOut, last);
+  const { images, reconstruction, last, judge, acts, scale } = at;
   const lossAt = (x: tf.Tensor) => reconstructionLoss(config, perceptual, constants, images, x);
   const gradientOf = (loss: (x: tf.Tensor) => tf.Tensor) => {
     const { value, grads } = valueAndGradsOf({ x: reconstruction }, ({ x }) => loss(x), scale);
@@ -52,8 +50,7 @@ export function objectiveAt(
   if (!judge) return { loss: error.value, gradient: error.gradient, terms };
 
   const adversarial = gradientOf((x) => generatorLoss(discriminator(judge, x)));
-  const atFilter = (dy: tf.Tensor) =>
-    tf.grad((weight) => imageConv({ ...convOut, weight }, last))(convOut.weight, dy);
+  const atFilter = (dy: tf.Tensor) => tf.grad(last.picture)(last.filter, dy);
   const ratio = adaptiveWeight(atFilter(error.gradient), atFilter(adversarial.gradient), config.disc);
   const weight = scale ? tf.where(tf.less(ratio, Number.MAX_SAFE_INTEGER), ratio, tf.scalar(0)) : ratio;
   const lambda = acts ? tf.mul(weight, acts) : weight;

@@ -3,17 +3,15 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
 import type { GraphProgram, Specs, Tensors } from '../engine/device.js';
-import { conv } from '../nn/conv.js';
 import { over, specsOf, tensorSpecs, treeOf, under } from '../nn/params.js';
 import type { Perceptual } from '../perceptual/distances.js';
 import { discriminator, discriminatorSpecs, spectrum } from './adversary/discriminator.js';
 import { corruptionOf } from './autoencoder/corruption.js';
-import { decoder, decoderFeatures } from './autoencoder/decoder.js';
-import { encoder } from './autoencoder/encoder.js';
+import { decoded, lastLayer } from './autoencoder/index.js';
 import { bottleneckOf } from './bottlenecks/index.js';
 import { latentSpecs } from './latent.js';
 import { discriminatorLoss, pixelLoss } from './losses.js';
-import { codeSide, modelSpecs } from './model.js';
+import { autoencoderOf, codeSide, modelSpecs } from './model.js';
 import { objectiveAt } from './objective.js';
 
 const imagesSpec = (config: Config, batch: number): Specs => ({
@@ -81,15 +79,14 @@ export function restoreProgram(config: Config, weights: HostTensors, batch: numb
 export function boundProgram(config: Config, weights: HostTensors, batch: number): GraphProgram | undefined {
   const { posterior, inputs } = bottleneckOf(config);
   if (!posterior) return undefined;
-  const specs = modelSpecs(config);
   return {
     name: 'bound',
     inputs: { ...imagesSpec(config, batch), ...inputs('eval', batch) },
     constants: partOf(weights, 'encoder', 'bottleneck', 'decoder'),
     run({ images, ...fed }, p) {
       const z = zOf(config, p, images!, {});
-      const { kl, away, drawn } = posterior(treeOf(specs.bottleneck, p, 'bottleneck'), z, fed);
-      const made = decoder(treeOf(specs.decoder, p, 'decoder'), drawn);
+      const { kl, away, drawn } = posterior(under('bottleneck', p), z, fed);
+      const made = decoded(autoencoderOf(config), under('decoder', p), drawn);
       return { kl, away, squared: tf.mean(tf.square(tf.sub(images!, made)), [1, 2, 3]) };
     },
   };
@@ -109,8 +106,7 @@ export function walkPrograms(
   const side = codeSide(config);
   const coded = latent.kind === 'codes';
   const shape = coded ? [side, side, channels.in] : latent.shape;
-  const specs = modelSpecs(config);
-  const inside = (p: Tensors) => treeOf(specs.bottleneck, p, 'bottleneck');
+  const inside = (p: Tensors) => under('bottleneck', p);
   return {
     shape,
     toPoint: {
@@ -129,7 +125,7 @@ export function walkPrograms(
       run({ point }, p) {
         const made = coded ? bottleneck.encode(inside(p), point!) : [point!];
         const q = bottleneck.decode(inside(p), made);
-        return { images: decoder(treeOf(specs.decoder, p, 'decoder'), q) };
+        return { images: decoded(autoencoderOf(config), under('decoder', p), q) };
       },
     },
   };
@@ -147,7 +143,7 @@ export function evaluateProgram(
   perceptual: Perceptual | undefined,
   { batch, adversarial }: { batch: number; adversarial: boolean },
 ): GraphProgram {
-  const specs = modelSpecs(config);
+  const net = autoencoderOf(config);
   const discSpecs = discriminatorSpecs(config);
   const spectral = spectrum(config);
   const bottleneck = bottleneckOf(config);
@@ -160,23 +156,23 @@ export function evaluateProgram(
     inputs: {
       ...imagesSpec(config, batch),
       ...bottleneck.inputs('eval', batch),
-      ...tensorSpecs(specsOf(specs)),
+      ...tensorSpecs(specsOf(modelSpecs(config))),
       ...(adversarial && tensorSpecs(over('disc', specsOf(discSpecs)))),
       ...(adversarial && over('disc_u', tensorSpecs(spectral.specs))),
     },
     constants: perceptual?.constants ?? {},
     run(inputs, constants) {
       const images = inputs.images!;
-      const model = treeOf(specs, inputs);
-      const z = encoder(model.encoder, corruptionOf(config).apply(images, {}));
-      const passed = bottleneck.pass(model.bottleneck, z, inputs);
-      const last = decoderFeatures(model.decoder, passed.mode ?? passed.output);
-      const reconstruction = conv(model.decoder.conv_out, last);
+      const z = net.encode(under('encoder', inputs), corruptionOf(config).apply(images, {}));
+      const passed = bottleneck.pass(under('bottleneck', inputs), z, inputs);
+      const decoder = under('decoder', inputs);
+      const last = lastLayer(net, decoder, passed.mode ?? passed.output);
+      const reconstruction = last.picture(last.filter);
       const judge = adversarial ? treeOf(discSpecs, judgingParams(inputs)) : undefined;
       const { loss, terms } = objectiveAt(config.stage1, perceptual, constants, {
         images,
+        reconstruction,
         last,
-        convOut: model.decoder.conv_out,
         judge,
       });
       const discriminated = judge && {
@@ -187,7 +183,7 @@ export function evaluateProgram(
         ),
       };
       const noisy = passed.mode && {
-        sampled_mse: pixelLoss('l2', images, decoder(model.decoder, passed.output)),
+        sampled_mse: pixelLoss('l2', images, decoded(net, decoder, passed.output)),
       };
       return {
         ...{ reconstruction, loss: tf.add(loss, passed.loss), ...terms, ...passed.terms, ...noisy },
@@ -200,23 +196,21 @@ export function evaluateProgram(
 
 function zOf(config: Config, weights: Tensors, images: tf.Tensor, inputs: Tensors): tf.Tensor {
   const seen = corruptionOf(config).apply(images, inputs);
-  return encoder(treeOf(modelSpecs(config).encoder, weights, 'encoder'), seen);
+  return autoencoderOf(config).encode(under('encoder', weights), seen);
 }
 
 /** @param inputs the corruption's, where images are to be corrupted */
 function encode(config: Config, weights: Tensors, images: tf.Tensor, inputs: Tensors = {}): Tensors {
   const { latent, encode } = bottleneckOf(config);
-  const p = treeOf(modelSpecs(config).bottleneck, weights, 'bottleneck');
-  const made = encode(p, zOf(config, weights, images, inputs));
+  const made = encode(under('bottleneck', weights), zOf(config, weights, images, inputs));
   return Object.fromEntries(Object.keys(latentSpecs(latent, 1)).map((name, i) => [name, made[i]!]));
 }
 
 function decode(config: Config, weights: Tensors, given: Tensors): tf.Tensor {
-  const specs = modelSpecs(config);
   const { latent, decode } = bottleneckOf(config);
   const parts = Object.keys(latentSpecs(latent, 1)).map((name) => given[name]!);
-  const q = decode(treeOf(specs.bottleneck, weights, 'bottleneck'), parts);
-  return decoder(treeOf(specs.decoder, weights, 'decoder'), q);
+  const q = decode(under('bottleneck', weights), parts);
+  return decoded(autoencoderOf(config), under('decoder', weights), q);
 }
 
 function partOf(weights: HostTensors, ...parts: string[]): HostTensors {

@@ -6,7 +6,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { Config } from '../config/schema.js';
 import type { StepProgram, Tensors } from '../engine/device.js';
-import { imageConv } from '../nn/conv.js';
 import { injectGradient, valueAndGradsOf } from '../nn/gradients.js';
 import { over, treeOf, under } from '../nn/params.js';
 import type { Perceptual } from '../perceptual/distances.js';
@@ -16,12 +15,11 @@ import { adamStep, emaStep } from '../train/optimizer.js';
 import { discriminatorSpecs, spectrum } from './adversary/discriminator.js';
 import { adamOptions, discriminatorUpdate } from './adversary/update.js';
 import { corruptionOf } from './autoencoder/corruption.js';
-import { decoder, decoderFeatures } from './autoencoder/decoder.js';
-import { encoder } from './autoencoder/encoder.js';
+import { decoded, lastLayer } from './autoencoder/index.js';
 import { bottleneckOf } from './bottlenecks/index.js';
 import { select } from './bottlenecks/quantiser.js';
 import type { Latent, Passed } from './latent.js';
-import { modelSpecs, trainedSpecs } from './model.js';
+import { autoencoderOf, trainedSpecs } from './model.js';
 import { objectiveAt } from './objective.js';
 import { stage1Partial, stage1State } from './state.js';
 
@@ -44,7 +42,7 @@ export function stage1Step(
   { adversarial }: { adversarial: boolean },
 ): StepProgram {
   const { stage1, data } = config;
-  const specs = modelSpecs(config);
+  const net = autoencoderOf(config);
   const discSpecs = discriminatorSpecs(config);
   const corruption = corruptionOf(config);
   const bottleneck = bottleneckOf(config);
@@ -80,22 +78,21 @@ export function stage1Step(
       // 1. One forward pass: z, what the bottleneck makes of it, the reconstruction.
       const before = under('model', state);
       const seen = corruption.apply(images, inputs);
-      const z = encoder(treeOf(specs, before).encoder, seen);
+      const z = net.encode(under('encoder', before), seen);
       const begun = bottleneck.begin?.(under('bottleneck', before), z, inputs);
       const params = begun ? { ...before, ...over('bottleneck', begun.p) } : before;
       const io = { ...inputs, ...begun?.inputs };
-      const model = treeOf(specs, params);
-      const passed = bottleneck.pass(model.bottleneck, z, io);
-      const last = decoderFeatures(model.decoder, passed.output); // [B, S, S, ch]
-      const reconstruction = imageConv(model.decoder.conv_out, last);
+      const passed = bottleneck.pass(under('bottleneck', params), z, io);
+      const last = lastLayer(net, under('decoder', params), passed.output);
+      const reconstruction = last.picture(last.filter);
 
       // 2. The objective, and its gradient at the reconstruction.
       const disc = adversarial ? under('disc', state) : undefined;
       const judging = disc && spectral.normalised(disc, spectral.directions(disc, under('disc_u', state)));
       const objective = objectiveAt(stage1, perceptual, constants, {
         images,
+        reconstruction,
         last,
-        convOut: model.decoder.conv_out,
         scale,
         judge: judging && treeOf(discSpecs, judging),
         ...(disc && warmup > 0 && { acts: tf.cast(tf.greater(inputs.disc_step!, warmup), 'float32') }),
@@ -107,9 +104,11 @@ export function stage1Step(
       // 4. The generator's update.
       const trained = Object.fromEntries(learned.map((name) => [name, params[name]!]));
       const passAgain = (p: Tensors) => {
-        const m = treeOf(specs, { ...params, ...p });
-        const passed = bottleneck.pass(m.bottleneck, encoder(m.encoder, seen), io);
-        return tf.add(passed.loss, injectGradient(decoder(m.decoder, passed.output), objective.gradient));
+        const all = { ...params, ...p };
+        const z = net.encode(under('encoder', all), seen);
+        const passed = bottleneck.pass(under('bottleneck', all), z, io);
+        const reconstruction = decoded(net, under('decoder', all), passed.output);
+        return tf.add(passed.loss, injectGradient(reconstruction, objective.gradient));
       };
       const own = valueAndGradsOf(trained, passAgain, scale);
       const { grads, state: sums } = accumulated.add('model', own.grads, state, inputs);

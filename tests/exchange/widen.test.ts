@@ -9,10 +9,9 @@ import type { Config } from '../../src/config/schema.js';
 import { exportTaming } from '../../src/exchange/export.js';
 import { importCheckpoint } from '../../src/exchange/import.js';
 import { widened } from '../../src/exchange/widen.js';
-import { initialise, specsOf, treeOf } from '../../src/nn/params.js';
-import { decoder } from '../../src/stage1-vqgan/autoencoder/decoder.js';
-import { encoder } from '../../src/stage1-vqgan/autoencoder/encoder.js';
-import { modelSpecs } from '../../src/stage1-vqgan/model.js';
+import { initialise, specsOf, under } from '../../src/nn/params.js';
+import { decoded } from '../../src/stage1-vqgan/autoencoder/index.js';
+import { autoencoderOf, modelSpecs } from '../../src/stage1-vqgan/model.js';
 import { tinyConfig } from '../stage1-vqgan/tiny.js';
 import { expectClose } from '../support/close.js';
 import { wave } from '../support/wave.js';
@@ -23,15 +22,15 @@ const folder = temporaryFolder('widen');
 
 /** z and images, from an image and codes that are waves. */
 function both(config: Config, weights: HostTensors) {
-  const specs = modelSpecs(config);
+  const net = autoencoderOf(config);
   const tensors = Object.entries(weights).map(([name, { data, shape }]) => [
     name,
     tf.tensor(data, [...shape]),
   ]);
-  const params = treeOf(specs, Object.fromEntries(tensors));
+  const params = Object.fromEntries(tensors);
   return {
-    z: encoder(params.encoder, wave([1, 8, 8, 3], 0.7)),
-    images: decoder(params.decoder, wave([1, 4, 4, 5], 0.9)),
+    z: net.encode(under('encoder', params), wave([1, 8, 8, 3], 0.7)),
+    images: decoded(net, under('decoder', params), wave([1, 4, 4, 5], 0.9)),
   };
 }
 

@@ -1,9 +1,10 @@
 import '../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
 import { configSchema } from '../../src/config/schema.js';
+import { imageConv } from '../../src/nn/conv.js';
 import { initialise, specsOf, treeOf } from '../../src/nn/params.js';
 import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/adversary/discriminator.js';
-import { decoder, decoderSpecs } from '../../src/stage1-vqgan/autoencoder/decoder.js';
+import { decoderFeatures, decoderSpecs } from '../../src/stage1-vqgan/autoencoder/decoder.js';
 import { encoder, encoderSpecs } from '../../src/stage1-vqgan/autoencoder/encoder.js';
 import { modelSpecs, stage1Params } from '../../src/stage1-vqgan/model.js';
 import { expectClose } from '../support/close.js';
@@ -37,7 +38,8 @@ describe('the networks give the numbers of their PyTorch peers', () => {
   });
 
   test('decoder', () => {
-    const y = decoder(waves(decoderSpecs(config, 5)), wave([2, 4, 4, 5], 0.7));
+    const params = waves(decoderSpecs(config, 5));
+    const y = imageConv(params.conv_out, decoderFeatures(params, wave([2, 4, 4, 5], 0.7)));
     expect(y.shape).toEqual([2, 8, 8, 3]);
     expectClose(firstSix(y), [0.047933, 0.424931, 0.27408, 0.009466, -0.206275, -0.168337], close);
     expectClose(tf.sum(y), [27.56153], { atol: 1e-3 });

@@ -6,10 +6,9 @@ import { valueAndGradsOf } from '../../src/nn/gradients.js';
 import { treeOf, under } from '../../src/nn/params.js';
 import type { Perceptual } from '../../src/perceptual/distances.js';
 import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/adversary/discriminator.js';
-import { decoder } from '../../src/stage1-vqgan/autoencoder/decoder.js';
-import { encoder } from '../../src/stage1-vqgan/autoencoder/encoder.js';
+import { decoded } from '../../src/stage1-vqgan/autoencoder/index.js';
 import { nearestCode } from '../../src/stage1-vqgan/bottlenecks/nearest.js';
-import { modelSpecs } from '../../src/stage1-vqgan/model.js';
+import { autoencoderOf } from '../../src/stage1-vqgan/model.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';
 import { expectClose } from '../support/close.js';
@@ -33,11 +32,14 @@ function inputsAt(step: number, more: Tensors = {}): Tensors {
   return { images, lr: tf.scalar(2e-3), step: tf.scalar(step), disc_step: tf.scalar(step), ...more };
 }
 
+const encoded = (config: Config, model: Tensors) =>
+  autoencoderOf(config).encode(under('encoder', model), images);
+
 /** The whole generator objective on one tape, λ given as a number. */
 function objective(config: Config, flat: Tensors, disc: Tensors, lambda: number) {
-  const m = treeOf(modelSpecs(config), flat);
-  const { output, loss } = nearestCode(config.stage1).pass(m.bottleneck, encoder(m.encoder, images));
-  const reconstruction = decoder(m.decoder, output);
+  const z = encoded(config, flat);
+  const { output, loss } = nearestCode(config.stage1).pass(under('bottleneck', flat), z);
+  const reconstruction = decoded(autoencoderOf(config), under('decoder', flat), output);
   const error = tf.add(
     tf.mean(tf.abs(tf.sub(images, reconstruction))),
     tf.mul(config.stage1.perceptual.weight, net.distance(tensorsOf(net.constants), images, reconstruction)),
@@ -158,9 +160,8 @@ describe('care for the codebook', () => {
   const pick = tf.tensor1d([3, 30, 8, 1, 20, 11, 16], 'int32');
   const care = (codebook: object) => {
     const config = small({ codebook, ema: 0.9, steps: 100 });
-    const specs = modelSpecs(config);
     const state = tensorsOf(initialState(config));
-    const z = tf.reshape(encoder(treeOf(specs, under('model', state)).encoder, images), [-1, 5]);
+    const z = tf.reshape(encoded(config, under('model', state)), [-1, 5]);
     return {
       program: stage1Step(config, undefined, { adversarial: false }),
       state,
@@ -237,7 +238,7 @@ describe('codes that are averages', () => {
     ]);
     const state = tensorsOf(initialState(config));
     expectClose(state.codebook_counts!, tf.ones([7]));
-    const z = encoder(treeOf(modelSpecs(config), under('model', state)).encoder, images);
+    const z = encoded(config, under('model', state));
     const { state: next, outputs } = runStep(program, state, inputsAt(1));
     expect(outputs).not.toHaveProperty('codebook');
     const rows = tf.reshape(z, [-1, 5]).arraySync() as number[][];
@@ -266,7 +267,7 @@ describe('codes that are averages', () => {
     const started = runStep(program, waiting, inputsAt(3, { pick })).state;
     expectClose(started.codebook_counts!, tf.ones([7]), { atol: 0 });
     const far = { ...started, [name]: tf.concat([tf.fill([1, 5], 100), tf.slice(started[name]!, [1, 0])]) };
-    const z = encoder(treeOf(modelSpecs(config), under('model', far)).encoder, images);
+    const z = encoded(config, under('model', far));
     const after = runStep(program, far, inputsAt(4, { pick })).state;
     expectClose(tf.slice(after[name]!, [0, 0], [1, 5]), tf.gather(tf.reshape(z, [-1, 5]), [3]), {
       atol: 1e-6,

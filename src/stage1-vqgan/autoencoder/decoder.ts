@@ -1,7 +1,7 @@
 /** What the bottleneck lets through → images. The published VQGAN decoder (arXiv 2012.09841, appendix). */
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Config } from '../../config/schema.js';
-import { type Conv, conv, convSpecs, imageConv } from '../../nn/conv.js';
+import { type Conv, conv, convSpecs } from '../../nn/conv.js';
 import { type GroupNorm, groupNorm, groupNormSpecs } from '../../nn/group-norm.js';
 import { inParts } from '../../nn/in-parts.js';
 import type { TensorTree } from '../../nn/params.js';
@@ -46,12 +46,7 @@ export function decoderSpecs({ data, stage1 }: Config, inputs: number): Decoder 
   };
 }
 
-/** q [B, h, w, D] → images [B, S, S, 3], about [−1, 1] but not clamped. */
-export function decoder(params: TensorTree<Decoder>, q: tf.Tensor): tf.Tensor {
-  return imageConv(params.conv_out, decoderFeatures(params, q));
-}
-
-/** Everything but the last convolution: [B, h, w, D] → [B, S, S, ch]. */
+/** Everything but the last convolution, `conv_out`: q [B, h, w, D] → [B, S, S, ch]. */
 export function decoderFeatures(params: TensorTree<Decoder>, q: tf.Tensor): tf.Tensor {
   let x = middle(params.middle, conv(params.conv_in, conv(params.embed, q)));
   for (const { blocks, up } of params.levels) {

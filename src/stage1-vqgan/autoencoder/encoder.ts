@@ -13,14 +13,14 @@ export type Encoder = {
   middle: Middle;
   norm_out: GroupNorm;
   conv_out: Conv;
-  /** 1×1, z_channels → what the bottleneck takes. */
-  embed: Conv;
+  /** 1×1, z_channels → what the bottleneck takes; none where it takes these. */
+  embed?: Conv;
 };
 
-/** @param inputs channels of what it sees. @param outputs channels that the bottleneck takes */
+/** @param inputs channels of what it sees. @param outputs channels that the bottleneck takes of them; left out: all as they are */
 export function encoderSpecs(
   { data, stage1 }: Config,
-  { inputs, outputs }: { inputs: number; outputs: number },
+  { inputs, outputs }: { inputs: number; outputs?: number },
 ): Encoder {
   const { ch, ch_mult, num_res_blocks, attn_resolutions, z_channels, norm_groups: groups } = stage1;
   let channels = ch;
@@ -39,7 +39,7 @@ export function encoderSpecs(
     middle: middleSpecs(channels, groups),
     norm_out: groupNormSpecs(channels, groups),
     conv_out: convSpecs(3, channels, z_channels),
-    embed: convSpecs(1, z_channels, outputs),
+    ...(outputs !== undefined && { embed: convSpecs(1, z_channels, outputs) }),
   };
 }
 
@@ -51,5 +51,6 @@ export function encoder(params: TensorTree<Encoder>, images: tf.Tensor): tf.Tens
     if (down) x = imageConv(down, x, { stride: 2 });
   }
   const y = groupNorm(params.norm_out, middle(params.middle, x), { swish: true });
-  return conv(params.embed, conv(params.conv_out, y));
+  const features = conv(params.conv_out, y);
+  return params.embed ? conv(params.embed, features) : features;
 }

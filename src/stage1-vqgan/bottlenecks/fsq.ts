@@ -1,5 +1,6 @@
 /** Finite scalar quantisation, no codebook at all: Mentzer et al., arXiv 2309.15505, with the constants of its listing. */
 import * as tf from '@tensorflow/tfjs-core';
+import { gridLevels } from '../../config/bottlenecks.js';
 import type { Stage1Config } from '../../config/schema.js';
 import { straightThrough } from '../../nn/gradients.js';
 import { digitsOf, numberOf } from './grid.js';
@@ -12,7 +13,7 @@ const margin = 1e-3;
  * [−1, 1]. No loss term: rounding's gradient is passed straight through, tanh's is its own. z [B, h, w, d], d levels.
  */
 export function finiteScalars({ bottleneck }: Pick<Stage1Config, 'bottleneck'>): Quantiser {
-  const { levels } = bottleneck;
+  const levels = gridLevels(bottleneck);
   const half = levels.map((n) => ((n - 1) * (1 - margin)) / 2);
   /** With an even number of levels there is one more below 0 than above. */
   const offset = levels.map((n) => (n % 2 === 0 ? 0.5 : 0));

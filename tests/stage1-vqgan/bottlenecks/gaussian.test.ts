@@ -13,7 +13,7 @@ import { noise } from '../../support/parity.js';
 import { wave } from '../../support/wave.js';
 import { tensorsOf } from '../tiny.js';
 
-const place: Place = { side: 2, batch: 2, parts: 1, seed: 3, dims: 48 };
+const place: Place = { features: 4, side: 2, batch: 2, parts: 1, seed: 3, dims: 48 };
 const configOf = (bottleneck: object, more: object = {}) =>
   parseConfig({ stage1: { embed_dim: 3, bottleneck: { kind: 'gaussian', ...bottleneck }, ...more } }, 'test')
     .stage1;

@@ -3,7 +3,7 @@ import { nearestCode } from '../../../src/stage1-vqgan/bottlenecks/nearest.js';
 import { oneGrid } from '../../../src/stage1-vqgan/bottlenecks/one-grid.js';
 import { tinyConfig } from '../tiny.js';
 
-const place = { side: 2, batch: 1, parts: 1, seed: 0, dims: 48 };
+const place = { features: 4, side: 2, batch: 1, parts: 1, seed: 0, dims: 48 };
 const watch = (grid?: string) =>
   oneGrid(nearestCode(tinyConfig({}).stage1), place, {
     grid,

@@ -9,7 +9,7 @@ import type { CareRules, CodebookCare } from './rules.js';
 
 /**
  * Of codes learned by gradient, where they start from data or restart. To start them before the batch is quantised, the step that
- * starts them goes through its micro-batches twice: the first time they only look for the codes.
+ * starts them goes through its micro-batches twice: the first time they only look for the codes, and nothing is quantised yet.
  *
  * Partial: `candidates` [K, D], each code's row as far as it has come, and `uses` [K], how often each code was chosen so far.
  * Inputs: `pick` int32 [K], for each code the row of this micro-batch that it would become, where `own` [K, 1] is 1; and, where
@@ -41,6 +41,7 @@ export function careInParts(rules: CareRules, place: Place): CodebookCare {
       if (!fromData || step !== rules.first) return runs;
       const look = runs.map((run, i) => ({
         ...run,
+        step: scalar(step - 0.5), // before the first that quantises, and not 0, at which Adam would divide by 0
         last: scalar(0),
         start: scalar(i === parts - 1 ? 1 : 0),
       }));

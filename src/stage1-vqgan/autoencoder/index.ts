@@ -1,0 +1,104 @@
+/** Encoder and decoder, whatever stands between them: the network that a config names (`stage1.network`). */
+import type * as tf from '@tensorflow/tfjs-core';
+import type { Config, Stage1Config } from '../../config/schema.js';
+import type { Tensors } from '../../engine/device.js';
+import { conv, convSpecs, imageConv, transposedConv } from '../../nn/conv.js';
+import { type ParamSpec, specsOf, treeOf } from '../../nn/params.js';
+import { decoderFeatures, decoderSpecs } from './decoder.js';
+import { encoder, encoderSpecs } from './encoder.js';
+import { narrowed, narrowingSpecs, widenedButLast, wideningSpecs } from './strided.js';
+
+/** Names of parameters are a network's own; `p` holds all of the encoder's, or of the decoder's, by them. */
+export interface Autoencoder {
+  readonly encoder: Record<string, ParamSpec>;
+  readonly decoder: Record<string, ParamSpec>;
+  /** What is seen of images, [B, S, S, 3 or 4] about [−1, 1], → z [B, h, w, C], h = w = S / 2^(levels − 1). */
+  encode(p: Tensors, seen: tf.Tensor): tf.Tensor;
+  /** What the bottleneck gives, [B, h, w, D], → what the last layer takes. */
+  features(p: Tensors, q: tf.Tensor): tf.Tensor;
+  /** The last layer: → images [B, S, S, 3], about [−1, 1] but not clamped. */
+  picture(p: Tensors, features: tf.Tensor): tf.Tensor;
+  /** The name of its filter. */
+  readonly lastFilter: string;
+}
+
+/** Channels where the parts meet. */
+export interface Joints {
+  /** Of what the encoder sees. */
+  readonly seen: number;
+  /** That the bottleneck takes; left out: the encoder's features as they are. */
+  readonly taken?: number;
+  /** That it gives. */
+  readonly given: number;
+}
+
+interface Network {
+  /** Channels of the encoder's features. */
+  features(stage1: Stage1Config): number;
+  make(config: Config, joints: Joints): Autoencoder;
+}
+
+const networks: Record<Stage1Config['network'], Network> = {
+  vqgan: {
+    features: ({ z_channels }) => z_channels,
+    make(config, { seen, taken, given }) {
+      const [enc, dec] = [
+        encoderSpecs(config, { inputs: seen, outputs: taken }),
+        decoderSpecs(config, given),
+      ];
+      return {
+        encoder: specsOf(enc),
+        decoder: specsOf(dec),
+        encode: (p, images) => encoder(treeOf(enc, p), images),
+        features: (p, q) => decoderFeatures(treeOf(dec, p), q),
+        picture: (p, features) => imageConv(treeOf(dec, p).conv_out, features),
+        lastFilter: 'conv_out.weight',
+      };
+    },
+  },
+
+  strided: {
+    features: ({ ch, ch_mult }) => ch * ch_mult.at(-1)!,
+    make({ stage1 }, { seen, taken, given }) {
+      const { ch, ch_mult, num_res_blocks: blocks } = stage1;
+      const width = ch * ch_mult.at(-1)!;
+      const halvings = ch_mult.slice(0, -1).map((mult) => ch * mult);
+      const doublings = [...halvings.slice(0, -1).reverse(), 3];
+      const enc = {
+        ...narrowingSpecs(seen, halvings, { outputs: width, blocks }),
+        ...(taken !== undefined && { embed: convSpecs(1, width, taken) }),
+      };
+      const dec = wideningSpecs(given, doublings, { width, blocks });
+      return {
+        encoder: specsOf(enc),
+        decoder: specsOf(dec),
+        encode(p, images) {
+          const params = treeOf(enc, p);
+          const features = narrowed(params, images);
+          return params.embed ? conv(params.embed, features) : features;
+        },
+        features: (p, q) => widenedButLast(treeOf(dec, p), q),
+        picture: (p, features) => transposedConv(treeOf(dec, p).doublings.at(-1)!, features),
+        lastFilter: `doublings.${doublings.length - 1}.weight`,
+      };
+    },
+  },
+};
+
+export const networkOf = (config: Config, joints: Joints): Autoencoder =>
+  networks[config.stage1.network].make(config, joints);
+
+export const featuresOf = (stage1: Stage1Config): number => networks[stage1.network].features(stage1);
+
+/** The whole decoder: [B, h, w, D] → images [B, S, S, 3]. */
+export const decoded = ({ features, picture }: Autoencoder, p: Tensors, q: tf.Tensor): tf.Tensor =>
+  picture(p, features(p, q));
+
+/** The decoder up to its last layer, and that: its filter, and the images [B, S, S, 3] that it makes with that or another. */
+export function lastLayer(net: Autoencoder, p: Tensors, q: tf.Tensor) {
+  const features = net.features(p, q);
+  return {
+    filter: p[net.lastFilter]!,
+    picture: (filter: tf.Tensor): tf.Tensor => net.picture({ ...p, [net.lastFilter]: filter }, features),
+  };
+}

@@ -1,0 +1,95 @@
+/**
+ * Encoder and decoder without normalisation and attention: strided convolutions, then residual blocks, and the same backwards. They are those of
+ * VQ-VAE (van den Oord et al., arXiv 1711.00937, §4.1), and VQ-VAE-2 (Razavi et al., arXiv 1906.00446, appendix) goes from one level to the next by them.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import { type Conv, conv, convSpecs, imageConv, transposedConv, transposedConvSpecs } from '../../nn/conv.js';
+import type { TensorTree } from '../../nn/params.js';
+
+/** 3×3 to a quarter of the channels, 1×1 back. */
+type Residual = { conv1: Conv; conv2: Conv };
+
+export type Narrowing = {
+  /** 4×4, stride 2. */
+  halvings: Conv[];
+  conv_out: Conv;
+  blocks: Residual[];
+};
+
+export type Widening = {
+  conv_in: Conv;
+  blocks: Residual[];
+  /** 4×4, stride 2, transposed. */
+  doublings: Conv[];
+};
+
+/** Channels inside of a residual block: 32 of 128, as published. */
+export const innerChannels = (channels: number): number => Math.max(1, Math.floor(channels / 4));
+
+function residualSpecs(count: number, channels: number): Residual[] {
+  const inner = innerChannels(channels);
+  return Array.from({ length: count }, () => ({
+    conv1: convSpecs(3, channels, inner),
+    conv2: convSpecs(1, inner, channels),
+  }));
+}
+
+/** Blocks x + 1×1(ReLU(3×3(ReLU(x)))), and a ReLU behind the last. Same shape. */
+function residual(blocks: TensorTree<Residual[]>, x: tf.Tensor): tf.Tensor {
+  let y = x;
+  for (const { conv1, conv2 } of blocks) {
+    y = tf.add(y, conv(conv2, tf.relu(imageConv(conv1, tf.relu(y)))));
+  }
+  return tf.relu(y);
+}
+
+/**
+ * @param inputs channels of what it sees
+ * @param halvings channels after each halving
+ * @param o.outputs channels from the 3×3 convolution on. @param o.blocks how many residual blocks
+ */
+export function narrowingSpecs(
+  inputs: number,
+  halvings: readonly number[],
+  { outputs, blocks }: { outputs: number; blocks: number },
+): Narrowing {
+  const widths = [inputs, ...halvings];
+  return {
+    halvings: halvings.map((width, i) => convSpecs(4, widths[i]!, width)),
+    conv_out: convSpecs(3, widths.at(-1)!, outputs),
+    blocks: residualSpecs(blocks, outputs),
+  };
+}
+
+/** x [B, H, W, in] → [B, H / 2^n, W / 2^n, out], none of it below 0. */
+export function narrowed(params: TensorTree<Narrowing>, x: tf.Tensor): tf.Tensor {
+  let y = x;
+  for (const halving of params.halvings) y = tf.relu(imageConv(halving, y, { stride: 2 }));
+  return residual(params.blocks, conv(params.conv_out, y));
+}
+
+/** @param doublings channels after each doubling. @param o.width channels from the 3×3 convolution on. @param o.blocks how many residual blocks */
+export function wideningSpecs(
+  inputs: number,
+  doublings: readonly number[],
+  { width, blocks }: { width: number; blocks: number },
+): Widening {
+  const widths = [width, ...doublings];
+  return {
+    conv_in: convSpecs(3, inputs, width),
+    blocks: residualSpecs(blocks, width),
+    doublings: doublings.map((outputs, i) => transposedConvSpecs(4, widths[i]!, outputs)),
+  };
+}
+
+/** x [B, h, w, in] → [B, h · 2^n, w · 2^n, out]. */
+export function widened(params: TensorTree<Widening>, x: tf.Tensor): tf.Tensor {
+  return transposedConv(params.doublings.at(-1)!, widenedButLast(params, x));
+}
+
+/** Everything but the last doubling. */
+export function widenedButLast(params: TensorTree<Widening>, x: tf.Tensor): tf.Tensor {
+  let y = residual(params.blocks, conv(params.conv_in, x));
+  for (const doubling of params.doublings.slice(0, -1)) y = tf.relu(transposedConv(doubling, y));
+  return y;
+}
