@@ -103,3 +103,30 @@ test('a kind of prior is known to the table of kinds alone; GPT also where publi
     'stage2-transformer/index.ts',
   ]);
 });
+
+/** Tests of what is no one file: several small ones together, or the whole. */
+const ofMore = [
+  ...['architecture', 'bits', 'end-to-end', 'kinds', 'gpu/small'],
+  ...['nn/image-layers', 'nn/token-layers', 'evaluate/measures', 'engine/steps'],
+];
+
+test('a test is called by the file or folder that it tests, after which may stand what of it', () => {
+  const tested = [
+    ...files,
+    ...fs.readdirSync('bin').map((file) => `bin/${file}`),
+    ...fs.readdirSync('scripts').map((file) => `scripts/${file}`),
+  ];
+  const names = new Set(tested.flatMap((file) => [file.replace(/\.\w+$/, ''), path.posix.dirname(file)]));
+  const named = (test: string): boolean =>
+    names.has(test) || (/-[^/]*$/.test(test) && named(test.replace(/-[^-/]*$/, '')));
+  const tests = fs
+    .readdirSync('tests', { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.test.ts'))
+    .map((file) =>
+      file
+        .split(path.sep)
+        .join('/')
+        .replace(/\.test\.ts$/, ''),
+    );
+  expect(tests.filter((test) => !named(test)).sort()).toEqual([...ofMore].sort());
+});

@@ -31,15 +31,21 @@ export type Tensors = Record<string, Tensor>;
 export const precisions = ['f32', 'int8', 'f16'] as const;
 export type Precision = (typeof precisions)[number];
 
-/** A pure function over tensors: no host reads, no host randomness, shapes fixed but for free axes. */
-export interface GraphProgram {
+/** Tensors among which those of the names `K` are. */
+export type Named<K extends string, T = Tensor> = Record<string, T> & Record<K, T>;
+
+/**
+ * A pure function over tensors: no host reads, no host randomness, shapes fixed but for free axes. Its type names inputs and outputs that
+ * it has whatever it is made for.
+ */
+export interface GraphProgram<In extends string = never, Out extends string = never> {
   readonly name: string;
-  readonly inputs: Record<string, InputSpec>;
+  readonly inputs: Named<In, InputSpec>;
   /** Frozen values (weights of a finished network): the device may fold and pre-pack them. */
   readonly constants: HostTensors;
   /** `f32` unless given; a device that has no other refuses. */
   readonly precision?: Precision;
-  run(inputs: Tensors, constants: Tensors): Tensors;
+  run(inputs: Named<In>, constants: Tensors): Named<Out>;
 }
 
 /** One training step: state in, state out, plus small outputs (losses, codes) that the host reads. */
@@ -56,8 +62,8 @@ export interface StepProgram {
   step(state: Tensors, inputs: Tensors, constants: Tensors): { state: Tensors; outputs: Tensors };
 }
 
-export interface Graph {
-  run(inputs: HostTensors): Promise<HostTensors>;
+export interface Graph<In extends string = never, Out extends string = never> {
+  run(inputs: Named<In, HostTensor>): Promise<Named<Out, HostTensor>>;
   dispose(): Promise<void>;
 }
 
@@ -80,7 +86,7 @@ export interface Device {
   readonly description: string;
   /** Whether a step's state stays on the device, far from the host: what many calls use belongs there. */
   readonly keepsState?: true;
-  prepare(program: GraphProgram): Promise<Graph>;
+  prepare<In extends string, Out extends string>(program: GraphProgram<In, Out>): Promise<Graph<In, Out>>;
   prepareStep(program: StepProgram): Promise<StepRunner>;
 }
 

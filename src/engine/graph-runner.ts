@@ -1,6 +1,6 @@
 /** A program without state in a session, whatever the session computes on. */
-import type { HostTensors } from '../base/tensor.js';
-import { checkTensors, type Graph, type GraphProgram } from './device.js';
+import type { HostTensor, HostTensors } from '../base/tensor.js';
+import { checkTensors, type Graph, type GraphProgram, type Named } from './device.js';
 import type { ort } from './runtime.js';
 import {
   collectGarbage,
@@ -13,7 +13,7 @@ import {
 } from './sessions.js';
 import type { Slot } from './trace.js';
 
-export class GraphRunner implements Graph {
+export class GraphRunner<In extends string, Out extends string> implements Graph<In, Out> {
   private released: Promise<void> | undefined;
   private fresh = true;
 
@@ -22,7 +22,7 @@ export class GraphRunner implements Graph {
 
   /** Of the program only the name and the inputs are kept: its constants are in the session. */
   constructor(
-    { name, inputs }: GraphProgram,
+    { name, inputs }: GraphProgram<In, Out>,
     private readonly session: ort.InferenceSession,
     private readonly slots: { readonly inputs: readonly Slot[]; readonly outputs: readonly Slot[] },
   ) {
@@ -30,7 +30,7 @@ export class GraphRunner implements Graph {
     this.specs = inputs;
   }
 
-  async run(inputs: HostTensors): Promise<HostTensors> {
+  async run(inputs: HostTensors): Promise<Named<Out, HostTensor>> {
     checkTensors(`inputs of ${this.name}`, this.specs, inputs);
     if (this.fresh) collectGarbage(); // what the session was made from
     this.fresh = false;
@@ -39,12 +39,11 @@ export class GraphRunner implements Graph {
     for (const { name, value } of this.slots.inputs)
       if (wanted.has(value.name)) feeds[value.name] = toOrt(inputs[name]!);
     const results = await runSession(this.session, feeds, { advice: whenFull.graph });
-    return Object.fromEntries(
-      this.slots.outputs.map((slot) => {
-        const { data } = results[`outputs/${slot.name}`]!; // the binding's own copy, in the program's order
-        return [slot.name, hostTensor(data as Numbers, slot.shape)];
-      }),
-    );
+    const outputs = this.slots.outputs.map((slot) => {
+      const { data } = results[`outputs/${slot.name}`]!; // the binding's own copy, in the program's order
+      return [slot.name, hostTensor(data as Numbers, slot.shape)];
+    });
+    return Object.fromEntries(outputs);
   }
 
   dispose(): Promise<void> {

@@ -8,6 +8,7 @@ import {
   type Device,
   type Graph,
   type GraphProgram,
+  type Named,
   type Precision,
   type StepProgram,
   type StepRunner,
@@ -76,22 +77,22 @@ async function takeHost(tensors: Tensors): Promise<HostTensors> {
 /** TF.js' plain backend computes without a pause: between runs the process must hear Ctrl-C. */
 const pause = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-class EagerGraph implements Graph {
+class EagerGraph<In extends string, Out extends string> implements Graph<In, Out> {
   private constants: Tensors | undefined;
 
   constructor(
-    private readonly program: GraphProgram,
+    private readonly program: GraphProgram<In, Out>,
     private readonly backend: string,
   ) {}
 
-  async run(inputs: HostTensors): Promise<HostTensors> {
+  async run(inputs: Named<In, HostTensor>): Promise<Named<Out, HostTensor>> {
     checkTensors(`inputs of ${this.program.name}`, this.program.inputs, inputs);
     await pause();
     await tf.setBackend(this.backend);
     this.constants ??= toTensors(this.program.constants);
     const constants = this.constants;
-    const outputs = tf.tidy(() => owned(this.program.run(toTensors(inputs), constants)));
-    return takeHost(outputs);
+    const outputs = tf.tidy(() => owned(this.program.run(toTensors(inputs) as Named<In>, constants)));
+    return (await takeHost(outputs)) as Named<Out, HostTensor>;
   }
 
   async dispose(): Promise<void> {

@@ -49,16 +49,16 @@ export async function openBound(
       const { batched } = bottleneck.feed('eval', seen, labels);
       seen += n;
       const { kl, squared, away } = await graph.run({ images, ...batched });
-      const numbers = away!.data.length / batch;
+      const numbers = away.data.length / batch;
       for (let i = 0; i < n; i++) {
         if (known.length > 0 && found[i]! < 0) continue; // Of an unknown class there is nothing to be near.
-        sums.kl += kl!.data[i]!;
-        sums.squared += squared!.data[i]!;
+        sums.kl += kl.data[i]!;
+        sums.squared += squared.data[i]!;
         sums.images++;
         sums.rows += numbers / units;
         for (let k = i * numbers; k < (i + 1) * numbers; k++) {
-          sum[k % units]! += away!.data[k]!;
-          squares[k % units]! += away!.data[k]! ** 2;
+          sum[k % units]! += away.data[k]!;
+          squares[k % units]! += away.data[k]! ** 2;
         }
       }
     },

@@ -37,26 +37,30 @@ export async function vqgenSpace(device: Device, size: number, batch: number): P
   const network = await loadTrainedFeatures(size);
   const graph = await device.prepare(featuresProgram(network, size, batch));
   const probe = await graph.run({ images: float32([batch, size, size, 3]) });
-  const width = probe.features!.shape[1]!;
+  const width = probe.features.shape[1]!;
   return {
     name: network.name,
     label: 'vqgen',
     width,
     async extract(images) {
       const { features } = await graph.run({ images: padBatch(images, batch) });
-      return (features!.data as Float32Array).slice(0, images.shape[0]! * width);
+      return (features.data as Float32Array).slice(0, images.shape[0]! * width);
     },
     dispose: () => graph.dispose(),
   };
 }
 
 /** `images` [B, S, S, 3] → `features` [B, F]. */
-export function featuresProgram(network: FeatureNetwork, size: number, batch: number): GraphProgram {
+export function featuresProgram(
+  network: FeatureNetwork,
+  size: number,
+  batch: number,
+): GraphProgram<'images', 'features'> {
   return {
     name: 'features',
     inputs: { images: { shape: [batch, size, size, 3], dtype: 'float32' } },
     constants: network.constants,
-    run: ({ images }, constants) => ({ features: network.features(constants, images!) }),
+    run: ({ images }, constants) => ({ features: network.features(constants, images) }),
   };
 }
 

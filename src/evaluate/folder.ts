@@ -92,7 +92,7 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
       signal?.throwIfAborted();
       const n = real.shape[0]!;
       const passed = await graphs.reconstruct.run({ images: padBatch(real, batch) });
-      const made = rounded(first(passed.reconstruction!, n));
+      const made = rounded(first(passed.reconstruction, n));
 
       const [realBytes, madeBytes] = [toBytes(real), toBytes(made)];
       const area = size * size * 3;
@@ -104,7 +104,7 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
       }
       // Empty places are alike on both sides and add nothing to the mean.
       const compared = await graphs.compare.run({ x: padBatch(real, batch), y: padBatch(made, batch) });
-      sums.perceptual += compared.distance!.data[0]! * batch;
+      sums.perceptual += compared.distance.data[0]! * batch;
 
       const codes = grids.map(({ name }) => passed[name]!.data);
       countCodes(
@@ -163,7 +163,11 @@ async function perceptualNetwork(config: Config): Promise<{ network: Perceptual;
   return { network, name: network.name };
 }
 
-type Graphs = { readonly reconstruct: Graph; readonly compare: Graph; readonly prior?: Graph };
+type Graphs = {
+  readonly reconstruct: Graph<'images', 'reconstruction'>;
+  readonly compare: Graph<'x' | 'y', 'distance'>;
+  readonly prior?: Graph;
+};
 
 async function prepareAll(o: FolderOptions, batch: number, network: Perceptual): Promise<Graphs> {
   const { config, device, prior, tokenizer } = o;
@@ -183,13 +187,17 @@ async function prepareAll(o: FolderOptions, batch: number, network: Perceptual):
 }
 
 /** `x`, `y` [B, S, S, 3] → `distance`, the mean over the batch. */
-function compareProgram(network: Perceptual, size: number, batch: number): GraphProgram {
+function compareProgram(
+  network: Perceptual,
+  size: number,
+  batch: number,
+): GraphProgram<'x' | 'y', 'distance'> {
   const images = { shape: [batch, size, size, 3], dtype: 'float32' } as const;
   return {
     name: 'compare',
     inputs: { x: images, y: images },
     constants: network.constants,
-    run: ({ x, y }, constants) => ({ distance: network.distance(constants, x!, y!) }),
+    run: ({ x, y }, constants) => ({ distance: network.distance(constants, x, y) }),
   };
 }
 

@@ -24,13 +24,12 @@ export function batchNormSpecs(channels: number): BatchNorm {
 /** x [B, H, W, C] → γ·(x − mean) / √(variance + 1e-5) + β, statistics of each channel over B, H and W. */
 export function batchNorm({ gamma, beta }: TensorTree<BatchNorm>, x: tf.Tensor): tf.Tensor {
   return withGradient([x, gamma, beta], {
-    value: () => {
-      const fallback = () => [tf.add(tf.mul(standardise(x).xhat, gamma), beta)];
-      return composite('BatchNorm', { x, gamma, beta }, { epsilon }, fallback)[0]!;
-    },
+    value: () =>
+      composite('BatchNorm', { x, gamma, beta }, { epsilon }, () => [
+        tf.add(tf.mul(standardise(x).xhat, gamma), beta),
+      ])[0],
     save: [x, gamma],
-    gradient: (dy, saved) => {
-      const [x, gamma] = saved as [tf.Tensor, tf.Tensor];
+    gradient: (dy, [x, gamma]) => {
       return composite('BatchNormGrad', { x, gamma, dy }, { epsilon }, () => backward(x, gamma, dy));
     },
   });

@@ -10,13 +10,13 @@ import * as tf from '@tensorflow/tfjs-core';
 export type CompositeInputs = Record<string, tf.Tensor>;
 export type CompositeAttrs = Record<string, number | boolean | string | number[]>;
 
-export function composite(
+/** @returns as many tensors as `fallback` */
+export function composite<T extends tf.Tensor[] | [tf.Tensor]>(
   name: string,
   inputs: CompositeInputs,
   attrs: CompositeAttrs,
-  fallback: () => tf.Tensor[],
-): tf.Tensor[] {
+  fallback: () => T,
+): T {
   if (!tf.getKernel(name, tf.getBackend())) return tf.tidy(fallback);
-  const result: tf.Tensor | tf.Tensor[] = tf.engine().runKernel(name, inputs, attrs);
-  return Array.isArray(result) ? result : [result];
+  return [tf.engine().runKernel<tf.Tensor | tf.Tensor[]>(name, inputs, attrs)].flat() as T;
 }

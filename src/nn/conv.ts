@@ -50,7 +50,7 @@ export function imageConv(
   options?: ConvOptions,
 ): tf.Tensor {
   const channels = Math.max(...params.weight.shape.slice(2));
-  return inParts([x], channels, (x) => [conv(params, x!, options)])[0]!;
+  return inParts([x], channels, (x) => [conv(params, x, options)])[0];
 }
 
 /** The transpose of a `conv` of stride 2 that takes `out` channels to `in`, large images a few at a time: x [B, H, W, in] → [B, 2H, 2W, out]. */
@@ -58,8 +58,8 @@ export function transposedConv(params: TensorTree<Conv>, x: tf.Tensor): tf.Tenso
   const filter = params.weight as tf.Tensor4D;
   const [, , outputs, inputs] = filter.shape;
   return inParts([x], Math.max(inputs, 4 * outputs), (x) => {
-    const [batch, height, width] = x!.shape as [number, number, number];
+    const [batch, height, width] = x.shape as [number, number, number];
     const shape: [number, number, number, number] = [batch, 2 * height, 2 * width, outputs];
     return [tf.add(tf.conv2dTranspose(x as tf.Tensor4D, filter, shape, 2, 'same'), params.bias)];
-  })[0]!;
+  })[0];
 }

@@ -10,10 +10,9 @@ export function crossEntropy(logits: tf.Tensor, targets: tf.Tensor): tf.Tensor {
       composite('CrossEntropy', { logits, targets }, {}, () => {
         const chosen = tf.sum(tf.mul(logits, oneHot(targets, logits)), -1); // [N]
         return [tf.sub(tf.logSumExp(logits, -1), chosen)];
-      })[0]!,
+      })[0],
     save: [logits, targets],
-    gradient: (dy, saved) => {
-      const [logits, targets] = saved as [tf.Tensor, tf.Tensor];
+    gradient: (dy, [logits, targets]) => {
       return composite('CrossEntropyGrad', { logits, targets, dy }, {}, () => [
         tf.mul(tf.sub(tf.softmax(logits), oneHot(targets, logits)), tf.expandDims(dy, -1)),
       ]);
@@ -26,9 +25,7 @@ export function softCrossEntropy(logits: tf.Tensor, targets: tf.Tensor): tf.Tens
   return withGradient([logits], {
     value: () => tf.sub(tf.logSumExp(logits, -1), tf.sum(tf.mul(logits, targets), -1)),
     save: [logits, targets],
-    gradient: (dy, [logits, targets]) => [
-      tf.mul(tf.sub(tf.softmax(logits!), targets!), tf.expandDims(dy, -1)),
-    ],
+    gradient: (dy, [logits, targets]) => [tf.mul(tf.sub(tf.softmax(logits), targets), tf.expandDims(dy, -1))],
   });
 }
 

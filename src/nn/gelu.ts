@@ -6,10 +6,9 @@ import { withGradient } from './gradients.js';
 /** Any shape. Φ(x) = (1 + erf(x/√2)) / 2; the derivative is Φ(x) + x·φ(x). */
 export function gelu(x: tf.Tensor): tf.Tensor {
   return withGradient([x], {
-    value: () => composite('Gelu', { x }, {}, () => [tf.mul(x, normalCdf(x))])[0]!,
+    value: () => composite('Gelu', { x }, {}, () => [tf.mul(x, normalCdf(x))])[0],
     save: [x],
-    gradient: (dy, saved) => {
-      const x = saved[0]!;
+    gradient: (dy, [x]) => {
       return composite('GeluGrad', { x, dy }, {}, () => [
         tf.mul(dy, tf.add(normalCdf(x), tf.mul(x, normalDensity(x)))),
       ]);

@@ -2,23 +2,23 @@
 import './kernel-gradients.js';
 import * as tf from '@tensorflow/tfjs-core';
 
-interface OwnGradient {
+interface OwnGradient<S> {
   value(): tf.Tensor;
   /** Tensors that the gradient needs: they outlive the forward pass. */
-  readonly save?: readonly tf.Tensor[];
+  readonly save?: S;
   /** One gradient for each input, in order. */
-  gradient(dy: tf.Tensor, saved: tf.Tensor[]): tf.Tensor[];
+  gradient(dy: tf.Tensor, saved: S): tf.Tensor[];
 }
 
 /** A function of `inputs` whose gradient is given, not derived: nothing inside `value` is recorded. */
-export function withGradient(
+export function withGradient<S extends tf.Tensor[] | [tf.Tensor]>(
   inputs: readonly tf.Tensor[],
-  { value, save = [], gradient }: OwnGradient,
+  { value, save, gradient }: OwnGradient<S>,
 ): tf.Tensor {
   const f = tf.customGrad((...args) => {
     const keep = args.at(-1) as unknown as tf.GradSaveFunc;
-    keep([...save]);
-    return { value: value(), gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => gradient(dy, saved) };
+    keep([...(save ?? [])]);
+    return { value: value(), gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => gradient(dy, saved as S) };
   });
   return f(...inputs);
 }
@@ -47,7 +47,7 @@ export function injectGradient(x: tf.Tensor, gradient: tf.Tensor): tf.Tensor {
   return withGradient([x], {
     value: () => tf.scalar(0),
     save: [gradient],
-    gradient: (dy, [g]) => [tf.mul(g!, dy)],
+    gradient: (dy, [g]) => [tf.mul(g, dy)],
   });
 }
 
@@ -64,6 +64,6 @@ export function squaredErrorTo(x: tf.Tensor, target: tf.Tensor): tf.Tensor {
   return withGradient([x], {
     value: () => tf.mean(tf.square(tf.sub(x, target))),
     save: [x, target],
-    gradient: (dy, [x, target]) => [tf.mul(tf.sub(x!, target!), tf.mul(dy, 2 / x!.size))],
+    gradient: (dy, [x, target]) => [tf.mul(tf.sub(x, target), tf.mul(dy, 2 / x.size))],
   });
 }

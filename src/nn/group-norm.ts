@@ -32,10 +32,9 @@ export function groupNorm(
   const attrs = { groups, epsilon, swish };
   return withGradient([x, gamma, beta], {
     value: () =>
-      composite('GroupNorm', { x, gamma, beta }, attrs, () => [forward(x, gamma, beta, attrs).y])[0]!,
+      composite('GroupNorm', { x, gamma, beta }, attrs, () => [forward(x, gamma, beta, attrs).y])[0],
     save: [x, gamma, beta],
-    gradient: (dy, saved) => {
-      const [x, gamma, beta] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
+    gradient: (dy, [x, gamma, beta]) => {
       const inputs = { x, gamma, beta, dy };
       return composite('GroupNormGrad', inputs, attrs, () => backward(inputs, attrs));
     },

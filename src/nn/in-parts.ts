@@ -14,19 +14,19 @@ interface Preference {
  *
  * @param channels of the largest tensor [B, H, W, channels] inside of f
  */
-export function inParts(
-  images: readonly tf.Tensor[],
+export function inParts<X extends [tf.Tensor, ...tf.Tensor[]], Y extends tf.Tensor[] | [tf.Tensor]>(
+  images: X,
   channels: number,
-  f: (...images: tf.Tensor[]) => tf.Tensor[],
-): tf.Tensor[] {
-  const [batch, height, width] = images[0]!.shape as [number, number, number];
+  f: (...images: X) => Y,
+): Y {
+  const [batch, height, width] = images[0].shape as [number, number, number];
   const { bytesAtOnce = Number.POSITIVE_INFINITY } = tf.backend() as Preference;
   const fitting = bytesAtOnce / (4 * height * width * channels);
   const parts = range(batch).find((n) => batch % n === 0 && (batch / n <= fitting || n === batch))!;
   if (parts === 1) return f(...images);
   const split = images.map((x) => tf.split(x, parts));
-  const results = range(parts).map((n) => f(...split.map((pieces) => pieces[n - 1]!)));
-  return results[0]!.map((_, i) => tf.concat(results.map((result) => result[i]!)));
+  const results = range(parts).map((n) => f(...(split.map((pieces) => pieces[n - 1]) as X)));
+  return results[0]!.map((_, i) => tf.concat(results.map((result) => result[i]!))) as Y;
 }
 
 const range = (n: number) => Array.from({ length: n }, (_, i) => i + 1);

@@ -10,28 +10,27 @@ import { composite } from './composite.js';
 
 type Attrs = Record<string, unknown>;
 type Gradients = Record<string, () => tf.Tensor>;
-type Tensors = tf.Tensor[];
 
-/** Registers a gradient that needs the named inputs and, behind them, the output where `output` is set. */
-function gradient(
+/** Registers a gradient that needs the tensors named: inputs, and last the output where that is `y`. */
+function gradient<N extends string[] | [string]>(
   kernelName: string,
-  inputsToSave: string[],
-  gradFunc: (dy: tf.Tensor, saved: Tensors, attrs: Attrs) => Gradients,
-  { output = false } = {},
+  needs: N,
+  gradFunc: (dy: tf.Tensor, saved: { [K in keyof N]: tf.Tensor }, attrs: Attrs) => Gradients,
 ): void {
-  const outputsToSave = [output];
-  const own = (dy: tf.Tensor | tf.Tensor[], saved: Tensors, attrs: object) =>
-    gradFunc(dy as tf.Tensor, saved, attrs as Attrs);
+  const inputsToSave = needs.filter((name) => name !== 'y');
+  const outputsToSave = [needs.includes('y')];
+  const own = (dy: tf.Tensor | tf.Tensor[], saved: tf.Tensor[], attrs: object) =>
+    gradFunc(dy as tf.Tensor, saved as { [K in keyof N]: tf.Tensor }, attrs as Attrs);
   tf.registerGradient({ kernelName, inputsToSave, outputsToSave, gradFunc: own });
 }
 
 /** A gradient of f(x) that needs x. */
 const ofInput = (name: string, f: (dy: tf.Tensor, x: tf.Tensor, attrs: Attrs) => tf.Tensor, input = 'x') =>
-  gradient(name, [input], (dy, [x], attrs) => ({ [input]: () => f(dy, x!, attrs) }));
+  gradient(name, [input], (dy, [x], attrs) => ({ [input]: () => f(dy, x, attrs) }));
 
 /** A gradient of f(x) that needs only y = f(x). */
 const ofOutput = (name: string, f: (dy: tf.Tensor, y: tf.Tensor) => tf.Tensor, input = 'x') =>
-  gradient(name, [], (dy, [y]) => ({ [input]: () => f(dy, y!) }), { output: true });
+  gradient(name, ['y'], (dy, [y]) => ({ [input]: () => f(dy, y) }));
 
 /** A gradient of f(a, b) with broadcasting: summed over what was broadcast. */
 const ofPair = (
@@ -40,8 +39,8 @@ const ofPair = (
   toB: (dy: tf.Tensor, a: tf.Tensor, b: tf.Tensor) => tf.Tensor,
 ) =>
   gradient(name, ['a', 'b'], (dy, [a, b]) => ({
-    a: () => sumTo(toA(dy, a!, b!), a!.shape),
-    b: () => sumTo(toB(dy, a!, b!), b!.shape),
+    a: () => sumTo(toA(dy, a, b), a.shape),
+    b: () => sumTo(toB(dy, a, b), b.shape),
   }));
 
 function sumTo(t: tf.Tensor, shape: number[]): tf.Tensor {
@@ -58,7 +57,7 @@ function spread(dy: tf.Tensor, shape: number[], axis: unknown): tf.Tensor {
 
 /** dy where `open`, of the same shape, is true. */
 const gate = (dy: tf.Tensor, open: tf.Tensor): tf.Tensor =>
-  composite('Gate', { dy, open }, {}, () => [tf.where(open, dy, tf.zerosLike(dy))])[0]!;
+  composite('Gate', { dy, open }, {}, () => [tf.where(open, dy, tf.zerosLike(dy))])[0];
 const run = (name: string, inputs: Record<string, tf.Tensor>, attrs: Attrs): tf.Tensor =>
   tf.engine().runKernel(name, inputs, attrs as tf.NamedAttrMap) as tf.Tensor;
 
@@ -118,11 +117,9 @@ ofOutput('Rsqrt', (dy, y) => tf.mul(dy, tf.mul(-0.5, tf.mul(y, tf.square(y)))));
 ofOutput('Tanh', (dy, y) => tf.mul(dy, tf.sub(1, tf.square(y))));
 ofOutput('Sigmoid', (dy, y) => tf.mul(dy, tf.mul(y, tf.sub(1, y))));
 ofOutput('Relu', (dy, y) => gate(dy, tf.greater(y, 0)));
-gradient('Softmax', [], softmaxGradient, { output: true });
-
-function softmaxGradient(dy: tf.Tensor, [y]: Tensors, { dim }: Attrs): Gradients {
-  return { logits: () => tf.mul(y!, tf.sub(dy, tf.sum(tf.mul(dy, y!), dim as number, true))) };
-}
+gradient('Softmax', ['y'], (dy, [y], { dim }) => ({
+  logits: () => tf.mul(y, tf.sub(dy, tf.sum(tf.mul(dy, y), dim as number, true))),
+}));
 
 // Shapes
 ofInput('Identity', (dy) => tf.clone(dy));
@@ -166,9 +163,9 @@ tf.registerGradient({
   }),
 });
 gradient('Select', ['condition'], (dy, [condition]) => ({
-  condition: () => tf.zerosLike(tf.cast(condition!, 'float32')),
-  t: () => tf.where(condition!, dy, tf.zerosLike(dy)),
-  e: () => tf.where(condition!, tf.zerosLike(dy), dy),
+  condition: () => tf.zerosLike(tf.cast(condition, 'float32')),
+  t: () => tf.where(condition, dy, tf.zerosLike(dy)),
+  e: () => tf.where(condition, tf.zerosLike(dy), dy),
 }));
 
 // Reductions and products
@@ -177,18 +174,17 @@ ofInput('Mean', (dy, x, { axis }) => spread(tf.mul(dy, dy.size / x.size), x.shap
 gradient('BatchMatMul', ['a', 'b'], (dy, [a, b], attrs) => {
   const { transposeA, transposeB } = attrs as { transposeA: boolean; transposeB: boolean };
   return {
-    a: () => (transposeA ? tf.matMul(b!, dy, transposeB, true) : tf.matMul(dy, b!, false, !transposeB)),
-    b: () => (transposeB ? tf.matMul(dy, a!, true, transposeA) : tf.matMul(a!, dy, !transposeA, false)),
+    a: () => (transposeA ? tf.matMul(b, dy, transposeB, true) : tf.matMul(dy, b, false, !transposeB)),
+    b: () => (transposeB ? tf.matMul(dy, a, true, transposeA) : tf.matMul(a, dy, !transposeA, false)),
   };
 });
 
 // Images
 gradient('Conv2D', ['x', 'filter'], (dy, [x, filter], { strides, pad, dataFormat, dimRoundingMode }) => {
   const attrs = { strides, pad, dataFormat, dimRoundingMode };
-  const [image, weights] = [x!, filter!];
   return {
-    x: () => run('Conv2DBackpropInput', { dy, filter: weights }, { ...attrs, inputShape: image.shape }),
-    filter: () => run('Conv2DBackpropFilter', { x: image, dy }, { ...attrs, filterShape: weights.shape }),
+    x: () => run('Conv2DBackpropInput', { dy, filter }, { ...attrs, inputShape: x.shape }),
+    filter: () => run('Conv2DBackpropFilter', { x, dy }, { ...attrs, filterShape: filter.shape }),
   };
 });
 gradient(
@@ -197,19 +193,14 @@ gradient(
   (dy, [x, filter], { strides, pad, dataFormat, dimRoundingMode }) => {
     const attrs = { strides, pad, dataFormat, dimRoundingMode };
     return {
-      dy: () => run('Conv2D', { x: dy, filter: filter! }, { ...attrs, dilations: 1 }),
-      filter: () => run('Conv2DBackpropFilter', { x: dy, dy: x! }, { ...attrs, filterShape: filter!.shape }),
+      dy: () => run('Conv2D', { x: dy, filter }, { ...attrs, dilations: 1 }),
+      filter: () => run('Conv2DBackpropFilter', { x: dy, dy: x }, { ...attrs, filterShape: filter.shape }),
     };
   },
 );
 ofInput('AvgPool', (dy, x, { filterSize, strides, pad }) =>
   run('AvgPoolGrad', { dy, input: x }, { filterSize, strides, pad }),
 );
-gradient(
-  'MaxPool',
-  ['x'],
-  (dy, [x, y], { filterSize, strides, pad }) => ({
-    x: () => run('MaxPoolGrad', { dy, input: x!, output: y! }, { filterSize, strides, pad }),
-  }),
-  { output: true },
-);
+gradient('MaxPool', ['x', 'y'], (dy, [x, y], { filterSize, strides, pad }) => ({
+  x: () => run('MaxPoolGrad', { dy, input: x, output: y }, { filterSize, strides, pad }),
+}));

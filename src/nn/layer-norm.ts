@@ -22,10 +22,9 @@ export function layerNorm({ gamma, beta }: TensorTree<LayerNorm>, x: tf.Tensor):
     value: () =>
       composite('LayerNorm', { x, gamma, beta }, { epsilon }, () => [
         tf.add(tf.mul(standardise(x).xhat, gamma), beta),
-      ])[0]!,
+      ])[0],
     save: [x, gamma, beta],
-    gradient: (dy, saved) => {
-      const [x, gamma, beta] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
+    gradient: (dy, [x, gamma, beta]) => {
       const inputs = { x, gamma, beta, dy };
       return composite('LayerNormGrad', inputs, { epsilon }, () => backward(x, gamma, dy));
     },

@@ -62,23 +62,22 @@ function merging(row: number, column: number): tf.Tensor2D {
 
 /** Four images [B, H, W, C], in the order of `phases` → [B, 2H, 2W, C]. */
 function interleave(images: readonly tf.Tensor[]): tf.Tensor {
-  const [batch, height, width, channels] = images[0]!.shape as [number, number, number, number];
+  const [first, second, third, fourth] = images as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+  const [batch, height, width, channels] = first.shape as [number, number, number, number];
   return withGradient(images, {
     value: () =>
       composite('Interleave', Object.fromEntries(images.entries()), {}, () => {
-        const rows = [0, 2].map((i) =>
-          tf.reshape(tf.stack([images[i]!, images[i + 1]!], 3), [batch, height, 2 * width, channels]),
-        );
+        const rows = [
+          [first, second],
+          [third, fourth],
+        ].map((pair) => tf.reshape(tf.stack(pair, 3), [batch, height, 2 * width, channels]));
         return [tf.reshape(tf.stack(rows, 2), [batch, 2 * height, 2 * width, channels])];
-      })[0]!,
+      })[0],
     gradient: (dy) =>
       composite('InterleaveGrad', { dy }, {}, () => {
         const parts = tf.reshape(dy, [batch * height, 2, width, 2 * channels]);
         return phases.map(([row, column]) =>
-          tf.reshape(
-            tf.slice(parts, [0, row, 0, column * channels], [-1, 1, -1, channels]),
-            images[0]!.shape,
-          ),
+          tf.reshape(tf.slice(parts, [0, row, 0, column * channels], [-1, 1, -1, channels]), first.shape),
         );
       }),
   });

@@ -53,7 +53,7 @@ export async function openClassifier(
         const part = Math.min(batch, n - at);
         const data = (images.data as Float32Array).slice(at * area, (at + part) * area);
         const padded = padBatch({ dtype: 'float32', shape: [part, size, size, 3], data }, batch);
-        const shares = (await graph.run({ images: padded })).probabilities!.data as Float32Array;
+        const shares = (await graph.run({ images: padded })).probabilities.data as Float32Array;
         probabilities.set(shares.subarray(0, part * classes.length), at * classes.length);
       }
       const likeliest = Array.from({ length: n }, (_, i) => {
@@ -66,12 +66,12 @@ export async function openClassifier(
   };
 }
 
-function classifyProgram({ weights, size }: Trained): GraphProgram {
+function classifyProgram({ weights, size }: Trained): GraphProgram<'images', 'probabilities'> {
   return {
     name: 'classify',
     inputs: { images: { shape: [batch, size, size, 3], dtype: 'float32' } },
     constants: weights,
-    run: ({ images }, constants) => ({ probabilities: tf.softmax(classLogits(constants, images!)) }),
+    run: ({ images }, constants) => ({ probabilities: tf.softmax(classLogits(constants, images)) }),
   };
 }
 

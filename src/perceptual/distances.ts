@@ -46,17 +46,18 @@ export interface Trunk {
 
 /** As `Perceptual.distance`. */
 export function distance(trunk: Trunk, constants: Tensors, x: tf.Tensor, y: tf.Tensor): tf.Tensor {
-  let pair = [x, y];
+  let pair: readonly tf.Tensor[] = [x, y];
   const distances = trunk.stages.map((stage, i) => {
     const channels = constants[`${stage.filters.at(-1)}.weight`]!.shape[3]!;
-    const results = inParts(pair, channels, (...images) => {
+    const [apart, ...pooled] = inParts(pair as [tf.Tensor, tf.Tensor], channels, (...images) => {
       const inputs = i === 0 ? images.map(trunk.prepare) : images;
       const taps = inputs.map((image) => tap(stage, constants, image as tf.Tensor4D));
-      const apart = tapDistance(stage, constants, taps[0]!, taps[1]!);
-      return i + 1 < trunk.stages.length ? [apart, ...taps.map(trunk.pool)] : [apart];
+      const apart = tapDistance(stage, constants, ...(taps as [tf.Tensor4D, tf.Tensor4D]));
+      const further = i + 1 < trunk.stages.length ? taps.map(trunk.pool) : [];
+      return [apart, ...further] as [tf.Tensor, ...tf.Tensor[]];
     });
-    pair = results.slice(1);
-    return tf.mean(results[0]!);
+    pair = pooled;
+    return tf.mean(apart);
   });
   return tf.addN(distances);
 }

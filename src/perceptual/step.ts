@@ -134,7 +134,11 @@ function pass(params: TensorTree<Learned>, images: tf.Tensor): { logits: tf.Tens
 }
 
 /** Inputs: the learned values and statistics by their plain names, `images` [B, S, S, 3]. Output: `logits` [B, K]. */
-export function classifierEvaluation(o: { classes: number; size: number; batch: number }): GraphProgram {
+export function classifierEvaluation(o: {
+  classes: number;
+  size: number;
+  batch: number;
+}): GraphProgram<'images', 'logits'> {
   return {
     name: 'classifier-evaluation',
     inputs: {
@@ -142,7 +146,7 @@ export function classifierEvaluation(o: { classes: number; size: number; batch: 
       images: { shape: [o.batch, o.size, o.size, 3], dtype: 'float32' },
     },
     constants: {},
-    run: ({ images, ...model }) => ({ logits: classLogits(folded(model, o.classes), images!) }),
+    run: ({ images, ...model }) => ({ logits: classLogits(folded(model, o.classes), images) }),
   };
 }
 

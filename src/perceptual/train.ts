@@ -249,7 +249,12 @@ async function runTraining(o: Training, from?: Checkpoint): Promise<LoopResult> 
   }
 }
 
-function stage({ settings, folder }: Training, dataset: Dataset, runner: StepRunner, graph: Graph): Stage {
+function stage(
+  { settings, folder }: Training,
+  dataset: Dataset,
+  runner: StepRunner,
+  graph: Graph<'images', 'logits'>,
+): Stage {
   const { size, seed } = settings;
   const classes = dataset.classes.length;
   const schedule = recipe(settings);
@@ -297,7 +302,7 @@ const mostImages = 2048;
 async function validate(
   set: ImageSet,
   model: HostTensors,
-  graph: Graph,
+  graph: Graph<'images', 'logits'>,
   { size, classes, signal }: { size: number; classes: number; signal?: AbortSignal },
 ): Promise<{ loss: number; accuracy: number }> {
   const n = Math.min(set.count, mostImages);
@@ -306,7 +311,7 @@ async function validate(
   for (let at = 0; at < n && !signal?.aborted; at += batchSize) {
     const part = indices.slice(at, at + batchSize);
     const images = padBatch(await evalImages(set, part, size), batchSize);
-    const logits = (await graph.run({ ...model, images })).logits!.data as Float32Array;
+    const logits = (await graph.run({ ...model, images })).logits.data as Float32Array;
     for (const [i, index] of part.entries()) {
       const own = logits.subarray(i * classes, (i + 1) * classes);
       const label = set.labels[index]!;

@@ -57,7 +57,7 @@ export async function interpolate(o: InterpolateOptions): Promise<InterpolateSum
     const points: Float32Array[] = [];
     for (const { data } of pictures) {
       const { point } = await encoder.run({ images: float32([1, size, size, 3], data as Float32Array) });
-      points.push(Float32Array.from(point!.data));
+      points.push(Float32Array.from(point.data));
     }
     const from = points[0]!;
     const to = points[1] ?? asOtherClass(from, o.classes!, { config, model, width: sizeOf(shape) });
@@ -65,7 +65,7 @@ export async function interpolate(o: InterpolateOptions): Promise<InterpolateSum
     for (const way of [straight, arc]) {
       for (let i = 0; i < steps; i++) {
         const point = float32([1, ...shape], way(from, to, i / (steps - 1)));
-        cells.push(imageAt((await decoder.run({ point })).images!, 0));
+        cells.push(imageAt((await decoder.run({ point })).images, 0));
       }
     }
     const out = o.out ?? path.join(runPaths(o.run).samples, 'interpolation.png');

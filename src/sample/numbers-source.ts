@@ -29,7 +29,7 @@ export interface Numbers {
   /** How a latent is drawn. @throws UserError where nothing tells */
   draw(): Promise<Draw>;
   /** @param batch images at a time */
-  decoder(batch: number): Promise<Graph>;
+  decoder(batch: number): Promise<Graph<never, 'images'>>;
 }
 
 /** Draws the latent of image number `image` of a seed. @param label into the classes, −1 without. @param temperature factor of the deviation from the mean */
@@ -80,7 +80,7 @@ export async function numbersSource(o: SourceOptions, numbers?: Numbers): Promis
         const part = float32([decodeBatch, ...latent.shape]);
         for (let i = 0; i < decodeBatch; i++) part.data.set(latents[at + i]!, i * sizeOf(latent.shape));
         const decoded = await decoder.run({ latent: part });
-        for (let i = 0; i < decodeBatch; i++) images.push(imageAt(decoded.images!, i));
+        for (let i = 0; i < decodeBatch; i++) images.push(imageAt(decoded.images, i));
       }
       onPlace(0);
       return { images, labels, seconds };

@@ -28,7 +28,7 @@ export interface Models {
       /** Images at a time. */
       readonly decodeBatch: number;
     },
-  ): Promise<{ drawer: Drawer; decoder: Graph; int8?: Int8Loss | null }>;
+  ): Promise<{ drawer: Drawer; decoder: Graph<never, 'images'>; int8?: Int8Loss | null }>;
 }
 
 /** @throws UserError for a run without a trained tokenizer and prior, or settings out of range */
@@ -118,7 +118,7 @@ async function modelsOf({ run, device, precision, reporter, signal, ...o }: Sour
 
 /** codes [B, T] → images [S, S, 3], decoded in batches of one size. */
 async function decodeImages(
-  decoder: Graph,
+  decoder: Graph<never, 'images'>,
   codes: Int32Array,
   { batch, grids }: { batch: number; grids: readonly Grid[] },
 ): Promise<Float32Array[]> {
@@ -126,7 +126,7 @@ async function decodeImages(
   const all = batch * cellsIn(grids);
   for (let at = 0; at < codes.length; at += all) {
     const decoded = await decoder.run(byGrid(grids, codes.subarray(at, at + all)));
-    for (let i = 0; i < batch; i++) images.push(imageAt(decoded.images!, i));
+    for (let i = 0; i < batch; i++) images.push(imageAt(decoded.images, i));
   }
   return images;
 }

@@ -77,10 +77,10 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
       });
       for (const [i, original] of originals.entries()) {
         const column = [original];
-        const made = imageAt(reconstruction!, i);
+        const made = imageAt(reconstruction, i);
         decibels.clean += psnr(original, made);
         if (restored) {
-          const [seen, again] = [imageAt(restored.seen!, i), imageAt(restored.reconstruction!, i)];
+          const [seen, again] = [imageAt(restored.seen, i), imageAt(restored.reconstruction, i)];
           decibels.corrupted += psnr(original, seen);
           decibels.restored += psnr(original, again);
           column.push(seen, again);

@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
-import type { GraphProgram, Specs, Tensors } from '../engine/device.js';
+import type { GraphProgram, TensorSpec, Tensors } from '../engine/device.js';
 import { over, specsOf, tensorSpecs, treeOf, under } from '../nn/params.js';
 import type { Perceptual } from '../perceptual/distances.js';
 import { discriminator, discriminatorSpecs, spectrum } from './adversary/discriminator.js';
@@ -14,22 +14,26 @@ import { discriminatorLoss, pixelLoss } from './losses.js';
 import { autoencoderOf, codeSide, modelSpecs } from './model.js';
 import { objectiveAt } from './objective.js';
 
-const imagesSpec = (config: Config, batch: number): Specs => ({
+const imagesSpec = (config: Config, batch: number): Record<'images', TensorSpec> => ({
   images: { shape: [batch, config.data.size, config.data.size, 3], dtype: 'float32' },
 });
 
 /** `images` [B, S, S, 3] in [−1, 1] → the latent (`latentSpecs`): `codes` int32 [B, h, w] where it is one grid. */
-export function encodeProgram(config: Config, weights: HostTensors, batch: number): GraphProgram {
+export function encodeProgram(config: Config, weights: HostTensors, batch: number): GraphProgram<'images'> {
   return {
     name: 'encode',
     inputs: imagesSpec(config, batch),
     constants: partOf(weights, 'encoder', 'bottleneck'),
-    run: ({ images }, constants) => encode(config, constants, images!),
+    run: ({ images }, constants) => encode(config, constants, images),
   };
 }
 
 /** The latent → `images` [B, S, S, 3], about [−1, 1]. */
-export function decodeProgram(config: Config, weights: HostTensors, batch: number): GraphProgram {
+export function decodeProgram(
+  config: Config,
+  weights: HostTensors,
+  batch: number,
+): GraphProgram<never, 'images'> {
   return {
     name: 'decode',
     inputs: latentSpecs(bottleneckOf(config).latent, batch),
@@ -39,13 +43,17 @@ export function decodeProgram(config: Config, weights: HostTensors, batch: numbe
 }
 
 /** `images` [B, S, S, 3] → `reconstruction`, same shape, and the latent. */
-export function reconstructProgram(config: Config, weights: HostTensors, batch: number): GraphProgram {
+export function reconstructProgram(
+  config: Config,
+  weights: HostTensors,
+  batch: number,
+): GraphProgram<'images', 'reconstruction'> {
   return {
     name: 'reconstruct',
     inputs: imagesSpec(config, batch),
     constants: partOf(weights, 'encoder', 'bottleneck', 'decoder'),
     run({ images }, constants) {
-      const latent = encode(config, constants, images!);
+      const latent = encode(config, constants, images);
       return { ...latent, reconstruction: decode(config, constants, latent) };
     },
   };
@@ -55,15 +63,19 @@ export function reconstructProgram(config: Config, weights: HostTensors, batch: 
  * Images as their corruption leaves them (`corruptionOf`, whose inputs it takes beside `images`): `seen`, as a picture, and its `reconstruction`,
  * both [B, S, S, 3].
  */
-export function restoreProgram(config: Config, weights: HostTensors, batch: number): GraphProgram {
+export function restoreProgram(
+  config: Config,
+  weights: HostTensors,
+  batch: number,
+): GraphProgram<'images', 'seen' | 'reconstruction'> {
   const corruption = corruptionOf(config);
   return {
     name: 'restore',
     inputs: { ...imagesSpec(config, batch), ...corruption.inputs(batch) },
     constants: partOf(weights, 'encoder', 'bottleneck', 'decoder'),
     run({ images, ...inputs }, constants) {
-      const seen = corruption.apply(images!, inputs);
-      const reconstruction = decode(config, constants, encode(config, constants, images!, inputs));
+      const seen = corruption.apply(images, inputs);
+      const reconstruction = decode(config, constants, encode(config, constants, images, inputs));
       return { seen: corruption.shown(seen), reconstruction };
     },
   };
@@ -76,7 +88,11 @@ export function restoreProgram(config: Config, weights: HostTensors, batch: numb
  *
  * @returns undefined for other latents
  */
-export function boundProgram(config: Config, weights: HostTensors, batch: number): GraphProgram | undefined {
+export function boundProgram(
+  config: Config,
+  weights: HostTensors,
+  batch: number,
+): GraphProgram<'images', 'kl' | 'squared' | 'away'> | undefined {
   const { posterior, inputs } = bottleneckOf(config);
   if (!posterior) return undefined;
   return {
@@ -84,10 +100,10 @@ export function boundProgram(config: Config, weights: HostTensors, batch: number
     inputs: { ...imagesSpec(config, batch), ...inputs('eval', batch) },
     constants: partOf(weights, 'encoder', 'bottleneck', 'decoder'),
     run({ images, ...fed }, p) {
-      const z = zOf(config, p, images!, {});
+      const z = zOf(config, p, images, {});
       const { kl, away, drawn } = posterior(under('bottleneck', p), z, fed);
       const made = decoded(autoencoderOf(config), under('decoder', p), drawn);
-      return { kl, away, squared: tf.mean(tf.square(tf.sub(images!, made)), [1, 2, 3]) };
+      return { kl, away, squared: tf.mean(tf.square(tf.sub(images, made)), [1, 2, 3]) };
     },
   };
 }
@@ -100,7 +116,11 @@ export function walkPrograms(
   config: Config,
   weights: HostTensors,
   batch: number,
-): { toPoint: GraphProgram; fromPoint: GraphProgram; shape: readonly number[] } {
+): {
+  toPoint: GraphProgram<'images', 'point'>;
+  fromPoint: GraphProgram<'point', 'images'>;
+  shape: readonly number[];
+} {
   const bottleneck = bottleneckOf(config);
   const { latent, channels } = bottleneck;
   const side = codeSide(config);
@@ -114,7 +134,7 @@ export function walkPrograms(
       inputs: imagesSpec(config, batch),
       constants: partOf(weights, 'encoder', 'bottleneck'),
       run({ images }, p) {
-        const z = zOf(config, p, images!, {});
+        const z = zOf(config, p, images, {});
         return { point: coded ? z : bottleneck.encode(inside(p), z)[0]! };
       },
     },
@@ -123,7 +143,7 @@ export function walkPrograms(
       inputs: { point: { shape: [batch, ...shape], dtype: 'float32' } },
       constants: partOf(weights, 'bottleneck', 'decoder'),
       run({ point }, p) {
-        const made = coded ? bottleneck.encode(inside(p), point!) : [point!];
+        const made = coded ? bottleneck.encode(inside(p), point) : [point];
         const q = bottleneck.decode(inside(p), made);
         return { images: decoded(autoencoderOf(config), under('decoder', p), q) };
       },
@@ -142,7 +162,7 @@ export function evaluateProgram(
   config: Config,
   perceptual: Perceptual | undefined,
   { batch, adversarial }: { batch: number; adversarial: boolean },
-): GraphProgram {
+): GraphProgram<'images', 'reconstruction'> {
   const net = autoencoderOf(config);
   const discSpecs = discriminatorSpecs(config);
   const spectral = spectrum(config);
@@ -162,7 +182,7 @@ export function evaluateProgram(
     },
     constants: perceptual?.constants ?? {},
     run(inputs, constants) {
-      const images = inputs.images!;
+      const images = inputs.images;
       const z = net.encode(under('encoder', inputs), corruptionOf(config).apply(images, {}));
       const passed = bottleneck.pass(under('bottleneck', inputs), z, inputs);
       const decoder = under('decoder', inputs);

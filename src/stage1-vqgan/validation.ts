@@ -33,7 +33,7 @@ export function validationPlan(count: number, { data, stage1 }: Config): { batch
 
 /** The evaluation programs without and with the discriminator, each prepared when it is first needed. */
 export interface EvaluationGraphs {
-  get(adversarial: boolean): Promise<Graph>;
+  get(adversarial: boolean): Promise<Graph<'images', 'reconstruction'>>;
   dispose(): Promise<void>;
 }
 
@@ -43,7 +43,7 @@ export function evaluationGraphs(
   device: Device,
   batch: number,
 ): EvaluationGraphs {
-  const prepared = new Map<boolean, Promise<Graph>>();
+  const prepared = new Map<boolean, Promise<Graph<'images', 'reconstruction'>>>();
   return {
     get(adversarial) {
       const program = () => evaluateProgram(config, perceptual, { batch, adversarial });
@@ -93,14 +93,14 @@ export function validation(
       const { batched } = bottleneck.feed('eval', at, labels);
       const { reconstruction, ...means } = await graph.run({ images: originals, ...batched, ...weights });
       const values = Object.entries(means).map(([name, t]) => [name, Array.from(t.data)] as const);
-      const decibels = [mean(psnrOfEach(originals, reconstruction!))];
+      const decibels = [mean(psnrOfEach(originals, reconstruction))];
       for (const [name, list] of [...values, ['psnr', decibels] as const]) {
         sums[name] = list.map((value, i) => (sums[name]?.[i] ?? 0) + value * batch);
       }
       for (let i = 0; i < batch; i++) {
         // The shown images are spread over the set too.
         if (at + i !== Math.floor((shown.length * images) / columns) || shown.length === columns) continue;
-        shown.push({ original: imageAt(originals, i), second: imageAt(reconstruction!, i) });
+        shown.push({ original: imageAt(originals, i), second: imageAt(reconstruction, i) });
       }
     }
     if (!signal?.aborted) {

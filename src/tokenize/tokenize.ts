@@ -271,7 +271,7 @@ async function writeChecks(
       const decoded: Float32Array[] = [];
       for (const { codes } of first) {
         const { images } = await graph.run(codes);
-        decoded.push(imageAt(images!, 0));
+        decoded.push(imageAt(images, 0));
       }
       const file = path.join(runPaths(run).tokens, `${name}-check.png`);
       const originals = first.map(({ image }) => image);

@@ -10,9 +10,9 @@ export interface Tokenizer {
   /** What token files name it by. */
   readonly sha256: string;
   /** `images` [B, S, S, 3] in [−1, 1] → codes int32 [B, h, w] of each grid by its name. */
-  encoder(batch: number): Promise<Graph>;
+  encoder(batch: number): Promise<Graph<'images'>>;
   /** The reverse. */
-  decoder(batch: number): Promise<Graph>;
+  decoder(batch: number): Promise<Graph<never, 'images'>>;
 }
 
 /** @throws UserError for a run without a tokenizer */

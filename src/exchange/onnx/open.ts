@@ -144,12 +144,12 @@ async function openPart(
   return openOnnxModel(file, OPTION, threads);
 }
 
-const encoderGraph = (model: OnnxModel): Graph => ({
-  run: ({ images }) => model.run({ images: toPlanes(images!) }),
+const encoderGraph = (model: OnnxModel): Graph<'images'> => ({
+  run: ({ images }) => model.run({ images: toPlanes(images) }),
   dispose: () => model.dispose(),
 });
 
-const decoderGraph = (model: OnnxModel): Graph => ({
+const decoderGraph = (model: OnnxModel): Graph<never, 'images'> => ({
   async run(inputs) {
     const { images } = await model.run(inputs);
     return { images: fromPlanes(images!) };

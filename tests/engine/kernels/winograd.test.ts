@@ -1,9 +1,9 @@
 /** Convolutions as products of tiles against TF.js' cpu backend and against their definition, and where they are taken. */
 import * as tf from '@tensorflow/tfjs-core';
-import { onnxDevice } from '../../src/engine/onnx-device.js';
-import { cpuTarget, portableTarget, type Target, webgpuTarget } from '../../src/engine/target.js';
-import { trace } from '../../src/engine/trace.js';
-import { expectParity, noise } from '../support/parity.js';
+import { onnxDevice } from '../../../src/engine/onnx-device.js';
+import { cpuTarget, portableTarget, type Target, webgpuTarget } from '../../../src/engine/target.js';
+import { trace } from '../../../src/engine/trace.js';
+import { expectParity, noise } from '../../support/parity.js';
 
 const always = onnxDevice({ threads: 2, target: { ...cpuTarget, winogradPays: () => true } });
 

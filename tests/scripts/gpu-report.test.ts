@@ -3,11 +3,11 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freshFolder, removeFolders } from './support/folder.js';
+import { freshFolder, removeFolders } from '../support/folder.js';
 
 afterAll(removeFolders);
 
-const script = fileURLToPath(new URL('../scripts/gpu-report.mjs', import.meta.url));
+const script = fileURLToPath(new URL('../../scripts/gpu-report.mjs', import.meta.url));
 const report = (...args: string[]) => spawnSync(process.execPath, [script, ...args], { encoding: 'utf8' });
 
 test('without time every part is skipped, and the report is written', async () => {

@@ -3,11 +3,11 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freshFolder, removeFolders } from './support/folder.js';
+import { freshFolder, removeFolders } from '../support/folder.js';
 
 afterAll(removeFolders);
 
-const script = fileURLToPath(new URL('../scripts/setup.mjs', import.meta.url));
+const script = fileURLToPath(new URL('../../scripts/setup.mjs', import.meta.url));
 
 /** A clone whose lock file is newer than what is installed, and what setup says there. */
 async function setUp(o: { linked: boolean }) {

@@ -1,17 +1,17 @@
 /** The VAE's bottleneck against hand-computed numbers, closed forms in plain arithmetic, and finite differences. */
-import '../support/cpu.js';
+import '../../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
-import { parseConfig } from '../../src/config/load.js';
-import { valueAndGradsOf } from '../../src/nn/gradients.js';
-import { initialise } from '../../src/nn/params.js';
-import { bitsPerNumber, gaussian, klByUnit } from '../../src/stage1-vqgan/bottlenecks/gaussian.js';
-import { unbound } from '../../src/stage1-vqgan/bottlenecks/none.js';
-import type { Place } from '../../src/stage1-vqgan/latent.js';
-import { pixelLoss } from '../../src/stage1-vqgan/losses.js';
-import { expectClose } from '../support/close.js';
-import { noise } from '../support/parity.js';
-import { wave } from '../support/wave.js';
-import { tensorsOf } from './tiny.js';
+import { parseConfig } from '../../../src/config/load.js';
+import { valueAndGradsOf } from '../../../src/nn/gradients.js';
+import { initialise } from '../../../src/nn/params.js';
+import { bitsPerNumber, gaussian, klByUnit } from '../../../src/stage1-vqgan/bottlenecks/gaussian.js';
+import { unbound } from '../../../src/stage1-vqgan/bottlenecks/none.js';
+import type { Place } from '../../../src/stage1-vqgan/latent.js';
+import { pixelLoss } from '../../../src/stage1-vqgan/losses.js';
+import { expectClose } from '../../support/close.js';
+import { noise } from '../../support/parity.js';
+import { wave } from '../../support/wave.js';
+import { tensorsOf } from '../tiny.js';
 
 const place: Place = { features: 4, side: 2, batch: 2, parts: 1, seed: 3, dims: 48 };
 const configOf = (bottleneck: object, more: object = {}) =>

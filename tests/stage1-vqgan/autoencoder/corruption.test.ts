@@ -1,10 +1,10 @@
-import '../support/cpu.js';
+import '../../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
-import { parseConfig } from '../../src/config/load.js';
-import { corruptionOf } from '../../src/stage1-vqgan/autoencoder/corruption.js';
-import { expectClose } from '../support/close.js';
-import { noise } from '../support/parity.js';
-import { tensorsOf } from './tiny.js';
+import { parseConfig } from '../../../src/config/load.js';
+import { corruptionOf } from '../../../src/stage1-vqgan/autoencoder/corruption.js';
+import { expectClose } from '../../support/close.js';
+import { noise } from '../../support/parity.js';
+import { tensorsOf } from '../tiny.js';
 
 const of = (corrupt: object) =>
   corruptionOf(parseConfig({ data: { size: 16 }, stage1: { ch_mult: [1, 1, 1], corrupt } }, 'test'));

@@ -1,10 +1,10 @@
 /** The quantiser is tested by its gradients: which loss term moves what, and by how much. */
-import '../support/cpu.js';
+import '../../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
-import { valueAndGradsOf } from '../../src/nn/gradients.js';
-import { nearestCode } from '../../src/stage1-vqgan/bottlenecks/nearest.js';
-import { expectClose } from '../support/close.js';
-import { tinyConfig } from './tiny.js';
+import { valueAndGradsOf } from '../../../src/nn/gradients.js';
+import { nearestCode } from '../../../src/stage1-vqgan/bottlenecks/nearest.js';
+import { expectClose } from '../../support/close.js';
+import { tinyConfig } from '../tiny.js';
 
 const codebook = tf.tensor2d([
   [0, 0],
