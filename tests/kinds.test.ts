@@ -25,7 +25,14 @@ afterAll(() => {
 
 /** The summary, and what was said. */
 async function vqgen(line: string): Promise<{ summary: Record<string, unknown>; said: string }> {
-  const { code, stdout, stderr } = await call(main, [...line.split(' '), '--json', '--device', 'cpu']);
+  const { code, stdout, stderr } = await call(main, [
+    ...line.split(' '),
+    '--json',
+    '--device',
+    'cpu',
+    '--threads',
+    '1',
+  ]);
   if (code !== 0) throw new Error(`vqgen ${line}: exit code ${code}: ${stderr}`);
   return { summary: JSON.parse(stdout.trim().split('\n').at(-1)!), said: stderr };
 }
@@ -39,7 +46,9 @@ const lines = (run: string): Line[] =>
     .split('\n')
     .map((line) => JSON.parse(line));
 
-const options = '--set data.drawn=40 --set stage1.disc.weight=0 --set stage1.perceptual.kind=none';
+const options =
+  '--set data.drawn=40 --set stage1.disc.weight=0 --set stage1.perceptual.kind=none ' +
+  '--set data.size=8 --set stage1.ch_mult=[1] --set stage1.attn_resolutions=[]';
 
 /** Four steps, then four more: a tokenizer of `keys`, its last train line and its last validation. */
 async function trained(run: string, keys: string): Promise<{ train: Line; val: Line }> {
@@ -124,7 +133,7 @@ test.each(priors)(
 const numbers: [string, string][] = [
   ['none', 'bottleneck.kind=none'],
   ['none, noise', 'bottleneck.kind=none bottleneck.shape=vector corrupt.kind=noise'],
-  ['none, mask', 'bottleneck.kind=none corrupt.kind=mask corrupt.amount=0.6 accumulate=2'],
+  ['none, mask', 'bottleneck.kind=none corrupt.kind=mask corrupt.amount=0.6 ch_mult=[1,1] accumulate=2'],
   ['gaussian', 'bottleneck.kind=gaussian pixel=nll accumulate=2'],
   [
     'gaussian, classes',
@@ -198,7 +207,7 @@ test('with β = 1 a posterior collapses where a decoder does as well without it,
   // Of pictures that are noise no code of 8 numbers says enough to pay for itself.
   for (let i = 0; i < 24; i++) await writePng(`noise/${i}.png`, noise([16, 16, 3], i, 0.5));
   const vae =
-    `train-stage1 --config tiny ${options} --data noise --set stage1.bottleneck.kind=gaussian --set stage1.pixel=nll ` +
+    `train-stage1 --config tiny ${options} --data noise --set data.size=16 --set stage1.ch_mult=[1,2] --set stage1.bottleneck.kind=gaussian --set stage1.pixel=nll ` +
     '--set stage1.bottleneck.shape=vector --set stage1.bottleneck.latent_dim=8 --set stage1.lr=0.003 --set stage1.log_every=10 --set stage1.eval_every=40 --steps 40';
   const warned = (said: string) =>
     said.split('\n').filter((line) => line.includes('the posterior has collapsed'));

@@ -33,14 +33,16 @@ export const fitsHalf = (values: Float32Array): boolean =>
 
 /** Their bits → numbers. */
 export function fromHalf(halves: Uint16Array): Float32Array {
-  return Float32Array.from(halves, (half) => {
-    const sign = half & 0x8000 ? -1 : 1;
-    const exponent = (half >> 10) & 0x1f;
-    const fraction = (half & 0x3ff) / 1024;
-    if (exponent === 0) return sign * fraction * 2 ** -14;
-    if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-    return sign * (1 + fraction) * 2 ** (exponent - 15);
-  });
+  const values = new Float32Array(halves.length);
+  const wide = new Uint32Array(values.buffer);
+  for (let i = 0; i < halves.length; i++) {
+    const sign = (halves[i]! & 0x8000) << 16;
+    const size = halves[i]! & 0x7fff;
+    if (size >= 0x7c00) wide[i] = sign | 0x7f800000 | ((size & 0x3ff) << 13);
+    else if (size >= 0x400) wide[i] = sign | ((size + 0x1c000) << 13);
+    else values[i] = (sign ? -size : size) * 2 ** -24;
+  }
+  return values;
 }
 
 /** bfloat16, the upper half of a float32 → float32. */

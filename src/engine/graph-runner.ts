@@ -13,27 +13,32 @@ import {
 } from './sessions.js';
 import type { Slot } from './trace.js';
 
+/** From this size (bytes) of a program's constants on, their copies are not left to the garbage collector's own pace. */
+const LARGE = 16 * 2 ** 20;
+
 export class GraphRunner<In extends string, Out extends string> implements Graph<In, Out> {
   private released: Promise<void> | undefined;
-  private fresh = true;
+  private leavesGarbage: boolean;
 
   private readonly name: string;
   private readonly specs: GraphProgram['inputs'];
 
   /** Of the program only the name and the inputs are kept: its constants are in the session. */
   constructor(
-    { name, inputs }: GraphProgram<In, Out>,
+    { name, inputs, constants }: GraphProgram<In, Out>,
     private readonly session: ort.InferenceSession,
     private readonly slots: { readonly inputs: readonly Slot[]; readonly outputs: readonly Slot[] },
   ) {
     this.name = name;
     this.specs = inputs;
+    this.leavesGarbage =
+      Object.values(constants).reduce((sum, { data }) => sum + data.byteLength, 0) >= LARGE;
   }
 
   async run(inputs: HostTensors): Promise<Named<Out, HostTensor>> {
     checkTensors(`inputs of ${this.name}`, this.specs, inputs);
-    if (this.fresh) collectGarbage(); // what the session was made from
-    this.fresh = false;
+    if (this.leavesGarbage) collectGarbage(); // what the session was made from
+    this.leavesGarbage = false;
     const wanted = new Set(this.session.inputNames);
     const feeds: Record<string, ort.Tensor> = {};
     for (const { name, value } of this.slots.inputs)

@@ -187,11 +187,12 @@ export class GraphBuilder {
   /** Drops nodes and constants on which none of `outputs` depends, and forgets them: whoever asks for one again gets another. */
   prune(outputs: readonly Pick<Value, 'name'>[]): void {
     const needed = new Set(outputs.map((v) => v.name));
-    for (let i = this.nodes.length - 1; i >= 0; i--) {
-      const node = this.nodes[i]!;
-      if (node.outputs.some((name) => needed.has(name))) for (const name of node.inputs) needed.add(name);
-      else this.nodes.splice(i, 1);
-    }
+    const kept = this.nodes.reverse().filter((node) => {
+      const isNeeded = node.outputs.some((name) => needed.has(name));
+      if (isNeeded) for (const name of node.inputs) needed.add(name);
+      return isNeeded;
+    });
+    this.nodes.splice(0, this.nodes.length, ...kept.reverse());
     for (const name of this.initializers.keys()) if (!needed.has(name)) this.initializers.delete(name);
     const isGone = (value: Value) => !needed.has(value.name);
     for (const [key, values] of this.known) if (values.every(isGone)) this.known.delete(key);

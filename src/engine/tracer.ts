@@ -63,12 +63,15 @@ export class Tracer extends tf.KernelBackend {
   /** Of products with constants. */
   precision: Precision = 'f32';
   private syms = new WeakMap<object, Sym>();
+  /** Numbers that the program has been seen to write: a draw does not come out twice. */
+  private written = new Set<number>();
 
   reset({ target = cpuTarget, precision = 'f32' }: Lowering = {}): void {
     this.precision = precision;
     this.graph = new GraphBuilder();
     this.target = target;
     this.syms = new WeakMap();
+    this.written = new Set();
   }
 
   // What kernels use -------------------------------------------------------------------------------------------------
@@ -169,12 +172,15 @@ export class Tracer extends tf.KernelBackend {
   // What TF.js asks of a backend -------------------------------------------------------------------------------------
 
   override write(values: tf.backend_util.BackendValues | null, shape: number[], dtype: tf.DataType): object {
-    refuseHostRandomness();
     const data = typed(dtype, sizeOf(shape));
     for (let i = 0; i < data.length; i++) data[i] = Number(values?.[i] ?? 0) as never;
     const first = Number(data[0]);
-    if ((data as Float32Array).every((x) => Object.is(x, first)))
+    const isFilled = (data as Float32Array).every((x) => Object.is(x, first));
+    if (!isFilled || !this.written.has(first)) refuseHostRandomness();
+    if (isFilled) {
+      this.written.add(first);
       return this.filled(shape, first, dtype).dataId;
+    }
     return this.out(this.graph.constant(onnxType(dtype), shape, data), shape, dtype).dataId;
   }
 

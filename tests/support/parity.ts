@@ -11,7 +11,7 @@ import './cpu.js';
 
 /** The CPU, or under `npm run test:gpu` whatever adapter answers. */
 export const device =
-  process.env.VQGEN_TEST_DEVICE === 'webgpu' ? webgpuDevice('under test') : onnxDevice({ threads: 2 });
+  process.env.VQGEN_TEST_DEVICE === 'webgpu' ? webgpuDevice('under test') : onnxDevice({ threads: 1 });
 
 /** Normal numbers, the same for the same key. */
 export function noise(shape: readonly number[], key: string | number = 0, scale = 1): HostTensor {
