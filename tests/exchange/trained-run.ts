@@ -28,8 +28,10 @@ export async function trainedRun(
   const run = path.join(root, name);
   await saveTokenizer(run, config);
   const prior = priorStart(priorFor(config, classes), 0);
-  for (const [name, { data }] of Object.entries(prior))
+  for (const [name, { data }] of Object.entries(prior)) {
     if (name.endsWith('weight')) for (const [i, x] of data.entries()) data[i] = 10 * x;
+    if (name.endsWith('told.classes')) for (const i of data.keys()) data[i] = Math.sin(i + 1); // they begin as zeros
+  }
   await saveCheckpoint(runPaths(run).prior, prior, state, 1);
   if (classes.length > 0) await recordClasses(run, classes);
   await recordTokenizer(run, (await loadModel(run, 'stage1')).sha256);
