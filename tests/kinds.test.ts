@@ -78,6 +78,26 @@ test.each(codes)('codes, %s: tokens, a prior, pictures', async (kind, vocab, key
   expect((await vqgen(`sample --n 1 --run ${kind}`)).summary.images).toBe(1);
 });
 
+test('codes, hierarchy: a level of each sort, strided, against a discriminator', async () => {
+  const levels = '[{"kind":"ema"},{"kind":"fsq","levels":[5,4]}]';
+  const keys = `network=strided attn_resolutions=[] disc.weight=0.4 disc.start=1 bottleneck.kind=hierarchy bottleneck.levels=${levels}`;
+  const { train } = await trained('hierarchy', keys);
+  expect(train.commitment_top).toBeGreaterThan(0);
+  expect(train.commitment).toBeCloseTo(train.commitment_top as number, 5);
+  expect(train.commitment_bottom).toBe(0);
+  expect(train.codebook_usage_top).toBeGreaterThan(0);
+  expect(train.codebook_usage_bottom).toBeGreaterThan(0);
+  expect(train.adaptive_weight).toBeGreaterThan(0);
+
+  const grids = [
+    { name: 'top', height: 4, width: 4, vocab: 32 },
+    { name: 'bottom', height: 8, width: 8, vocab: 20 },
+  ];
+  expect((await vqgen('tokenize --run hierarchy --check')).summary).toMatchObject({ grids });
+  await vqgen('train-prior --run hierarchy --steps 1');
+  expect((await vqgen('sample --n 1 --run hierarchy')).summary.images).toBe(1);
+});
+
 const numbers: [string, string][] = [
   ['none', 'bottleneck.kind=none'],
   ['none, noise', 'bottleneck.kind=none bottleneck.shape=vector corrupt.kind=noise'],
@@ -132,7 +152,7 @@ test.each(numbers)('numbers, %s: pictures without tokens and prior', async (name
 });
 
 test('no kind is left out', () => {
-  const covered = new Set([...codes, ...numbers].map(([name]) => name.split(',')[0]!));
+  const covered = new Set([...codes, ...numbers].map(([name]) => name.split(',')[0]!)).add('hierarchy');
   expect(bottleneck.shape.kind.unwrap().options.filter((kind) => !covered.has(kind))).toEqual(['gumbel']); // imported only
 });
 
