@@ -40,6 +40,7 @@ const kinds: [string, string[]][] = [
   ['cosine', ['bottleneck.kind=cosine', 'optimizer=adamw', 'weight_decay=0.01']],
   ['fsq', ['bottleneck.kind=fsq', 'bottleneck.levels=[4,8]']],
   ['lfq', ['bottleneck.kind=lfq']],
+  ['hierarchy', ['network=strided', 'attn_resolutions=[]', 'bottleneck.kind=hierarchy']],
 ];
 
 let root: string;

@@ -23,6 +23,26 @@ export function expectedMemory(config: Config): number {
 /** Values kept for one image. */
 function activations(config: Config): number {
   const { data, stage1 } = config;
+  const { disc, network, perceptual } = stage1;
+  const pixels = data.size ** 2;
+  let sum = network === 'vqgan' ? ofVqgan(config) : ofStrided(config);
+  if (hasDiscriminator(config)) sum += 3 * pixels * disc.ch;
+  if (perceptual.kind === 'random-features') sum += pixels * 70;
+  if (perceptual.kind === 'vqgen') sum += pixels * 160;
+  if (perceptual.kind === 'lpips-vgg16') sum += pixels * 500;
+  return sum;
+}
+
+/** Each layer's result, once before and once behind its ReLU, of encoder and decoder. */
+function ofStrided({ data, stage1 }: Config): number {
+  const { ch, ch_mult, num_res_blocks } = stage1;
+  const at = (level: number) => (data.size >> level) ** 2;
+  const coarsest = ch_mult.length - 1;
+  const halvings = ch_mult.slice(0, -1).reduce((sum, mult, i) => sum + 2 * at(i + 1) * ch * mult, 0);
+  return 2 * (halvings + 2 * (1 + 2 * num_res_blocks) * at(coarsest) * ch * ch_mult[coarsest]!);
+}
+
+function ofVqgan({ data, stage1 }: Config): number {
   const at = (level: number) => (data.size >> level) ** 2;
   let sum = 0;
   let channels = stage1.ch;
@@ -41,9 +61,5 @@ function activations(config: Config): number {
     block(coarsest, channels, true);
     block(coarsest, channels, false);
   }
-  if (hasDiscriminator(config)) sum += 3 * at(0) * stage1.disc.ch;
-  if (stage1.perceptual.kind === 'random-features') sum += at(0) * 70;
-  if (stage1.perceptual.kind === 'vqgen') sum += at(0) * 160;
-  if (stage1.perceptual.kind === 'lpips-vgg16') sum += at(0) * 500;
   return sum;
 }

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { UserError } from '../../src/base/errors.js';
+import { levelsOf } from '../../src/config/bottlenecks.js';
 import { configKeys, describeKey } from '../../src/config/keys.js';
 import { changeConfig, loadConfig, parseConfig, shippedConfigs } from '../../src/config/load.js';
 import { type Config, configSchema } from '../../src/config/schema.js';
@@ -33,7 +34,9 @@ test('the default config has every key, and the values of the schema', () => {
 
 test('every shipped config is valid', () => {
   expect(shippedConfigs()).toEqual(
-    'ae cifar10 cvae dae drawn-32 imagenet-f16 mae photos-128 photos-64 tiny vae vqgan'.split(' '),
+    'ae cifar10 cvae dae drawn-32 imagenet-f16 mae photos-128 photos-64 tiny vae vq-vae vq-vae-2 vqgan'.split(
+      ' ',
+    ),
   );
   expect(loadConfig({ config: 'vqgan' })).toEqual(loadConfig());
   for (const config of shippedConfigs()) expect(() => loadConfig({ config })).not.toThrow();
@@ -278,7 +281,7 @@ describe('one sentence for a mistake', () => {
 
   test('--config', () => {
     expect(mistake(() => loadConfig({ config: 'cifar' }))).toBe(
-      'Expected a YAML file or one of ae, cifar10, cvae, dae, drawn-32, imagenet-f16, mae, photos-128, photos-64, tiny, vae, vqgan for --config but received cifar. Did you mean cifar10?',
+      'Expected a YAML file or one of ae, cifar10, cvae, dae, drawn-32, imagenet-f16, mae, photos-128, photos-64, tiny, vae, vq-vae, vq-vae-2, vqgan for --config but received cifar. Did you mean cifar10?',
     );
     expect(mistake(() => loadConfig({ config: './none.yaml' }))).toBe(
       'Expected a readable YAML file for --config but received ./none.yaml. Give the path of a file that exists.',
@@ -338,4 +341,86 @@ describe('codes that are the points of a grid', () => {
         'Rotation needs a codebook, which lfq has not: leave one of the two out.',
     );
   });
+});
+
+describe('a hierarchy', () => {
+  const levels = (text: string, ...more: string[]) =>
+    loadConfig({
+      set: ['stage1.bottleneck.kind=hierarchy', `stage1.bottleneck.levels=${text}`, ...more],
+    }).stage1;
+
+  test('without levels of its own it has two plain ones, with the codes and width of stage1', () => {
+    const { stage1 } = loadConfig({ set: ['stage1.bottleneck.kind=hierarchy'] });
+    expect(levelsOf(stage1)).toMatchObject(
+      ['top', 'bottom'].map((name) => ({
+        name,
+        stage1: { codes: 256, embed_dim: 32, bottleneck: { kind: 'ema' } },
+      })),
+    );
+    const three = levels('[{ codes: 7 }, { kind: fsq }, { kind: lfq, codes: 8, embed_dim: 3 }]');
+    expect(levelsOf(three).map(({ name, stage1 }) => [name, stage1.codes])).toEqual([
+      ['top', 7],
+      ['middle', 240],
+      ['bottom', 8],
+    ]);
+  });
+
+  test.each<[string, RegExp]>([
+    [
+      '[4, 4]',
+      /^Expected two or three sections, the top level first, for stage1\.bottleneck\.levels but received \[4,4\]\./,
+    ],
+    ['[{}]', /^Expected two or three sections, .* but received 1\./],
+    [
+      '[{ kind: emma }, {}]',
+      /^Expected one of nearest, ema, .* for kind in each of stage1\.bottleneck\.levels but received emma\./,
+    ],
+    [
+      '[{ code: 8 }, {}]',
+      /^Expected a known config key for .* but received stage1\.bottleneck\.levels\.0\.code\./,
+    ],
+    [
+      '[{}, { kind: fsq, codes: 7 }]',
+      /^Expected 240 \(8 × 6 × 5\) for codes of the bottom level in stage1\.bottleneck\.levels but received 7\. .* try codes: 240/,
+    ],
+    [
+      '[{}, { kind: lfq, codes: 9 }]',
+      /^Expected a power of two .* for codes of the bottom level .* try codes: 8\./,
+    ],
+    [
+      'some',
+      /^Expected a list of whole numbers of at least 2 or a list of sections of keys for stage1\.bottleneck\.levels but received some\./,
+    ],
+  ])('one sentence for %s', (text, sentence) => {
+    expect(mistake(() => levels(text))).toMatch(sentence);
+  });
+
+  test('what must fit it', () => {
+    const plain = '[{}, {}, { codes: 9 }]';
+    expect(mistake(() => levels(plain, 'data.size=24'))).toMatch(
+      /^Expected a multiple of 16 for data\.size but received 24\. The grid of codes is halved between the 3 levels /,
+    );
+    expect(mistake(() => levels(plain, 'sample.top_k=10'))).toMatch(
+      /^Expected at most 9, the codes of the smallest level, for sample\.top_k but received 10\./,
+    );
+    expect(mistake(() => levels(plain, 'stage1.accumulate=2'))).toMatch(
+      /^Expected 1 for stage1\.accumulate /,
+    );
+    expect(
+      mistake(() => loadConfig({ set: ['stage1.bottleneck.kind=fsq', 'stage1.bottleneck.levels=[{}, {}]'] })),
+    ).toMatch(
+      /^Expected whole numbers for stage1\.bottleneck\.levels but received the levels of a hierarchy\./,
+    );
+  });
+});
+
+test('the strided network halves the picture, and has no attention', () => {
+  const strided = (set: string) => mistake(() => loadConfig({ set: ['stage1.network=strided', set] }));
+  expect(strided('stage1.ch_mult=[2]')).toMatch(
+    /^Expected at least two levels for stage1\.ch_mult but received \[2\]\./,
+  );
+  expect(strided('stage1.attn_resolutions=[8]')).toMatch(
+    /^Expected none for stage1\.attn_resolutions but received \[8\]\. The network strided has no attention/,
+  );
+  expect(loadConfig({ set: ['stage1.network=strided', 'stage1.ch=5'] }).stage1.ch).toBe(5); // no groups
 });

@@ -1,15 +1,17 @@
 import '../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
+import { loadConfig } from '../../src/config/load.js';
 import { configSchema } from '../../src/config/schema.js';
 import { imageConv } from '../../src/nn/conv.js';
-import { initialise, specsOf, treeOf } from '../../src/nn/params.js';
+import { initialise, over, specsOf, treeOf, under } from '../../src/nn/params.js';
 import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/adversary/discriminator.js';
 import { decoderFeatures, decoderSpecs } from '../../src/stage1-vqgan/autoencoder/decoder.js';
 import { encoder, encoderSpecs } from '../../src/stage1-vqgan/autoencoder/encoder.js';
-import { modelSpecs, stage1Params } from '../../src/stage1-vqgan/model.js';
+import { decoded, lastLayer } from '../../src/stage1-vqgan/autoencoder/index.js';
+import { autoencoderOf, modelSpecs, stage1Params } from '../../src/stage1-vqgan/model.js';
 import { expectClose } from '../support/close.js';
 import { wave } from '../support/wave.js';
-import { tinyConfig } from './tiny.js';
+import { tensorsOf, tinyConfig } from './tiny.js';
 
 /** Parameters as waves: the i-th in the tree's order has frequency 0.3 + 0.01·i. */
 function waves<P extends object>(specs: P) {
@@ -49,6 +51,29 @@ describe('the networks give the numbers of their PyTorch peers', () => {
     const logits = discriminator(waves(discriminatorSpecs(config)), wave([2, 12, 12, 3], 0.7));
     expectClose(logits, tf.tensor([1.546133, 0.488731], [2, 1, 1, 1]), close);
   });
+});
+
+test('the strided network: shapes, nothing below 0 in its features, and the published number of values', () => {
+  const stage1 = { network: 'strided', attn_resolutions: [], num_res_blocks: 1 };
+  const config = tinyConfig({
+    ...stage1,
+    ch: 4,
+    ch_mult: [1, 2, 3],
+    bottleneck: { kind: 'hierarchy', levels: [{}, {}] },
+  });
+  const net = autoencoderOf(config);
+  const params = tensorsOf(initialise(over('encoder', net.encoder), 1));
+  const z = net.encode(under('encoder', params), wave([2, 8, 8, 3], 0.7));
+  expect(z.shape).toEqual([2, 2, 2, 12]);
+  expect(tf.min(z).dataSync()[0]).toBe(0);
+  const decoder = under('decoder', tensorsOf(initialise(over('decoder', net.decoder), 1)));
+  const { filter, picture } = lastLayer(net, decoder, wave([2, 2, 2, 10], 0.7));
+  expect(filter.shape).toEqual([4, 4, 3, 4]);
+  expect(picture(filter).shape).toEqual([2, 8, 8, 3]);
+  expectClose(picture(filter), decoded(net, decoder, wave([2, 2, 2, 10], 0.7)), { atol: 0 });
+
+  const { encoder, bottleneck, decoder: last } = stage1Params(loadConfig({ config: 'vq-vae-2' }));
+  expect(encoder + bottleneck + last).toBe(1_454_403); // of VQVAE() in vq-vae-2-pytorch, its codes among them
 });
 
 /** Figures printed by the PyTorch peer (`torch_peer.py stage1-ae` with these flags) and counted of its discriminator. */
