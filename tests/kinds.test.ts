@@ -91,7 +91,7 @@ test.each(priors)(
     await vqgen(`train-stage1 --config tiny ${options} --run ${run} --steps 2`);
     await vqgen(`tokenize --run ${run}`);
     fs.cpSync(run, `${run}-whole`, { recursive: true });
-    const set = [`kind=${kind}`, ...keys.split(' ')].map((key) => `--set prior.${key}`);
+    const set = [`kind=${kind}`, 'schedule=constant', ...keys.split(' ')].map((key) => `--set prior.${key}`);
     const train = (run: string, more: string) => vqgen(`train-prior ${set.join(' ')} --run ${run} ${more}`);
     await train(run, '--steps 4');
     await train(run, '--steps 8 --resume');
@@ -108,13 +108,14 @@ test.each(priors)(
     await expect(draw('--only bottom')).rejects.toThrow(
       'exit code 2: Expected nothing for --only but received bottom, where the codes of an image are a single grid.',
     );
-    const [precise, exported] = [draw('--precision int8'), vqgen(`export --to onnx --run ${run}`)];
+    const precise = () => draw('--precision int8');
+    const exported = () => vqgen(`export --to onnx --run ${run}`);
     if (kind === 'gpt') {
-      await precise;
-      await exported;
+      await precise();
+      await exported();
     } else {
-      await expect(precise).rejects.toThrow('exit code 2: Expected f32 for --precision but received int8');
-      await expect(exported).rejects.toThrow('exit code 2: Expected a prior of the kind gpt for --to onnx');
+      await expect(precise()).rejects.toThrow('exit code 2: Expected f32 for --precision but received int8');
+      await expect(exported()).rejects.toThrow('exit code 2: Expected a prior of the kind gpt for --to onnx');
       const names = await vqgen(`export --to safetensors --run ${run}`);
       expect(names.summary.prior).toBe(true);
     }
