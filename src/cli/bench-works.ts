@@ -6,7 +6,7 @@ import type { Config } from '../config/schema.js';
 import type { Device, Precision, Specs, StepProgram } from '../engine/device.js';
 import { countParams, initialise, specsOf } from '../nn/params.js';
 import { lpipsVgg16, type Perceptual, vgg16Shapes } from '../perceptual/distances.js';
-import { codeSide, modelSpecs } from '../stage1-vqgan/model.js';
+import { codeSide, modelOf, modelSpecs } from '../stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
 import { initialState } from '../stage1-vqgan/state.js';
 import { stage1Step } from '../stage1-vqgan/step.js';
@@ -147,7 +147,7 @@ async function inference(work: WorkName, flags: BenchFlags, device: Device): Pro
   const config = configOf(work, flags);
   const rng = stream(flags.seed, 'bench');
   const weights = initialise(specsOf(modelSpecs(config)), flags.seed);
-  const program = (work === 'encode' ? encodeProgram : decodeProgram)(config, weights, flags.batch);
+  const program = (work === 'encode' ? encodeProgram : decodeProgram)(modelOf(config), weights, flags.batch);
   const graph = await device.prepare(program);
   const side = codeSide(config);
   const input = (): HostTensors =>
