@@ -15,6 +15,7 @@ import { vqgenSpace } from '../dist/evaluate/features.js';
 import { rounded } from '../dist/evaluate/folder.js';
 import { frechetDistance, Moments } from '../dist/evaluate/frechet.js';
 import { bottleneckOf } from '../dist/stage1-vqgan/bottlenecks/index.js';
+import { modelOf } from '../dist/stage1-vqgan/model.js';
 import { decodeProgram } from '../dist/stage1-vqgan/programs.js';
 
 const { values } = parseArgs({
@@ -35,7 +36,7 @@ for (const name of ['ae', 'vae']) {
   const config = readRunConfig(values[name]);
   const { tensors, step } = await loadModel(values[name], 'stage1');
   const { shape } = bottleneckOf(config).latent;
-  const decoder = await device.prepare(decodeProgram(config, tensors, batch));
+  const decoder = await device.prepare(decodeProgram(modelOf(config), tensors, batch));
   const rng = stream(0, 'lineage');
   const moments = new Moments(space.width);
   const cells = [];

@@ -8,6 +8,7 @@ import { parseConfig } from '../dist/config/load.js';
 import { onnxDevice } from '../dist/engine/onnx-device.js';
 import { under } from '../dist/nn/params.js';
 import { bottleneckOf } from '../dist/stage1-vqgan/bottlenecks/index.js';
+import { modelOf } from '../dist/stage1-vqgan/model.js';
 import { walkPrograms } from '../dist/stage1-vqgan/programs.js';
 import { initialState } from '../dist/stage1-vqgan/state.js';
 import { stage1Step } from '../dist/stage1-vqgan/step.js';
@@ -108,7 +109,7 @@ async function train(config, runner) {
 /** Pictures of the way from the code of new moon to that of full moon, and of random vectors from N(0, I). */
 async function look(config, weights) {
   const n = phases.length;
-  const { toPoint, fromPoint, shape } = walkPrograms(config, weights, n);
+  const { toPoint, fromPoint, shape } = walkPrograms(modelOf(config), weights, n);
   const [encoder, decoder] = [await device.prepare(toPoint), await device.prepare(fromPoint)];
   const decode = async (points) =>
     apart((await decoder.run({ point: batchOf(shape, points) })).images, points.length);

@@ -89,7 +89,7 @@ test.each(codes)('codes, %s: tokens, a prior, pictures', async (kind, vocab, key
 });
 
 test('codes, hierarchy: a level of each sort, strided, against a discriminator', async () => {
-  const levels = '[{"kind":"ema"},{"kind":"fsq","levels":[5,4]}]';
+  const levels = '[{"kind":"ema","codes":4},{"kind":"fsq","levels":[5,4]}]';
   const keys = `network=strided ch_mult=[1,2] disc.weight=0.4 disc.start=1 bottleneck.kind=hierarchy bottleneck.levels=${levels}`;
   const { train } = await trained('hierarchy', keys);
   expect(train.commitment_top).toBeGreaterThan(0);
@@ -100,7 +100,7 @@ test('codes, hierarchy: a level of each sort, strided, against a discriminator',
   expect(train.adaptive_weight).toBeGreaterThan(0);
 
   const grids = [
-    { name: 'top', height: 2, width: 2, vocab: 32 },
+    { name: 'top', height: 2, width: 2, vocab: 4 },
     { name: 'bottom', height: 4, width: 4, vocab: 20 },
   ];
   expect((await vqgen('tokenize --run hierarchy --check')).summary).toMatchObject({ grids });
@@ -142,7 +142,7 @@ test.each(priors)(
     else
       await expect(precise()).rejects.toThrow('exit code 2: Expected f32 for --precision but received int8');
     for (const form of ['onnx', 'safetensors'])
-      expect((await vqgen(`export --to ${form} --run ${run}`)).summary.prior).toBe(true);
+      expect(await vqgen(`export --to ${form} --run ${run}`)).toHaveProperty('summary.files.length', 0);
   },
 );
 

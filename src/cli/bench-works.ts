@@ -9,7 +9,7 @@ import { countParams, initialise, specsOf } from '../nn/params.js';
 import { lpipsVgg16, type Perceptual, vgg16Shapes } from '../perceptual/distances.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
-import { gridsOf, modelSpecs } from '../stage1-vqgan/model.js';
+import { gridsOf, modelOf, modelSpecs } from '../stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
 import { initialState } from '../stage1-vqgan/state.js';
 import { stage1Step } from '../stage1-vqgan/step.js';
@@ -162,7 +162,7 @@ async function inference(work: WorkName, flags: BenchFlags, device: Device): Pro
   const config = configOf(work, flags);
   const rng = stream(flags.seed, 'bench');
   const weights = initialise(specsOf(modelSpecs(config)), flags.seed);
-  const program = (work === 'encode' ? encodeProgram : decodeProgram)(config, weights, flags.batch);
+  const program = (work === 'encode' ? encodeProgram : decodeProgram)(modelOf(config), weights, flags.batch);
   const graph = await device.prepare(program);
   const codes = ({ name, height, width, vocab }: Grid) =>
     [name, randomCodes(rng, [flags.batch, height, width], vocab)] as const;

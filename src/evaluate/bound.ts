@@ -4,6 +4,7 @@ import type { Config } from '../config/schema.js';
 import type { Device } from '../engine/device.js';
 import { activeVariance, bitsPerNumber } from '../stage1-vqgan/bottlenecks/gaussian.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
+import { modelOf } from '../stage1-vqgan/model.js';
 import { boundProgram } from '../stage1-vqgan/programs.js';
 
 export interface BoundMeasures {
@@ -33,7 +34,7 @@ export async function openBound(
   weights: HostTensors,
   { batch, device }: { batch: number; device: Device },
 ): Promise<Bound | undefined> {
-  const program = boundProgram(config, weights, batch);
+  const program = boundProgram(modelOf(config), weights, batch);
   if (!program) return undefined;
   const graph = await device.prepare(program);
   const bottleneck = bottleneckOf(config);

@@ -15,7 +15,7 @@ import type { Device, Graph, GraphProgram } from '../engine/device.js';
 import type { Perceptual } from '../perceptual/distances.js';
 import { loadPerceptual, loadTrainedFeatures } from '../perceptual/load.js';
 import { endToEnd } from '../stage1-vqgan/grids.js';
-import { gridsOf } from '../stage1-vqgan/model.js';
+import { gridsOf, modelOf } from '../stage1-vqgan/model.js';
 import { reconstructProgram } from '../stage1-vqgan/programs.js';
 import { unknown } from '../stage2-transformer/canvas.js';
 import type { TrainedPrior } from '../stage2-transformer/model.js';
@@ -173,7 +173,9 @@ async function prepareAll(o: FolderOptions, batch: number, network: Perceptual):
   const { config, device, prior, tokenizer } = o;
   const prepared: Record<string, Graph> = {};
   try {
-    prepared.reconstruct = await device.prepare(reconstructProgram(config, tokenizer.tensors, batch));
+    prepared.reconstruct = await device.prepare(
+      reconstructProgram(modelOf(config), tokenizer.tensors, batch),
+    );
     prepared.compare = await device.prepare(compareProgram(network, config.data.size, batch));
     if (prior) {
       const program = frozenEvaluation(prior.model, prior.tensors, { batch, precision: 'f32' });

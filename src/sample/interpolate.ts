@@ -12,6 +12,7 @@ import { imageAt, mostColumns, writeGrid } from '../data/grid.js';
 import { readEvalImage } from '../data/pictures.js';
 import type { Device } from '../engine/device.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
+import { modelOf } from '../stage1-vqgan/model.js';
 import { walkPrograms } from '../stage1-vqgan/programs.js';
 import { chosenClasses } from './classes.js';
 import { classMeans } from './numbers-source.js';
@@ -50,7 +51,7 @@ export async function interpolate(o: InterpolateOptions): Promise<InterpolateSum
   checkOutOrRun(o.out, o.run);
   const pictures = await Promise.all(o.images.map((file) => readEvalImage(file, size)));
 
-  const { toPoint, fromPoint, shape } = walkPrograms(config, model.tensors, 1);
+  const { toPoint, fromPoint, shape } = walkPrograms(modelOf(config), model.tensors, 1);
   const encoder = await o.device.prepare(toPoint);
   const decoder = await o.device.prepare(fromPoint);
   try {

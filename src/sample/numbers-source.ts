@@ -17,6 +17,7 @@ import type { Skipped } from '../data/source.js';
 import type { Graph } from '../engine/device.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import type { Latent } from '../stage1-vqgan/latent.js';
+import { modelOf } from '../stage1-vqgan/model.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
 import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
 import { chosenClasses, inTurn } from './classes.js';
@@ -101,7 +102,7 @@ async function numbersOf(o: SourceOptions): Promise<Numbers> {
       latent.kind === 'gaussian'
         ? aroundMeans(classMeans(model, latent.classes.length, width), width)
         : fittedToTraining(o, config, model, width),
-    decoder: (batch) => o.device.prepare(decodeProgram(config, model.tensors, batch)),
+    decoder: (batch) => o.device.prepare(decodeProgram(modelOf(config), model.tensors, batch)),
   };
 }
 
@@ -183,7 +184,7 @@ async function fitGaussian(
     { length: count },
     (_, i) => train.indices[Math.floor((i * train.indices.length) / count)]!,
   );
-  const graph = await device.prepare(encodeProgram(config, model.tensors, batch));
+  const graph = await device.prepare(encodeProgram(modelOf(config), model.tensors, batch));
   const progress = reporter.progress({ label: 'Fit', total: count, unit: 'images' });
   const skipped: Skipped[] = [];
   const rows: Float32Array[] = [];

@@ -9,6 +9,7 @@ import { inferenceBatch } from '../data/inference-batch.js';
 import type { Graph, Precision } from '../engine/device.js';
 import { byGrid, cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
+import { modelOf } from '../stage1-vqgan/model.js';
 import { decodeProgram } from '../stage1-vqgan/programs.js';
 import { blankCanvas, unknown } from '../stage2-transformer/canvas.js';
 import type { Choice } from '../stage2-transformer/choose.js';
@@ -104,7 +105,7 @@ async function modelsOf({ run, device, precision, reporter, signal, ...o }: Sour
         precision === 'int8'
           ? await reportInt8Loss({ run, config, prior, tokenizer, device, reporter, signal })
           : undefined;
-      const decoder = await device.prepare(decodeProgram(config, tokenizer.tensors, decodeBatch));
+      const decoder = await device.prepare(decodeProgram(modelOf(config), tokenizer.tensors, decodeBatch));
       try {
         const drawer = await prior.model.open(device, prior.tensors, { ...opening, precision });
         return { decoder, drawer, int8 };

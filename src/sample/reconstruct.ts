@@ -17,6 +17,7 @@ import { psnr } from '../data/psnr.js';
 import { describeSkipped, listImages, type Skipped } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import { type Corruption, corruptionOf } from '../stage1-vqgan/autoencoder/corruption.js';
+import { modelOf } from '../stage1-vqgan/model.js';
 import { reconstructProgram, restoreProgram } from '../stage1-vqgan/programs.js';
 import { checkOutOrRun } from './out.js';
 
@@ -54,8 +55,9 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
   const { size } = config.data;
   const batch = inferenceBatch(size);
   const corruption = o.corrupt ? chosenCorruption(config, o.run, o.seed) : undefined;
-  const graph = await o.device.prepare(reconstructProgram(config, tensors, batch));
-  const restoring = corruption && (await o.device.prepare(restoreProgram(config, tensors, batch)));
+  const model = modelOf(config);
+  const graph = await o.device.prepare(reconstructProgram(model, tensors, batch));
+  const restoring = corruption && (await o.device.prepare(restoreProgram(model, tensors, batch)));
   const total = places.reduce(
     (sum, place) => sum + (typeof place === 'string' ? 1 : place.indices.length),
     0,

@@ -1,7 +1,7 @@
 /** How much memory training takes, before it starts. */
 import type { Config } from '../config/schema.js';
 import { countParams } from '../nn/params.js';
-import { hasDiscriminator, stage1Params, trainedSpecs } from './model.js';
+import { hasDiscriminator, modelOf, stage1Params } from './model.js';
 
 /** Node and ONNX Runtime. */
 const base = 240e6;
@@ -13,7 +13,7 @@ const copies = 5;
 export function expectedMemory(config: Config): number {
   const { encoder, bottleneck, decoder, discriminator } = stage1Params(config);
   const model = encoder + bottleneck + decoder;
-  const trained = countParams(trainedSpecs(config));
+  const trained = countParams(modelOf(config).trained);
   const { batch_size, accumulate, ema } = config.stage1;
   const sums = accumulate > 1 ? 1 : 0;
   const state = model * (ema > 0 ? 2 : 1) + trained * (2 + sums) + discriminator * (3 + sums);

@@ -3,35 +3,50 @@ import { expected } from '../base/errors.js';
 import type { Config } from '../config/schema.js';
 import { countParams, type ParamSpec, specsOf } from '../nn/params.js';
 import { discriminatorSpecs } from './adversary/discriminator.js';
-import { corruptionOf } from './autoencoder/corruption.js';
+import { type Corruption, corruptionOf } from './autoencoder/corruption.js';
 import { type Autoencoder, networkOf } from './autoencoder/index.js';
 import { bottleneckOf } from './bottlenecks/index.js';
-import type { Grid } from './latent.js';
+import type { Bottleneck, Grid } from './latent.js';
 
-export type Model = Record<'encoder' | 'bottleneck' | 'decoder', Record<string, ParamSpec>>;
+export type ModelSpecs = Record<'encoder' | 'bottleneck' | 'decoder', Record<string, ParamSpec>>;
 
-/** The encoder and the decoder, as wide as the bottleneck between them asks for. */
-export function autoencoderOf(config: Config): Autoencoder {
-  const { channels, takesFeatures } = bottleneckOf(config);
-  return networkOf(config, {
-    seen: corruptionOf(config).channels,
+/** What a config makes of a tokenizer, for images and batches of any number. */
+export interface Model {
+  /** Side S of an image. */
+  readonly size: number;
+  /** Side h = w of what the encoder gives. */
+  readonly side: number;
+  /** What the encoder sees of an image in training. */
+  readonly corruption: Corruption;
+  /** Encoder and decoder, as wide as the bottleneck between them asks for. */
+  readonly net: Autoencoder;
+  readonly bottleneck: Bottleneck;
+  readonly specs: ModelSpecs;
+  /** By dotted name, of what the optimiser moves: all but what the bottleneck moves by a rule of its own. */
+  readonly trained: Record<string, ParamSpec>;
+}
+
+export function modelOf(config: Config): Model {
+  const corruption = corruptionOf(config);
+  const bottleneck = bottleneckOf(config);
+  const { channels, takesFeatures, learned, own } = bottleneck;
+  const net = networkOf(config, {
+    seen: corruption.channels,
     taken: takesFeatures ? undefined : channels.in,
     given: channels.out,
   });
+  const specs = { encoder: net.encoder, bottleneck: { ...learned, ...own }, decoder: net.decoder };
+  const moved = Object.entries(specsOf(specs)).filter(
+    ([name]) => !(name.replace(/^bottleneck\./, '') in own),
+  );
+  return {
+    ...{ size: config.data.size, side: codeSide(config) },
+    ...{ corruption, net, bottleneck, specs },
+    trained: Object.fromEntries(moved),
+  };
 }
 
-export function modelSpecs(config: Config): Model {
-  const { learned, own } = bottleneckOf(config);
-  const { encoder, decoder } = autoencoderOf(config);
-  return { encoder, bottleneck: { ...learned, ...own }, decoder };
-}
-
-/** The specs, by dotted name, of what the optimiser moves: all but what a bottleneck moves by a rule of its own. */
-export function trainedSpecs(config: Config): Record<string, ParamSpec> {
-  const { own } = bottleneckOf(config);
-  const all = Object.entries(specsOf(modelSpecs(config)));
-  return Object.fromEntries(all.filter(([name]) => !(name.replace(/^bottleneck\./, '') in own)));
-}
+export const modelSpecs = (config: Config): ModelSpecs => modelOf(config).specs;
 
 /** The grids of codes that an image becomes; none where its latent is continuous. */
 export function gridsOf(config: Config): readonly Grid[] {

@@ -6,55 +6,53 @@ import type { GraphProgram, TensorSpec, Tensors } from '../engine/device.js';
 import { over, specsOf, tensorSpecs, treeOf, under } from '../nn/params.js';
 import type { Perceptual } from '../perceptual/distances.js';
 import { discriminator, discriminatorSpecs, spectrum } from './adversary/discriminator.js';
-import { corruptionOf } from './autoencoder/corruption.js';
 import { decoded, lastLayer } from './autoencoder/index.js';
-import { bottleneckOf } from './bottlenecks/index.js';
 import { latentSpecs } from './latent.js';
 import { discriminatorLoss, pixelLoss } from './losses.js';
-import { autoencoderOf, codeSide, modelSpecs } from './model.js';
+import { type Model, modelOf } from './model.js';
 import { objectiveAt } from './objective.js';
 
-const imagesSpec = (config: Config, batch: number): Record<'images', TensorSpec> => ({
-  images: { shape: [batch, config.data.size, config.data.size, 3], dtype: 'float32' },
+const imagesSpec = ({ size }: Model, batch: number): Record<'images', TensorSpec> => ({
+  images: { shape: [batch, size, size, 3], dtype: 'float32' },
 });
 
 /** `images` [B, S, S, 3] in [−1, 1] → the latent (`latentSpecs`): `codes` int32 [B, h, w] where it is one grid. */
-export function encodeProgram(config: Config, weights: HostTensors, batch: number): GraphProgram<'images'> {
+export function encodeProgram(model: Model, weights: HostTensors, batch: number): GraphProgram<'images'> {
   return {
     name: 'encode',
-    inputs: imagesSpec(config, batch),
+    inputs: imagesSpec(model, batch),
     constants: partOf(weights, 'encoder', 'bottleneck'),
-    run: ({ images }, constants) => encode(config, constants, images),
+    run: ({ images }, constants) => encode(model, constants, images),
   };
 }
 
 /** The latent → `images` [B, S, S, 3], about [−1, 1]. */
 export function decodeProgram(
-  config: Config,
+  model: Model,
   weights: HostTensors,
   batch: number,
 ): GraphProgram<never, 'images'> {
   return {
     name: 'decode',
-    inputs: latentSpecs(bottleneckOf(config).latent, batch),
+    inputs: latentSpecs(model.bottleneck.latent, batch),
     constants: partOf(weights, 'bottleneck', 'decoder'),
-    run: (latent, constants) => ({ images: decode(config, constants, latent) }),
+    run: (latent, constants) => ({ images: decode(model, constants, latent) }),
   };
 }
 
 /** `images` [B, S, S, 3] → `reconstruction`, same shape, and the latent. */
 export function reconstructProgram(
-  config: Config,
+  model: Model,
   weights: HostTensors,
   batch: number,
 ): GraphProgram<'images', 'reconstruction'> {
   return {
     name: 'reconstruct',
-    inputs: imagesSpec(config, batch),
+    inputs: imagesSpec(model, batch),
     constants: partOf(weights, 'encoder', 'bottleneck', 'decoder'),
     run({ images }, constants) {
-      const latent = encode(config, constants, images);
-      return { ...latent, reconstruction: decode(config, constants, latent) };
+      const latent = encode(model, constants, images);
+      return { ...latent, reconstruction: decode(model, constants, latent) };
     },
   };
 }
@@ -64,18 +62,18 @@ export function reconstructProgram(
  * both [B, S, S, 3].
  */
 export function restoreProgram(
-  config: Config,
+  model: Model,
   weights: HostTensors,
   batch: number,
 ): GraphProgram<'images', 'seen' | 'reconstruction'> {
-  const corruption = corruptionOf(config);
+  const { corruption } = model;
   return {
     name: 'restore',
-    inputs: { ...imagesSpec(config, batch), ...corruption.inputs(batch) },
+    inputs: { ...imagesSpec(model, batch), ...corruption.inputs(batch) },
     constants: partOf(weights, 'encoder', 'bottleneck', 'decoder'),
     run({ images, ...inputs }, constants) {
       const seen = corruption.apply(images, inputs);
-      const reconstruction = decode(config, constants, encode(config, constants, images, inputs));
+      const reconstruction = decode(model, constants, encode(model, constants, images, inputs));
       return { seen: corruption.shown(seen), reconstruction };
     },
   };
@@ -89,20 +87,21 @@ export function restoreProgram(
  * @returns undefined for other latents
  */
 export function boundProgram(
-  config: Config,
+  model: Model,
   weights: HostTensors,
   batch: number,
 ): GraphProgram<'images', 'kl' | 'squared' | 'away'> | undefined {
-  const { posterior, inputs } = bottleneckOf(config);
+  const { net, bottleneck } = model;
+  const { posterior, inputs } = bottleneck;
   if (!posterior) return undefined;
   return {
     name: 'bound',
-    inputs: { ...imagesSpec(config, batch), ...inputs('eval', batch) },
+    inputs: { ...imagesSpec(model, batch), ...inputs('eval', batch) },
     constants: partOf(weights, 'encoder', 'bottleneck', 'decoder'),
     run({ images, ...fed }, p) {
-      const z = zOf(config, p, images, {});
+      const z = zOf(model, p, images, {});
       const { kl, away, drawn } = posterior(under('bottleneck', p), z, fed);
-      const made = decoded(autoencoderOf(config), under('decoder', p), drawn);
+      const made = decoded(net, under('decoder', p), drawn);
       return { kl, away, squared: tf.mean(tf.square(tf.sub(images, made)), [1, 2, 3]) };
     },
   };
@@ -113,7 +112,7 @@ export function boundProgram(
  * `toPoint`: `images` → `point`; `fromPoint`: `point` → `images`.
  */
 export function walkPrograms(
-  config: Config,
+  model: Model,
   weights: HostTensors,
   batch: number,
 ): {
@@ -121,9 +120,8 @@ export function walkPrograms(
   fromPoint: GraphProgram<'point', 'images'>;
   shape: readonly number[];
 } {
-  const bottleneck = bottleneckOf(config);
+  const { net, bottleneck, side } = model;
   const { latent, channels } = bottleneck;
-  const side = codeSide(config);
   const coded = latent.kind === 'codes';
   const shape = coded ? [side, side, channels.in] : latent.shape;
   const inside = (p: Tensors) => under('bottleneck', p);
@@ -131,10 +129,10 @@ export function walkPrograms(
     shape,
     toPoint: {
       name: 'to-point',
-      inputs: imagesSpec(config, batch),
+      inputs: imagesSpec(model, batch),
       constants: partOf(weights, 'encoder', 'bottleneck'),
       run({ images }, p) {
-        const z = zOf(config, p, images, {});
+        const z = zOf(model, p, images, {});
         return { point: coded ? z : bottleneck.encode(inside(p), z)[0]! };
       },
     },
@@ -145,7 +143,7 @@ export function walkPrograms(
       run({ point }, p) {
         const made = coded ? bottleneck.encode(inside(p), point) : [point];
         const q = bottleneck.decode(inside(p), made);
-        return { images: decoded(autoencoderOf(config), under('decoder', p), q) };
+        return { images: decoded(net, under('decoder', p), q) };
       },
     },
   };
@@ -163,10 +161,10 @@ export function evaluateProgram(
   perceptual: Perceptual | undefined,
   { batch, adversarial }: { batch: number; adversarial: boolean },
 ): GraphProgram<'images', 'reconstruction'> {
-  const net = autoencoderOf(config);
+  const model = modelOf(config);
+  const { net, bottleneck, corruption, specs } = model;
   const discSpecs = discriminatorSpecs(config);
   const spectral = spectrum(config);
-  const bottleneck = bottleneckOf(config);
   const judgingParams = (inputs: Tensors): Tensors => {
     const disc = under('disc', inputs);
     return spectral.normalised(disc, spectral.directions(disc, under('disc_u', inputs)));
@@ -174,16 +172,16 @@ export function evaluateProgram(
   return {
     name: 'evaluate',
     inputs: {
-      ...imagesSpec(config, batch),
+      ...imagesSpec(model, batch),
       ...bottleneck.inputs('eval', batch),
-      ...tensorSpecs(specsOf(modelSpecs(config))),
+      ...tensorSpecs(specsOf(specs)),
       ...(adversarial && tensorSpecs(over('disc', specsOf(discSpecs)))),
       ...(adversarial && over('disc_u', tensorSpecs(spectral.specs))),
     },
     constants: perceptual?.constants ?? {},
     run(inputs, constants) {
       const images = inputs.images;
-      const z = net.encode(under('encoder', inputs), corruptionOf(config).apply(images, {}));
+      const z = net.encode(under('encoder', inputs), corruption.apply(images, {}));
       const passed = bottleneck.pass(under('bottleneck', inputs), z, inputs);
       const decoder = under('decoder', inputs);
       const last = lastLayer(net, decoder, passed.mode ?? passed.output);
@@ -214,23 +212,23 @@ export function evaluateProgram(
   };
 }
 
-function zOf(config: Config, weights: Tensors, images: tf.Tensor, inputs: Tensors): tf.Tensor {
-  const seen = corruptionOf(config).apply(images, inputs);
-  return autoencoderOf(config).encode(under('encoder', weights), seen);
+function zOf({ corruption, net }: Model, weights: Tensors, images: tf.Tensor, inputs: Tensors): tf.Tensor {
+  const seen = corruption.apply(images, inputs);
+  return net.encode(under('encoder', weights), seen);
 }
 
 /** @param inputs the corruption's, where images are to be corrupted */
-function encode(config: Config, weights: Tensors, images: tf.Tensor, inputs: Tensors = {}): Tensors {
-  const { latent, encode } = bottleneckOf(config);
-  const made = encode(under('bottleneck', weights), zOf(config, weights, images, inputs));
+function encode(model: Model, weights: Tensors, images: tf.Tensor, inputs: Tensors = {}): Tensors {
+  const { latent, encode } = model.bottleneck;
+  const made = encode(under('bottleneck', weights), zOf(model, weights, images, inputs));
   return Object.fromEntries(Object.keys(latentSpecs(latent, 1)).map((name, i) => [name, made[i]!]));
 }
 
-function decode(config: Config, weights: Tensors, given: Tensors): tf.Tensor {
-  const { latent, decode } = bottleneckOf(config);
+function decode({ net, bottleneck }: Model, weights: Tensors, given: Tensors): tf.Tensor {
+  const { latent, decode } = bottleneck;
   const parts = Object.keys(latentSpecs(latent, 1)).map((name) => given[name]!);
   const q = decode(under('bottleneck', weights), parts);
-  return decoded(autoencoderOf(config), under('decoder', weights), q);
+  return decoded(net, under('decoder', weights), q);
 }
 
 function partOf(weights: HostTensors, ...parts: string[]): HostTensors {

@@ -7,8 +7,7 @@ import { accumulation, partial } from '../train/accumulation.js';
 import { firstScale, lossScaling } from '../train/loss-scale.js';
 import { adamSpecs } from '../train/optimizer.js';
 import { discriminatorSpecs, spectrum } from './adversary/discriminator.js';
-import { bottleneckOf } from './bottlenecks/index.js';
-import { hasDiscriminator, modelSpecs, trainedSpecs } from './model.js';
+import { hasDiscriminator, modelOf } from './model.js';
 
 /** Running means of the discriminator's logits. */
 const lecamAnchors: Specs = {
@@ -21,13 +20,13 @@ const lecamAnchors: Specs = {
  * discriminator `disc.…`, `disc_adam.…` and what spectral normalisation and LeCam remember, `disc_u.…` and `disc_lecam.…`.
  */
 export function stage1State(config: Config, { adversarial }: { adversarial: boolean }): Specs {
-  const model = modelSpecs(config);
+  const { specs, trained, bottleneck } = modelOf(config);
   const disc = discriminatorSpecs(config);
   return {
-    ...tensorSpecs(over('model', specsOf(model))),
-    ...adamSpecs(tensorSpecs(trainedSpecs(config))),
-    ...(config.stage1.ema > 0 && tensorSpecs(over('ema', specsOf(model)))),
-    ...tensorSpecs(bottleneckOf(config).state),
+    ...tensorSpecs(over('model', specsOf(specs))),
+    ...adamSpecs(tensorSpecs(trained)),
+    ...(config.stage1.ema > 0 && tensorSpecs(over('ema', specsOf(specs)))),
+    ...tensorSpecs(bottleneck.state),
     ...lossScaling(config.stage1.precision).state,
     ...(adversarial && {
       ...tensorSpecs(over('disc', specsOf(disc))),
@@ -42,22 +41,23 @@ export function stage1State(config: Config, { adversarial }: { adversarial: bool
 /** What the micro-batches of a step hand on to each other, under `partial.`: no part of a checkpoint. */
 export function stage1Partial(config: Config, { adversarial }: { adversarial: boolean }): Specs {
   const { accumulate, disc } = config.stage1;
+  const { trained, bottleneck } = modelOf(config);
   const { sums } = accumulation(accumulate);
   return {
-    ...sums('model', tensorSpecs(trainedSpecs(config))),
+    ...sums('model', tensorSpecs(trained)),
     ...(adversarial && sums('disc', tensorSpecs(specsOf(discriminatorSpecs(config))))),
     ...(adversarial && disc.lecam > 0 && sums('disc_lecam', lecamAnchors)),
-    ...over(partial('codebook'), bottleneckOf(config).partial),
+    ...over(partial('codebook'), bottleneck.partial),
   };
 }
 
 /** Random weights by `config.seed`, averages equal to them, moments 0, loss scaled as at first; with the discriminator where there is one. */
 export function initialState(config: Config): HostTensors {
-  const { state: kept } = bottleneckOf(config);
+  const { specs: model, bottleneck } = modelOf(config);
   const weights = initialise(
     {
-      ...kept,
-      ...over('model', specsOf(modelSpecs(config))),
+      ...bottleneck.state,
+      ...over('model', specsOf(model)),
       ...over('disc', specsOf(discriminatorSpecs(config))),
       ...over('disc_u', specsOf(spectrum(config).specs)),
     },

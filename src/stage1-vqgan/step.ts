@@ -14,12 +14,10 @@ import { lossScaling } from '../train/loss-scale.js';
 import { adamStep, emaStep } from '../train/optimizer.js';
 import { discriminatorSpecs, spectrum } from './adversary/discriminator.js';
 import { adamOptions, discriminatorUpdate } from './adversary/update.js';
-import { corruptionOf } from './autoencoder/corruption.js';
 import { decoded, lastLayer } from './autoencoder/index.js';
-import { bottleneckOf } from './bottlenecks/index.js';
 import { select } from './bottlenecks/quantiser.js';
 import type { Latent, Passed } from './latent.js';
-import { autoencoderOf, trainedSpecs } from './model.js';
+import { modelOf } from './model.js';
 import { objectiveAt } from './objective.js';
 import { stage1Partial, stage1State } from './state.js';
 
@@ -42,12 +40,10 @@ export function stage1Step(
   { adversarial }: { adversarial: boolean },
 ): StepProgram {
   const { stage1, data } = config;
-  const net = autoencoderOf(config);
+  const { net, corruption, bottleneck, trained: moved } = modelOf(config);
   const discSpecs = discriminatorSpecs(config);
-  const corruption = corruptionOf(config);
-  const bottleneck = bottleneckOf(config);
   const batch = stage1.batch_size / stage1.accumulate;
-  const learned = Object.keys(trainedSpecs(config));
+  const learned = Object.keys(moved);
   const { precision } = stage1;
   const accumulated = accumulation(stage1.accumulate, precision === 'f16');
   const scaling = lossScaling(precision);

@@ -3,6 +3,7 @@ import { readRunConfig } from '../checkpoint/run.js';
 import { loadModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Device, Graph } from '../engine/device.js';
+import { modelOf } from '../stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
 
 export interface Tokenizer {
@@ -22,7 +23,7 @@ export async function tokenizerOf(run: string, device: Device): Promise<Tokenize
   return {
     config,
     sha256,
-    encoder: (batch) => device.prepare(encodeProgram(config, tensors, batch)),
-    decoder: (batch) => device.prepare(decodeProgram(config, tensors, batch)),
+    encoder: (batch) => device.prepare(encodeProgram(modelOf(config), tensors, batch)),
+    decoder: (batch) => device.prepare(decodeProgram(modelOf(config), tensors, batch)),
   };
 }

@@ -14,7 +14,7 @@ import { spreadPlace } from '../../src/exchange/places.js';
 import { tokenizerPlaces } from '../../src/exchange/taming-names.js';
 import { treeOf } from '../../src/nn/params.js';
 import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/adversary/discriminator.js';
-import { gridsOf } from '../../src/stage1-vqgan/model.js';
+import { gridsOf, modelOf } from '../../src/stage1-vqgan/model.js';
 import { decodeProgram, reconstructProgram } from '../../src/stage1-vqgan/programs.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';
@@ -36,7 +36,7 @@ const images = float32(
 async function reconstructed(run: string) {
   const config = readRunConfig(run);
   const { tensors } = await loadModel(run, 'stage1');
-  const graph = await device.prepare(reconstructProgram(config, tensors, 2));
+  const graph = await device.prepare(reconstructProgram(modelOf(config), tensors, 2));
   const result = await graph.run({ images });
   await graph.dispose();
   return { codes: Array.from(result.codes!.data), reconstruction: result.reconstruction! };
@@ -142,7 +142,7 @@ test('a tokenizer that knows only some of its codes', async () => {
   expect(Math.max(...codes)).toBeLessThan(10);
 
   const { tensors } = await loadModel(run, 'stage1');
-  const graph = await device.prepare(decodeProgram(config, tensors, 2));
+  const graph = await device.prepare(decodeProgram(modelOf(config), tensors, 2));
   const decoded = await graph.run({ codes: int32([2, 4, 4], wanted.ids) });
   await graph.dispose();
   expectClose(decoded.images!, wanted.decoded, { atol: 1e-4, rtol: 0 });

@@ -11,6 +11,7 @@ import { tfjsDevice } from '../../src/engine/tfjs-device.js';
 import { exportOnnx } from '../../src/exchange/onnx/export.js';
 import { exportedSource, exportedTokenizer } from '../../src/exchange/onnx/open.js';
 import { sample } from '../../src/sample/sample.js';
+import { modelOf } from '../../src/stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../../src/stage1-vqgan/programs.js';
 import { expectClose } from '../support/close.js';
 import { noise } from '../support/parity.js';
@@ -48,8 +49,12 @@ test.each(Object.entries(numbers))(
     const eager = await tfjsDevice(reporter);
     const images = noise([3, 8, 8, 3], name, 0.5);
     const any = noise([3, ...shape], `${name} latent`);
-    const { latent } = await (await eager.prepare(encodeProgram(config, tensors, 3))).run({ images });
-    const decoded = await (await eager.prepare(decodeProgram(config, tensors, 3))).run({ latent: any });
+    const { latent } = await (await eager.prepare(encodeProgram(modelOf(config), tensors, 3))).run({
+      images,
+    });
+    const decoded = await (await eager.prepare(decodeProgram(modelOf(config), tensors, 3))).run({
+      latent: any,
+    });
     expect(latent!.shape).toEqual([3, ...shape]);
     for (const batch of [1, 3]) {
       const made = await computed(out, 'encoder', { images: planes(first(images, batch)) });

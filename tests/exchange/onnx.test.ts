@@ -17,7 +17,7 @@ import { openOnnxModel, readOnnxMetadata } from '../../src/engine/onnx-file.js';
 import { exportOnnx } from '../../src/exchange/onnx/export.js';
 import { exportedModels, exportedSource, exportedTokenizer } from '../../src/exchange/onnx/open.js';
 import { sample } from '../../src/sample/sample.js';
-import { gridsOf } from '../../src/stage1-vqgan/model.js';
+import { gridsOf, modelOf } from '../../src/stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../../src/stage1-vqgan/programs.js';
 import { openCachedModel } from '../../src/stage2-transformer/gpt/cache.js';
 import { gptSizes } from '../../src/stage2-transformer/gpt/index.js';
@@ -64,8 +64,8 @@ test.each<[string, object]>([
   );
   const images = noise([16, 8, 8, 3], name, 0.5);
   const any = ids([16, 2, 2], config.stage1.codes, name);
-  const own = await device.prepare(encodeProgram(config, tensors, 16));
-  const ownDecoder = await device.prepare(decodeProgram(config, tensors, 16));
+  const own = await device.prepare(encodeProgram(modelOf(config), tensors, 16));
+  const ownDecoder = await device.prepare(decodeProgram(modelOf(config), tensors, 16));
   const [wanted, pictures] = [
     (await own.run({ images })).codes!,
     (await ownDecoder.run({ codes: any })).images!,

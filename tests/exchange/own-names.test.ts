@@ -6,6 +6,7 @@ import { loadModel } from '../../src/checkpoint/store.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { exportTaming } from '../../src/exchange/export.js';
 import { importCheckpoint } from '../../src/exchange/import.js';
+import { modelOf } from '../../src/stage1-vqgan/model.js';
 import { walkPrograms } from '../../src/stage1-vqgan/programs.js';
 import { expectClose } from '../support/close.js';
 import { noise } from '../support/parity.js';
@@ -70,7 +71,7 @@ test('a tokenizer that learned from masked pictures is published as one of whole
   const device = onnxDevice({ threads: 1 });
   const pointsOf = async (run: string) => {
     const { tensors } = await loadModel(run, 'stage1');
-    const graph = await device.prepare(walkPrograms(readRunConfig(run), tensors, 4).toPoint);
+    const graph = await device.prepare(walkPrograms(modelOf(readRunConfig(run)), tensors, 4).toPoint);
     const { point } = await graph.run({ images: noise([4, 8, 8, 3], 'masked', 0.5) });
     await graph.dispose();
     return point!;

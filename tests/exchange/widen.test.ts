@@ -11,7 +11,7 @@ import { importCheckpoint } from '../../src/exchange/import.js';
 import { widened } from '../../src/exchange/widen.js';
 import { initialise, specsOf, under } from '../../src/nn/params.js';
 import { decoded } from '../../src/stage1-vqgan/autoencoder/index.js';
-import { autoencoderOf, modelSpecs } from '../../src/stage1-vqgan/model.js';
+import { modelOf, modelSpecs } from '../../src/stage1-vqgan/model.js';
 import { tinyConfig } from '../stage1-vqgan/tiny.js';
 import { expectClose } from '../support/close.js';
 import { wave } from '../support/wave.js';
@@ -22,7 +22,7 @@ const folder = temporaryFolder('widen');
 
 /** z and images, from an image and codes that are waves. */
 function both(config: Config, weights: HostTensors) {
-  const net = autoencoderOf(config);
+  const net = modelOf(config).net;
   const tensors = Object.entries(weights).map(([name, { data, shape }]) => [
     name,
     tf.tensor(data, [...shape]),

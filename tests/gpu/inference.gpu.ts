@@ -3,6 +3,7 @@ import { type HostTensors, sizeOf } from '../../src/base/tensor.js';
 import type { GraphProgram } from '../../src/engine/device.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { randomFeatures } from '../../src/perceptual/distances.js';
+import { modelOf } from '../../src/stage1-vqgan/model.js';
 import {
   decodeProgram,
   encodeProgram,
@@ -43,9 +44,9 @@ async function expectSame(program: GraphProgram, inputs: HostTensors): Promise<v
 const images = noise([2, 8, 8, 3], 'images', 0.4);
 const model = under('model.', state);
 
-test('encode', () => expectSame(encodeProgram(config, model, 2), { images }));
-test('decode', () => expectSame(decodeProgram(config, model, 2), { codes: ids([2, 4, 4], 12) }));
-test('reconstruct', () => expectSame(reconstructProgram(config, model, 2), { images }));
+test('encode', () => expectSame(encodeProgram(modelOf(config), model, 2), { images }));
+test('decode', () => expectSame(decodeProgram(modelOf(config), model, 2), { codes: ids([2, 4, 4], 12) }));
+test('reconstruct', () => expectSame(reconstructProgram(modelOf(config), model, 2), { images }));
 
 test.each([true, false])('validation of stage 1, adversarial %s', async (adversarial) => {
   const program = evaluateProgram(config, randomFeatures(8), { batch: 2, adversarial });

@@ -8,7 +8,7 @@ import type { Perceptual } from '../../src/perceptual/distances.js';
 import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/adversary/discriminator.js';
 import { decoded } from '../../src/stage1-vqgan/autoencoder/index.js';
 import { nearestCode } from '../../src/stage1-vqgan/bottlenecks/nearest.js';
-import { autoencoderOf } from '../../src/stage1-vqgan/model.js';
+import { modelOf } from '../../src/stage1-vqgan/model.js';
 import { initialState } from '../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../src/stage1-vqgan/step.js';
 import { expectClose } from '../support/close.js';
@@ -33,13 +33,13 @@ function inputsAt(step: number, more: Tensors = {}): Tensors {
 }
 
 const encoded = (config: Config, model: Tensors) =>
-  autoencoderOf(config).encode(under('encoder', model), images);
+  modelOf(config).net.encode(under('encoder', model), images);
 
 /** The whole generator objective on one tape, λ given as a number. */
 function objective(config: Config, flat: Tensors, disc: Tensors, lambda: number) {
   const z = encoded(config, flat);
   const { output, loss } = nearestCode(config.stage1).pass(under('bottleneck', flat), z);
-  const reconstruction = decoded(autoencoderOf(config), under('decoder', flat), output);
+  const reconstruction = decoded(modelOf(config).net, under('decoder', flat), output);
   const error = tf.add(
     tf.mean(tf.abs(tf.sub(images, reconstruction))),
     tf.mul(config.stage1.perceptual.weight, net.distance(tensorsOf(net.constants), images, reconstruction)),

@@ -9,6 +9,7 @@ import { imageSplits, openDataset } from '../../src/data/dataset.js';
 import { writePng } from '../../src/data/pictures.js';
 import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
+import { modelOf } from '../../src/stage1-vqgan/model.js';
 import { encodeProgram } from '../../src/stage1-vqgan/programs.js';
 import { readTokens } from '../../src/tokenize/token-file.js';
 import { tokenize } from '../../src/tokenize/tokenize.js';
@@ -69,7 +70,7 @@ test('every image into one named file, in the order of the names; codes are thos
   expect(tokens.names.map((name) => tokens.classes.indexOf(name[0]!))).toEqual([...tokens.labels]);
 
   const model = await loadModel(run, 'stage1');
-  const graph = await device.prepare(encodeProgram(config, model.tensors, 1));
+  const graph = await device.prepare(encodeProgram(modelOf(config), model.tensors, 1));
   for (const i of [0, 18]) {
     const { data } = await sharp(path.join(folder, tokens.names[i]!))
       .raw()

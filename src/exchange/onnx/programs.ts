@@ -9,6 +9,7 @@ import type { Config } from '../../config/schema.js';
 import { freeBatch, type GraphProgram } from '../../engine/device.js';
 import { lookup } from '../../nn/lookup.js';
 import { classMeans } from '../../sample/numbers-source.js';
+import { modelOf } from '../../stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../../stage1-vqgan/programs.js';
 import { unmasked } from '../unmask.js';
 import type { Gaussian } from './metadata.js';
@@ -17,7 +18,7 @@ import type { Gaussian } from './metadata.js';
 export function encoderProgram(config: Config, weights: HostTensors): GraphProgram {
   const { size } = config.data;
   const whole = unmasked(config, weights);
-  const inner = encodeProgram(whole.config, whole.weights, 1);
+  const inner = encodeProgram(modelOf(whole.config), whole.weights, 1);
   return {
     ...inner,
     name: 'encoder',
@@ -29,7 +30,7 @@ export function encoderProgram(config: Config, weights: HostTensors): GraphProgr
 
 /** The latent → `images` [B, 3, S, S] in [0, 1]. */
 export function decoderProgram(config: Config, weights: HostTensors): GraphProgram {
-  const inner = decodeProgram(config, weights, 1);
+  const inner = decodeProgram(modelOf(config), weights, 1);
   return {
     ...inner,
     name: 'decoder',
