@@ -1,21 +1,17 @@
 /** A whole training step of each stage with everything on: ONNX Runtime against TF.js' cpu backend, three steps in a row. */
 import { silent } from '../../src/base/progress.js';
-import { permutation, stream } from '../../src/base/rng.js';
-import { type HostTensor, type HostTensors, int32, scalar } from '../../src/base/tensor.js';
+import type { HostTensor, HostTensors } from '../../src/base/tensor.js';
 import { openDevice } from '../../src/engine/index.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
-import { randomFeatures } from '../../src/perceptual/distances.js';
-import { initialState } from '../../src/stage1-vqgan/state.js';
-import { stage1Step } from '../../src/stage1-vqgan/step.js';
-import { device, noise } from '../support/parity.js';
+import { device } from '../support/parity.js';
 import {
   accumulatingTraining,
   adversaries,
   bottlenecks,
-  config,
   inParts,
   pixelcnnTraining,
   priorTraining,
+  small,
   stage1Training,
   type Training,
 } from '../support/steps.js';
@@ -134,22 +130,15 @@ test.each([
 });
 
 test('steps in one run or in several give the same bits', async () => {
-  const program = stage1Step(config, randomFeatures(8), { adversarial: true });
-  const inputs = (step: number): HostTensors => ({
-    images: noise([2, 8, 8, 3], step, 0.4),
-    lr: scalar(1e-3),
-    step: scalar(step),
-    disc_step: scalar(step),
-    pick: int32([12], permutation(32, stream('pick', step)).slice(0, 12)),
-  });
+  const { program, start, inputs } = stage1Training(true, small);
+  const runner = await device.prepareStep(program);
   const states: HostTensors[] = [];
   for (const groups of [[[1, 2, 3, 4]], [[1], [2, 3], [4]]]) {
-    const runner = await device.prepareStep(program);
-    runner.load(initialState(config));
+    runner.load(start);
     for (const steps of groups) await runner.run(steps.map(inputs));
     states.push(await runner.read());
-    await runner.dispose();
   }
+  await runner.dispose();
   expect(states[1]).toEqual(states[0]);
 });
 
@@ -161,7 +150,7 @@ test('steps in a Loop, one by one or in one call each: the same bits', async () 
     [Number.POSITIVE_INFINITY, [[1], [2, 3]]],
     [0, [[1, 2, 3]]],
   ] as const) {
-    const runner = await onnxDevice({ threads: 2, loopUpTo }).prepareStep(program);
+    const runner = await onnxDevice({ threads: 1, loopUpTo }).prepareStep(program);
     runner.load(start);
     const outputs = [];
     for (const call of calls) outputs.push(...(await runner.run(call.map(inputs))));

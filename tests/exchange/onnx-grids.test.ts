@@ -10,6 +10,7 @@ import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { openOnnxModel, readOnnxMetadata } from '../../src/engine/onnx-file.js';
 import { exportOnnx } from '../../src/exchange/onnx/export.js';
 import { exportedModels, exportedTokenizer } from '../../src/exchange/onnx/open.js';
+import { modelOf } from '../../src/stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../../src/stage1-vqgan/programs.js';
 import { blankCanvas } from '../../src/stage2-transformer/canvas.js';
 import { loadModels } from '../../src/stage2-transformer/model.js';
@@ -57,7 +58,10 @@ test('encoder and decoder take and give a tensor for each grid', async () => {
       bottom: 'int64 [batch, 2, 2], 0 to 39',
     });
   }
-  const own = [encodeProgram(config, tensors, 3), decodeProgram(config, tensors, 3)] as const;
+  const own = [
+    encodeProgram(modelOf(config), tensors, 3),
+    decodeProgram(modelOf(config), tensors, 3),
+  ] as const;
   const [ownEncoder, ownDecoder] = [await device.prepare(own[0]), await device.prepare(own[1])];
   const encoder = await openOnnxModel(files[0]!, '--model', 1);
   const decoder = await openOnnxModel(files[1]!, '--model', 1);

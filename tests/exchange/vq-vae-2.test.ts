@@ -7,6 +7,7 @@ import { main } from '../../src/cli/main.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { importCheckpoint } from '../../src/exchange/import.js';
 import { type Written, writeTorch } from '../../src/exchange/torch-write.js';
+import { modelOf } from '../../src/stage1-vqgan/model.js';
 import { reconstructProgram } from '../../src/stage1-vqgan/programs.js';
 import { expectClose } from '../support/close.js';
 import { noise } from '../support/parity.js';
@@ -146,7 +147,7 @@ test('the same codes and reconstructions', async () => {
   const config = readRunConfig(run);
   expect(config.stage1).toMatchObject({ network: 'strided', ch: channels / 2, num_res_blocks: 1 });
   const { tensors } = await loadModel(run, 'stage1');
-  const graph = await onnxDevice({ threads: 1 }).prepare(reconstructProgram(config, tensors, 2));
+  const graph = await onnxDevice({ threads: 1 }).prepare(reconstructProgram(modelOf(config), tensors, 2));
   const made = await graph.run({ images });
   await graph.dispose();
 

@@ -8,7 +8,7 @@ import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/advers
 import { decoderFeatures, decoderSpecs } from '../../src/stage1-vqgan/autoencoder/decoder.js';
 import { encoder, encoderSpecs } from '../../src/stage1-vqgan/autoencoder/encoder.js';
 import { decoded, lastLayer } from '../../src/stage1-vqgan/autoencoder/index.js';
-import { autoencoderOf, modelSpecs, stage1Params } from '../../src/stage1-vqgan/model.js';
+import { modelOf, modelSpecs, stage1Params } from '../../src/stage1-vqgan/model.js';
 import { expectClose } from '../support/close.js';
 import { wave } from '../support/wave.js';
 import { tensorsOf, tinyConfig } from './tiny.js';
@@ -61,7 +61,7 @@ test('the strided network: shapes, nothing below 0 in its features, and the publ
     ch_mult: [1, 2, 3],
     bottleneck: { kind: 'hierarchy', levels: [{}, {}] },
   });
-  const net = autoencoderOf(config);
+  const net = modelOf(config).net;
   const params = tensorsOf(initialise(over('encoder', net.encoder), 1));
   const z = net.encode(under('encoder', params), wave([2, 8, 8, 3], 0.7));
   expect(z.shape).toEqual([2, 2, 2, 12]);

@@ -40,47 +40,60 @@ const withStage1 = (o: object): Config =>
 
 export const config = withStage1({});
 
+/** An autoencoder of one level, for what changes around it: preparing a step takes as long as it has nodes. */
+export const small = { ch: 4, ch_mult: [1], attn_resolutions: [] };
+
+const onSmall = ([name, keys]: [string, object]): [string, object] => [name, { ...small, ...keys }];
+
 /** Kinds of bottleneck beside the default one, as keys of `stage1`. */
-export const bottlenecks: [string, object][] = [
-  ['nearest, rotation', { bottleneck: { gradient: 'rotation' } }],
-  ['ema', { bottleneck: { kind: 'ema', decay: 0.9 } }],
-  ['cosine, rotation', { bottleneck: { kind: 'cosine', gradient: 'rotation' } }],
-  ['fsq', { bottleneck: { kind: 'fsq', levels: [3, 4] } }],
-  ['lfq', { bottleneck: { kind: 'lfq' }, codes: 16 }],
+export const bottlenecks = (
   [
-    'hierarchy, strided',
-    {
-      network: 'strided',
-      attn_resolutions: [],
-      bottleneck: {
-        kind: 'hierarchy',
-        levels: [
-          { kind: 'ema', codes: 6 },
-          { kind: 'cosine', codes: 9, embed_dim: 3 },
-        ],
-        gradient: 'rotation',
+    ['nearest, rotation', { bottleneck: { gradient: 'rotation' } }],
+    ['ema', { bottleneck: { kind: 'ema', decay: 0.9 } }],
+    ['cosine, rotation', { bottleneck: { kind: 'cosine', gradient: 'rotation' } }],
+    ['fsq', { bottleneck: { kind: 'fsq', levels: [3, 4] } }],
+    ['lfq', { bottleneck: { kind: 'lfq' }, codes: 16 }],
+    [
+      'hierarchy, strided',
+      {
+        network: 'strided',
+        ch_mult: [1, 1],
+        bottleneck: {
+          kind: 'hierarchy',
+          levels: [
+            { kind: 'ema', codes: 6 },
+            { kind: 'cosine', codes: 9, embed_dim: 3 },
+          ],
+          gradient: 'rotation',
+        },
       },
-    },
-  ],
-  ['none, masked', { bottleneck: { kind: 'none' }, corrupt: { kind: 'mask', amount: 0.5 } }],
-  [
-    'gaussian, noise',
-    {
-      bottleneck: { kind: 'gaussian', shape: 'vector', latent_dim: 6, free_bits: 0.1 },
-      pixel: 'nll',
-      corrupt: { kind: 'noise' },
-    },
-  ],
-];
+    ],
+    [
+      'none, masked',
+      { bottleneck: { kind: 'none' }, corrupt: { kind: 'mask', amount: 0.5 }, ch_mult: [1, 1] },
+    ],
+    [
+      'gaussian, noise',
+      {
+        bottleneck: { kind: 'gaussian', shape: 'vector', latent_dim: 6, free_bits: 0.1 },
+        pixel: 'nll',
+        corrupt: { kind: 'noise' },
+      },
+    ],
+  ] as [string, object][]
+).map(onSmall);
 
 /** Ways to regularise the discriminator, as keys of `stage1`. */
-export const adversaries: [string, object][] = [
-  ['spectral norm and LeCam', { disc: { ...stage1.disc, norm: 'spectral', lecam: 0.3 } }],
-];
+export const adversaries = (
+  [['spectral norm and LeCam', { disc: { ...stage1.disc, norm: 'spectral', lecam: 0.3 } }]] as [
+    string,
+    object,
+  ][]
+).map(onSmall);
 
 /** Kinds of bottleneck that work in micro-batches, as keys of `stage1`. */
 export const inParts: [string, object][] = [
-  ['nearest', {}],
+  ['nearest', small],
   ...bottlenecks.filter(([name]) => /^(cosine|lfq)/.test(name)),
 ];
 

@@ -9,7 +9,7 @@ import { initialise, under } from '../../../src/nn/params.js';
 import { hierarchy } from '../../../src/stage1-vqgan/bottlenecks/hierarchy.js';
 import { bottleneckOf } from '../../../src/stage1-vqgan/bottlenecks/index.js';
 import type { Bottleneck } from '../../../src/stage1-vqgan/latent.js';
-import { trainedSpecs } from '../../../src/stage1-vqgan/model.js';
+import { modelOf } from '../../../src/stage1-vqgan/model.js';
 import { initialState } from '../../../src/stage1-vqgan/state.js';
 import { stage1Step } from '../../../src/stage1-vqgan/step.js';
 import { expectClose } from '../../support/close.js';
@@ -83,7 +83,7 @@ test('grids, channels and names are those of the levels, the top first', () => {
 });
 
 test('the optimiser moves the networks and codes learned by gradient, not averages', () => {
-  const names = Object.keys(trainedSpecs(configOf(two)));
+  const names = Object.keys(modelOf(configOf(two)).trained);
   expect(names).toContain('bottleneck.bottom.codebook');
   expect(names).toContain('bottleneck.top.encode.halvings.0.weight');
   expect(names).not.toContain('bottleneck.top.codebook');
