@@ -39,6 +39,7 @@ test.each([
   ['fsq', { bottleneck: { kind: 'fsq', levels: [5, 4, 2] }, codes: 40 }],
   ['cosine', { bottleneck: { kind: 'cosine' } }],
   ['groups', { ch: 12, norm_groups: 3 }],
+  ['network', { network: 'strided', attn_resolutions: [] }],
 ])('%s, with a prior of classes', async (name, stage1) => {
   const { run } = await trainedRun(folder(), name, { stage1, classes: ['cat', 'dog'] });
   const { files, prior } = await exportTaming({ run, to: 'safetensors', reporter: quiet });
