@@ -89,7 +89,7 @@ test.each(codes)('codes, %s: tokens, a prior, pictures', async (kind, vocab, key
 });
 
 test('codes, hierarchy: a level of each sort, strided, against a discriminator', async () => {
-  const levels = '[{"kind":"ema","codes":4},{"kind":"fsq","levels":[5,4]}]';
+  const levels = '[{"kind":"ema","codes":4},{"kind":"fsq","levels":[3,2]}]';
   const keys = `network=strided ch_mult=[1,2] disc.weight=0.4 disc.start=1 bottleneck.kind=hierarchy bottleneck.levels=${levels}`;
   const { train } = await trained('hierarchy', keys);
   expect(train.commitment_top).toBeGreaterThan(0);
@@ -101,7 +101,7 @@ test('codes, hierarchy: a level of each sort, strided, against a discriminator',
 
   const grids = [
     { name: 'top', height: 2, width: 2, vocab: 4 },
-    { name: 'bottom', height: 4, width: 4, vocab: 20 },
+    { name: 'bottom', height: 4, width: 4, vocab: 6 },
   ];
   expect((await vqgen('tokenize --run hierarchy --check')).summary).toMatchObject({ grids });
   await vqgen('train-prior --run hierarchy --steps 1');
@@ -141,10 +141,8 @@ test.each(priors)(
     if (kind === 'gpt') await precise();
     else
       await expect(precise()).rejects.toThrow('exit code 2: Expected f32 for --precision but received int8');
-    for (const form of ['onnx', 'safetensors']) {
-      const { out } = (await vqgen(`export --to ${form} --run ${run}`)).summary;
-      expect(fs.readdirSync(String(out))).toContain(`prior.${form}`);
-    }
+    const { out } = (await vqgen(`export --to onnx --run ${run}`)).summary;
+    expect(fs.readdirSync(String(out))).toContain('prior.onnx');
   },
 );
 

@@ -172,6 +172,7 @@ function misfitOf(config: Config, hasPrior: boolean): UserError | undefined {
       received,
       "taming-transformers has no other: --to safetensors writes it under vqgen's names, --to onnx for any runtime.",
     );
+  if (stage1.network !== 'vqgan') return refuse('vqgan', 'stage1.network', stage1.network);
   if (!bottleneckOf(config).published) {
     const { kind } = stage1.bottleneck;
     return refuse('a codebook whose nearest row is taken', 'stage1.bottleneck.kind', kind);
