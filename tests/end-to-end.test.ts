@@ -1,8 +1,10 @@
-/** The commands as a user types them, on the smallest config: every file they promise, stopping, resuming, mistakes. */
+/** The commands as a user types them, the main ones and all that is interrupted in processes of their own, on the smallest config: every file they promise, stopping, resuming, mistakes. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { main } from '../src/cli/main.js';
+import { type Called, call } from './support/streams.js';
 
 const root = process.cwd();
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vqgen-e2e-'));
@@ -18,9 +20,11 @@ interface Result {
   readonly stderr: string;
 }
 
+/** On the CPU: the bits of other devices are not the same. One thread leaves the other core to other tests. */
+const words = (line: string): string[] => [...line.split(' '), '--device', 'cpu', '--threads', '1'];
+
 function start(line: string): { child: ChildProcess; done: Promise<Result> } {
-  const onCpu = line.includes('--device') ? [] : ['--device', 'cpu']; // the bits of other devices are not the same
-  const child = spawn(process.execPath, [path.join(root, 'bin/vqgen.js'), ...line.split(' '), ...onCpu], {
+  const child = spawn(process.execPath, [path.join(root, 'bin/vqgen.js'), ...words(line)], {
     cwd: folder,
     env: { ...process.env, HOME: home, XDG_CACHE_HOME: home, ORT_DISABLE_TELEMETRY: undefined },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -34,11 +38,18 @@ function start(line: string): { child: ChildProcess; done: Promise<Result> } {
   return { child, done };
 }
 
+/** In a process of its own. */
 const vqgen = (line: string): Promise<Result> => start(line).done;
 
+/** In this process. */
+const here = (line: string): Promise<Called> => call(main, words(line));
+
 /** The `--json` summary of a command that must succeed. */
-async function summary(line: string): Promise<Record<string, unknown>> {
-  const result = await vqgen(`${line} --json`);
+async function summary(
+  line: string,
+  run: typeof vqgen | typeof here = here,
+): Promise<Record<string, unknown>> {
+  const result = await run(`${line} --json`);
   if (result.code !== 0) throw new Error(`vqgen ${line} gave ${result.code}: ${result.stderr}`);
   expect(result.stdout.trimEnd().split('\n')).toHaveLength(1);
   return JSON.parse(result.stdout);
@@ -82,21 +93,26 @@ const pngs = (name: string): string[] =>
   fs.readdirSync(inFolder(name)).filter((file) => file.endsWith('.png'));
 
 beforeAll(() => {
+  process.chdir(folder);
   execFileSync(process.execPath, [path.join(root, 'scripts/setup.mjs')], { stdio: ['ignore', 2, 2] });
 }, 300_000);
-afterAll(() => fs.rmSync(folder, { recursive: true }));
+afterAll(() => {
+  process.chdir(root);
+  fs.rmSync(folder, { recursive: true });
+});
 
-const stage1 = 'train-stage1 --config tiny --steps 16 --set stage1.log_every=3';
+const stage1 =
+  'train-stage1 --config tiny --steps 16 --set stage1.log_every=3 --set stage1.ch_mult=[1,1] --set stage1.attn_resolutions=[]';
 const prior = 'train-prior --steps 400 --set prior.checkpoint_every=20 --set prior.eval_every=40';
 
 describe('the four commands, one after another', () => {
   test('train-stage1', async () => {
-    const result = await summary(`${stage1} --run whole`);
+    const result = await summary(`${stage1} --run whole`, vqgen);
     expect(Object.keys(result)).toEqual(['run', 'stage', 'step', 'loss', 'seconds', 'metrics']);
     expect(result).toMatchObject({ run: 'whole', stage: 'stage1', step: 16 });
     const saved = JSON.parse(fs.readFileSync(inFolder('whole/config.json'), 'utf8'));
     expect(saved).toMatchObject({ stage1: { steps: 16, codes: 32 }, prior: { heads: 2 } });
-    expect(saved.vqgen).toBe(JSON.parse(fs.readFileSync('package.json', 'utf8')).version);
+    expect(saved.vqgen).toBe(JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')).version);
     expect(fs.readdirSync(inFolder('whole/stage1')).filter((name) => !name.startsWith('.'))).toEqual(
       expect.arrayContaining(['grids', 'latest', 'metrics.jsonl', 'step-00000016']),
     );
@@ -115,7 +131,7 @@ describe('the four commands, one after another', () => {
   });
 
   test('tokenize', async () => {
-    const result = await summary('tokenize dataset --run whole --check');
+    const result = await summary('tokenize dataset --run whole --check', vqgen);
     expect(Object.keys(result)).toEqual([
       ...['images', 'skipped', 'tokens', 'vocab', 'height', 'width', 'usage', 'seconds', 'file'],
     ]);
@@ -127,7 +143,7 @@ describe('the four commands, one after another', () => {
   });
 
   test('train-prior', async () => {
-    const result = await summary(`${prior} --run whole`);
+    const result = await summary(`${prior} --run whole`, vqgen);
     expect(result).toMatchObject({ run: 'whole', stage: 'prior', step: 400 });
     const lines = metrics('whole/prior');
     expect(Object.keys(lines[0]!)).toEqual(['step', 'split', 'loss', 'bits_per_token']);
@@ -137,7 +153,7 @@ describe('the four commands, one after another', () => {
   });
 
   test('sample: a seed names its pictures, however many are asked for', async () => {
-    const result = await summary('sample --n 3 --run whole --out first/grid.png');
+    const result = await summary('sample --n 3 --run whole --out first/grid.png', vqgen);
     expect(Object.keys(result)).toEqual([
       ...['images', 'grid', 'files', 'seed', 'seconds', 'tokens_per_second', 'classes'],
     ]);
@@ -175,7 +191,7 @@ describe('the four commands, one after another', () => {
       samples: { n: 16, compared: 10 },
     });
     expect(fs.existsSync(inFolder('whole/samples/nearest.png'))).toBe(true);
-    const { stdout } = await vqgen('evaluate --run whole --data drawn --n 16 --quiet');
+    const { stdout } = await here('evaluate --run whole --data drawn --n 16 --quiet');
     for (const name of ['psnr', 'ssim', 'rfd_vqgen', 'bits_per_token', 'fd_vqgen', 'precision_vqgen']) {
       expect(stdout).toContain(`  ${name} `);
     }
@@ -244,8 +260,8 @@ test('batches in parts: as many others at a resume, the same tensors and lines',
     [12, 4],
     [16, 1],
   ]) {
-    const more = steps === 8 ? '--config tiny --set stage1.log_every=3' : '--resume';
-    const line = `train-stage1 ${more} --steps ${steps} --accumulate ${parts} --run parts`;
+    const command = steps === 8 ? stage1.replace('--steps 16 ', '') : 'train-stage1 --resume';
+    const line = `${command} --steps ${steps} --accumulate ${parts} --run parts`;
     expect(await summary(line)).toMatchObject({ step: steps });
   }
   expect(names('parts/stage1')).toEqual(names('whole/stage1'));
@@ -277,6 +293,12 @@ describe('a mistake is one sentence on stderr that says what to do, and exit cod
     fs.cpSync(inFolder('whole'), inFolder('mixed'), { recursive: true });
     fs.rmSync(inFolder('mixed/prior'), { recursive: true });
     fs.writeFileSync(inFolder('mixed/config.json'), JSON.stringify(config));
+  });
+
+  test('it is the process’s exit code', async () => {
+    const { code, stdout, stderr } = await vqgen('train-prior --run untrained');
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^(Device: .*\n)?Expected .*untrained.*\n$/);
   });
 
   test.each([
@@ -325,7 +347,7 @@ describe('a mistake is one sentence on stderr that says what to do, and exit cod
     ['evaluate --data nowhere --run whole', /^Expected a folder of images for --data .*nowhere/],
     ['evaluate --run untrained', /^Expected a trained tokenizer .*vqgen train-stage1 --run untrained/],
   ])('vqgen %s', async (line, sentence) => {
-    const { code, stdout, stderr } = await vqgen(line);
+    const { code, stdout, stderr } = await here(line);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     const said = stderr.trimEnd().split('\n');
     const sentences = said.filter((line) => !/^(Device: |Left out of )/.test(line));
