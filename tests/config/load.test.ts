@@ -400,8 +400,8 @@ describe('a hierarchy', () => {
     expect(mistake(() => levels(plain, 'data.size=24'))).toMatch(
       /^Expected a multiple of 16 for data\.size but received 24\. The grid of codes is halved between the 3 levels /,
     );
-    expect(mistake(() => levels(plain, 'sample.top_k=10'))).toMatch(
-      /^Expected at most 9, the codes of the smallest level, for sample\.top_k but received 10\./,
+    expect(mistake(() => levels(plain, 'sample.top_k=300'))).toMatch(
+      /^Expected at most 256, the codes of the largest level, for sample\.top_k but received 300\./,
     );
     expect(mistake(() => levels(plain, 'stage1.accumulate=2'))).toMatch(
       /^Expected 1 for stage1\.accumulate /,
