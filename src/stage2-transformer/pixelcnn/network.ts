@@ -34,7 +34,7 @@ export interface NetworkSizes {
 export const lookOf = (layer: number): { kernel: number; mask: Mask } =>
   layer === 0 ? { kernel: 7, mask: 'A' } : { kernel: 3, mask: 'B' };
 
-/** Attentions behind a layer's index: 0, or 1 more than there were. */
+/** Which attention stands after a layer, if any. */
 export const attentionAfter = ({ attentionEvery: every }: NetworkSizes, layer: number): number | undefined =>
   every > 0 && (layer + 1) % every === 0 ? (layer + 1) / every - 1 : undefined;
 
