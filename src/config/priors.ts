@@ -27,7 +27,7 @@ const pixelcnn = {
 };
 
 export const priorKinds = {
-  /** `gpt`: a transformer that reads the codes one after another; `pixelcnn`: masked convolutions over rows and columns of codes. */
+  /** `gpt`: a transformer that reads codes one after another; `pixelcnn`: masked convolutions over rows and columns. */
   kind: z.enum(['gpt', 'pixelcnn']).default('gpt'),
   ...shared,
   ...gpt,

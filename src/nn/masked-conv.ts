@@ -1,7 +1,8 @@
 /**
- * Masked convolutions of the gated PixelCNN (van den Oord et al., arXiv 1606.05328, §2.2): the vertical one sees rows up to a pixel's own,
- * the horizontal one its own row up to its own column; with mask A neither sees the pixel's own row or column. What a mask would zero
- * is not computed: the filter is cropped, the image padded on the sides from which it is seen.
+ * Masked convolutions of the gated PixelCNN (van den Oord et al., arXiv 1606.05328, §2.2): the vertical one sees rows
+ * up to a pixel's own, the horizontal one its own row up to its own column; with mask A neither sees the pixel's own
+ * row or column. What a mask would zero is not computed: the filter is cropped, the image padded on the sides from
+ * which it is seen.
  *
  * Images are [B, H, W, C], filters [kh, kw, in, out].
  */
@@ -70,8 +71,8 @@ export function maskedConv(stack: Stack, params: TensorTree<Conv>, x: tf.Tensor,
 }
 
 /**
- * The image without its last row (vertical) or column, which nothing sees, and how many zeros go before it. Of a single one
- * that of zeros is left.
+ * The image without its last row (vertical) or column, which nothing sees, and how many zeros go before it. Of a
+ * single one that of zeros is left.
  */
 function before(stack: Stack, x: tf.Tensor, far: number): { seen: tf.Tensor; far: number } {
   const axis = stack === 'vertical' ? 1 : 2;

@@ -20,7 +20,7 @@ export interface SourceOptions {
   readonly topK?: number;
   readonly topP?: number;
   readonly cfgScale?: number;
-  /** Name of the grid that is drawn, with those before it; those after it have their likeliest codes. All are drawn unless given. */
+  /** Name of the last grid that is drawn; those after it have their likeliest codes. All are drawn unless given. */
   readonly only?: string;
   readonly seed?: number;
   /** Names of the classes to draw, in turn; every class that the source knows unless given. */

@@ -1,6 +1,6 @@
 /**
- * Keys and values of attention layers, kept on the host: what a program takes in is not copied, what it gives out is. The length grows
- * in steps with the sequence, so that early tokens do not attend to a long empty cache.
+ * Keys and values of attention layers, kept on the host: what a program takes in is not copied, what it gives out is.
+ * The length grows in steps with the sequence, so that early tokens do not attend to a long empty cache.
  *
  * Shapes: B sequences, H heads, L places of the cache, D width, E = D/H.
  */
@@ -31,8 +31,8 @@ export const indexed = <T>(kind: string, of: readonly T[]): Record<string, T> =>
   Object.fromEntries(of.map((item, i) => [`${kind}.${i}`, item]));
 
 /**
- * `mask` [1, 1, 1, L] (0 for filled places, −10⁹ for others), `keys.i` and `values.i` [B, H, L, E] of each layer. L is
- * free.
+ * `mask` [1, 1, 1, L] (0 for filled places, −10⁹ for others), `keys.i` and `values.i` [B, H, L, E] of each layer. L
+ * is free.
  */
 export function cacheInputs(
   { layers, heads, width, tokens }: CacheSizes,

@@ -14,9 +14,9 @@ import { canvasOf, type Labelled } from './sequences.js';
 
 /**
  * Inputs: those of the prior for a batch, `lr`, `step` (1 at the first). Outputs: `loss`, nats per token, of the
- * weights before the update, and where several grids are drawn that of each; `gradient_norm` before clipping. One run is a step, or with `accumulate` N > 1 one of
- * its N micro-batches (see `train/accumulation.ts`): the prior's batch is then a micro-batch, `first` and `last` are
- * inputs too, and the norm is that of the gradients so far.
+ * weights before the update, and where several grids are drawn that of each; `gradient_norm` before clipping. One run
+ * is a step, or with `accumulate` N > 1 one of its N micro-batches (see `train/accumulation.ts`): the prior's batch
+ * is then a micro-batch, `first` and `last` are inputs too, and the norm is that of the gradients so far.
  */
 export function priorStep(config: PriorConfig, prior: Prior): StepProgram {
   const shapes = tensorSpecs(prior.learned);
@@ -76,8 +76,8 @@ export function priorStep(config: PriorConfig, prior: Prior): StepProgram {
 }
 
 /**
- * Inputs: the weights under `model.…`, and those of the prior. Outputs: `loss` [B], nats per token of each canvas, and
- * where several grids are drawn those of each.
+ * Inputs: the weights under `model.…`, and those of the prior. Outputs: `loss` [B], nats per token of each canvas,
+ * and where several grids are drawn those of each.
  */
 export function priorEvaluation(prior: Prior, batch: number): GraphProgram {
   return {
@@ -114,7 +114,11 @@ export function lossNames({ grids, condition }: Prior): string[] {
   return ['loss', ...(drawn.length > 1 ? drawn.map(({ name }) => `loss_${name}`) : [])];
 }
 
-/** Means over each drawn grid's cells, where there are several: of all canvases, or along an axis. @param nats [B, T] */
+/**
+ * Means over each drawn grid's cells, where there are several: of all canvases, or along an axis.
+ *
+ * @param nats [B, T]
+ */
 function lossesByGrid(prior: Prior, nats: tf.Tensor, axis?: number): Tensors {
   const [, ...names] = lossNames(prior);
   if (names.length === 0) return {};
@@ -137,7 +141,8 @@ function perToken({ grids, condition }: Prior, mean: tf.Tensor): tf.Tensor {
 }
 
 /**
- * Mean losses (nats per token) over rows of a token file, by `lossNames`, in batches of one size; the last one is padded.
+ * Mean losses (nats per token) over rows of a token file, by `lossNames`, in batches of one size; the last one is
+ * padded.
  *
  * @param graph `priorEvaluation` or `frozenEvaluation` of batches of `o.batch`
  * @param o.weights what `priorEvaluation` takes beside the prior's inputs

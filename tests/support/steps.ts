@@ -182,7 +182,7 @@ export function priorTraining(precision: 'f32' | 'f16' = 'f32'): Training {
 /** Two grids of which the second is told the first and a given one, classes and attention. */
 export function pixelcnnTraining(accumulate = 1): Training {
   const given = { name: 'given', height: 3, width: 2, vocab: 4 };
-  const settings = { dropout: 0.2, attention_every: 2, accumulate, seed: 5 };
+  const settings = { layers: 2, dropout: 0.2, attention_every: 2, accumulate, seed: 5 };
   const prior = pixelcnnOf([top, bottom], { given: [given], classes: ['a', 'b'], ...settings });
   const batch_size = 4;
   const labels = Int32Array.of(-1, 1, 0, -1);

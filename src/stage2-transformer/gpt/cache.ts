@@ -1,4 +1,7 @@
-/** The prior with a key/value cache: one program that takes a cache of any length and gives logits and what it is to hold next. */
+/**
+ * The prior with a key/value cache: one program that takes a cache of any length and gives logits and what it is to
+ * hold next.
+ */
 import { type HostTensors, int32 } from '../../base/tensor.js';
 import type { Device, GraphProgram, Precision } from '../../engine/device.js';
 import { treeOf } from '../../nn/params.js';

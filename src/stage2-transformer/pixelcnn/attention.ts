@@ -1,7 +1,7 @@
 /**
- * Attention between gated layers, after PixelSNAIL (Chen et al., arXiv 1712.09763): a cell's query is made of its features, keys and values
- * of features and code, so a cell attends to those before it only, and to one place at the start that is learned. Both know where
- * their cells lie.
+ * Attention between gated layers, after PixelSNAIL (Chen et al., arXiv 1712.09763): a cell's query is made of its
+ * features, keys and values of features and code, so a cell attends to those before it only, and to one place at the
+ * start that is learned. Both know where their cells lie.
  *
  * Shapes: B images, T = h·w cells, D width.
  */

@@ -1,8 +1,9 @@
 /**
- * The networks of all grids as one model that is asked for one place after another. What a network kept of the last row and cell lies
- * here between the calls.
+ * The networks of all grids as one model that is asked for one place after another. What a network kept of the last
+ * row and cell lies here between the calls.
  *
- * Shapes: B images, h×w cells of a grid, K codes, D width, L layers, p rows or columns that the first layer looks back.
+ * Shapes: B images, h×w cells of a grid, K codes, D width, L layers, p rows or columns that the first layer looks
+ * back.
  */
 import { float32, type HostTensor, type HostTensors, int32 } from '../../base/tensor.js';
 import type { Device } from '../../engine/device.js';
@@ -19,7 +20,11 @@ import { attentions, type NetworkSizes } from './network.js';
 interface GridModel {
   /** Begins anew. @param earlier codes [B, h', w'] of the grids before, by their names */
   begin(labels: Int32Array, earlier: HostTensors): Promise<void>;
-  /** Logits [B, K] of a cell; of all, one after another. @param codes [B, h·w] of the grid, those before the cell known */
+  /**
+   * Logits [B, K] of a cell; of all, one after another.
+   *
+   * @param codes [B, h·w] of the grid, those before the cell known
+   */
   next(codes: Int32Array, cell: number): Promise<Float32Array>;
   dispose(): Promise<void>;
 }

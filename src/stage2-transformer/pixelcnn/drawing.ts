@@ -1,9 +1,10 @@
 /**
- * Drawing without a full pass a code. The vertical stack is computed once for each row, from the codes of the rows above and its own features of
- * the row above; the horizontal stack for one cell at a time, from its own features of the cell to the left. What is kept of a row or
- * a cell goes from one call to the next on the host.
+ * Drawing without a full pass a code. The vertical stack is computed once for each row, from the codes of the rows
+ * above and its own features of the row above; the horizontal stack for one cell at a time, from its own features of
+ * the cell to the left. What is kept of a row or a cell goes from one call to the next on the host.
  *
- * Shapes: B images, h×w cells, K codes, D width, L layers, A attentions, p rows or columns that the first layer looks back.
+ * Shapes: B images, h×w cells, K codes, D width, L layers, A attentions, p rows or columns that the first layer looks
+ * back.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../../base/tensor.js';
@@ -61,9 +62,10 @@ export function featuresProgram(o: NetworkSizes, weights: HostTensors, batch: nu
 }
 
 /**
- * A row of the vertical stack. Inputs: `above` int32 [B, p, w], the codes of the rows above, K outside the grid; `before` [B, 1, w, L·D], the
- * stack's features of the row above; where they are told `labels` int32 [B], `features` [B, 1, w, D]. Outputs: `before` for the next
- * row, and `additions` [B, w, L·2D] to the horizontal stack before its gates.
+ * A row of the vertical stack. Inputs: `above` int32 [B, p, w], the codes of the rows above, K outside the grid;
+ * `before` [B, 1, w, L·D], the stack's features of the row above; where they are told `labels` int32 [B], `features`
+ * [B, 1, w, D]. Outputs: `before` for the next row, and `additions` [B, w, L·2D] to the horizontal stack before its
+ * gates.
  */
 export function rowProgram(o: NetworkSizes, weights: HostTensors, batch: number): GraphProgram {
   const { layers, width, classes, grid } = o;
@@ -112,10 +114,11 @@ const broadcast = (x: tf.Tensor, shape: number[]): tf.Tensor =>
   x.shape.join() === shape.join() ? x : tf.broadcastTo(x, shape);
 
 /**
- * A cell of the horizontal stack. Inputs: `ids` int32 [B, p], the codes to its left, K outside the grid; `left` [B, L·D], the stack's features of
- * the cell to its left; `additions` [B, L·2D] of its column. Outputs: `logits` [B, K], `left` for the next cell. With attention also
- * `last` int32 [B], the code of the cell before, `behind` [B, A·D], what it brought to the attentions, `places` and `first` as `Step`
- * has them and a cache's inputs; and outputs `behind` and `qkv.i` of this cell.
+ * A cell of the horizontal stack. Inputs: `ids` int32 [B, p], the codes to its left, K outside the grid; `left` [B,
+ * L·D], the stack's features of the cell to its left; `additions` [B, L·2D] of its column. Outputs: `logits` [B, K],
+ * `left` for the next cell. With attention also `last` int32 [B], the code of the cell before, `behind` [B, A·D],
+ * what it brought to the attentions, `places` and `first` as `Step` has them and a cache's inputs; and outputs
+ * `behind` and `qkv.i` of this cell.
  */
 export function cellProgram(o: NetworkSizes, weights: HostTensors, batch: number): GraphProgram {
   const { layers, width, heads } = o;
@@ -175,7 +178,11 @@ export function cellProgram(o: NetworkSizes, weights: HostTensors, batch: number
   };
 }
 
-/** A layer's horizontal convolution of one cell, [B, 2D]. @param features of the cell to the left and of its own, by the layer before */
+/**
+ * A layer's horizontal convolution of one cell, [B, 2D].
+ *
+ * @param features of the cell to the left and of its own, by the layer before
+ */
 function leftward(
   params: TensorTree<Network>,
   i: number,

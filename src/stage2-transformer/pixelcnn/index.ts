@@ -1,6 +1,7 @@
 /**
- * The prior `pixelcnn`, which is no transformer: gated masked convolutions, a network for each grid. That of a later grid is told
- * the codes of all earlier ones, given and drawn (as VQ-VAE-2 has it: Razavi et al., arXiv 1906.00446, §3.2).
+ * The prior `pixelcnn`, which is no transformer: gated masked convolutions, a network for each grid. That of a later
+ * grid is told the codes of all earlier ones, given and drawn (as VQ-VAE-2 has it: Razavi et al., arXiv 1906.00446,
+ * §3.2).
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { int32 } from '../../base/tensor.js';

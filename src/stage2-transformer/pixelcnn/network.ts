@@ -1,7 +1,8 @@
 /**
- * The gated PixelCNN (van den Oord et al., arXiv 1606.05328) of one grid of codes. Two stacks of masked convolutions: the vertical one sees the
- * rows above a cell, the horizontal one the cells to its left and, through the vertical one, the rows above, so that together they see all
- * codes before it and no others. The first layer has mask A, and no residual; the others mask B, for what they see excludes the cell.
+ * The gated PixelCNN (van den Oord et al., arXiv 1606.05328) of one grid of codes. Two stacks of masked convolutions:
+ * the vertical one sees the rows above a cell, the horizontal one the cells to its left and, through the vertical
+ * one, the rows above, so that together they see all codes before it and no others. The first layer has mask A, and
+ * no residual; the others mask B, for what they see excludes the cell.
  *
  * Shapes: B images, h×w cells, K codes, D width, L layers, p rows or columns that the first layer looks back.
  */
@@ -33,7 +34,7 @@ export interface NetworkSizes {
 export const lookOf = (layer: number): { kernel: number; mask: Mask } =>
   layer === 0 ? { kernel: 7, mask: 'A' } : { kernel: 3, mask: 'B' };
 
-/** Attentions behind a layer's index: 0, or 1 more than there were. */
+/** Which attention stands after a layer, if any. */
 export const attentionAfter = ({ attentionEvery: every }: NetworkSizes, layer: number): number | undefined =>
   every > 0 && (layer + 1) % every === 0 ? (layer + 1) / every - 1 : undefined;
 
@@ -52,7 +53,9 @@ function layerSpecs(width: number, layer: number) {
   };
 }
 
-/** Embeddings N(0, 1), convolutions U(±1/√n) with n inputs, the last one a tenth of that: training starts near ln K. */
+/**
+ * Embeddings N(0, 1), convolutions U(±1/√n) with n inputs, the last one a tenth of that: training starts near ln K.
+ */
 export function networkSpecs(o: NetworkSizes) {
   const { layers, width, grid } = o;
   const uniform = (inputs: number, gain = 1): Init => ({ kind: 'uniform', bound: gain / Math.sqrt(inputs) });
@@ -69,7 +72,9 @@ export function networkSpecs(o: NetworkSizes) {
 /** Weight decay acts on the weights of convolutions and linear layers only: not on tables and biases. */
 export const decays = (name: string): boolean => name.endsWith('.weight');
 
-/** What the network is told: labels int32 [B] where there are classes, codes int32 [B, h', w'] of each earlier grid. */
+/**
+ * What the network is told: labels int32 [B] where there are classes, codes int32 [B, h', w'] of each earlier grid.
+ */
 export interface Known {
   readonly labels?: tf.Tensor;
   readonly earlier: readonly tf.Tensor[];

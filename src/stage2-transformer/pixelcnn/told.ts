@@ -1,7 +1,8 @@
 /**
- * What a grid's network is told beside the codes before: the class and the grids before it. Codes of an earlier grid become features by a few
- * convolutions that see all of it, are brought to the grid's size by the nearest neighbour and added up; a 1×1 convolution takes them
- * to what is added before each layer's gates (arXiv 1606.05328, §2.3: V·h and V∗s).
+ * What a grid's network is told beside the codes before: the class and the grids before it. Codes of an earlier grid
+ * become features by a few convolutions that see all of it, are brought to the grid's size by the nearest neighbour
+ * and added up; a 1×1 convolution takes them to what is added before each layer's gates (arXiv 1606.05328, §2.3: V·h
+ * and V∗s).
  *
  * Shapes: B images, D width, L layers; a grid is h×w, an earlier one h'×w'.
  */
@@ -53,7 +54,8 @@ export function featuresOf(params: Told, codes: readonly tf.Tensor[], grid: Grid
 }
 
 /**
- * What is added before the gates of each layer, L × [B, h, w, 2D]; of classes alone [B, 1, 1, 2D]; none where nothing is told.
+ * What is added before the gates of each layer, L × [B, h, w, 2D]; of classes alone [B, 1, 1, 2D]; none where nothing
+ * is told.
  *
  * @param o.labels int32 [B], −1 without a class; given where there are classes
  * @param o.features as `featuresOf` has them, or some rows of them
@@ -77,7 +79,10 @@ export function additions(
   );
 }
 
-/** x [B, h', w', C] → [B, h, w, C], each cell from the one under its centre. A product with a matrix of zeros and ones. */
+/**
+ * x [B, h', w', C] → [B, h, w, C], each cell from the one under its centre. A product with a matrix of zeros and
+ * ones.
+ */
 function nearest(x: tf.Tensor, { height, width }: Grid): tf.Tensor {
   const [batch, rows, columns, channels] = x.shape as [number, number, number, number];
   if (rows === height && columns === width) return x;

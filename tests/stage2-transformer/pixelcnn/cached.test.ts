@@ -12,6 +12,7 @@ import {
   networkLogits,
   networkSpecs,
 } from '../../../src/stage2-transformer/pixelcnn/network.js';
+import type { Drawer } from '../../../src/stage2-transformer/prior.js';
 import { expectClose } from '../../support/close.js';
 import { ids } from '../../support/parity.js';
 import { bottom, livelyWeights, pixelcnnOf, sizesOf, tensorsOf, top } from '../../support/pixelcnn.js';
@@ -87,16 +88,23 @@ test.each([
 
 describe('drawing', () => {
   const choice = { temperature: 1, topK: 0, topP: 1 };
-  const prior = pixelcnnOf([top, bottom], { given: [given], classes: ['a', 'b'] });
+  const prior = pixelcnnOf([top, bottom], { layers: 2, given: [given], classes: ['a', 'b'] });
   const weights = livelyWeights(prior.learned);
   const cells = cellsIn(prior.grids);
+  const drawers = new Map<number, Promise<Drawer>>();
+  const opened = async (cfgScale: number): Promise<Drawer> => {
+    const device = await openDevice({ device: 'cpu', threads: 1, reporter: silent });
+    return prior.open(device, weights, { batch: 2, cfgScale });
+  };
+  afterAll(async () => {
+    for (const drawer of drawers.values()) await (await drawer).dispose();
+  });
   const draw = async (o: { codes: Int32Array; labels: Int32Array; keys: number[]; cfgScale?: number }) => {
     const { labels, cfgScale = 1 } = o;
-    const device = await openDevice({ device: 'cpu', threads: 1, reporter: silent });
-    const drawer = await prior.open(device, weights, { batch: labels.length, cfgScale });
+    if (!drawers.has(cfgScale)) drawers.set(cfgScale, opened(cfgScale));
+    const drawer = await drawers.get(cfgScale)!;
     const random = o.keys.map((key) => stream('draw', key));
     const drawn = await drawer.draw(o, { choice, random });
-    await drawer.dispose();
     return Array.from(labels, (_, row) => [...drawn.subarray(row * cells, (row + 1) * cells)]);
   };
   /** The given grid is known, and every fifth cell of the others. */

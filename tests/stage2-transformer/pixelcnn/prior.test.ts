@@ -57,7 +57,7 @@ test('training starts near ln K', () => {
   expect(tf.mean(nats).dataSync()[0]).toBeCloseTo(Math.log(64), 1);
 });
 
-test('an order of micro-batches: losses of all grids, parameters and moments as at once', async () => {
+test('micro-batches: losses of all grids, parameters and moments as at once', async () => {
   const twoSteps = async (accumulate: number) => {
     const { program, start, inputs } = pixelcnnTraining(accumulate);
     const runner = withoutPartial(program, await onnxDevice({ threads: 1 }).prepareStep(program));
