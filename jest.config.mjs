@@ -14,5 +14,5 @@ export default {
   },
   sandboxInjectedGlobals: ['Math'], // looked up anew at every use otherwise: a fifth of TF.js's time
   maxWorkers: 2,
-  testTimeout: 400_000, // a busy machine is no failure
+  testTimeout: 300_000, // a busy machine is no failure
 };

@@ -11,9 +11,10 @@ import { openClassifier } from '../../src/perceptual/classifier.js';
 import { type TrainPerceptualOptions, trainPerceptual } from '../../src/perceptual/train.js';
 import { readMetrics } from '../../src/train/metrics.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
+import { preparingOnce } from '../support/prepared.js';
 
 const size = 16;
-const device = await openDevice({ device: 'cpu', threads: 2, reporter: silent });
+const device = preparingOnce(await openDevice({ device: 'cpu', threads: 1, reporter: silent }));
 let root: string;
 afterAll(removeFolders);
 

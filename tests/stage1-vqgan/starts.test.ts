@@ -14,11 +14,15 @@ import {
 import { trainStage1 } from '../../src/stage1-vqgan/train.js';
 import type { Kept } from '../../src/train/loop.js';
 import { readMetrics } from '../../src/train/metrics.js';
+import { preparingOnce } from '../support/prepared.js';
 
 const ofLength = (steps: number) =>
   loadConfig({
     config: 'tiny',
-    set: ['data.drawn=40', `stage1.steps=${steps}`, 'stage1.codebook.warmup=100'],
+    set: [
+      ...['data.drawn=40', 'data.size=8', 'stage1.ch_mult=[1]', 'stage1.attn_resolutions=[]'],
+      ...[`stage1.steps=${steps}`, 'stage1.codebook.warmup=100'],
+    ],
   });
 
 test('shares of a run are of the length that it began with', () => {
@@ -112,7 +116,7 @@ describe('disc.start: flat', () => {
 
 test('a discriminator that acts goes on acting when a finished run is resumed for longer', async () => {
   const run = await mkdtemp(path.join(os.tmpdir(), 'vqgen-starts-'));
-  const device = await openDevice({ reporter: silent });
+  const device = preparingOnce(await openDevice({ device: 'cpu', threads: 1, reporter: silent }));
   const train = (steps: number, resume: boolean) =>
     trainStage1({ config: ofLength(steps), run, resume, device, reporter: silent });
   await train(8, false);

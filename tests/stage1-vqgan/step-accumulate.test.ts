@@ -22,7 +22,7 @@ const config = (accumulate: number, stage1: object = {}): Config =>
     {
       data: { size: 8, flip: true },
       stage1: {
-        ...{ ch: 8, ch_mult: [1, 2], attn_resolutions: [4], z_channels: 6, embed_dim: 4, codes: 40 },
+        ...{ ch: 4, ch_mult: [1, 1], attn_resolutions: [], z_channels: 6, embed_dim: 4, codes: 40 },
         codebook: { init: 'data', warmup: 1, restart_after: 2 },
         disc: { ch: 4, layers: 1, weight: 0 },
         ...{ batch_size: 4, accumulate, steps: 20, lr: 1e-3, warmup: 0 },

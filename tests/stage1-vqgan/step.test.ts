@@ -107,7 +107,7 @@ describe.each([3, 1e4])('a full step, weight cap %d, against one tape', (weight_
   });
 });
 
-test('the loss falls over 20 steps on one batch, with every term on', () => {
+test('the loss falls over 8 steps on one batch, with every term on', () => {
   const config = small({
     ...gan,
     clip: 1,
@@ -118,7 +118,7 @@ test('the loss falls over 20 steps on one batch, with every term on', () => {
   let state = tensorsOf(initialState(config));
   const pick = tf.tensor1d([3, 30, 8, 1, 20, 11, 16], 'int32');
   const losses: number[] = [];
-  for (let step = 1; step <= 20; step++) {
+  for (let step = 1; step <= 8; step++) {
     const result = tf.tidy(
       () => runStep(program, state, inputsAt(step, { pick })) as unknown as tf.TensorContainer,
     );

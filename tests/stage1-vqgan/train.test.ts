@@ -14,10 +14,19 @@ import { openDevice } from '../../src/engine/index.js';
 import { trainStage1 } from '../../src/stage1-vqgan/train.js';
 import { readMetrics } from '../../src/train/metrics.js';
 import { learningRate } from '../../src/train/schedule.js';
+import { preparingOnce } from '../support/prepared.js';
 import { writePictures } from '../support/run.js';
 
-const config = loadConfig({ config: 'tiny', set: ['data.drawn=40', 'stage1.disc.start=4'] });
-const device = await openDevice({ device: 'cpu', reporter: silent });
+/** `tiny` at its smallest, with more keys. */
+const tiny = (...keys: string[]) =>
+  loadConfig({
+    config: 'tiny',
+    set: ['data.drawn=40', 'data.size=8', 'stage1.ch_mult=[1]', 'stage1.attn_resolutions=[]', ...keys],
+  });
+
+const config = tiny('stage1.disc.start=4');
+const cpu = await openDevice({ device: 'cpu', threads: 1, reporter: silent });
+const device = preparingOnce(cpu);
 let root: string;
 
 beforeAll(async () => {
@@ -60,7 +69,7 @@ test('a run stopped before the discriminator acts and resumed equals one that wa
 });
 
 test('taken back to before the discriminator acted and killed later, a resumed run equals one that was not killed', async () => {
-  const later = loadConfig({ config: 'tiny', set: ['data.drawn=40', 'stage1.disc.start=6'] });
+  const later = tiny('stage1.disc.start=6');
   const rate = learningRate(7, later.stage1);
   /** The device, but for a loss that is NaN at step 7 at the full rate, and a death at step 8. */
   const faulty = (o: { dies: boolean }): Device => ({
@@ -99,19 +108,15 @@ test('taken back to before the discriminator acted and killed later, a resumed r
 });
 
 test('a discriminator that starts when the error is flat, with spectral norm: stopped twice, a run equals one that was not', async () => {
-  const flat = loadConfig({
-    config: 'tiny',
-    set: [
-      'data.drawn=40',
-      'stage1.steps=44',
-      'stage1.lr=1e-9',
-      'stage1.disc={start: flat, norm: spectral, lecam: 0.3}',
-    ].concat(
-      ...['log_every=8', 'eval_every=20', 'checkpoint_every=20', 'codebook.warmup=2'].map(
-        (set) => `stage1.${set}`,
-      ),
+  const flat = tiny(
+    ...['steps=44', 'lr=1e-9', 'disc={start: flat, norm: spectral, lecam: 0.3}'].map(
+      (set) => `stage1.${set}`,
     ),
-  });
+    ...['log_every=8', 'eval_every=20', 'checkpoint_every=20', 'codebook.warmup=2'].map(
+      (set) => `stage1.${set}`,
+    ),
+  );
+  const device = preparingOnce(cpu);
   const notes: string[] = [];
   const trainTo = (run: string, step: number, resume: boolean) => {
     const stop = new AbortController();
@@ -188,10 +193,7 @@ test('a prior that is trained keeps its section of the config', async () => {
   const run = path.join(root, 'parts');
   const saved = { ...config, prior: { ...config.prior, layers: 5 } };
   await writeRunConfig(run, saved);
-  const longer = loadConfig({
-    config: 'tiny',
-    set: ['data.drawn=40', 'stage1.disc.start=4', 'stage1.steps=9'],
-  });
+  const longer = tiny('stage1.disc.start=4', 'stage1.steps=9');
   const state = { step: 1, seconds: 0, validated: 1, best: null, metrics: null };
   await saveCheckpoint(path.join(run, 'prior'), { 'model.w': float32([1]) }, state, 1);
   await trainStage1({ config: longer, run, resume: true, device, reporter: silent });

@@ -9,7 +9,13 @@ import { vanishedScale } from '../../src/train/guard.js';
 import { firstScale, GROWS_AFTER, isLossScale, scaleValues } from '../../src/train/loss-scale.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
 import { device } from '../support/parity.js';
-import { accumulatingTraining, priorTraining, stage1Training, type Training } from '../support/steps.js';
+import {
+  accumulatingTraining,
+  priorTraining,
+  small,
+  stage1Training,
+  type Training,
+} from '../support/steps.js';
 
 afterAll(removeFolders);
 
@@ -53,7 +59,11 @@ test('after enough good steps the scale doubles; the optimiser counts only those
 
 test('stage 1: generator and discriminator each skip by themselves, and λ stays finite', async () => {
   const huge = { 'loss_scale.value': 2 ** 60, 'disc_loss_scale.value': 2 ** 8 };
-  const { state, outputs, start } = await after(stage1Training(true, { precision: 'f16' }), [1], huge);
+  const { state, outputs, start } = await after(
+    stage1Training(true, { ...small, precision: 'f16' }),
+    [1],
+    huge,
+  );
   expect(changed(start, state, /^(model|adam)\.(?!bottleneck)/)).toEqual([]);
   expect(changed(start, state, /^disc\./).length).toBeGreaterThan(5);
   expect(value(state, 'disc_loss_scale.value')).toBe(2 ** 8);
@@ -62,7 +72,7 @@ test('stage 1: generator and discriminator each skip by themselves, and λ stays
 });
 
 test('micro-batches: a step that is skipped leaves nothing behind in the sums', async () => {
-  const training = accumulatingTraining({ precision: 'f16' });
+  const training = accumulatingTraining({ ...small, precision: 'f16' });
   const { state } = await after(training, [1, 2, 3, 4], { 'loss_scale.value': 2 ** 60 });
   const sums = Object.entries(state).filter(([name]) => /^partial\.(model|disc)\./.test(name));
   expect(sums.length).toBeGreaterThan(5);
