@@ -41,7 +41,7 @@ const withStage1 = (o: object): Config =>
 export const config = withStage1({});
 
 /** An autoencoder of one level, for what changes around it: preparing a step takes as long as it has nodes. */
-export const small = { ch: 4, ch_mult: [1], attn_resolutions: [] };
+export const small = { ch: 4, ch_mult: [1], attn_resolutions: [], perceptual: { kind: 'none' } };
 
 const onSmall = ([name, keys]: [string, object]): [string, object] => [name, { ...small, ...keys }];
 
@@ -104,10 +104,13 @@ export interface Training {
   readonly inputs: (step: number) => HostTensors;
 }
 
+const featuresOf = ({ stage1 }: Config) =>
+  stage1.perceptual.kind === 'none' ? undefined : randomFeatures(8);
+
 /** @param o keys of `stage1` in place of the config's */
 export function stage1Training(adversarial: boolean, o: object = {}): Training {
   const config = withStage1(o);
-  const program = stage1Step(config, randomFeatures(8), { adversarial });
+  const program = stage1Step(config, featuresOf(config), { adversarial });
   const all = initialState(config);
   const images = noise([2, 8, 8, 3], 'images', 0.4);
   return {
@@ -135,7 +138,7 @@ export function stage1Training(adversarial: boolean, o: object = {}): Training {
  */
 export function accumulatingTraining(o: object = {}): Training {
   const parts = withStage1({ ...o, accumulate: 2 });
-  const program = stage1Step(parts, randomFeatures(8), { adversarial: true });
+  const program = stage1Step(parts, featuresOf(parts), { adversarial: true });
   const all = initialState(parts);
   return {
     program,
