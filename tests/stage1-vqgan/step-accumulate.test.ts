@@ -5,7 +5,6 @@ import { parseConfig } from '../../src/config/load.js';
 import type { Config } from '../../src/config/schema.js';
 import type { ImageSet } from '../../src/data/dataset.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
-import { randomFeatures } from '../../src/perceptual/distances.js';
 import { expectedMemory } from '../../src/stage1-vqgan/memory.js';
 import { stage1Runner } from '../../src/stage1-vqgan/runner.js';
 import { firstAdversarialStep } from '../../src/stage1-vqgan/starts.js';
@@ -24,6 +23,7 @@ const config = (accumulate: number, stage1: object = {}): Config =>
       stage1: {
         ...{ ch: 4, ch_mult: [1, 1], attn_resolutions: [], z_channels: 6, embed_dim: 4, codes: 40 },
         codebook: { init: 'data', warmup: 1, restart_after: 2 },
+        perceptual: { kind: 'none' },
         disc: { ch: 4, layers: 1, weight: 0 },
         ...{ batch_size: 4, accumulate, steps: 20, lr: 1e-3, warmup: 0 },
         ...{ optimizer: 'adamw', weight_decay: 0.01, clip: 0.5, ema: 0.99 },
@@ -45,7 +45,7 @@ const images: ImageSet = {
 };
 
 const prepared = (of: Config) =>
-  stage1Runner(of, randomFeatures(8), device, {
+  stage1Runner(of, undefined, device, {
     adversarial: firstAdversarialStep(of) === 1,
     onSwitch: () => {},
   });
