@@ -10,7 +10,6 @@ import { float32, int32 } from '../../base/tensor.js';
 import type { Stage1Config } from '../../config/schema.js';
 import type { Tensors } from '../../engine/device.js';
 import { lookup } from '../../nn/lookup.js';
-import type { Init } from '../../nn/params.js';
 import type { Bottleneck, Place } from '../latent.js';
 import { layoutOf } from './layout.js';
 
@@ -21,9 +20,6 @@ const [lowest, highest] = [-30, 20];
 export const activeVariance = 0.01;
 
 const classMeans = 'class_means';
-
-/** Classes begin farther from each other than noise reaches: from equal means on, nothing would part them. */
-const apart: Init = { kind: 'normal', mean: 0, std: 1 };
 
 /**
  * z → mean and log-variance; the decoder sees mean + exp(½ · log-variance) · ε in training, the mean otherwise. Loss: weight · Σ_u max(`free_bits`,
@@ -47,7 +43,7 @@ export function gaussian(config: Stage1Config, place: Place): Bottleneck {
     channels,
     learned: {
       ...learned,
-      ...(class_means && { [classMeans]: { shape: [classes.length, ...shape], init: apart } }),
+      ...(class_means && { [classMeans]: { shape: [classes.length, ...shape], init: { kind: 'zeros' } } }),
     },
     own: {},
     state: {},
