@@ -89,7 +89,7 @@ test.each(codes)('codes, %s: tokens, a prior, pictures', async (kind, vocab, key
 });
 
 test('codes, hierarchy: a level of each sort, strided, against a discriminator', async () => {
-  const levels = '[{"kind":"ema","codes":4},{"kind":"fsq","levels":[3,2]}]';
+  const levels = '[{"kind":"ema","codes":4},{"kind":"fsq","levels":[4,4]}]';
   const keys = `network=strided ch_mult=[1,2] disc.weight=0.4 disc.start=1 bottleneck.kind=hierarchy bottleneck.levels=${levels}`;
   const { train } = await trained('hierarchy', keys);
   expect(train.commitment_top).toBeGreaterThan(0);
@@ -101,7 +101,7 @@ test('codes, hierarchy: a level of each sort, strided, against a discriminator',
 
   const grids = [
     { name: 'top', height: 2, width: 2, vocab: 4 },
-    { name: 'bottom', height: 4, width: 4, vocab: 6 },
+    { name: 'bottom', height: 4, width: 4, vocab: 16 },
   ];
   expect((await vqgen('tokenize --run hierarchy --check')).summary).toMatchObject({ grids });
   await vqgen('train-prior --run hierarchy --steps 1');
