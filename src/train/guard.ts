@@ -75,9 +75,8 @@ export function vanishedScale({ loss_scale = 1, disc_loss_scale = 1 }: Values): 
 
 /** The first tensor that is not finite: a loss may still be where the update after it is not. */
 export function infiniteTensor(state: HostTensors): string | undefined {
-  const finite = Number.isFinite; // looked up once, not for every number
   for (const [name, { data }] of Object.entries(state)) {
-    for (let i = 0; i < data.length; i++) if (!finite(data[i])) return `${name} holds ${data[i]}`;
+    for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) return `${name} holds ${data[i]}`;
   }
   return undefined;
 }
