@@ -57,7 +57,8 @@ export const bottlenecks = (
       'hierarchy, strided',
       {
         network: 'strided',
-        ch_mult: [1, 1],
+        ch: 8,
+        ch_mult: [1, 2],
         bottleneck: {
           kind: 'hierarchy',
           levels: [
