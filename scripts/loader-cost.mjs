@@ -8,6 +8,8 @@ import { loadConfig } from '../dist/config/load.js';
 import { openDataset } from '../dist/data/dataset.js';
 import { onnxDevice } from '../dist/engine/onnx-device.js';
 import { loadPerceptual } from '../dist/perceptual/load.js';
+import { networksOf } from '../dist/stage1-vqgan/model.js';
+import { startsOf } from '../dist/stage1-vqgan/starts.js';
 import { initialState } from '../dist/stage1-vqgan/state.js';
 import { stage1Step } from '../dist/stage1-vqgan/step.js';
 import { stepInputs } from '../dist/stage1-vqgan/train.js';
@@ -22,14 +24,16 @@ const dataset = await openDataset(config.data, {
   reporter: silent,
   ...(values.disk && { memoryBytes: 0 }),
 });
+const networks = networksOf(config); // without an adversary
+const starts = startsOf(config);
 const runner = await onnxDevice().prepareStep(
-  stage1Step(config, await loadPerceptual(config), { adversarial: false }),
+  stage1Step(networks, await loadPerceptual(config), config.stage1),
 );
-runner.load(initialState(config));
+runner.load(initialState(networks, config.stage1, config.seed));
 
 const steps = 6;
 const rounds = 12;
-const inputs = async (step) => (await stepInputs(config, dataset.train, step))[0];
+const inputs = async (step) => (await stepInputs(networks.model, config, dataset.train, { step, starts }))[0];
 const chunk = (first) => Promise.all(Array.from({ length: steps }, (_, i) => inputs(first + i)));
 const kept = await inputs(1);
 

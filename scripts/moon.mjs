@@ -7,7 +7,6 @@ import { float32, scalar } from '../dist/base/tensor.js';
 import { parseConfig } from '../dist/config/load.js';
 import { onnxDevice } from '../dist/engine/onnx-device.js';
 import { under } from '../dist/nn/params.js';
-import { bottleneckOf } from '../dist/stage1-vqgan/bottlenecks/index.js';
 import { modelOf } from '../dist/stage1-vqgan/model.js';
 import { walkPrograms } from '../dist/stage1-vqgan/programs.js';
 import { initialState } from '../dist/stage1-vqgan/state.js';
@@ -91,15 +90,15 @@ const apart = ({ data }, n) =>
 /** The weights after a training. @param runner of a `stage1Step` of the same kind and numbers */
 async function train(config, runner) {
   const { seed, stage1 } = config;
-  const bottleneck = bottleneckOf(config);
-  runner.load(initialState(config));
+  const model = modelOf(config);
+  runner.load(initialState({ model }, stage1, seed));
   const inputs = Array.from({ length: stage1.steps }, (_, i) => {
     const rng = stream(seed, 'moon', i);
     const pictures = Array.from({ length: batchSize }, () => seen[rng.below(seen.length)]);
     return {
       images: batchOf([size, size, 3], pictures),
       ...{ lr: scalar(learningRate(i + 1, stage1)), step: scalar(i + 1) },
-      ...bottleneck.feed('train', i + 1, new Int32Array(batchSize)).batched,
+      ...model.bottleneck.feed('train', i + 1, new Int32Array(batchSize)).batched,
     };
   });
   await runner.run(inputs);
@@ -138,9 +137,9 @@ if (!options.json) {
 }
 for (const numbers of sizes) {
   for (const { kind, name } of kinds) {
-    const runner = await device.prepareStep(
-      stage1Step(configOf(kind, numbers, 0), undefined, { adversarial: false }),
-    );
+    const first = configOf(kind, numbers, 0);
+    const step = stage1Step({ model: modelOf(first) }, undefined, first.stage1);
+    const runner = await device.prepareStep(step);
     for (const seed of seeds) {
       const config = configOf(kind, numbers, seed);
       const { walk, random } = await look(config, await train(config, runner));

@@ -7,9 +7,8 @@ import type { Config } from '../config/schema.js';
 import type { Device, Precision, Specs, StepProgram } from '../engine/device.js';
 import { countParams, initialise, specsOf } from '../nn/params.js';
 import { lpipsVgg16, type Perceptual, vgg16Shapes } from '../perceptual/distances.js';
-import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
-import type { Grid } from '../stage1-vqgan/latent.js';
-import { gridsOf, modelOf, modelSpecs } from '../stage1-vqgan/model.js';
+import { type Grid, gridsIn } from '../stage1-vqgan/latent.js';
+import { modelOf, networksOf } from '../stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
 import { initialState } from '../stage1-vqgan/state.js';
 import { stage1Step } from '../stage1-vqgan/step.js';
@@ -127,13 +126,15 @@ function configOf(work: WorkName, f: BenchFlags): Config {
 async function stage1Training(work: WorkName, flags: BenchFlags, device: Device): Promise<Work> {
   const config = configOf(work, flags);
   const rng = stream(flags.seed, 'bench');
-  const bottleneck = bottleneckOf(config);
-  const program = stage1Step(config, vggOf(flags), { adversarial: work === 'stage1-gan' });
+  const networks = networksOf(config);
+  const { specs, bottleneck } = networks.model;
+  const program = stage1Step(networks, vggOf(flags), config.stage1);
+  const initial = initialState(networks, config.stage1, config.seed);
   return {
-    params: countParams(modelSpecs(config)),
+    params: countParams(specs),
     unit: 'images',
     amount: flags.batch,
-    ...(await timeSteps(device, program, initialState(config), (step) => ({
+    ...(await timeSteps(device, program, initial, (step) => ({
       images: randomImages(rng, config),
       lr: scalar(5e-5),
       step: scalar(step),
@@ -161,17 +162,18 @@ function vggOf({ seed, 'vgg-taps': taps }: BenchFlags): Perceptual | undefined {
 async function inference(work: WorkName, flags: BenchFlags, device: Device): Promise<Work> {
   const config = configOf(work, flags);
   const rng = stream(flags.seed, 'bench');
-  const weights = initialise(specsOf(modelSpecs(config)), flags.seed);
-  const program = (work === 'encode' ? encodeProgram : decodeProgram)(modelOf(config), weights, flags.batch);
+  const model = modelOf(config);
+  const weights = initialise(specsOf(model.specs), flags.seed);
+  const program = (work === 'encode' ? encodeProgram : decodeProgram)(model, weights, flags.batch);
   const graph = await device.prepare(program);
   const codes = ({ name, height, width, vocab }: Grid) =>
     [name, randomCodes(rng, [flags.batch, height, width], vocab)] as const;
   const input = (): HostTensors =>
     work === 'encode'
       ? { images: randomImages(rng, config) }
-      : Object.fromEntries(gridsOf(config).map(codes));
+      : Object.fromEntries(gridsIn(model.bottleneck.latent).map(codes));
   return {
-    params: countParams(modelSpecs(config)),
+    params: countParams(model.specs),
     unit: 'images',
     amount: flags.batch,
     ...timeCalls(() => {

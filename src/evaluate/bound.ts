@@ -3,7 +3,6 @@ import type { HostTensor, HostTensors } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
 import type { Device } from '../engine/device.js';
 import { activeVariance, bitsPerNumber } from '../stage1-vqgan/bottlenecks/gaussian.js';
-import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { modelOf } from '../stage1-vqgan/model.js';
 import { boundProgram } from '../stage1-vqgan/programs.js';
 
@@ -34,10 +33,11 @@ export async function openBound(
   weights: HostTensors,
   { batch, device }: { batch: number; device: Device },
 ): Promise<Bound | undefined> {
-  const program = boundProgram(modelOf(config), weights, batch);
+  const model = modelOf(config);
+  const program = boundProgram(model, weights, batch);
   if (!program) return undefined;
   const graph = await device.prepare(program);
-  const bottleneck = bottleneckOf(config);
+  const { bottleneck } = model;
   const known = config.stage1.bottleneck.classes;
   const units = bottleneck.latent.kind === 'gaussian' ? bottleneck.latent.shape.at(-1)! : 0;
   const [sum, squares] = [new Float64Array(units), new Float64Array(units)];

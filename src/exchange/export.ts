@@ -277,15 +277,14 @@ async function lossTensors(
   const own = unprefixed(kept);
   const found: Tensors = [];
   try {
-    for (const place of discriminatorPlaces(config)) {
+    for (const place of discriminatorPlaces(disc)) {
       const weights = toHost(await file.read(`disc.${place.ours.name}`));
       for (const [name, t] of Object.entries(spreadPlace(place, weights, {}))) found.push([name, stored(t)]);
     }
   } finally {
     await file.close();
   }
-  for (const { name, shape } of runningStatistics(config))
-    found.push([name, own[name] ?? fresh(name, shape)]);
+  for (const { name, shape } of runningStatistics(disc)) found.push([name, own[name] ?? fresh(name, shape)]);
   const lpips = toHosts((await readSafetensors(perceptual.weights)).tensors);
   for (const [name, t] of Object.entries(writtenLpips(lpips, 'loss.perceptual_loss.')))
     found.push([name, stored(t)]);

@@ -14,10 +14,10 @@ import { loadConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { imageSplits } from '../data/dataset.js';
 import { listImages } from '../data/source.js';
-import { initialise, over, specsOf } from '../nn/params.js';
-import { discriminatorSpecs } from '../stage1-vqgan/adversary/discriminator.js';
+import { countParams, initialise, over, specsOf } from '../nn/params.js';
+import { adversaryOf } from '../stage1-vqgan/adversary/index.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
-import { gridsOf, hasDiscriminator, stage1Params } from '../stage1-vqgan/model.js';
+import { gridsOf, modelSpecs } from '../stage1-vqgan/model.js';
 import { recordPictures } from '../stage1-vqgan/moved.js';
 import { startsOf } from '../stage1-vqgan/starts.js';
 import { recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
@@ -177,18 +177,12 @@ async function importTensors(
     if (labels.length > 0) await recordClasses(run, labels);
     await recordTokenizer(run, await sha256(path.join(saved.path, 'model.safetensors')));
   });
-  const { encoder, bottleneck, decoder } = stage1Params(config);
-  const parameters = [
-    encoder,
-    bottleneck,
-    decoder,
-    ...Object.values(gptWeights).map(({ data }) => data.length),
-  ];
+  const ofPrior = Object.values(gptWeights).reduce((sum, { data }) => sum + data.length, 0);
   return {
     run: o.run,
     kind,
     tensors: Object.keys(file.entries).length,
-    parameters: parameters.reduce((a, b) => a + b, 0),
+    parameters: countParams(modelSpecs(config)) + ofPrior,
     step,
     size: config.data.size,
     codes: config.stage1.codes,
@@ -259,13 +253,13 @@ async function understand(
     ...(prior && { prior }),
     places: {
       model: tokenizerPlaces(config, tokenizer, prefix),
-      disc: disc ? discriminatorPlaces(config, prefix) : [],
+      disc: disc ? discriminatorPlaces(config.stage1.disc, prefix) : [],
       prior: prior ? priorPlaces(config, prior, gpt) : [],
     },
     lpips,
     masks: prior ? attentionMasks(config, prior, gpt).filter(({ name }) => shape(name)) : [],
     other: [
-      ...(disc ? runningStatistics(config, prefix) : []),
+      ...(disc ? runningStatistics(config.stage1.disc, prefix) : []),
       ...(used ? [{ name: `${prefix}quantize.used`, shape: [used.length] }] : []),
     ],
   };
@@ -347,13 +341,15 @@ async function discriminatorOf(
   places: readonly Place[],
   file: TensorFile,
 ): Promise<HostTensors> {
-  if (!hasDiscriminator(config) || places.length === 0) return freshDiscriminator(config);
+  if (config.stage1.disc.weight === 0 || places.length === 0) return freshDiscriminator(config);
   return over('disc', await fetchAll(places, file));
 }
 
 /** From the seed; nothing where the config has none. */
-export const freshDiscriminator = (config: Config): HostTensors =>
-  hasDiscriminator(config) ? over('disc', initialise(specsOf(discriminatorSpecs(config)), config.seed)) : {};
+export function freshDiscriminator({ stage1, seed }: Config): HostTensors {
+  const adversary = adversaryOf(stage1);
+  return adversary ? over('disc', initialise(specsOf(adversary.specs), seed)) : {};
+}
 
 /** What vqgen holds only in part, or not at all, so that an export gives it back. */
 async function keptOf(

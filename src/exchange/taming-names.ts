@@ -2,7 +2,7 @@
  * The tensors of taming-transformers (github.com/CompVis/taming-transformers: models/vqgan.py, modules/diffusionmodules/model.py,
  * modules/vqvae/quantize.py, modules/discriminator/model.py, modules/transformer/mingpt.py) and their places in vqgen.
  */
-import type { Config } from '../config/schema.js';
+import type { Config, Stage1Config } from '../config/schema.js';
 import { type ParamSpec, specsOf } from '../nn/params.js';
 import { discriminatorSpecs } from '../stage1-vqgan/adversary/discriminator.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
@@ -95,12 +95,12 @@ export function tokenizerPlaces(
 }
 
 /** The PatchGAN; the names of ours as a checkpoint's `disc.` has them, without it. */
-export function discriminatorPlaces(config: Config, prefix = ''): Place[] {
+export function discriminatorPlaces(disc: Stage1Config['disc'], prefix = ''): Place[] {
   const main = (index: number) => `${prefix}loss.discriminator.main.${index}.`;
-  return Object.entries(specsOf(discriminatorSpecs(config))).map(([name, spec]) => {
+  return Object.entries(specsOf(discriminatorSpecs(disc))).map(([name, spec]) => {
     const theirs = renamed(name, [
       [/^conv_in\./, main(0)],
-      [/^conv_out\./, main(2 + 3 * config.stage1.disc.layers)],
+      [/^conv_out\./, main(2 + 3 * disc.layers)],
       [/^layers\.(\d+)\.conv\./, (_, i) => main(2 + 3 * Number(i))],
       [/^layers\.(\d+)\.norm\./, (_, i) => main(3 + 3 * Number(i))],
       ...leaf,
@@ -110,8 +110,7 @@ export function discriminatorPlaces(config: Config, prefix = ''): Place[] {
 }
 
 /** Statistics that BatchNorm keeps for evaluation, which vqgen has no use for. */
-export function runningStatistics(config: Config, prefix = ''): Named[] {
-  const { ch, layers } = config.stage1.disc;
+export function runningStatistics({ ch, layers }: Stage1Config['disc'], prefix = ''): Named[] {
   return Array.from({ length: layers }, (_, i) => {
     const norm = `${prefix}loss.discriminator.main.${3 + 3 * i}`;
     const shape = [ch * Math.min(2 ** (i + 1), 8)];

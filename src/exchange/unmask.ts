@@ -4,14 +4,14 @@
  */
 import { float32, type HostTensors } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
-import { corruptionOf } from '../stage1-vqgan/autoencoder/corruption.js';
-import { modelSpecs } from '../stage1-vqgan/model.js';
+import { modelOf } from '../stage1-vqgan/model.js';
 
 /** @param weights by the names that `modelSpecs` has */
 export function unmasked(config: Config, weights: HostTensors): { config: Config; weights: HostTensors } {
-  const { channels } = corruptionOf(config);
+  const { corruption, specs } = modelOf(config);
+  const { channels } = corruption;
   if (channels === 3) return { config, weights };
-  const first = `encoder.${Object.keys(modelSpecs(config).encoder).find((name) => name.endsWith('.weight'))!}`;
+  const first = `encoder.${Object.keys(specs.encoder).find((name) => name.endsWith('.weight'))!}`;
   const { shape, data } = weights[first]!;
   const [height, width, , outputs] = shape as [number, number, number, number];
   const colours = data.filter((_, i) => Math.floor(i / outputs) % channels < 3) as Float32Array;

@@ -16,7 +16,7 @@ import { readEvalImage } from '../data/pictures.js';
 import { psnr } from '../data/psnr.js';
 import { describeSkipped, listImages, type Skipped } from '../data/source.js';
 import type { Device } from '../engine/device.js';
-import { type Corruption, corruptionOf } from '../stage1-vqgan/autoencoder/corruption.js';
+import type { Corruption } from '../stage1-vqgan/autoencoder/corruption.js';
 import { modelOf } from '../stage1-vqgan/model.js';
 import { reconstructProgram, restoreProgram } from '../stage1-vqgan/programs.js';
 import { checkOutOrRun } from './out.js';
@@ -117,7 +117,7 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
 
 /** @throws UserError for a run that was trained without */
 function chosenCorruption(config: Config, run: string, seed = config.seed): Corruption {
-  if (config.stage1.corrupt.kind !== 'none') return corruptionOf({ ...config, seed });
+  if (config.stage1.corrupt.kind !== 'none') return modelOf({ ...config, seed }).corruption;
   throw expected(
     'a run that was trained on corrupted images',
     '--corrupt',

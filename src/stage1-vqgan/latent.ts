@@ -36,6 +36,9 @@ export function latentSpecs(latent: Latent, batch: number): Specs {
   );
 }
 
+/** The grids of codes that an image becomes; none where it becomes numbers. */
+export const gridsIn = (latent: Latent): readonly Grid[] => (latent.kind === 'codes' ? latent.grids : []);
+
 /** For people: `8×8 codes of 256`, of several grids `top 4×4 codes of 256, bottom …`; `8×8×16 numbers`. */
 export function describeLatent(latent: Latent): string {
   if (latent.kind !== 'codes') return `${latent.shape.join('×')} numbers`;

@@ -23,22 +23,27 @@ export function pixelLoss(kind: Stage1Config['pixel'], x: tf.Tensor, reconstruct
   return tf.mul(0.5, tf.log(tf.mul(2 * Math.PI * Math.E, tf.add(squared, leastVariance))));
 }
 
+export type ReconstructionSettings = {
+  readonly pixel: Stage1Config['pixel'];
+  readonly perceptual: Pick<Stage1Config['perceptual'], 'weight'>;
+};
+
 /**
  * The reconstruction term as published: mean pixel error plus weight · perceptual distance. `l1` is the mean absolute
  * error under both kinds of pixel loss.
  */
 export function reconstructionLoss(
-  config: Stage1Config,
+  { pixel, perceptual: { weight } }: ReconstructionSettings,
   perceptual: Perceptual | undefined,
   constants: Tensors,
   x: tf.Tensor,
   reconstruction: tf.Tensor,
 ): { total: tf.Tensor; l1: tf.Tensor; perceptual?: tf.Tensor } {
   const l1 = pixelLoss('l1', x, reconstruction);
-  const pixel = config.pixel === 'l1' ? l1 : pixelLoss(config.pixel, x, reconstruction);
-  if (!perceptual) return { total: pixel, l1 };
+  const error = pixel === 'l1' ? l1 : pixelLoss(pixel, x, reconstruction);
+  if (!perceptual) return { total: error, l1 };
   const distance = perceptual.distance(constants, x, reconstruction);
-  return { total: tf.add(pixel, tf.mul(config.perceptual.weight, distance)), l1, perceptual: distance };
+  return { total: tf.add(error, tf.mul(weight, distance)), l1, perceptual: distance };
 }
 
 /** The generator's adversarial term −mean D(x̂), under both kinds of discriminator loss (as published). */
@@ -112,7 +117,7 @@ export function gradientDirection(judge: (x: tf.Tensor) => tf.Tensor, x: tf.Tens
 export function adaptiveWeight(
   nllGradient: tf.Tensor,
   adversarialGradient: tf.Tensor,
-  { weight, weight_cap }: Stage1Config['disc'],
+  { weight, weight_cap }: Pick<Stage1Config['disc'], 'weight' | 'weight_cap'>,
 ): tf.Tensor {
   const ratio = tf.div(norm(nllGradient), tf.add(norm(adversarialGradient), 1e-4));
   return tf.mul(weight, tf.minimum(ratio, weight_cap));

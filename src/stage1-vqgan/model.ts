@@ -1,12 +1,12 @@
-/** The tokenizer as a whole: encoder, bottleneck and decoder, and their parameters. */
+/** The tokenizer as a whole: encoder, bottleneck and decoder, and their parameters; in training with what opposes it. */
 import { expected } from '../base/errors.js';
 import type { Config } from '../config/schema.js';
 import { countParams, type ParamSpec, specsOf } from '../nn/params.js';
-import { discriminatorSpecs } from './adversary/discriminator.js';
+import { type Adversary, adversaryOf } from './adversary/index.js';
 import { type Corruption, corruptionOf } from './autoencoder/corruption.js';
-import { type Autoencoder, networkOf } from './autoencoder/index.js';
+import { type Autoencoder, autoencoderOf } from './autoencoder/index.js';
 import { bottleneckOf } from './bottlenecks/index.js';
-import type { Bottleneck, Grid } from './latent.js';
+import { type Bottleneck, type Grid, gridsIn } from './latent.js';
 
 export type ModelSpecs = Record<'encoder' | 'bottleneck' | 'decoder', Record<string, ParamSpec>>;
 
@@ -27,32 +27,45 @@ export interface Model {
 }
 
 export function modelOf(config: Config): Model {
-  const corruption = corruptionOf(config);
+  const { data, stage1, seed } = config;
+  const { size } = data;
+  const halvings = stage1.ch_mult.length - 1;
+  const corruption = corruptionOf(stage1.corrupt, { size, cell: 2 ** halvings, seed });
   const bottleneck = bottleneckOf(config);
   const { channels, takesFeatures, learned, own } = bottleneck;
-  const net = networkOf(config, {
-    seen: corruption.channels,
-    taken: takesFeatures ? undefined : channels.in,
-    given: channels.out,
-  });
+  const net = autoencoderOf(
+    { ...stage1, size },
+    {
+      seen: corruption.channels,
+      taken: takesFeatures ? undefined : channels.in,
+      given: channels.out,
+    },
+  );
   const specs = { encoder: net.encoder, bottleneck: { ...learned, ...own }, decoder: net.decoder };
   const moved = Object.entries(specsOf(specs)).filter(
     ([name]) => !(name.replace(/^bottleneck\./, '') in own),
   );
   return {
-    ...{ size: config.data.size, side: codeSide(config) },
+    ...{ size, side: size >> halvings },
     ...{ corruption, net, bottleneck, specs },
     trained: Object.fromEntries(moved),
   };
 }
 
+/** What stage 1 trains: the tokenizer, and an adversary where it has one. */
+export interface Networks {
+  readonly model: Model;
+  readonly adversary?: Adversary;
+}
+
+export const networksOf = (config: Config): Networks => ({
+  model: modelOf(config),
+  adversary: adversaryOf(config.stage1),
+});
+
 export const modelSpecs = (config: Config): ModelSpecs => modelOf(config).specs;
 
-/** The grids of codes that an image becomes; none where its latent is continuous. */
-export function gridsOf(config: Config): readonly Grid[] {
-  const { latent } = bottleneckOf(config);
-  return latent.kind === 'codes' ? latent.grids : [];
-}
+export const gridsOf = (config: Config): readonly Grid[] => gridsIn(bottleneckOf(config).latent);
 
 /** The command behind `train-stage1`: latents that are numbers need neither tokens nor a prior. */
 export const afterStage1 = (config: Config): string =>
@@ -76,22 +89,15 @@ export function checkCodes(
   );
 }
 
-/** Side h = w of the code grid. */
-export function codeSide({ data, stage1 }: Config): number {
-  return data.size >> (stage1.ch_mult.length - 1);
-}
-
-export const hasDiscriminator = ({ stage1 }: Config): boolean => stage1.disc.weight > 0;
-
 /** Learned values of each part; the discriminator's are 0 where there is none. */
-export function stage1Params(
-  config: Config,
-): Record<'encoder' | 'bottleneck' | 'decoder' | 'discriminator', number> {
-  const model = modelSpecs(config);
+export function stage1Params({
+  model: { specs },
+  adversary,
+}: Networks): Record<'encoder' | 'bottleneck' | 'decoder' | 'discriminator', number> {
   return {
-    encoder: countParams(model.encoder),
-    bottleneck: countParams(model.bottleneck),
-    decoder: countParams(model.decoder),
-    discriminator: hasDiscriminator(config) ? countParams(discriminatorSpecs(config)) : 0,
+    encoder: countParams(specs.encoder),
+    bottleneck: countParams(specs.bottleneck),
+    decoder: countParams(specs.decoder),
+    discriminator: adversary ? countParams(adversary.specs) : 0,
   };
 }

@@ -1,12 +1,10 @@
 /** The generator's objective at a reconstruction, and its gradient there: for a training step and for validation. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Stage1Config } from '../config/schema.js';
 import type { Tensors } from '../engine/device.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
-import type { TensorTree } from '../nn/params.js';
 import type { Perceptual } from '../perceptual/distances.js';
-import { type Discriminator, discriminator } from './adversary/discriminator.js';
-import { adaptiveWeight, generatorLoss, reconstructionLoss } from './losses.js';
+import type { Judge } from './adversary/index.js';
+import { generatorLoss, type ReconstructionSettings, reconstructionLoss } from './losses.js';
 
 export interface Objective {
   /** Everything but the bottleneck's terms; a scalar. */
@@ -21,25 +19,23 @@ export interface Objective {
  * @param at.images the originals [B, S, S, 3]
  * @param at.reconstruction [B, S, S, 3]
  * @param at.last the decoder's last layer: its filter, and the reconstruction with another
- * @param at.judge the discriminator, where it acts
- * @param at.acts scalar 0 or 1, factor of λ; left out, 1
+ * @param at.judge the discriminator, where there is one
  * @param at.scale scalar by which gradients are multiplied on their way, in low precision; where one is not finite λ is 0
  */
 export function objectiveAt(
-  config: Stage1Config,
+  settings: ReconstructionSettings,
   perceptual: Perceptual | undefined,
   constants: Tensors,
   at: {
     images: tf.Tensor;
     reconstruction: tf.Tensor;
     last: { filter: tf.Tensor; picture: (filter: tf.Tensor) => tf.Tensor };
-    judge: TensorTree<Discriminator> | undefined;
-    acts?: tf.Tensor;
+    judge: Judge | undefined;
     scale?: tf.Tensor;
   },
 ): Objective {
-  const { images, reconstruction, last, judge, acts, scale } = at;
-  const lossAt = (x: tf.Tensor) => reconstructionLoss(config, perceptual, constants, images, x);
+  const { images, reconstruction, last, judge, scale } = at;
+  const lossAt = (x: tf.Tensor) => reconstructionLoss(settings, perceptual, constants, images, x);
   const gradientOf = (loss: (x: tf.Tensor) => tf.Tensor) => {
     const { value, grads } = valueAndGradsOf({ x: reconstruction }, ({ x }) => loss(x), scale);
     return { value, gradient: scale ? tf.div(grads.x, scale) : grads.x };
@@ -49,11 +45,11 @@ export function objectiveAt(
   const terms = { l1, ...(distance && { perceptual: distance }) };
   if (!judge) return { loss: error.value, gradient: error.gradient, terms };
 
-  const adversarial = gradientOf((x) => generatorLoss(discriminator(judge, x)));
+  const adversarial = gradientOf((x) => generatorLoss(judge.logits(x)));
   const atFilter = (dy: tf.Tensor) => tf.grad(last.picture)(last.filter, dy);
-  const ratio = adaptiveWeight(atFilter(error.gradient), atFilter(adversarial.gradient), config.disc);
+  const ratio = judge.weight(atFilter(error.gradient), atFilter(adversarial.gradient));
   const weight = scale ? tf.where(tf.less(ratio, Number.MAX_SAFE_INTEGER), ratio, tf.scalar(0)) : ratio;
-  const lambda = acts ? tf.mul(weight, acts) : weight;
+  const lambda = judge.acts ? tf.mul(weight, judge.acts) : weight;
   return {
     loss: tf.add(error.value, tf.mul(lambda, adversarial.value)),
     gradient: tf.add(error.gradient, tf.mul(lambda, adversarial.gradient)),

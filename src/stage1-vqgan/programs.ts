@@ -1,15 +1,13 @@
 /** What a finished tokenizer does: images → latents, latents → images, images → reconstructions. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../base/tensor.js';
-import type { Config } from '../config/schema.js';
 import type { GraphProgram, TensorSpec, Tensors } from '../engine/device.js';
-import { over, specsOf, tensorSpecs, treeOf, under } from '../nn/params.js';
+import { specsOf, tensorSpecs, under } from '../nn/params.js';
 import type { Perceptual } from '../perceptual/distances.js';
-import { discriminator, discriminatorSpecs, spectrum } from './adversary/discriminator.js';
 import { decoded, lastLayer } from './autoencoder/index.js';
 import { latentSpecs } from './latent.js';
-import { discriminatorLoss, pixelLoss } from './losses.js';
-import { type Model, modelOf } from './model.js';
+import { pixelLoss, type ReconstructionSettings } from './losses.js';
+import type { Model, Networks } from './model.js';
 import { objectiveAt } from './objective.js';
 
 const imagesSpec = ({ size }: Model, batch: number): Record<'images', TensorSpec> => ({
@@ -154,29 +152,22 @@ export function walkPrograms(
  * generator's whole objective, and what the bottleneck says of its units. The weights are inputs, the generator's by their plain names, the discriminator's under
  * `disc.` and `disc_u.`, so that the program is compiled once while they change.
  *
- * @param adversarial whether the discriminator acts
+ * @param networks with the adversary where it acts
  */
 export function evaluateProgram(
-  config: Config,
+  { model, adversary }: Networks,
   perceptual: Perceptual | undefined,
-  { batch, adversarial }: { batch: number; adversarial: boolean },
+  settings: ReconstructionSettings,
+  batch: number,
 ): GraphProgram<'images', 'reconstruction'> {
-  const model = modelOf(config);
   const { net, bottleneck, corruption, specs } = model;
-  const discSpecs = discriminatorSpecs(config);
-  const spectral = spectrum(config);
-  const judgingParams = (inputs: Tensors): Tensors => {
-    const disc = under('disc', inputs);
-    return spectral.normalised(disc, spectral.directions(disc, under('disc_u', inputs)));
-  };
   return {
     name: 'evaluate',
     inputs: {
       ...imagesSpec(model, batch),
       ...bottleneck.inputs('eval', batch),
       ...tensorSpecs(specsOf(specs)),
-      ...(adversarial && tensorSpecs(over('disc', specsOf(discSpecs)))),
-      ...(adversarial && over('disc_u', tensorSpecs(spectral.specs))),
+      ...(adversary && tensorSpecs(adversary.judging)),
     },
     constants: perceptual?.constants ?? {},
     run(inputs, constants) {
@@ -186,20 +177,10 @@ export function evaluateProgram(
       const decoder = under('decoder', inputs);
       const last = lastLayer(net, decoder, passed.mode ?? passed.output);
       const reconstruction = last.picture(last.filter);
-      const judge = adversarial ? treeOf(discSpecs, judgingParams(inputs)) : undefined;
-      const { loss, terms } = objectiveAt(config.stage1, perceptual, constants, {
-        images,
-        reconstruction,
-        last,
-        judge,
-      });
-      const discriminated = judge && {
-        discriminator: discriminatorLoss(
-          config.stage1.disc.loss,
-          discriminator(judge, images),
-          discriminator(judge, reconstruction),
-        ),
-      };
+      const judge = adversary?.judge(inputs);
+      const at = { images, reconstruction, last, judge };
+      const { loss, terms } = objectiveAt(settings, perceptual, constants, at);
+      const discriminated = judge && { discriminator: judge.loss({ images, reconstruction }) };
       const noisy = passed.mode && {
         sampled_mse: pixelLoss('l2', images, decoded(net, decoder, passed.output)),
       };

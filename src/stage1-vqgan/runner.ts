@@ -3,13 +3,12 @@
  * that of the whole run: what the present program does not know waits here.
  */
 import type { HostTensors } from '../base/tensor.js';
-import type { Config } from '../config/schema.js';
 import { checkTensors, type Device, type StepRunner } from '../engine/device.js';
 import type { Perceptual } from '../perceptual/distances.js';
 import { withoutPartial } from '../train/accumulation.js';
-import { hasDiscriminator } from './model.js';
+import type { Networks } from './model.js';
 import { stage1State } from './state.js';
-import { stage1Step } from './step.js';
+import { type StepSettings, stage1Step } from './step.js';
 
 /**
  * Runs `stage1Step` without or with the discriminator: with it where an entry has a `disc_step`.
@@ -18,14 +17,16 @@ import { stage1Step } from './step.js';
  * @param o.onSwitch called before the discriminator's program is prepared in the middle of a run
  */
 export async function stage1Runner(
-  config: Config,
+  networks: Networks,
   perceptual: Perceptual | undefined,
+  settings: StepSettings,
   device: Device,
   o: { adversarial: boolean; onSwitch: () => void },
 ): Promise<StepRunner> {
-  const whole = stage1State(config, { adversarial: hasDiscriminator(config) });
+  const whole = stage1State(networks, settings);
+  const parts = (adversarial: boolean): Networks => (adversarial ? networks : { model: networks.model });
   const prepare = async (adversarial: boolean) => {
-    const program = stage1Step(config, perceptual, { adversarial });
+    const program = stage1Step(parts(adversarial), perceptual, settings);
     return withoutPartial(program, await device.prepareStep(program));
   };
 
@@ -35,7 +36,7 @@ export async function stage1Runner(
 
   const load = (state: HostTensors): void => {
     checkTensors('state', whole, state);
-    const known = stage1State(config, { adversarial });
+    const known = stage1State(parts(adversarial), settings);
     const part = (inside: boolean) =>
       Object.fromEntries(Object.entries(state).filter(([name]) => name in known === inside));
     runner.load(part(true));

@@ -3,11 +3,13 @@
  * run began with stays, however long a resume makes it: a discriminator that acts does not pause, codes that have
  * started do not start again.
  */
+
+import { picked } from '../base/entries.js';
 import { expected } from '../base/errors.js';
-import type { Config } from '../config/schema.js';
+import type { Config, Stage1Config } from '../config/schema.js';
 import type { Follows } from '../train/loop.js';
+import type { Adversary } from './adversary/index.js';
 import { bottleneckOf } from './bottlenecks/index.js';
-import { hasDiscriminator } from './model.js';
 
 /** 1-based first steps; `adversarial` 0 where there is no discriminator, and with `disc.start: flat` the latest while it is open. */
 export type Starts = { readonly quantised: number; readonly adversarial: number } | FlatStarts;
@@ -30,24 +32,20 @@ const windowShare = 1 / 20;
 const shortestWindow = 16;
 const flatFall = 1 / 20;
 
-/** 1-based; infinite where there is no discriminator; the latest possible where `disc.start` is flat. */
-export function firstAdversarialStep(config: Config): number {
-  if (!hasDiscriminator(config)) return Number.POSITIVE_INFINITY;
-  const { steps, disc } = config.stage1;
-  const start = disc.start === 'flat' ? latestShare : disc.start;
-  return start < 1 ? Math.floor(start * steps) + 1 : start;
-}
+/** The first step with the discriminator; infinite where there is none. */
+export const firstAdversarialStep = ({ adversarial }: Starts): number =>
+  adversarial || Number.POSITIVE_INFINITY;
 
-/** 1-based; before it the discriminator is at most trained. */
-export function firstActingStep(config: Config): number {
-  return firstAdversarialStep(config) + config.stage1.disc.warmup;
-}
+/** Before it the discriminator is at most trained. */
+export const firstActingStep = (starts: Starts, { warmup }: Pick<Adversary, 'warmup'>): number =>
+  firstAdversarialStep(starts) + warmup;
 
 export function startsOf(config: Config): Starts {
   const quantised = bottleneckOf(config).settles;
-  if (!hasDiscriminator(config)) return { quantised, adversarial: 0 };
-  const adversarial = firstAdversarialStep(config);
   const { steps, disc } = config.stage1;
+  if (disc.weight === 0) return { quantised, adversarial: 0 };
+  const start = disc.start === 'flat' ? latestShare : disc.start;
+  const adversarial = start < 1 ? Math.floor(start * steps) + 1 : start;
   if (disc.start !== 'flat') return { quantised, adversarial };
   const window = Math.max(shortestWindow, Math.ceil(windowShare * steps));
   return {
@@ -94,10 +92,12 @@ export function withStarts(config: Config, { quantised, adversarial }: Starts): 
  * first of which begins when the learning rate is up and codes are in use. At the end of a window over which the mean fell by less than a
  * twentieth the discriminator starts; at the latest after 0.8 of the run. That hangs on the steps' values alone, not on where a run stopped.
  */
-export function followReconstruction({ stage1 }: Config): Follows {
-  const { weight } = stage1.perceptual;
+export function followReconstruction({
+  warmup,
+  perceptual: { weight },
+}: Pick<Stage1Config, 'warmup' | 'perceptual'>): Follows {
   /** The last step before the first window. */
-  const beginning = ({ quantised }: Starts) => Math.max(quantised - 1, stage1.warmup);
+  const beginning = ({ quantised }: Starts) => Math.max(quantised - 1, warmup);
   const isOpen = (starts: Starts, step: number): starts is FlatStarts =>
     'flat_window' in starts && step + 1 < starts.adversarial;
 
@@ -109,12 +109,13 @@ export function followReconstruction({ stage1 }: Config): Follows {
       const windows = Math.max(0, Math.floor((step - begun) / starts.flat_window));
       return begun + (windows + 1) * starts.flat_window;
     },
-    see(kept, step, { l1, perceptual }) {
+    see(kept, step, values) {
       const starts = kept as Starts;
       const begun = beginning(starts);
       if (!isOpen(starts, step) || step <= begun) return { kept };
       const { flat_window: window, flat_before: before } = starts;
-      const sum = starts.flat_sum + l1! + weight * perceptual!;
+      const { l1, perceptual } = picked(values, ['l1', 'perceptual']);
+      const sum = starts.flat_sum + l1 + weight * perceptual;
       if ((step - begun) % window > 0) return { kept: { ...starts, flat_sum: sum } };
       const mean = sum / window;
       const fall = 1 - mean / before;

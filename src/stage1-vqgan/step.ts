@@ -4,22 +4,26 @@
  * fed into the next (`injectGradient`). A device that traces the step merges what the stages compute twice.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Config } from '../config/schema.js';
+import { entry, pairs, picked } from '../base/entries.js';
+import type { Stage1Config } from '../config/schema.js';
 import type { StepProgram, Tensors } from '../engine/device.js';
 import { injectGradient, valueAndGradsOf } from '../nn/gradients.js';
-import { over, treeOf, under } from '../nn/params.js';
+import { over, under } from '../nn/params.js';
 import type { Perceptual } from '../perceptual/distances.js';
 import { accumulation, partial } from '../train/accumulation.js';
 import { lossScaling } from '../train/loss-scale.js';
 import { adamStep, emaStep } from '../train/optimizer.js';
-import { discriminatorSpecs, spectrum } from './adversary/discriminator.js';
-import { adamOptions, discriminatorUpdate } from './adversary/update.js';
+import { adamOptions, type OptimizerSettings } from './adversary/update.js';
 import { decoded, lastLayer } from './autoencoder/index.js';
 import { select } from './bottlenecks/quantiser.js';
-import type { Latent, Passed } from './latent.js';
-import { modelOf } from './model.js';
+import { gridsIn, type Latent, type Passed } from './latent.js';
+import type { Networks } from './model.js';
 import { objectiveAt } from './objective.js';
-import { stage1Partial, stage1State } from './state.js';
+import { type StateSettings, stage1Partial, stage1State } from './state.js';
+
+export type StepSettings = StateSettings &
+  OptimizerSettings &
+  Pick<Stage1Config, 'batch_size' | 'clip' | 'pixel' | 'perceptual'>;
 
 /**
  * One run is a step, or with `stage1.accumulate` N > 1 one of its N micro-batches (see `train/accumulation.ts`); B below is then a
@@ -32,43 +36,39 @@ import { stage1Partial, stage1State } from './state.js';
  * the bottleneck's terms, and where the discriminator acts `generator`, `discriminator`, `adaptive_weight`;
  * each grid's codes, int32 [B, h, w], by its name; in float16 what `scaleValues` reads.
  *
- * @param adversarial whether the discriminator acts: without it the program holds no trace of one
+ * @param networks without an adversary the program holds no trace of one
  */
 export function stage1Step(
-  config: Config,
+  networks: Networks,
   perceptual: Perceptual | undefined,
-  { adversarial }: { adversarial: boolean },
+  settings: StepSettings,
 ): StepProgram {
-  const { stage1, data } = config;
-  const { net, corruption, bottleneck, trained: moved } = modelOf(config);
-  const discSpecs = discriminatorSpecs(config);
-  const batch = stage1.batch_size / stage1.accumulate;
-  const learned = Object.keys(moved);
-  const { precision } = stage1;
-  const accumulated = accumulation(stage1.accumulate, precision === 'f16');
+  const { model, adversary } = networks;
+  const { size, net, corruption, bottleneck } = model;
+  const { batch_size, accumulate, precision, clip, ema: decay } = settings;
+  const batch = batch_size / accumulate;
+  const learned = Object.keys(model.trained);
+  const accumulated = accumulation(accumulate, precision === 'f16');
   const scaling = lossScaling(precision);
-  const optimizer = adamOptions(stage1);
-  const { warmup } = stage1.disc;
-  const spectral = spectrum(config);
-  const opposed = adversarial ? discriminatorUpdate(config) : undefined;
+  const optimizer = adamOptions(settings);
 
   return {
-    name: adversarial ? 'stage1-gan' : 'stage1-ae',
+    name: adversary ? 'stage1-gan' : 'stage1-ae',
     precision,
     constants: perceptual?.constants ?? {},
-    state: { ...stage1State(config, { adversarial }), ...stage1Partial(config, { adversarial }) },
+    state: { ...stage1State(networks, settings), ...stage1Partial(networks, settings) },
     inputs: {
-      images: { shape: [batch, data.size, data.size, 3], dtype: 'float32' },
+      images: { shape: [batch, size, size, 3], dtype: 'float32' },
       lr: { shape: [], dtype: 'float32' },
       step: { shape: [], dtype: 'float32' },
-      ...(adversarial && { disc_step: { shape: [], dtype: 'float32' } as const }),
+      ...(adversary && { disc_step: { shape: [], dtype: 'float32' } as const }),
       ...accumulated.inputs,
       ...corruption.inputs(batch),
       ...bottleneck.inputs('train', batch),
     },
 
     step(state, inputs, constants) {
-      const { images, lr, step } = inputs as Record<'images' | 'lr' | 'step', tf.Tensor>;
+      const { images, lr, step } = picked(inputs, ['images', 'lr', 'step']);
       const scale = scaling.of(state);
 
       // 1. One forward pass: z, what the bottleneck makes of it, the reconstruction.
@@ -83,22 +83,15 @@ export function stage1Step(
       const reconstruction = last.picture(last.filter);
 
       // 2. The objective, and its gradient at the reconstruction.
-      const disc = adversarial ? under('disc', state) : undefined;
-      const judging = disc && spectral.normalised(disc, spectral.directions(disc, under('disc_u', state)));
-      const objective = objectiveAt(stage1, perceptual, constants, {
-        images,
-        reconstruction,
-        last,
-        scale,
-        judge: judging && treeOf(discSpecs, judging),
-        ...(disc && warmup > 0 && { acts: tf.cast(tf.greater(inputs.disc_step!, warmup), 'float32') }),
-      });
+      const judge = adversary?.judge(state, entry(inputs, 'disc_step'));
+      const at = { images, reconstruction, last, judge, scale };
+      const objective = objectiveAt(settings, perceptual, constants, at);
 
       // 3. The discriminator's update, on the same reconstructions.
-      const adversary = disc && opposed?.(disc, { images, reconstruction }, state, inputs);
+      const opposed = adversary?.update({ images, reconstruction }, state, inputs);
 
       // 4. The generator's update.
-      const trained = Object.fromEntries(learned.map((name) => [name, params[name]!]));
+      const trained = picked(params, learned);
       const passAgain = (p: Tensors) => {
         const all = { ...params, ...p };
         const z = net.encode(under('encoder', all), seen);
@@ -108,7 +101,7 @@ export function stage1Step(
       };
       const own = valueAndGradsOf(trained, passAgain, scale);
       const { grads, state: sums } = accumulated.add('model', own.grads, state, inputs);
-      const scaled = scaling.settle(grads, state, { clip: stage1.clip, step, last: inputs.last });
+      const scaled = scaling.settle(grads, state, { clip, step, last: inputs.last });
       const adam = { ...optimizer, acts: scaled.acts };
       const updated = adamStep(trained, scaled.grads, state, lr, scaled.step, adam);
 
@@ -122,14 +115,14 @@ export function stage1Step(
         io,
       );
       const next = moved ? { ...after, ...over('bottleneck', moved.p) } : after;
-      const ema =
-        stage1.ema > 0 ? emaStep(under('ema', state), next, emaDecay(stage1.ema, step), scaled.acts) : {};
+      const ema = decay > 0 ? emaStep(under('ema', state), next, emaDecay(decay, step), scaled.acts) : {};
       for (const [name, fresh] of Object.entries(over('bottleneck', moved?.fresh ?? {}))) {
         const old = tf.sub(1, fresh);
-        for (const moment of ['m', 'v'].map((which) => `adam.${which}.${name}`)) {
-          if (moment in updated.state) updated.state[moment] = tf.mul(updated.state[moment]!, old);
+        for (const key of ['m', 'v'].map((which) => `adam.${which}.${name}`)) {
+          const moment = updated.state[key];
+          if (moment) updated.state[key] = tf.mul(moment, old);
         }
-        if (stage1.ema > 0) ema[name] = select(fresh, next[name]!, ema[name]!);
+        if (decay > 0) ema[name] = select(fresh, entry(next, name), entry(ema, name));
       }
 
       return {
@@ -141,13 +134,13 @@ export function stage1Step(
           ...sums,
           ...moved?.state,
           ...over(partial('codebook'), moved?.partial ?? {}),
-          ...adversary?.state,
+          ...opposed?.state,
         },
         outputs: {
           loss: tf.add(objective.loss, passed.loss),
           ...objective.terms,
           ...passed.terms,
-          ...(adversary && { discriminator: adversary.loss, ...adversary.outputs }),
+          ...opposed?.outputs,
           ...scaled.outputs,
           ...codesByGrid(bottleneck.latent, passed),
         },
@@ -158,8 +151,7 @@ export function stage1Step(
 
 /** Each grid's codes by its name. */
 function codesByGrid(latent: Latent, { codes }: Passed): Tensors {
-  const grids = latent.kind === 'codes' ? latent.grids : [];
-  return Object.fromEntries(grids.map(({ name }, i) => [name, codes[i]!]));
+  return Object.fromEntries(pairs(gridsIn(latent), codes).map(([{ name }, of]) => [name, of]));
 }
 
 /** The average forgets faster while the run is young, so that it does not remember the random start. */

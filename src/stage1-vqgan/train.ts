@@ -1,12 +1,13 @@
 /** `vqgen train-stage1`: images → batches → steps → checkpoints. */
 import path from 'node:path';
+import { entry } from '../base/entries.js';
 import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
 import { type HostTensors, scalar } from '../base/tensor.js';
 import { beginStage } from '../checkpoint/begin.js';
 import { findRunConfig, gridFile, metricsFile, runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { latestCheckpoint, readState } from '../checkpoint/store.js';
-import type { Config } from '../config/schema.js';
+import type { Config, Stage1Config } from '../config/schema.js';
 import { trainBatch } from '../data/batches.js';
 import { type Dataset, type ImageSet, imageSplits, openDataset } from '../data/dataset.js';
 import { layoutHint } from '../data/layout.js';
@@ -18,11 +19,10 @@ import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
 import { scaleValues } from '../train/loss-scale.js';
 import { lastValues, type Observation, readMetrics, type Values } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
-import { corruptionOf } from './autoencoder/corruption.js';
 import { bottleneckOf } from './bottlenecks/index.js';
-import { describeLatent } from './latent.js';
+import { type Bottleneck, describeLatent, gridsIn } from './latent.js';
 import { expectedMemory } from './memory.js';
-import { afterStage1, gridsOf, stage1Params } from './model.js';
+import { afterStage1, type Model, type Networks, networksOf, stage1Params } from './model.js';
 import { checkPictures, movedKeys, recordPictures, withMoved } from './moved.js';
 import { stage1Runner } from './runner.js';
 import {
@@ -59,10 +59,10 @@ export async function trainStage1(given: TrainStage1Options): Promise<LoopResult
     );
   }
   const saved = o.resume && latestCheckpoint(folder) ? findRunConfig(run) : undefined;
-  const moved = saved && (await movedKeys({ run, saved, config: o.config }, reporter));
+  const moved = saved ? await movedKeys({ run, saved, config: o.config }, reporter) : [];
   const beginning = beginStage({ run, stage: 'stage1', config: o.config, resume: o.resume, moved });
   if (beginning.kind === 'finished') {
-    if (saved && moved!.length > 0) await writeRunConfig(run, withMoved(saved, o.config));
+    if (saved && moved.length > 0) await writeRunConfig(run, withMoved(saved, o.config));
     const { step, seconds, best } = readState(beginning.checkpoint);
     const next = afterStage1(o.config);
     reporter.note(`The tokenizer in ${run} is finished at step ${step}. Next: vqgen ${next} --run ${run}`);
@@ -71,33 +71,32 @@ export async function trainStage1(given: TrainStage1Options): Promise<LoopResult
   const from = beginning.kind === 'resume' ? beginning.checkpoint : undefined;
   const starts = (from && (readState(from).kept as Starts | undefined)) ?? startsOf(o.config);
   const config = withStarts(o.config, starts);
+  const networks = networksOf(config);
   const perceptual = await loadPerceptual(config);
   if (saved) checkPictures(run, config.data);
   const splits = await imageSplits(config.data, undefined, reporter);
   const cacheDir = path.join(run, '.cache');
   const dataset = await openDataset(config.data, { cacheDir, reporter, signal: o.signal }, splits);
-  describe(config, dataset, reporter);
+  describe(networks, config.stage1, dataset, reporter);
   if (!from) hintAtFolders(config, dataset, reporter);
 
-  const { batch } = validationPlan(dataset.val.count, config);
-  const graphs = evaluationGraphs(config, perceptual, device, batch);
-  const runner = await stage1Runner(config, perceptual, device, {
-    adversarial: (from?.step ?? 0) + 1 >= firstAdversarialStep(config),
+  const { batch } = validationPlan(dataset.val.count, config.data.size, config.stage1);
+  const graphs = evaluationGraphs(networks, perceptual, config.stage1, device, batch);
+  const runner = await stage1Runner(networks, perceptual, config.stage1, device, {
+    adversarial: (from?.step ?? 0) + 1 >= firstAdversarialStep(starts),
     onSwitch: () => reporter.note('From here on the discriminator acts; a step takes longer.'),
   });
   try {
     if (!from) o.signal?.throwIfAborted(); // Nothing is written yet.
     await writeRunConfig(run, withTrainedPrior(o.config, run));
     await recordPictures(run, config.data, splits);
-    const evaluate = validation(config, dataset.val, graphs, (step) => gridFile(folder, step));
-    const warning = await warnings(config, folder, from?.step ?? 0);
+    const gridOf = (step: number) => gridFile(folder, step);
+    const evaluate = validation(networks, config.stage1, dataset.val, graphs, gridOf);
+    const warning = await warnings(networks.model.bottleneck, folder, from?.step ?? 0);
+    const stage = stage1(config, networks, folder, dataset, runner, evaluate);
     const result = await runLoop(
-      { ...stage1(config, folder, dataset, runner, evaluate), kept: afresh(starts), warning },
-      {
-        from,
-        reporter,
-        signal: o.signal,
-      },
+      { ...stage, kept: afresh(starts), warning },
+      { from, reporter, signal: o.signal },
     );
     const { skipped, train, val } = dataset;
     if (skipped.length > 0) {
@@ -145,15 +144,20 @@ function withTrainedPrior(config: Config, run: string): Config {
   return saved ? { ...config, prior: saved.prior } : config;
 }
 
-function describe(config: Config, { train, val, classes }: Dataset, reporter: Reporter): void {
-  const { size } = config.data;
-  const parts = Object.entries(stage1Params(config)).map(
+function describe(
+  networks: Networks,
+  stage1: Stage1Config,
+  { train, val, classes }: Dataset,
+  reporter: Reporter,
+): void {
+  const { size, bottleneck } = networks.model;
+  const parts = Object.entries(stage1Params(networks)).map(
     ([part, count]) => `${part} ${count.toLocaleString('en')}`,
   );
-  const memory = expectedMemory(config) / 2 ** 30;
+  const memory = expectedMemory(networks, stage1) / 2 ** 30;
   reporter.note(
     `Images: ${train.count} for training, ${val.count} for validation, ${classes.length} class${classes.length === 1 ? '' : 'es'}, ` +
-      `${size}×${size} pixels → ${describeLatent(bottleneckOf(config).latent)}.`,
+      `${size}×${size} pixels → ${describeLatent(bottleneck.latent)}.`,
   );
   reporter.note(`Parameters: ${parts.join(', ')}. Memory: about ${memory.toPrecision(2)} GB.`);
 }
@@ -177,12 +181,15 @@ const farthest = 2;
 
 function stage1(
   config: Config,
+  networks: Networks,
   folder: string,
   { train }: Dataset,
   runner: StepRunner,
   evaluate: Stage['evaluate'],
 ): Stage {
-  const { stage1 } = config;
+  const { stage1, seed } = config;
+  const { model } = networks;
+  const grids = gridsIn(model.bottleneck.latent);
   return {
     name: 'Stage 1',
     folder,
@@ -190,14 +197,15 @@ function stage1(
     runner,
     unit: 'images',
     unitsPerStep: stage1.batch_size,
-    books: gridsOf(config),
+    books: grids,
     bestBy: { key: 'psnr', higher: true },
     lr: stage1.lr,
-    guarded: { key: 'l1', anew: bottleneckOf(config).settles, most: farthest },
-    initialState: () => initialState(config),
-    inputs: (step, factor, starts) => stepInputs(withStarts(config, starts as Starts), train, step, factor),
-    follows: followReconstruction(config),
-    observe: (step, outputs) => observe(step, outputs, config),
+    guarded: { key: 'l1', anew: model.bottleneck.settles, most: farthest },
+    initialState: () => initialState(networks, stage1, seed),
+    inputs: (step, factor, starts) =>
+      stepInputs(model, config, train, { step, factor, starts: starts as Starts }),
+    follows: followReconstruction(stage1),
+    observe: (step, outputs) => observe(step, outputs.slice(-stage1.accumulate), model.bottleneck),
     evaluate,
     fields: ({ loss, l1, codebook_usage: used, perplexity, kl, active_units: active, 'val psnr': psnr }) => ({
       ...(loss !== undefined && { loss }),
@@ -212,8 +220,8 @@ function stage1(
 }
 
 /** What the bottleneck warns of; what a run said before `step` is not said again. */
-async function warnings(config: Config, folder: string, step: number): Promise<Stage['warning']> {
-  const watch = bottleneckOf(config).watch();
+async function warnings(bottleneck: Bottleneck, folder: string, step: number): Promise<Stage['warning']> {
+  const watch = bottleneck.watch();
   for (const line of await readMetrics(metricsFile(folder))) {
     if (line.step <= step && line.split === 'train') watch(line.step, line as unknown as Values);
   }
@@ -225,23 +233,20 @@ async function warnings(config: Config, folder: string, step: number): Promise<S
  * learning rate's factor.
  */
 export async function stepInputs(
-  config: Config,
+  { size, corruption, bottleneck }: Model,
+  { stage1, data: { flip }, seed }: Config,
   train: ImageSet,
-  step: number,
-  factor = 1,
+  { step, starts, factor = 1 }: { step: number; starts: Starts; factor?: number },
 ): Promise<HostTensors[]> {
-  const { stage1, data, seed } = config;
-  const { size, flip } = data;
   const batch = await trainBatch(train, { size, flip, batchSize: stage1.batch_size, seed, step: step - 1 });
-  const firstAdversarial = firstAdversarialStep(config);
+  const firstAdversarial = firstAdversarialStep(starts);
   const common = {
     lr: scalar(factor * learningRate(step, stage1)),
     step: scalar(step),
     ...(step >= firstAdversarial && { disc_step: scalar(step - firstAdversarial + 1) }),
   };
-  const { batched, runs = [{}] } = bottleneckOf(config).feed('train', step, batch.labels);
-  const corruption = corruptionOf(config).feed(step, stage1.batch_size);
-  const rows = { images: batch.images, ...corruption, ...batched };
+  const { batched, runs = [{}] } = bottleneck.feed('train', step, batch.labels);
+  const rows = { images: batch.images, ...corruption.feed(step, stage1.batch_size), ...batched };
   const entries = microBatches(stage1.accumulate, rows, common);
   const times = Math.max(entries.length, runs.length);
   return Array.from({ length: times }, (_, i) => ({
@@ -252,14 +257,20 @@ export async function stepInputs(
 
 const scalars = ['loss', 'l1', 'perceptual', 'generator', 'discriminator', 'adaptive_weight'];
 
-/** Terms that do not act in this step are 0; codes count from the first step that quantises. Each micro-batch counts once. */
-function observe(step: number, outputs: readonly HostTensors[], config: Config): Observation {
-  const { terms, settles } = bottleneckOf(config);
-  const trained = outputs.slice(-config.stage1.accumulate);
-  const values = Object.fromEntries([...scalars, ...terms].map((name) => [name, meanOf(trained, name) ?? 0]));
-  Object.assign(values, scaleValues(trained));
-  const codes = gridsOf(config).map(({ name }) =>
-    trained.flatMap((output) => Array.from(output[name]!.data)),
+/**
+ * Terms that do not act in this step are 0; codes count from the first step that quantises.
+ *
+ * @param outputs of each micro-batch once
+ */
+function observe(
+  step: number,
+  outputs: readonly HostTensors[],
+  { latent, terms, settles }: Bottleneck,
+): Observation {
+  const values = Object.fromEntries([...scalars, ...terms].map((name) => [name, meanOf(outputs, name) ?? 0]));
+  Object.assign(values, scaleValues(outputs));
+  const codes = gridsIn(latent).map(({ name }) =>
+    outputs.flatMap((output) => Array.from(entry(output, name).data)),
   );
   return { values, ...(step >= settles && { codes }) };
 }

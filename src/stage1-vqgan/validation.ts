@@ -1,32 +1,40 @@
 /** How well held-out images are reconstructed: the averaged weights where there are any, on a fixed choice of images. */
-import type { Config } from '../config/schema.js';
+import type { Stage1Config } from '../config/schema.js';
 import { evalImages } from '../data/batches.js';
 import type { ImageSet } from '../data/dataset.js';
 import { imageAt, writeVersions } from '../data/grid.js';
 import { psnrOfEach } from '../data/psnr.js';
 import type { Device, Graph } from '../engine/device.js';
-import { over, under } from '../nn/params.js';
+import { under } from '../nn/params.js';
 import type { Perceptual } from '../perceptual/distances.js';
 import type { Stage } from '../train/loop.js';
 import type { Measured } from '../train/metrics.js';
-import { bottleneckOf } from './bottlenecks/index.js';
+import { judgingOf } from './adversary/index.js';
 import type { Bottleneck } from './latent.js';
+import type { ReconstructionSettings } from './losses.js';
+import type { Networks } from './model.js';
 import { evaluateProgram } from './programs.js';
-import { firstActingStep, type Starts, withStarts } from './starts.js';
+import { firstActingStep, type Starts } from './starts.js';
 
 const mostImages = 256;
 const mostPixelsInBatch = 32 * 64 * 64;
 const gridColumns = 8;
 
+type BatchSettings = Pick<Stage1Config, 'batch_size' | 'accumulate'>;
+
 /**
  * Number of images in a batch, and of images in all: whole batches, spread over the set. A batch is no larger than what training computes at a time;
  * the images are the same.
  */
-export function validationPlan(count: number, { data, stage1 }: Config): { batch: number; images: number } {
-  const fitting = Math.max(1, Math.min(32, Math.floor(mostPixelsInBatch / data.size ** 2)));
+export function validationPlan(
+  count: number,
+  size: number,
+  { batch_size, accumulate }: BatchSettings,
+): { batch: number; images: number } {
+  const fitting = Math.max(1, Math.min(32, Math.floor(mostPixelsInBatch / size ** 2)));
   const whole = Math.min(count, fitting);
   const images = whole * Math.max(1, Math.floor(Math.min(count, mostImages) / whole));
-  let batch = Math.min(whole, stage1.batch_size / stage1.accumulate);
+  let batch = Math.min(whole, batch_size / accumulate);
   while (whole % batch > 0) batch--;
   return { batch, images };
 }
@@ -38,15 +46,17 @@ export interface EvaluationGraphs {
 }
 
 export function evaluationGraphs(
-  config: Config,
+  { model, adversary }: Networks,
   perceptual: Perceptual | undefined,
+  settings: ReconstructionSettings,
   device: Device,
   batch: number,
 ): EvaluationGraphs {
   const prepared = new Map<boolean, Promise<Graph<'images', 'reconstruction'>>>();
   return {
     get(adversarial) {
-      const program = () => evaluateProgram(config, perceptual, { batch, adversarial });
+      const networks = adversarial ? { model, adversary } : { model };
+      const program = () => evaluateProgram(networks, perceptual, settings, batch);
       const graph = prepared.get(adversarial) ?? device.prepare(program());
       prepared.set(adversarial, graph);
       return graph;
@@ -66,22 +76,22 @@ export function evaluationGraphs(
  * @param graphs of `evaluateProgram` at the plan's batch size
  */
 export function validation(
-  config: Config,
+  { model, adversary }: Networks,
+  settings: BatchSettings & Pick<Stage1Config, 'ema'>,
   set: ImageSet,
   graphs: EvaluationGraphs,
   gridFile: (step: number) => string,
 ): Stage['evaluate'] {
-  const { size } = config.data;
-  const { batch, images } = validationPlan(set.count, config);
-  const bottleneck = bottleneckOf(config);
+  const { size, bottleneck } = model;
+  const { batch, images } = validationPlan(set.count, size, settings);
   const indices = Array.from({ length: images }, (_, i) => Math.floor((i * set.count) / images));
   return async (step, state, signal, starts) => {
-    const adversarial = step >= firstActingStep(withStarts(config, starts as Starts));
-    const graph = await graphs.get(adversarial);
+    const acts = adversary && step >= firstActingStep(starts as Starts, adversary);
+    const acting = acts ? adversary : undefined;
+    const graph = await graphs.get(acting !== undefined);
     const weights = {
-      ...under(config.stage1.ema > 0 ? 'ema' : 'model', state),
-      ...(adversarial && over('disc', under('disc', state))),
-      ...(adversarial && over('disc_u', under('disc_u', state))),
+      ...under(settings.ema > 0 ? 'ema' : 'model', state),
+      ...(acting && judgingOf(acting, state)),
     };
     const sums: Record<string, number[]> = {};
     const shown: { original: Float32Array; second: Float32Array }[] = [];

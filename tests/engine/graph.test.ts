@@ -4,7 +4,7 @@ import { GraphBuilder } from '../../src/engine/graph.js';
 import { openSession, release } from '../../src/engine/sessions.js';
 import { webgpuTarget } from '../../src/engine/target.js';
 import { loadPerceptual } from '../../src/perceptual/load.js';
-import { stage1Step } from '../../src/stage1-vqgan/step.js';
+import { stepOf } from '../support/networks.js';
 
 test('what was pruned is made again when it is asked for again', () => {
   const graph = new GraphBuilder();
@@ -27,7 +27,7 @@ test.each([false, true])(
   'the default config’s step, as a GPU gets it, is a graph that ONNX Runtime takes (adversarial: %s)',
   async (adversarial) => {
     const config = loadConfig();
-    const program = stage1Step(config, await loadPerceptual(config), { adversarial });
+    const program = stepOf(config, await loadPerceptual(config), { adversarial });
     const { model } = await compileStep(program, { loopBelow: 0, target: webgpuTarget });
     const session = await openSession(model, (folder) => ({
       graphOptimizationLevel: 'disabled',

@@ -16,13 +16,12 @@ import { treeOf } from '../../src/nn/params.js';
 import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/adversary/discriminator.js';
 import { gridsOf, modelOf } from '../../src/stage1-vqgan/model.js';
 import { decodeProgram, reconstructProgram } from '../../src/stage1-vqgan/programs.js';
-import { initialState } from '../../src/stage1-vqgan/state.js';
-import { stage1Step } from '../../src/stage1-vqgan/step.js';
 import { gptLogits, gptSpecs } from '../../src/stage2-transformer/gpt/gpt.js';
 import { gptSizes } from '../../src/stage2-transformer/gpt/index.js';
 import { sequencesOf } from '../../src/stage2-transformer/gpt/sequences.js';
 import { priorClasses } from '../../src/stage2-transformer/model.js';
 import { expectClose } from '../support/close.js';
+import { startOf, stepOf } from '../support/networks.js';
 import { contents } from './contents.js';
 import { fixture, imported, outputs, quiet, temporaryFolder } from './fixtures.js';
 
@@ -68,9 +67,9 @@ test('one training step, no adversary: loss and gradients', async () => {
   const config: Config = { ...saved, stage1: { ...saved.stage1, batch_size: 2 } };
   const all = await loadCheckpoint(
     latestCheckpoint(path.join(run, 'stage1'))!,
-    specsOfTensors(initialState(config)),
+    specsOfTensors(startOf(config)),
   );
-  const program = stage1Step(config, undefined, { adversarial: false });
+  const program = stepOf(config, undefined, { adversarial: false });
   const runner = await device.prepareStep(program);
   runner.load(Object.fromEntries(Object.keys(program.state).map((name) => [name, all[name]!])));
   const [result] = await runner.run([{ images, lr: scalar(0), step: scalar(1) }]);
@@ -113,7 +112,7 @@ test('the discriminator', async () => {
   expect(config.stage1.disc).toMatchObject({ ch: 8, layers: 2, start: 5, weight: 0.6 });
   const all = await loadCheckpoint(
     latestCheckpoint(path.join(run, 'stage1'))!,
-    specsOfTensors(initialState(config)),
+    specsOfTensors(startOf(config)),
   );
   const weights = partOf(all, 'disc.');
   const graph = await device.prepare({
@@ -121,7 +120,7 @@ test('the discriminator', async () => {
     inputs: specsOfTensors({ images }),
     constants: weights,
     run: ({ images }, constants) => ({
-      logits: discriminator(treeOf(discriminatorSpecs(config), constants), images!),
+      logits: discriminator(treeOf(discriminatorSpecs(config.stage1.disc), constants), images!),
     }),
   });
   const { logits } = await graph.run({ images });

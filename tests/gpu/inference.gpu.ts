@@ -10,16 +10,16 @@ import {
   evaluateProgram,
   reconstructProgram,
 } from '../../src/stage1-vqgan/programs.js';
-import { initialState } from '../../src/stage1-vqgan/state.js';
 import { openCachedModel } from '../../src/stage2-transformer/gpt/cache.js';
 import { priorEvaluation, priorStart } from '../../src/stage2-transformer/step.js';
 import { expectClose } from '../support/close.js';
 import { priorOfSizes } from '../support/gpt.js';
+import { actingNetworks, startOf } from '../support/networks.js';
 import { device, ids, noise } from '../support/parity.js';
 import { config } from '../support/steps.js';
 
 const cpu = onnxDevice({ threads: 2 });
-const state = initialState(config);
+const state = startOf(config);
 
 function under(prefix: string, tensors: HostTensors): HostTensors {
   const own = Object.entries(tensors).filter(([name]) => name.startsWith(prefix));
@@ -49,7 +49,8 @@ test('decode', () => expectSame(decodeProgram(modelOf(config), model, 2), { code
 test('reconstruct', () => expectSame(reconstructProgram(modelOf(config), model, 2), { images }));
 
 test.each([true, false])('validation of stage 1, adversarial %s', async (adversarial) => {
-  const program = evaluateProgram(config, randomFeatures(8), { batch: 2, adversarial });
+  const networks = actingNetworks(config, adversarial);
+  const program = evaluateProgram(networks, randomFeatures(8), config.stage1, 2);
   const weights = Object.keys(program.inputs).filter((name) => name !== 'images');
   const given = weights.map((name) => [name, name.startsWith('disc.') ? state[name]! : model[name]!]);
   await expectSame(program, { images, ...Object.fromEntries(given) });

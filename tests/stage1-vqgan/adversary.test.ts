@@ -12,10 +12,9 @@ import {
   spectrum,
 } from '../../src/stage1-vqgan/adversary/discriminator.js';
 import { discriminatorLoss, gradientDirection, lecamLoss, r1Penalty } from '../../src/stage1-vqgan/losses.js';
-import { firstActingStep } from '../../src/stage1-vqgan/starts.js';
-import { initialState } from '../../src/stage1-vqgan/state.js';
-import { stage1Step } from '../../src/stage1-vqgan/step.js';
+import { firstActingStep, startsOf } from '../../src/stage1-vqgan/starts.js';
 import { expectClose } from '../support/close.js';
+import { startOf, stepOf } from '../support/networks.js';
 import { wave } from '../support/wave.js';
 import { runStep, tensorsOf, tinyConfig } from './tiny.js';
 
@@ -35,7 +34,7 @@ const inputsAt = (step: number): Tensors => ({
   disc_step: tf.scalar(step),
 });
 const judgeOf = (config: Config, params: Tensors) => (x: tf.Tensor) =>
-  discriminator(treeOf(discriminatorSpecs(config), params), x);
+  discriminator(treeOf(discriminatorSpecs(config.stage1.disc), params), x);
 
 test('LeCam: by hand', () => {
   const loss = lecamLoss(tf.tensor1d([1, 3]), tf.tensor1d([-1, 0]), {
@@ -47,16 +46,16 @@ test('LeCam: by hand', () => {
 
 describe('a step with LeCam', () => {
   const config = configOf({ lecam: 0.3 });
-  const program = stage1Step(config, undefined, { adversarial: true });
+  const program = stepOf(config, undefined, { adversarial: true });
   const state: Tensors = {
-    ...tensorsOf(initialState(config)),
+    ...tensorsOf(startOf(config)),
     'disc_lecam.real': tf.scalar(0.4),
     'disc_lecam.fake': tf.scalar(-0.2),
   };
   const { state: next, outputs } = runStep(program, state, inputsAt(1));
   const disc = under('disc', state);
   const plain = configOf({});
-  const { outputs: usual } = runStep(stage1Step(plain, undefined, { adversarial: true }), state, inputsAt(1));
+  const { outputs: usual } = runStep(stepOf(plain, undefined, { adversarial: true }), state, inputsAt(1));
 
   test('reports the loss without it', () => {
     expectClose(outputs.discriminator!, usual.discriminator!);
@@ -70,7 +69,7 @@ describe('a step with LeCam', () => {
     expectClose(tf.neg(fake), outputs.generator!, { atol: 1e-4, rtol: 1e-3 });
     const bias = 'disc_adam.m.conv_out.bias';
     const { state: without } = runStep(
-      stage1Step(plain, undefined, { adversarial: true }),
+      stepOf(plain, undefined, { adversarial: true }),
       Object.fromEntries(Object.entries(state).filter(([name]) => !name.startsWith('disc_lecam'))),
       inputsAt(1),
     );
@@ -82,13 +81,13 @@ describe('a step with LeCam', () => {
 
   test('the state returned has exactly the program’s names', () => {
     expect(Object.keys(next).sort()).toEqual(Object.keys(program.state).sort());
-    expect(initialState(plain)).not.toHaveProperty(['disc_lecam.real']);
+    expect(startOf(plain)).not.toHaveProperty(['disc_lecam.real']);
   });
 });
 
 describe('R1', () => {
   const config = configOf({ norm: 'group', r1: 10, ch: 8 });
-  const disc = under('disc', tensorsOf(initialState(config)));
+  const disc = under('disc', tensorsOf(startOf(config)));
 
   const exact = (at: Tensors): tf.Tensor => {
     const { grads } = valueAndGradsOf({ x: images }, ({ x }) =>
@@ -119,11 +118,7 @@ describe('R1', () => {
   test('a step has it, γ/2 times', () => {
     const gradientOf = (r1: number) => {
       const of = configOf({ norm: 'group', r1, ch: 8 });
-      const step = runStep(
-        stage1Step(of, undefined, { adversarial: true }),
-        tensorsOf(initialState(of)),
-        inputsAt(1),
-      );
+      const step = runStep(stepOf(of, undefined, { adversarial: true }), tensorsOf(startOf(of)), inputsAt(1));
       return tf.mul(2, step.state['disc_adam.m.conv_out.weight']!);
     };
     const wanted = tf.mul(grads['conv_out.weight']!, 5);
@@ -134,7 +129,7 @@ describe('R1', () => {
 describe('norms', () => {
   const alone = (norm: string) => {
     const config = configOf({ norm });
-    const judge = judgeOf(config, under('disc', tensorsOf(initialState(config))));
+    const judge = judgeOf(config, under('disc', tensorsOf(startOf(config))));
     const first = tf.slice(images, [0, 0, 0, 0], [1, 8, 8, 3]);
     const both = judge(images);
     return [judge(first), tf.slice(both, [0, 0, 0, 0], [1, ...both.shape.slice(1)])] as const;
@@ -160,9 +155,9 @@ describe('norms', () => {
 
 describe('spectral normalisation', () => {
   const config = configOf({ norm: 'spectral', layers: 1 }, { optimizer: 'adamw', weight_decay: 0.1 });
-  const program = stage1Step(config, undefined, { adversarial: true });
-  const state = tensorsOf(initialState(config));
-  const spectral = spectrum(config);
+  const program = stepOf(config, undefined, { adversarial: true });
+  const state = tensorsOf(startOf(config));
+  const spectral = spectrum(discriminatorSpecs(config.stage1.disc), 'spectral');
   const disc = under('disc', state);
   const directions = spectral.directions(disc, under('disc_u', state));
 
@@ -183,19 +178,19 @@ describe('spectral normalisation', () => {
     expect(Object.keys(next).sort()).toEqual(Object.keys(program.state).sort());
     for (const [name, { u }] of Object.entries(directions)) expectClose(next[`disc_u.${name}`]!, u);
     const judge = (x: tf.Tensor) =>
-      discriminator(treeOf(discriminatorSpecs(config), spectral.normalised(disc, directions)), x);
+      discriminator(treeOf(discriminatorSpecs(config.stage1.disc), spectral.normalised(disc, directions)), x);
     expect(judge(images).shape).toEqual([2, 2, 2, 1]);
     const { state: still, outputs: same } = runStep(program, state, { ...inputsAt(1), lr: tf.scalar(0) });
     expectClose(still['disc.conv_in.weight']!, disc['conv_in.weight']!, { atol: 0, rtol: 0 });
     expectClose(same.generator!, outputs.generator!);
-    const another = initialState({ ...config, seed: 1 })['disc_u.conv_in.weight']!.data;
-    expect(another).not.toEqual(initialState(config)['disc_u.conv_in.weight']!.data);
-    expect(Object.keys(initialState(configOf({}))).filter((name) => name.startsWith('disc_u'))).toEqual([]);
+    const another = startOf({ ...config, seed: 1 })['disc_u.conv_in.weight']!.data;
+    expect(another).not.toEqual(startOf(config)['disc_u.conv_in.weight']!.data);
+    expect(Object.keys(startOf(configOf({}))).filter((name) => name.startsWith('disc_u'))).toEqual([]);
   });
 
   test('an image is judged alike alone and in a batch', () => {
     const judge = (x: tf.Tensor) =>
-      discriminator(treeOf(discriminatorSpecs(config), spectral.normalised(disc, directions)), x);
+      discriminator(treeOf(discriminatorSpecs(config.stage1.disc), spectral.normalised(disc, directions)), x);
     const one = judge(tf.slice(images, [0, 0, 0, 0], [1, 8, 8, 3]));
     expectClose(one, tf.slice(judge(images), [0, 0, 0, 0], [1, 2, 2, 1]), { atol: 1e-5 });
   });
@@ -203,12 +198,12 @@ describe('spectral normalisation', () => {
 
 describe('warm-up', () => {
   const config = configOf({ warmup: 3, start: 5 });
-  const program = stage1Step(config, undefined, { adversarial: true });
-  const state = tensorsOf(initialState(config));
+  const program = stepOf(config, undefined, { adversarial: true });
+  const state = tensorsOf(startOf(config));
 
   test('the discriminator learns and the generator does not hear of it', () => {
     const { state: next, outputs } = runStep(program, state, inputsAt(3));
-    const { state: ae } = runStep(stage1Step(config, undefined, { adversarial: false }), state, inputsAt(3));
+    const { state: ae } = runStep(stepOf(config, undefined, { adversarial: false }), state, inputsAt(3));
     expectClose(outputs.adaptive_weight!, [0], { atol: 0 });
     expect(outputs.discriminator!.dataSync()[0]).toBeGreaterThan(0);
     expect(tf.norm(next['disc_adam.m.conv_in.weight']!).dataSync()[0]).toBeGreaterThan(0);
@@ -218,7 +213,7 @@ describe('warm-up', () => {
   test('then it acts, in validation too', () => {
     const { outputs } = runStep(program, state, inputsAt(4));
     expect(outputs.adaptive_weight!.dataSync()[0]).toBeGreaterThan(0);
-    expect(firstActingStep(config)).toBe(8);
+    expect(firstActingStep(startsOf(config), config.stage1.disc)).toBe(8);
   });
 });
 

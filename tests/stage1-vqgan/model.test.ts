@@ -8,7 +8,7 @@ import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/advers
 import { decoderFeatures, decoderSpecs } from '../../src/stage1-vqgan/autoencoder/decoder.js';
 import { encoder, encoderSpecs } from '../../src/stage1-vqgan/autoencoder/encoder.js';
 import { decoded, lastLayer } from '../../src/stage1-vqgan/autoencoder/index.js';
-import { modelOf, modelSpecs, stage1Params } from '../../src/stage1-vqgan/model.js';
+import { modelOf, modelSpecs, networksOf, stage1Params } from '../../src/stage1-vqgan/model.js';
 import { expectClose } from '../support/close.js';
 import { wave } from '../support/wave.js';
 import { tensorsOf, tinyConfig } from './tiny.js';
@@ -30,17 +30,18 @@ const firstSix = (t: tf.Tensor) => tf.slice(tf.reshape(t, [-1]), 0, 6);
 /** Expected numbers: the same networks in PyTorch, float64, parameters filled with the same waves. */
 describe('the networks give the numbers of their PyTorch peers', () => {
   const config = tinyConfig({ norm_groups: 32, disc: { ch: 4, layers: 2 } });
+  const sizes = { ...config.stage1, size: config.data.size };
   const close = { atol: 1e-4, rtol: 1e-4 };
 
   test('encoder', () => {
-    const z = encoder(waves(encoderSpecs(config, { inputs: 3, outputs: 5 })), wave([2, 8, 8, 3], 0.7));
+    const z = encoder(waves(encoderSpecs(sizes, { inputs: 3, outputs: 5 })), wave([2, 8, 8, 3], 0.7));
     expect(z.shape).toEqual([2, 4, 4, 5]);
     expectClose(firstSix(z), [-0.021727, -0.271904, -0.309003, -0.104027, 0.182409, -1.158991], close);
     expectClose(tf.sum(z), [2.5463], { atol: 1e-3 });
   });
 
   test('decoder', () => {
-    const params = waves(decoderSpecs(config, 5));
+    const params = waves(decoderSpecs(sizes, 5));
     const y = imageConv(params.conv_out, decoderFeatures(params, wave([2, 4, 4, 5], 0.7)));
     expect(y.shape).toEqual([2, 8, 8, 3]);
     expectClose(firstSix(y), [0.047933, 0.424931, 0.27408, 0.009466, -0.206275, -0.168337], close);
@@ -48,7 +49,7 @@ describe('the networks give the numbers of their PyTorch peers', () => {
   });
 
   test('discriminator', () => {
-    const logits = discriminator(waves(discriminatorSpecs(config)), wave([2, 12, 12, 3], 0.7));
+    const logits = discriminator(waves(discriminatorSpecs(config.stage1.disc)), wave([2, 12, 12, 3], 0.7));
     expectClose(logits, tf.tensor([1.546133, 0.488731], [2, 1, 1, 1]), close);
   });
 });
@@ -72,7 +73,7 @@ test('the strided network: shapes, nothing below 0 in its features, and the publ
   expect(picture(filter).shape).toEqual([2, 8, 8, 3]);
   expectClose(picture(filter), decoded(net, decoder, wave([2, 2, 2, 10], 0.7)), { atol: 0 });
 
-  const { encoder, bottleneck, decoder: last } = stage1Params(loadConfig({ config: 'vq-vae-2' }));
+  const { encoder, bottleneck, decoder: last } = stage1Params(networksOf(loadConfig({ config: 'vq-vae-2' })));
   expect(encoder + bottleneck + last).toBe(1_454_403); // of VQVAE() in vq-vae-2-pytorch, its codes among them
 });
 
@@ -90,7 +91,7 @@ describe('parameter counts equal the peer’s', () => {
       codes: 512,
       disc: { ch: 32, layers: 2 },
     });
-    const { encoder, bottleneck, decoder, discriminator } = stage1Params(small);
+    const { encoder, bottleneck, decoder, discriminator } = stage1Params(networksOf(small));
     expect(bottleneck).toBe(512 * 64);
     expect(encoder + bottleneck + decoder).toBe(2_876_771);
     expect(discriminator).toBe(167_841);
@@ -107,7 +108,7 @@ describe('parameter counts equal the peer’s', () => {
       codes: 1024,
       disc: { ch: 64, layers: 3 },
     });
-    const { encoder, bottleneck, decoder, discriminator } = stage1Params(medium);
+    const { encoder, bottleneck, decoder, discriminator } = stage1Params(networksOf(medium));
     expect(encoder + bottleneck + decoder).toBe(16_266_627);
     expect(discriminator).toBe(2_765_633);
   });
@@ -117,7 +118,7 @@ test('the codebook starts from U(−1/K, 1/K), the discriminator from N(0, 0.02�
   const config = tinyConfig({ codes: 50, disc: { ch: 16, layers: 2, weight: 1 } });
   const { bottleneck } = modelSpecs(config);
   expect(bottleneck.codebook?.init).toEqual({ kind: 'uniform', bound: 1 / 50 });
-  const values = initialise(specsOf(discriminatorSpecs(config)), 0);
+  const values = initialise(specsOf(discriminatorSpecs(config.stage1.disc)), 0);
   const { mean, variance } = tf.moments(tf.tensor1d(values['layers.1.conv.weight']!.data));
   expectClose(tf.stack([mean, tf.sqrt(variance)]), [0, 0.02], { atol: 1e-3 });
   expectClose(tf.mean(tf.tensor1d(values['layers.1.norm.gamma']!.data)), [1], { atol: 0.01 });

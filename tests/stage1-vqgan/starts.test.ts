@@ -51,7 +51,7 @@ describe('disc.start: flat', () => {
     ],
   });
   const begun = startsOf(config);
-  const { see, next } = followReconstruction(config);
+  const { see, next } = followReconstruction(config.stage1);
 
   /** What is kept after the steps whose error is given, and what was said at which step. */
   function followed(error: (step: number) => number, steps = 400) {

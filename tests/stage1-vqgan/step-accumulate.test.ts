@@ -6,12 +6,12 @@ import type { Config } from '../../src/config/schema.js';
 import type { ImageSet } from '../../src/data/dataset.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { expectedMemory } from '../../src/stage1-vqgan/memory.js';
+import { networksOf } from '../../src/stage1-vqgan/model.js';
 import { stage1Runner } from '../../src/stage1-vqgan/runner.js';
-import { firstAdversarialStep } from '../../src/stage1-vqgan/starts.js';
-import { initialState } from '../../src/stage1-vqgan/state.js';
-import { stage1Step } from '../../src/stage1-vqgan/step.js';
+import { firstAdversarialStep, startsOf } from '../../src/stage1-vqgan/starts.js';
 import { stepInputs } from '../../src/stage1-vqgan/train.js';
 import { expectSameUpTo } from '../support/close.js';
+import { startOf, stepOf } from '../support/networks.js';
 
 const device = onnxDevice({ threads: 1 });
 
@@ -44,19 +44,22 @@ const images: ImageSet = {
   },
 };
 
+const inputsAt = (of: Config, step: number) =>
+  stepInputs(networksOf(of).model, of, images, { step, starts: startsOf(of) });
+
 const prepared = (of: Config) =>
-  stage1Runner(of, undefined, device, {
-    adversarial: firstAdversarialStep(of) === 1,
+  stage1Runner(networksOf(of), undefined, of.stage1, device, {
+    adversarial: firstAdversarialStep(startsOf(of)) === 1,
     onSwitch: () => {},
   });
 
 /** The state and the outputs of every entry after each of the first steps. */
 async function afterSteps(of: Config, steps: number) {
   const runner = await prepared(of);
-  runner.load(initialState(of));
+  runner.load(startOf(of));
   const all: { state: HostTensors; outputs: HostTensors[] }[] = [];
   for (let step = 1; step <= steps; step++) {
-    const outputs = await runner.run(await stepInputs(of, images, step));
+    const outputs = await runner.run(await inputsAt(of, step));
     all.push({ state: await runner.read(), outputs });
   }
   await runner.dispose();
@@ -69,7 +72,7 @@ const atOnce = await afterSteps(config(1), steps);
 
 test('among the steps compared are the start of the codes and a restart', () => {
   const book = (step: number) => atOnce[step - 1]!.state[codebook]!;
-  expect(book(1)).toEqual(initialState(config(1))[codebook]);
+  expect(book(1)).toEqual(startOf(config(1))[codebook]);
   expect(book(2)).not.toEqual(book(1));
   const idle = (step: number) => atOnce[step - 1]!.state.codebook_idle!.data;
   const chosen = new Set(atOnce[3]!.outputs[0]!.codes!.data);
@@ -93,7 +96,7 @@ test('without clipping moments are those of the mean; codes that start uniform a
   const plain = { codebook: { init: 'uniform', warmup: 0, restart_after: 0 }, ema: 0, clip: 0 };
   const [one, two] = [await afterSteps(config(1, plain), 3), await afterSteps(config(2, plain), 3)];
   expectSameUpTo(1e-3, two[2]!.state, one[2]!.state);
-  const { state, inputs } = stage1Step(config(2, plain), undefined, { adversarial: false });
+  const { state, inputs } = stepOf(config(2, plain), undefined, { adversarial: false });
   expect(Object.keys(state).filter((name) => name.startsWith('partial.codebook'))).toEqual([]);
   expect(Object.keys(inputs)).toEqual(['images', 'lr', 'step', 'first', 'last']);
 });
@@ -123,10 +126,10 @@ test.each([
   async (_, keys) => {
     const of = config(2, keys);
     const runner = await prepared(of);
-    runner.load(initialState(of));
-    for (let step = 1; step <= 3; step++) await runner.run(await stepInputs(of, images, step));
+    runner.load(startOf(of));
+    for (let step = 1; step <= 3; step++) await runner.run(await inputsAt(of, step));
     const before = await runner.read();
-    const [first, last] = await stepInputs(of, images, 4);
+    const [first, last] = await inputsAt(of, 4);
     await runner.run([first!]);
     expect(await runner.read()).toEqual(before);
     const [outputs] = await runner.run([last!]);
@@ -158,15 +161,15 @@ test('a discriminator that judges each image by itself, and what LeCam remembers
 });
 
 test('without micro-batches program and state know nothing of sums; with them checkpoints do not either', () => {
-  const names = (n: number) =>
-    Object.keys(stage1Step(config(n, gan), undefined, { adversarial: true }).state);
+  const names = (n: number) => Object.keys(stepOf(config(n, gan), undefined, { adversarial: true }).state);
   expect(names(1).filter((name) => name.startsWith('partial.'))).toEqual([]);
   expect(names(2).filter((name) => !name.startsWith('partial.'))).toEqual(names(1));
-  expect(Object.keys(initialState(config(2, gan)))).toEqual(Object.keys(initialState(config(1, gan))));
+  expect(Object.keys(startOf(config(2, gan)))).toEqual(Object.keys(startOf(config(1, gan))));
 });
 
 test('the expected memory falls by the activations that are not held at once', () => {
-  const of = (n: number) => expectedMemory(config(n, { batch_size: 64 }));
+  const memoryOf = (of: Config) => expectedMemory(networksOf(of), of.stage1);
+  const of = (n: number) => memoryOf(config(n, { batch_size: 64 }));
   expect(of(2) - of(4)).toBeGreaterThan(0);
   expect((of(2) - of(4)) / (of(4) - of(8))).toBeCloseTo(2);
   expect(of(2)).toBeLessThan(of(1));

@@ -1,9 +1,8 @@
 import '../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
 import type { Tensors } from '../../src/engine/device.js';
-import { initialState } from '../../src/stage1-vqgan/state.js';
-import { stage1Step } from '../../src/stage1-vqgan/step.js';
 import { expectClose } from '../support/close.js';
+import { startOf, stepOf } from '../support/networks.js';
 import { preferring } from '../support/parts.js';
 import { wave } from '../support/wave.js';
 import { runStep, tensorsOf, tinyConfig } from './tiny.js';
@@ -15,8 +14,8 @@ test('a step whose large images run one by one is the step of the whole batch', 
     attn_resolutions: [],
     disc: { weight: 0.5, ch: 4, layers: 1 },
   });
-  const program = stage1Step(config, undefined, { adversarial: true });
-  const state = tensorsOf(initialState(config));
+  const program = stepOf(config, undefined, { adversarial: true });
+  const state = tensorsOf(startOf(config));
   const inputs: Tensors = {
     images: wave([2, 8, 8, 3], 0.7),
     lr: tf.scalar(2e-3),

@@ -9,9 +9,8 @@ import { discriminator, discriminatorSpecs } from '../../src/stage1-vqgan/advers
 import { decoded } from '../../src/stage1-vqgan/autoencoder/index.js';
 import { nearestCode } from '../../src/stage1-vqgan/bottlenecks/nearest.js';
 import { modelOf } from '../../src/stage1-vqgan/model.js';
-import { initialState } from '../../src/stage1-vqgan/state.js';
-import { stage1Step } from '../../src/stage1-vqgan/step.js';
 import { expectClose } from '../support/close.js';
+import { startOf, stepOf } from '../support/networks.js';
 import { wave } from '../support/wave.js';
 import { runStep, tensorsOf, tinyConfig } from './tiny.js';
 
@@ -45,7 +44,7 @@ function objective(config: Config, flat: Tensors, disc: Tensors, lambda: number)
     tf.mul(config.stage1.perceptual.weight, net.distance(tensorsOf(net.constants), images, reconstruction)),
   );
   const adversarial = tf.neg(
-    tf.mean(discriminator(treeOf(discriminatorSpecs(config), disc), reconstruction)),
+    tf.mean(discriminator(treeOf(discriminatorSpecs(config.stage1.disc), disc), reconstruction)),
   );
   return {
     error,
@@ -57,9 +56,9 @@ function objective(config: Config, flat: Tensors, disc: Tensors, lambda: number)
 
 describe.each([3, 1e4])('a full step, weight cap %d, against one tape', (weight_cap) => {
   const config = small({ ...gan, disc: { ...gan.disc, weight_cap } });
-  const state = tensorsOf(initialState(config));
+  const state = tensorsOf(startOf(config));
   const [model, disc] = [under('model', state), under('disc', state)];
-  const program = stage1Step(config, net, { adversarial: true });
+  const program = stepOf(config, net, { adversarial: true });
   const { state: next, outputs } = runStep(program, state, inputsAt(1));
 
   /** λ by differentiating both terms from the whole network down to the last filter. */
@@ -95,7 +94,7 @@ describe.each([3, 1e4])('a full step, weight cap %d, against one tape', (weight_
   test('the discriminator’s gradients: hinge on the same reconstruction, as a constant', () => {
     const { reconstruction } = objective(config, model, disc, 0);
     const { value, grads } = valueAndGradsOf(disc, (p) => {
-      const tree = treeOf(discriminatorSpecs(config), p);
+      const tree = treeOf(discriminatorSpecs(config.stage1.disc), p);
       const real = tf.mean(tf.relu(tf.sub(1, discriminator(tree, images))));
       const fake = tf.mean(tf.relu(tf.add(1, discriminator(tree, reconstruction))));
       return tf.div(tf.add(real, fake), 2);
@@ -114,8 +113,8 @@ test('the loss falls over 8 steps on one batch, with every term on', () => {
     ema: 0.9,
     codebook: { init: 'data', warmup: 0, restart_after: 5 },
   });
-  const program = stage1Step(config, net, { adversarial: true });
-  let state = tensorsOf(initialState(config));
+  const program = stepOf(config, net, { adversarial: true });
+  let state = tensorsOf(startOf(config));
   const pick = tf.tensor1d([3, 30, 8, 1, 20, 11, 16], 'int32');
   const losses: number[] = [];
   for (let step = 1; step <= 8; step++) {
@@ -132,8 +131,8 @@ test('the loss falls over 8 steps on one batch, with every term on', () => {
 
 test('clipping bounds the common norm of the generator’s gradients', () => {
   const config = small({ clip: 0.01 });
-  const state = tensorsOf(initialState(config));
-  const { state: next } = runStep(stage1Step(config, undefined, { adversarial: false }), state, inputsAt(1));
+  const state = tensorsOf(startOf(config));
+  const { state: next } = runStep(stepOf(config, undefined, { adversarial: false }), state, inputsAt(1));
   const moments = Object.entries(next).filter(([name]) => name.startsWith('adam.m.'));
   const squares = moments.map(([, m]) => tf.sum(tf.square(tf.mul(2, m))));
   expectClose(tf.sqrt(tf.addN(squares)), [0.01], { rtol: 1e-3 });
@@ -141,15 +140,15 @@ test('clipping bounds the common norm of the generator’s gradients', () => {
 
 test('the average follows by min(decay, (1 + t)/(10 + t))', () => {
   const config = small({ ema: 0.9 });
-  const state = tensorsOf(initialState(config));
-  const { state: next } = runStep(stage1Step(config, undefined, { adversarial: false }), state, inputsAt(1));
+  const state = tensorsOf(startOf(config));
+  const { state: next } = runStep(stepOf(config, undefined, { adversarial: false }), state, inputsAt(1));
   const name = 'decoder.conv_out.weight';
   const wanted = tf.add(tf.mul(state[`model.${name}`]!, 2 / 11), tf.mul(next[`model.${name}`]!, 9 / 11));
   expectClose(next[`ema.${name}`]!, wanted);
 });
 
 test('without care, average and discriminator the program knows only model and moments', () => {
-  const program = stage1Step(small(), undefined, { adversarial: false });
+  const program = stepOf(small(), undefined, { adversarial: false });
   const roots = new Set(Object.keys(program.state).map((name) => name.split('.')[0]));
   expect([...roots]).toEqual(['model', 'adam']);
   expect(Object.keys(program.inputs)).toEqual(['images', 'lr', 'step']);
@@ -160,10 +159,10 @@ describe('care for the codebook', () => {
   const pick = tf.tensor1d([3, 30, 8, 1, 20, 11, 16], 'int32');
   const care = (codebook: object) => {
     const config = small({ codebook, ema: 0.9, steps: 100 });
-    const state = tensorsOf(initialState(config));
+    const state = tensorsOf(startOf(config));
     const z = tf.reshape(encoded(config, under('model', state)), [-1, 5]);
     return {
-      program: stage1Step(config, undefined, { adversarial: false }),
+      program: stepOf(config, undefined, { adversarial: false }),
       state,
       rows: tf.gather(z, pick),
     };
@@ -227,7 +226,7 @@ describe('codes that are averages', () => {
   const pick = tf.tensor1d([3, 30, 8, 1, 20, 11, 16], 'int32');
   const ema = (codebook: object) => {
     const config = small({ bottleneck: { kind: 'ema', decay: 0.9 }, codebook, steps: 100 });
-    return { config, program: stage1Step(config, undefined, { adversarial: false }) };
+    return { config, program: stepOf(config, undefined, { adversarial: false }) };
   };
 
   test('the optimiser knows nothing of them: they follow what chose them, whatever the rate', () => {
@@ -236,7 +235,7 @@ describe('codes that are averages', () => {
       name,
       'codebook_counts',
     ]);
-    const state = tensorsOf(initialState(config));
+    const state = tensorsOf(startOf(config));
     expectClose(state.codebook_counts!, tf.ones([7]));
     const z = encoded(config, under('model', state));
     const { state: next, outputs } = runStep(program, state, inputsAt(1));
@@ -260,7 +259,7 @@ describe('codes that are averages', () => {
 
   test('they wait through the warm-up, and one that restarts counts anew', () => {
     const { config, program } = ema({ init: 'data', warmup: 2, restart_after: 1 });
-    const state = tensorsOf(initialState(config));
+    const state = tensorsOf(startOf(config));
     const waiting = runStep(program, state, inputsAt(2, { pick })).state;
     expectClose(waiting[name]!, state[name]!, { atol: 0, rtol: 0 });
     expectClose(waiting.codebook_counts!, tf.ones([7]), { atol: 0 });
@@ -285,11 +284,11 @@ test.each([{ kind: 'fsq', levels: [3, 4] }, { kind: 'lfq' }])(
       codes: bottleneck.kind === 'fsq' ? 12 : 16,
       codebook: { init: 'data', warmup: 5, restart_after: 3 },
     });
-    const program = stage1Step(config, undefined, { adversarial: false });
+    const program = stepOf(config, undefined, { adversarial: false });
     expect(Object.keys(program.state).filter((key) => /codebook|bottleneck/.test(key))).toEqual([]);
     expect(program.inputs).not.toHaveProperty('pick');
     expect(
-      Math.max(...runStep(program, tensorsOf(initialState(config)), inputsAt(1)).outputs.codes!.dataSync()),
+      Math.max(...runStep(program, tensorsOf(startOf(config)), inputsAt(1)).outputs.codes!.dataSync()),
     ).toBeGreaterThan(0);
   },
 );

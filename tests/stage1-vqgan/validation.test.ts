@@ -1,4 +1,3 @@
-import { parseConfig } from '../../src/config/load.js';
 import { validationPlan } from '../../src/stage1-vqgan/validation.js';
 
 test.each([
@@ -8,9 +7,7 @@ test.each([
   [5000, 32, { batch: 32, images: 256 }],
   [5000, 256, { batch: 2, images: 256 }],
 ])('%i images of %i pixels are validated in whole batches', (count, size, plan) => {
-  expect(validationPlan(count, parseConfig({ data: { size }, stage1: { batch_size: 32 } }, 'test'))).toEqual(
-    plan,
-  );
+  expect(validationPlan(count, size, { batch_size: 32, accumulate: 1 })).toEqual(plan);
 });
 
 test.each([
@@ -21,7 +18,6 @@ test.each([
 ])(
   '%i images with 16 in %i micro-batches: the same images, no batch larger than these',
   (count, accumulate, plan) => {
-    const config = parseConfig({ stage1: { batch_size: 16, accumulate } }, 'test');
-    expect(validationPlan(count, config)).toEqual(plan);
+    expect(validationPlan(count, 32, { batch_size: 16, accumulate })).toEqual(plan);
   },
 );

@@ -7,7 +7,7 @@ import { runPaths, writeRunConfig } from '../../src/checkpoint/run.js';
 import { saveCheckpoint } from '../../src/checkpoint/store.js';
 import { type Config, configSchema } from '../../src/config/schema.js';
 import { writePng } from '../../src/data/pictures.js';
-import { initialState } from '../../src/stage1-vqgan/state.js';
+import { startOf } from './networks.js';
 
 export const temporaryFolder = (): Promise<string> => fs.mkdtemp(path.join(os.tmpdir(), 'vqgen-test-'));
 
@@ -22,7 +22,7 @@ export function tinyConfig(prior: object = {}, data: object = {}): Config {
 
 /** The weights vary with `seed`; the codebook is spread widely, so that several codes are used, and so are means of classes. */
 export async function saveTokenizer(run: string, config: Config, { seed = 0, step = 1 } = {}): Promise<void> {
-  const state = initialState({ ...config, seed });
+  const state = startOf({ ...config, seed });
   const codebook = Object.keys(state).filter((name) => /^(model|ema)\.bottleneck\./.test(name));
   for (const name of codebook) for (const [i, v] of state[name]!.data.entries()) state[name]!.data[i] = 8 * v;
   const means = Object.keys(state).filter((name) => /^(model|ema)\.bottleneck\.class_means$/.test(name));

@@ -4,13 +4,11 @@ import { float32, type HostTensors, int32, scalar } from '../../src/base/tensor.
 import { type Config, configSchema } from '../../src/config/schema.js';
 import type { StepProgram } from '../../src/engine/device.js';
 import { randomFeatures } from '../../src/perceptual/distances.js';
-import { corruptionOf } from '../../src/stage1-vqgan/autoencoder/corruption.js';
-import { bottleneckOf } from '../../src/stage1-vqgan/bottlenecks/index.js';
-import { initialState } from '../../src/stage1-vqgan/state.js';
-import { stage1Step } from '../../src/stage1-vqgan/step.js';
+import { modelOf } from '../../src/stage1-vqgan/model.js';
 import { priorStart, priorStep } from '../../src/stage2-transformer/step.js';
 import { microBatches } from '../../src/train/accumulation.js';
 import { priorOfSizes } from './gpt.js';
+import { startOf, stepOf } from './networks.js';
 import { ids, noise } from './parity.js';
 import { bottom, pixelcnnOf, top } from './pixelcnn.js';
 
@@ -111,8 +109,9 @@ const featuresOf = ({ stage1 }: Config) =>
 /** @param o keys of `stage1` in place of the config's */
 export function stage1Training(adversarial: boolean, o: object = {}): Training {
   const config = withStage1(o);
-  const program = stage1Step(config, featuresOf(config), { adversarial });
-  const all = initialState(config);
+  const program = stepOf(config, featuresOf(config), { adversarial });
+  const all = startOf(config);
+  const { bottleneck, corruption } = modelOf(config);
   const images = noise([2, 8, 8, 3], 'images', 0.4);
   return {
     program,
@@ -121,13 +120,13 @@ export function stage1Training(adversarial: boolean, o: object = {}): Training {
       images,
       lr: scalar(1e-4 * step),
       step: scalar(step),
-      ...bottleneckOf(config).feed('train', step, new Int32Array(2)).runs?.[0],
+      ...bottleneck.feed('train', step, new Int32Array(2)).runs?.[0],
       ...('pick' in program.inputs && {
         pick: int32([12], permutation(32, stream('pick', step)).slice(0, 12)),
       }),
       ...(adversarial && { disc_step: scalar(step) }),
-      ...corruptionOf(config).feed(step, 2),
-      ...bottleneckOf(config).feed('train', step, new Int32Array(2)).batched,
+      ...corruption.feed(step, 2),
+      ...bottleneck.feed('train', step, new Int32Array(2)).batched,
     }),
   };
 }
@@ -139,8 +138,8 @@ export function stage1Training(adversarial: boolean, o: object = {}): Training {
  */
 export function accumulatingTraining(o: object = {}): Training {
   const parts = withStage1({ ...o, accumulate: 2 });
-  const program = stage1Step(parts, featuresOf(parts), { adversarial: true });
-  const all = initialState(parts);
+  const program = stepOf(parts, featuresOf(parts), { adversarial: true });
+  const all = startOf(parts);
   return {
     program,
     start: Object.fromEntries(

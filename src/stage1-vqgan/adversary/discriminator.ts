@@ -1,6 +1,7 @@
 /** The PatchGAN discriminator (Isola et al., arXiv 1611.07004): one logit for each patch of the image. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Config } from '../../config/schema.js';
+import { entry } from '../../base/entries.js';
+import type { Stage1Config } from '../../config/schema.js';
 import type { Tensors } from '../../engine/device.js';
 import { type BatchNorm, batchNorm, batchNormSpecs } from '../../nn/batch-norm.js';
 import { type Conv, type ConvWithoutBias, conv, convSpecs } from '../../nn/conv.js';
@@ -15,28 +16,33 @@ export type Discriminator = {
   conv_out: Conv;
 };
 
+type Sizes = Pick<Stage1Config['disc'], 'ch' | 'layers' | 'norm'>;
+
 const kernel = 4;
 const pad = 1;
 const normal: Init = { kind: 'normal', mean: 0, std: 0.02 };
 
-export function discriminatorSpecs({ stage1: { disc } }: Config): Discriminator {
-  const widths = Array.from({ length: disc.layers + 1 }, (_, n) => disc.ch * Math.min(2 ** n, 8));
+export function discriminatorSpecs({ ch, layers, norm }: Sizes): Discriminator {
+  const widthAt = (layer: number) => ch * Math.min(2 ** layer, 8);
   return {
-    conv_in: convSpecs(kernel, 3, disc.ch, normal),
-    layers: widths.slice(1).map((outputs, i) => {
-      const conv = convSpecs(kernel, widths[i]!, outputs, normal);
-      if (disc.norm === 'spectral') return { conv };
-      const norm = disc.norm === 'batch' ? batchNormSpecs(outputs) : groupNormSpecs(outputs, 32);
-      return { conv: { weight: conv.weight }, norm };
+    conv_in: convSpecs(kernel, 3, ch, normal),
+    layers: Array.from({ length: layers }, (_, i) => {
+      const outputs = widthAt(i + 1);
+      const conv = convSpecs(kernel, widthAt(i), outputs, normal);
+      if (norm === 'spectral') return { conv };
+      const normSpecs = norm === 'batch' ? batchNormSpecs(outputs) : groupNormSpecs(outputs, 32);
+      return { conv: { weight: conv.weight }, norm: normSpecs };
     }),
-    conv_out: convSpecs(kernel, widths.at(-1)!, 1, normal),
+    conv_out: convSpecs(kernel, widthAt(layers), 1, normal),
   };
 }
 
-/** The spectral normalisation of a discriminator's filters; of none of them with another `disc.norm`. */
-export function spectrum(config: Config) {
-  const filters = Object.entries(specsOf(discriminatorSpecs(config))).filter(
-    ([name]) => config.stage1.disc.norm === 'spectral' && name.endsWith('.weight'),
+export type Spectrum = ReturnType<typeof spectrum>;
+
+/** The spectral normalisation of a discriminator's filters; of none of them with another `norm`. */
+export function spectrum(specs: Discriminator, norm: Sizes['norm']) {
+  const filters = Object.entries(specsOf(specs)).filter(
+    ([name]) => norm === 'spectral' && name.endsWith('.weight'),
   );
   const mapped = <T>(f: (name: string, spec: ParamSpec) => T): Record<string, T> =>
     Object.fromEntries(filters.map(([name, spec]) => [name, f(name, spec)]));
@@ -44,11 +50,12 @@ export function spectrum(config: Config) {
     /** Of the vectors u that are kept between updates, by the filters' names. */
     specs: mapped((_, { shape }): ParamSpec => ({ shape: shape.slice(3), init: directionInit })),
     /** One step of power iteration from the vectors `u`. */
-    directions: (params: Tensors, u: Tensors) => mapped((name) => iterate(params[name]!, u[name]!)),
+    directions: (params: Tensors, u: Tensors) =>
+      mapped((name) => iterate(entry(params, name), entry(u, name))),
     /** The parameters with which images are judged. */
     normalised: (params: Tensors, directions: Record<string, Direction>): Tensors => ({
       ...params,
-      ...mapped((name) => spectrallyNormalised(params[name]!, directions[name]!)),
+      ...mapped((name) => spectrallyNormalised(entry(params, name), entry(directions, name))),
     }),
   };
 }

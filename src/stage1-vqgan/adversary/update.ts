@@ -1,6 +1,7 @@
 /** The discriminator's part of a training step: its losses, its regularisers, its optimiser. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Config, Stage1Config } from '../../config/schema.js';
+import { picked } from '../../base/entries.js';
+import type { Stage1Config } from '../../config/schema.js';
 import type { Tensors } from '../../engine/device.js';
 import { valueAndGradsOf } from '../../nn/gradients.js';
 import { over, treeOf, under } from '../../nn/params.js';
@@ -8,30 +9,47 @@ import { accumulation } from '../../train/accumulation.js';
 import { lossScaling } from '../../train/loss-scale.js';
 import { type AdamOptions, adamStep, emaStep } from '../../train/optimizer.js';
 import { discriminatorLoss, gradientDirection, lecamLoss, r1Penalty } from '../losses.js';
-import { discriminator, discriminatorSpecs, spectrum } from './discriminator.js';
+import { type Discriminator, discriminator, type Spectrum } from './discriminator.js';
 
 /** Decay of LeCam's running means, the paper's. */
 const lecamDecay = 0.99;
 
-/**
- * One update on originals and reconstructions [B, S, S, 3]. Returned are the parts of the state that it replaces (`disc.…`, `disc_adam.…`, what
- * spectral normalisation, LeCam and micro-batches keep), and the loss without regularisers.
- */
-export function discriminatorUpdate(config: Config) {
-  const { stage1 } = config;
-  const { disc: options } = stage1;
-  const specs = discriminatorSpecs(config);
-  const accumulated = accumulation(stage1.accumulate, stage1.precision === 'f16');
-  const scaling = lossScaling(stage1.precision, 'disc_');
-  const optimizer = adamOptions(stage1);
-  const spectral = spectrum(config);
+/** Originals and reconstructions, [B, S, S, 3]. */
+export interface Pictures {
+  readonly images: tf.Tensor;
+  readonly reconstruction: tf.Tensor;
+}
 
-  return (
-    disc: Tensors,
-    { images, reconstruction }: { images: tf.Tensor; reconstruction: tf.Tensor },
-    state: Tensors,
-    inputs: Tensors,
-  ): { state: Tensors; loss: tf.Tensor; outputs: Tensors } => {
+/**
+ * One update. Returned are the parts of the state that it replaces (`disc.…`, `disc_adam.…`, what spectral normalisation, LeCam and
+ * micro-batches keep), and scalars for the metrics: the loss without regularisers as `discriminator`, in float16 what `scaleValues` reads.
+ *
+ * @param inputs `lr` and `disc_step`; in micro-batches `first` and `last`
+ */
+export type Update = (
+  pictures: Pictures,
+  state: Tensors,
+  inputs: Tensors,
+) => { readonly state: Tensors; readonly outputs: Tensors };
+
+export type OptimizerSettings = Pick<Stage1Config, 'optimizer' | 'betas' | 'weight_decay'>;
+export type UpdateSettings = OptimizerSettings &
+  Pick<Stage1Config, 'disc' | 'accumulate' | 'precision' | 'clip'>;
+
+export function discriminatorUpdate(
+  specs: Discriminator,
+  spectral: Spectrum,
+  settings: UpdateSettings,
+): Update {
+  const { disc: options, accumulate, precision, clip } = settings;
+  const accumulated = accumulation(accumulate, precision === 'f16');
+  const scaling = lossScaling(precision, 'disc_');
+  const optimizer = adamOptions(settings);
+
+  return ({ images, reconstruction }, state, inputs) => {
+    const disc = under('disc', state);
+    const { lr, disc_step: step } = picked(inputs, ['lr', 'disc_step']);
+    const { last } = inputs;
     const anchors = under('disc_lecam', state) as { real: tf.Tensor; fake: tf.Tensor };
     const before = under('disc_u', state);
     const directions = spectral.directions(disc, before);
@@ -54,12 +72,11 @@ export function discriminatorUpdate(config: Config) {
     };
     const { value, grads: fresh } = valueAndGradsOf(disc, lossOf, scaling.of(state));
     const { grads, state: sums } = accumulated.add('disc', fresh, state, inputs);
-    const { disc_step: step, last } = inputs as { disc_step: tf.Tensor; last?: tf.Tensor };
-    const scaled = scaling.settle(grads, state, { clip: stage1.clip, step, last });
+    const scaled = scaling.settle(grads, state, { clip, step, last });
     const adam = { ...optimizer, acts: scaled.acts };
-    const next = adamStep(disc, scaled.grads, state, inputs.lr!, scaled.step, adam, 'disc_adam');
+    const next = adamStep(disc, scaled.grads, state, lr, scaled.step, adam, 'disc_adam');
     const after = Object.fromEntries(Object.entries(directions).map(([name, { u }]) => [name, u]));
-    const kept = inputs.last ? emaStep(before, after, 0, inputs.last) : after;
+    const kept = last ? emaStep(before, after, 0, last) : after;
     const rest = {
       ...over('disc', next.params),
       ...over('disc_u', kept),
@@ -67,21 +84,21 @@ export function discriminatorUpdate(config: Config) {
       ...scaled.state,
       ...sums,
     };
-    const { outputs } = scaled;
-    if (options.lecam === 0 && !direction) return { state: rest, loss: value, outputs };
+    const outputs = (loss: tf.Tensor) => ({ discriminator: loss, ...scaled.outputs });
+    if (options.lecam === 0 && !direction) return { state: rest, outputs: outputs(value) };
 
     const [real, fake] = [logits(disc, images), logits(disc, reconstruction)];
     const loss = discriminatorLoss(options.loss, real, fake);
-    if (options.lecam === 0) return { state: rest, loss, outputs };
+    if (options.lecam === 0) return { state: rest, outputs: outputs(loss) };
     const own = { real: tf.mean(real), fake: tf.mean(fake) };
     const means = accumulated.add('disc_lecam', own, state, inputs);
-    const moved = emaStep(anchors, means.grads, lecamDecay, inputs.last);
-    return { state: { ...rest, ...over('disc_lecam', moved), ...means.state }, loss, outputs };
+    const moved = emaStep(anchors, means.grads, lecamDecay, last);
+    return { state: { ...rest, ...over('disc_lecam', moved), ...means.state }, outputs: outputs(loss) };
   };
 }
 
 /** Decoupled decay, where asked for, falls on filters only; not on biases, norms or the codebook. */
-export function adamOptions({ optimizer, betas, weight_decay }: Stage1Config): AdamOptions {
+export function adamOptions({ optimizer, betas, weight_decay }: OptimizerSettings): AdamOptions {
   return {
     betas,
     epsilon: 1e-8,

@@ -1,5 +1,6 @@
 /** What encoder and decoder are built of: residual blocks and, at some resolutions, attention (arXiv 2012.09841). */
 import * as tf from '@tensorflow/tfjs-core';
+import type { Stage1Config } from '../../config/schema.js';
 import { type Conv, conv, convSpecs } from '../../nn/conv.js';
 import { type GroupNorm, groupNorm, groupNormSpecs } from '../../nn/group-norm.js';
 import { inParts } from '../../nn/in-parts.js';
@@ -9,6 +10,12 @@ import {
   spatialAttention,
   spatialAttentionSpecs,
 } from '../../nn/spatial-attention.js';
+
+/** What a VQGAN's encoder and decoder are made by: side S of an image, and keys of `stage1`. */
+export type VqganSizes = { readonly size: number } & Pick<
+  Stage1Config,
+  'ch' | 'ch_mult' | 'num_res_blocks' | 'attn_resolutions' | 'z_channels' | 'norm_groups'
+>;
 
 export type ResBlock = { norm1: GroupNorm; conv1: Conv; norm2: GroupNorm; conv2: Conv; shortcut?: Conv };
 export type Block = { res: ResBlock; attention?: SpatialAttention };
@@ -28,10 +35,10 @@ export function resBlockSpecs(inputs: number, outputs: number, groups: number): 
 export function resBlock(params: TensorTree<ResBlock>, x: tf.Tensor): tf.Tensor {
   const channels = Math.max(...params.conv1.weight.shape.slice(2));
   return inParts([x], channels, (x) => {
-    const y = conv(params.conv1, groupNorm(params.norm1, x!, { swish: true }));
+    const y = conv(params.conv1, groupNorm(params.norm1, x, { swish: true }));
     const z = conv(params.conv2, groupNorm(params.norm2, y, { swish: true }));
-    return [tf.add(params.shortcut ? conv(params.shortcut, x!) : x!, z)];
-  })[0]!;
+    return [tf.add(params.shortcut ? conv(params.shortcut, x) : x, z)];
+  })[0];
 }
 
 export function blockSpecs(

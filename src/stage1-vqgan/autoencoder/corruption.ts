@@ -6,7 +6,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { permutation, stream } from '../../base/rng.js';
 import { float32, type HostTensors } from '../../base/tensor.js';
-import type { Config } from '../../config/schema.js';
+import type { Stage1Config } from '../../config/schema.js';
 import type { Specs, Tensors } from '../../engine/device.js';
 
 export interface Corruption {
@@ -24,9 +24,11 @@ export interface Corruption {
 
 const name = 'corruption';
 
-export function corruptionOf({ data: { size }, stage1, seed }: Config): Corruption {
-  const { kind, amount } = stage1.corrupt;
-  const cell = 2 ** (stage1.ch_mult.length - 1);
+/** @param o.size side S of an image. @param o.cell pixels along a side of what becomes one position of the latent */
+export function corruptionOf(
+  { kind, amount }: Stage1Config['corrupt'],
+  { size, cell, seed }: { size: number; cell: number; seed: number },
+): Corruption {
   if (kind === 'noise') return noise(size, amount, seed);
   if (kind === 'mask') return mask(size, { cell, amount, seed });
   return {
@@ -79,7 +81,10 @@ function mask(size: number, o: { cell: number; amount: number; seed: number }): 
       if (!holes) return tf.concat([images, tf.zeros([batch, size, size, 1])], 3);
       return tf.concat([tf.mul(images, tf.sub(1, holes)), holes], 3);
     },
-    shown: (seen) => tf.slice(seen, [0, 0, 0, 0], [seen.shape[0]!, size, size, 3]),
+    shown(seen) {
+      const [batch] = seen.shape as [number];
+      return tf.slice(seen, [0, 0, 0, 0], [batch, size, size, 3]);
+    },
   };
 }
 

@@ -1,12 +1,20 @@
 /** What the bottleneck lets through → images. The published VQGAN decoder (arXiv 2012.09841, appendix). */
 import type * as tf from '@tensorflow/tfjs-core';
-import type { Config } from '../../config/schema.js';
+import { last } from '../../base/entries.js';
 import { type Conv, conv, convSpecs } from '../../nn/conv.js';
 import { type GroupNorm, groupNorm, groupNormSpecs } from '../../nn/group-norm.js';
 import { inParts } from '../../nn/in-parts.js';
 import type { TensorTree } from '../../nn/params.js';
 import { upsampleConv } from '../../nn/upsample-conv.js';
-import { type Block, block, blockSpecs, type Middle, middle, middleSpecs } from './blocks.js';
+import {
+  type Block,
+  block,
+  blockSpecs,
+  type Middle,
+  middle,
+  middleSpecs,
+  type VqganSizes,
+} from './blocks.js';
 
 export type Decoder = {
   /** 1×1, what the bottleneck gives → z_channels. */
@@ -20,15 +28,17 @@ export type Decoder = {
 };
 
 /** @param inputs channels that the bottleneck gives */
-export function decoderSpecs({ data, stage1 }: Config, inputs: number): Decoder {
-  const { ch, ch_mult, num_res_blocks, attn_resolutions, z_channels, norm_groups: groups } = stage1;
-  const coarsest = ch * ch_mult.at(-1)!;
+export function decoderSpecs(
+  { size, ch, ch_mult, num_res_blocks, attn_resolutions, z_channels, norm_groups: groups }: VqganSizes,
+  inputs: number,
+): Decoder {
+  const coarsest = ch * last(ch_mult);
   let channels = coarsest;
   const levels = ch_mult
     .map((mult, level) => ({ mult, level }))
     .reverse()
     .map(({ mult, level }) => {
-      const attention = attn_resolutions.includes(data.size >> level);
+      const attention = attn_resolutions.includes(size >> level);
       const blocks = Array.from({ length: num_res_blocks + 1 }, () => {
         const specs = blockSpecs(channels, ch * mult, { attention, groups });
         channels = ch * mult;
@@ -53,5 +63,6 @@ export function decoderFeatures(params: TensorTree<Decoder>, q: tf.Tensor): tf.T
     for (const b of blocks) x = block(b, x);
     if (up) x = upsampleConv(up, x);
   }
-  return inParts([x], x.shape[3]!, (x) => [groupNorm(params.norm_out, x!, { swish: true })])[0]!;
+  const [, , , channels] = x.shape as [number, number, number, number];
+  return inParts([x], channels, (x) => [groupNorm(params.norm_out, x, { swish: true })])[0];
 }

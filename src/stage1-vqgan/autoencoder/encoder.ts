@@ -1,10 +1,17 @@
 /** Images → what the bottleneck quantises. The published VQGAN encoder (arXiv 2012.09841, appendix). */
 import type * as tf from '@tensorflow/tfjs-core';
-import type { Config } from '../../config/schema.js';
 import { type Conv, conv, convSpecs, imageConv } from '../../nn/conv.js';
 import { type GroupNorm, groupNorm, groupNormSpecs } from '../../nn/group-norm.js';
 import type { TensorTree } from '../../nn/params.js';
-import { type Block, block, blockSpecs, type Middle, middle, middleSpecs } from './blocks.js';
+import {
+  type Block,
+  block,
+  blockSpecs,
+  type Middle,
+  middle,
+  middleSpecs,
+  type VqganSizes,
+} from './blocks.js';
 
 export type Encoder = {
   conv_in: Conv;
@@ -19,13 +26,12 @@ export type Encoder = {
 
 /** @param inputs channels of what it sees. @param outputs channels that the bottleneck takes of them; left out: all as they are */
 export function encoderSpecs(
-  { data, stage1 }: Config,
+  { size, ch, ch_mult, num_res_blocks, attn_resolutions, z_channels, norm_groups: groups }: VqganSizes,
   { inputs, outputs }: { inputs: number; outputs?: number },
 ): Encoder {
-  const { ch, ch_mult, num_res_blocks, attn_resolutions, z_channels, norm_groups: groups } = stage1;
   let channels = ch;
   const levels = ch_mult.map((mult, level) => {
-    const attention = attn_resolutions.includes(data.size >> level);
+    const attention = attn_resolutions.includes(size >> level);
     const blocks = Array.from({ length: num_res_blocks }, () => {
       const specs = blockSpecs(channels, ch * mult, { attention, groups });
       channels = ch * mult;

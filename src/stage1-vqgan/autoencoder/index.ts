@@ -1,9 +1,11 @@
 /** Encoder and decoder, whatever stands between them: the network that a config names (`stage1.network`). */
 import type * as tf from '@tensorflow/tfjs-core';
-import type { Config, Stage1Config } from '../../config/schema.js';
+import { entry, last } from '../../base/entries.js';
+import type { Stage1Config } from '../../config/schema.js';
 import type { Tensors } from '../../engine/device.js';
 import { conv, convSpecs, imageConv, transposedConv } from '../../nn/conv.js';
 import { type ParamSpec, specsOf, treeOf } from '../../nn/params.js';
+import type { VqganSizes } from './blocks.js';
 import { decoderFeatures, decoderSpecs } from './decoder.js';
 import { encoder, encoderSpecs } from './encoder.js';
 import { narrowed, narrowingSpecs, widenedButLast, wideningSpecs } from './strided.js';
@@ -32,20 +34,20 @@ export interface Joints {
   readonly given: number;
 }
 
+type Sizes = VqganSizes & Pick<Stage1Config, 'network'>;
+
 interface Network {
   /** Channels of the encoder's features. */
-  features(stage1: Stage1Config): number;
-  make(config: Config, joints: Joints): Autoencoder;
+  features(sizes: Omit<Sizes, 'size'>): number;
+  make(sizes: Sizes, joints: Joints): Autoencoder;
 }
 
 const networks: Record<Stage1Config['network'], Network> = {
   vqgan: {
     features: ({ z_channels }) => z_channels,
-    make(config, { seen, taken, given }) {
-      const [enc, dec] = [
-        encoderSpecs(config, { inputs: seen, outputs: taken }),
-        decoderSpecs(config, given),
-      ];
+    make(sizes, { seen, taken, given }) {
+      const enc = encoderSpecs(sizes, { inputs: seen, outputs: taken });
+      const dec = decoderSpecs(sizes, given);
       return {
         encoder: specsOf(enc),
         decoder: specsOf(dec),
@@ -58,10 +60,9 @@ const networks: Record<Stage1Config['network'], Network> = {
   },
 
   strided: {
-    features: ({ ch, ch_mult }) => ch * ch_mult.at(-1)!,
-    make({ stage1 }, { seen, taken, given }) {
-      const { ch, ch_mult, num_res_blocks: blocks } = stage1;
-      const width = ch * ch_mult.at(-1)!;
+    features: ({ ch, ch_mult }) => ch * last(ch_mult),
+    make({ ch, ch_mult, num_res_blocks: blocks }, { seen, taken, given }) {
+      const width = ch * last(ch_mult);
       const halvings = ch_mult.slice(0, -1).map((mult) => ch * mult);
       const doublings = [...halvings.slice(0, -1).reverse(), 3];
       const enc = {
@@ -78,17 +79,17 @@ const networks: Record<Stage1Config['network'], Network> = {
           return params.embed ? conv(params.embed, features) : features;
         },
         features: (p, q) => widenedButLast(treeOf(dec, p), q),
-        picture: (p, features) => transposedConv(treeOf(dec, p).doublings.at(-1)!, features),
+        picture: (p, features) => transposedConv(last(treeOf(dec, p).doublings), features),
         lastFilter: `doublings.${doublings.length - 1}.weight`,
       };
     },
   },
 };
 
-export const networkOf = (config: Config, joints: Joints): Autoencoder =>
-  networks[config.stage1.network].make(config, joints);
+export const autoencoderOf = (sizes: Sizes, joints: Joints): Autoencoder =>
+  networks[sizes.network].make(sizes, joints);
 
-export const featuresOf = (stage1: Stage1Config): number => networks[stage1.network].features(stage1);
+export const featuresOf = (sizes: Omit<Sizes, 'size'>): number => networks[sizes.network].features(sizes);
 
 /** The whole decoder: [B, h, w, D] → images [B, S, S, 3]. */
 export const decoded = ({ features, picture }: Autoencoder, p: Tensors, q: tf.Tensor): tf.Tensor =>
@@ -98,7 +99,7 @@ export const decoded = ({ features, picture }: Autoencoder, p: Tensors, q: tf.Te
 export function lastLayer(net: Autoencoder, p: Tensors, q: tf.Tensor) {
   const features = net.features(p, q);
   return {
-    filter: p[net.lastFilter]!,
+    filter: entry(p, net.lastFilter),
     picture: (filter: tf.Tensor): tf.Tensor => net.picture({ ...p, [net.lastFilter]: filter }, features),
   };
 }

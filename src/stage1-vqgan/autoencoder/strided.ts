@@ -3,6 +3,7 @@
  * VQ-VAE (van den Oord et al., arXiv 1711.00937, §4.1), and VQ-VAE-2 (Razavi et al., arXiv 1906.00446, appendix) goes from one level to the next by them.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { last } from '../../base/entries.js';
 import { type Conv, conv, convSpecs, imageConv, transposedConv, transposedConvSpecs } from '../../nn/conv.js';
 import type { TensorTree } from '../../nn/params.js';
 
@@ -53,10 +54,9 @@ export function narrowingSpecs(
   halvings: readonly number[],
   { outputs, blocks }: { outputs: number; blocks: number },
 ): Narrowing {
-  const widths = [inputs, ...halvings];
   return {
-    halvings: halvings.map((width, i) => convSpecs(4, widths[i]!, width)),
-    conv_out: convSpecs(3, widths.at(-1)!, outputs),
+    halvings: steps(inputs, halvings).map(([before, after]) => convSpecs(4, before, after)),
+    conv_out: convSpecs(3, halvings.at(-1) ?? inputs, outputs),
     blocks: residualSpecs(blocks, outputs),
   };
 }
@@ -74,17 +74,26 @@ export function wideningSpecs(
   doublings: readonly number[],
   { width, blocks }: { width: number; blocks: number },
 ): Widening {
-  const widths = [width, ...doublings];
   return {
     conv_in: convSpecs(3, inputs, width),
     blocks: residualSpecs(blocks, width),
-    doublings: doublings.map((outputs, i) => transposedConvSpecs(4, widths[i]!, outputs)),
+    doublings: steps(width, doublings).map(([before, after]) => transposedConvSpecs(4, before, after)),
   };
+}
+
+/** Each width with the one before it, the first of which is `from`. */
+function steps(from: number, widths: readonly number[]): [number, number][] {
+  let before = from;
+  return widths.map((width) => {
+    const step: [number, number] = [before, width];
+    before = width;
+    return step;
+  });
 }
 
 /** x [B, h, w, in] → [B, h · 2^n, w · 2^n, out]. */
 export function widened(params: TensorTree<Widening>, x: tf.Tensor): tf.Tensor {
-  return transposedConv(params.doublings.at(-1)!, widenedButLast(params, x));
+  return transposedConv(last(params.doublings), widenedButLast(params, x));
 }
 
 /** Everything but the last doubling. */

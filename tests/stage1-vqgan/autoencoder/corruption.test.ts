@@ -1,13 +1,13 @@
 import '../../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
 import { parseConfig } from '../../../src/config/load.js';
-import { corruptionOf } from '../../../src/stage1-vqgan/autoencoder/corruption.js';
+import { modelOf } from '../../../src/stage1-vqgan/model.js';
 import { expectClose } from '../../support/close.js';
 import { noise } from '../../support/parity.js';
 import { tensorsOf } from '../tiny.js';
 
 const of = (corrupt: object) =>
-  corruptionOf(parseConfig({ data: { size: 16 }, stage1: { ch_mult: [1, 1, 1], corrupt } }, 'test'));
+  modelOf(parseConfig({ data: { size: 16 }, stage1: { ch_mult: [1, 1, 1], corrupt } }, 'test')).corruption;
 const images = tf.tensor(noise([3, 16, 16, 3], 'images', 0.5).data as Float32Array, [3, 16, 16, 3]);
 
 test('noise: x + σ·ε, drawn by seed and key; left out, the picture is clean', () => {

@@ -10,9 +10,8 @@ import { hierarchy } from '../../../src/stage1-vqgan/bottlenecks/hierarchy.js';
 import { bottleneckOf } from '../../../src/stage1-vqgan/bottlenecks/index.js';
 import type { Bottleneck } from '../../../src/stage1-vqgan/latent.js';
 import { modelOf } from '../../../src/stage1-vqgan/model.js';
-import { initialState } from '../../../src/stage1-vqgan/state.js';
-import { stage1Step } from '../../../src/stage1-vqgan/step.js';
 import { expectClose } from '../../support/close.js';
+import { startOf, stepOf } from '../../support/networks.js';
 import {
   beside,
   type Image,
@@ -195,13 +194,13 @@ describe('care for the codebooks', () => {
       steps: 100,
       ...stage1,
     });
-    const program = stage1Step(config, undefined, { adversarial: false });
+    const program = stepOf(config, undefined, { adversarial: false });
     const step = (state: Tensors, n: number) => {
       const { runs } = bottleneckOf(config).feed('train', n, new Int32Array(2));
       const inputs = { images, lr: tf.scalar(0), step: tf.scalar(n), ...tensorsOf(runs?.[0] ?? {}) };
       return runStep(program, state, inputs);
     };
-    return { bottleneck: bottleneckOf(config), program, step, state: tensorsOf(initialState(config)) };
+    return { bottleneck: bottleneckOf(config), program, step, state: tensorsOf(startOf(config)) };
   };
 
   test('after the warm-up codes are what the level makes of the batch, the bottom’s with the top quantised', () => {
@@ -256,8 +255,8 @@ describe('care for the codebooks', () => {
       configOf(levels, { accumulate, steps: 100, codebook: { init: 'uniform', restart_after: 1 } });
     const states = [1, 2].map((n) => {
       const config = of(n);
-      const program = stage1Step(config, undefined, { adversarial: false });
-      let state = tensorsOf(initialState(config));
+      const program = stepOf(config, undefined, { adversarial: false });
+      let state = tensorsOf(startOf(config));
       for (const [name, { shape }] of Object.entries(program.state)) state[name] ??= tf.zeros([...shape]);
       for (let step = 1; step <= 2; step++) {
         const { runs } = bottleneckOf(config).feed('train', step, new Int32Array(2));
