@@ -13,17 +13,33 @@ export const picked = <T, K extends string>(
   names: readonly K[],
 ): Record<K, T> => Object.fromEntries(names.map((name) => [name, entry(record, name)])) as Record<K, T>;
 
-/** @throws Error for an empty list */
-export function last<T>(list: readonly T[]): T {
-  const value = list.at(-1);
-  if (value === undefined) throw new Error('internal: an empty list has no last');
+/** The one at place `i`. @throws Error beyond the ends of the list */
+export function nth<T>(list: ArrayLike<T>, i: number): T {
+  const value = list[i];
+  if (value === undefined) throw new Error(`internal: nothing at ${i} of ${list.length}`);
   return value;
 }
 
+/** @throws Error for an empty list */
+export const last = <T>(list: ArrayLike<T>): T => nth(list, list.length - 1);
+
+/** That of a list of one. @throws Error for another length */
+export function only<T>(list: ArrayLike<T>): T {
+  if (list.length !== 1) throw new Error(`internal: one was expected of ${list.length}`);
+  return nth(list, 0);
+}
+
 /** @throws Error for lists of different lengths */
-export function pairs<A, B>(first: readonly A[], second: readonly B[]): [A, B][] {
+export function pairs<A, B>(first: ArrayLike<A>, second: ArrayLike<B>): [A, B][] {
   if (first.length !== second.length) {
     throw new Error(`internal: ${first.length} and ${second.length} make no pairs`);
   }
-  return first.map((a, i) => [a, second[i] as B]);
+  return Array.from(first, (a, i) => [a, nth(second, i)]);
+}
+
+/** Rows as columns. @throws Error for rows of different lengths */
+export function transposed<T>(rows: readonly (readonly T[])[]): T[][] {
+  const columns: T[][] = (rows[0] ?? []).map(() => []);
+  for (const row of rows) for (const [column, value] of pairs(columns, row)) column.push(value);
+  return columns;
 }

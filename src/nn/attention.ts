@@ -1,5 +1,7 @@
 /** Scaled dot-product attention (Vaswani et al., arXiv 1706.03762). */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { last } from '../base/entries.js';
 
 /**
  * q [N, S, E], k and v [N, T, E] → softmax(q·kᵀ/√E + mask)·v [N, S, E]; N may be several axes.
@@ -7,16 +9,16 @@ import * as tf from '@tensorflow/tfjs-core';
  * @param mask broadcasts to [N, S, T]
  */
 export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask?: tf.Tensor): tf.Tensor {
-  const scaled = tf.mul(q, q.shape.at(-1)! ** -0.5);
+  const scaled = tf.mul(q, last(q.shape) ** -0.5);
   const scores = tf.matMul(scaled, k, false, true);
   return tf.matMul(tf.softmax(mask ? tf.add(scores, mask) : scores), v);
 }
 
 /** `attention` of every head of sequences among themselves: qkv [B·T, 3D] → [B·T, D]. @param mask [T, T] */
 export function selfAttention(qkv: tf.Tensor, heads: number, mask: tf.Tensor): tf.Tensor {
-  const [rows, width] = [qkv.shape[0]!, qkv.shape[1]! / 3];
-  const tokens = mask.shape[0]!;
-  const batch = rows / tokens;
+  const [rows, columns] = qkv.shape as [number, number];
+  const [tokens] = mask.shape as [number, number];
+  const [batch, width] = [rows / tokens, columns / 3];
   const perHead = width / heads;
   const byHead = tf.transpose(tf.reshape(qkv, [batch, tokens, 3, heads, perHead]), [2, 0, 3, 1, 4]);
   const [q, k, v] = thirds(tf.reshape(byHead, [3, batch * heads, tokens, perHead])); // each [B·H, T, E]

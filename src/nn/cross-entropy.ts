@@ -1,5 +1,7 @@
 /** Cross entropy with its gradient in closed form, of whole-number targets and of shares. */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { last } from '../base/entries.js';
 import { composite } from './composite.js';
 import { withGradient } from './gradients.js';
 
@@ -30,4 +32,4 @@ export function softCrossEntropy(logits: tf.Tensor, targets: tf.Tensor): tf.Tens
 }
 
 const oneHot = (targets: tf.Tensor, logits: tf.Tensor): tf.Tensor =>
-  tf.oneHot(targets as tf.Tensor1D, logits.shape[1]!, 1, 0, 'float32'); // [N, K]
+  tf.oneHot(targets as tf.Tensor1D, last(logits.shape), 1, 0, 'float32'); // [N, K]

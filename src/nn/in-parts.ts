@@ -1,7 +1,9 @@
 /**
  * Large images a few at a time: what one layer writes is then still in the processor's cache when the next one reads it.
  */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { transposed } from '../base/entries.js';
 
 /** What a backend may say of itself: how many bytes of a tensor it would rather see at once. */
 interface Preference {
@@ -22,11 +24,11 @@ export function inParts<X extends [tf.Tensor, ...tf.Tensor[]], Y extends tf.Tens
   const [batch, height, width] = images[0].shape as [number, number, number];
   const { bytesAtOnce = Number.POSITIVE_INFINITY } = tf.backend() as Preference;
   const fitting = bytesAtOnce / (4 * height * width * channels);
-  const parts = range(batch).find((n) => batch % n === 0 && (batch / n <= fitting || n === batch))!;
+  const parts = range(batch).find((n) => batch % n === 0 && batch / n <= fitting) ?? batch;
   if (parts === 1) return f(...images);
-  const split = images.map((x) => tf.split(x, parts));
-  const results = range(parts).map((n) => f(...(split.map((pieces) => pieces[n - 1]) as X)));
-  return results[0]!.map((_, i) => tf.concat(results.map((result) => result[i]!))) as Y;
+  const split = transposed(images.map((x) => tf.split(x, parts)));
+  const results = split.map((part) => f(...(part as X)));
+  return transposed(results).map((pieces) => tf.concat(pieces)) as Y;
 }
 
 const range = (n: number) => Array.from({ length: n }, (_, i) => i + 1);

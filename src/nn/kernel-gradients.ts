@@ -5,7 +5,9 @@
  *
  * In every line `dy` is the gradient of the output, `x`, `a`, `b` are inputs and `y` is the output.
  */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { last, nth, only, pairs } from '../base/entries.js';
 import { composite } from './composite.js';
 
 type Attrs = Record<string, unknown>;
@@ -130,11 +132,13 @@ ofInput('Transpose', (dy, _, { perm }) =>
   tf.transpose(dy, tf.backend_util.getUndoAxesPermutation(perm as number[])),
 );
 ofInput('Slice', (dy, x, { begin, size }) => {
-  const [starts, sizes] = tf.slice_util.parseSliceParams(x, begin as number[], size as number[]);
-  return tf.pad(
-    dy,
-    starts!.map((start, i): [number, number] => [start, x.shape[i]! - start - sizes![i]!]),
-  );
+  const [starts, sizes] = tf.slice_util.parseSliceParams(x, begin as number[], size as number[]) as [
+    number[],
+    number[],
+  ];
+  const ends = pairs(starts, sizes).map(([start, length]) => start + length);
+  const after = pairs(x.shape, ends).map(([length, end]) => length - end);
+  return tf.pad(dy, pairs(starts, after));
 });
 ofInput('PadV2', (dy, x, { paddings }) =>
   tf.slice(
@@ -147,12 +151,10 @@ tf.registerGradient({
   kernelName: 'Concat',
   saveAllInputs: true,
   gradFunc: (dy, saved, attrs) => {
-    const [axis] = tf.util.parseAxisParam((attrs as { axis?: unknown }).axis as number, saved[0]!.shape);
-    const parts = tf.split(
-      dy as tf.Tensor,
-      saved.map((t) => t.shape[axis!]!),
-      axis,
-    );
+    const { axis: given } = attrs as { axis?: unknown };
+    const axis = only(tf.util.parseAxisParam(given as number, last(saved).shape));
+    const lengths = saved.map(({ shape }) => nth(shape, axis));
+    const parts = tf.split(dy as tf.Tensor, lengths, axis);
     return Object.fromEntries(parts.map((part, i) => [i, () => part]));
   },
 });

@@ -21,7 +21,7 @@ const merged = [
     [1, 1, 0],
     [0, 0, 1],
   ],
-];
+] as const;
 
 /** (row, column) of each of the four results under a pixel. */
 const phases = [
@@ -50,13 +50,12 @@ export function upsampleConv(params: TensorTree<Conv>, x: tf.Tensor): tf.Tensor 
 }
 
 /** [9, 4]: the 3×3 taps that make each of the 2×2. */
-function merging(row: number, column: number): tf.Tensor2D {
+function merging(row: 0 | 1, column: 0 | 1): tf.Tensor2D {
   const values = new Float32Array(36);
-  for (let i = 0; i < 3; i++)
-    for (let j = 0; j < 3; j++)
-      for (let r = 0; r < 2; r++)
-        for (let c = 0; c < 2; c++)
-          values[(3 * i + j) * 4 + 2 * r + c] = merged[row]![r]![i]! * merged[column]![c]![j]!;
+  for (const [r, down] of merged[row].entries())
+    for (const [c, across] of merged[column].entries())
+      for (const [i, a] of down.entries())
+        for (const [j, b] of across.entries()) values[(3 * i + j) * 4 + 2 * r + c] = a * b;
   return tf.tensor2d(values, [9, 4]);
 }
 

@@ -1,5 +1,7 @@
 /** A trained classifier at work: what pictures show, and how often that is what their folder is called. */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { nth, pairs } from '../base/entries.js';
 import type { HostTensor } from '../base/tensor.js';
 import { streamEvalImages } from '../data/batches.js';
 import type { Subset } from '../data/dataset.js';
@@ -46,7 +48,7 @@ export async function openClassifier(
     ...{ name, file, classes, size },
     async classify(given) {
       const images = await resizeImages(given, size);
-      const n = images.shape[0]!;
+      const [n] = images.shape as [number];
       const area = size * size * 3;
       const probabilities = new Float32Array(n * classes.length);
       for (let at = 0; at < n; at += batch) {
@@ -58,7 +60,7 @@ export async function openClassifier(
       }
       const likeliest = Array.from({ length: n }, (_, i) => {
         const own = probabilities.subarray(i * classes.length, (i + 1) * classes.length);
-        return classes[own.indexOf(Math.max(...own))]!;
+        return nth(classes, own.indexOf(Math.max(...own)));
       });
       return { classes: likeliest, probabilities };
     },
@@ -94,7 +96,7 @@ export async function accuracyOn(
   for await (const part of streamEvalImages(subset, { size: classifier.size, batchSize: batch, skipped })) {
     o.signal?.throwIfAborted();
     const found = (await classifier.classify(part.images)).classes;
-    right += found.filter((name, i) => name === classes[part.labels[i]!]).length;
+    right += pairs(found, part.labels).filter(([name, label]) => name === classes[label]).length;
     images += found.length;
   }
   return { images, accuracy: right / images };

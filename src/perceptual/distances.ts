@@ -7,7 +7,9 @@
  * convolutional pyramid with seeded orthogonal weights that nobody trained: it compares local colours, edges and
  * textures at four scales, and claims no more.
  */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { entry, last } from '../base/entries.js';
 import { stream } from '../base/rng.js';
 import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
 import type { Tensors } from '../engine/device.js';
@@ -48,7 +50,7 @@ export interface Trunk {
 export function distance(trunk: Trunk, constants: Tensors, x: tf.Tensor, y: tf.Tensor): tf.Tensor {
   let pair: readonly tf.Tensor[] = [x, y];
   const distances = trunk.stages.map((stage, i) => {
-    const channels = constants[`${stage.filters.at(-1)}.weight`]!.shape[3]!;
+    const channels = last(entry(constants, `${last(stage.filters)}.weight`).shape);
     const [apart, ...pooled] = inParts(pair as [tf.Tensor, tf.Tensor], channels, (...images) => {
       const inputs = i === 0 ? images.map(trunk.prepare) : images;
       const taps = inputs.map((image) => tap(stage, constants, image as tf.Tensor4D));
@@ -63,10 +65,11 @@ export function distance(trunk: Trunk, constants: Tensors, x: tf.Tensor, y: tf.T
 }
 
 /** Of two taps [B, H, W, C], image by image: [B]. */
-function tapDistance({ lin }: Stage, constants: Tensors, a: tf.Tensor, b: tf.Tensor): tf.Tensor {
+function tapDistance({ lin }: Stage, constants: Tensors, a: tf.Tensor4D, b: tf.Tensor4D): tf.Tensor {
   const squares = tf.square(tf.sub(unitLength(a), unitLength(b)));
-  const [weighted, weight] = typeof lin === 'string' ? [tf.mul(squares, constants[lin]!), 1] : [squares, lin];
-  return tf.mul(tf.sum(weighted, [1, 2, 3]), weight / (a.shape[1]! * a.shape[2]!));
+  const [weighted, weight] =
+    typeof lin === 'string' ? [tf.mul(squares, entry(constants, lin)), 1] : [squares, lin];
+  return tf.mul(tf.sum(weighted, [1, 2, 3]), weight / (a.shape[1] * a.shape[2]));
 }
 
 /** What each stage ends in, [B, H, W, C]. */
@@ -213,8 +216,8 @@ function orthogonalFilter(inputs: number, outputs: number, seed: number): HostTe
     columns.push(column.map((v) => v / length));
   }
   const data = new Float32Array(rows * outputs);
-  for (let i = 0; i < rows; i++)
-    for (let j = 0; j < outputs; j++) data[i * outputs + j] = Math.SQRT2 * columns[j]![i]!;
+  for (const [j, column] of columns.entries())
+    for (const [i, value] of column.entries()) data[i * outputs + j] = Math.SQRT2 * value;
   return float32([3, 3, inputs, outputs], data);
 }
 

@@ -25,8 +25,9 @@ export async function loadPerceptual({ data, stage1 }: Config): Promise<Perceptu
   if (kind === 'none' || weight === 0) return undefined;
   if (kind === 'random-features') return randomFeatures(data.size);
   if (kind === 'vqgen') return loadTrainedFeatures(data.size, weights ?? undefined, where);
+  if (weights === null) throw new Error('internal: LPIPS has no weights of its own');
   return lpipsVgg16(
-    await readWeights(weights!, where, {
+    await readWeights(weights, where, {
       shapes: () => vgg16Shapes(),
       remedy:
         "It takes torchvision's vgg16 (features.N.weight, features.N.bias) and LPIPS's lin0.weight to lin4.weight.",

@@ -1,5 +1,7 @@
 /** The classifier while it learns: batch normalisation behind every convolution, and its running statistics to be folded into the filters at the end. */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { pairs, picked } from '../base/entries.js';
 import { float32, type HostTensors } from '../base/tensor.js';
 import type { GraphProgram, Specs, StepProgram, Tensors } from '../engine/device.js';
 import {
@@ -94,16 +96,16 @@ export function classifierStep(o: { classes: number; size: number; batch: number
       step: scalar,
     },
     step(state, inputs) {
-      const { images, targets, lr, step } = inputs as Record<'images' | 'targets' | 'lr' | 'step', tf.Tensor>;
+      const { images, targets, lr, step } = picked(inputs, ['images', 'targets', 'lr', 'step']);
       const model = under('model', state);
-      const learned = Object.fromEntries(names.map((name) => [name, model[name]!]));
+      const learned = picked(model, names);
       const { logits, seen } = pass(treeOf(specs, learned), images);
       const { value: loss, grads } = valueAndGradsOf(learned, (at) =>
         tf.mean(softCrossEntropy(pass(treeOf(specs, at), images).logits, targets)),
       );
       const updated = adamStep(learned, grads, state, lr, step, optimizer);
       const kept = tf.minimum(memory, tf.div(step, tf.add(step, 10)));
-      const statistics = Object.fromEntries(Object.keys(statisticsSpecs).map((name) => [name, model[name]!]));
+      const statistics = picked(model, Object.keys(statisticsSpecs));
       const right = tf.equal(tf.argMax(logits, 1), tf.argMax(targets, 1));
       return {
         state: {
@@ -123,13 +125,14 @@ const named = (seen: readonly Statistics[]): Tensors =>
 function pass(params: TensorTree<Learned>, images: tf.Tensor): { logits: tf.Tensor; seen: Statistics[] } {
   const seen: Statistics[] = [];
   let x = images;
-  layers.forEach(({ stage }, i) => {
-    if (stage > (layers[i - 1]?.stage ?? 0)) x = halve(x as tf.Tensor4D);
-    const layer = params.layers[i]!;
+  let before = 0;
+  for (const [{ stage }, layer] of pairs(layers, params.layers)) {
+    if (stage > before) x = halve(x as tf.Tensor4D);
+    before = stage;
     const y = conv(layer, x);
     seen.push(batchStatistics(y));
     x = tf.relu(batchNorm(layer, y));
-  });
+  }
   return { logits: linear(params.head, tf.mean(x, [1, 2])), seen };
 }
 
@@ -163,7 +166,7 @@ export function foldProgram(classes: number): GraphProgram {
 function folded(model: Tensors, classes: number): Tensors {
   const learned = treeOf(learnedSpecs(classes), model);
   const convs = learned.layers.map((layer, i) => {
-    const statistics = { mean: model[`layers.${i}.mean`]!, variance: model[`layers.${i}.variance`]! };
+    const statistics = picked(under(`layers.${i}`, model), ['mean', 'variance']);
     return over(`layers.${i}`, foldBatchNorm(layer.weight, layer, statistics));
   });
   return Object.assign({}, ...convs, over('head', { ...learned.head }));

@@ -1,6 +1,8 @@
 /** `vqgen train-perceptual`: folders of labelled images → a classifier whose features compare images. */
+
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { nth, only, picked } from '../base/entries.js';
 import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import type { Reporter } from '../base/progress.js';
@@ -283,9 +285,10 @@ function stage(
         step: scalar(step),
       },
     ],
-    observe: (_, [output]) => ({
-      values: { loss: output!.loss!.data[0]!, accuracy: output!.accuracy!.data[0]! },
-    }),
+    observe(_, outputs) {
+      const { loss, accuracy } = picked(only(outputs), ['loss', 'accuracy']);
+      return { values: { loss: only(loss.data), accuracy: only(accuracy.data) } };
+    },
     evaluate: (_, state, signal) =>
       validate(dataset.val, under('model', state), graph, { size, classes, signal }),
     fields: ({ loss, accuracy, 'val accuracy': val }) => ({
@@ -314,10 +317,10 @@ async function validate(
     const logits = (await graph.run({ ...model, images })).logits.data as Float32Array;
     for (const [i, index] of part.entries()) {
       const own = logits.subarray(i * classes, (i + 1) * classes);
-      const label = set.labels[index]!;
+      const label = nth(set.labels, index);
       const highest = Math.max(...own);
       const rest = own.reduce((sum, v) => sum + Math.exp(v - highest), 0);
-      sums.loss += highest + Math.log(rest) - own[label]!;
+      sums.loss += highest + Math.log(rest) - nth(own, label);
       sums.accuracy += own.indexOf(highest) === label ? 1 : 0;
     }
   }
@@ -326,7 +329,9 @@ async function validate(
 
 /** The newest checkpoint as a network of its own, in half precision, with what it is about. */
 async function writeTrained(file: string, classes: readonly string[], o: Training): Promise<void> {
-  const state = await loadCheckpoint(latestCheckpoint(o.folder)!, classifierState(classes.length));
+  const checkpoint = latestCheckpoint(o.folder);
+  if (!checkpoint) throw new Error('internal: a training that ended left no checkpoint');
+  const state = await loadCheckpoint(checkpoint, classifierState(classes.length));
   const graph = await o.device.prepare(foldProgram(classes.length));
   try {
     const weights = await graph.run(under('model', state));

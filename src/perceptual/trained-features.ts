@@ -2,9 +2,13 @@
  * vqgen's own perceptual network: the convolutions of an image classifier that `vqgen train-perceptual` trained. It is plain (3×3 convolutions, ReLU,
  * means of 2×2 between stages), so that as a frozen loss it is cheap and its gradient smooth; batch normalisation is folded into its filters.
  */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { entry, last, picked } from '../base/entries.js';
 import type { HostTensors } from '../base/tensor.js';
 import type { Tensors } from '../engine/device.js';
+import { linear } from '../nn/linear.js';
+import { under } from '../nn/params.js';
 import { distance, type FeatureNetwork, features, type Perceptual, prefix, type Trunk } from './distances.js';
 
 /** Channels of each stage's convolutions: few where an image is large, most values where it is small. */
@@ -33,7 +37,7 @@ export const layers: readonly {
 );
 
 /** What the classifier's head sees: means over the positions of the last stage. */
-export const featureWidth = stages.at(-1)!.at(-1)!;
+export const featureWidth = last(last(stages));
 
 const layerName = (i: number) => `layers.${i}`;
 
@@ -85,7 +89,7 @@ export function trainedFeatures(
   for (const stage of whole.stages) {
     for (const filter of stage.filters) {
       for (const part of ['weight', 'bias']) {
-        constants[`${filter}.${part}`] = weights[`${filter.slice(prefix.length + 1)}.${part}`]!;
+        constants[`${filter}.${part}`] = entry(weights, `${filter.slice(prefix.length + 1)}.${part}`);
       }
     }
   }
@@ -99,9 +103,11 @@ export function trainedFeatures(
 
 /** The classifier: images [B, S, S, 3] in [−1, 1] → logits [B, K]. */
 export function classLogits(weights: Tensors, images: tf.Tensor): tf.Tensor {
-  const trunk = trunkFor(images.shape[1]!, stages.length, layerName);
-  return tf.add(tf.matMul(means(trunk, weights, images), weights['head.weight']!), weights['head.bias']!);
+  const [, size] = images.shape as [number, number];
+  const trunk = trunkFor(size, stages.length, layerName);
+  const head = picked(under('head', weights), ['weight', 'bias']);
+  return linear(head, means(trunk, weights, images));
 }
 
 const means = (trunk: Trunk, constants: Tensors, images: tf.Tensor): tf.Tensor =>
-  tf.mean(features(trunk, constants, images).at(-1)!, [1, 2]);
+  tf.mean(last(features(trunk, constants, images)), [1, 2]);

@@ -1,4 +1,5 @@
 /** Codes of several grids as one sequence for each image, all grids end to end, and back. */
+import { entry, last } from '../base/entries.js';
 import { type HostTensor, type HostTensors, int32 } from '../base/tensor.js';
 import type { Grid } from './latent.js';
 
@@ -12,8 +13,8 @@ export const vocabulary = (grids: readonly Grid[]): Int32Array =>
 
 /** Each grid's codes [B, h, w] by its name → [B, T]. */
 export function endToEnd(grids: readonly Grid[], tensors: HostTensors): Int32Array {
-  const parts = grids.map(({ name }) => tensors[name]!);
-  const batch = parts[0]!.shape[0]!;
+  const parts = grids.map(({ name }) => entry(tensors, name));
+  const [batch] = last(parts).shape as [number];
   const all = new Int32Array(parts.reduce((sum, { data }) => sum + data.length, 0));
   let at = 0;
   for (let row = 0; row < batch; row++) {

@@ -1,5 +1,7 @@
 /** What a finished tokenizer does: images → latents, latents → images, images → reconstructions. */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { entry, only, pairs } from '../base/entries.js';
 import type { HostTensors } from '../base/tensor.js';
 import type { GraphProgram, TensorSpec, Tensors } from '../engine/device.js';
 import { specsOf, tensorSpecs, under } from '../nn/params.js';
@@ -131,7 +133,7 @@ export function walkPrograms(
       constants: partOf(weights, 'encoder', 'bottleneck'),
       run({ images }, p) {
         const z = zOf(model, p, images, {});
-        return { point: coded ? z : bottleneck.encode(inside(p), z)[0]! };
+        return { point: coded ? z : only(bottleneck.encode(inside(p), z)) };
       },
     },
     fromPoint: {
@@ -202,16 +204,18 @@ function zOf({ corruption, net }: Model, weights: Tensors, images: tf.Tensor, in
 function encode(model: Model, weights: Tensors, images: tf.Tensor, inputs: Tensors = {}): Tensors {
   const { latent, encode } = model.bottleneck;
   const made = encode(under('bottleneck', weights), zOf(model, weights, images, inputs));
-  return Object.fromEntries(Object.keys(latentSpecs(latent, 1)).map((name, i) => [name, made[i]!]));
+  return Object.fromEntries(pairs(Object.keys(latentSpecs(latent, 1)), made));
 }
 
 function decode({ net, bottleneck }: Model, weights: Tensors, given: Tensors): tf.Tensor {
   const { latent, decode } = bottleneck;
-  const parts = Object.keys(latentSpecs(latent, 1)).map((name) => given[name]!);
+  const parts = Object.keys(latentSpecs(latent, 1)).map((name) => entry(given, name));
   const q = decode(under('bottleneck', weights), parts);
   return decoded(net, under('decoder', weights), q);
 }
 
 function partOf(weights: HostTensors, ...parts: string[]): HostTensors {
-  return Object.fromEntries(Object.entries(weights).filter(([name]) => parts.includes(name.split('.')[0]!)));
+  return Object.fromEntries(
+    Object.entries(weights).filter(([name]) => parts.some((part) => name.startsWith(`${part}.`))),
+  );
 }

@@ -189,7 +189,6 @@ function stage1(
 ): Stage {
   const { stage1, seed } = config;
   const { model } = networks;
-  const grids = gridsIn(model.bottleneck.latent);
   return {
     name: 'Stage 1',
     folder,
@@ -197,7 +196,7 @@ function stage1(
     runner,
     unit: 'images',
     unitsPerStep: stage1.batch_size,
-    books: grids,
+    books: gridsIn(model.bottleneck.latent),
     bestBy: { key: 'psnr', higher: true },
     lr: stage1.lr,
     guarded: { key: 'l1', anew: model.bottleneck.settles, most: farthest },

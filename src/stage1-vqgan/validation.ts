@@ -1,4 +1,5 @@
 /** How well held-out images are reconstructed: the averaged weights where there are any, on a fixed choice of images. */
+import { nth, only } from '../base/entries.js';
 import type { Stage1Config } from '../config/schema.js';
 import { evalImages } from '../data/batches.js';
 import type { ImageSet } from '../data/dataset.js';
@@ -99,7 +100,7 @@ export function validation(
     for (let at = 0; at < images && !signal?.aborted; at += batch) {
       const chosen = indices.slice(at, at + batch);
       const originals = await evalImages(set, chosen, size);
-      const labels = Int32Array.from(chosen, (index) => set.labels[index]!);
+      const labels = Int32Array.from(chosen, (index) => nth(set.labels, index));
       const { batched } = bottleneck.feed('eval', at, labels);
       const { reconstruction, ...means } = await graph.run({ images: originals, ...batched, ...weights });
       const values = Object.entries(means).map(([name, t]) => [name, Array.from(t.data)] as const);
@@ -126,7 +127,7 @@ function measuresOf(bottleneck: Bottleneck, sums: Record<string, number[]>, imag
   const { units, measures } = bottleneck;
   const means = Object.entries(sums).map(([name, list]) => [name, list.map((sum) => sum / images)] as const);
   const { sampled_mse, ...scalars } = Object.fromEntries(
-    means.filter(([name]) => !units?.includes(name)).map(([name, [value]]) => [name, value!]),
+    means.filter(([name]) => !units?.includes(name)).map(([name, list]) => [name, only(list)]),
   );
   const further = sampled_mse === undefined ? {} : measures?.({ ...scalars, sampled_mse });
   return { ...scalars, ...further, ...Object.fromEntries(means.filter(([name]) => units?.includes(name))) };

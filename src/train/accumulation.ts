@@ -4,7 +4,9 @@
  * the optimiser acts on them. The sums are state like any other to a device, under `partial.…`; no checkpoint holds them, as none is
  * written in the middle of a step. With N = 1 a program has no trace of all this.
  */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { entry, picked } from '../base/entries.js';
 import { float32, type HostTensor, type HostTensors, scalar, sizeOf } from '../base/tensor.js';
 import type { Specs, StepProgram, StepRunner, Tensors } from '../engine/device.js';
 import { over } from '../nn/params.js';
@@ -37,12 +39,12 @@ export function accumulation(n: number, clears = false): Accumulation {
   return {
     inputs: { first: flag, last: flag },
     sums: named,
-    add(group, grads, state, { first, last }) {
+    add(group, grads, state, inputs) {
+      const { first, last } = picked(inputs, ['first', 'last']);
       const mean: Tensors = {};
       for (const [name, grad] of Object.entries(grads))
-        mean[name] = sumOf(state[partial(`${group}.${name}`)]!, tf.mul(grad, 1 / n), first!);
-      const kept = (sum: tf.Tensor) =>
-        clears ? tf.where(tf.greater(last!, 0), tf.zerosLike(sum), sum) : sum;
+        mean[name] = sumOf(entry(state, partial(`${group}.${name}`)), tf.mul(grad, 1 / n), first);
+      const kept = (sum: tf.Tensor) => (clears ? tf.where(tf.greater(last, 0), tf.zerosLike(sum), sum) : sum);
       const sums = Object.fromEntries(Object.entries(mean).map(([name, sum]) => [name, kept(sum)]));
       return { grads: mean, state: named(group, sums) };
     },
@@ -72,7 +74,8 @@ export function microBatches(n: number, batched: HostTensors, common: HostTensor
 /** A view. */
 function share({ dtype, shape, data }: HostTensor, i: number, n: number): HostTensor {
   const size = data.length / n;
-  return { dtype, shape: [shape[0]! / n, ...shape.slice(1)], data: data.subarray(i * size, (i + 1) * size) };
+  const [rows, ...row] = shape as [number, ...number[]];
+  return { dtype, shape: [rows / n, ...row], data: data.subarray(i * size, (i + 1) * size) };
 }
 
 /** The runner of a program, whose `load` and `read` (between optimiser steps) know nothing of sums. */

@@ -210,11 +210,12 @@ export async function runLoop(
 
       // 1. Eval, and 2. sample: the stage draws its pictures where it validates.
       if (isDue(step, cadence.eval_every, total) && validated < step && !stopping()) {
-        state = await runner.read();
-        wrong = infiniteTensor(state);
-        evaluation = wrong || stopping() ? undefined : stage.evaluate(step, state, o.signal, kept);
+        const present = await runner.read();
+        state = present;
+        wrong = infiniteTensor(present);
+        evaluation = wrong || stopping() ? undefined : stage.evaluate(step, present, o.signal, kept);
         const measured = await unlessAborted(evaluation, o.signal).catch(async (error) => {
-          if (checkpoint?.step !== step) await save(state!, due); // A validation that fails takes no step with it.
+          if (checkpoint?.step !== step) await save(present, due); // A validation that fails takes no step with it.
           throw error;
         });
         const values = measured && numbersOf(measured);
@@ -241,7 +242,7 @@ export async function runLoop(
         await takeBack(wrong);
         continue;
       }
-      if (ended && step < total) o.reporter.note(endedEarly(step, stale, best!));
+      if (ended && best && step < total) o.reporter.note(endedEarly(step, stale, best));
       if (stopping() || ended || step >= total) break;
 
       // 4. Step, as often as the chunk is long.

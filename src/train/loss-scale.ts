@@ -4,9 +4,12 @@
  * without it is doubled. The scale is state like any other, under `loss_scale.…`: a resumed run goes on with it. In float32 nothing of this
  * is there.
  */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { last, only, picked } from '../base/entries.js';
 import { float32, type HostTensors } from '../base/tensor.js';
 import type { Precision, Specs, Tensors } from '../engine/device.js';
+import { under } from '../nn/params.js';
 import { clipByGlobalNorm } from './optimizer.js';
 
 const FIRST = 2 ** 16;
@@ -62,11 +65,8 @@ export function lossScaling(precision: Precision, prefix = ''): LossScaling {
     state: { [name('value')]: scalar, [name('good')]: scalar, [name('skipped')]: scalar },
     of: (state) => state[name('value')],
     settle(grads, state, { clip, step, last }) {
-      const [scale, good, skipped] = ['value', 'good', 'skipped'].map((part) => state[name(part)]!) as [
-        tf.Tensor,
-        tf.Tensor,
-        tf.Tensor,
-      ];
+      const before = picked(under(`${prefix}loss_scale`, state), ['value', 'good', 'skipped']);
+      const { value: scale, good, skipped } = before;
       const clipped = clipByGlobalNorm(grads, clip, scale);
       const finite = tf.less(clipped.norm, BOUND);
       const entries = Object.entries(clipped.grads);
@@ -80,7 +80,6 @@ export function lossScaling(precision: Precision, prefix = ''): LossScaling {
         good: tf.where(finite, tf.where(grows, tf.scalar(0), row), tf.scalar(0)),
         skipped: tf.where(finite, skipped, tf.add(skipped, 1)),
       };
-      const before = { value: scale, good, skipped };
       const ends = last && tf.greater(last, 0);
       const after = Object.entries(next).map(([part, tensor]) => [
         name(part),
@@ -102,8 +101,8 @@ export function lossScaling(precision: Precision, prefix = ''): LossScaling {
 /** What a step's outputs say of loss scaling: of its micro-batches only the last decides. */
 export function scaleValues(outputs: readonly HostTensors[]): Record<string, number> {
   const names = ['loss_scale', 'skipped', 'disc_loss_scale', 'disc_skipped'];
-  const last = Object.entries(outputs.at(-1)!).filter(([name]) => names.includes(name));
-  return Object.fromEntries(last.map(([name, { data }]) => [name, data[0]!]));
+  const entries = Object.entries(last(outputs)).filter(([name]) => names.includes(name));
+  return Object.fromEntries(entries.map(([name, { data }]) => [name, only(data)]));
 }
 
 /** Whether a name in a checkpoint belongs to loss scaling: a run may go on in another precision than it was saved in. */

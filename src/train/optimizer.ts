@@ -4,7 +4,9 @@
  *
  * D. Kingma and J. Ba, arXiv 1412.6980, algorithm 1; decoupled decay: I. Loshchilov and F. Hutter, arXiv 1711.05101.
  */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { entry } from '../base/entries.js';
 import type { Specs, Tensors } from '../engine/device.js';
 
 export interface AdamOptions {
@@ -60,9 +62,9 @@ export function adamStep(
   const updated: Tensors = {};
   const moments: Tensors = {};
   for (const [name, param] of Object.entries(params)) {
-    const grad = grads[name]!;
-    const m = blend(state[moment(prefix, 'm', name)]!, grad, beta1, acts);
-    const v = blend(state[moment(prefix, 'v', name)]!, tf.square(grad), beta2, acts);
+    const grad = entry(grads, name);
+    const m = blend(entry(state, moment(prefix, 'm', name)), grad, beta1, acts);
+    const v = blend(entry(state, moment(prefix, 'v', name)), tf.square(grad), beta2, acts);
     const change = tf.mul(rate, tf.div(m, tf.add(tf.sqrt(v), epsilon)));
     const start = o.weightDecay > 0 && o.decays(name) ? tf.mul(param, kept) : param;
     updated[name] = tf.sub(start, change);
@@ -99,7 +101,7 @@ export function emaStep(
   decay: tf.Tensor | number,
   acts?: tf.Tensor,
 ): Tensors {
-  return mapTensors(average, (a, name) => blend(a, params[name]!, decay, acts));
+  return mapTensors(average, (a, name) => blend(a, entry(params, name), decay, acts));
 }
 
 function blend(old: tf.Tensor, fresh: tf.Tensor, decay: tf.Tensor | number, acts?: tf.Tensor): tf.Tensor {

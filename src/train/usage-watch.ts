@@ -17,7 +17,7 @@ export function watchUsage(): UsageWatch {
   const seen: { step: number; highest: number; low: boolean }[] = [];
   return {
     see(step, usage) {
-      while (seen.length > 0 && seen.at(-1)!.step >= step) seen.pop();
+      while ((seen.at(-1)?.step ?? -1) >= step) seen.pop();
       const before = seen.at(-1) ?? { highest: 0, low: false };
       const highest = Math.max(before.highest, usage);
       const bound = Math.max(least, highest / 2);

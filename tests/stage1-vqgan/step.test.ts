@@ -37,7 +37,7 @@ const encoded = (config: Config, model: Tensors) =>
 /** The whole generator objective on one tape, λ given as a number. */
 function objective(config: Config, flat: Tensors, disc: Tensors, lambda: number) {
   const z = encoded(config, flat);
-  const { output, loss } = nearestCode(config.stage1).pass(under('bottleneck', flat), z);
+  const { output, loss } = nearestCode(config.stage1).pass({ codebook: flat['bottleneck.codebook']! }, z);
   const reconstruction = decoded(modelOf(config).net, under('decoder', flat), output);
   const error = tf.add(
     tf.mean(tf.abs(tf.sub(images, reconstruction))),

@@ -3,17 +3,18 @@
  * arXiv 2110.04627, §3.2. The paper's codes are short (8 to 32 values): that is `embed_dim`.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import type { TensorTree } from '../../nn/params.js';
 import { type CodebookConfig, nearestCode } from './nearest.js';
-import type { CodebookTensor, Quantiser } from './quantiser.js';
+import type { Codebook, Quantiser } from './quantiser.js';
 
 /**
  * `nearestCode` between z/‖z‖ and eₖ/‖eₖ‖, whose squared distance is 2 − 2·cos: the decoder sees unit vectors, also
  * while nothing is quantised, and gradients of both loss terms pass the normalisation.
  */
-export function cosineCode(config: CodebookConfig): Quantiser {
+export function cosineCode(config: CodebookConfig): Quantiser<Codebook> {
   const { codes, embed_dim } = config;
   const inner = nearestCode(config);
-  const onSphere = ({ codebook }: CodebookTensor) => ({ codebook: unit(codebook!) });
+  const onSphere = ({ codebook }: TensorTree<Codebook>) => ({ codebook: unit(codebook) });
   return {
     // Of length about 1, where a step of the optimiser turns a code as far as it would move it.
     specs: {

@@ -5,10 +5,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { squaredErrorTo } from '../../nn/gradients.js';
 import { type CodebookConfig, nearestCode, nearestRow, passedOn, rowOf } from './nearest.js';
-import { type Quantiser, select } from './quantiser.js';
+import { type Codebook, type Quantiser, select } from './quantiser.js';
 
 /** Codes, gradient and commitment as `nearestCode` has them; there is no codebook term. `followed` moves the codes. */
-export function averagedCode(config: CodebookConfig): Quantiser {
+export function averagedCode(config: CodebookConfig): Quantiser<Codebook> {
   const weight = config.legacy_beta ? 1 : config.beta;
   return {
     ...nearestCode(config),

@@ -1,5 +1,7 @@
 /** Finite scalar quantisation, no codebook at all: Mentzer et al., arXiv 2309.15505, with the constants of its listing. */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { pairs } from '../../base/entries.js';
 import { gridLevels } from '../../config/bottlenecks.js';
 import type { Stage1Config } from '../../config/schema.js';
 import { straightThrough } from '../../nn/gradients.js';
@@ -17,7 +19,7 @@ export function finiteScalars({ bottleneck }: Pick<Stage1Config, 'bottleneck'>):
   const half = levels.map((n) => ((n - 1) * (1 - margin)) / 2);
   /** With an even number of levels there is one more below 0 than above. */
   const offset = levels.map((n) => (n % 2 === 0 ? 0.5 : 0));
-  const shift = levels.map((_, i) => Math.tan(offset[i]! / half[i]!));
+  const shift = pairs(offset, half).map(([by, of]) => Math.tan(by / of));
   const width = levels.map((n) => Math.floor(n / 2));
 
   const squeezed = (z: tf.Tensor) =>

@@ -4,7 +4,9 @@
  *
  * Units: KL in nats an image. The loss has it a number of the image, beside a likelihood that is a mean over these numbers.
  */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { entry, last, only, picked } from '../../base/entries.js';
 import { stream } from '../../base/rng.js';
 import { float32, int32 } from '../../base/tensor.js';
 import type { Stage1Config } from '../../config/schema.js';
@@ -36,7 +38,7 @@ export function gaussian(config: Stage1Config, place: Place): Bottleneck {
     const centre = labels && tf.reshape(lookup(meansOf(p), labels), mean.shape);
     return { mean, logvar, away: centre ? tf.sub(mean, centre) : mean };
   };
-  const meansOf = (p: Tensors) => tf.reshape(p[classMeans]!, [classes.length, -1]) as tf.Tensor2D;
+  const meansOf = (p: Tensors) => tf.reshape(entry(p, classMeans), [classes.length, -1]) as tf.Tensor2D;
 
   return {
     latent: { kind: 'gaussian', shape, classes: class_means ? classes : [] },
@@ -52,7 +54,10 @@ export function gaussian(config: Stage1Config, place: Place): Bottleneck {
     units: ['kl_by_unit'],
     settles: 1,
     watch: () => watchCollapse(Math.max(kl_warmup, config.steps / 10)),
-    measures: ({ sampled_mse, kl }) => ({ elbo: bitsPerNumber(sampled_mse!, kl!, place.dims) }),
+    measures(means) {
+      const { sampled_mse, kl } = picked(means, ['sampled_mse', 'kl']);
+      return { elbo: bitsPerNumber(sampled_mse, kl, place.dims) };
+    },
 
     inputs: (_, batch) => ({
       noise: { shape: [batch, ...shape], dtype: 'float32' },
@@ -80,12 +85,13 @@ export function gaussian(config: Stage1Config, place: Place): Bottleneck {
         loss: tf.mul(tf.mul(kl_weight / place.dims, risen), tf.sum(counted)),
       };
     },
-    posterior(p, z, { noise, labels }) {
-      const { mean, logvar, away } = posterior(p, z, labels);
-      return { kl: klByImage(away, logvar), away, drawn: features(p, drawn(mean, logvar, noise!)) };
+    posterior(p, z, inputs) {
+      const { mean, logvar, away } = posterior(p, z, inputs.labels);
+      const latent = drawn(mean, logvar, entry(inputs, 'noise'));
+      return { kl: klByImage(away, logvar), away, drawn: features(p, latent) };
     },
     encode: (p, z) => [posterior(p, z).mean],
-    decode: (p, [latent]) => features(p, latent!),
+    decode: (p, latent) => features(p, only(latent)),
   };
 }
 
@@ -97,8 +103,10 @@ const klOf = (away: tf.Tensor, logvar: tf.Tensor): tf.Tensor =>
   tf.mul(0.5, tf.sub(tf.add(tf.square(away), tf.exp(logvar)), tf.add(1, logvar)));
 
 /** Its sum over each image's numbers, [B]. */
-const klByImage = (away: tf.Tensor, logvar: tf.Tensor): tf.Tensor =>
-  tf.sum(tf.reshape(klOf(away, logvar), [away.shape[0]!, -1]), 1);
+function klByImage(away: tf.Tensor, logvar: tf.Tensor): tf.Tensor {
+  const [batch] = away.shape as [number];
+  return tf.sum(tf.reshape(klOf(away, logvar), [batch, -1]), 1);
+}
 
 /**
  * Its sum over positions, mean over images, by unit.
@@ -108,13 +116,13 @@ const klByImage = (away: tf.Tensor, logvar: tf.Tensor): tf.Tensor =>
  * @returns [U]
  */
 export function klByUnit(away: tf.Tensor, logvar: tf.Tensor): tf.Tensor {
-  const [batch, units] = [away.shape[0]!, away.shape.at(-1)!];
-  return tf.div(tf.sum(tf.reshape(klOf(away, logvar), [-1, units]), 0), batch);
+  const [batch] = away.shape as [number];
+  return tf.div(tf.sum(tf.reshape(klOf(away, logvar), [-1, last(away.shape)]), 0), batch);
 }
 
 /** Units whose mean varies over images and positions; a scalar. @param means [B, …, U] */
 function activeUnits(means: tf.Tensor): tf.Tensor {
-  const rows = tf.reshape(means, [-1, means.shape.at(-1)!]);
+  const rows = tf.reshape(means, [-1, last(means.shape)]);
   const centred = tf.sub(rows, tf.mean(rows, 0, true));
   const variance = tf.mean(tf.square(centred), 0);
   return tf.sum(tf.cast(tf.greater(variance, activeVariance), 'float32'));
@@ -136,7 +144,7 @@ export function bitsPerNumber(mse: number, kl: number, dims: number): number {
 function watchCollapse(from: number): ReturnType<Bottleneck['watch']> {
   const seen: { step: number; collapsed: boolean }[] = [];
   return (step, { active_units: active }) => {
-    while (seen.length > 0 && seen.at(-1)!.step >= step) seen.pop();
+    while ((seen.at(-1)?.step ?? -1) >= step) seen.pop();
     if (active === undefined || step <= from) return undefined;
     const before = seen.at(-1)?.collapsed ?? false;
     const collapsed = active < 0.5;

@@ -1,5 +1,7 @@
 /** Points of a grid and their numbers: a code is written in mixed radix, the first place counting ones. */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { pairs } from '../../base/entries.js';
 import { product } from '../../config/bottlenecks.js';
 
 /** What one step of each place counts: 1, L₀, L₀L₁, … */
@@ -15,6 +17,6 @@ export function digitsOf(codes: tf.Tensor, levels: readonly number[]): tf.Tensor
   const places = placeValues(levels);
   const shifted = tf.expandDims(tf.add(tf.cast(codes, 'float32'), 0.5), -1); // [..., 1]
   const steps = (sizes: number[]) => tf.floor(tf.div(shifted, tf.tensor1d(sizes))); // [..., d]
-  const above = steps(places.map((place, i) => place * levels[i]!));
+  const above = steps(pairs(places, levels).map(([place, count]) => place * count));
   return tf.sub(steps(places), tf.mul(above, tf.tensor1d([...levels])));
 }

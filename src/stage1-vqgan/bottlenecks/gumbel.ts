@@ -4,12 +4,15 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Stage1Config } from '../../config/schema.js';
-import { conv, convSpecs } from '../../nn/conv.js';
+import { type Conv, conv, convSpecs } from '../../nn/conv.js';
 import { rowOf } from './nearest.js';
-import type { Quantiser } from './quantiser.js';
+import type { Codebook, Quantiser } from './quantiser.js';
 
 /** Scores are a 1×1 convolution of z [B, h, w, D] → [B, h, w, K]; a code is decoded to its row of the codebook [K, D]. */
-export function highestScore({ codes, embed_dim }: Stage1Config): Quantiser {
+export function highestScore({
+  codes,
+  embed_dim,
+}: Stage1Config): Quantiser<Codebook & { readonly proj: Conv }> {
   return {
     specs: {
       codebook: { shape: [codes, embed_dim], init: { kind: 'normal', mean: 0, std: 1 } },
@@ -17,7 +20,7 @@ export function highestScore({ codes, embed_dim }: Stage1Config): Quantiser {
     },
     learnsByGradient: true,
     candidates: (z) => z,
-    encode: ({ proj }, z) => tf.argMax(conv(proj!, z), -1),
+    encode: ({ proj }, z) => tf.argMax(conv(proj, z), -1),
     decode: rowOf,
     pass: () => {
       throw new Error('internal: a gumbel bottleneck is not trained');

@@ -4,7 +4,9 @@
  *
  * Each level is a bottleneck of one grid, of any kind, under its grid's name: parameters, state and inputs `top.…`, `bottom.…`.
  */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { last, nth, pairs } from '../../base/entries.js';
 import type { Tensors } from '../../engine/device.js';
 import { type Conv, conv, convSpecs, transposedConv, transposedConvSpecs } from '../../nn/conv.js';
 import { over, specsOf, type TensorTree, treeOf, under } from '../../nn/params.js';
@@ -47,28 +49,38 @@ type Visit = (level: Level, z: () => tf.Tensor, i: number) => tf.Tensor;
  * @param o.features F. @param o.blocks residual blocks of encode and decode
  */
 export function hierarchy(levels: readonly Level[], o: { features: number; blocks: number }): Bottleneck {
-  const nets = levels.map((_, i) => netsOf(levels, i, o));
-  const ofEach = <T>(f: (level: Level, i: number) => Record<string, T>): Record<string, T> =>
-    Object.assign({}, ...levels.map((level, i) => over(level.name, f(level, i))));
+  const nets = levels.map((level, i) => netsOf(level, levels.slice(0, i), levels.length, o));
+  /** What each level has, by the level's name. */
+  const joined = <T>(each: readonly Record<string, T>[]): Record<string, T> =>
+    Object.assign({}, ...pairs(levels, each).map(([{ name }, own]) => over(name, own)));
+  const ofEach = <T>(f: (bottleneck: Bottleneck) => Record<string, T>): Record<string, T> =>
+    joined(levels.map(({ bottleneck }) => f(bottleneck)));
 
   const descend = (p: Tensors, z: tf.Tensor | undefined, visit: Visit): tf.Tensor => {
-    const trees = nets.map((specs, i) => treeOf(specs, p, levels[i]!.name));
+    const trees = pairs(levels, nets).map(([{ name }, specs]) => treeOf(specs, p, name));
     const features = z ? featuresOf(trees, z) : [];
-    return trees.reduce<tf.Tensor | undefined>((above, { decode, project, enlarge }, i) => {
-      const both = () => (above ? tf.concat([widened(decode!, above), features[i]!], 3) : features[i]!);
-      const q = visit(levels[i]!, () => conv(project, both()), i);
-      return above ? tf.concat([transposedConv(enlarge!, above), q], 3) : q;
-    }, undefined)!;
+    const outputs: tf.Tensor[] = [];
+    for (const [i, [level, { decode, project, enlarge }]] of pairs(levels, trees).entries()) {
+      const above = outputs.at(-1);
+      if (above && decode && enlarge) {
+        const both = () => tf.concat([widened(decode, above), nth(features, i)], 3);
+        const q = visit(level, () => conv(project, both()), i);
+        outputs.push(tf.concat([transposedConv(enlarge, above), q], 3));
+      } else outputs.push(visit(level, () => conv(project, nth(features, i)), i));
+    }
+    return last(outputs);
   };
 
   return {
     latent: { kind: 'codes', grids: levels.flatMap(gridsOf) },
     channels: { in: o.features, out: widthOf(levels) },
     takesFeatures: true,
-    learned: ofEach(({ bottleneck }, i) => ({ ...specsOf(nets[i]!), ...bottleneck.learned })),
-    own: ofEach(({ bottleneck }) => bottleneck.own),
-    state: ofEach(({ bottleneck }) => bottleneck.state),
-    partial: ofEach(({ bottleneck }) => bottleneck.partial),
+    learned: joined(
+      pairs(levels, nets).map(([{ bottleneck }, specs]) => ({ ...specsOf(specs), ...bottleneck.learned })),
+    ),
+    own: ofEach(({ own }) => own),
+    state: ofEach(({ state }) => state),
+    partial: ofEach(({ partial }) => partial),
     terms: [
       ...new Set(levels.flatMap(({ bottleneck }) => bottleneck.terms)),
       ...levels.flatMap(({ name, bottleneck }) => bottleneck.terms.map((term) => `${term}_${name}`)),
@@ -79,7 +91,7 @@ export function hierarchy(levels: readonly Level[], o: { features: number; block
       return (step, values) => watches.flatMap((watch) => watch(step, values) ?? []).join(' ') || undefined;
     },
 
-    inputs: (phase, batch) => ofEach(({ bottleneck }) => bottleneck.inputs(phase, batch)),
+    inputs: (phase, batch) => ofEach((bottleneck) => bottleneck.inputs(phase, batch)),
     feed: (...key) => ({
       runs: runsTogether(
         levels.map(({ name, bottleneck }) => [name, bottleneck.feed(...key).runs ?? []] as const),
@@ -101,8 +113,9 @@ export function hierarchy(levels: readonly Level[], o: { features: number; block
       const passed: Passed[] = [];
       const inner: tf.Tensor[] = [];
       const output = descend(p, z, ({ name, bottleneck }, z) => {
-        inner.push(z());
-        const level = bottleneck.pass(under(name, p), inner.at(-1)!, inputsOf(name, inputs));
+        const at = z();
+        inner.push(at);
+        const level = bottleneck.pass(under(name, p), at, inputsOf(name, inputs));
         passed.push(level);
         return level.output;
       });
@@ -114,18 +127,18 @@ export function hierarchy(levels: readonly Level[], o: { features: number; block
       };
     },
     after(p, _, passed, state, inputs) {
-      const moved = levels.map(({ name, bottleneck }, i) => {
-        const own = under(name, p);
-        const level = { ...passed, codes: [passed.codes[i]!] };
-        const kept = { p: own, state: {}, partial: {}, fresh: {} };
+      const { codes, inner = [] } = passed;
+      const moved = pairs(levels, pairs(codes, inner)).map(([{ name, bottleneck }, [own, z]]) => {
+        const kept = { p: under(name, p), state: {}, partial: {}, fresh: {} };
+        const level = { ...passed, codes: [own] };
         const io = inputsOf(name, inputs);
-        return bottleneck.after?.(own, passed.inner![i]!, level, under(name, state), io) ?? kept;
+        return bottleneck.after?.(kept.p, z, level, under(name, state), io) ?? kept;
       });
       return {
-        p: ofEach((_, i) => moved[i]!.p),
-        state: ofEach((_, i) => moved[i]!.state),
-        partial: ofEach((_, i) => moved[i]!.partial),
-        fresh: ofEach((_, i) => moved[i]!.fresh),
+        p: joined(moved.map(({ p }) => p)),
+        state: joined(moved.map(({ state }) => state)),
+        partial: joined(moved.map(({ partial }) => partial)),
+        fresh: joined(moved.map(({ fresh }) => fresh)),
       };
     },
 
@@ -139,7 +152,9 @@ export function hierarchy(levels: readonly Level[], o: { features: number; block
       return codes;
     },
     decode: (p, codes) =>
-      descend(p, undefined, ({ name, bottleneck }, _, i) => bottleneck.decode(under(name, p), [codes[i]!])),
+      descend(p, undefined, ({ name, bottleneck }, _, i) =>
+        bottleneck.decode(under(name, p), [nth(codes, i)]),
+      ),
   };
 }
 
@@ -147,26 +162,36 @@ export function hierarchy(levels: readonly Level[], o: { features: number; block
 const widthOf = (levels: readonly Level[]): number =>
   levels.reduce((width, { bottleneck }) => width + bottleneck.channels.out, 0);
 
-function netsOf(levels: readonly Level[], i: number, o: { features: number; blocks: number }): Nets {
-  const { features, blocks } = o;
-  const above = widthOf(levels.slice(0, i));
+/** @param higher the levels above it. @param count of all levels */
+function netsOf(
+  { bottleneck }: Level,
+  higher: readonly Level[],
+  count: number,
+  { features, blocks }: { features: number; blocks: number },
+): Nets {
+  const above = widthOf(higher);
   const inside = Math.max(1, Math.floor(features / 2));
   return {
-    ...(i < levels.length - 1 && {
+    ...(higher.length < count - 1 && {
       encode: narrowingSpecs(features, [inside], { outputs: features, blocks }),
     }),
-    ...(i > 0 && {
+    ...(higher.length > 0 && {
       decode: wideningSpecs(above, [above], { width: features, blocks }),
       enlarge: transposedConvSpecs(4, above, above),
     }),
-    project: convSpecs(1, above + features, levels[i]!.bottleneck.channels.in),
+    project: convSpecs(1, above + features, bottleneck.channels.in),
   };
 }
 
 /** Each level's features, the top's first. @param z the bottom's */
 function featuresOf(trees: readonly TensorTree<Nets>[], z: tf.Tensor): tf.Tensor[] {
   const found = [z];
-  for (const { encode } of trees.toReversed()) if (encode) found.unshift(narrowed(encode, found[0]!));
+  let below = z;
+  for (const { encode } of trees.toReversed()) {
+    if (!encode) continue;
+    below = narrowed(encode, below);
+    found.unshift(below);
+  }
   return found;
 }
 
@@ -198,8 +223,8 @@ function runsTogether(runs: readonly (readonly [string, NonNullable<Feed['runs']
 function termsOf(levels: readonly Level[], passed: readonly Passed[]): Tensors {
   const names = new Set(passed.flatMap(({ terms }) => Object.keys(terms)));
   const sums = [...names].map((name) => [name, sum(passed.flatMap(({ terms }) => terms[name] ?? []))]);
-  const each = levels.flatMap((level, i) =>
-    Object.entries(passed[i]!.terms).map(([name, value]) => [`${name}_${level.name}`, value] as const),
+  const each = pairs(levels, passed).flatMap(([level, { terms }]) =>
+    Object.entries(terms).map(([name, value]) => [`${name}_${level.name}`, value] as const),
   );
   return Object.fromEntries([...sums, ...each]);
 }

@@ -15,7 +15,7 @@ import { lookupFree } from './lfq.js';
 import { nearestCode } from './nearest.js';
 import { unbound } from './none.js';
 import { oneGrid } from './one-grid.js';
-import type { Quantiser } from './quantiser.js';
+import type { Parameters, Quantiser } from './quantiser.js';
 
 type Make = (config: Stage1Config, place: Place) => Bottleneck;
 
@@ -50,8 +50,8 @@ export function bottleneckOf({ data, stage1, seed }: Config): Bottleneck {
   return kinds[stage1.bottleneck.kind](stage1, place);
 }
 
-function withCodebook(
-  make: (config: Stage1Config) => Quantiser,
+function withCodebook<P extends Parameters>(
+  make: (config: Stage1Config) => Quantiser<P>,
   o: Pick<Bottleneck, 'published' | 'importedOnly'> & { follow?: (config: Stage1Config) => Following } = {},
 ): Make {
   return (config, place) => {

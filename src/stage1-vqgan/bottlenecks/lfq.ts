@@ -56,7 +56,7 @@ function choiceEntropy(x: tf.Tensor): tf.Tensor {
       return tf.add(tf.log(tf.add(1, tf.exp(tf.neg(size)))), tf.mul(size, tf.sigmoid(tf.neg(size))));
     },
     save: [x],
-    gradient: (dy, [x]) => [tf.neg(tf.mul(dy, tf.mul(x!, tf.mul(tf.sigmoid(x!), tf.sigmoid(tf.neg(x!))))))],
+    gradient: (dy, [x]) => [tf.neg(tf.mul(dy, tf.mul(x, tf.mul(tf.sigmoid(x), tf.sigmoid(tf.neg(x))))))],
   });
   return tf.mean(tf.sum(ofBits, -1));
 }
@@ -71,8 +71,9 @@ function usageEntropy(x: tf.Tensor): tf.Tensor {
   const [rows, width] = x.shape as [number, number];
   const ones = tf.split(tf.sigmoid(x), width, 1); // D × [N, 1]
   const half = Math.floor(width / 2);
-  const [first, last] = [ones.slice(0, half), ones.slice(half)].map((bits) => sharesOf(bits, rows));
-  const used = tf.div(tf.matMul(first!, last!, true), rows); // [2^half, 2^(D − half)]
+  const first = sharesOf(ones.slice(0, half), rows);
+  const last = sharesOf(ones.slice(half), rows);
+  const used = tf.div(tf.matMul(first, last, true), rows); // [2^half, 2^(D − half)]
   return tf.neg(tf.sum(tf.mul(used, tf.log(tf.maximum(used, 1e-12)))));
 }
 

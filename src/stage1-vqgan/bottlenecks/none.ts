@@ -1,5 +1,7 @@
 /** No bottleneck but the width of the latent: an autoencoder. */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { only } from '../../base/entries.js';
 import type { Stage1Config } from '../../config/schema.js';
 import type { Bottleneck, Place } from '../latent.js';
 import { layoutOf } from './layout.js';
@@ -18,8 +20,8 @@ export function unbound(config: Stage1Config, place: Place): Bottleneck {
     watch: () => () => undefined,
     inputs: () => ({}),
     feed: () => ({}),
-    pass: (p, z) => ({ output: features(p, numbers(p, z)[0]!), codes: [], terms: {}, loss: tf.scalar(0) }),
+    pass: (p, z) => ({ output: features(p, only(numbers(p, z))), codes: [], terms: {}, loss: tf.scalar(0) }),
     encode: numbers,
-    decode: (p, [latent]) => features(p, latent!),
+    decode: (p, latent) => features(p, only(latent)),
   };
 }

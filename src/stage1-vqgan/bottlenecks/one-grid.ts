@@ -1,9 +1,11 @@
 /** A quantiser and the care for its codebook as a bottleneck whose latent is one grid of codes. */
+import { entry, only } from '../../base/entries.js';
+import type { Tensors } from '../../engine/device.js';
 import { specsOf, treeOf } from '../../nn/params.js';
 import { watchUsage } from '../../train/usage-watch.js';
 import type { Bottleneck, Place } from '../latent.js';
 import type { CodebookCare } from './codebook/rules.js';
-import type { CodebookTensor, Quantiser } from './quantiser.js';
+import type { Parameters, Quantiser } from './quantiser.js';
 
 const codebook = 'codebook';
 
@@ -15,8 +17,8 @@ const codebook = 'codebook';
  * @param o.settles the first step that quantises
  * @param o.terms beside `codebook` and `commitment`, which are 0 where the kind has none
  */
-export function oneGrid(
-  quantiser: Quantiser,
+export function oneGrid<P extends Parameters>(
+  quantiser: Quantiser<P>,
   place: Place,
   o: {
     readonly grid?: string;
@@ -34,7 +36,7 @@ export function oneGrid(
   const { care, grid = 'codes', settles = 1 } = o;
   const specs = specsOf(quantiser.specs);
   const { learnsByGradient, candidates } = quantiser;
-  const tree = (p: Parameters<Bottleneck['encode']>[0]) => treeOf(quantiser.specs, p) as CodebookTensor;
+  const tree = (p: Tensors) => treeOf(quantiser.specs, p);
   return {
     latent: {
       kind: 'codes',
@@ -54,11 +56,11 @@ export function oneGrid(
     feed: (phase, step) => (phase === 'train' && care ? { runs: care.feed(step) } : {}),
     ...(care && {
       begin(p, z, inputs) {
-        const { book, active } = care.begin(p[codebook]!, candidates(z), inputs);
+        const { book, active } = care.begin(entry(p, codebook), candidates(z), inputs);
         return { p: { ...p, [codebook]: book }, inputs: { ...(active && { active }) } };
       },
       after(p, z, { codes }, state, inputs) {
-        const cared = care.finish(p[codebook]!, candidates(z), codes[0]!, state, inputs);
+        const cared = care.finish(entry(p, codebook), candidates(z), only(codes), state, inputs);
         return {
           p: { ...p, [codebook]: cared.book },
           state: cared.state,
@@ -72,7 +74,7 @@ export function oneGrid(
       return { ...rest, codes: [codes] };
     },
     encode: (p, z) => [quantiser.encode(tree(p), z)],
-    decode: (p, [codes]) => quantiser.decode(tree(p), codes!),
+    decode: (p, codes) => quantiser.decode(tree(p), only(codes)),
   };
 }
 

@@ -17,19 +17,20 @@ export interface Quantised {
 }
 
 /** `codebook` [K, D] is absent where codes are the points of a grid; `proj` gives a score for each code, where these are not distances. */
-export type Codebook = { readonly codebook?: ParamSpec; readonly proj?: Conv };
-export type CodebookTensor = { readonly codebook?: tf.Tensor; readonly proj?: TensorTree<Conv> };
+export type Parameters = { readonly codebook?: ParamSpec; readonly proj?: Conv };
+export type Codebook = { readonly codebook: ParamSpec };
 
-export interface Quantiser {
-  readonly specs: Codebook;
+/** @typeParam P the parameters of its kind */
+export interface Quantiser<P extends Parameters = Parameters> {
+  readonly specs: P;
   /** Whether a gradient moves the codebook; if not, the optimiser knows nothing of it and `pass` gives it none. */
   readonly learnsByGradient: boolean;
   /** z [B, h, w, D]; `active` (scalar 0 or 1, default 1): while 0, nothing is quantised and the codebook's terms are 0. */
-  pass(params: CodebookTensor, z: tf.Tensor, active?: tf.Tensor): Quantised;
+  pass(params: TensorTree<P>, z: tf.Tensor, active?: tf.Tensor): Quantised;
   /** z [B, h, w, D] → codes int32 [B, h, w], 0 to K − 1. */
-  encode(params: CodebookTensor, z: tf.Tensor): tf.Tensor;
+  encode(params: TensorTree<P>, z: tf.Tensor): tf.Tensor;
   /** Codes int32 [B, h, w] → [B, h, w, D]. */
-  decode(params: CodebookTensor, codes: tf.Tensor): tf.Tensor;
+  decode(params: TensorTree<P>, codes: tf.Tensor): tf.Tensor;
   /** z [B, h, w, D] as rows of a codebook would have to be to stand for it, same shape. */
   candidates(z: tf.Tensor): tf.Tensor;
 }

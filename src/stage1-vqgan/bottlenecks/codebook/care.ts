@@ -5,7 +5,9 @@
  * can be switched off (`codebook.init: uniform`, `codebook.restart_after: 0`): the published behaviour, of which neither
  * state nor graph then shows a trace.
  */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { entry, picked } from '../../../base/entries.js';
 import { int32 } from '../../../base/tensor.js';
 import type { Tensors } from '../../../engine/device.js';
 import type { ParamSpec } from '../../../nn/params.js';
@@ -41,32 +43,35 @@ export function careFor(rules: CareRules, place: Place, follow?: Following): Cod
     inputs: picks ? { pick: { shape: [codes], dtype: 'int32' } } : {},
     feed: (step) => (picks ? [{ pick: int32([codes], picksAt(step, codes, place)) }] : undefined),
 
-    begin(book, z, { step, pick }) {
+    begin(book, z, inputs) {
       if (!fromData) return { book };
-      return { book: select(starting(step!), outputsAt(z, pick!), book), active: active(step!) };
+      const { step, pick } = picked(inputs, ['step', 'pick']);
+      return { book: select(starting(step), outputsAt(z, pick), book), active: active(step) };
     },
 
-    finish(before, z, chosen, kept, { step, pick }) {
+    finish(before, z, chosen, kept, inputs) {
+      const step = entry(inputs, 'step');
       const state: Tensors = {};
       let book = before;
-      let fresh = fromData ? tf.mul(starting(step!), tf.ones([codes, 1])) : undefined;
+      let fresh = fromData ? tf.mul(starting(step), tf.ones([codes, 1])) : undefined;
 
       if (follow) {
-        const now = { codebook: book, counts: kept[countsName]! };
+        const now = { codebook: book, counts: entry(kept, countsName) };
         const next = follow(now, rowsOf(z), tf.reshape(chosen, [-1]));
-        const counted = fromData ? select(active(step!), next.counts, now.counts) : next.counts;
-        book = fromData ? select(active(step!), next.codebook, book) : next.codebook;
+        const counted = fromData ? select(active(step), next.counts, now.counts) : next.counts;
+        book = fromData ? select(active(step), next.codebook, book) : next.codebook;
         state[countsName] = counted;
       }
       if (restarts) {
-        const { idle, dead } = rules.idleAfter(rules.usesOf(chosen), kept[idleName]!, step!);
+        const { idle, dead } = rules.idleAfter(rules.usesOf(chosen), entry(kept, idleName), step);
         const column = tf.reshape(dead, [codes, 1]);
-        book = select(column, outputsAt(z, pick!), book);
+        book = select(column, outputsAt(z, entry(inputs, 'pick')), book);
         fresh = fresh ? tf.maximum(fresh, column) : column;
         state[idleName] = tf.mul(idle, tf.sub(1, dead));
       }
       if (follow && fresh) {
-        state[countsName] = select(tf.reshape(fresh, [codes]), tf.ones([codes]), state[countsName]!);
+        const counts = entry(state, countsName);
+        state[countsName] = select(tf.reshape(fresh, [codes]), tf.ones([codes]), counts);
       }
       return { book, fresh, state, partial: {} };
     },

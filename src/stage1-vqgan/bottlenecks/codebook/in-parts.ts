@@ -1,5 +1,7 @@
 /** The care for a codebook of a batch in micro-batches (`stage1.accumulate` > 1): codes start and restart from the whole batch. */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { entry, picked } from '../../../base/entries.js';
 import { scalar } from '../../../base/tensor.js';
 import { sumOf } from '../../../train/accumulation.js';
 import type { Place } from '../../latent.js';
@@ -48,20 +50,23 @@ export function careInParts(rules: CareRules, place: Place): CodebookCare {
       return [...look, ...runs];
     },
 
-    begin: (book, _, { step }) => ({ book, ...(fromData && { active: rules.active(step!) }) }),
+    begin: (book, _, inputs) => ({
+      book,
+      ...(fromData && { active: rules.active(entry(inputs, 'step')) }),
+    }),
 
     finish(current, z, chosen, before, inputs): ReturnType<CodebookCare['finish']> {
-      const { step, pick, own, start, first, last } = inputs as Record<string, tf.Tensor>;
-      const candidates = select(own!, rules.outputsAt(z, pick!), before.candidates!);
-      const started = fromData
-        ? tf.mul(tf.mul(rules.starting(step!), last!), tf.ones([codes, 1]))
-        : undefined;
+      const { step, pick, own, first, last } = picked(inputs, ['step', 'pick', 'own', 'first', 'last']);
+      const { start } = inputs;
+      const candidates = select(own, rules.outputsAt(z, pick), entry(before, 'candidates'));
+      const started = fromData ? tf.mul(tf.mul(rules.starting(step), last), tf.ones([codes, 1])) : undefined;
       const present = start ? select(start, candidates, current) : current;
       if (!restarts) return { book: present, fresh: started, state: {}, partial: { candidates } };
-      const uses = sumOf(before.uses!, rules.usesOf(chosen), first!);
-      const { idle, dead } = rules.idleAfter(uses, before.codebook_idle!, step!);
-      const column = tf.mul(tf.reshape(dead, [codes, 1]), last!);
-      const waited = select(last!, tf.mul(idle, tf.sub(1, dead)), before.codebook_idle!);
+      const { uses: sum, codebook_idle } = picked(before, ['uses', 'codebook_idle']);
+      const uses = sumOf(sum, rules.usesOf(chosen), first);
+      const { idle, dead } = rules.idleAfter(uses, codebook_idle, step);
+      const column = tf.mul(tf.reshape(dead, [codes, 1]), last);
+      const waited = select(last, tf.mul(idle, tf.sub(1, dead)), codebook_idle);
       return {
         book: select(column, candidates, present),
         fresh: started ? tf.maximum(started, column) : column,

@@ -1,4 +1,5 @@
 /** Which encoder outputs codes become when they start or restart. */
+import { nth } from '../../../base/entries.js';
 import { permutation, stream } from '../../../base/rng.js';
 import { float32, type HostTensors, int32 } from '../../../base/tensor.js';
 import type { Place } from '../../latent.js';
@@ -8,7 +9,7 @@ import { rowsOfBatch } from './rules.js';
 export function picksAt(step: number, codes: number, place: Place): Int32Array {
   const rows = rowsOfBatch(place);
   const order = permutation(rows, stream(place.seed, 'pick', step));
-  return Int32Array.from({ length: codes }, (_, code) => order[code % rows]!);
+  return Int32Array.from({ length: codes }, (_, code) => nth(order, code % rows));
 }
 
 /** The same in the rows of the i-th micro-batch: `pick` int32 [K], and `own` [K, 1], 1 at the codes whose row it has. */
