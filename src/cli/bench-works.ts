@@ -13,7 +13,7 @@ import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
 import { initialState } from '../stage1-vqgan/state.js';
 import { stage1Step } from '../stage1-vqgan/step.js';
 import { blankCanvas, unknown } from '../stage2-transformer/canvas.js';
-import { priorOf } from '../stage2-transformer/index.js';
+import { priorOf, priorSettings } from '../stage2-transformer/index.js';
 import type { Prior } from '../stage2-transformer/prior.js';
 import { priorStart, priorStep } from '../stage2-transformer/step.js';
 import { chunkPlanner } from '../train/chunks.js';
@@ -191,7 +191,7 @@ function priorOfFlags(work: WorkName, config: Config, { tokens, codes: vocab }: 
   const height = isPixelcnn(work) ? Math.sqrt(tokens) : 1;
   if (!Number.isInteger(height)) throw expected(`a square number for ${work}`, '--tokens', tokens);
   const grid = { name: 'codes', height, width: tokens / height, vocab };
-  return priorOf(config, [grid], { classes: [], grids: [] });
+  return priorOf(priorSettings(config), [grid], { classes: [], grids: [] });
 }
 
 const unlabelled = (batch: number): Int32Array => new Int32Array(batch).fill(unknown);

@@ -1,4 +1,5 @@
 /** What sampling with 8-bit weights costs: the prior's validation loss with them and with its own. */
+
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../base/errors.js';
@@ -10,6 +11,7 @@ import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Device } from '../engine/device.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
+import { gridsOf } from '../stage1-vqgan/model.js';
 import { type TrainedPrior, tokensFor } from '../stage2-transformer/model.js';
 import { labelled, validationRows } from '../stage2-transformer/sequences.js';
 import { frozenEvaluation, meanLosses } from '../stage2-transformer/step.js';
@@ -49,7 +51,7 @@ const batch = 16;
 export async function reportInt8Loss(o: Int8LossOptions): Promise<Int8Loss | null> {
   let val: Tokens;
   try {
-    val = await tokensFor(o.run, 'val', o.config, o.tokenizer.sha256);
+    val = await tokensFor(o.run, 'val', gridsOf(o.config), o.tokenizer.sha256);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     o.reporter.note(`What int8 weights cost cannot be measured. ${error.message}`);

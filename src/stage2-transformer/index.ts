@@ -15,7 +15,11 @@ type Make = (settings: PriorSettings, grids: readonly Grid[], condition: Conditi
 
 const kinds: Record<PriorConfig['kind'], Make> = { gpt: gptPrior, pixelcnn: pixelcnnPrior };
 
+export const priorSettings = ({ prior, seed }: Config): PriorSettings => ({
+  ...prior,
+  seed: prior.seed ?? seed,
+});
+
 /** @param grids what it draws */
-export function priorOf({ prior, seed }: Config, grids: readonly Grid[], condition: Condition): Prior {
-  return kinds[prior.kind]({ ...prior, seed: prior.seed ?? seed }, grids, condition);
-}
+export const priorOf = (settings: PriorSettings, grids: readonly Grid[], condition: Condition): Prior =>
+  kinds[settings.kind](settings, grids, condition);

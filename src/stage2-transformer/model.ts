@@ -9,12 +9,12 @@ import type { Config } from '../config/schema.js';
 import { describeLatent, type Grid } from '../stage1-vqgan/latent.js';
 import { gridsOf } from '../stage1-vqgan/model.js';
 import { readTokens, type Tokens } from '../tokenize/token-file.js';
-import { priorOf } from './index.js';
+import { priorOf, priorSettings } from './index.js';
 import type { Prior } from './prior.js';
 
 /** The prior that a run's config names, of its tokenizer's codes. */
 export const priorFor = (config: Config, classes: readonly string[] = []): Prior =>
-  priorOf(config, gridsOf(config), { classes, grids: [] });
+  priorOf(priorSettings(config), gridsOf(config), { classes, grids: [] });
 
 const classesFile = (run: string): string => path.join(runPaths(run).prior, 'classes.json');
 
@@ -109,13 +109,23 @@ export async function loadTrainedParts(
   return { tokenizer: await loadModel(run, 'stage1') };
 }
 
-/** A token file of the run's. @throws UserError when it is missing, of another tokenizer or of another size */
-export async function tokensFor(run: string, split: string, config: Config, sha256: string): Promise<Tokens> {
+/**
+ * A token file of the run's.
+ *
+ * @param grids of the run's tokenizer. @param sha256 its
+ * @throws UserError when it is missing, of another tokenizer or of another size
+ */
+export async function tokensFor(
+  run: string,
+  split: string,
+  grids: readonly Grid[],
+  sha256: string,
+): Promise<Tokens> {
   const file = tokenFile(run, split);
   const again = `Next: vqgen tokenize --run ${run}`;
   const tokens = await readTokens(file, again);
   const described = (grids: readonly Grid[]) => describeLatent({ kind: 'codes', grids });
-  const [wanted, found] = [gridsOf(config), tokens.grids].map(described) as [string, string];
+  const [wanted, found] = [described(grids), described(tokens.grids)];
   if (wanted !== found) throw expected(wanted, file, found, again);
   if (tokens.tokenizer !== sha256) {
     throw expected(

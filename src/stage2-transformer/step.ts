@@ -1,5 +1,7 @@
 /** One training step of a prior, and its validation, as programs. */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { entry, nth, pairs, picked } from '../base/entries.js';
 import { float32, type HostTensors, sizeOf } from '../base/tensor.js';
 import type { PriorConfig } from '../config/schema.js';
 import type { Graph, GraphProgram, Precision, StepProgram, Tensors } from '../engine/device.js';
@@ -12,22 +14,27 @@ import { adamSpecs, adamStep } from '../train/optimizer.js';
 import type { Prior } from './prior.js';
 import { canvasOf, type Labelled } from './sequences.js';
 
+export type PriorStepSettings = Pick<
+  PriorConfig,
+  'batch_size' | 'accumulate' | 'precision' | 'betas' | 'weight_decay' | 'clip'
+>;
+
 /**
  * Inputs: those of the prior for a batch, `lr`, `step` (1 at the first). Outputs: `loss`, nats per token, of the
  * weights before the update, and where several grids are drawn that of each; `gradient_norm` before clipping. One run
  * is a step, or with `accumulate` N > 1 one of its N micro-batches (see `train/accumulation.ts`): the prior's batch
  * is then a micro-batch, `first` and `last` are inputs too, and the norm is that of the gradients so far.
  */
-export function priorStep(config: PriorConfig, prior: Prior): StepProgram {
+export function priorStep(settings: PriorStepSettings, prior: Prior): StepProgram {
   const shapes = tensorSpecs(prior.learned);
-  const { precision } = config;
-  const accumulated = accumulation(config.accumulate, precision === 'f16');
+  const { batch_size, accumulate, precision, betas, weight_decay, clip } = settings;
+  const accumulated = accumulation(accumulate, precision === 'f16');
   const scaling = lossScaling(precision);
   const scalar = { shape: [], dtype: 'float32' } as const;
   const adam = {
-    betas: config.betas,
+    betas,
     epsilon: 1e-8,
-    weightDecay: config.weight_decay,
+    weightDecay: weight_decay,
     decays: prior.decays,
   };
   return {
@@ -40,7 +47,7 @@ export function priorStep(config: PriorConfig, prior: Prior): StepProgram {
       ...accumulated.sums('model', shapes),
     },
     inputs: {
-      ...prior.inputs('train', config.batch_size / config.accumulate),
+      ...prior.inputs('train', batch_size / accumulate),
       lr: scalar,
       step: scalar,
       ...accumulated.inputs,
@@ -61,12 +68,10 @@ export function priorStep(config: PriorConfig, prior: Prior): StepProgram {
         loss.dispose();
       }
       const { grads, state: sums } = accumulated.add('model', own, state, inputs);
-      const { step, last } = inputs as { step: tf.Tensor; last?: tf.Tensor };
-      const scaled = scaling.settle(grads, state, { clip: config.clip, step, last });
-      const updated = adamStep(params, scaled.grads, state, inputs.lr!, scaled.step, {
-        ...adam,
-        acts: scaled.acts,
-      });
+      const { lr, step } = picked(inputs, ['lr', 'step']);
+      const scaled = scaling.settle(grads, state, { clip, step, last: inputs.last });
+      const moved = { ...adam, acts: scaled.acts };
+      const updated = adamStep(params, scaled.grads, state, lr, scaled.step, moved);
       return {
         state: { ...over('model', updated.params), ...updated.state, ...scaled.state, ...sums },
         outputs: { loss, ...ofGrids, gradient_norm: scaled.norm, ...scaled.outputs },
@@ -128,9 +133,8 @@ function lossesByGrid(prior: Prior, nats: tf.Tensor, axis?: number): Tensors {
     grids.map((grid) => cellsIn([grid])),
     1,
   );
-  return Object.fromEntries(
-    names.map((name, i) => [name, tf.mean(parts[condition.grids.length + i]!, axis)]),
-  );
+  const drawn = parts.slice(condition.grids.length);
+  return Object.fromEntries(pairs(names, drawn).map(([name, part]) => [name, tf.mean(part, axis)]));
 }
 
 /** Means over all cells as means over those that are not given. */
@@ -155,19 +159,21 @@ export async function meanLosses(
   o: { batch: number; weights?: HostTensors; signal?: AbortSignal },
 ): Promise<Record<string, number> & { readonly loss: number }> {
   const { batch, weights, signal } = o;
+  const names = lossNames(prior);
   const sums: Record<string, number> & { loss: number } = { loss: 0 };
+  for (const name of names) sums[name] = 0;
   for (let at = 0; at < rows.length && !signal?.aborted; at += batch) {
     const present = rows.subarray(at, at + batch);
-    const padded = Int32Array.from({ length: batch }, (_, b) => present[b] ?? present[0]!);
+    const padded = Int32Array.from({ length: batch }, (_, b) => nth(present, b < present.length ? b : 0));
     const losses = await graph.run({
       ...weights,
       ...prior.feed('eval', at, canvasOf(set, padded)).batched,
     });
-    for (const name of lossNames(prior))
-      for (const nats of losses[name]!.data.subarray(0, present.length))
-        sums[name] = (sums[name] ?? 0) + nats;
+    for (const name of names)
+      for (const nats of entry(losses, name).data.subarray(0, present.length))
+        sums[name] = entry(sums, name) + nats;
   }
-  for (const name of lossNames(prior)) sums[name] = sums[name]! / rows.length;
+  for (const name of names) sums[name] = entry(sums, name) / rows.length;
   return sums;
 }
 

@@ -1,4 +1,5 @@
 /** `vqgen train-prior`: token files → batches → steps → checkpoints. */
+import { entry, nth, pairs } from '../base/entries.js';
 import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
 import { scalar } from '../base/tensor.js';
@@ -10,22 +11,15 @@ import type { Device, Graph } from '../engine/device.js';
 import { countParams, over, under } from '../nn/params.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
-import { checkCodes } from '../stage1-vqgan/model.js';
+import { checkCodes, gridsOf } from '../stage1-vqgan/model.js';
 import type { Tokens } from '../tokenize/token-file.js';
 import { meanOf, microBatches, withoutPartial } from '../train/accumulation.js';
 import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
 import { scaleValues } from '../train/loss-scale.js';
 import { lastValues } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
-import {
-  checkTokenizer,
-  listed,
-  priorClasses,
-  priorFor,
-  recordClasses,
-  recordTokenizer,
-  tokensFor,
-} from './model.js';
+import { type PriorSettings, priorOf, priorSettings } from './index.js';
+import { checkTokenizer, listed, priorClasses, recordClasses, recordTokenizer, tokensFor } from './model.js';
 import type { Prior } from './prior.js';
 import {
   histogramEntropies,
@@ -57,22 +51,24 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   const { config, run, device, reporter } = o;
   const folder = runPaths(run).prior;
   checkCodes(config, run);
+  const grids = gridsOf(config);
   const beginning = beginStage({ run, stage: 'prior', config, resume: o.resume });
   if (beginning.kind === 'finished') {
     checkTokenizer(run, (await loadModel(run, 'stage1')).sha256);
     const state = readState(beginning.checkpoint);
-    reporter.note(finished(run, state, config));
+    reporter.note(finished(run, state, config.prior));
     const { step, seconds, best } = state;
     return { step, seconds, best, ...(await lastValues(folder)), stopped: false };
   }
   const { sha256 } = await loadModel(run, 'stage1');
-  const train = await tokensFor(run, 'train', config, sha256);
-  const val = await tokensFor(run, 'val', config, sha256);
+  const train = await tokensFor(run, 'train', grids, sha256);
+  const val = await tokensFor(run, 'val', grids, sha256);
   const from = beginning.kind === 'resume' ? beginning.checkpoint : undefined;
   if (from) checkTokenizer(run, sha256);
   const classes = from ? priorClasses(run) : chosenClasses(train, config.prior);
   if (from) checkClasses(run, train, classes);
-  const prior = priorFor(config, classes);
+  const settings = priorSettings(config);
+  const prior = priorOf(settings, grids, { classes, grids: [] });
 
   const entropies = histogramEntropies(train);
   const entropy = meanOverCells(train.grids, entropies);
@@ -88,9 +84,9 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
       `Only how frequent codes are: ${entropy.toFixed(2)} (entropy of their histogram).${eachGrid(train.grids, entropies)}`,
   );
 
-  const program = priorStep(config.prior, prior);
+  const program = priorStep(settings, prior);
   const runner = withoutPartial(program, await device.prepareStep(program));
-  const evaluation = await device.prepare(priorEvaluation(prior, microBatch(config.prior)));
+  const evaluation = await device.prepare(priorEvaluation(prior, microBatch(settings)));
   try {
     if (!from) o.signal?.throwIfAborted(); // Nothing is written yet.
     await writeRunConfig(run, config);
@@ -98,8 +94,8 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
       await recordClasses(run, classes);
       await recordTokenizer(run, sha256);
     }
-    const validate = validation(labelled(val, classes), prior, evaluation, config.prior);
-    const stage = priorStage(config, folder, prior, { train: labelled(train, classes), validate }, runner);
+    const validate = validation(labelled(val, classes), prior, evaluation, settings);
+    const stage = priorStage(settings, folder, prior, { train: labelled(train, classes), validate }, runner);
     const result = await runLoop(stage, { from, reporter, signal: o.signal });
     if (!result.stopped) reporter.note(verdict(result, entropy, uniformEntropy(train.grids)));
     return result;
@@ -112,8 +108,8 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
 /** Both numbers for each of several grids. */
 function eachGrid(grids: readonly Grid[], entropies: readonly number[]): string {
   if (grids.length === 1) return '';
-  const each = grids.map(
-    ({ name, vocab }, i) => `${name} ${Math.log2(vocab).toFixed(2)} and ${entropies[i]!.toFixed(2)}`,
+  const each = pairs(grids, entropies).map(
+    ([{ name, vocab }, entropy]) => `${name} ${Math.log2(vocab).toFixed(2)} and ${entropy.toFixed(2)}`,
   );
   return ` Of each grid: ${each.join('; ')}.`;
 }
@@ -121,7 +117,7 @@ function eachGrid(grids: readonly Grid[], entropies: readonly number[]): string 
 /** Classes that some training image is of: of one or none there is nothing to tell. */
 function chosenClasses(
   { classes, labels }: Tokens,
-  { class_labels: from }: Config['prior'],
+  { class_labels: from }: Pick<PriorSettings, 'class_labels'>,
 ): readonly string[] {
   if (from === 'none') return [];
   const present = new Set(labels);
@@ -133,7 +129,7 @@ function chosenClasses(
 function checkClasses(run: string, train: Tokens, classes: readonly string[]): void {
   if (classes.length === 0) return;
   const other = [...new Set(train.labels)]
-    .map((label) => train.classes[label]!)
+    .map((label) => nth(train.classes, label))
     .find((name) => !classes.includes(name));
   if (other === undefined) return;
   throw expected(
@@ -144,47 +140,50 @@ function checkClasses(run: string, train: Tokens, classes: readonly string[]): v
   );
 }
 
-function finished(run: string, { step, best, stale }: SavedState, { prior }: Config): string {
+function finished(
+  run: string,
+  { step, best, stale }: SavedState,
+  { steps }: Pick<PriorSettings, 'steps'>,
+): string {
   const next = `Next: vqgen sample --run ${run}`;
-  if (step >= prior.steps || !best) return `The prior in ${run} is finished at step ${step}. ${next}`;
+  if (step >= steps || !best) return `The prior in ${run} is finished at step ${step}. ${next}`;
   return (
-    `The prior in ${run} is finished: it ended early at step ${step} of ${prior.steps}, ${stale} validations after its best at step ${best.step}. ` +
+    `The prior in ${run} is finished: it ended early at step ${step} of ${steps}, ${stale} validations after its best at step ${best.step}. ` +
     `To go on all the same: --resume --set prior.patience=0. ${next}`
   );
 }
 
 function priorStage(
-  config: Config,
+  settings: PriorSettings,
   folder: string,
   model: Prior,
   data: { train: Labelled; validate: Stage['evaluate'] },
   runner: Stage['runner'],
 ): Stage {
-  const { prior } = config;
-  const seed = prior.seed ?? config.seed;
+  const { seed, batch_size, accumulate, precision } = settings;
   const names = lossNames(model);
   const canvases = trainingCanvases(data.train, {
-    batchSize: prior.batch_size,
+    batchSize: batch_size,
     seed,
-    classDropout: model.condition.classes.length > 0 ? prior.class_dropout : 0,
+    classDropout: model.condition.classes.length > 0 ? settings.class_dropout : 0,
   });
   return {
     name: 'Prior',
     folder,
-    cadence: prior,
+    cadence: settings,
     runner,
     unit: 'tokens',
-    unitsPerStep: prior.batch_size * cellsIn(model.grids),
+    unitsPerStep: batch_size * cellsIn(model.grids),
     books: [],
     bestBy: { key: 'loss', higher: false },
-    patience: prior.patience,
-    lr: prior.lr,
+    patience: settings.patience,
+    lr: settings.lr,
     guarded: { key: 'loss' },
-    initialState: () => priorStart(model, seed, prior.precision),
+    initialState: () => priorStart(model, seed, precision),
     inputs: async (step, factor) => {
-      const common = { lr: scalar(factor * learningRate(step, prior)), step: scalar(step) };
+      const common = { lr: scalar(factor * learningRate(step, settings)), step: scalar(step) };
       const { batched = {}, runs } = model.feed('train', step, canvases(step));
-      return microBatches(prior.accumulate, batched, common).map((entry, i) => ({ ...entry, ...runs?.[i] }));
+      return microBatches(accumulate, batched, common).map((entry, i) => ({ ...entry, ...runs?.[i] }));
     },
     observe: (_, outputs) => ({
       values: {
@@ -198,7 +197,7 @@ function priorStage(
       ...(bits_per_token !== undefined && { 'bits/token': bits_per_token }),
       ...(val !== undefined && { val }),
       ...Object.fromEntries(
-        names.slice(1).flatMap((name) => (name in values ? [[name, values[name]!]] : [])),
+        names.slice(1).flatMap((name) => (name in values ? [[name, entry(values, name)]] : [])),
       ),
     }),
   };
@@ -213,13 +212,14 @@ const lossValues = (losses: Readonly<Record<string, number>>): Record<string, nu
     ]),
   );
 
-const microBatch = ({ batch_size, accumulate }: Config['prior']): number => batch_size / accumulate;
+const microBatch = ({ batch_size, accumulate }: Pick<PriorSettings, 'batch_size' | 'accumulate'>): number =>
+  batch_size / accumulate;
 
 /** Mean loss over a fixed choice of validation sequences. */
-function validation(val: Labelled, model: Prior, graph: Graph, prior: Config['prior']): Stage['evaluate'] {
-  const most = Math.max(prior.batch_size, Math.floor(validationTokens / cellsIn(model.grids)));
+function validation(val: Labelled, model: Prior, graph: Graph, settings: PriorSettings): Stage['evaluate'] {
+  const most = Math.max(settings.batch_size, Math.floor(validationTokens / cellsIn(model.grids)));
   const rows = validationRows(val.tokens.count, most);
-  const batch = microBatch(prior);
+  const batch = microBatch(settings);
   return async (_, state, signal) => {
     const weights = over('model', under('model', state));
     return lossValues(await meanLosses(graph, model, val, rows, { batch, weights, signal }));

@@ -1,4 +1,5 @@
 /** `vqgen evaluate` on a very small run, and its feature spaces. */
+
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
@@ -21,6 +22,7 @@ import { trainPerceptual } from '../../src/perceptual/train.js';
 import { inProportion } from '../../src/sample/classes.js';
 import { reconstruct } from '../../src/sample/reconstruct.js';
 import { openSource } from '../../src/sample/sources.js';
+import { gridsOf } from '../../src/stage1-vqgan/model.js';
 import { priorFor, recordClasses, recordTokenizer, tokensFor } from '../../src/stage2-transformer/model.js';
 import { labelled } from '../../src/stage2-transformer/sequences.js';
 import { meanLosses, priorEvaluation, priorStart } from '../../src/stage2-transformer/step.js';
@@ -171,7 +173,7 @@ describe('a run with a prior', () => {
     const { tensors } = await loadModel(run, 'prior');
     const tokenizer = await loadModel(run, 'stage1');
     await tokenize({ run, dataset: data, split: 'all', device, reporter: silent });
-    const tokens = await tokensFor(run, 'all', config, tokenizer.sha256);
+    const tokens = await tokensFor(run, 'all', gridsOf(config), tokenizer.sha256);
     const model = priorFor(config);
     const graph = await device.prepare(priorEvaluation(model, 3));
     const rows = Int32Array.from({ length: images }, (_, i) => i);
@@ -235,7 +237,7 @@ describe('a run with a prior', () => {
     expect(samples).toMatchObject({ n: 18, cfg_scale: 2 });
     await tokenize({ run: classed, dataset: data, split: 'all', device, reporter: silent });
     const { sha256 } = await loadModel(classed, 'stage1');
-    const tokens = await tokensFor(classed, 'all', config, sha256);
+    const tokens = await tokensFor(classed, 'all', gridsOf(config), sha256);
     const graph = await device.prepare(priorEvaluation(model, 3));
     const weights = over('model', (await loadModel(classed, 'prior')).tensors);
     const rows = Int32Array.from({ length: images }, (_, i) => i);

@@ -11,6 +11,7 @@ import { openDevice } from '../../src/engine/index.js';
 import { samplesName } from '../../src/sample/out.js';
 import { reconstruct } from '../../src/sample/reconstruct.js';
 import { sample } from '../../src/sample/sample.js';
+import { gridsOf } from '../../src/stage1-vqgan/model.js';
 import { priorFor, recordClasses, recordTokenizer, tokensFor } from '../../src/stage2-transformer/model.js';
 import { labelled, validationRows } from '../../src/stage2-transformer/sequences.js';
 import { frozenEvaluation, meanLosses, priorStart } from '../../src/stage2-transformer/step.js';
@@ -300,7 +301,7 @@ describe('sample', () => {
       const { tensors, metadata } = await readSafetensors(tokenFile(classed, 'val'));
       const named = { ...metadata, classes: JSON.stringify(['car', 'house']) };
       await writeSafetensors(tokenFile(classed, 'val'), tensors, named);
-      const val = await tokensFor(classed, 'val', config, sha256);
+      const val = await tokensFor(classed, 'val', gridsOf(config), sha256);
       await fs.rm(path.join(classed, '.cache'), { recursive: true });
       await fs.writeFile(path.join(classed, '.cache'), 'keeps no loss, and that is no failure');
       const { int8, classes: drawn } = await drawClassed({ precision: 'int8', cfgScale: 2, reporter });

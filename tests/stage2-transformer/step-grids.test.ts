@@ -4,7 +4,7 @@ import { scalar } from '../../src/base/tensor.js';
 import { configSchema } from '../../src/config/schema.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { under } from '../../src/nn/params.js';
-import { priorOf } from '../../src/stage2-transformer/index.js';
+import { priorOf, priorSettings } from '../../src/stage2-transformer/index.js';
 import { priorStart, priorStep } from '../../src/stage2-transformer/step.js';
 
 const top = { name: 'top', height: 1, width: 2, vocab: 3 };
@@ -18,7 +18,7 @@ const labels = new Int32Array(9).fill(-1);
 test.each(['gpt', 'pixelcnn'])('%s', async (kind) => {
   const section = { kind, layers: 2, width: 16, heads: 2, dropout: 0, batch_size: 9, weight_decay: 0 };
   const config = configSchema.parse({ prior: section });
-  const prior = priorOf(config, [top, bottom], { classes: [], grids: [] });
+  const prior = priorOf(priorSettings(config), [top, bottom], { classes: [], grids: [] });
   const runner = await device.prepareStep(priorStep(config.prior, prior));
   runner.load(priorStart(prior, 0));
   const { batched } = prior.feed('train', 1, { codes: Int32Array.from(images.flat()), labels });
