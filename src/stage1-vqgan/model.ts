@@ -1,4 +1,4 @@
-/** The tokenizer as a whole: encoder, bottleneck and decoder, and their parameters; in training with what opposes it. */
+/** The tokenizer as a whole (encoder, bottleneck, decoder) and its parameters; in training with what opposes it. */
 import { expected } from '../base/errors.js';
 import type { Config } from '../config/schema.js';
 import { countParams, type ParamSpec, specsOf } from '../nn/params.js';

@@ -26,7 +26,10 @@ export interface Adversary {
   readonly specs: Discriminator;
   /** What it judges by, as the state has it: its parameters `disc.…`, and `disc_u.…` for spectral normalisation. */
   readonly judging: Record<string, ParamSpec>;
-  /** All that a step replaces of it: beside these `disc_adam.…`, in float16 `disc_loss_scale.…`, and LeCam's means `disc_lecam.…`. */
+  /**
+   * All that a step replaces of it: beside these `disc_adam.…`, in float16 `disc_loss_scale.…`, and LeCam's means
+   * `disc_lecam.…`.
+   */
   readonly state: Specs;
   /** What the micro-batches of a step hand on to each other. */
   readonly partial: Specs;

@@ -21,8 +21,8 @@ export interface Pictures {
 }
 
 /**
- * One update. Returned are the parts of the state that it replaces (`disc.…`, `disc_adam.…`, what spectral normalisation, LeCam and
- * micro-batches keep), and scalars for the metrics: the loss without regularisers as `discriminator`, in float16 what `scaleValues` reads.
+ * One update. Returned are the parts of the state that it replaces (`Adversary.state` and `partial`), and scalars for
+ * the metrics: the loss without regularisers as `discriminator`, in float16 what `scaleValues` reads.
  *
  * @param inputs `lr` and `disc_step`; in micro-batches `first` and `last`
  */
@@ -36,6 +36,7 @@ export type OptimizerSettings = Pick<Stage1Config, 'optimizer' | 'betas' | 'weig
 export type UpdateSettings = OptimizerSettings &
   Pick<Stage1Config, 'disc' | 'accumulate' | 'precision' | 'clip'>;
 
+/** @param specs of the discriminator. @param spectral of its filters */
 export function discriminatorUpdate(
   specs: Discriminator,
   spectral: Spectrum,
