@@ -11,17 +11,15 @@ import type { Perceptual } from '../perceptual/distances.js';
 /** So that the likelihood of a perfect copy is finite: the variance of a step of one 8-bit level, rounded. */
 const leastVariance = (2 / 255) ** 2 / 12;
 
-/**
- * Mean over all values of |x − x̂| or (x − x̂)²: the reconstruction term of eq. 4. `nll`: nats a value of a Gaussian whose variance is this mean, ½ · ln(2πe · mean (x − x̂)²)
- * (Rybkin et al., "σ-VAE", arXiv 2006.13202, eq. 5).
- */
+/** Mean over all values of |x − x̂| (`l1`) or (x − x̂)²: the reconstruction term of eq. 4. */
 export function pixelLoss(kind: Stage1Config['pixel'], x: tf.Tensor, reconstruction: tf.Tensor): tf.Tensor {
   const difference = tf.sub(x, reconstruction);
-  if (kind === 'l1') return tf.mean(tf.abs(difference));
-  const squared = tf.mean(tf.square(difference));
-  if (kind === 'l2') return squared;
-  return tf.mul(0.5, tf.log(tf.mul(2 * Math.PI * Math.E, tf.add(squared, leastVariance))));
+  return tf.mean(kind === 'l1' ? tf.abs(difference) : tf.square(difference));
 }
+
+/** Nats a value under a Gaussian whose variance is the mean squared error itself: ½ · ln(2πe · error) (Rybkin et al., "σ-VAE", arXiv 2006.13202, eq. 5). */
+export const likelihoodLoss = (error: tf.Tensor): tf.Tensor =>
+  tf.mul(0.5, tf.log(tf.mul(2 * Math.PI * Math.E, tf.add(error, leastVariance))));
 
 export type ReconstructionSettings = {
   readonly pixel: Stage1Config['pixel'];
@@ -29,8 +27,9 @@ export type ReconstructionSettings = {
 };
 
 /**
- * The reconstruction term as published: mean pixel error plus weight · perceptual distance. `l1` is the mean absolute
- * error under both kinds of pixel loss.
+ * The reconstruction term as published: mean pixel error plus weight · perceptual distance; with `nll` the likelihood of
+ * that sum, one variance for both, as in latent diffusion (Rombach et al., arXiv 2112.10752) though not learned.
+ * `l1` is the mean absolute error under all kinds of pixel loss.
  */
 export function reconstructionLoss(
   { pixel, perceptual: { weight } }: ReconstructionSettings,
@@ -41,9 +40,10 @@ export function reconstructionLoss(
 ): { total: tf.Tensor; l1: tf.Tensor; perceptual?: tf.Tensor } {
   const l1 = pixelLoss('l1', x, reconstruction);
   const error = pixel === 'l1' ? l1 : pixelLoss(pixel, x, reconstruction);
-  if (!perceptual) return { total: error, l1 };
+  const settled = (error: tf.Tensor) => (pixel === 'nll' ? likelihoodLoss(error) : error);
+  if (!perceptual) return { total: settled(error), l1 };
   const distance = perceptual.distance(constants, x, reconstruction);
-  return { total: tf.add(error, tf.mul(weight, distance)), l1, perceptual: distance };
+  return { total: settled(tf.add(error, tf.mul(weight, distance))), l1, perceptual: distance };
 }
 
 /** The generator's adversarial term −mean D(x̂), under both kinds of discriminator loss (as published). */

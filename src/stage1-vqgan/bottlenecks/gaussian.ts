@@ -8,12 +8,13 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { entry, last, only, picked } from '../../base/entries.js';
 import { stream } from '../../base/rng.js';
-import { float32, int32 } from '../../base/tensor.js';
+import { float32, int32, sizeOf } from '../../base/tensor.js';
 import type { Stage1Config } from '../../config/schema.js';
 import type { Tensors } from '../../engine/device.js';
 import { lookup } from '../../nn/lookup.js';
 import type { Bottleneck, Place } from '../latent.js';
 import { layoutOf } from './layout.js';
+import { whiteningOf } from './whitening.js';
 
 /** Log-variances beyond these count as these. */
 const [lowest, highest] = [-30, 20];
@@ -31,12 +32,16 @@ const classMeans = 'class_means';
 export function gaussian(config: Stage1Config, place: Place): Bottleneck {
   const { kl_weight, kl_warmup, free_bits, class_means, classes } = config.bottleneck;
   const { shape, channels, learned, numbers, features } = layoutOf(config, place, 2);
+  const white = config.bottleneck.shape === 'vector' ? whiteningOf(sizeOf(shape)) : undefined;
 
+  /** Mean and log-variance of what the decoder sees, and of the latent what the KL is made of. */
   const posterior = (p: Tensors, z: tf.Tensor, labels?: tf.Tensor) => {
     const [mean, raw] = numbers(p, z) as [tf.Tensor, tf.Tensor];
     const logvar = tf.clipByValue(raw, lowest, highest);
+    const latent = white ? white.whiten(p, mean) : mean;
     const centre = labels && tf.reshape(lookup(meansOf(p), labels), mean.shape);
-    return { mean, logvar, away: centre ? tf.sub(mean, centre) : mean };
+    const spread = white ? white.spread(p, logvar) : { variance: tf.exp(logvar), logvar };
+    return { mean, logvar, latent, kl: { away: centre ? tf.sub(latent, centre) : latent, ...spread } };
   };
   const meansOf = (p: Tensors) => tf.reshape(entry(p, classMeans), [classes.length, -1]) as tf.Tensor2D;
 
@@ -45,6 +50,7 @@ export function gaussian(config: Stage1Config, place: Place): Bottleneck {
     channels,
     learned: {
       ...learned,
+      ...white?.learned,
       ...(class_means && { [classMeans]: { shape: [classes.length, ...shape], init: { kind: 'zeros' } } }),
     },
     own: {},
@@ -71,8 +77,8 @@ export function gaussian(config: Stage1Config, place: Place): Bottleneck {
     },
 
     pass(p, z, { noise, labels, step }) {
-      const { mean, logvar, away } = posterior(p, z, labels);
-      const ofUnits = klByUnit(away, logvar);
+      const { mean, logvar, kl } = posterior(p, z, labels);
+      const ofUnits = klByUnit(kl);
       const counted = free_bits > 0 ? tf.maximum(ofUnits, free_bits) : ofUnits;
       const risen = step && kl_warmup > 0 ? tf.minimum(1, tf.div(step, kl_warmup)) : tf.scalar(1);
       const mode = features(p, mean);
@@ -80,44 +86,45 @@ export function gaussian(config: Stage1Config, place: Place): Bottleneck {
         output: noise ? features(p, drawn(mean, logvar, noise)) : mode,
         ...(noise && { mode }),
         codes: [],
-        terms: { kl: tf.sum(ofUnits), active_units: activeUnits(away) },
+        terms: { kl: tf.sum(ofUnits), active_units: activeUnits(kl.away) },
         units: { kl_by_unit: ofUnits },
         loss: tf.mul(tf.mul(kl_weight / place.dims, risen), tf.sum(counted)),
       };
     },
     posterior(p, z, inputs) {
-      const { mean, logvar, away } = posterior(p, z, inputs.labels);
-      const latent = drawn(mean, logvar, entry(inputs, 'noise'));
-      return { kl: klByImage(away, logvar), away, drawn: features(p, latent) };
+      const { mean, logvar, kl } = posterior(p, z, inputs.labels);
+      const seen = features(p, drawn(mean, logvar, entry(inputs, 'noise')));
+      return { kl: klByImage(kl), away: kl.away, drawn: seen };
     },
-    encode: (p, z) => [posterior(p, z).mean],
-    decode: (p, latent) => features(p, only(latent)),
+    encode: (p, z) => [posterior(p, z).latent],
+    decode: (p, latent) => features(p, white ? white.undo(p, only(latent)) : only(latent)),
   };
 }
 
 const drawn = (mean: tf.Tensor, logvar: tf.Tensor, noise: tf.Tensor): tf.Tensor =>
   tf.add(mean, tf.mul(tf.exp(tf.mul(0.5, logvar)), noise));
 
-/** KL of N(μ, σ²) from N(μ₀, 1) in nats, number by number: ½ · ((μ − μ₀)² + σ² − 1 − ln σ²) (arXiv 1312.6114, appendix B). */
-const klOf = (away: tf.Tensor, logvar: tf.Tensor): tf.Tensor =>
-  tf.mul(0.5, tf.sub(tf.add(tf.square(away), tf.exp(logvar)), tf.add(1, logvar)));
-
-/** Its sum over each image's numbers, [B]. */
-function klByImage(away: tf.Tensor, logvar: tf.Tensor): tf.Tensor {
-  const [batch] = away.shape as [number];
-  return tf.sum(tf.reshape(klOf(away, logvar), [batch, -1]), 1);
+/** A Gaussian seen from N(μ₀, I): its mean less μ₀, its variances, and numbers whose sum is the ln of its covariance's determinant; all [B, …, U]. */
+export interface Seen {
+  readonly away: tf.Tensor;
+  readonly variance: tf.Tensor;
+  readonly logvar: tf.Tensor;
 }
 
-/**
- * Its sum over positions, mean over images, by unit.
- *
- * @param away μ − μ₀, [B, …, U]
- * @param logvar ln σ², likewise
- * @returns [U]
- */
-export function klByUnit(away: tf.Tensor, logvar: tf.Tensor): tf.Tensor {
-  const [batch] = away.shape as [number];
-  return tf.div(tf.sum(tf.reshape(klOf(away, logvar), [-1, last(away.shape)]), 0), batch);
+/** The KL in nats, number by number: ½ · ((μ − μ₀)² + σ² − 1 − ln σ²) (arXiv 1312.6114, appendix B). */
+const klOf = ({ away, variance, logvar }: Seen): tf.Tensor =>
+  tf.mul(0.5, tf.sub(tf.add(tf.square(away), variance), tf.add(1, logvar)));
+
+/** Its sum over each image's numbers, [B]. */
+function klByImage(seen: Seen): tf.Tensor {
+  const [batch] = seen.away.shape as [number];
+  return tf.sum(tf.reshape(klOf(seen), [batch, -1]), 1);
+}
+
+/** Its sum over positions, mean over images, by unit: [U]. */
+export function klByUnit(seen: Seen): tf.Tensor {
+  const [batch] = seen.away.shape as [number];
+  return tf.div(tf.sum(tf.reshape(klOf(seen), [-1, last(seen.away.shape)]), 0), batch);
 }
 
 /** Units whose mean varies over images and positions; a scalar. @param means [B, …, U] */

@@ -7,7 +7,7 @@ import { initialise } from '../../../src/nn/params.js';
 import { bitsPerNumber, gaussian, klByUnit } from '../../../src/stage1-vqgan/bottlenecks/gaussian.js';
 import { unbound } from '../../../src/stage1-vqgan/bottlenecks/none.js';
 import type { Place } from '../../../src/stage1-vqgan/latent.js';
-import { pixelLoss } from '../../../src/stage1-vqgan/losses.js';
+import { likelihoodLoss, pixelLoss } from '../../../src/stage1-vqgan/losses.js';
 import { expectClose } from '../../support/close.js';
 import { noise } from '../../support/parity.js';
 import { wave } from '../../support/wave.js';
@@ -17,6 +17,8 @@ const place: Place = { features: 4, side: 2, batch: 2, parts: 1, seed: 3, dims: 
 const configOf = (bottleneck: object, more: object = {}) =>
   parseConfig({ stage1: { embed_dim: 3, bottleneck: { kind: 'gaussian', ...bottleneck }, ...more } }, 'test')
     .stage1;
+/** As seen from N(0, I), with a diagonal covariance. */
+const kls = (away: tf.Tensor, logvar: tf.Tensor) => klByUnit({ away, variance: tf.exp(logvar), logvar });
 const tensor = (shape: number[], key: string, scale = 1) => {
   const { data } = noise(shape, key, scale);
   return tf.tensor(data as Float32Array, shape);
@@ -26,21 +28,21 @@ describe('the KL', () => {
   test('by hand: N(0, 1) is 0 nats away, N(1, 1) a half, N(0, e²) ½(e² − 3)', () => {
     const away = tf.tensor2d([[0, 1, 0]]);
     const logvar = tf.tensor2d([[0, 0, 2]]);
-    expectClose(klByUnit(away, logvar), [0, 0.5, (Math.E ** 2 - 3) / 2]);
+    expectClose(kls(away, logvar), [0, 0.5, (Math.E ** 2 - 3) / 2]);
   });
 
   // numpy, float64: kl = 0.5 * ((mu - m0)**2 + exp(lv) - 1 - lv), summed over positions, mean over images
   test('numpy’s numbers: by unit, and from means of other Gaussians', () => {
     const mean = wave([2, 2, 2, 3], 0.7);
     const logvar = wave([2, 2, 2, 3], 1.3, 0.5);
-    expectClose(klByUnit(mean, logvar), [1.06149106, 1.00903602, 1.15163119]);
+    expectClose(kls(mean, logvar), [1.06149106, 1.00903602, 1.15163119]);
     const away = tf.sub(mean, wave([1, 2, 2, 3], 2.1, 0.3));
-    expectClose(tf.sum(klByUnit(away, logvar)), [3.450026383]);
+    expectClose(tf.sum(kls(away, logvar)), [3.450026383]);
   });
 
   test('its gradient: μ − μ₀ and ½(σ² − 1), over the images', () => {
     const at = { away: tensor([2, 3], 'a'), logvar: tensor([2, 3], 'b', 0.5) };
-    const { grads } = valueAndGradsOf(at, ({ away, logvar }) => tf.sum(klByUnit(away, logvar)));
+    const { grads } = valueAndGradsOf(at, ({ away, logvar }) => tf.sum(kls(away, logvar)));
     expectClose(grads.away, tf.div(at.away, 2));
     expectClose(grads.logvar, tf.mul(0.25, tf.sub(tf.exp(at.logvar), 1)));
   });
@@ -83,7 +85,7 @@ describe('a pass', () => {
   });
 
   test('the loss is the KL a number of the image; weight and warm-up scale it, free bits floor each unit', () => {
-    const kl = klByUnit(mean, logvar);
+    const kl = kls(mean, logvar);
     const loss = (o: object, step?: number) =>
       gaussian(configOf(o), place).pass({}, zOf(mean, logvar), {
         noise: epsilon,
@@ -123,7 +125,7 @@ describe('class means', () => {
     const of = (means: tf.Tensor) =>
       bottleneck.pass({ class_means: means }, zOf(mean, logvar), { noise: tf.zerosLike(mean), labels });
     const ofLabels = tf.gather(p.class_means, labels);
-    expectClose(of(p.class_means).terms.kl!, tf.sum(klByUnit(tf.sub(mean, ofLabels), logvar)));
+    expectClose(of(p.class_means).terms.kl!, tf.sum(kls(tf.sub(mean, ofLabels), logvar)));
     expectClose(of(p.class_means).output, mean);
     const { grads } = valueAndGradsOf(p, (q) => tf.mul(48, of(q.class_means).loss));
     const pull = tf.div(tf.sub(ofLabels, mean), 2);
@@ -176,8 +178,10 @@ describe('the bound', () => {
     const y = tensor([2, 4, 4, 3], 'y', 0.5);
     const squared = tf.mean(tf.square(tf.sub(x, y)));
     const wanted = tf.mul(0.5, tf.log(tf.mul(2 * Math.PI * Math.E, squared)));
-    expectClose(pixelLoss('nll', x, y), wanted, { atol: 1e-4 });
-    const slope = (kind: 'nll' | 'l2') => valueAndGradsOf({ y }, (p) => pixelLoss(kind, x, p.y)).grads.y;
-    expectClose(slope('nll'), tf.div(slope('l2'), tf.mul(2, squared)), { atol: 1e-5 });
+    const error = (y: tf.Tensor) => pixelLoss('nll', x, y);
+    expectClose(likelihoodLoss(error(y)), wanted, { atol: 1e-4 });
+    const slope = (loss: (y: tf.Tensor) => tf.Tensor) => valueAndGradsOf({ y }, (p) => loss(p.y)).grads.y;
+    const ofLikelihood = slope((y) => likelihoodLoss(error(y)));
+    expectClose(ofLikelihood, tf.div(slope(error), tf.mul(2, squared)), { atol: 1e-5 });
   });
 });
