@@ -1,4 +1,5 @@
 /** Images as rows of channels, of which a Gather takes what lies under windows that reach over the edge. */
+import { firstAxis, lastAxis } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
 import type { Sym, Tracer } from '../tracer.js';
 
@@ -24,6 +25,6 @@ export function rowOf(
 
 /** Rows by their numbers. */
 export function gatherRows(t: Tracer, rows: Value, index: Value): Value {
-  const shape = [index.shape[0]!, rows.shape[1]!];
+  const shape = [firstAxis(index), lastAxis(rows)];
   return t.graph.op('Gather', [rows, index], { axis: 0 }, { shape });
 }

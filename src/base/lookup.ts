@@ -1,0 +1,28 @@
+/** What is there by construction, where a type cannot say so. Each throws an `internal: …` Error where it is not. */
+
+export function must<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new Error(`internal: no ${what}`);
+  return value;
+}
+
+/** The values at `indices`. */
+export function take<T>(values: ArrayLike<T>, indices: Iterable<number>): T[] {
+  return Array.from(indices, (i) => {
+    const value = values[i];
+    if (value === undefined) throw new Error(`internal: no entry ${i} of ${values.length}`);
+    return value;
+  });
+}
+
+/** The entries under `names`, in that order. */
+export function pick<T>(record: Readonly<Record<string, T>>, names: Iterable<string>): Record<string, T> {
+  return Object.fromEntries(Array.from(names, (name) => [name, must(record[name], name)]));
+}
+
+/** Pairs of entries of lists of one length. */
+export function zip<A, B>(first: ArrayLike<A>, second: ArrayLike<B>): [A, B][] {
+  if (first.length !== second.length) {
+    throw new Error(`internal: ${first.length} entries beside ${second.length}`);
+  }
+  return Array.from(first, (a, i) => [a, second[i] as B]);
+}
