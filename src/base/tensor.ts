@@ -9,6 +9,9 @@ export interface HostTensor {
   readonly data: Float32Array | Int32Array;
 }
 
+/** Of images [B, H, W, C] or [B, C, H, W], of filters. */
+export type Shape4 = readonly [number, number, number, number];
+
 export type HostTensors = Record<string, HostTensor>;
 
 export function sizeOf(shape: readonly number[]): number {

@@ -2,6 +2,7 @@
  * A dataflow graph under construction. Values are physical (what ONNX Runtime sees); identical nodes are merged as
  * they are added, so a program may state the same forward pass twice and pay once.
  */
+import { must } from '../base/lookup.js';
 import { sizeOf } from '../base/tensor.js';
 
 export type OnnxType = 'float32' | 'float16' | 'int32' | 'int64' | 'uint8' | 'bool';
@@ -27,6 +28,9 @@ export interface Node {
   /** Float32 whatever the program's precision: this node, or this one and what its result goes into. */
   readonly wide?: 'here' | 'onwards';
 }
+
+/** The first, as a rule the only one. */
+export const resultOf = ({ op, outputs }: Node): string => must(outputs[0], `result of ${op}`);
 
 export interface Initializer extends Value {
   readonly data: OnnxData;

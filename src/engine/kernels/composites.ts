@@ -1,6 +1,6 @@
 /** Composite kernels of `nn/`: the same values as their compositions, in fewer and larger ONNX operators. */
 import { take } from '../../base/lookup.js';
-import { firstAxis, lastAxis, sizeOf } from '../../base/tensor.js';
+import { firstAxis, lastAxis, type Shape4, sizeOf } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
 import { NCHW, type Sym, type Tracer } from '../tracer.js';
 import { matmul } from './matmul.js';
@@ -98,7 +98,7 @@ interface Channels {
 }
 
 function channelsOf(x: Sym): Channels {
-  const [batch, h, w, channels] = x.shape as [number, number, number, number];
+  const [batch, h, w, channels] = x.shape as Shape4;
   return { batch, channels, area: h * w };
 }
 

@@ -6,6 +6,7 @@
  * patches (im2col) at small ones. Where it pays, all three are computed after Winograd (`winograd.ts`).
  */
 import * as tf from '@tensorflow/tfjs-core';
+import type { Shape4 } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
 import { permuteShape } from '../permute.js';
 import { filterOrder, NCHW, OIHW, type Sym, type Tracer } from '../tracer.js';
@@ -78,7 +79,7 @@ kernel(
     const c = convInfo(attrs, attrs.inputShape, filter.shape);
     if (winograd.suits(t, c))
       return t.out(winograd.inputGradient(t, dy, filter, c), attrs.inputShape, 'float32');
-    const shape = [c.batchSize, c.inChannels, c.inHeight, c.inWidth];
+    const shape: Shape4 = [c.batchSize, c.inChannels, c.inHeight, c.inWidth];
     const gradient = t.as(dy, NCHW);
     const weights = t.as(filter, OIHW);
     const [high, wide] = [c.filterHeight, c.filterWidth];

@@ -1,4 +1,5 @@
 /** Composite kernels of next-token sampling. No attribute or constant holds the length of the cache: that axis may be free. */
+import type { Shape4 } from '../../base/tensor.js';
 import { matmul } from './matmul.js';
 import { kernel } from './register.js';
 
@@ -17,7 +18,7 @@ kernel('CachedAttention', ['qkv', 'keys', 'values', 'mask'], (t, inputs, { heads
   const scores = matmul(t, scaled, keys, { transB: true }); // [B, H, 1, L]
   const before = g.op('Add', [scores, mask], {}, { shape: scores.shape });
   const here = matmul(t, scaled, k, { transB: true }); // [B, H, 1, 1]
-  const [, , length] = keys.shape as [number, number, number, number];
+  const [, , length] = keys.shape as Shape4;
   const all = { shape: [batch, heads, 1, length + 1] };
   const weights = g.op('Softmax', [g.op('Concat', [before, here], { axis: 3 }, all)], { axis: 3 }, all);
   const part = (from: number, to: number, count: number) =>

@@ -1,11 +1,11 @@
 /** Images as rows of channels, of which a Gather takes what lies under windows that reach over the edge. */
-import { firstAxis, lastAxis } from '../../base/tensor.js';
+import { firstAxis, lastAxis, type Shape4 } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
 import type { Sym, Tracer } from '../tracer.js';
 
 /** x `[B, H, W, C]` → `[B·H·W + 1, C]`; the last row is of zeros. */
 export function pixelRows(t: Tracer, x: Sym): Value {
-  const [batch, height, width, channels] = x.shape as [number, number, number, number];
+  const [batch, height, width, channels] = x.shape as Shape4;
   const rows = batch * height * width;
   const zero = t.graph.derived(undefined, `row of ${channels} zeros`, () =>
     t.graph.constant('float32', [1, channels], new Float32Array(channels)),

@@ -1,5 +1,7 @@
 /** Pools, their gradients, and images interleaved, physically NCHW. */
+
 import * as tf from '@tensorflow/tfjs-core';
+import type { Shape4 } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
 import { NCHW, type Sym, type Tracer } from '../tracer.js';
 import { type ConvInfo, pads, strides, taps } from './conv.js';
@@ -52,7 +54,7 @@ function reached(t: Tracer, image: Value, c: ConvInfo): Value {
 
 /** The reverse of `reached`: zeros for the rest. */
 function withRest(t: Tracer, part: Value, c: ConvInfo): Value {
-  const [, , height, width] = part.shape as [number, number, number, number];
+  const [, , height, width] = part.shape as Shape4;
   const [down, across] = [c.inHeight - height, c.inWidth - width];
   if (down === 0 && across === 0) return part;
   const shape = [c.batchSize, c.inChannels, c.inHeight, c.inWidth];
@@ -78,7 +80,7 @@ kernel('MaxPoolGrad', ['dy', 'input', 'output'], (t, { dy, input, output }, attr
 
 /** Every pixel of `[B, C, H, W]` repeated `down` × `across` times. */
 function enlarge(t: Tracer, x: Value, down: number, across: number): Value {
-  const [b, ch, h, w] = x.shape as [number, number, number, number];
+  const [b, ch, h, w] = x.shape as Shape4;
   const scales = t.graph.constant('float32', [4], Float32Array.of(1, 1, down, across));
   const attrs = { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' };
   return t.graph.op('Resize', [x, undefined, scales], attrs, { shape: [b, ch, h * down, w * across] });
@@ -90,7 +92,7 @@ function enlarge(t: Tracer, x: Value, down: number, across: number): Value {
  */
 kernelOfMany('Interleave', (t, parts) => {
   const images = parts.map((x) => t.as(x, NCHW));
-  const [b, h, w, ch] = parts[0].shape as [number, number, number, number];
+  const [b, h, w, ch] = parts[0].shape as Shape4;
   const rows = [images.slice(0, 2), images.slice(2)].map((pair) => {
     const sideBySide = t.graph.op('Concat', pair, { axis: 3 }, { shape: [b, ch, h, 2 * w] });
     return matmul(t, sideBySide, riffle(t, w));
@@ -110,7 +112,7 @@ function riffle(t: Tracer, n: number): Value {
 }
 
 kernel('InterleaveGrad', ['dy'], (t, { dy }) => {
-  const [b, height, width, ch] = dy.shape as [number, number, number, number];
+  const [b, height, width, ch] = dy.shape as Shape4;
   const parts = t.target.quarters(t.graph, t.as(dy, NCHW));
   return parts.map((part) => t.out(part, [b, height / 2, width / 2, ch], 'float32', NCHW));
 });

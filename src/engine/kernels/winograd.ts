@@ -5,7 +5,9 @@
  *
  * Images lie as `[B, H, W, C]` here: a tile's pixels are then rows of C numbers, and Bᵀ d B of all tiles is one product with Bᵀ ⊗ Bᵀ.
  */
+
 import type * as tf from '@tensorflow/tfjs-core';
+import type { Shape4 } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
 import { OIHW, type Sym, type Tracer } from '../tracer.js';
 import { matmul, matmulOverRows } from './matmul.js';
@@ -64,7 +66,7 @@ interface Tiling {
 
 /** Gathered, since ONNX Runtime would make one slow Transpose of those to and among tiles. */
 function ofTiles(t: Tracer, image: Sym, { side, margin, matrix }: Tiling): Value {
-  const [batch, height, width, channels] = image.shape as [number, number, number, number];
+  const [batch, height, width, channels] = image.shape as Shape4;
   const count = (batch * height * width) / RESULT ** 2;
   const index = t.graph.derived(undefined, `rows of tiles of ${side} in ${[batch, height, width]}`, () =>
     t.graph.constant('int32', [side ** 2 * count], rowsOfTiles([batch, height, width], side, margin)),
