@@ -15,7 +15,7 @@ export function take<T>(values: ArrayLike<T>, indices: Iterable<number>): T[] {
 }
 
 /** The entries under `names`, in that order. */
-export function pick<T>(record: Readonly<Record<string, T>>, names: Iterable<string>): Record<string, T> {
+export function select<T>(record: Readonly<Record<string, T>>, names: Iterable<string>): Record<string, T> {
   return Object.fromEntries(Array.from(names, (name) => [name, must(record[name], name)]));
 }
 

@@ -1,5 +1,5 @@
 /** Traced programs as ONNX models: a plain graph for inference, a Loop over steps for training. */
-import { pick } from '../base/lookup.js';
+import { select } from '../base/lookup.js';
 import { sizeOf } from '../base/tensor.js';
 import type { GraphProgram, StepProgram } from './device.js';
 import type { GraphBuilder, Node } from './graph.js';
@@ -76,7 +76,7 @@ export async function compileStep(
     program.constants,
     ({ state, inputs }, constants) => {
       const result = program.step(state, inputs, constants);
-      return { state: pick(result.state, Object.keys(program.state)), outputs: result.outputs };
+      return { state: select(result.state, Object.keys(program.state)), outputs: result.outputs };
     },
     { target: o.target, precision: program.precision },
   );

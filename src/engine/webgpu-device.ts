@@ -5,7 +5,7 @@
  */
 
 import { expected } from '../base/errors.js';
-import { must, pick, zip } from '../base/lookup.js';
+import { must, select, zip } from '../base/lookup.js';
 import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { type CompiledStep, compileGraph, compileStep } from './compile.js';
 import { checkTensors, type Device, type Precision, type StepProgram, type StepRunner } from './device.js';
@@ -135,7 +135,7 @@ class GpuStepRunner implements StepRunner {
       const whole = await this.transfers.download(must(state[name], name));
       for (const { slot, offset } of members) host[slot.name] = fromOrt(piece(whole, slot, offset), slot);
     }
-    return pick(
+    return select(
       host,
       this.compiled.state.map(({ name }) => name),
     );

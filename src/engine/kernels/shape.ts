@@ -118,7 +118,7 @@ kernel('SplitV', ['x'], (t, { x }, attrs: { numOrSizeSplits: number | number[]; 
 kernel('Unpack', ['value'], (t, { value: x }, attrs: { axis: number }) => {
   const axis = axisOf(attrs.axis, x.shape.length);
   const shape = x.shape.filter((_, i) => i !== axis);
-  const parts = split(t, x, axis, new Array<number>(shape[axis]!).fill(1));
+  const parts = split(t, x, axis, new Array<number>(x.shape[axis]!).fill(1));
   return parts.map((part) => reshape(t, t.sym(part), shape));
 });
 
