@@ -15,8 +15,12 @@ export function take<T>(values: ArrayLike<T>, indices: Iterable<number>): T[] {
 }
 
 /** The entries under `names`, in that order. */
-export function select<T>(record: Readonly<Record<string, T>>, names: Iterable<string>): Record<string, T> {
-  return Object.fromEntries(Array.from(names, (name) => [name, must(record[name], name)]));
+export function select<K extends string, T>(
+  record: Readonly<Record<string, T>>,
+  names: Iterable<K>,
+): Record<K, T> {
+  const entries = Array.from(names, (name) => [name, must(record[name], name)] as const);
+  return Object.fromEntries(entries) as Record<K, T>;
 }
 
 /** Pairs of entries of lists of one length. */

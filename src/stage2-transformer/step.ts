@@ -1,5 +1,7 @@
 /** One training step of a prior, and its validation, as programs. */
+
 import * as tf from '@tensorflow/tfjs-core';
+import { must, select, zip } from '../base/lookup.js';
 import { float32, type HostTensors, sizeOf } from '../base/tensor.js';
 import type { PriorConfig } from '../config/schema.js';
 import type { Graph, GraphProgram, Precision, StepProgram, Tensors } from '../engine/device.js';
@@ -61,9 +63,10 @@ export function priorStep(config: PriorConfig, prior: Prior): StepProgram {
         loss.dispose();
       }
       const { grads, state: sums } = accumulated.add('model', own, state, inputs);
-      const { step, last } = inputs as { step: tf.Tensor; last?: tf.Tensor };
+      const { lr, step } = select(inputs, ['lr', 'step']);
+      const { last } = inputs;
       const scaled = scaling.settle(grads, state, { clip: config.clip, step, last });
-      const updated = adamStep(params, scaled.grads, state, inputs.lr!, scaled.step, {
+      const updated = adamStep(params, scaled.grads, state, lr, scaled.step, {
         ...adam,
         acts: scaled.acts,
       });
@@ -128,9 +131,8 @@ function lossesByGrid(prior: Prior, nats: tf.Tensor, axis?: number): Tensors {
     grids.map((grid) => cellsIn([grid])),
     1,
   );
-  return Object.fromEntries(
-    names.map((name, i) => [name, tf.mean(parts[condition.grids.length + i]!, axis)]),
-  );
+  const drawn = parts.slice(condition.grids.length);
+  return Object.fromEntries(zip(names, drawn).map(([name, part]) => [name, tf.mean(part, axis)]));
 }
 
 /** Means over all cells as means over those that are not given. */
@@ -158,16 +160,17 @@ export async function meanLosses(
   const sums: Record<string, number> & { loss: number } = { loss: 0 };
   for (let at = 0; at < rows.length && !signal?.aborted; at += batch) {
     const present = rows.subarray(at, at + batch);
-    const padded = Int32Array.from({ length: batch }, (_, b) => present[b] ?? present[0]!);
+    const [first = 0] = present;
+    const padded = Int32Array.from({ length: batch }, (_, b) => present[b] ?? first);
     const losses = await graph.run({
       ...weights,
       ...prior.feed('eval', at, canvasOf(set, padded)).batched,
     });
     for (const name of lossNames(prior))
-      for (const nats of losses[name]!.data.subarray(0, present.length))
+      for (const nats of must(losses[name], name).data.subarray(0, present.length))
         sums[name] = (sums[name] ?? 0) + nats;
   }
-  for (const name of lossNames(prior)) sums[name] = sums[name]! / rows.length;
+  for (const name of lossNames(prior)) sums[name] = (sums[name] ?? 0) / rows.length;
   return sums;
 }
 

@@ -1,5 +1,7 @@
 /** `vqgen train-prior`: token files → batches → steps → checkpoints. */
+
 import { expected } from '../base/errors.js';
+import { must, take, zip } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { scalar } from '../base/tensor.js';
 import { beginStage } from '../checkpoint/begin.js';
@@ -112,8 +114,8 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
 /** Both numbers for each of several grids. */
 function eachGrid(grids: readonly Grid[], entropies: readonly number[]): string {
   if (grids.length === 1) return '';
-  const each = grids.map(
-    ({ name, vocab }, i) => `${name} ${Math.log2(vocab).toFixed(2)} and ${entropies[i]!.toFixed(2)}`,
+  const each = zip(grids, entropies).map(
+    ([{ name, vocab }, entropy]) => `${name} ${Math.log2(vocab).toFixed(2)} and ${entropy.toFixed(2)}`,
   );
   return ` Of each grid: ${each.join('; ')}.`;
 }
@@ -132,9 +134,7 @@ function chosenClasses(
 /** @throws UserError when a training that goes on is given images of other classes than it began with */
 function checkClasses(run: string, train: Tokens, classes: readonly string[]): void {
   if (classes.length === 0) return;
-  const other = [...new Set(train.labels)]
-    .map((label) => train.classes[label]!)
-    .find((name) => !classes.includes(name));
+  const other = take(train.classes, new Set(train.labels)).find((name) => !classes.includes(name));
   if (other === undefined) return;
   throw expected(
     `the classes that the prior began with (${listed(classes)})`,
@@ -188,7 +188,7 @@ function priorStage(
     },
     observe: (_, outputs) => ({
       values: {
-        ...lossValues(Object.fromEntries(names.map((name) => [name, meanOf(outputs, name)!]))),
+        ...lossValues(Object.fromEntries(names.map((name) => [name, must(meanOf(outputs, name), name)]))),
         ...scaleValues(outputs),
       },
     }),
@@ -198,7 +198,10 @@ function priorStage(
       ...(bits_per_token !== undefined && { 'bits/token': bits_per_token }),
       ...(val !== undefined && { val }),
       ...Object.fromEntries(
-        names.slice(1).flatMap((name) => (name in values ? [[name, values[name]!]] : [])),
+        names.slice(1).flatMap((name) => {
+          const value = values[name];
+          return value === undefined ? [] : [[name, value]];
+        }),
       ),
     }),
   };
