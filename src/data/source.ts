@@ -124,6 +124,10 @@ function indexIn(classes: readonly string[]): (name: string) => number {
   return (name) => must(index.get(name), `class ${name}`);
 }
 
+/** The class of a picture, by its name. */
+export const classOf = ({ classes, labels }: ImageSource, index: number): string =>
+  must(classes[labels[index] ?? -1], `class of image ${index}`);
+
 /** The error for a source of which every picture was skipped. */
 export function noneReadable({ origin }: ImageSource, skipped: readonly Skipped[]): UserError {
   const [first] = skipped;

@@ -1,8 +1,10 @@
 /**
  * Writes what `torch.save` would: a zip archive with a pickle (protocol 2) of the state dictionary, and each tensor's values as an entry.
  */
+
 import type { FileHandle } from 'node:fs/promises';
 import { fitsHalf, type StoredPrecision, toHalf } from '../base/half.js';
+import { must } from '../base/lookup.js';
 import type { StoredTensor } from '../checkpoint/safetensors.js';
 import { writeZip } from './zip.js';
 
@@ -65,7 +67,7 @@ function tensorPickle({ dtype, shape, data }: Written, key: number): Uint8Array 
     op('(('),
     ...[
       text('storage'),
-      global('torch', storages[dtype]!),
+      global('torch', must(storages[dtype], dtype)),
       text(String(key)),
       text('cpu'),
       integer(data.length),
