@@ -1,5 +1,4 @@
 /** `vqgen info RUN`: what stands in a run, and the next command to type. Reads headers and metrics only. */
-
 import fs from 'node:fs';
 import path from 'node:path';
 import { must } from '../base/lookup.js';

@@ -1,5 +1,4 @@
 /** ONNX Runtime on the CPU. */
-
 import os from 'node:os';
 import { must } from '../base/lookup.js';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';

@@ -1,5 +1,4 @@
 /** ONNX files from outside of this process, on the CPU: a network of the user's own, and what vqgen exported. */
-
 import fs from 'node:fs';
 import os from 'node:os';
 import { expected, type UserError } from '../base/errors.js';

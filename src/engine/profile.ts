@@ -1,5 +1,4 @@
 /** Operator times as ONNX Runtime's profiler writes them, summed by operator and shapes. */
-
 import fs from 'node:fs/promises';
 import { lastAxis, sizeOf } from '../base/tensor.js';
 

@@ -3,7 +3,6 @@
  * GPU in two sets of buffers that swap; nothing but a run's outputs comes back. No operator may fall back to the CPU: a graph that holds one
  * that has no GPU kernel is refused when it is prepared.
  */
-
 import { expected } from '../base/errors.js';
 import { must, select, zip } from '../base/lookup.js';
 import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';

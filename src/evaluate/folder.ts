@@ -1,5 +1,4 @@
 /** The first pass: every image of a folder through the tokenizer, each measure as it comes by. What is in memory does not grow with the folder. */
-
 import { createHash } from 'node:crypto';
 import { must, take } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';

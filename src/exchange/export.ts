@@ -2,7 +2,6 @@
  * `vqgen export --to taming|safetensors`: a run under the names and in the layout of taming-transformers, and as safetensors one of a form
  * that they have not under vqgen's own.
  */
-
 import { existsSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';

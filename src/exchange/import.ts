@@ -1,5 +1,4 @@
 /** `vqgen import`: a checkpoint of taming-transformers → a run, or the weights of LPIPS → the file that `lpips-vgg16` wants. */
-
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';

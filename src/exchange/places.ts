@@ -1,5 +1,4 @@
 /** Where each tensor of vqgen's comes from in a published checkpoint, and goes to: names, shapes, and the order of the axes. */
-
 import { expected, type UserError } from '../base/errors.js';
 import { must, zip } from '../base/lookup.js';
 import { firstAxis, float32, type HostTensor, lastAxis, type Shape4, sizeOf } from '../base/tensor.js';

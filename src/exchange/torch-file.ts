@@ -2,7 +2,6 @@
  * Files of `torch.save`: the zip format (PyTorch 1.6 and later) and the one before it. Tensors are described when the file is opened and
  * read one by one; a view, or several tensors of one storage, is read as what it shows.
  */
-
 import fs, { type FileHandle } from 'node:fs/promises';
 import { expected, type UserError } from '../base/errors.js';
 import { fromBfloat, fromHalf } from '../base/half.js';

@@ -2,7 +2,6 @@
  * VQ-VAE-2 in PyTorch as most checkpoints have it (github.com/rosinality/vq-vae-2-pytorch, vqvae.py, class VQVAE) → a run. Its layers are those of
  * `network: strided` and `bottleneck.kind: hierarchy`, so that both compute the same.
  */
-
 import { expected } from '../base/errors.js';
 import { writeFolderAtomic } from '../base/files.js';
 import { must } from '../base/lookup.js';

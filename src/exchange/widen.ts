@@ -2,7 +2,6 @@
  * A tokenizer with fewer than 32 groups of channels, as one with 32. The published GroupNorm knows no other number; but copies of all inner
  * channels, side by side, have their groups side by side, and each copy computes what the one did.
  */
-
 import { must } from '../base/lookup.js';
 import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';

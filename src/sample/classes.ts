@@ -1,5 +1,4 @@
 /** Which class each image is drawn of: by name, in turn, or in given proportions. An image's class depends on its number alone. */
-
 import { expected } from '../base/errors.js';
 import { must, zip } from '../base/lookup.js';
 import { nearest } from '../base/nearest.js';

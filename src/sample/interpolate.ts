@@ -2,7 +2,6 @@
  * `vqgen interpolate`: from one picture to another, or to what it would be as another class, on a straight line and on an arc through the latent
  * space. Of models with codes the way goes through z, before it becomes codes.
  */
-
 import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { take } from '../base/lookup.js';

@@ -2,7 +2,6 @@
  * Where latents that are numbers are drawn from: N(0, I) for a VAE, around the class's mean for one that knows classes, and for an autoencoder,
  * of whose latents nothing is known, a Gaussian fitted to those of its training images.
  */
-
 import { expected } from '../base/errors.js';
 import { must, take } from '../base/lookup.js';
 import { stream } from '../base/rng.js';

@@ -1,5 +1,4 @@
 /** Codes drawn from a prior, decoded by the tokenizer. */
-
 import { expected } from '../base/errors.js';
 import { must, take } from '../base/lookup.js';
 import { stream } from '../base/rng.js';

@@ -1,5 +1,4 @@
 /** `vqgen sample`: pictures drawn from what the run has to draw from, written as PNGs and one grid. */
-
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected } from '../base/errors.js';

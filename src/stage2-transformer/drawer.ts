@@ -1,5 +1,4 @@
 /** Drawing code by code, in the order of the cells, with a model that keeps what it computed of those before. */
-
 import { must } from '../base/lookup.js';
 import { vocabulary } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';

@@ -82,19 +82,18 @@ export function keyValueCache(sizes: CacheSizes, batch: number): KeyValueCache {
     return float32(shape, cache.subarray(0, sizeOf(shape)));
   };
 
+  const views = (kind: 'keys' | 'values') => {
+    const all = caches.map((cache) => view(cache[kind]));
+    return indexed(kind, all);
+  };
+
   return {
     inputs(position) {
       grow(position);
       return {
         mask: float32([1, 1, 1, length], new Float32Array(length).fill(-1e9, position)),
-        ...indexed(
-          'keys',
-          caches.map(({ keys }) => view(keys)),
-        ),
-        ...indexed(
-          'values',
-          caches.map(({ values }) => view(values)),
-        ),
+        ...views('keys'),
+        ...views('values'),
       };
     },
     write(position, fresh) {

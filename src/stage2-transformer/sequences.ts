@@ -31,9 +31,10 @@ export function labelsAmong(
 export function canvasOf({ tokens, labels }: Labelled, rows: ArrayLike<number>): Canvas {
   const cells = tokens.codes.length / tokens.count;
   const codes = new Int32Array(rows.length * cells);
-  for (const [b, row] of Array.from(rows).entries())
+  const chosen = Array.from(rows);
+  for (const [b, row] of chosen.entries())
     codes.set(tokens.codes.subarray(row * cells, (row + 1) * cells), b * cells);
-  return { codes, labels: Int32Array.from(take(labels, Array.from(rows))) };
+  return { codes, labels: Int32Array.from(take(labels, chosen)) };
 }
 
 export interface TrainingOptions {

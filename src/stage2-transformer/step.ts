@@ -1,5 +1,4 @@
 /** One training step of a prior, and its validation, as programs. */
-
 import * as tf from '@tensorflow/tfjs-core';
 import { must, select, zip } from '../base/lookup.js';
 import { float32, type HostTensors, sizeOf } from '../base/tensor.js';

@@ -1,5 +1,4 @@
 /** `vqgen train-prior`: token files → batches → steps → checkpoints. */
-
 import { expected } from '../base/errors.js';
 import { must, take, zip } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';

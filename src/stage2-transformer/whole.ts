@@ -1,5 +1,4 @@
 /** A prior that is computed whole as an exported file: all codes in, the logits of all places out. Any B in every run. */
-
 import type * as tf from '@tensorflow/tfjs-core';
 import { select } from '../base/lookup.js';
 import { type HostTensors, int32, lastAxis } from '../base/tensor.js';

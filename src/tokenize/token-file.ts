@@ -1,5 +1,4 @@
 /** Token files: the codes of a split's images, with what is needed to check where they came from. */
-
 import { existsSync } from 'node:fs';
 import { expected } from '../base/errors.js';
 import { must } from '../base/lookup.js';

@@ -1,5 +1,4 @@
 /** `vqgen tokenize`: images → token files. Streams: what is in memory is a batch and the few images decoded ahead. */
-
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';

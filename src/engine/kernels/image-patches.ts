@@ -1,7 +1,6 @@
 /**
  * The filter gradient in few launches, for devices that count them: patches of all taps from one Gather, one product per image, summed.
  */
-
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Shape4 } from '../../base/tensor.js';
 import type { Value } from '../graph.js';

@@ -1,5 +1,4 @@
 /** Pools, their gradients, and images interleaved, physically NCHW. */
-
 import * as tf from '@tensorflow/tfjs-core';
 import type { Shape4 } from '../../base/tensor.js';
 import type { Value } from '../graph.js';

@@ -5,7 +5,6 @@
  *
  * Images lie as `[B, H, W, C]` here: a tile's pixels are then rows of C numbers, and Bᵀ d B of all tiles is one product with Bᵀ ⊗ Bᵀ.
  */
-
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Shape4 } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
@@ -138,6 +137,7 @@ const TURNED = G.map((row) => row.toReversed());
 function squared(t: Tracer, name: string, m: Matrix): Value {
   return t.graph.derived(undefined, `Winograd's ${name} twice`, () => {
     const values = m.flatMap((a) => m.flatMap((b) => a.flatMap((x) => b.map((y) => x * y))));
-    return t.graph.constant('float32', [m.length ** 2, m[0]!.length ** 2], Float32Array.from(values));
+    const rows = m.length ** 2;
+    return t.graph.constant('float32', [rows, values.length / rows], Float32Array.from(values));
   });
 }

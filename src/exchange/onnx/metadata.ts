@@ -1,5 +1,4 @@
 /** What an exported ONNX file says of itself, in its metadata. */
-
 import path from 'node:path';
 import { expected } from '../../base/errors.js';
 import type { StoredPrecision } from '../../base/half.js';

@@ -1,5 +1,4 @@
 /** Exported ONNX files in place of a run: what `tokenize` and `sample` compute with `--model`. On the CPU. */
-
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { expected, type UserError } from '../../base/errors.js';

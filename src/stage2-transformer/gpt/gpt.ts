@@ -5,7 +5,6 @@
  *
  * Shapes: B sequences, T tokens, K codes, C classes, D width, H heads, E = D/H, N = B·T rows. Weights are [in, out].
  */
-
 import * as tf from '@tensorflow/tfjs-core';
 import { must } from '../../base/lookup.js';
 import { causalMask, selfAttention } from '../../nn/attention.js';

@@ -1,5 +1,4 @@
 /** The prior `gpt`: a transformer that reads the codes one after another, all grids end to end. */
-
 import * as tf from '@tensorflow/tfjs-core';
 import { select } from '../../base/lookup.js';
 import { firstAxis } from '../../base/tensor.js';

@@ -1,7 +1,6 @@
 /**
  * A GPT as an exported file: one step whose cache goes in as `past` and comes out as `present`. Any B in every run.
  */
-
 import * as tf from '@tensorflow/tfjs-core';
 import { select } from '../../base/lookup.js';
 import { float32, type HostTensors, int32 } from '../../base/tensor.js';

@@ -4,7 +4,6 @@
  *
  * Shapes: B sequences, H heads, T tokens, K codes, E width of a head.
  */
-
 import * as tf from '@tensorflow/tfjs-core';
 import { must, select, zip } from '../../base/lookup.js';
 import { float32, type HostTensors, int32 } from '../../base/tensor.js';

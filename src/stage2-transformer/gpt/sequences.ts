@@ -1,5 +1,4 @@
 /** A GPT's tokens: codes 0 … K − 1, then what begins a sequence: K without a class, K + 1 + c of class c. */
-
 import { expected } from '../../base/errors.js';
 import { must } from '../../base/lookup.js';
 import { stream } from '../../base/rng.js';

@@ -6,7 +6,6 @@
  * Shapes: B images, h×w cells, K codes, D width, L layers, A attentions, p rows or columns that the first layer looks
  * back.
  */
-
 import * as tf from '@tensorflow/tfjs-core';
 import { must, select, zip } from '../../base/lookup.js';
 import { firstAxis, type HostTensors } from '../../base/tensor.js';
@@ -93,14 +92,14 @@ export function rowProgram(
       const params = paramsOf(o, constants);
       const told = additions(params.told, layers, { labels, features });
       const rowsAbove = tf.split(before, layers, 3);
-      let below: tf.Tensor[] | undefined; // of the layer below: its row above, its own
+      let last: tf.Tensor[] | undefined; // of the layer before: the row above and its own
       const own: tf.Tensor[] = [];
       const added: tf.Tensor[] = [];
       for (const [i, [layer, rowAbove]] of zip(params.layers, rowsAbove).entries()) {
         const { kernel, mask } = lookOf(i);
-        const seen = below ? tf.concat(below, 1) : embedded(params, above);
+        const seen = last ? tf.concat(last, 1) : embedded(params, above);
         const side = kernel >> 1;
-        const drawn = tf.fused.conv2d({
+        const below = tf.fused.conv2d({
           x: seen as tf.Tensor4D,
           filter: cropped('vertical', layer.vertical.weight, mask),
           strides: 1,
@@ -112,10 +111,10 @@ export function rowProgram(
           ],
           bias: layer.vertical.bias,
         }); // [B, 1, w, 2D]
-        added.push(broadcast(plus(conv(layer.down, drawn), told?.[i]), drawn.shape));
-        const features = gatedTanh(plus(drawn, told?.[i]));
-        own.push(features);
-        below = [rowAbove, features];
+        added.push(broadcast(plus(conv(layer.down, below), told?.[i]), below.shape));
+        const row = gatedTanh(plus(below, told?.[i]));
+        own.push(row);
+        last = [rowAbove, row];
       }
       const all = tf.reshape(tf.concat(added, 3), [batch, grid.width, layers * 2 * width]);
       return { before: tf.concat(own, 3), additions: all };
@@ -162,12 +161,12 @@ export function cellProgram(
       const cellsLeft = tf.split(inputs.left, layers, 1);
       const attended = count > 0 ? attendedInputs(params, inputs, count) : undefined;
       const [own, brought, qkv]: [tf.Tensor[], tf.Tensor[], tf.Tensor[]] = [[], [], []];
-      let below: { left: tf.Tensor; own: tf.Tensor } | undefined;
+      let last: { left: tf.Tensor; own: tf.Tensor } | undefined; // of the layer before
       for (const [i, [layer, [left, addition]]] of zip(params.layers, zip(cellsLeft, added)).entries()) {
-        const seen = below ? tf.concat([below.left, below.own], 1) : embedded(params, inputs.ids);
+        const seen = last ? tf.concat([last.left, last.own], 1) : embedded(params, inputs.ids);
         const across = tf.add(leftward(layer, i, seen), addition);
         const out = linear(asMatrix(layer.out), gatedTanh(across));
-        let h = below ? tf.add(below.own, out) : out;
+        let h = last ? tf.add(last.own, out) : out;
         const attention = attentionAfter(o, i);
         if (attended && attention !== undefined) {
           brought.push(h);
@@ -177,10 +176,10 @@ export function cellProgram(
           qkv.push(step.qkv);
         }
         own.push(h);
-        below = { left, own: h };
+        last = { left, own: h };
       }
       return {
-        logits: readOut(params, must(below, 'layer').own),
+        logits: readOut(params, must(last, 'layer').own),
         left: tf.concat(own, 1),
         ...(count > 0 && { behind: tf.concat(brought, 1), ...indexed('qkv', qkv) }),
       };

@@ -3,7 +3,6 @@
  * grid is told the codes of all earlier ones, given and drawn (as VQ-VAE-2 has it: Razavi et al., arXiv 1906.00446,
  * §3.2).
  */
-
 import * as tf from '@tensorflow/tfjs-core';
 import { must, zip } from '../../base/lookup.js';
 import { firstAxis, int32 } from '../../base/tensor.js';

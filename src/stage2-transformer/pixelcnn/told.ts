@@ -6,7 +6,6 @@
  *
  * Shapes: B images, D width, L layers; a grid is h×w, an earlier one h'×w'.
  */
-
 import * as tf from '@tensorflow/tfjs-core';
 import { zip } from '../../base/lookup.js';
 import { firstAxis, lastAxis } from '../../base/tensor.js';
