@@ -140,13 +140,16 @@ function describe(s: Shown): string {
 
 /** Rate over the last 20 s, so that a slow first step is soon forgotten. */
 function speedometer(now: () => number, start: number) {
-  const marks: { time: number; done: number }[] = [{ time: now(), done: start }];
+  let last = { time: now(), done: start };
+  const marks = [last];
   return (done: number, total: number): { perSecond: number; secondsLeft: number } => {
     const time = now();
-    if (done !== marks.at(-1)!.done) marks.push({ time, done });
+    if (done !== last.done) {
+      last = { time, done };
+      marks.push(last);
+    }
     while (marks.length > 2 && time - marks[1]!.time > rateWindow) marks.shift();
-    const first = marks[0]!;
-    const last = marks.at(-1)!;
+    const [first = last] = marks;
     const perSecond =
       last.time > first.time ? ((last.done - first.done) * 1000) / (last.time - first.time) : 0;
     return { perSecond, secondsLeft: perSecond > 0 ? (total - done) / perSecond : Number.POSITIVE_INFINITY };

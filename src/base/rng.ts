@@ -67,7 +67,7 @@ export function permutation(n: number, rng: Rng): Int32Array {
 export function hash(keys: readonly Key[]): number {
   let h = 0x811c9dc5;
   for (const key of keys) {
-    for (const ch of `${typeof key}:${key};`) h = mix(h ^ ch.codePointAt(0)!);
+    for (const ch of `${typeof key}:${key};`) h = mix(h ^ (ch.codePointAt(0) ?? 0));
   }
   return h >>> 0;
 }

@@ -1,4 +1,6 @@
 /** Numbers on the host: what passes between data, engine and checkpoint. Row-major, logical (TF.js) order. */
+import { must } from './lookup.js';
+
 export type DType = 'float32' | 'int32';
 
 export interface HostTensor {
@@ -7,11 +9,20 @@ export interface HostTensor {
   readonly data: Float32Array | Int32Array;
 }
 
+/** Of images [B, H, W, C] or [B, C, H, W], of filters. */
+export type Shape4 = readonly [number, number, number, number];
+
 export type HostTensors = Record<string, HostTensor>;
 
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, n) => product * n, 1);
 }
+
+/** The length of the first axis: a batch, a matrix' rows. */
+export const firstAxis = ({ shape }: Pick<HostTensor, 'shape'>): number => must(shape[0], 'first axis');
+
+/** The length of the last axis: channels, a matrix' columns. */
+export const lastAxis = ({ shape }: Pick<HostTensor, 'shape'>): number => must(shape.at(-1), 'last axis');
 
 export function float32(shape: readonly number[], data?: Float32Array | readonly number[]): HostTensor {
   const values =

@@ -111,7 +111,8 @@ function foundAt(o: Parameters<typeof beginTraining>[0]): Beginning {
     return { kind: finished ? 'finished' : 'resume', checkpoint };
   }
   if (!finished || !changes) throw inTheWay(o, `a training at step ${step} of ${total}`);
-  if (changes.length > 0) throw inTheWay(o, `a finished training with another ${changes[0]!.key}`);
+  const [change] = changes;
+  if (change) throw inTheWay(o, `a finished training with another ${change.key}`);
   return { kind: 'finished', checkpoint };
 }
 

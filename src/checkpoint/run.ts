@@ -61,8 +61,8 @@ const here = './';
 
 function fromRun(run: string, file: string): string {
   if (!path.isAbsolute(file)) return file;
-  const [first, ...others] = path.relative(path.resolve(run), file).split(path.sep);
-  const inside = first !== '' && first !== '..' && !path.isAbsolute(first!);
+  const [first = '', ...others] = path.relative(path.resolve(run), file).split(path.sep);
+  const inside = first !== '' && first !== '..' && !path.isAbsolute(first);
   return inside ? here + [first, ...others].join('/') : file;
 }
 

@@ -11,6 +11,7 @@ import fs, { type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
 import { fitsHalf, fromBfloat, fromHalf, toHalf } from '../base/half.js';
+import { must } from '../base/lookup.js';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { checkStandIn, standInBytes } from './stand-in.js';
 
@@ -53,7 +54,7 @@ export interface SafetensorsFile {
 /** The reference reader's limit too. */
 const longestHeader = 100_000_000;
 const pieceBytes = 1 << 24;
-const widths: Record<string, number> = {
+const widths: Record<StoredType | 'BF16', number> = {
   F64: 8,
   I64: 8,
   F32: 4,
@@ -110,7 +111,9 @@ export async function writeSafetensors(
   metadata: Metadata = {},
 ): Promise<void> {
   const stored = Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, toStored(t)]));
-  await writeParts(file, stored, metadata, async (handle, name) => writeArray(handle, stored[name]!.data));
+  await writeParts(file, stored, metadata, async (handle, name) =>
+    writeArray(handle, must(stored[name], name).data),
+  );
 }
 
 /** Writes tensors `[N, ...row]` of unknown N row by row, so that memory does not grow with N. */
@@ -130,15 +133,15 @@ export async function openRowsWriter(
 ): Promise<RowsWriter> {
   await fs.mkdir(path.dirname(file), { recursive: true });
   const waiting = new Map<string, WaitingRows>();
-  for (const [i, name] of Object.keys(tensors).entries())
-    waiting.set(name, await waitingRows(besides(file, `rows-${i}`), tensors[name]!));
+  for (const [i, [name, rows]] of Object.entries(tensors).entries())
+    waiting.set(name, await waitingRows(besides(file, `rows-${i}`), rows));
   const abort = async (): Promise<void> => {
     for (const rows of waiting.values()) await rows.remove();
   };
   return {
     abort,
     append: async (rows) => {
-      for (const [name, data] of Object.entries(rows)) await waiting.get(name)!.append(data);
+      for (const [name, data] of Object.entries(rows)) await must(waiting.get(name), name).append(data);
     },
     finish: async (others = {}, metadata = {}) => {
       try {
@@ -146,7 +149,7 @@ export async function openRowsWriter(
         const large = Object.fromEntries([...waiting].map(([name, rows]) => [name, rows.written()]));
         await writeParts(file, { ...small, ...large }, metadata, async (handle, name) => {
           const rows = waiting.get(name);
-          await (rows ? rows.copyTo(handle) : writeArray(handle, small[name]!.data));
+          await (rows ? rows.copyTo(handle) : writeArray(handle, must(small[name], name).data));
         });
       } finally {
         await abort();
@@ -180,7 +183,7 @@ async function waitingRows(
     },
     written: () => ({ dtype, shape: [values / rowSize, ...row] }),
     copyTo: async (to) => {
-      const bytes = values * widths[dtype]!;
+      const bytes = values * widths[dtype];
       for (let at = 0; at < bytes; at += pieceBytes)
         await writeArray(to, await readBytes(handle, at, Math.min(pieceBytes, bytes - at)));
     },
@@ -230,12 +233,12 @@ async function writeParts(
   if (Object.keys(metadata).length > 0) {
     header.__metadata__ = Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => order(a, b)));
   }
-  const width = (name: string): number => widths[tensors[name]!.dtype]!;
-  const names = Object.keys(tensors).sort((a, b) => width(b) - width(a) || order(a, b));
+  const sorted = Object.entries(tensors).sort(
+    ([a, s], [b, t]) => widths[t.dtype] - widths[s.dtype] || order(a, b),
+  );
   let offset = 0;
-  for (const name of names) {
-    const { dtype, shape } = tensors[name]!;
-    const end = offset + sizeOf(shape) * width(name);
+  for (const [name, { dtype, shape }] of sorted) {
+    const end = offset + sizeOf(shape) * widths[dtype];
     header[name] = { dtype, shape, data_offsets: [offset, end] };
     offset = end;
   }
@@ -252,7 +255,7 @@ async function writeParts(
   const handle = await fs.open(temporary, 'w');
   try {
     await writeArray(handle, head);
-    for (const name of names) await part(handle, name);
+    for (const [name] of sorted) await part(handle, name);
     await handle.sync();
   } catch (error) {
     await fs.rm(temporary, { force: true });
@@ -320,7 +323,7 @@ async function readHeader(
     if (typeof dtype !== 'string' || !isWholeNumbers(shape) || !isWholeNumbers(offsets)) {
       throw bad(`a tensor ${name} without type, shape and offsets`);
     }
-    const width = widths[dtype];
+    const width = Object.hasOwn(widths, dtype) && widths[dtype as keyof typeof widths];
     if (!width) {
       throw expected(`${Object.keys(widths).join(', ')}`, `the type of ${name} in ${file}`, dtype);
     }

@@ -1,7 +1,16 @@
 /** What the benchmark times: the programs and the engine of the real commands on random inputs. */
 import { expected } from '../base/errors.js';
+import { picked } from '../base/lookup.js';
 import { type Rng, stream } from '../base/rng.js';
-import { float32, type HostTensor, type HostTensors, int32, scalar, sizeOf } from '../base/tensor.js';
+import {
+  firstAxis,
+  float32,
+  type HostTensor,
+  type HostTensors,
+  int32,
+  scalar,
+  sizeOf,
+} from '../base/tensor.js';
 import { parseConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import type { Device, Precision, Specs, StepProgram } from '../engine/device.js';
@@ -150,7 +159,7 @@ function vggOf({ seed, 'vgg-taps': taps }: BenchFlags): Perceptual | undefined {
   const rng = stream(seed, 'vgg');
   const weights: HostTensors = {};
   for (const [name, shape] of Object.entries(vgg16Shapes(taps))) {
-    const spread = 1 / Math.sqrt(sizeOf(shape) / shape[0]!);
+    const spread = 1 / Math.sqrt(sizeOf(shape) / firstAxis({ shape }));
     weights[name] = float32(
       shape,
       Float32Array.from({ length: sizeOf(shape) }, () => spread * rng.normal()),
@@ -263,8 +272,7 @@ async function timeSteps(
 }
 
 /** In a function of its own: a closure beside the timed one would keep `start` in memory. */
-const only = (specs: Specs, start: HostTensors): HostTensors =>
-  Object.fromEntries(Object.keys(specs).map((name) => [name, start[name]!]));
+const only = (specs: Specs, start: HostTensors): HostTensors => picked(start, Object.keys(specs));
 
 /** @param prepare gives the call to time, its inputs ready */
 function timeCalls(prepare: () => () => Promise<unknown>): Pick<Work, 'time' | 'steps'> {

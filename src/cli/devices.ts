@@ -16,7 +16,7 @@ interface Found {
 }
 
 export async function listDevices(o: { threads?: number; reporter: Reporter }): Promise<Outcome> {
-  const measured = async (device: Device): Promise<Found> => ({
+  const measured = async (device: Device) => ({
     device: device.name,
     description: device.description,
     gflops: await productRate(device),
@@ -28,8 +28,8 @@ export async function listDevices(o: { threads?: number; reporter: Reporter }): 
       ? { device: 'webgpu', description: `none: ${search.none}`, gflops: null }
       : { device: 'webgpu', description: search.adapter.name, gflops: search.adapter.gflops };
   const tfjs = await measured(await tfjsDevice({ ...o.reporter, warn() {} }));
-  const found = [cpu, webgpu, tfjs];
-  const auto = 'adapter' in search && isFaster(search.adapter, cpu.gflops!) ? 'webgpu' : 'cpu';
+  const found: Found[] = [cpu, webgpu, tfjs];
+  const auto = 'adapter' in search && isFaster(search.adapter, cpu.gflops) ? 'webgpu' : 'cpu';
   return {
     summary: { devices: found, auto },
     lines: [

@@ -37,7 +37,7 @@ export async function guarded({ args, env, trains, stderr }: Guarded): Promise<n
     child.kill(again ? 'SIGKILL' : ending); // at the first it saves, and may have heard of it already
   });
   let failure: string | undefined;
-  relay(child.stderr!, stderr, (line) => {
+  relay(child.stderr, stderr, (line) => {
     failure ??= line;
     child.kill('SIGKILL'); // before it saves what is worthless
   });

@@ -1,6 +1,7 @@
 /** `vqgen info RUN`: what stands in a run, and the next command to type. Reads headers and metrics only. */
 import fs from 'node:fs';
 import path from 'node:path';
+import { must } from '../base/lookup.js';
 import { formatDuration, formatNumber } from '../base/progress.js';
 import { readRunConfig, runPaths, type StageName, version } from '../checkpoint/run.js';
 import { openSafetensors, sha256 } from '../checkpoint/safetensors.js';
@@ -103,7 +104,7 @@ async function describeStage(
   const { step } = checkpoint;
   const { steps } = config[stage];
   const early = stage === 'prior' && isStale(stale, config.prior.patience);
-  const used = stage === 'prior' ? bestCheckpoint(folder)!.step : step;
+  const used = stage === 'prior' ? must(bestCheckpoint(folder), 'checkpoint').step : step;
   const finished = early || step >= steps;
   const outdated = stage === 'prior' && !(tokenizer && speaksCodesOf(run, tokenizer));
   return { step, steps, finished, used, outdated, seconds, ...(await lastValues(folder)) };

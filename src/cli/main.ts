@@ -194,7 +194,7 @@ function checkNames(
   if (unknown !== undefined) throw unknownOption(unknown, `vqgen ${name}`, known);
   const most = words?.most ?? 0;
   if (present.length > most) {
-    const what = most === 0 ? 'options only' : `${words!.usage} only`;
+    const what = words ? `${words.usage} only` : 'options only';
     throw expected(what, `vqgen ${name}`, present[most], `vqgen ${name} --help shows how it is used.`);
   }
 }

@@ -64,9 +64,9 @@ async function reconstruct(context: Context): Promise<Outcome> {
     summary,
     lines: [
       `${summary.images} images, PSNR ${decibels(psnr)}`,
-      ...(restored_psnr === undefined
+      ...(restored_psnr === undefined || corrupted_psnr === undefined
         ? []
-        : [`Corrupted ${decibels(corrupted_psnr!)}, restored ${decibels(restored_psnr)}`]),
+        : [`Corrupted ${decibels(corrupted_psnr)}, restored ${decibels(restored_psnr)}`]),
       summary.out,
     ],
   };

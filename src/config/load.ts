@@ -8,6 +8,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { expected, type UserError } from '../base/errors.js';
+import { must } from '../base/lookup.js';
 import { nearest } from '../base/nearest.js';
 import { plainLevels, product } from './bottlenecks.js';
 import { checkTogether } from './checks.js';
@@ -62,8 +63,9 @@ export function changeConfig(
   o: { set?: readonly string[]; overrides?: Record<string, unknown>; sections: readonly string[] },
 ): Config {
   for (const item of o.set ?? []) {
-    const key = item.split('=')[0]!;
-    if (configKeys.includes(key) && !o.sections.includes(key.split('.')[0]!)) {
+    const [key = ''] = item.split('=');
+    const [section = ''] = key.split('.');
+    if (configKeys.includes(key) && !o.sections.includes(section)) {
       throw expected(
         `a key of the section ${o.sections.join(' or ')}`,
         '--set',
@@ -75,12 +77,15 @@ export function changeConfig(
   return resolve([{ values: config, where: "the run's config.json" }, ...lineLayers(o)]);
 }
 
-function resolve(layers: readonly Layer[]): Config {
-  const [base, ...lines] = layers.map(({ values }) => values);
-  const given = lines.reduce(merge, {});
-  const merged = withLevels(withSizes(merge(withoutSizes(base!, given), given)));
+/** The lowest first. */
+type Layers = readonly [Layer, ...Layer[]];
+
+function resolve(layers: Layers): Config {
+  const [{ values: base }, ...lines] = layers;
+  const given = lines.map(({ values }) => values).reduce(merge, {});
+  const merged = withLevels(withSizes(merge(withoutSizes(base, given), given)));
   const result = configSchema.safeParse(merged);
-  if (!result.success) throw explain(result.error.issues[0]!, merged, layers);
+  if (!result.success) throw explain(must(result.error.issues[0], 'issue'), merged, layers);
   checkTogether(result.data);
   return withAbsolutePaths(result.data);
 }
@@ -172,7 +177,8 @@ function parseYaml(text: string, where: string): unknown {
   try {
     return parse(text);
   } catch (cause) {
-    const reason = (cause as Error).message.split('\n')[0]!.replace(/[:.]$/, '');
+    const [line = ''] = (cause as Error).message.split('\n');
+    const reason = line.replace(/[:.]$/, '');
     throw expected('YAML', where, `text that is not: ${reason}`, 'Correct it there.', cause);
   }
 }
@@ -206,7 +212,7 @@ function checkKeys(values: Section, where: string, above: readonly string[] = []
 }
 
 function unknownKey(key: string, where: string) {
-  const last = key.split('.').at(-1)!;
+  const last = key.split('.').at(-1);
   const sameName = configKeys.find((known) => known.split('.').at(-1) === last);
   const near = nearest(key, configKeys) ?? sameName;
   return expected(
@@ -225,16 +231,14 @@ interface Issue {
   errors?: Issue[][];
 }
 
-function explain(issue: Issue, merged: Section, layers: readonly Layer[]): UserError {
-  if (issue.errors) {
-    const [deepest] = issue.errors.flat().sort((a, b) => b.path.length - a.path.length);
-    return explain({ ...deepest!, path: [...issue.path, ...deepest!.path] }, merged, layers);
-  }
+function explain(issue: Issue, merged: Section, layers: Layers): UserError {
+  const [deepest] = (issue.errors ?? []).flat().sort((a, b) => b.path.length - a.path.length);
+  if (deepest) return explain({ ...deepest, path: [...issue.path, ...deepest.path] }, merged, layers);
   const { path } = issue;
-  const source = layers.findLast(({ values }) => at(values, path) !== undefined)?.where ?? layers[0]!.where;
+  const source = layers.findLast(({ values }) => at(values, path) !== undefined)?.where ?? layers[0].where;
   if (issue.code === 'unrecognized_keys') return unknownKey([...path, issue.keys?.[0]].join('.'), source);
   const value = at(merged, path) ?? null;
-  return expected(describeKey(path, value)!, placeOf(path), value, `It comes from ${source}.`);
+  return expected(must(describeKey(path, value), 'words'), placeOf(path), value, `It comes from ${source}.`);
 }
 
 /** `stage1.ch`, `each of stage1.ch_mult`, `kind in each of stage1.bottleneck.levels`. */

@@ -2,6 +2,7 @@
  * Batches whose order and augmentation depend on the seed and the step alone: a resumed run sees what the
  * uninterrupted one would have seen. Tensors are [B, S, S, 3] in [−1, 1].
  */
+import { must, take } from '../base/lookup.js';
 import { permutation, type Rng, stream } from '../base/rng.js';
 import { float32, type HostTensor } from '../base/tensor.js';
 import { attempt, decodeWidth } from './cache.js';
@@ -42,7 +43,7 @@ export async function trainBatch(set: ImageSet, o: BatchOptions): Promise<Batch>
   pictures.forEach((picture, i) => {
     writeCrop(picture, images, i * size * size * 3, augmentation(picture, i, o));
   });
-  const labels = indices.map((index) => set.labels[index]!);
+  const labels = Int32Array.from(take(set.labels, indices));
   return { images: float32([batchSize, size, size, 3], images), labels, indices };
 }
 
@@ -95,7 +96,7 @@ interface View {
 
 /** Views of one size S: float32 [n, S, S, 3]. */
 function cut(views: readonly View[]): HostTensor {
-  const { size } = views[0]!.crop;
+  const { size } = must(views[0], 'view').crop;
   const images = new Float32Array(views.length * size * size * 3);
   for (const [i, { picture, crop }] of views.entries()) writeCrop(picture, images, i * size * size * 3, crop);
   return float32([views.length, size, size, 3], images);
@@ -147,22 +148,25 @@ export async function* streamEvalImages(
   const { size, batchSize, skipped, views = (picture) => [centreCrop(picture, size)] } = o;
   let waiting: (View & { index: number })[] = [];
   let readable = 0;
-  const batchOf = (members: typeof waiting): EvalBatch => ({
-    images: cut(members),
-    names: members.map(({ index }) => source.names[index]!),
-    labels: Int32Array.from(members, ({ index }) => source.labels[index]!),
-  });
-  let position = 0;
-  for await (const result of mapInOrder(indices.length, decodeWidth, (i) =>
-    attempt(source, indices[i]!, size),
-  )) {
-    const index = indices[position++]!;
+  const batchOf = (members: typeof waiting): EvalBatch => {
+    const shown = members.map(({ index }) => index);
+    return {
+      images: cut(members),
+      names: take(source.names, shown),
+      labels: Int32Array.from(take(source.labels, shown)),
+    };
+  };
+  for await (const { index, name, result } of mapInOrder(indices, decodeWidth, async (index) => ({
+    index,
+    name: must(source.names[index], `image ${index}`),
+    result: await attempt(source, index, size),
+  }))) {
     if ('reason' in result) {
       skipped.push(result);
       continue;
     }
     readable++;
-    for (const crop of views(result, source.names[index]!)) waiting.push({ picture: result, crop, index });
+    for (const crop of views(result, name)) waiting.push({ picture: result, crop, index });
     while (waiting.length >= batchSize) {
       yield batchOf(waiting.slice(0, batchSize));
       waiting = waiting.slice(batchSize);

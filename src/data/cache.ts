@@ -10,6 +10,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { writeFolderAtomic } from '../base/files.js';
+import { must, pairs } from '../base/lookup.js';
 import type { Progress, Reporter } from '../base/progress.js';
 import { mapInOrder } from './map-in-order.js';
 import { type Picture, reasonOf } from './pictures.js';
@@ -49,26 +50,29 @@ const patience = 1000;
 export async function openCache(source: ImageSource, o: CacheOptions): Promise<PixelCache> {
   const folder = path.join(o.cacheDir, `images-${await keyOf(source, o)}`);
   const index = (await readIndex(folder)) ?? (await fill(source, folder, o));
-  const sizes = index.widths.map((width, i) => width * index.heights[i]! * 3);
-  const starts = [0];
-  for (const size of sizes) starts.push(starts.at(-1)! + size);
-
-  const picture = (i: number, data: Uint8Array): Picture => ({
-    width: index.widths[i]!,
-    height: index.heights[i]!,
-    data,
+  let bytes = 0;
+  const places = pairs(index.widths, index.heights).map(([width, height]) => {
+    const start = bytes;
+    bytes += width * height * 3;
+    return { width, height, start, end: bytes };
   });
+  const placeOf = (i: number) => must(places[i], `picture ${i}`);
   const file = path.join(folder, 'pixels.bin');
   const cache = { folder, kept: index.kept, skipped: index.skipped };
-  if (starts.at(-1)! <= (o.memoryBytes ?? defaultMemoryBytes)) {
+  if (bytes <= (o.memoryBytes ?? defaultMemoryBytes)) {
     const pixels = await fs.readFile(file);
-    return { ...cache, read: (i) => picture(i, pixels.subarray(starts[i]!, starts[i + 1]!)) };
+    const read = (i: number): Picture => {
+      const { width, height, start, end } = placeOf(i);
+      return { width, height, data: pixels.subarray(start, end) };
+    };
+    return { ...cache, read };
   }
   const descriptor = openSync(file, 'r');
-  return {
-    ...cache,
-    read: async (i) => picture(i, await readExactly(descriptor, sizes[i]!, starts[i]!)),
+  const read = async (i: number): Promise<Picture> => {
+    const { width, height, start, end } = placeOf(i);
+    return { width, height, data: await readExactly(descriptor, end - start, start) };
   };
+  return { ...cache, read };
 }
 
 /** Removes what the cache folder holds of pictures, lists and sizes of before; what cannot be removed stays. */
@@ -101,7 +105,7 @@ async function fill(
 ): Promise<Index> {
   const index: Index = { kept: [], widths: [], heights: [], skipped: [] };
   const total = source.names.length;
-  const attempts = mapInOrder(total, decodeWidth, (i) => attempt(source, i, size));
+  const attempts = mapInOrder(source.names.keys(), decodeWidth, (i) => attempt(source, i, size));
   const began = Date.now();
   let progress: Progress | undefined;
   let done = 0;
@@ -142,7 +146,7 @@ export async function attempt(source: ImageSource, i: number, size: number): Pro
   try {
     return await source.read(i, size);
   } catch (error) {
-    return { name: source.names[i]!, reason: reasonOf(error) };
+    return { name: must(source.names[i], `image ${i}`), reason: reasonOf(error) };
   }
 }
 

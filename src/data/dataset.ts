@@ -2,6 +2,7 @@
  * The data set of a run: a folder of images, or the built-in drawings, in two splits. `imageSplits` lists it and
  * decodes nothing (for streaming); `openDataset` holds every picture decoded (for training).
  */
+import { must, take } from '../base/lookup.js';
 import { type Reporter, silent } from '../base/progress.js';
 import type { DataConfig } from '../config/schema.js';
 import { attempt, type CacheOptions, openCache, type PixelCache, removeOtherCaches } from './cache.js';
@@ -101,12 +102,9 @@ export async function readableSplits(
     for (const i of found) unreadable.add(i);
     const kept = everyImage(source).indices.filter((i) => !unreadable.has(i));
     if (kept.length === 0) return splits;
-    const parts = splitNames(
-      kept.map((i) => source.names[i]!),
-      config.val_fraction,
-    );
-    train = parts.train.map((p) => kept[p]!);
-    val = parts.val.map((p) => kept[p]!);
+    const parts = splitNames(take(source.names, kept), config.val_fraction);
+    train = take(kept, parts.train);
+    val = take(kept, parts.val);
   }
   const told = [...val, ...unreadable].sort((a, b) => a - b);
   return { ...splits, train: { source, indices: train }, val: { source, indices: told } };
@@ -148,10 +146,7 @@ export async function openSplits(
   const other = splits.val.source === source ? undefined : await openCache(splits.val.source, o);
   await removeOtherCaches(o.cacheDir, other ? [cache, other] : [cache]);
   if (!other) {
-    const parts = splitNames(
-      cache.kept.map((i) => source.names[i]!),
-      o.val_fraction,
-    );
+    const parts = splitNames(take(source.names, cache.kept), o.val_fraction);
     return {
       size,
       classes: splits.classes,
@@ -172,11 +167,11 @@ export async function openSplits(
 
 /** @param positions into `cache.kept` */
 function imageSet(source: ImageSource, cache: PixelCache, positions: readonly number[]): ImageSet {
-  const indices = positions.map((p) => cache.kept[p]!);
+  const indices = take(cache.kept, positions);
   return {
     count: positions.length,
-    names: indices.map((i) => source.names[i]!),
-    labels: Int32Array.from(indices, (i) => source.labels[i]!),
-    read: (i) => cache.read(positions[i]!),
+    names: take(source.names, indices),
+    labels: Int32Array.from(take(source.labels, indices)),
+    read: (i) => cache.read(must(positions[i], `image ${i}`)),
   };
 }

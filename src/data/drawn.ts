@@ -6,6 +6,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { writeFolderAtomic } from '../base/files.js';
+import { must } from '../base/lookup.js';
 import { type Reporter, silent } from '../base/progress.js';
 import { stream } from '../base/rng.js';
 import { decodeWidth } from './cache.js';
@@ -20,7 +21,7 @@ export const drawnClasses: readonly string[] = Object.keys(motifs).sort();
 /** The picture as SVG text of `size` pixels. */
 export function drawnSvg(seed: number, index: number, size: number): string {
   const rng = stream(seed, 'drawing', index);
-  const { scene, figure, tilt } = motifs[classOf(index)]!(rng);
+  const { scene, figure, tilt } = must(motifs[classOf(index)], 'motif')(rng);
   const number = (low: number, high: number): string => between(rng, low, high).toFixed(2);
   const scale = between(rng, 0.84, 1.04);
   const pose = [
@@ -33,7 +34,7 @@ export function drawnSvg(seed: number, index: number, size: number): string {
 }
 
 function classOf(index: number): string {
-  return drawnClasses[index % drawnClasses.length]!;
+  return must(drawnClasses[index % drawnClasses.length], 'class');
 }
 
 /** `fish/000123.png`, for picture 123 of a data set. */
@@ -50,7 +51,7 @@ export function drawnImages(n: number, seed: number): ImageSource {
     names,
     ...classesOf(names),
     origin: { where: 'data.dir', value: 'the built-in data set' },
-    read: (i, size) => drawn(seed, drawings[i]!.index, size),
+    read: (i, size) => drawn(seed, must(drawings[i], `drawing ${i}`).index, size),
     async *stamps() {
       for (const { index, name } of drawings) yield `${name} ${drawnSvg(seed, index, 0)}`;
     },
@@ -83,7 +84,7 @@ export async function makeDataset(
     await writeFolderAtomic(path.resolve(dir), async (temporary) => {
       for (const name of drawnClasses.slice(0, n)) await fs.mkdir(path.join(temporary, name));
       let done = 0;
-      for await (const _ of mapInOrder(n, decodeWidth, async (index) => {
+      for await (const _ of mapInOrder(new Array(n).keys(), decodeWidth, async (index) => {
         const png = await encodePng(await drawn(seed, index, size));
         await fs.writeFile(path.join(temporary, nameOf(index)), png);
       })) {

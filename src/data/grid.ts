@@ -2,7 +2,8 @@
 import path from 'node:path';
 import sharp, { type Sharp } from 'sharp';
 import { writeFileAtomic } from '../base/files.js';
-import { float32, type HostTensor } from '../base/tensor.js';
+import { must } from '../base/lookup.js';
+import { firstAxis, float32, type HostTensor } from '../base/tensor.js';
 import { drawLetters, inLetters, letterHeight, lettersIn, widthOf } from './letters.js';
 import { toBytes } from './pictures.js';
 
@@ -28,8 +29,10 @@ export const mostColumns = (size: number): number => Math.min(most.columns, fitt
 export const mostPictures = (size: number): number =>
   Math.min(most.pictures, mostColumns(size) * fitting(most.height, size));
 
+const png = (image: Sharp): Sharp => image.png();
+
 const encoders: Readonly<Record<string, (image: Sharp) => Sharp>> = {
-  '.png': (image) => image.png(),
+  '.png': png,
   '.jpg': (image) => image.jpeg({ quality: 95, chromaSubsampling: '4:4:4' }),
   '.jpeg': (image) => image.jpeg({ quality: 95, chromaSubsampling: '4:4:4' }),
   '.webp': (image) => image.webp({ lossless: true }),
@@ -70,7 +73,7 @@ export async function writeGrid(
   const data = Buffer.alloc(width * height * 3, 255);
   for (const [i, cell] of cells.entries()) {
     const left = (i % columns) * step;
-    const top = tops[Math.floor(i / columns)]!;
+    const top = must(tops[Math.floor(i / columns)], 'row');
     if (cell) draw(data, width, { left, top, zoom, pixels: toBytes(float32([size, size, 3], cell)), size });
     const text = captions[i];
     if (!text) continue;
@@ -82,7 +85,7 @@ export async function writeGrid(
     });
   }
   const image = sharp(data, { raw: { width, height, channels: 3 } });
-  const encoded = (encoders[endingOf(file)] ?? encoders['.png']!)(image);
+  const encoded = (encoders[endingOf(file)] ?? png)(image);
   await writeFileAtomic(file, await encoded.toBuffer());
 }
 
@@ -165,7 +168,7 @@ export async function writeVersions(
   versions: readonly (readonly Float32Array[])[],
   size: number,
 ): Promise<void> {
-  const count = versions[0]!.length;
+  const count = must(versions[0], 'version').length;
   const columns = Math.min(versionColumns, mostColumns(size), count);
   const cells: (Float32Array | undefined)[] = [];
   for (let first = 0; first < count; first += columns) {
@@ -176,6 +179,6 @@ export async function writeVersions(
 
 /** Image `i` of [n, S, S, 3], a copy. */
 export function imageAt(images: HostTensor, i: number): Float32Array {
-  const area = images.data.length / images.shape[0]!;
+  const area = images.data.length / firstAxis(images);
   return Float32Array.from(images.data.subarray(i * area, (i + 1) * area));
 }

@@ -1,19 +1,20 @@
 /**
- * The results of `task(0)`, `task(1)`, … `task(count − 1)` in that order, at most `width` of them begun ahead of the
- * reader: memory stays bounded however long the list is. A task should not reject before its turn; give failures as
+ * The results of `task` for each of `items`, in their order, at most `width` of them begun ahead of the reader:
+ * memory stays bounded however long the list is. A task should not reject before its turn; give failures as
  * values. A reader who leaves early waits for what has begun.
  */
-export async function* mapInOrder<T>(
-  count: number,
+export async function* mapInOrder<A, B>(
+  items: Iterable<A>,
   width: number,
-  task: (index: number) => Promise<T>,
-): AsyncGenerator<T> {
-  const begun: Promise<T>[] = [];
+  task: (item: A) => Promise<B>,
+): AsyncGenerator<B> {
+  const begun: Promise<B>[] = [];
   try {
-    for (let next = 0; next < count || begun.length > 0; ) {
-      while (next < count && begun.length < width) begun.push(task(next++));
-      yield await begun.shift()!;
+    for (const item of items) {
+      begun.push(task(item));
+      if (begun.length === width) yield await begun.shift()!;
     }
+    for (const result of begun) yield await result;
   } finally {
     await Promise.allSettled(begun);
   }

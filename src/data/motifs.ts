@@ -28,6 +28,14 @@ export interface Drawing {
 const ink = '#2b2440';
 const white = '#fffaf0';
 
+const curls = [
+  [22, 40],
+  [36, 23],
+  [50, 17],
+  [64, 23],
+  [78, 40],
+] as const;
+
 export const motifs: Record<string, (rng: Rng) => Drawing> = {
   boat(rng) {
     const hull = pick(rng, ['#c8412f', '#7a3e2a', '#2d4a8a', '#e8b02e']);
@@ -138,12 +146,12 @@ export const motifs: Record<string, (rng: Rng) => Drawing> = {
     ] as const);
     const hair = pick(rng, ['#3a2519', '#7b4420', '#e8b23a', '#c4501b', '#1f1b2b']);
     const shirt = pick(rng, ['#e5484d', '#2f80ed', '#2fa36b', '#f2b630', '#8b5cf6']);
-    const style = pick(rng, ['short', 'long', 'curly']);
+    const style = pick(rng, ['short', 'long', 'curly'] as const);
     const behind = {
       short: ellipse(50, 40, 33, 31, hair),
       long: path('M15 88 Q12 8 50 8 Q88 8 85 88 Z', hair),
-      curly: [22, 36, 50, 64, 78].map((x, i) => circle(x, [40, 23, 17, 23, 40][i]!, 14, hair)).join(''),
-    }[style]!;
+      curly: curls.map(([x, y]) => circle(x, y, 14, hair)).join(''),
+    }[style];
     return {
       scene: plain(rng, ['#93d3ea', '#fad27d', '#f6a8b4', '#abdda0', '#c0b2f0']),
       figure: [

@@ -1,5 +1,5 @@
 /** Peak signal-to-noise ratio of 8-bit pictures. */
-import { float32, type HostTensor } from '../base/tensor.js';
+import { firstAxis, float32, type HostTensor } from '../base/tensor.js';
 import { imageAt } from './grid.js';
 import { toBytes } from './pictures.js';
 
@@ -16,4 +16,4 @@ export function psnr(a: Float32Array, b: Float32Array): number {
 
 /** Of each image, both [n, S, S, 3]. */
 export const psnrOfEach = (originals: HostTensor, others: HostTensor): number[] =>
-  Array.from({ length: originals.shape[0]! }, (_, i) => psnr(imageAt(originals, i), imageAt(others, i)));
+  Array.from({ length: firstAxis(originals) }, (_, i) => psnr(imageAt(originals, i), imageAt(others, i)));

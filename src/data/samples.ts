@@ -148,11 +148,11 @@ async function wholeCanvas(file: Buffer, { width, height }: Metadata): Promise<O
 
 /** Where the first frame of a GIF lies on its canvas, in pixels; undefined where other blocks stand than GIF has. */
 function firstFrame(gif: Buffer): Record<'left' | 'top' | 'width' | 'height', number> | undefined {
-  const flags = gif[10]!;
+  const flags = gif[10] ?? 0;
   let at = 13 + (flags & 0x80 ? 3 << ((flags & 7) + 1) : 0);
   while (gif[at] === 0x21) {
     at += 2;
-    while (gif[at]) at += gif[at]! + 1;
+    for (let size = gif[at]; size; size = gif[at]) at += size + 1;
     at++;
   }
   if (gif[at] !== 0x2c || at + 9 > gif.length) return undefined;

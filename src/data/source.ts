@@ -5,6 +5,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
+import { must, take } from '../base/lookup.js';
 import { type Reporter, silent } from '../base/progress.js';
 import { missing } from './file-names.js';
 import { mapInOrder } from './map-in-order.js';
@@ -73,8 +74,8 @@ export async function listImages(
     names,
     ...classesOf(names),
     origin: { where, value: dir },
-    read: async (index, size) => decode(await fs.readFile(files[index]!.place), size),
-    stamps: () => mapInOrder(files.length, 16, (i) => stampOf(files[i]!)),
+    read: async (index, size) => decode(await fs.readFile(must(files[index], `image ${index}`).place), size),
+    stamps: () => mapInOrder(files, 16, stampOf),
   };
 }
 
@@ -91,8 +92,8 @@ export function classesOf(names: readonly string[]): { classes: string[]; labels
 
 /** The same pictures, labelled by another list of classes that has all of the source's own. */
 export function relabel(source: ImageSource, classes: readonly string[]): ImageSource {
-  const of = indexIn(classes);
-  return { ...source, classes, labels: source.labels.map((label) => of(source.classes[label]!)) };
+  const labels = Int32Array.from(take(source.classes, source.labels), indexIn(classes));
+  return { ...source, classes, labels };
 }
 
 /** Several sources one after another as one: a class of the same name in two of them is one class. */
@@ -108,7 +109,10 @@ export function joinSources(sources: readonly ImageSource[]): ImageSource {
     classes,
     labels: Int32Array.from(labelled.flatMap(({ labels }) => [...labels])),
     origin: { where: first.origin.where, value: sources.map(({ origin }) => origin.value).join(', ') },
-    read: (i, size) => places[i]!.source.read(places[i]!.index, size),
+    read: (i, size) => {
+      const { source, index } = must(places[i], `image ${i}`);
+      return source.read(index, size);
+    },
     async *stamps() {
       for (const source of sources) yield* source.stamps();
     },
@@ -117,8 +121,12 @@ export function joinSources(sources: readonly ImageSource[]): ImageSource {
 
 function indexIn(classes: readonly string[]): (name: string) => number {
   const index = new Map(classes.map((name, i) => [name, i]));
-  return (name) => index.get(name)!;
+  return (name) => must(index.get(name), `class ${name}`);
 }
+
+/** The class of a picture, by its name. */
+export const classOf = ({ classes, labels }: ImageSource, index: number): string =>
+  must(classes[labels[index] ?? -1], `class of image ${index}`);
 
 /** The error for a source of which every picture was skipped. */
 export function noneReadable({ origin }: ImageSource, skipped: readonly Skipped[]): UserError {

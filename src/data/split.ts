@@ -1,4 +1,5 @@
 /** Which pictures validate: decided by a hash of the name, so that added files move no other picture. */
+import { take } from '../base/lookup.js';
 import { hash } from '../base/rng.js';
 
 export type Split = 'train' | 'val';
@@ -29,11 +30,9 @@ function move(
   to: number[],
   extreme: (...values: number[]) => number,
 ): void {
-  const nearest = from.reduce((a, b) =>
-    extreme(share(names[a]!), share(names[b]!)) === share(names[a]!) ? a : b,
-  );
-  from.splice(from.indexOf(nearest), 1);
-  to.push(nearest);
+  const shares = take(names, from).map(share);
+  const nearest = shares.indexOf(shares.reduce((a, b) => extreme(a, b)));
+  to.push(...from.splice(nearest, 1));
 }
 
 /** A number in [0, 1) that depends on the name alone; the two Unicode spellings of an accent are one name. */

@@ -1,4 +1,5 @@
 /** SVG shapes as text, on a canvas of 100 × 100 units. */
+import { must } from '../base/lookup.js';
 import type { Rng } from '../base/rng.js';
 
 export function rect(x: number, y: number, width: number, height: number, fill: string): string {
@@ -45,7 +46,7 @@ export const dots = [0, 1, 2, 3, 4]
   .join('');
 
 export function pick<T>(rng: Rng, choices: readonly T[]): T {
-  return choices[rng.below(choices.length)]!;
+  return must(choices[rng.below(choices.length)], 'choice');
 }
 
 export function between(rng: Rng, low: number, high: number): number {

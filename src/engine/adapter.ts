@@ -173,12 +173,12 @@ function tryInChild(): Promise<{ stdout: string; stderr: string; ended: string }
 /** ONNX Runtime lists the machine's devices in its log (`type:1` is a GPU), some with a description; NVIDIA's driver tells Linux more. */
 function gpuNames(log: string): string {
   const names = nvidiaNames();
-  for (const [, entry] of log.matchAll(/Discovered OrtHardwareDevice \{([^}]*)\}/g)) {
-    if (!/\btype:1\b/.test(entry!)) continue;
-    const vendor = /vendor:([^,]*)/.exec(entry!)?.[1]?.trim() ?? '';
+  for (const [, entry = ''] of log.matchAll(/Discovered OrtHardwareDevice \{([^}]*)\}/g)) {
+    if (!/\btype:1\b/.test(entry)) continue;
+    const vendor = /vendor:([^,]*)/.exec(entry)?.[1]?.trim() ?? '';
     if (/nvidia/i.test(vendor) && names.length > 0) continue;
-    const described = /Description=([^,\]]*)/.exec(entry!)?.[1]?.trim();
-    const ids = [/vendor_id:(\w+)/, /device_id:(\w+)/].map((id) => id.exec(entry!)?.[1] ?? '?').join(':');
+    const described = /Description=([^,\]]*)/.exec(entry)?.[1]?.trim();
+    const ids = [/vendor_id:(\w+)/, /device_id:(\w+)/].map((id) => id.exec(entry)?.[1] ?? '?').join(':');
     names.push(described || `${vendor || 'GPU'} (PCI ${ids})`);
   }
   return [...new Set(names)].join(' or ') || 'a GPU without a name';

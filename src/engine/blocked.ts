@@ -3,9 +3,11 @@
  * itself where filters are constant; learned filters have to be laid out in the graph, by its internal operators. Whether they
  * are there, how long a block is and whether the result is right, a small session tries first.
  */
-import { sizeOf } from '../base/tensor.js';
+import { must, pairs } from '../base/lookup.js';
+import { type Shape4, sizeOf } from '../base/tensor.js';
 import { GraphBuilder, type Value } from './graph.js';
 import { encodeModel, port } from './onnx.js';
+import { permuteShape } from './permute.js';
 import { ort } from './runtime.js';
 import { type Convolution, convolution, cpuTarget, type Target } from './target.js';
 
@@ -30,8 +32,10 @@ let known: Promise<number> | undefined;
 const PIXELS_PER_CHANNEL = 8;
 
 function pays(g: GraphBuilder, { image, filters, shape }: Convolution, block: number): boolean {
-  const channels = [image.shape[1]!, shape[1]!];
-  const large = shape[2]! * shape[3]! >= PIXELS_PER_CHANNEL * Math.max(...channels);
+  const [, into] = image.shape as Shape4;
+  const [, out, height, width] = shape;
+  const channels = [into, out];
+  const large = height * width >= PIXELS_PER_CHANNEL * Math.max(...channels);
   return large && channels.every((n) => n % block === 0) && !g.initializers.has(filters.name);
 }
 
@@ -45,15 +49,15 @@ function blocked(
   const inputs = bias ? [source, laidOut, bias] : [source, laidOut];
   const attrs = { ...options, dilations: [1, 1], group: 1 };
   const y = g.op('nchwc.Conv', inputs, attrs, { shape });
-  return g.op('nchwc.ReorderOutput', [y], { channels: shape[1]! }, { shape });
+  return g.op('nchwc.ReorderOutput', [y], { channels: shape[1] }, { shape });
 }
 
 /** [out, in, kh, kw] → [out/b, in/b, kh, kw, b of in, b of out], in two permutations that each keep or move one axis: a third of the time of one that does all. */
 function layOut(g: GraphBuilder, filters: Value, block: number): Value {
-  const [out, into, kh, kw] = filters.shape as [number, number, number, number];
+  const [out, into, kh, kw] = filters.shape as Shape4;
   const permuted = (x: Value, shape: number[], perm: number[]): Value => {
     const apart = g.op('Reshape', [x, g.ints(shape)], {}, { shape });
-    return g.op('Transpose', [apart], { perm }, { shape: perm.map((axis) => shape[axis]!) });
+    return g.op('Transpose', [apart], { perm }, { shape: permuteShape(shape, perm) });
   };
   const outputsLast = permuted(filters, [out / block, block, into * kh * kw], [0, 2, 1]);
   const tapsFirst = permuted(outputsLast, [(out * into) / block ** 2, block, kh * kw, block], [0, 2, 1, 3]);
@@ -70,9 +74,9 @@ async function agrees(block: number): Promise<boolean> {
   const value = (name: string, shape: number[]): Value => ({ name, type: 'float32', shape });
   const [image, filters] = [value('image', [2, 32, 5, 6]), value('filters', [16, 32, 3, 3])];
   const options = { kernel_shape: [3, 3], strides: [1, 1], pads: [1, 1, 1, 1] };
-  const o = { image, filters, options, shape: [2, 16, 5, 6] };
+  const o: Convolution = { image, filters, options, shape: [2, 16, 5, 6] };
   const g = new GraphBuilder();
-  const ends = [blocked(g, o, block), convolution(g, o)];
+  const ends = [blocked(g, o, block), convolution(g, o)] as const;
   const { model } = encodeModel({
     name: 'blocks',
     nodes: g.nodes,
@@ -89,8 +93,8 @@ async function agrees(block: number): Promise<boolean> {
         shape,
       );
     const results = await session.run({ image: wave(image), filters: wave(filters) });
-    const [a, b] = ends.map((v) => results[v.name]!.data as Float32Array) as [Float32Array, Float32Array];
-    return a.every((x, i) => Math.abs(x - b[i]!) < 1e-3);
+    const numbers = (v: Value) => must(results[v.name], v.name).data as Float32Array;
+    return pairs(numbers(ends[0]), numbers(ends[1])).every(([a, b]) => Math.abs(a - b) < 1e-3);
   } finally {
     await session.release();
   }

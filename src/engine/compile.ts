@@ -1,6 +1,7 @@
 /** Traced programs as ONNX models: a plain graph for inference, a Loop over steps for training. */
+import { picked } from '../base/lookup.js';
 import { sizeOf } from '../base/tensor.js';
-import type { GraphProgram, InputSpec, StepProgram } from './device.js';
+import type { GraphProgram, StepProgram } from './device.js';
 import type { GraphBuilder, Node } from './graph.js';
 import { type EncodedModel, encodeModel, type OnnxGraph, type Port, port } from './onnx.js';
 import { byDepth } from './order.js';
@@ -20,23 +21,23 @@ export async function compileGraph(program: GraphProgram, target?: Target): Prom
     { inputs: program.inputs },
     program.constants,
     ({ inputs }, constants) => ({
-      outputs: program.run(inputs!, constants),
+      outputs: program.run(inputs, constants),
     }),
     { target, precision: program.precision },
   );
-  const outputs = t.outputs.outputs!;
+  const { outputs } = t.outputs;
   const ends = named(t.graph, { outputs });
   const model = encodeModel({
     name: program.name,
     nodes: [...t.graph.nodes, ...ends.copies],
     initializers: [...t.graph.initializers.values()],
-    inputs: t.inputs.inputs!.map((slot) => freePort(slot, program.inputs[slot.name]!)),
+    inputs: t.inputs.inputs.map(freePort),
     outputs: ends.ports,
   });
-  return { model, inputs: t.inputs.inputs!, outputs };
+  return { model, inputs: t.inputs.inputs, outputs };
 }
 
-function freePort({ value }: Slot, { free = {} }: InputSpec): Port {
+function freePort({ value, free = {} }: Slot): Port {
   return { ...port(value), shape: value.shape.map((n, axis) => free[axis] ?? n) };
 }
 
@@ -74,18 +75,17 @@ export async function compileStep(
     { state: program.state, inputs: program.inputs },
     program.constants,
     ({ state, inputs }, constants) => {
-      const result = program.step(state!, inputs!, constants);
-      const next = Object.fromEntries(Object.keys(program.state).map((name) => [name, result.state[name]!]));
-      return { state: next, outputs: result.outputs };
+      const result = program.step(state, inputs, constants);
+      return { state: picked(result.state, Object.keys(program.state)), outputs: result.outputs };
     },
     { target: o.target, precision: program.precision },
   );
-  const slots = { state: t.inputs.state!, inputs: t.inputs.inputs!, outputs: t.outputs.outputs! };
+  const slots = { state: t.inputs.state, inputs: t.inputs.inputs, outputs: t.outputs.outputs };
   const results = slots.outputs.map(({ value }) => value);
   const { inputs, finals, buffers } = (o.target?.packsUpdates ? packUpdates : oneByOne)(
     t.graph,
     slots.state,
-    t.outputs.state!,
+    t.outputs.state,
     results,
   );
   const ends = named(t.graph, { final: finals, result: slots.outputs });

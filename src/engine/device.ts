@@ -105,7 +105,8 @@ export function checkTensors(
   for (const [name, spec] of Object.entries(specs)) {
     const t = tensors[name];
     if (!t) throw new Error(`internal: ${what}: ${name} is missing`);
-    const shape = spec.free ? t.shape.map((n, axis) => (axis in spec.free! ? spec.shape[axis] : n)) : t.shape;
+    const { free = {} } = spec;
+    const shape = t.shape.map((n, axis) => (axis in free ? spec.shape[axis] : n));
     if (t.dtype !== spec.dtype || shape.join() !== spec.shape.join()) {
       throw new Error(
         `internal: ${what}: ${name} is ${t.dtype} [${t.shape}] where ${spec.dtype} [${spec.shape}] is expected`,

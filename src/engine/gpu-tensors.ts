@@ -2,6 +2,7 @@
  * Tensors on the GPU. ONNX Runtime never frees one that was not disposed of, so each has one owner here, and the living ones are counted.
  * Numbers come and go through sessions of one Identity: `getData()` of a GPU tensor ends the process.
  */
+import { must } from '../base/lookup.js';
 import type { Precision } from './device.js';
 import type { OnnxType } from './graph.js';
 import { separateCopies } from './half.js';
@@ -61,22 +62,23 @@ export class Transfers {
   private readonly sessions = new Map<string, Promise<ort.InferenceSession>>();
 
   async upload(tensor: ort.Tensor): Promise<GpuTensor> {
-    const session = await this.session('up', tensor);
-    const { y } = await session.run({ x: tensor });
-    return new GpuTensor(y!);
+    return new GpuTensor(await this.copy('up', tensor));
   }
 
   /** A copy on the host, which needs no disposal. */
-  async download({ value }: GpuTensor): Promise<ort.Tensor> {
-    const session = await this.session('down', value);
-    const { y } = await session.run({ x: value });
-    return y!;
+  download({ value }: GpuTensor): Promise<ort.Tensor> {
+    return this.copy('down', value);
   }
 
   async dispose(): Promise<void> {
     const sessions = [...this.sessions.values()];
     this.sessions.clear();
     for (const session of sessions) await (await session).release();
+  }
+
+  private async copy(way: Way, x: ort.Tensor): Promise<ort.Tensor> {
+    const session = await this.session(way, x);
+    return must((await session.run({ x })).y, 'copy');
   }
 
   private session(way: Way, { type, dims }: ort.Tensor): Promise<ort.InferenceSession> {

@@ -1,4 +1,5 @@
 /** A program without state in a session, whatever the session computes on. */
+import { must } from '../base/lookup.js';
 import type { HostTensor, HostTensors } from '../base/tensor.js';
 import { checkTensors, type Graph, type GraphProgram, type Named } from './device.js';
 import type { ort } from './runtime.js';
@@ -42,10 +43,10 @@ export class GraphRunner<In extends string, Out extends string> implements Graph
     const wanted = new Set(this.session.inputNames);
     const feeds: Record<string, ort.Tensor> = {};
     for (const { name, value } of this.slots.inputs)
-      if (wanted.has(value.name)) feeds[value.name] = toOrt(inputs[name]!);
+      if (wanted.has(value.name)) feeds[value.name] = toOrt(must(inputs[name], name));
     const results = await runSession(this.session, feeds, { advice: whenFull.graph });
     const outputs = this.slots.outputs.map((slot) => {
-      const { data } = results[`outputs/${slot.name}`]!; // the binding's own copy, in the program's order
+      const { data } = must(results[`outputs/${slot.name}`], slot.name); // the binding's own copy, in the program's order
       return [slot.name, hostTensor(data as Numbers, slot.shape)];
     });
     return Object.fromEntries(outputs);

@@ -2,6 +2,7 @@
  * A dataflow graph under construction. Values are physical (what ONNX Runtime sees); identical nodes are merged as
  * they are added, so a program may state the same forward pass twice and pay once.
  */
+import { must } from '../base/lookup.js';
 import { sizeOf } from '../base/tensor.js';
 
 export type OnnxType = 'float32' | 'float16' | 'int32' | 'int64' | 'uint8' | 'bool';
@@ -28,6 +29,9 @@ export interface Node {
   readonly wide?: 'here' | 'onwards';
 }
 
+/** The first, as a rule the only one. */
+export const resultOf = ({ op, outputs }: Node): string => must(outputs[0], `result of ${op}`);
+
 export interface Initializer extends Value {
   readonly data: OnnxData;
 }
@@ -36,6 +40,9 @@ export interface Out {
   readonly type?: OnnxType;
   readonly shape: readonly number[];
 }
+
+/** As many values as a node has outputs. */
+type Results<O extends readonly Out[]> = { -readonly [K in keyof O]: Value };
 
 /** ONNX Runtime's own operators; all others are of the default ONNX domain, but those of its blocked layout (`nchwc.Conv`). */
 const MICROSOFT = new Set(['FusedConv', 'FusedMatMul', 'MatMulNBits', 'QuickGelu']);
@@ -60,15 +67,21 @@ export class GraphBuilder {
 
   /** Adds a node with one output, or returns the value of the same node added before. */
   op(op: string, inputs: readonly (Value | undefined)[], attrs: Attrs, out: Out): Value {
-    return this.ops(op, inputs, attrs, [out])[0]!;
+    const [value] = this.ops(op, inputs, attrs, [out]);
+    return value;
   }
 
   /** As `op`, for a node with several outputs; an absent input is `undefined`. */
-  ops(op: string, inputs: readonly (Value | undefined)[], attrs: Attrs, outs: readonly Out[]): Value[] {
+  ops<const O extends readonly Out[]>(
+    op: string,
+    inputs: readonly (Value | undefined)[],
+    attrs: Attrs,
+    outs: O,
+  ): Results<O> {
     const names = inputs.map((v) => v?.name ?? '');
     const key = `${op}(${names.join()})${JSON.stringify(attrs)}${outs.length}`;
     const before = this.known.get(key);
-    if (before) return before;
+    if (before) return before as Results<O>;
     const type = inputs.find((v) => v)?.type ?? 'float32';
     const values = outs.map((out) => ({ name: this.fresh(), type: out.type ?? type, shape: [...out.shape] }));
     this.nodes.push({
@@ -80,7 +93,7 @@ export class GraphBuilder {
     });
     this.known.set(key, values);
     for (const value of values) this.values.set(value.name, value);
-    return values;
+    return values as Results<O>;
   }
 
   /**

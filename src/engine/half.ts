@@ -3,8 +3,9 @@
  * float16; what enters and leaves the graph, sums, statistics, softmax, everything marked with `inFloat32`, and all that is computed from
  * gradients of weights (the optimiser) in float32. Programs know nothing of it; neither do kernels but for that mark.
  */
+import { must, pairs } from '../base/lookup.js';
 import { sizeOf } from '../base/tensor.js';
-import type { GraphBuilder, Node, Value } from './graph.js';
+import { type GraphBuilder, type Node, resultOf, type Value } from './graph.js';
 
 const FLOAT32 = 1;
 const FLOAT16 = 10;
@@ -53,22 +54,20 @@ const ROUNDED: Plan = { computes: 32, keeps: 16 };
  *
  * @param o.inputs float32 or of another type, as the graph goes on to take them
  * @param o.learned names of inputs that are learned; the program's constants count as learned too
- * @param o.outputs results that are wanted in float32
  * @param o.arithmetic whether the device computes in float16; otherwise numbers are rounded to it and computed with in float32
- * @returns the outputs, in order
+ * @returns what gives a value of the graph in float32, as outputs are wanted
  */
 export function inHalfPrecision(
   graph: GraphBuilder,
   o: {
     inputs: readonly Value[];
     learned: ReadonlySet<string>;
-    outputs: readonly Value[];
     arithmetic: boolean;
   },
-): Value[] {
+): (value: Value) => Value {
   const pass = new Halving(graph, o);
   for (const node of graph.takeNodes()) pass.add(node);
-  return o.outputs.map((value) => ({ ...value, name: pass.inFloat32(value.name) }));
+  return (value) => ({ ...value, name: pass.inFloat32(value.name) });
 }
 
 class Halving {
@@ -120,8 +119,8 @@ class Halving {
         value.type === 'float16' ? { ...value, name: graph.fresh(), type: 'float32' } : value,
     );
     graph.add({ ...node, inputs, outputs: wide.map(({ name }) => name) }, wide);
-    for (const [i, value] of results.entries())
-      if (value.type === 'float16') this.cast(wide[i]!.name, value, FLOAT16);
+    for (const [from, value] of pairs(wide, results))
+      if (value.type === 'float16') this.cast(from.name, value, FLOAT16);
   }
 
   private mark(set: Set<string>, node: Node): void {
@@ -135,12 +134,13 @@ class Halving {
   }
 
   private plan(node: Node): Plan {
-    const { op, inputs, outputs, wide } = node;
-    if (wide || this.updates.has(outputs[0]!)) return WIDE;
+    const { op, inputs, wide } = node;
+    const [first = ''] = inputs;
+    if (wide || this.updates.has(resultOf(node))) return WIDE;
     if (PRODUCTS.has(op)) return this.ofProduct(node);
     if (op === 'LayerNormalization') return ROUNDED;
-    if (op === 'Softmax') return this.isHalf(inputs[0]!) ? ROUNDED : WIDE;
-    if (ONE.has(op)) return this.isHalf(inputs[0]!) ? HALF : WIDE;
+    if (op === 'Softmax') return this.isHalf(first) ? ROUNDED : WIDE;
+    if (ONE.has(op)) return this.isHalf(first) ? HALF : WIDE;
     const floats = inputs.filter((name) => this.isFloat(name));
     if (COMPARISONS.has(op)) {
       const all = floats.length > 0 && floats.every((name) => this.isHalf(name) || this.fits(name, op));
@@ -149,19 +149,23 @@ class Halving {
     return SEVERAL.has(op) ? this.ofSeveral(node, floats) : WIDE;
   }
 
-  private ofProduct({ op, inputs, outputs, attrs }: Node): Plan {
+  private ofProduct(node: Node): Plan {
+    const { op, inputs, attrs } = node;
     if (!inputs.some((name) => this.learned.has(name))) return WIDE;
-    const [a, b, y] = [inputs[0]!, inputs[1]!, outputs[0]!].map((name) => this.value(name).shape);
+    const [left = '', right = ''] = inputs;
+    const [a, b, y] = [this.value(left).shape, this.value(right).shape, this.value(resultOf(node)).shape];
     const image = op === 'Conv' || op === 'ConvTranspose';
-    if (!image && y!.at(-1) === 1 && y!.at(-2) === 1) return WIDE; // a sum of rows, not a product of matrices
-    const taps = b!.slice(2).reduce((n, m) => n * m, 1);
-    const terms = image ? taps * b![op === 'Conv' ? 1 : 0]! : a!.at(attrs.transA ? -2 : -1)!;
+    if (!image && y.at(-1) === 1 && y.at(-2) === 1) return WIDE; // a sum of rows, not a product of matrices
+    const terms = image
+      ? sizeOf(b.toSpliced(op === 'Conv' ? 0 : 1, 1)) // all but the axis of outputs
+      : must(a.at(attrs.transA ? -2 : -1), 'columns');
     return terms > LONGEST_SUM ? ROUNDED : HALF;
   }
 
   /** Float16 where every operand as large as the result is, and all others may become so. */
-  private ofSeveral({ op, outputs }: Node, floats: readonly string[]): Plan {
-    const size = this.size(outputs[0]!);
+  private ofSeveral(node: Node, floats: readonly string[]): Plan {
+    const { op, outputs } = node;
+    const size = this.size(resultOf(node));
     const others = floats.filter((name) => !this.isHalf(name));
     if (others.length === floats.length) return WIDE;
     const computed = others.filter((name) => !this.graph.initializers.has(name));

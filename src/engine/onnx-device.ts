@@ -1,5 +1,6 @@
 /** ONNX Runtime on the CPU. */
 import os from 'node:os';
+import { must } from '../base/lookup.js';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { blockedTarget } from './blocked.js';
 import { type CompiledStep, compileGraph, compileStep, STEPS, stacked } from './compile.js';
@@ -119,13 +120,13 @@ class OnnxStepRunner implements StepRunner {
     this.state = Object.fromEntries(
       this.compiled.state.map(({ name, shape, perm }) => [
         name,
-        toOrt(state[name]!, isIdentity(perm) ? undefined : { shape, perm }),
+        toOrt(must(state[name], name), isIdentity(perm) ? undefined : { shape, perm }),
       ]),
     );
   }
 
   async run(steps: readonly HostTensors[]): Promise<HostTensors[]> {
-    if (!this.state) throw new Error(`internal: ${this.program.name} runs before its state is loaded`);
+    this.current('runs');
     for (const inputs of steps) checkTensors(`inputs of ${this.program.name}`, this.program.inputs, inputs);
     if (this.compiled.looped) return this.runLoop(steps);
     const outputs: HostTensors[] = [];
@@ -138,11 +139,14 @@ class OnnxStepRunner implements StepRunner {
 
   private async runOne(inputs: HostTensors): Promise<HostTensors> {
     const feeds = this.stateFeeds();
-    for (const { name, value } of this.compiled.inputs) feeds[value.name] = toOrt(inputs[name]!);
+    for (const { name, value } of this.compiled.inputs) feeds[value.name] = toOrt(must(inputs[name], name));
     const results = await runSession(this.session, feeds, { advice: whenFull.step });
     this.keep(results, (name) => name);
     return Object.fromEntries(
-      this.compiled.outputs.map((slot) => [slot.name, fromOrt(results[`result/${slot.name}`]!, slot)]),
+      this.compiled.outputs.map((slot) => [
+        slot.name,
+        fromOrt(must(results[`result/${slot.name}`], slot.name), slot),
+      ]),
     );
   }
 
@@ -150,32 +154,42 @@ class OnnxStepRunner implements StepRunner {
     const feeds = this.stateFeeds();
     feeds[STEPS] = new ort.Tensor('int64', BigInt64Array.of(BigInt(steps.length)), []);
     for (const { name, value } of this.compiled.inputs)
-      feeds[stacked(value.name)] = stack(steps.map((inputs) => inputs[name]!));
+      feeds[stacked(value.name)] = stack(steps.map((inputs) => must(inputs[name], name)));
     const results = await runSession(this.session, feeds, { advice: whenFull.step });
     this.keep(results, stacked);
     return steps.map((_, i) =>
       Object.fromEntries(
         this.compiled.outputs.map((slot) => [
           slot.name,
-          row(results[stacked(`result/${slot.name}`)]!, slot, i),
+          row(must(results[stacked(`result/${slot.name}`)], slot.name), slot, i),
         ]),
       ),
     );
   }
 
   private stateFeeds(): Record<string, ort.Tensor> {
-    return Object.fromEntries(this.compiled.state.map(({ name, value }) => [value.name, this.state![name]!]));
+    const state = this.current('runs');
+    return Object.fromEntries(
+      this.compiled.state.map(({ name, value }) => [value.name, must(state[name], name)]),
+    );
   }
 
   private keep(results: ort.InferenceSession.OnnxValueMapType, named: (name: string) => string): void {
-    for (const { name } of this.compiled.state) this.state![name] = results[named(`final/${name}`)]!;
+    this.state = Object.fromEntries(
+      this.compiled.state.map(({ name }) => [name, must(results[named(`final/${name}`)], name)]),
+    );
   }
 
   async read(): Promise<HostTensors> {
-    if (!this.state) throw new Error(`internal: ${this.program.name} is read before its state is loaded`);
+    const state = this.current('is read');
     return Object.fromEntries(
-      this.compiled.state.map((slot) => [slot.name, fromOrt(this.state![slot.name]!, slot)]),
+      this.compiled.state.map((slot) => [slot.name, fromOrt(must(state[slot.name], slot.name), slot)]),
     );
+  }
+
+  private current(what: string): Record<string, ort.Tensor> {
+    if (!this.state) throw new Error(`internal: ${this.program.name} ${what} before its state is loaded`);
+    return this.state;
   }
 
   dispose(): Promise<void> {

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import { expected, type UserError } from '../base/errors.js';
+import { must } from '../base/lookup.js';
 import type { HostTensor, HostTensors } from '../base/tensor.js';
 import { decodeMetadata } from './onnx.js';
 import { ort } from './runtime.js';
@@ -36,7 +37,7 @@ export async function openOnnxFile(file: string, where: string, threads?: number
     output: output.shape,
     async run(images) {
       const results = await runSession(session, { [input.name]: toOrt(images) }, { advice: whenFull.graph });
-      const result = results[output.name]!;
+      const result = must(results[output.name], output.name);
       return hostTensor(result.data as Numbers, result.dims);
     },
     dispose: () => release(session),

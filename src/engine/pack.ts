@@ -4,8 +4,9 @@
  * state lies end to end in one buffer for each part (value, moments, average); the network reads its weights out of the first. Elementwise
  * results keep their bits; the gradients' common norm is summed in another order.
  */
-import { sizeOf } from '../base/tensor.js';
-import type { GraphBuilder, Node, Value } from './graph.js';
+import { must, pairs } from '../base/lookup.js';
+import { firstAxis, sizeOf } from '../base/tensor.js';
+import { type GraphBuilder, type Node, resultOf, type Value } from './graph.js';
 import type { Slot } from './trace.js';
 
 /** A tensor of the graph that holds one part of the state, or several end to end. */
@@ -30,9 +31,15 @@ const ROW = 1024;
 /** Tensors that one launch writes at most: devices promise eight buffers. */
 const PIECES = 7;
 
+/** A tensor of the state, as it comes in and as it goes out. */
+interface Part {
+  readonly slot: Slot;
+  readonly final: Slot;
+}
+
 /** A parameter with all that its update reads and writes. */
 interface Family {
-  readonly states: number[];
+  readonly parts: readonly Part[];
   readonly size: number;
   /** Equal for families whose updates differ in nothing but tensors and sizes. */
   readonly signature: string;
@@ -53,43 +60,49 @@ export function packUpdates(
   finals: readonly Slot[],
   others: readonly Value[],
 ): Packed {
-  const update = new Updates(graph, state, finals);
+  const all = pairs(state, finals).map(([slot, final]): Part => ({ slot, final }));
+  const update = new Updates(graph, all);
   const groups = new Map<string, Family[]>();
   for (const family of update.families()) {
     const group = groups.get(family.signature) ?? [];
     groups.set(family.signature, [...group, family]);
   }
-  const packed = new Set<number>();
+  const packed = new Set<Part>();
   const inputs: Value[] = [];
   const outs: Slot[] = [];
   const buffers: StateBuffer[] = [];
   const heads: Node[] = [];
   for (const families of groups.values()) {
-    if (families.length < 2) continue;
+    const [first, another] = families;
+    if (!first || !another) continue;
     const { offsets, length } = endToEnd(families);
-    const parts = families[0]!.states.map((_, k) => {
+    const wholes = first.parts.map((_, k) => {
       const name = `pack${buffers.length + k}`;
       const value: Value = { name: `state/${name}`, type: 'float32', shape: [length] };
-      const members = families.map(({ states }, i) => ({ slot: state[states[k]!]!, offset: offsets[i]! }));
+      const members = pairs(families, offsets).map(([{ parts }, offset]) => ({
+        slot: parts[k]!.slot,
+        offset,
+      }));
       return { buffer: { name, shape: [length], members }, value };
     });
     const values = update.packed(
       families,
-      parts.map(({ value }) => value),
+      wholes.map(({ value }) => value),
       length,
     );
-    for (const [k, { buffer, value }] of parts.entries()) {
+    for (const [{ buffer, value }, final] of pairs(wholes, values)) {
       inputs.push(value);
-      outs.push({ name: buffer.name, value: values[k]!, shape: [length], perm: [0] });
+      outs.push({ name: buffer.name, value: final, shape: [length], perm: [0] });
       buffers.push(buffer);
       heads.push(...unpacked(graph, value, buffer));
-      for (const { states } of families) packed.add(states[k]!);
     }
+    for (const { parts } of families) for (const part of parts) packed.add(part);
   }
-  for (const [i, slot] of state.entries()) {
-    if (packed.has(i)) continue;
+  for (const part of all) {
+    if (packed.has(part)) continue;
+    const { slot, final } = part;
     inputs.push(slot.value);
-    outs.push(finals[i]!);
+    outs.push(final);
     buffers.push({ name: slot.name, shape: slot.value.shape, members: [{ slot, offset: 0 }] });
   }
   graph.nodes.unshift(...heads);
@@ -120,14 +133,16 @@ export function oneByOne(graph: GraphBuilder, state: readonly Slot[], finals: re
 function matricesFirst(graph: GraphBuilder, finals: readonly Slot[]): void {
   const ranks = new Map(finals.map(({ value }) => [value.name, value.shape.length]));
   const read = new Set(graph.nodes.flatMap((node) => node.inputs));
-  const isEnd = ({ outputs }: Node) => ranks.has(outputs[0]!) && !read.has(outputs[0]!);
+  const isEnd = (node: Node) => ranks.has(resultOf(node)) && !read.has(resultOf(node));
   const ordered: Node[] = [];
   let vectors: Node[] = [];
   for (const node of graph.nodes.filter(isEnd).reverse()) {
-    vectors.push(node);
-    if (ranks.get(node.outputs[0]!)! < 2) continue;
-    ordered.push(vectors.pop()!, ...vectors);
-    vectors = [];
+    if (must(ranks.get(resultOf(node)), 'rank') < 2) {
+      vectors.push(node);
+    } else {
+      ordered.push(node, ...vectors);
+      vectors = [];
+    }
   }
   const ends = [...ordered, ...vectors].reverse();
   graph.nodes.splice(0, graph.nodes.length, ...graph.nodes.filter((node) => !isEnd(node)), ...ends);
@@ -158,28 +173,26 @@ function unpacked(graph: GraphBuilder, whole: Value, { members }: StateBuffer): 
     const flat = run.map(() => graph.fresh());
     if (run.length === 1) flat[0] = piece;
     else add('Split', [piece, graph.ints(sizes).name], flat, { axis: 0 });
-    for (const [i, { slot }] of run.entries())
-      add('Reshape', [flat[i]!, graph.ints(slot.value.shape).name], [slot.value.name]);
+    for (const [part, { slot }] of pairs(flat, run))
+      add('Reshape', [part, graph.ints(slot.value.shape).name], [slot.value.name]);
   }
   return nodes;
 }
 
 class Updates {
   private readonly producers = new Map<string, Node>();
-  private readonly stateAt = new Map<string, number>();
+  private readonly known = new Map<string, Part>();
 
   constructor(
     private readonly graph: GraphBuilder,
-    private readonly state: readonly Slot[],
-    private readonly finals: readonly Slot[],
+    private readonly parts: readonly Part[],
   ) {
     for (const node of graph.nodes) for (const name of node.outputs) this.producers.set(name, node);
-    for (const [i, { value }] of state.entries()) this.stateAt.set(value.name, i);
+    for (const part of parts) this.known.set(part.slot.value.name, part);
   }
 
   private shape(name: string): readonly number[] | undefined {
-    const i = this.stateAt.get(name);
-    return i === undefined ? this.graph.shapeOf(name) : this.state[i]!.value.shape;
+    return this.known.get(name)?.slot.value.shape ?? this.graph.shapeOf(name);
   }
 
   /** The node of `name` if it is elementwise over tensors of `shape` and scalars. */
@@ -199,36 +212,40 @@ class Updates {
 
   /** States whose updates have tensors in common, with the signature of these updates. */
   families(): Family[] {
-    const owner = new Map<string, number>();
-    const parent = this.state.map((_, i) => i);
-    const root = (i: number): number => (parent[i] === i ? i : root(parent[i]!));
-    for (const [i, { value }] of this.finals.entries()) {
-      const shape = value.shape.join();
+    const owner = new Map<string, Part>();
+    const parent = new Map<Part, Part>();
+    const root = (part: Part): Part => {
+      const above = parent.get(part);
+      return above ? root(above) : part;
+    };
+    for (const part of this.parts) {
+      const { slot, final } = part;
+      const shape = final.value.shape.join();
       const visit = (name: string): void => {
         if (this.isScalar(name)) return;
         const before = owner.get(name);
-        if (before !== undefined) {
-          parent[root(i)] = root(before);
+        if (before) {
+          if (root(before) !== root(part)) parent.set(root(part), root(before));
           return;
         }
-        owner.set(name, i);
+        owner.set(name, part);
         for (const operand of this.inner(name, shape)?.inputs ?? []) visit(operand);
       };
-      visit(this.state[i]!.value.name);
-      visit(value.name);
+      visit(slot.value.name);
+      visit(final.value.name);
     }
-    const together = new Map<number, number[]>();
-    for (const i of this.state.keys()) together.set(root(i), [...(together.get(root(i)) ?? []), i]);
-    return [...together.values()].flatMap((states) => this.family(states) ?? []);
+    const together = new Map<Part, Part[]>();
+    for (const part of this.parts) together.set(root(part), [...(together.get(root(part)) ?? []), part]);
+    return [...together.values()].flatMap((parts) => this.family(parts) ?? []);
   }
 
-  private family(states: number[]): Family | undefined {
-    const { shape } = this.state[states[0]!]!.value;
+  private family(parts: readonly Part[]): Family | undefined {
+    const [first] = parts as [Part];
+    const { shape } = first.slot.value;
     const key = shape.join();
-    const alike = states.every((i) => {
-      const { value } = this.state[i]!;
-      return value.type === 'float32' && value.shape.join() === key;
-    });
+    const alike = parts.every(
+      ({ slot: { value } }) => value.type === 'float32' && value.shape.join() === key,
+    );
     if (!alike || sizeOf(shape) < 2 || shape.length === 0) return undefined;
     const seen = new Map<string, number>();
     const leaves: string[] = [];
@@ -241,7 +258,7 @@ class Updates {
       if (!node) {
         seen.set(name, seen.size);
         leaves.push(name);
-        const at = states.indexOf(this.stateAt.get(name) ?? -1);
+        const at = parts.findIndex(({ slot }) => slot.value.name === name);
         return at < 0 ? 'tensor' : `state ${at}`;
       }
       inner += 1;
@@ -249,43 +266,40 @@ class Updates {
       seen.set(name, seen.size);
       return text;
     };
-    const signature = states.map((i) => write(this.finals[i]!.value.name)).join(';');
-    return inner === 0 ? undefined : { states, size: sizeOf(shape), signature, leaves };
+    const signature = parts.map(({ final }) => write(final.value.name)).join(';');
+    return inner === 0 ? undefined : { parts, size: sizeOf(shape), signature, leaves };
   }
 
   /** The update of all families at once: the new value of each part of the state. */
-  packed(families: readonly Family[], parts: readonly Value[], length: number): Value[] {
-    const [first] = families as [Family];
-    const values = new Map<string, Value>();
-    for (const [j, leaf] of first.leaves.entries()) {
-      const k = first.states.indexOf(this.stateAt.get(leaf) ?? -1);
-      if (k >= 0) values.set(leaf, parts[k]!);
-      else {
-        const names = families.map(({ leaves }) => leaves[j]!);
-        const joined = this.joined(families, names, length);
-        values.set(leaf, joined);
-        sumSquaresTogether(this.graph, names, joined);
-      }
+  packed(families: readonly Family[], wholes: readonly Value[], length: number): Value[] {
+    const [{ parts, leaves }] = families as [Family];
+    const values = new Map(pairs(parts, wholes).map(([{ slot }, whole]) => [slot.value.name, whole]));
+    for (const [j, leaf] of leaves.entries()) {
+      if (values.has(leaf)) continue;
+      const names = families.map(({ leaves }) => leaves[j]!);
+      const joined = this.joined(families, names, length);
+      values.set(leaf, joined);
+      sumSquaresTogether(this.graph, names, joined);
     }
-    const shape = this.state[first.states[0]!]!.value.shape.join();
+    const [{ slot }] = parts as [Part];
+    const shape = slot.value.shape.join();
     const build = (name: string): Value => {
       if (this.isScalar(name)) return { name, type: 'float32', shape: [] };
       const known = values.get(name);
       if (known) return known;
-      const node = this.inner(name, shape)!;
+      const node = must(this.inner(name, shape), `update ${name}`);
       const value = this.graph.op(node.op, node.inputs.map(build), node.attrs, { shape: [length] });
       values.set(name, value);
       return value;
     };
-    return first.states.map((i) => build(this.finals[i]!.value.name));
+    return parts.map(({ final }) => build(final.value.name));
   }
 
   /** The families' tensors end to end, zeros behind them. */
   private joined(families: readonly Family[], names: readonly string[], length: number): Value {
     const g = this.graph;
-    const flat = names.map((name, i) => {
-      const { size } = families[i]!;
-      const value: Value = { name, type: 'float32', shape: this.shape(name)! };
+    const flat = pairs(families, names).map(([{ size }, name]) => {
+      const value: Value = { name, type: 'float32', shape: must(this.shape(name), name) };
       return g.op('Reshape', [value, g.ints([size])], {}, { shape: [size] });
     });
     const rest = length - families.reduce((sum, { size }) => sum + size, 0);
@@ -303,35 +317,36 @@ function sumSquaresTogether(graph: GraphBuilder, names: readonly string[], joine
   for (const node of graph.nodes)
     for (const name of node.inputs) readers.set(name, [...(readers.get(name) ?? []), node]);
   const only = (name: string, op: string): Node | undefined => {
-    const nodes = readers.get(name) ?? [];
-    return nodes.length === 1 && nodes[0]!.op === op ? nodes[0] : undefined;
+    const [node, another] = readers.get(name) ?? [];
+    return node?.op === op && !another ? node : undefined;
   };
   const squared = (name: string) =>
     readers.get(name)?.find(({ op, inputs }) => op === 'Mul' && inputs.every((operand) => operand === name));
   const terms: string[] = [];
   for (const name of names) {
     const square = squared(name);
-    const sum = square && only(square.outputs[0]!, 'ReduceSum');
-    const last = sum && (only(sum.outputs[0]!, 'Reshape') ?? sum);
+    const sum = square && only(resultOf(square), 'ReduceSum');
+    const last = sum && (only(resultOf(sum), 'Reshape') ?? sum);
     const term = last?.outputs[0];
     if (term === undefined || graph.shapeOf(term)?.length !== 0 || !only(term, 'Add')) return;
     terms.push(term);
   }
-  const rows = joined.shape[0]! / ROW;
+  const rows = firstAxis(joined) / ROW;
   const square = graph.op('Mul', [joined, joined], {}, { shape: joined.shape });
   const table = graph.op('Reshape', [square, graph.ints([rows, ROW])], {}, { shape: [rows, ROW] });
   const byRow = graph.op('ReduceSum', [table, graph.ints([1])], { keepdims: 0 }, { shape: [rows] });
   const whole = graph.op('ReduceSum', [byRow, graph.ints([0])], { keepdims: 0 }, { shape: [] });
-  const nothing = new Set(terms.slice(1));
-  const renamed = new Map([[terms[0]!, whole.name]]);
+  const [one, ...others] = terms as [string, ...string[]];
+  const nothing = new Set(others);
+  const renamed = new Map([[one, whole.name]]);
   const now = (name: string): string => renamed.get(name) ?? name;
   const kept = graph.nodes.flatMap((node) => {
-    const [out] = node.outputs as [string];
     const terms = node.inputs.filter((name) => !nothing.has(name)).map(now);
     if (node.op !== 'Add' || terms.length === node.inputs.length)
       return [{ ...node, inputs: node.inputs.map(now) }];
-    if (terms.length === 0) nothing.add(out);
-    else renamed.set(out, terms[0]!);
+    const [left] = terms;
+    if (left === undefined) nothing.add(resultOf(node));
+    else renamed.set(resultOf(node), left);
     return [];
   });
   graph.nodes.splice(0, graph.nodes.length, ...kept);

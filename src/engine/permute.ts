@@ -1,4 +1,5 @@
 /** Orders of axes: `perm[i]` is the axis of the program that lies at position `i` in memory. */
+import { take } from '../base/lookup.js';
 import { sizeOf } from '../base/tensor.js';
 
 export function identity(rank: number): number[] {
@@ -7,6 +8,11 @@ export function identity(rank: number): number[] {
 
 export function isIdentity(perm: readonly number[]): boolean {
   return perm.every((axis, i) => axis === i);
+}
+
+/** An axis that may be counted from behind, as −1 for the last. */
+export function axisOf(axis: number, rank: number): number {
+  return axis < 0 ? axis + rank : axis;
 }
 
 export function inverse(perm: readonly number[]): number[] {
@@ -18,13 +24,12 @@ export function inverse(perm: readonly number[]): number[] {
 }
 
 export function permuteShape(shape: readonly number[], perm: readonly number[]): number[] {
-  return perm.map((axis) => shape[axis]!);
+  return take(shape, perm);
 }
 
 /** The transposition that turns what lies in the order `from` into the order `to`. */
 export function relativePerm(from: readonly number[], to: readonly number[]): number[] {
-  const at = inverse(from);
-  return to.map((axis) => at[axis]!);
+  return take(inverse(from), to);
 }
 
 /** A copy of row-major `data [shape]` with its axes permuted. */
@@ -36,7 +41,7 @@ export function permuteData<T extends Float32Array | Uint16Array | Int32Array | 
   const result = new (data.constructor as new (n: number) => T)(data.length);
   const strides = shape.map((_, axis) => sizeOf(shape.slice(axis + 1)));
   const lengths = permuteShape(shape, perm);
-  const steps = perm.map((axis) => strides[axis]!);
+  const steps = take(strides, perm);
   const rank = perm.length;
   if (rank === 0 || data.length === 0) {
     result.set(data as never);

@@ -6,6 +6,7 @@
  * length was read. Shapes of Reshape and Expand are then written so that they hold for any length; whatever else differs is an error.
  */
 import { fitsHalf, toHalf } from '../base/half.js';
+import { must, pairs } from '../base/lookup.js';
 import type { GraphProgram, InputSpec } from './device.js';
 import type { GraphBuilder, Initializer, Node, OnnxType, Value } from './graph.js';
 import { ELEMENT, encodePortable, type OnnxGraph, type Port, port } from './onnx.js';
@@ -25,15 +26,15 @@ export interface PortableOptions {
  * @throws Error where the program reads a free length for more than the shape of a tensor
  */
 export async function portableModel(program: GraphProgram, o: PortableOptions): Promise<Uint8Array> {
-  const names = freeNames(program);
-  const [first, second] = [await traced(program, names, 0), await traced(program, names, 1)];
+  const lengths = lengthsOf(program);
+  const [first, second] = [await traced(program, lengths, 0), await traced(program, lengths, 1)];
   const { graph } = first;
   freeShapes(program.name, first, second);
   for (const [i, node] of graph.nodes.entries()) graph.nodes[i] = withAxesInside(graph, node);
   const foreign = graph.nodes.find(({ domain }) => domain !== '');
   if (foreign) throw new Error(`internal: ${foreign.op} of ${foreign.domain} in a file for any runtime`);
-  const inputs = borderIn(program, first);
-  const outputs = borderOut(first, second, names);
+  const inputs = borderIn(first);
+  const outputs = borderOut(first, second, lengths);
   graph.prune(outputs);
   if (o.halves) storeHalves(graph);
   const whole: OnnxGraph = {
@@ -54,18 +55,23 @@ const LENGTHS = [
   [2003, 2011],
 ] as const;
 
-function freeNames({ inputs }: GraphProgram): string[] {
+/** The free axes by name. */
+type Lengths = ReadonlyMap<string, Pair>;
+
+function lengthsOf({ inputs }: GraphProgram): Lengths {
   const names = [...new Set(Object.values(inputs).flatMap(({ free }) => Object.values(free ?? {})))];
   if (names.length > LENGTHS.length) throw new Error(`internal: ${names.length} free axes`);
-  return names;
+  return new Map(pairs(names, LENGTHS.slice(0, names.length)));
 }
 
-function traced(program: GraphProgram, names: readonly string[], time: 0 | 1): Promise<Trace> {
+type Traced = Trace<'inputs', 'outputs'>;
+
+function traced(program: GraphProgram, lengths: Lengths, time: 0 | 1): Promise<Traced> {
   const sized = (spec: InputSpec): InputSpec => ({
     ...spec,
     shape: spec.shape.map((n, axis) => {
       const name = spec.free?.[axis];
-      return name === undefined ? n : LENGTHS[names.indexOf(name)]![time]!;
+      return name === undefined ? n : must(lengths.get(name), name)[time];
     }),
   });
   const inputs = Object.fromEntries(
@@ -75,7 +81,7 @@ function traced(program: GraphProgram, names: readonly string[], time: 0 | 1): P
     program.name,
     { inputs },
     program.constants,
-    ({ inputs }, constants) => ({ outputs: program.run(inputs!, constants) }),
+    ({ inputs }, constants) => ({ outputs: program.run(inputs, constants) }),
     { target: portableTarget },
   );
 }
@@ -84,10 +90,9 @@ function traced(program: GraphProgram, names: readonly string[], time: 0 | 1): P
 type Pair = readonly [number, number];
 const varies = ([a, b]: Pair): boolean => a !== b;
 const same = (a?: Pair, b?: Pair): boolean => a !== undefined && a[0] === b?.[0] && a[1] === b[1];
-const pairs = (a: readonly number[], b: readonly number[]): Pair[] => a.map((n, i) => [n, b[i]!]);
 
 /** Rewrites the nodes of the first graph whose constants differ in the second. */
-function freeShapes(name: string, first: Trace, second: Trace): void {
+function freeShapes(name: string, first: Traced, second: Traced): void {
   const nodes = first.graph.nodes;
   const refuse = (what: string) => new Error(`internal: tracing ${name}: ${what} depends on a free axis`);
   if (nodes.length !== second.graph.nodes.length) throw refuse('the number of operators');
@@ -100,41 +105,46 @@ function freeShapes(name: string, first: Trace, second: Trace): void {
       written.push(node);
       continue;
     }
-    if (differing.join() !== node.inputs[1]) throw refuse(`a constant of ${node.op}`);
-    const from = pairs(shapeIn(first, node.inputs[0]!), shapeIn(second, node.inputs[0]!));
-    const to = pairs(numbers(first.graph, node.inputs[1]!), numbers(second.graph, node.inputs[1]!));
+    const [x = '', shape = ''] = node.inputs;
+    if (differing.join() !== shape) throw refuse(`a constant of ${node.op}`);
+    const from = pairs(shapeIn(first, x), shapeIn(second, x));
+    const to = pairs(numbers(first.graph, shape), numbers(second.graph, shape));
     const free = node.op === 'Reshape' ? freeReshape : node.op === 'Expand' ? freeExpand : undefined;
-    const instead = free?.(first.graph, node, from, to);
+    const instead = free?.(from, to);
     if (!instead) throw refuse(`a ${node.op} from [${from.join('] [')}] to [${to.join('] [')}]`);
-    written.push(instead);
+    written.push({ ...node, op: instead.op, inputs: [x, first.graph.ints(instead.numbers).name] });
   }
   nodes.splice(0, nodes.length, ...written);
 }
 
 function equalConstants(first: GraphBuilder, second: GraphBuilder, name: string): boolean {
   const [a, b] = [first.initializers.get(name), second.initializers.get(name)];
-  if (a?.shape.join() !== b?.shape.join() || a?.data.length !== b?.data.length) return false;
-  return a === undefined || a.data.every((value: number | bigint, i: number) => Object.is(value, b!.data[i]));
+  if (!a || !b) return a === b;
+  if (a.shape.join() !== b.shape.join() || a.data.length !== b.data.length) return false;
+  return a.data.every((value: number | bigint, i: number) => Object.is(value, b.data[i]));
 }
 
-function shapeIn({ graph, inputs }: Trace, name: string): readonly number[] {
-  return graph.shapeOf(name) ?? inputs.inputs!.find(({ value }) => value.name === name)!.value.shape;
+function shapeIn({ graph, inputs }: Traced, name: string): readonly number[] {
+  const input = () => inputs.inputs.find(({ value }) => value.name === name)?.value.shape;
+  return must(graph.shapeOf(name) ?? input(), name);
 }
 
 const numbers = (graph: GraphBuilder, name: string): number[] =>
-  Array.from(graph.initializers.get(name)!.data as BigInt64Array, Number);
+  Array.from(must(graph.initializers.get(name), name).data as BigInt64Array, Number);
+
+/** An operator that does the same for any length, with the numbers of its second input. */
+interface Instead {
+  readonly op: string;
+  readonly numbers: readonly number[];
+}
 
 /** Axes of length 1 put in or taken out; or lengths copied from the input where they stand (0), and at most one inferred (−1). */
-function freeReshape(g: GraphBuilder, node: Node, from: Pair[], to: Pair[]): Node | undefined {
+function freeReshape(from: Pair[], to: Pair[]): Instead | undefined {
   const [longer, shorter] = from.length > to.length ? [from, to] : [to, from];
   const ones = addedOnes(longer, shorter);
-  if (ones) {
-    const op = longer === from ? 'Squeeze' : 'Unsqueeze';
-    return { ...node, op, inputs: [node.inputs[0]!, g.ints(ones).name] };
-  }
+  if (ones) return { op: longer === from ? 'Squeeze' : 'Unsqueeze', numbers: ones };
   const shape = to.map((pair, i) => (!varies(pair) ? pair[0] : same(from[i], pair) ? 0 : -1));
-  if (shape.filter((n) => n === -1).length > 1) return undefined;
-  return { ...node, inputs: [node.inputs[0]!, g.ints(shape).name] };
+  return shape.filter((n) => n === -1).length > 1 ? undefined : { op: 'Reshape', numbers: shape };
 }
 
 /** The axes of length 1 that `longer` has beyond `shorter`, if it has nothing else. */
@@ -149,11 +159,10 @@ function addedOnes(longer: readonly Pair[], shorter: readonly Pair[]): number[] 
 }
 
 /** A free axis that the input has already stays as it is where Expand asks for length 1. */
-function freeExpand(g: GraphBuilder, node: Node, from: Pair[], to: Pair[]): Node | undefined {
+function freeExpand(from: Pair[], to: Pair[]): Instead | undefined {
   const has = (i: number) => same(from[i - to.length + from.length], to[i]);
   if (to.some((pair, i) => varies(pair) && !has(i))) return undefined;
-  const shape = to.map((pair) => (varies(pair) ? 1 : pair[0]));
-  return { ...node, inputs: [node.inputs[0]!, g.ints(shape).name] };
+  return { op: 'Expand', numbers: to.map((pair) => (varies(pair) ? 1 : pair[0])) };
 }
 
 // What opset 17 has otherwise --------------------------------------------------------------------------------------------
@@ -170,11 +179,10 @@ function withAxesInside(g: GraphBuilder, node: Node): Node {
 // Borders ----------------------------------------------------------------------------------------------------------------
 
 /** Inputs under the program's names, int64 where the program has int32. */
-function borderIn(program: GraphProgram, { graph, inputs }: Trace): Port[] {
+function borderIn({ graph, inputs }: Traced): Port[] {
   const names = new Map<string, string>();
   const casts: Node[] = [];
-  const ports = inputs.inputs!.map(({ name, value }) => {
-    const { free = {} } = program.inputs[name]!;
+  const ports = inputs.inputs.map(({ name, value, free = {} }) => {
     const shape = value.shape.map((n, axis) => free[axis] ?? n);
     if (value.type === 'int32') casts.push(castNode(name, value.name, 'int32'));
     else names.set(value.name, name);
@@ -186,10 +194,10 @@ function borderIn(program: GraphProgram, { graph, inputs }: Trace): Port[] {
 }
 
 /** Outputs likewise. */
-function borderOut(first: Trace, second: Trace, names: readonly string[]): Port[] {
+function borderOut(first: Traced, second: Traced, lengths: Lengths): Port[] {
   const { graph } = first;
   const produced = new Set(graph.nodes.flatMap((node) => node.outputs));
-  return first.outputs.outputs!.map((slot, i) => {
+  return pairs(first.outputs.outputs, second.outputs.outputs).map(([slot, other]) => {
     const { name, value } = slot;
     if (value.type === 'int32') graph.nodes.push(castNode(value.name, name, 'int64'));
     else if (produced.delete(value.name)) graph.rename(new Map([[value.name, name]]));
@@ -197,7 +205,7 @@ function borderOut(first: Trace, second: Trace, names: readonly string[]): Port[
     return {
       ...port(value, name),
       type: fileType(value),
-      shape: freeLengths(slot, second.outputs.outputs![i]!, names),
+      shape: freeLengths(slot, other, lengths),
     };
   });
 }
@@ -212,11 +220,10 @@ const castNode = (from: string, to: string, type: OnnxType): Node => ({
   attrs: { to: ELEMENT[type] },
 });
 
-function freeLengths(a: Slot, b: Slot, names: readonly string[]): (number | string)[] {
+function freeLengths(a: Slot, b: Slot, lengths: Lengths): (number | string)[] {
   return pairs(a.shape, b.shape).map((pair) => {
     if (!varies(pair)) return pair[0];
-    for (const [i, name] of names.entries()) {
-      const [x, y] = LENGTHS[i]!;
+    for (const [name, [x, y]] of lengths) {
       if (same(pair, [x, y])) return name;
       if (same(pair, [x + 1, y + 1])) return `${name} + 1`;
     }

@@ -1,5 +1,6 @@
 /** Operator times as ONNX Runtime's profiler writes them, summed by operator and shapes. */
 import fs from 'node:fs/promises';
+import { lastAxis, sizeOf } from '../base/tensor.js';
 
 /** All calls of one operator on operands of the same shapes. */
 export interface OperatorTime {
@@ -44,14 +45,16 @@ export async function readProfile(file: string): Promise<OperatorTime[]> {
 
 /** Of products and convolutions: two for each product that is added up. */
 function gflop(op: string, inputs: readonly number[][], outputs: readonly number[][]): number {
-  const size = (shape: readonly number[] | undefined) => (shape ?? []).reduce((n, m) => n * m, 1);
   const [a, b] = inputs;
-  if (/Conv$/.test(op)) return (2 * size(outputs[0]) * size(b!.slice(1))) / 1e9;
-  if (op === 'ConvTranspose') return (2 * size(a) * size(b!.slice(1))) / 1e9;
-  if (op === 'MatMulNBits') return (2 * size(outputs[0]) * a!.at(-1)!) / 1e9; // the weights lie packed, and have no shape
-  if (!/MatMul|Gemm/.test(op) || !a || !b || !outputs[0]) return 0;
+  const [y] = outputs;
+  if (!a || !y) return 0;
+  if (op === 'MatMulNBits') return (2 * sizeOf(y) * lastAxis({ shape: a })) / 1e9; // the weights lie packed, and have no shape
+  if (!b) return 0;
+  if (/Conv$/.test(op)) return (2 * sizeOf(y) * sizeOf(b.slice(1))) / 1e9;
+  if (op === 'ConvTranspose') return (2 * sizeOf(a) * sizeOf(b.slice(1))) / 1e9;
+  if (!/MatMul|Gemm/.test(op)) return 0;
   // √(M·K · K·N · M·N) = M·N·K, whichever way the factors lie.
-  const batch = size(outputs[0].slice(0, -2));
-  const perBatch = (shape: readonly number[]) => size(shape.slice(-2));
-  return (2 * batch * Math.sqrt(perBatch(a) * perBatch(b) * perBatch(outputs[0]))) / 1e9;
+  const batch = sizeOf(y.slice(0, -2));
+  const perBatch = (shape: readonly number[]) => sizeOf(shape.slice(-2));
+  return (2 * batch * Math.sqrt(perBatch(a) * perBatch(b) * perBatch(y))) / 1e9;
 }

@@ -10,13 +10,13 @@ const LONG_ENOUGH = 60;
 const LARGEST_SIDE = 2048;
 
 /** One scalar spread over a matrix, whose powers are taken: next to nothing goes in or comes out. */
-function powers(side: number): GraphProgram {
+function powers(side: number): GraphProgram<'start'> {
   return {
     name: `products of ${side}`,
     inputs: { start: { shape: [], dtype: 'float32' } },
     constants: {},
     run({ start }) {
-      const matrix = tf.mul(tf.ones([side, side]), start!) as tf.Tensor2D;
+      const matrix = tf.mul(tf.ones([side, side]), start) as tf.Tensor2D;
       let power = matrix;
       for (let i = 0; i < PRODUCTS; i++) power = tf.matMul(power, matrix);
       return { largest: tf.max(power) };

@@ -6,7 +6,7 @@ import v8 from 'node:v8';
 import vm from 'node:vm';
 import type { HostTensor } from '../base/tensor.js';
 import { type EncodedModel, WEIGHTS } from './onnx.js';
-import { inverse, isIdentity, permuteData } from './permute.js';
+import { inverse, isIdentity, permuteData, permuteShape } from './permute.js';
 import { ort } from './runtime.js';
 import type { Slot } from './trace.js';
 
@@ -72,7 +72,7 @@ export function toOrt(
   order?: { shape: readonly number[]; perm: readonly number[] },
 ): ort.Tensor {
   const data = order ? permuteData(t.data as Float32Array, order.shape, order.perm) : t.data;
-  const shape = order ? order.perm.map((axis) => order.shape[axis]!) : t.shape;
+  const shape = order ? permuteShape(order.shape, order.perm) : t.shape;
   return t.dtype === 'float32'
     ? new ort.Tensor('float32', data as Float32Array, shape)
     : new ort.Tensor('int32', data as unknown as Int32Array, shape);

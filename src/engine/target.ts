@@ -7,6 +7,7 @@
  * The WebGPU provider lacks operators that the CPU has (`FusedMatMul`, `OneHot`, `Sign`, `LogSoftmax`, `SpaceToDepth`, casts from int64), and
  * counts launches rather than bytes.
  */
+import { lastAxis, type Shape4, sizeOf } from '../base/tensor.js';
 import type { GraphBuilder, OnnxType, Value } from './graph.js';
 import { permuteShape } from './permute.js';
 
@@ -28,7 +29,7 @@ export interface Convolution {
   readonly filters: Value;
   readonly bias?: Value;
   readonly options: ConvolutionOptions;
-  readonly shape: readonly number[];
+  readonly shape: Shape4;
 }
 
 export interface ConvolutionOptions {
@@ -134,8 +135,9 @@ export const cpuTarget: Target = {
 
   /** As a convolution of 1×1 with a channel for each row: ONNX Runtime then reads and writes the numbers once, where Mul and Add do it twice. */
   affine(g, x, { scale, offset, rest, again }) {
-    const rows = x.shape[0]! * x.shape[1]!;
-    const image = [1, rows, x.shape[2]!, 1];
+    const [batch, channels, area] = x.shape as [number, number, number];
+    const rows = batch * channels;
+    const image = [1, rows, area, 1];
     const all = expanded(g, offset, scale.shape);
     const inputs = [reshaped(g, x, image), reshaped(g, scale, [rows, 1, 1, 1]), reshaped(g, all, [rows])];
     if (rest) inputs.push(reshaped(g, rest, image));
@@ -185,7 +187,7 @@ export const cpuTarget: Target = {
   },
 
   quarters(g, image) {
-    const [b, c, h, w] = image.shape as [number, number, number, number];
+    const [b, c, h, w] = image.shape as Shape4;
     const quarter = [b, c, h / 2, w / 2];
     const shape = [b, 4 * c, h / 2, w / 2];
     const blocks = g.op('SpaceToDepth', [image], { blocksize: 2 }, { shape });
@@ -216,8 +218,8 @@ export const webgpuTarget: Target = {
   product(g, a, b, { transA, transB, alpha }, shape) {
     if (b.shape.length === 2 && (a.shape.length === 2 || !transA)) {
       const attrs = { transA: Number(transA), transB: Number(transB), alpha: { float: alpha } };
-      const rows = a.shape.length === 2 ? a : reshaped(g, a, [-1, a.shape.at(-1)!]);
-      const [m, n] = [shape.slice(0, -1).reduce((x, y) => x * y, 1), shape.at(-1)!];
+      const rows = a.shape.length === 2 ? a : reshaped(g, a, [-1, lastAxis(a)]);
+      const [m, n] = [sizeOf(shape.slice(0, -1)), lastAxis({ shape })];
       const value = g.op('Gemm', [rows, b], attrs, { shape: [m, n] });
       return a.shape.length === 2 ? value : reshaped(g, value, [...shape.slice(0, -2), -1, n]);
     }
@@ -273,7 +275,7 @@ export const webgpuTarget: Target = {
   },
 
   quarters(g, image) {
-    const [b, c, h, w] = image.shape as [number, number, number, number];
+    const [b, c, h, w] = image.shape as Shape4;
     const quarter = [b, c, h / 2, w / 2];
     const apart = transposed(g, reshaped(g, image, [b, c, h / 2, 2, w / 2, 2]), [3, 5, 0, 1, 2, 4]);
     const stacked = reshaped(g, apart, [4 * b, c, h / 2, w / 2]);

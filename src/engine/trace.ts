@@ -3,7 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../base/tensor.js';
-import type { Specs, Tensors } from './device.js';
+import type { InputSpec, Tensors } from './device.js';
 import { fuseBias } from './fuse-bias.js';
 import type { GraphBuilder, Value } from './graph.js';
 import { inHalfPrecision } from './half.js';
@@ -19,12 +19,15 @@ export interface Slot {
   readonly value: Value;
   readonly shape: readonly number[];
   readonly perm: readonly number[];
+  /** Of an input. */
+  readonly free?: InputSpec['free'];
 }
 
-export interface Trace {
+/** Of groups of inputs and outputs. */
+export interface Trace<In extends string, Out extends string> {
   readonly graph: GraphBuilder;
-  readonly inputs: Record<string, Slot[]>;
-  readonly outputs: Record<string, Slot[]>;
+  readonly inputs: Record<In, Slot[]>;
+  readonly outputs: Record<Out, Slot[]>;
 }
 
 /** Learned rank-4 tensors are filters; they stay in the order in which convolutions read them. */
@@ -39,13 +42,13 @@ export function stateOrder(shape: readonly number[]): readonly number[] {
  * @param how operators are written
  * @throws Error naming the kernel that cannot be traced and the function that called it
  */
-export async function trace(
+export async function trace<In extends string, Out extends string>(
   name: string,
-  groups: Record<string, Specs>,
+  groups: Record<In, Record<string, InputSpec>>,
   constants: HostTensors,
-  run: (inputs: Record<string, Tensors>, constants: Tensors) => Record<string, Tensors>,
+  run: (inputs: Record<In, Tensors>, constants: Tensors) => Record<Out, Tensors>,
   how?: Lowering,
-): Promise<Trace> {
+): Promise<Trace<In, Out>> {
   const before = tf.engine().backendName;
   const frames = Error.stackTraceLimit;
   Error.stackTraceLimit = 50;
@@ -55,21 +58,23 @@ export async function trace(
   const { graph } = tracer;
   tf.engine().startScope(name);
   try {
-    const inputs: Record<string, Slot[]> = {};
-    const tensors: Record<string, Tensors> = {};
-    for (const [group, specs] of Object.entries(groups)) {
-      inputs[group] = [];
-      tensors[group] = {};
-      for (const [key, { shape, dtype }] of Object.entries(specs)) {
+    const inputs = {} as Record<In, Slot[]>;
+    const tensors = {} as Record<In, Tensors>;
+    for (const [group, specs] of entries(groups)) {
+      const slots: Slot[] = [];
+      const record: Tensors = {};
+      for (const [key, { shape, dtype, free }] of Object.entries(specs)) {
         const perm = group === 'state' ? stateOrder(shape) : identity(shape.length);
         const value: Value = {
           name: `${group}/${key}`,
           type: onnxType(dtype),
           shape: permuteShape(shape, perm),
         };
-        inputs[group].push({ name: key, value, shape, perm });
-        tensors[group][key] = symbolic(tracer.out(value, shape, dtype, perm));
+        slots.push({ name: key, value, shape, perm, free });
+        record[key] = symbolic(tracer.out(value, shape, dtype, perm));
       }
+      inputs[group] = slots;
+      tensors[group] = record;
     }
     const frozen: Tensors = {};
     for (const [key, { shape, dtype, data }] of Object.entries(constants)) {
@@ -77,15 +82,15 @@ export async function trace(
       frozen[key] = symbolic(tracer.out(value, shape, dtype));
     }
     const results = run(tensors, frozen);
-    const outputs: Record<string, Slot[]> = {};
-    for (const [group, record] of Object.entries(results)) {
+    const outputs = {} as Record<Out, Slot[]>;
+    for (const [group, record] of entries(results)) {
       outputs[group] = Object.entries(record).map(([key, tensor]) => {
         const perm = group === 'state' ? stateOrder(tensor.shape) : identity(tensor.rank);
         return { name: key, value: tracer.as(tracer.sym(tensor), perm), shape: tensor.shape, perm };
       });
     }
     if (how?.precision === 'int8') fuseBias(graph);
-    graph.prune(Object.values(outputs).flatMap((slots) => slots.map((slot) => slot.value)));
+    graph.prune(Object.values<Slot[]>(outputs).flatMap((slots) => slots.map((slot) => slot.value)));
     if (how?.precision === 'f16') return inHalf({ graph, inputs, outputs }, tracer.target.float16);
     return { graph, inputs, outputs };
   } catch (cause) {
@@ -98,22 +103,24 @@ export async function trace(
   }
 }
 
-function inHalf({ graph, inputs, outputs }: Trace, arithmetic: boolean): Trace {
-  const all = Object.values(inputs).flat();
-  const slots = Object.values(outputs).flat();
-  const values = inHalfPrecision(graph, {
+function inHalf<In extends string, Out extends string>(
+  { graph, inputs, outputs }: Trace<In, Out>,
+  arithmetic: boolean,
+): Trace<In, Out> {
+  const groups: Record<string, Slot[]> = inputs;
+  const all = Object.values(groups).flat();
+  const inFloat32 = inHalfPrecision(graph, {
     inputs: all.map(({ value }) => value),
-    learned: new Set((inputs.state ?? all).map(({ value }) => value.name)),
-    outputs: slots.map(({ value }) => value),
+    learned: new Set((groups.state ?? all).map(({ value }) => value.name)),
     arithmetic,
   });
-  const wide = new Map(slots.map((slot, i) => [slot, values[i]!]));
-  const groups = Object.entries(outputs).map(([group, slots]) => [
-    group,
-    slots.map((slot) => ({ ...slot, value: wide.get(slot)! })),
-  ]);
-  return { graph, inputs, outputs: Object.fromEntries(groups) };
+  const wide = {} as Record<Out, Slot[]>;
+  for (const [group, slots] of entries(outputs))
+    wide[group] = slots.map((slot) => ({ ...slot, value: inFloat32(slot.value) }));
+  return { graph, inputs, outputs: wide };
 }
+
+const entries = <K extends string, V>(record: Record<K, V>) => Object.entries(record) as [K, V][];
 
 /** This folder, as stack frames show it. */
 const here = path.dirname(fileURLToPath(import.meta.url));

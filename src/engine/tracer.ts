@@ -233,7 +233,7 @@ function typed(dtype: tf.DataType, length: number): Exclude<OnnxData, BigInt64Ar
 /** Whether a permutation moves only axes of length 1, so that the numbers stay where they are. */
 function sameOrderOfLongAxes(shape: readonly number[], perm: readonly number[]): boolean {
   const long = perm.filter((axis) => shape[axis] !== 1);
-  return long.every((axis, i) => i === 0 || axis > long[i - 1]!);
+  return long.every((axis, i) => axis > (long[i - 1] ?? -1));
 }
 
 /** TF.js draws random numbers on the host: a trace would bake one draw in for ever. */

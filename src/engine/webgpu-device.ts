@@ -4,6 +4,7 @@
  * that has no GPU kernel is refused when it is prepared.
  */
 import { expected } from '../base/errors.js';
+import { must, pairs, picked } from '../base/lookup.js';
 import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { type CompiledStep, compileGraph, compileStep } from './compile.js';
 import { checkTensors, type Device, type Precision, type StepProgram, type StepRunner } from './device.js';
@@ -116,11 +117,11 @@ class GpuStepRunner implements StepRunner {
     const feeds: Record<string, ort.Tensor> = {};
     const fetches: Record<string, ort.Tensor> = {};
     for (const { name } of this.compiled.buffers) {
-      feeds[`state/${name}`] = state[name]!.value;
-      fetches[`final/${name}`] = this.spare[name]!.value;
+      feeds[`state/${name}`] = must(state[name], name).value;
+      fetches[`final/${name}`] = must(this.spare[name], name).value;
     }
-    for (const { name, value } of this.compiled.inputs) feeds[value.name] = toOrt(inputs[name]!);
-    for (const { name } of this.compiled.outputs) fetches[`result/${name}`] = outputs[name]!.value;
+    for (const { name, value } of this.compiled.inputs) feeds[value.name] = toOrt(must(inputs[name], name));
+    for (const { name } of this.compiled.outputs) fetches[`result/${name}`] = must(outputs[name], name).value;
     const written = await runSession(this.session, feeds, { advice: whenFull.step, fetches });
     for (const tensor of Object.values(written)) tensor.dispose(); // second names of buffers that have owners
     return outputs;
@@ -130,10 +131,13 @@ class GpuStepRunner implements StepRunner {
     const state = await this.current('is read');
     const host: HostTensors = {};
     for (const { name, members } of this.compiled.buffers) {
-      const whole = await this.transfers.download(state[name]!);
+      const whole = await this.transfers.download(must(state[name], name));
       for (const { slot, offset } of members) host[slot.name] = fromOrt(piece(whole, slot, offset), slot);
     }
-    return Object.fromEntries(this.compiled.state.map(({ name }) => [name, host[name]!]));
+    return picked(
+      host,
+      this.compiled.state.map(({ name }) => name),
+    );
   }
 
   async dispose(): Promise<void> {
@@ -186,7 +190,7 @@ class GpuStepRunner implements StepRunner {
   private async download(slots: readonly Slot[], tensors: GpuTensors): Promise<HostTensors> {
     const host: HostTensors = {};
     for (const slot of slots)
-      host[slot.name] = fromOrt(await this.transfers.download(tensors[slot.name]!), slot);
+      host[slot.name] = fromOrt(await this.transfers.download(must(tensors[slot.name], slot.name)), slot);
     return host;
   }
 }
@@ -194,11 +198,12 @@ class GpuStepRunner implements StepRunner {
 /** A buffer of the state as it begins; tensors in their own order of axes. */
 function filled({ shape, members }: StateBuffer, state: HostTensors): ort.Tensor {
   const ordered = members.map(({ slot }) =>
-    toOrt(state[slot.name]!, isIdentity(slot.perm) ? undefined : { shape: slot.shape, perm: slot.perm }),
+    toOrt(must(state[slot.name], slot.name), isIdentity(slot.perm) ? undefined : slot),
   );
-  if (members.length === 1) return ordered[0]!;
+  const [only, another] = ordered;
+  if (only && !another) return only;
   const data = new Float32Array(sizeOf(shape));
-  for (const [i, { offset }] of members.entries()) data.set(ordered[i]!.data as Float32Array, offset);
+  for (const [{ offset }, tensor] of pairs(members, ordered)) data.set(tensor.data as Float32Array, offset);
   return toOrt(float32(shape, data));
 }
 

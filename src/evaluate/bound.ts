@@ -1,5 +1,5 @@
 /** How likely a VAE finds images: the bound on their likelihood, gathered batch by batch. */
-import type { HostTensor, HostTensors } from '../base/tensor.js';
+import { type HostTensor, type HostTensors, lastAxis } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
 import type { Device } from '../engine/device.js';
 import { activeVariance, bitsPerNumber } from '../stage1-vqgan/bottlenecks/gaussian.js';
@@ -39,7 +39,7 @@ export async function openBound(
   const graph = await device.prepare(program);
   const { bottleneck } = model;
   const known = config.stage1.bottleneck.classes;
-  const units = bottleneck.latent.kind === 'gaussian' ? bottleneck.latent.shape.at(-1)! : 0;
+  const units = bottleneck.latent.kind === 'gaussian' ? lastAxis(bottleneck.latent) : 0;
   const [sum, squares] = [new Float64Array(units), new Float64Array(units)];
   const sums = { kl: 0, squared: 0, images: 0, rows: 0 };
   let seen = 0;
@@ -51,8 +51,8 @@ export async function openBound(
       seen += n;
       const { kl, squared, away } = await graph.run({ images, ...batched });
       const numbers = away.data.length / batch;
-      for (let i = 0; i < n; i++) {
-        if (known.length > 0 && found[i]! < 0) continue; // Of an unknown class there is nothing to be near.
+      for (const [i, label] of found.slice(0, n).entries()) {
+        if (known.length > 0 && label < 0) continue; // Of an unknown class there is nothing to be near.
         sums.kl += kl.data[i]!;
         sums.squared += squared.data[i]!;
         sums.images++;

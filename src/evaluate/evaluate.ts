@@ -8,7 +8,7 @@ import type { Config } from '../config/schema.js';
 import { everyImage, readableSplits, type Subset } from '../data/dataset.js';
 import { writeVersions } from '../data/grid.js';
 import { inferenceBatch } from '../data/inference-batch.js';
-import { describeSkipped, listImages } from '../data/source.js';
+import { classOf, describeSkipped, listImages } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import { accuracyOn, type Classifier, openClassifier } from '../perceptual/classifier.js';
 import { type ClassOf, inProportion } from '../sample/classes.js';
@@ -128,7 +128,9 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
       classifier: found,
       tokenizer: tokenizerMeasures(folder, originals, space),
       prior:
-        folder.nats === undefined ? null : priorMeasures(folder.nats, cellsIn(prior!.model.grids), config),
+        folder.nats === undefined || !prior
+          ? null
+          : priorMeasures(folder.nats, cellsIn(prior.model.grids), config),
       samples: draws
         ? await samplesMeasures(o, {
             n,
@@ -172,7 +174,7 @@ async function classified(
   { classifier: place, signal }: EvaluateOptions,
 ): Promise<Measures> {
   const { name, classes } = classifier;
-  const known = indices.filter((i) => classes.includes(source.classes[source.labels[i]!]!));
+  const known = indices.filter((i) => classes.includes(classOf(source, i)));
   if (known.length === 0) {
     throw expected(
       `images in subfolders named like its classes (${classes.join(', ')})`,
@@ -283,7 +285,7 @@ function proportions(
 ): ClassOf | undefined {
   const counts = classes.map(() => 0);
   for (const i of indices) {
-    const label = classes.indexOf(source.classes[source.labels[i]!]!);
+    const label = classes.indexOf(classOf(source, i));
     if (label >= 0) counts[label]!++;
   }
   const known = counts.reduce((sum, count) => sum + count, 0);

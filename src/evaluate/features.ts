@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import { expected } from '../base/errors.js';
-import { float32, type HostTensor } from '../base/tensor.js';
+import { firstAxis, float32, type HostTensor, lastAxis, type Shape4 } from '../base/tensor.js';
 import { sha256 } from '../checkpoint/safetensors.js';
 import { padBatch } from '../data/inference-batch.js';
 import type { Device, GraphProgram } from '../engine/device.js';
@@ -37,14 +37,14 @@ export async function vqgenSpace(device: Device, size: number, batch: number): P
   const network = await loadTrainedFeatures(size);
   const graph = await device.prepare(featuresProgram(network, size, batch));
   const probe = await graph.run({ images: float32([batch, size, size, 3]) });
-  const width = probe.features.shape[1]!;
+  const width = lastAxis(probe.features);
   return {
     name: network.name,
     label: 'vqgen',
     width,
     async extract(images) {
       const { features } = await graph.run({ images: padBatch(images, batch) });
-      return (features.data as Float32Array).slice(0, images.shape[0]! * width);
+      return (features.data as Float32Array).slice(0, firstAxis(images) * width);
     },
     dispose: () => graph.dispose(),
   };
@@ -90,7 +90,7 @@ export async function onnxSpace(file: string, threads?: number): Promise<Feature
       label: isStandard ? 'inception' : 'onnx',
       width,
       async extract(images) {
-        const n = images.shape[0]!;
+        const n = firstAxis(images);
         const features = new Float32Array(n * width);
         const most = batch ?? n;
         for (let at = 0; at < n; at += most) {
@@ -132,7 +132,7 @@ const wrongShape = (what: string, file: string, shape: OnnxShape) =>
  * network's own resize.
  */
 export function resize({ shape, data }: HostTensor, i: number, side: number, into: Float32Array): void {
-  const from = shape[1]!;
+  const [, from] = shape as Shape4;
   const start = i * from * from * 3;
   const places = Array.from({ length: side }, (_, k) => {
     const centre = Math.min(from - 1, Math.max(0, ((k + 0.5) * from) / side - 0.5));

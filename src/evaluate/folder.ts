@@ -1,7 +1,8 @@
 /** The first pass: every image of a folder through the tokenizer, each measure as it comes by. What is in memory does not grow with the folder. */
 import { createHash } from 'node:crypto';
+import { must, take } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
-import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
+import { firstAxis, float32, type HostTensor, type HostTensors } from '../base/tensor.js';
 import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { streamEvalImages } from '../data/batches.js';
@@ -90,7 +91,7 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
       skipped,
     })) {
       signal?.throwIfAborted();
-      const n = real.shape[0]!;
+      const n = firstAxis(real);
       const passed = await graphs.reconstruct.run({ images: padBatch(real, batch) });
       const made = rounded(first(passed.reconstruction, n));
 
@@ -106,12 +107,12 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
       const compared = await graphs.compare.run({ x: padBatch(real, batch), y: padBatch(made, batch) });
       sums.perceptual += compared.distance.data[0]! * batch;
 
-      const codes = grids.map(({ name }) => passed[name]!.data);
+      const codes = grids.map(({ name }) => must(passed[name], name).data);
       countCodes(
         uses,
         codes.map((all) => all.subarray(0, (all.length / batch) * n)),
       );
-      const names = Array.from(labels, (label) => subset.source.classes[label]!);
+      const names = take(subset.source.classes, labels);
       await bound?.add(padBatch(real, batch), names, n);
       if (graphs.prior && o.prior) {
         const known = labelsAmong(o.prior.classes, { labels, classes: subset.source.classes });
@@ -166,7 +167,7 @@ async function perceptualNetwork(config: Config): Promise<{ network: Perceptual;
 type Graphs = {
   readonly reconstruct: Graph<'images', 'reconstruction'>;
   readonly compare: Graph<'x' | 'y', 'distance'>;
-  readonly prior?: Graph;
+  readonly prior?: Graph<never, 'loss'>;
 };
 
 async function prepareAll(o: FolderOptions, batch: number, network: Perceptual): Promise<Graphs> {
@@ -205,17 +206,17 @@ function compareProgram(
 
 /** Sum over the first images of a batch, those that have a label, of their nats per token. */
 async function natsOf(
-  graph: Graph,
+  graph: Graph<never, 'loss'>,
   { model }: TrainedPrior,
   codes: HostTensors,
   known: Int32Array,
 ): Promise<number> {
-  const batch = Object.values(codes)[0]!.shape[0]!;
+  const batch = firstAxis(must(Object.values(codes)[0], 'codes'));
   const labels = new Int32Array(batch).fill(unknown);
   labels.set(known);
   const canvas = { codes: endToEnd(model.grids, codes), labels };
   const { loss } = await graph.run({ ...model.feed('eval', 0, canvas).batched });
-  return (loss!.data as Float32Array).subarray(0, known.length).reduce((sum, v) => sum + v, 0);
+  return (loss.data as Float32Array).subarray(0, known.length).reduce((sum, v) => sum + v, 0);
 }
 
 /** What an 8-bit picture holds of images in about [−1, 1]: all that anybody will see of them. */
@@ -234,9 +235,9 @@ function spread(count: number, n: number): Set<number> {
 }
 
 /** The first n of [B, …]. */
-function first({ shape, data }: HostTensor, n: number): HostTensor {
-  const [batch, ...rest] = shape;
-  return float32([n, ...rest], (data as Float32Array).subarray(0, (data.length / batch!) * n));
+function first(t: HostTensor, n: number): HostTensor {
+  const each = t.data.length / firstAxis(t);
+  return float32([n, ...t.shape.slice(1)], (t.data as Float32Array).subarray(0, each * n));
 }
 
 const row = (features: Float32Array, i: number, width: number): Float32Array =>

@@ -1,6 +1,6 @@
 /** The second and third pass: drawn images, and the training images nearest to them. */
 import type { Reporter } from '../base/progress.js';
-import { float32 } from '../base/tensor.js';
+import { firstAxis, float32, type Shape4 } from '../base/tensor.js';
 import { streamEvalImages } from '../data/batches.js';
 import type { Subset } from '../data/dataset.js';
 import { imageAt } from '../data/grid.js';
@@ -57,7 +57,7 @@ export async function drawSamples(
         features.set(extracted, (start + at) * space.width);
         const found = (await classifier?.classify(seen))?.classes ?? [];
         for (const [i, name] of found.entries()) {
-          const meant = source.classes[drawn.labels[at + i]!];
+          const meant = source.classes[drawn.labels[at + i] ?? -1];
           if (meant === undefined || !classifier?.classes.includes(meant)) continue;
           classified.images++;
           if (name === meant) classified.right++;
@@ -102,7 +102,7 @@ export async function nearestTraining(
       for (const views of o.mirrored ? [images, mirror(images)] : [images]) {
         nearest.offer(await space.extract(views), (i) => imageAt(views, i));
       }
-      done += images.shape[0]!;
+      done += firstAxis(images);
       progress.update(done + skipped.length);
     }
   } finally {
@@ -113,7 +113,7 @@ export async function nearestTraining(
 
 /** [n, S, S, 3], left and right exchanged. */
 function mirror({ shape, data }: ReturnType<typeof float32>): ReturnType<typeof float32> {
-  const side = shape[2]!;
+  const [, , side] = shape as Shape4;
   const mirrored = new Float32Array(data.length);
   for (let at = 0; at < data.length; at += 3) {
     const x = (at / 3) % side;

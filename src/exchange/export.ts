@@ -9,6 +9,7 @@ import { stringify } from 'yaml';
 import { expected, type UserError } from '../base/errors.js';
 import { writeFolderAtomic } from '../base/files.js';
 import type { StoredPrecision } from '../base/half.js';
+import { must } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
@@ -252,7 +253,7 @@ function tokenizerTensors(
 ): Tensors {
   const kept = prefix ? tensors : unprefixed(tensors);
   const found: Tensors = tokenizerPlaces(config, published, prefix).flatMap((place) =>
-    Object.entries(spreadPlace(place, weights[place.ours.name]!, kept)).map(
+    Object.entries(spreadPlace(place, must(weights[place.ours.name], place.ours.name), kept)).map(
       ([name, t]): [string, Written] => [name, stored(t)],
     ),
   );
@@ -308,7 +309,7 @@ function priorTensors(
 ): Tensors {
   const folded = foldStart(weights, config.stage1.codes, published);
   const found: Tensors = priorPlaces(config, published).flatMap((place) =>
-    Object.entries(spreadPlace(place, folded[place.ours.name]!, tensors)).map(
+    Object.entries(spreadPlace(place, must(folded[place.ours.name], place.ours.name), tensors)).map(
       ([name, t]): [string, Written] => [name, stored(t)],
     ),
   );

@@ -3,8 +3,9 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { writeFolderAtomic } from '../base/files.js';
+import { must } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
-import type { HostTensors } from '../base/tensor.js';
+import { type HostTensors, lastAxis } from '../base/tensor.js';
 import { checkPlace } from '../checkpoint/begin.js';
 import { runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { type StoredTensors, sha256, writeSafetensors } from '../checkpoint/safetensors.js';
@@ -35,6 +36,7 @@ import {
   priorConfig,
   readProject,
   type Section,
+  type Shapes,
   sectionAt,
   shapesOf,
   tokenizerConfig,
@@ -244,8 +246,7 @@ async function understand(
       );
     }
   }
-  const embeddings = shape(`${prefix}quantize.embedding.weight`) ?? shape(`${prefix}quantize.embed.weight`);
-  const tokenizer: PublishedTokenizer = { embeddings: embeddings![0]!, ...(used && { used }) };
+  const tokenizer: PublishedTokenizer = { embeddings: embeddingsIn(shape, prefix), ...(used && { used }) };
   const disc = holds(discriminatorPrefix);
   return {
     config,
@@ -267,7 +268,7 @@ async function understand(
 
 /** Keys that `--set` names are the user's own. */
 function withoutSet(overrides: Overrides, set: readonly string[] = []): Overrides {
-  const own = set.map((item) => item.split('=')[0]!);
+  const own = set.map((item) => item.split('=')[0]);
   return Object.fromEntries(Object.entries(overrides).filter(([key]) => !own.includes(key)));
 }
 
@@ -299,14 +300,20 @@ function stepOf({ notes }: TensorFile): number {
   return Number.isSafeInteger(step) && (step as number) > 0 ? (step as number) : 1;
 }
 
+/** How many codes the codebook has. */
+function embeddingsIn(shape: Shapes, prefix: string): number {
+  const book = shape(`${prefix}quantize.embedding.weight`) ?? shape(`${prefix}quantize.embed.weight`);
+  return must(book?.[0], 'codebook');
+}
+
 /** The codes that a tokenizer's transformer knows, by their numbers in the whole codebook. */
 async function usedCodes(file: TensorFile, prefix: string, name: string): Promise<number[] | undefined> {
   const shape = shapesOf(file);
   if (!shape(`${prefix}quantize.used`)) return undefined;
   const { data } = await file.read(`${prefix}quantize.used`);
   const used = Array.from(data as ArrayLike<number | bigint>, Number);
-  const book = shape(`${prefix}quantize.embedding.weight`) ?? shape(`${prefix}quantize.embed.weight`);
-  const known = used.every((code) => Number.isInteger(code) && code >= 0 && code < book![0]!);
+  const codes = embeddingsIn(shape, prefix);
+  const known = used.every((code) => Number.isInteger(code) && code >= 0 && code < codes);
   if (used.length === 0 || !known || new Set(used).size < used.length) {
     throw expected('the numbers of different codes', `quantize.used in ${name}`, 'something else');
   }
@@ -315,7 +322,7 @@ async function usedCodes(file: TensorFile, prefix: string, name: string): Promis
 
 /** @throws UserError where a mask hides something else than what comes later */
 async function checkMask({ name, shape }: Named, file: TensorFile, checkpoint: string): Promise<void> {
-  const block = shape.at(-1)!;
+  const block = lastAxis({ shape });
   const { data } = await file.read(name);
   for (let i = 0; i < data.length; i++) {
     const sees = i % block <= Math.floor(i / block);

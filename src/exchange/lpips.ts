@@ -3,6 +3,7 @@
  * in files of their own or inside a checkpoint of taming-transformers; and what the config's `perceptual.kind: lpips-vgg16` wants.
  */
 import { expected } from '../base/errors.js';
+import { must } from '../base/lookup.js';
 import { float32, type HostTensors, sizeOf } from '../base/tensor.js';
 import { vgg16Shapes } from '../perceptual/distances.js';
 import { checkPlaces, type Named } from './places.js';
@@ -41,7 +42,7 @@ export async function readLpips(file: TensorFile, prefix: string): Promise<HostT
 
 /** The reverse, with the constants. */
 export function writtenLpips(weights: HostTensors, prefix: string): HostTensors {
-  const named = shapes.map(([name]) => [prefix + officialName(name), weights[name]!] as const);
+  const named = shapes.map(([name]) => [prefix + officialName(name), must(weights[name], name)] as const);
   return {
     ...Object.fromEntries(named),
     [`${prefix}scaling_layer.shift`]: float32([1, 3, 1, 1], [-0.03, -0.088, -0.188]),
@@ -65,17 +66,20 @@ export function holdsLpips({ entries }: TensorFile): boolean {
 export async function gatherLpips(
   files: readonly { file: string; tensors: TensorFile }[],
 ): Promise<HostTensors> {
-  const found = new Map<string, { tensors: TensorFile; name: string }>();
+  const found = new Map<
+    string,
+    { tensors: TensorFile; name: string; entry: TensorFile['entries'][string] }
+  >();
   const unknown: string[] = [];
   for (const { tensors } of files) {
-    for (const name of Object.keys(tensors.entries)) {
+    for (const [name, entry] of Object.entries(tensors.entries)) {
       const ours = shapes.find(([ours]) => name === ours || name === officialName(ours))?.[0];
-      if (ours !== undefined) found.set(ours, { tensors, name });
+      if (ours !== undefined) found.set(ours, { tensors, name, entry });
       else if (!/^(classifier|scaling_layer)\./.test(name)) unknown.push(name);
     }
   }
   const entries = Object.fromEntries([
-    ...Array.from(found, ([ours, { tensors, name }]) => [ours, tensors.entries[name]!] as const),
+    ...Array.from(found, ([ours, { entry }]) => [ours, entry] as const),
     ...unknown.map((name) => [name, { dtype: 'F32', shape: [] }] as const),
   ]);
   const wanted = shapes.map(([name, shape]) => ({ name, shape }));
@@ -84,7 +88,7 @@ export async function gatherLpips(
   checkPlaces(wanted, { entries }, { file: files.map(({ file }) => file).join(' and '), what, next });
   const weights: HostTensors = {};
   for (const [name, shape] of shapes) {
-    const { tensors, name: theirs } = found.get(name)!;
+    const { tensors, name: theirs } = must(found.get(name), name);
     const { data } = await tensors.read(theirs);
     if (!(data instanceof Float32Array) || data.length !== sizeOf(shape)) {
       throw expected('floats', name, 'whole numbers');

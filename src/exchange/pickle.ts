@@ -122,7 +122,7 @@ class Machine {
     this.at += length;
     return this.bytes.subarray(this.at - length, this.at);
   }
-  byte = (): number => this.take(1)[0]!;
+  byte = (): number => this.view.getUint8(this.advance(1));
   uint16 = (): number => this.view.getUint16(this.advance(2), true);
   uint32 = (): number => this.view.getUint32(this.advance(4), true);
   int32 = (): number => this.view.getInt32(this.advance(4), true);
@@ -143,8 +143,8 @@ class Machine {
     if (length > 64) throw new Malformed(`a number of ${length} bytes`);
     let value = 0n;
     const bytes = this.take(length);
-    for (let i = length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]!);
-    if (length > 0 && bytes[length - 1]! >= 0x80) value -= 1n << BigInt(8 * length);
+    for (const byte of bytes.toReversed()) value = (value << 8n) | BigInt(byte);
+    if ((bytes.at(-1) ?? 0) >= 0x80) value -= 1n << BigInt(8 * length);
     return Number.isSafeInteger(Number(value)) ? Number(value) : value;
   }
 
@@ -201,7 +201,7 @@ class Machine {
     const dict = this.top();
     if (dict instanceof Opaque) return;
     if (!(dict instanceof Map)) throw new Malformed('an item without a dictionary');
-    for (let i = 0; i + 1 < pairs.length; i += 2) dict.set(pairs[i]!, pairs[i + 1]!);
+    setPairs(dict, pairs);
   }
 
   // Names, calls and instances.
@@ -215,9 +215,11 @@ class Machine {
     const args = this.pop();
     const callee = this.pop();
     const name = callee instanceof Name ? callee.name : undefined;
-    if (name !== undefined && Object.hasOwn(this.hooks.calls, name) && Array.isArray(args)) {
+    const { calls } = this.hooks;
+    const make = name !== undefined && Object.hasOwn(calls, name) ? calls[name] : undefined;
+    if (make && Array.isArray(args)) {
       try {
-        this.push(this.hooks.calls[name]!(args));
+        this.push(make(args));
       } catch (error) {
         throw error instanceof Forbidden ? error : new Malformed((error as Error).message);
       }
@@ -242,8 +244,10 @@ class Machine {
   }
 }
 
-function dictOf(pairs: readonly Value[]): Map<Value, Value> {
-  const dict = new Map<Value, Value>();
+const dictOf = (pairs: readonly Value[]): Map<Value, Value> => setPairs(new Map(), pairs);
+
+/** Keys and values in turn. */
+function setPairs(dict: Map<Value, Value>, pairs: readonly Value[]): Map<Value, Value> {
   for (let i = 0; i + 1 < pairs.length; i += 2) dict.set(pairs[i]!, pairs[i + 1]!);
   return dict;
 }

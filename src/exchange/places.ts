@@ -1,6 +1,7 @@
 /** Where each tensor of vqgen's comes from in a published checkpoint, and goes to: names, shapes, and the order of the axes. */
 import { expected, type UserError } from '../base/errors.js';
-import { float32, type HostTensor, sizeOf } from '../base/tensor.js';
+import { must, pairs } from '../base/lookup.js';
+import { firstAxis, float32, type HostTensor, lastAxis, type Shape4, sizeOf } from '../base/tensor.js';
 import type { StoredTensor, StoredTensors } from '../checkpoint/safetensors.js';
 import type { TensorFile } from './torch-file.js';
 
@@ -35,8 +36,8 @@ export async function fetchPlace(place: Place, read: TensorFile['read']): Promis
     const values = place.rows ? rowsOf(all, rowSize(shape), place.rows) : all;
     parts.push(inOurOrder(place, values));
   }
-  if (parts.length === 1) return float32(place.ours.shape, parts[0]!);
-  return float32(place.ours.shape, beside(parts, place.ours.shape));
+  const [only, another] = parts;
+  return float32(place.ours.shape, only && !another ? only : beside(parts, place.ours));
 }
 
 /**
@@ -50,16 +51,16 @@ export function spreadPlace(
 ): Record<string, HostTensor> {
   const { theirs, ours } = place;
   const parts =
-    theirs.length === 1 ? [data as Float32Array] : apart(data as Float32Array, ours.shape, theirs.length);
+    theirs.length === 1 ? [data as Float32Array] : apart(data as Float32Array, ours, theirs.length);
   const found: Record<string, HostTensor> = {};
-  for (const [i, { name, shape }] of theirs.entries()) {
-    const values = inTheirOrder(place, parts[i]!);
+  for (const [{ name, shape }, part] of pairs(theirs, parts)) {
+    const values = inTheirOrder(place, part);
     if (!place.rows) found[name] = float32(shape, values);
     else {
       const whole = float32(shape, kept[name] && Float32Array.from(valuesOf(kept[name], name)));
       const size = rowSize(shape);
-      for (let row = place.rows.length - 1; row >= 0; row--)
-        whole.data.set(values.subarray(row * size, (row + 1) * size), place.rows[row]! * size);
+      for (const [row, at] of [...place.rows.entries()].reverse())
+        whole.data.set(values.subarray(row * size, (row + 1) * size), at * size);
       found[name] = whole;
     }
   }
@@ -67,8 +68,9 @@ export function spreadPlace(
 }
 
 /** Whether ours holds all that theirs does. */
-export function coversAll({ theirs, rows }: Place): boolean {
-  return !rows || new Set(rows).size === sizeOf(theirs[0]!.shape) / rowSize(theirs[0]!.shape);
+export function coversAll({ theirs: [first], rows }: Place): boolean {
+  const { shape } = must(first, 'tensor');
+  return !rows || new Set(rows).size === sizeOf(shape) / rowSize(shape);
 }
 
 /** Values of a row, of a table [N, …] or [1, N, D]. */
@@ -82,19 +84,19 @@ function rowsOf(values: Float32Array, size: number, rows: readonly number[]): Fl
   return chosen;
 }
 
-function inOurOrder({ order, ours, theirs }: Place, values: Float32Array): Float32Array {
+function inOurOrder({ order, ours }: Place, values: Float32Array): Float32Array {
   if (order === 'same') return values;
-  if (order === 'columns') return transposed(values, values.length / ours.shape[0]!, ours.shape[0]!);
-  const [, , inputs, outputs] = ours.shape as [number, number, number, number];
-  const area = sizeOf(theirs[0]!.shape.slice(2));
+  if (order === 'columns') return transposed(values, values.length / firstAxis(ours), firstAxis(ours));
+  const [height, width, inputs, outputs] = ours.shape as Shape4;
+  const area = height * width;
   return transposed(values, outputs, inputs * area, (row) => (row % area) * inputs + Math.floor(row / area));
 }
 
-function inTheirOrder({ order, ours, theirs }: Place, values: Float32Array): Float32Array {
+function inTheirOrder({ order, ours }: Place, values: Float32Array): Float32Array {
   if (order === 'same') return values;
-  if (order === 'columns') return transposed(values, ours.shape[0]!, values.length / ours.shape[0]!);
-  const [, , inputs, outputs] = ours.shape as [number, number, number, number];
-  const area = sizeOf(theirs[0]!.shape.slice(2));
+  if (order === 'columns') return transposed(values, firstAxis(ours), values.length / firstAxis(ours));
+  const [height, width, inputs, outputs] = ours.shape as Shape4;
+  const area = height * width;
   const moved = new Float32Array(values.length);
   let to = 0;
   for (let o = 0; o < outputs; o++)
@@ -119,17 +121,17 @@ function transposed(
 }
 
 /** Tensors of equal shape, one after another along the last axis. */
-function beside(parts: readonly Float32Array[], shape: readonly number[]): Float32Array {
-  const width = shape.at(-1)! / parts.length;
-  const joined = new Float32Array(sizeOf(shape));
+function beside(parts: readonly Float32Array[], whole: Named): Float32Array {
+  const width = lastAxis(whole) / parts.length;
+  const joined = new Float32Array(sizeOf(whole.shape));
   for (const [i, part] of parts.entries())
     for (let at = 0; at < part.length; at += width)
       joined.set(part.subarray(at, at + width), at * parts.length + i * width);
   return joined;
 }
 
-function apart(values: Float32Array, shape: readonly number[], count: number): Float32Array[] {
-  const width = shape.at(-1)! / count;
+function apart(values: Float32Array, whole: Named, count: number): Float32Array[] {
+  const width = lastAxis(whole) / count;
   return Array.from({ length: count }, (_, i) => {
     const part = new Float32Array(values.length / count);
     for (let at = 0; at < part.length; at += width)

@@ -26,7 +26,7 @@ export type Shapes = (name: string) => readonly number[] | undefined;
 export const shapesOf =
   ({ entries }: Pick<TensorFile, 'entries'>): Shapes =>
   (name) =>
-    Object.hasOwn(entries, name) ? entries[name]!.shape : undefined;
+    Object.hasOwn(entries, name) ? entries[name]?.shape : undefined;
 
 /** @throws UserError for a file of another model */
 export function kindOf(tensors: TensorFile, file: string): { kind: Kind; prefix: string } {
@@ -86,13 +86,12 @@ export function readProject(file: string): Project {
   } catch (cause) {
     throw wrong('which is no YAML', cause);
   }
-  const model = sectionAt(root, 'model');
-  const target = model?.target;
+  const { target, base_learning_rate, params } = sectionAt(root, 'model') ?? {};
   if (typeof target !== 'string') throw wrong('which has none');
-  const rate = Number(model!.base_learning_rate);
+  const rate = Number(base_learning_rate);
   return {
     target,
-    params: section(model!.params),
+    params: section(params),
     batch: whole(section(sectionAt(root, 'data')?.params).batch_size),
     ...(rate > 0 && { rate }),
   };
@@ -127,15 +126,18 @@ export function tokenizerConfig(
   const at = (name: string) => shape(o.prefix + name);
   const dd = section(params.ddconfig);
   const gumbel = at('quantize.proj.weight') !== undefined;
-  const [ch = 0, channels] = at('encoder.conv_in.weight')!;
+  const [ch = 0, channels] = at('encoder.conv_in.weight') ?? [];
   const level = (i: number, part: string) => `${o.prefix}encoder.down.${i}.${part}`;
   const levels = countOf(shape, (i) => level(i, 'block.0.conv1.weight'));
   const indices = Array.from({ length: levels }, (_, i) => i);
   const inferred = {
     ch,
-    ch_mult: indices.map((i) => shape(level(i, 'block.0.conv1.weight'))![0]! / ch),
+    ch_mult: indices.map((i) => {
+      const [outputs = 0] = shape(level(i, 'block.0.conv1.weight')) ?? [];
+      return outputs / ch;
+    }),
     num_res_blocks: countOf(shape, (j) => level(0, `block.${j}.conv1.weight`)),
-    z_channels: at('decoder.conv_in.weight')![1],
+    z_channels: at('decoder.conv_in.weight')?.[1],
   };
   const size = o.size ?? whole(dd.resolution) ?? 256;
   const attended = indices.filter((i) => shape(level(i, 'attn.0.q.weight'))).map((i) => size >> i);
@@ -209,7 +211,7 @@ export function priorConfig(
   params: Section,
   o: { file: string; codes: number; tokens: number; heads?: number },
 ): { overrides: Overrides; published: PublishedPrior; guessed: boolean } {
-  const [vocabulary = 0, width = 0] = shape(`${gpt}tok_emb.weight`)!;
+  const [vocabulary = 0, width = 0] = shape(`${gpt}tok_emb.weight`) ?? [];
   const block = shape(`${gpt}pos_emb`)?.[1] ?? 0;
   const transformer = section(sectionAt(params, 'transformer_config')?.params);
   checkCondition(params, transformer, o.file);

@@ -2,6 +2,7 @@
  * The tensors of taming-transformers (github.com/CompVis/taming-transformers: models/vqgan.py, modules/diffusionmodules/model.py,
  * modules/vqvae/quantize.py, modules/discriminator/model.py, modules/transformer/mingpt.py) and their places in vqgen.
  */
+import { firstAxis, lastAxis } from '../base/tensor.js';
 import type { Config, Stage1Config } from '../config/schema.js';
 import { type ParamSpec, specsOf } from '../nn/params.js';
 import { discriminatorSpecs } from '../stage1-vqgan/adversary/discriminator.js';
@@ -143,10 +144,10 @@ export function priorPlaces(config: Config, published: PublishedPrior, prefix = 
     }
     const theirs = gptNames(name).map((theirs) => prefix + theirs);
     const columns = shape.length === 2;
-    const part = shape.at(-1)! / theirs.length;
+    const part = lastAxis(ours) / theirs.length;
     return {
       ours,
-      theirs: theirs.map((name) => ({ name, shape: columns ? [part, shape[0]!] : [part] })),
+      theirs: theirs.map((name) => ({ name, shape: columns ? [part, firstAxis(ours)] : [part] })),
       order: columns ? 'columns' : 'same',
     };
   });

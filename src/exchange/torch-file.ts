@@ -5,6 +5,7 @@
 import fs, { type FileHandle } from 'node:fs/promises';
 import { expected, type UserError } from '../base/errors.js';
 import { fromBfloat, fromHalf } from '../base/half.js';
+import { must, pairs } from '../base/lookup.js';
 import { sizeOf } from '../base/tensor.js';
 import type { StoredTensor } from '../checkpoint/safetensors.js';
 import { longestPickle, Name, type PickleHooks, readPickle, type Value } from './pickle.js';
@@ -25,7 +26,7 @@ export interface TensorFile {
 
 interface Storage {
   readonly key: string;
-  readonly type: string;
+  readonly type: Element;
   readonly length: number;
 }
 
@@ -38,7 +39,7 @@ class TensorView {
   ) {}
 }
 
-const widths: Record<string, number> = {
+const widths = {
   F64: 8,
   I64: 8,
   F32: 4,
@@ -51,7 +52,9 @@ const widths: Record<string, number> = {
   BOOL: 1,
 };
 
-const storageTypes: Record<string, string> = {
+type Element = keyof typeof widths;
+
+const storageTypes: Record<string, Element> = {
   DoubleStorage: 'F64',
   FloatStorage: 'F32',
   HalfStorage: 'F16',
@@ -76,7 +79,8 @@ export async function isTorchFile(file: string): Promise<boolean> {
 }
 
 const isZip = (head: Uint8Array): boolean => head[0] === 0x50 && head[1] === 0x4b;
-const isPickle = (head: Uint8Array): boolean => head[0] === 0x80 && head[1]! >= 2 && head[1]! <= 5;
+const isPickle = ([first, version = 0]: Uint8Array): boolean =>
+  first === 0x80 && version >= 2 && version <= 5;
 
 /** @throws UserError when the file is damaged, wants something executed, or holds no tensors by name */
 export async function openTorchFile(file: string): Promise<TensorFile> {
@@ -93,7 +97,7 @@ export async function openTorchFile(file: string): Promise<TensorFile> {
         Array.from(tensors, ([name, { storage, shape }]) => [name, { dtype: storage.type, shape }]),
       ),
       ...{ notes, unwrapped },
-      read: (name) => readView(handle, tensors.get(name)!, places),
+      read: (name) => readView(handle, must(tensors.get(name), name), places),
       close: () => handle.close(),
     };
   } catch (error) {
@@ -111,8 +115,9 @@ async function readArchive(
   file: string,
 ): Promise<{ root: Value; places: Places }> {
   const entries = await readZip(handle, size, file);
-  const main = [...entries.keys()].find((name) => name === 'data.pkl' || name.endsWith('/data.pkl'));
-  if (main === undefined) {
+  const isMain = (name: string) => name === 'data.pkl' || name.endsWith('/data.pkl');
+  const [main, entry] = [...entries].find(([name]) => isMain(name)) ?? [];
+  if (main === undefined || !entry) {
     const script = [...entries.keys()].some((name) => name.endsWith('constants.pkl'));
     throw expected(
       'a PyTorch file',
@@ -129,7 +134,7 @@ async function readArchive(
   ) {
     throw expected('little-endian values', file, 'another byte order', 'Save it again on another machine.');
   }
-  const { begin, size: length } = entries.get(main)!;
+  const { begin, size: length } = entry;
   if (length > longestPickle) throw tooLong(file, length);
   const { value } = readPickle(await readAt(handle, begin, length), hooks(), file);
   const places = new Map(
@@ -166,7 +171,7 @@ async function readOldFormat(
   for (const key of keys) {
     const storage = storages.get(String(key));
     if (!storage) throw broken(file, `it has a storage ${String(key)} that nothing uses`);
-    const length = storage.length * widths[storage.type]!;
+    const length = storage.length * widths[storage.type];
     if (at + 8 + length > size) throw broken(file, 'it ends too early');
     places.set(storage.key, { begin: at + 8, size: length });
     at += 8 + length;
@@ -216,7 +221,7 @@ function hooks(storages?: Map<string, Storage>): PickleHooks {
   };
 }
 
-function storageType(name: string): string | undefined {
+function storageType(name: string): Element | undefined {
   const [, type = ''] = /^torch\.(?:cuda\.|storage\.)?(\w+)$/.exec(name) ?? [];
   return Object.hasOwn(storageTypes, type) ? storageTypes[type] : undefined;
 }
@@ -279,7 +284,7 @@ const deepest = 4;
 
 /** Elements from the first to the last that a view shows; 0 where it shows none. */
 const extent = ({ shape, strides }: TensorView): number =>
-  shape.includes(0) ? 0 : shape.reduce((sum, n, i) => sum + (n - 1) * strides[i]!, 1);
+  shape.includes(0) ? 0 : pairs(shape, strides).reduce((sum, [n, stride]) => sum + (n - 1) * stride, 1);
 
 /**
  * Every view within its storage, every storage within the file; and all of them together not much larger than the file, which views that
@@ -295,7 +300,7 @@ function checkViews(
   for (const [name, view] of tensors) {
     const { storage, offset, shape } = view;
     const place = places.get(storage.key);
-    const width = widths[storage.type]!;
+    const width = widths[storage.type];
     if (!place || place.size < storage.length * width || offset + extent(view) > storage.length) {
       throw broken(file, `the values of ${name} are missing`);
     }
@@ -307,9 +312,9 @@ function checkViews(
 
 async function readView(handle: FileHandle, view: TensorView, places: Places): Promise<StoredTensor> {
   const { storage, offset, shape, strides } = view;
-  const width = widths[storage.type]!;
+  const width = widths[storage.type];
   const length = extent(view);
-  const { begin } = places.get(storage.key)!;
+  const { begin } = must(places.get(storage.key), `storage ${storage.key}`);
   const bytes = await readAt(handle, begin + offset * width, length * width);
   const { dtype, data } = decode(storage.type, bytes);
   const size = sizeOf(shape);
@@ -341,7 +346,7 @@ function gather(
 }
 
 /** @param bytes of its own buffer, from the start of it */
-function decode(type: string, { buffer }: Uint8Array): Pick<StoredTensor, 'dtype' | 'data'> {
+function decode(type: Element, { buffer }: Uint8Array): Pick<StoredTensor, 'dtype' | 'data'> {
   switch (type) {
     case 'F64':
       return { dtype: 'F64', data: new Float64Array(buffer) };

@@ -3,6 +3,7 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { fitsHalf, type StoredPrecision, toHalf } from '../base/half.js';
+import { must } from '../base/lookup.js';
 import type { StoredTensor } from '../checkpoint/safetensors.js';
 import { writeZip } from './zip.js';
 
@@ -65,7 +66,7 @@ function tensorPickle({ dtype, shape, data }: Written, key: number): Uint8Array 
     op('(('),
     ...[
       text('storage'),
-      global('torch', storages[dtype]!),
+      global('torch', must(storages[dtype], dtype)),
       text(String(key)),
       text('cpu'),
       integer(data.length),

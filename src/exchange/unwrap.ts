@@ -65,8 +65,8 @@ export function unwrap<T extends Shaped>(
     tensors,
     unwrapped: [
       ...(around.join() === 'state_dict' ? [] : around),
-      ...(replaced > 0
-        ? [`averages of ${averages!.keys.join('.')} in place of ${replaced} of ${tensors.size} tensors`]
+      ...(averages && replaced > 0
+        ? [`averages of ${averages.keys.join('.')} in place of ${replaced} of ${tensors.size} tensors`]
         : []),
     ],
   };
@@ -104,15 +104,16 @@ function byFirstPart<T>(group: Group<T>): Group<T>[] {
   const part = (prefix?: string): Group<T> => {
     const keys = prefix === undefined ? [] : prefix.split('.');
     const owner = (name: string) => prefixes.find((prefix) => name.startsWith(`${prefix}.`));
-    const own = names.filter((name) => owner(name) === prefix);
+    const own = [...group.tensors].filter(([name]) => owner(name) === prefix);
     const from = prefix === undefined ? 0 : prefix.length + 1;
-    const tensors = new Map(own.map((name) => [name.slice(from), group.tensors.get(name)!]));
+    const tensors = new Map(own.map(([name, t]) => [name.slice(from), t]));
     return { ...group, keys: [...group.keys, ...keys], tensors };
   };
-  const [rest, ...parts] = [part(), ...prefixes.map(part)];
-  if (landmarks.some((name) => rest!.tensors.has(name)) || parts.length === 0) return [rest!, ...parts];
-  const weights = parts.find((group) => !isAverage(group)) ?? parts[0]!;
-  const whole = { ...weights, tensors: new Map([...rest!.tensors, ...weights.tensors]) };
+  const rest = part();
+  const parts = prefixes.map((prefix) => part(prefix));
+  const weights = parts.find((group) => !isAverage(group)) ?? parts[0];
+  if (!weights || landmarks.some((name) => rest.tensors.has(name))) return [rest, ...parts];
+  const whole = { ...weights, tensors: new Map([...rest.tensors, ...weights.tensors]) };
   return parts.map((group) => (group === weights ? whole : group));
 }
 

@@ -4,7 +4,8 @@
  */
 import { expected } from '../base/errors.js';
 import { writeFolderAtomic } from '../base/files.js';
-import type { HostTensors } from '../base/tensor.js';
+import { must } from '../base/lookup.js';
+import { firstAxis, type HostTensors } from '../base/tensor.js';
 import { runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { saveWeights } from '../checkpoint/store.js';
 import { loadConfig } from '../config/load.js';
@@ -118,9 +119,8 @@ function codebookPlace(name: string, theirs: string, { shape }: ParamSpec): Plac
 }
 
 function theirName(name: string, blocks: number): string {
-  const parts = /^(?<module>encoder|decoder|bottleneck\.(?:top|bottom)\.\w+)\.(?<layer>.+)$/.exec(name)!
-    .groups!;
-  const { module, layer } = parts as Record<'module' | 'layer', string>;
+  const [, module = '', layer = ''] =
+    /^(encoder|decoder|bottleneck\.(?:top|bottom)\.\w+)\.(.+)$/.exec(name) ?? [];
   const narrowing = (module: string, count: number) => `${module}.blocks.${narrowingLayer(layer, count)}`;
   const widening = (module: string) => `${module}.blocks.${wideningLayer(layer, blocks)}`;
   const names: Record<string, string> = {
@@ -132,7 +132,7 @@ function theirName(name: string, blocks: number): string {
     'bottleneck.bottom.enlarge': `upsample_t.${layer}`,
     decoder: widening('dec'),
   };
-  return names[module]!;
+  return must(names[module], `place of ${name}`);
 }
 
 /** Places in a sequence in which a ReLU follows each halving: its residual blocks have two convolutions, 1 and 3. */
@@ -156,11 +156,12 @@ const wideningLayer = (layer: string, blocks: number): string =>
 function averages(config: Config): Named[] {
   return vqVae2Places(config)
     .filter(({ ours }) => ours.name.endsWith('codebook'))
-    .flatMap(({ ours: { shape }, theirs: [book] }) => {
-      const quantiser = book!.name.replace(/\.embed$/, '');
+    .flatMap(({ ours, theirs: [book] }) => {
+      const { name, shape } = must(book, 'codebook');
+      const quantiser = name.replace(/\.embed$/, '');
       return [
-        { name: `${quantiser}.cluster_size`, shape: [shape[0]!] },
-        { name: `${quantiser}.embed_avg`, shape: book!.shape },
+        { name: `${quantiser}.cluster_size`, shape: [firstAxis(ours)] },
+        { name: `${quantiser}.embed_avg`, shape },
       ];
     });
 }

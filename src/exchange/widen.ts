@@ -2,7 +2,7 @@
  * A tokenizer with fewer than 32 groups of channels, as one with 32. The published GroupNorm knows no other number; but copies of all inner
  * channels, side by side, have their groups side by side, and each copy computes what the one did.
  */
-
+import { must } from '../base/lookup.js';
 import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
 import type { Config } from '../config/schema.js';
 import { specsOf } from '../nn/params.js';
@@ -28,7 +28,7 @@ export function widened(config: Config, weights: HostTensors): { config: Config;
   const specs = specsOf(modelSpecs(wide));
   const tensors = Object.entries(weights).map(([name, tensor]): [string, HostTensor] => {
     const factor = name.includes('.query.') ? copies ** -0.5 : 1;
-    return [name, copied(tensor, specs[name]!.shape, copies, factor)];
+    return [name, copied(tensor, must(specs[name], name).shape, copies, factor)];
   });
   return { config: wide, weights: Object.fromEntries(tensors) };
 }

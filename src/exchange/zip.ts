@@ -66,16 +66,16 @@ async function readDirectory(handle: FileHandle, size: number, file: string): Pr
   if (length > longestDirectory || from + length > size) throw new RangeError('its directory does not fit');
   const bytes = await readAt(handle, from, length);
   const view = viewOf(bytes);
+  const short = (place: number) => view.getUint16(place, true);
+  const long = (place: number) => view.getUint32(place, true);
   const entries = new Map<string, ZipEntry>();
-  for (let at = 0; at + 46 <= bytes.length && view.getUint32(at, true) === central; ) {
-    const method = view.getUint16(at + 10, true);
-    const [nameLength, extraLength, commentLength] = [28, 30, 32].map((i) => view.getUint16(at + i, true));
-    const name = Buffer.from(bytes.subarray(at + 46, at + 46 + nameLength!)).toString('utf8');
-    const extra = bytes.subarray(at + 46 + nameLength!, at + 46 + nameLength! + extraLength!);
-    const [stored, packed, offset] = wide(
-      extra,
-      [24, 20, 42].map((i) => view.getUint32(at + i, true)),
-    );
+  for (let at = 0; at + 46 <= bytes.length && long(at) === central; ) {
+    const method = short(at + 10);
+    const [nameLength, extraLength, commentLength] = [short(at + 28), short(at + 30), short(at + 32)];
+    const name = Buffer.from(bytes.subarray(at + 46, at + 46 + nameLength)).toString('utf8');
+    const extra = bytes.subarray(at + 46 + nameLength, at + 46 + nameLength + extraLength);
+    const widened = wide(extra);
+    const [stored, packed, offset] = [widened(long(at + 24)), widened(long(at + 20)), widened(long(at + 42))];
     if (method !== 0) {
       throw expected(
         'a PyTorch file, whose parts are stored as they are,',
@@ -85,12 +85,12 @@ async function readDirectory(handle: FileHandle, size: number, file: string): Pr
       );
     }
     if (stored !== packed) throw new RangeError(`${name} has two sizes`);
-    const header = viewOf(await readAt(handle, offset!, 30));
+    const header = viewOf(await readAt(handle, offset, 30));
     if (header.getUint32(0, true) !== local) throw new RangeError(`${name} is not where it should be`);
-    const begin = offset! + 30 + header.getUint16(26, true) + header.getUint16(28, true);
-    if (begin + stored! > size) throw new RangeError(`${name} does not fit`);
-    entries.set(name, { begin, size: stored! });
-    at += 46 + nameLength! + extraLength! + commentLength!;
+    const begin = offset + 30 + header.getUint16(26, true) + header.getUint16(28, true);
+    if (begin + stored > size) throw new RangeError(`${name} does not fit`);
+    entries.set(name, { begin, size: stored });
+    at += 46 + nameLength + extraLength + commentLength;
   }
   return entries;
 }
@@ -112,19 +112,19 @@ async function findDirectory(handle: FileHandle, size: number): Promise<{ from: 
   };
 }
 
-/** Uncompressed size, compressed size and offset, those that are full taken from the 64-bit field. */
-function wide(extra: Uint8Array, values: readonly number[]): number[] {
+/** Takes uncompressed size, compressed size and offset in turn; those that are full come from the 64-bit field. */
+function wide(extra: Uint8Array): (value: number) => number {
   const view = viewOf(extra);
   const from = new Map<number, number>();
   for (let at = 0; at + 4 <= extra.length; at += 4 + view.getUint16(at + 2, true))
     from.set(view.getUint16(at, true), at + 4);
   let at = from.get(1);
-  return values.map((value) => {
+  return (value) => {
     if (value !== full) return value;
     if (at === undefined) throw new RangeError('a 64-bit size is missing');
     at += 8;
     return Number(view.getBigUint64(at - 8, true));
-  });
+  };
 }
 
 /** Writes an archive of stored entries in turn; each entry's bytes begin at a multiple of 64, as PyTorch has them. */

@@ -1,7 +1,7 @@
 /** Scaled dot-product attention (Vaswani et al., arXiv 1706.03762). */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { last } from '../base/entries.js';
+import { last } from '../base/lookup.js';
 
 /**
  * q [N, S, E], k and v [N, T, E] → softmax(q·kᵀ/√E + mask)·v [N, S, E]; N may be several axes.

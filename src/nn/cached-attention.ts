@@ -1,7 +1,7 @@
 /** Attention of one new token to those before it, whose keys and values are given, and to itself. No gradient. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { last } from '../base/entries.js';
+import { last } from '../base/lookup.js';
 import { composite } from './composite.js';
 
 export interface Past {

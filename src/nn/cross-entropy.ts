@@ -1,7 +1,7 @@
 /** Cross entropy with its gradient in closed form, of whole-number targets and of shares. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { last } from '../base/entries.js';
+import { last } from '../base/lookup.js';
 import { composite } from './composite.js';
 import { withGradient } from './gradients.js';
 

@@ -3,7 +3,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { transposed } from '../base/entries.js';
+import { transposed } from '../base/lookup.js';
 
 /** What a backend may say of itself: how many bytes of a tensor it would rather see at once. */
 interface Preference {

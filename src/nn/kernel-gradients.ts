@@ -7,7 +7,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { last, nth, only, pairs } from '../base/entries.js';
+import { last, nth, only, pairs } from '../base/lookup.js';
 import { composite } from './composite.js';
 
 type Attrs = Record<string, unknown>;

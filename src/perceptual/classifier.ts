@@ -1,7 +1,7 @@
 /** A trained classifier at work: what pictures show, and how often that is what their folder is called. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { nth, pairs } from '../base/entries.js';
+import { nth, pairs } from '../base/lookup.js';
 import type { HostTensor } from '../base/tensor.js';
 import { streamEvalImages } from '../data/batches.js';
 import type { Subset } from '../data/dataset.js';

@@ -9,7 +9,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { entry, last } from '../base/entries.js';
+import { entry, last } from '../base/lookup.js';
 import { stream } from '../base/rng.js';
 import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
 import type { Tensors } from '../engine/device.js';

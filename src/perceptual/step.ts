@@ -1,7 +1,7 @@
 /** The classifier while it learns: batch normalisation behind every convolution, and its running statistics to be folded into the filters at the end. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { pairs, picked } from '../base/entries.js';
+import { pairs, picked } from '../base/lookup.js';
 import { float32, type HostTensors } from '../base/tensor.js';
 import type { GraphProgram, Specs, StepProgram, Tensors } from '../engine/device.js';
 import {

@@ -2,9 +2,9 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { nth, only, picked } from '../base/entries.js';
 import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
+import { nth, only, picked } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { type HostTensors, scalar } from '../base/tensor.js';
 import { beginTraining, checkPlace, differences } from '../checkpoint/begin.js';

@@ -4,7 +4,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { entry, last, picked } from '../base/entries.js';
+import { entry, last, picked } from '../base/lookup.js';
 import type { HostTensors } from '../base/tensor.js';
 import type { Tensors } from '../engine/device.js';
 import { linear } from '../nn/linear.js';

@@ -1,5 +1,6 @@
 /** Which class each image is drawn of: by name, in turn, or in given proportions. An image's class depends on its number alone. */
 import { expected } from '../base/errors.js';
+import { must, pairs } from '../base/lookup.js';
 import { nearest } from '../base/nearest.js';
 import { listed } from '../stage2-transformer/model.js';
 
@@ -32,7 +33,7 @@ export function chosenClasses(names: readonly string[] | undefined, known: reado
 export const inTurn =
   (classes: readonly number[]): ClassOf =>
   (image) =>
-    classes[image % classes.length]!;
+    must(classes[image % classes.length], 'class');
 
 /** However many images are drawn, each class has about its share of them: the next image is of the class that lags behind most. */
 export function inProportion(shares: readonly number[]): ClassOf {
@@ -41,11 +42,11 @@ export function inProportion(shares: readonly number[]): ClassOf {
   const order: number[] = [];
   return (image) => {
     while (order.length <= image) {
-      const lag = shares.map((share, label) => (share / total) * (order.length + 1) - drawn[label]!);
+      const lag = pairs(shares, drawn).map(([share, count]) => (share / total) * (order.length + 1) - count);
       const label = lag.indexOf(Math.max(...lag));
       drawn[label]!++;
       order.push(label);
     }
-    return order[image]!;
+    return must(order[image], `class of image ${image}`);
   };
 }

@@ -4,6 +4,7 @@
  */
 import path from 'node:path';
 import { expected } from '../base/errors.js';
+import { take } from '../base/lookup.js';
 import { float32, sizeOf } from '../base/tensor.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { loadModel, type TrainedModel } from '../checkpoint/store.js';
@@ -60,8 +61,8 @@ export async function interpolate(o: InterpolateOptions): Promise<InterpolateSum
       const { point } = await encoder.run({ images: float32([1, size, size, 3], data as Float32Array) });
       points.push(Float32Array.from(point.data));
     }
-    const from = points[0]!;
-    const to = points[1] ?? asOtherClass(from, o.classes!, { config, model, width: sizeOf(shape) });
+    const [from, other] = points as [Float32Array, Float32Array?];
+    const to = other ?? asOtherClass(from, o.classes ?? [], { config, model, width: sizeOf(shape) });
     const cells: (Float32Array | undefined)[] = [];
     for (const way of [straight, arc]) {
       for (let i = 0; i < steps; i++) {
@@ -117,10 +118,7 @@ function asOtherClass(
 ): Float32Array {
   const { classes } = o.config.stage1.bottleneck;
   const means = classMeans(o.model, classes.length, o.width);
-  const [own, other] = chosenClasses(names, classes).map((label) => means[label]!) as [
-    Float32Array,
-    Float32Array,
-  ];
+  const [own, other] = take(means, chosenClasses(names, classes)) as [Float32Array, Float32Array];
   return z.map((value, i) => value - own[i]! + other[i]!);
 }
 

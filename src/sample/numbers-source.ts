@@ -2,10 +2,10 @@
  * Where latents that are numbers are drawn from: N(0, I) for a VAE, around the class's mean for one that knows classes, and for an autoencoder,
  * of whose latents nothing is known, a Gaussian fitted to those of its training images.
  */
-
 import { expected } from '../base/errors.js';
+import { must, take } from '../base/lookup.js';
 import { stream } from '../base/rng.js';
-import { float32, sizeOf } from '../base/tensor.js';
+import { firstAxis, float32, sizeOf } from '../base/tensor.js';
 import { readRunConfig } from '../checkpoint/run.js';
 import { loadModel, type TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
@@ -61,7 +61,7 @@ export async function numbersSource(o: SourceOptions, numbers?: Numbers): Promis
   return {
     seed,
     name: samplesName(
-      { seed, ...settings(temperature), classes: chosen.map((label) => classes[label]!) },
+      { seed, ...settings(temperature), classes: take(classes, chosen) },
       { ...settings(config.sample.temperature), classes },
     ),
     size,
@@ -79,7 +79,8 @@ export async function numbersSource(o: SourceOptions, numbers?: Numbers): Promis
       for (let at = 0; at < sampleBatch; at += decodeBatch) {
         signal?.throwIfAborted();
         const part = float32([decodeBatch, ...latent.shape]);
-        for (let i = 0; i < decodeBatch; i++) part.data.set(latents[at + i]!, i * sizeOf(latent.shape));
+        for (const [i, numbers] of latents.slice(at, at + decodeBatch).entries())
+          part.data.set(numbers, i * numbers.length);
         const decoded = await decoder.run({ latent: part });
         for (let i = 0; i < decodeBatch; i++) images.push(imageAt(decoded.images, i));
       }
@@ -159,8 +160,9 @@ async function fittedToTraining(
 
 /** μ_y of each class, in the order of the config's classes. */
 export function classMeans({ tensors }: Pick<TrainedModel, 'tensors'>, classes: number, width: number) {
-  const all = tensors['bottleneck.class_means']?.data as Float32Array | undefined;
-  return Array.from({ length: classes }, (_, y) => all!.subarray(y * width, (y + 1) * width));
+  if (classes === 0) return [];
+  const all = must(tensors['bottleneck.class_means'], 'class means').data as Float32Array;
+  return Array.from({ length: classes }, (_, y) => all.subarray(y * width, (y + 1) * width));
 }
 
 interface Fitted {
@@ -180,10 +182,8 @@ async function fitGaussian(
   const { size } = config.data;
   const batch = inferenceBatch(size);
   const count = Math.min(mostFitted, train.indices.length);
-  const indices = Array.from(
-    { length: count },
-    (_, i) => train.indices[Math.floor((i * train.indices.length) / count)]!,
-  );
+  const spread = Array.from({ length: count }, (_, i) => Math.floor((i * train.indices.length) / count));
+  const indices = take(train.indices, spread);
   const graph = await device.prepare(encodeProgram(modelOf(config), model.tensors, batch));
   const progress = reporter.progress({ label: 'Fit', total: count, unit: 'images' });
   const skipped: Skipped[] = [];
@@ -194,9 +194,9 @@ async function fitGaussian(
       { size, batchSize: batch, skipped },
     )) {
       signal?.throwIfAborted();
-      const n = images.shape[0]!;
+      const n = firstAxis(images);
       const { latent } = await graph.run({ images: padBatch(images, batch) });
-      const data = latent!.data as Float32Array;
+      const data = must(latent, 'latent').data as Float32Array;
       for (let i = 0; i < n; i++) rows.push(data.slice(i * width, (i + 1) * width));
       progress.update(rows.length + skipped.length);
     }

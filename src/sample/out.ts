@@ -78,7 +78,10 @@ const longestName = 100;
 function joined(names: readonly string[]): string {
   const text = names
     .map((name) =>
-      name.replace(/[%+/\\:*?"<>|\p{Cc}]/gu, (c) => `%${c.codePointAt(0)!.toString(16).padStart(2, '0')}`),
+      name.replace(
+        /[%+/\\:*?"<>|\p{Cc}]/gu,
+        (c) => `%${(c.codePointAt(0) ?? 0).toString(16).padStart(2, '0')}`,
+      ),
     )
     .join('+');
   if (Buffer.byteLength(text) <= longestName) return text;

@@ -1,5 +1,6 @@
 /** Codes drawn from a prior, decoded by the tokenizer. */
 import { expected } from '../base/errors.js';
+import { must, take } from '../base/lookup.js';
 import { stream } from '../base/rng.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { latestCheckpoint } from '../checkpoint/store.js';
@@ -53,7 +54,7 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
     name: samplesName(
       {
         ...{ seed, choice, cfgScale, precision: o.precision, only: o.only },
-        classes: chosen.map((label) => classes[label]!),
+        classes: take(classes, chosen),
       },
       usualOf(config, classes),
     ),
@@ -91,7 +92,7 @@ async function modelsOf({ run, device, precision, reporter, signal, ...o }: Sour
   chosenClasses(o.classes, prior.classes); // A mistake is told before anything else is.
   endOfOnly(o.only, prior.model);
   checkPrecision(precision, prior.model);
-  const newest = latestCheckpoint(runPaths(run).prior)!.step;
+  const newest = must(latestCheckpoint(runPaths(run).prior), 'checkpoint').step;
   if (prior.step < newest) {
     reporter.note(
       `The prior is that of step ${prior.step}, the best by validation; the newest is of step ${newest}.`,

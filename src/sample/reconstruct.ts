@@ -73,10 +73,8 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
       for (const [i, image] of originals.entries()) data.data.set(image, i * image.length);
       const padded = padBatch(data, batch);
       const { reconstruction } = await graph.run({ images: padded });
-      const restored = await restoring?.run({
-        images: padded,
-        ...corruption!.feed(`image ${images}`, batch),
-      });
+      const feed = corruption?.feed(`image ${images}`, batch);
+      const restored = await restoring?.run({ images: padded, ...feed });
       for (const [i, original] of originals.entries()) {
         const column = [original];
         const made = imageAt(reconstruction, i);

@@ -2,6 +2,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
+import { take } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { float32 } from '../base/tensor.js';
 import { runPaths } from '../checkpoint/run.js';
@@ -65,9 +66,9 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
           await writePng(file, float32([size, size, 3], image));
           files.push(file);
         }
-        labels.push(drawn.labels[row]!);
         if (shown.length < mostPictures(size)) shown.push(image);
       }
+      labels.push(...drawn.labels.subarray(0, o.n - first));
     }
   } finally {
     progress.stop();
@@ -84,7 +85,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
     seed,
     seconds: (performance.now() - started) / 1000,
     tokens_per_second: (o.n * places) / drawing,
-    ...(classes.length > 0 && { classes: labels.map((label) => classes[label]!) }),
+    ...(classes.length > 0 && { classes: take(classes, labels) }),
     ...(int8 !== undefined && { int8 }),
   };
 }
@@ -114,7 +115,7 @@ async function writeGridOf(
   const drawn = [...new Set(o.labels)].flatMap((label) => o.classes[label] ?? []);
   const names = captionsOf(drawn, o.size);
   const nameOf = (cell: number | undefined): string | undefined =>
-    cell === undefined ? undefined : names[drawn.indexOf(o.classes[labels[cell]!] ?? '')];
+    cell === undefined ? undefined : names[drawn.indexOf(o.classes[labels[cell] ?? -1] ?? '')];
   const captions = cells.map(nameOf).map((name, i, all) => {
     const before = [all[i - columns], i % columns > 0 ? all[i - 1] : undefined];
     return before.includes(name) ? undefined : name;

@@ -1,5 +1,5 @@
 /** Codes of several grids as one sequence for each image, all grids end to end, and back. */
-import { entry, last } from '../base/entries.js';
+import { entry, last } from '../base/lookup.js';
 import { type HostTensor, type HostTensors, int32 } from '../base/tensor.js';
 import type { Grid } from './latent.js';
 

@@ -1,5 +1,5 @@
 /** How much memory training takes, before it starts. */
-import { last } from '../base/entries.js';
+import { last } from '../base/lookup.js';
 import type { Stage1Config } from '../config/schema.js';
 import { countParams } from '../nn/params.js';
 import { type Networks, stage1Params } from './model.js';

@@ -1,7 +1,7 @@
 /** What a finished tokenizer does: images → latents, latents → images, images → reconstructions. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { entry, only, pairs } from '../base/entries.js';
+import { entry, only, pairs } from '../base/lookup.js';
 import type { HostTensors } from '../base/tensor.js';
 import type { GraphProgram, TensorSpec, Tensors } from '../engine/device.js';
 import { specsOf, tensorSpecs, under } from '../nn/params.js';

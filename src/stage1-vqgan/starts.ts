@@ -4,8 +4,8 @@
  * started do not start again.
  */
 
-import { picked } from '../base/entries.js';
 import { expected } from '../base/errors.js';
+import { picked } from '../base/lookup.js';
 import type { Config, Stage1Config } from '../config/schema.js';
 import type { Follows } from '../train/loop.js';
 import type { Adversary } from './adversary/index.js';

@@ -4,7 +4,7 @@
  * fed into the next (`injectGradient`). A device that traces the step merges what the stages compute twice.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { entry, pairs, picked } from '../base/entries.js';
+import { entry, pairs, picked } from '../base/lookup.js';
 import type { Stage1Config } from '../config/schema.js';
 import type { StepProgram, Tensors } from '../engine/device.js';
 import { injectGradient, valueAndGradsOf } from '../nn/gradients.js';

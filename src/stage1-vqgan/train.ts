@@ -1,7 +1,7 @@
 /** `vqgen train-stage1`: images → batches → steps → checkpoints. */
 import path from 'node:path';
-import { entry } from '../base/entries.js';
 import { expected } from '../base/errors.js';
+import { entry } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { type HostTensors, scalar } from '../base/tensor.js';
 import { beginStage } from '../checkpoint/begin.js';

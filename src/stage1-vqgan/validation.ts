@@ -1,5 +1,5 @@
 /** How well held-out images are reconstructed: the averaged weights where there are any, on a fixed choice of images. */
-import { nth, only } from '../base/entries.js';
+import { nth, only } from '../base/lookup.js';
 import type { Stage1Config } from '../config/schema.js';
 import { evalImages } from '../data/batches.js';
 import type { ImageSet } from '../data/dataset.js';

@@ -1,5 +1,5 @@
 /** Drawing code by code, in the order of the cells, with a model that keeps what it computed of those before. */
-
+import { must } from '../base/lookup.js';
 import { vocabulary } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import { decodeLoop, type NextLogits } from './autoregressive.js';
@@ -36,9 +36,9 @@ export function drawerOf(
         nextLogits,
         pick: (row, logits, place) =>
           choose(
-            logits.subarray(0, allowed[place]!),
+            logits.subarray(0, allowed[place]),
             place < greedyFrom ? choice : likeliest,
-            random[row]!.uniform(),
+            must(random[row], `canvas ${row}`).uniform(),
           ),
         onToken: onPlace,
         signal,

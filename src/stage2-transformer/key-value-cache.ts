@@ -4,8 +4,9 @@
  *
  * Shapes: B sequences, H heads, L places of the cache, D width, E = D/H.
  */
+import { must, pairs } from '../base/lookup.js';
 import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
-import type { InputSpec } from '../engine/device.js';
+import type { InputSpec, Named } from '../engine/device.js';
 
 export interface CacheSizes {
   readonly layers: number;
@@ -17,7 +18,7 @@ export interface CacheSizes {
 
 export interface KeyValueCache {
   /** Of a program at place `position`, which must be 0, 1, 2, … in turn; see `cacheInputs`. */
-  inputs(position: number): HostTensors;
+  inputs(position: number): Named<'mask', HostTensor>;
   /** @param fresh `qkv.i` [B, 3D] of each layer at this place */
   write(position: number, fresh: HostTensors): void;
 }
@@ -30,6 +31,10 @@ export function cacheLengths(tokens: number): number[] {
 export const indexed = <T>(kind: string, of: readonly T[]): Record<string, T> =>
   Object.fromEntries(of.map((item, i) => [`${kind}.${i}`, item]));
 
+/** What `indexed` names, so many. */
+export const ofKind = <T>(kind: string, record: Readonly<Record<string, T>>, count: number): T[] =>
+  Array.from({ length: count }, (_, i) => must(record[`${kind}.${i}`], `${kind}.${i}`));
+
 /**
  * `mask` [1, 1, 1, L] (0 for filled places, −10⁹ for others), `keys.i` and `values.i` [B, H, L, E] of each layer. L
  * is free.
@@ -37,7 +42,7 @@ export const indexed = <T>(kind: string, of: readonly T[]): Record<string, T> =>
 export function cacheInputs(
   { layers, heads, width, tokens }: CacheSizes,
   batch: number,
-): Record<string, InputSpec> {
+): Named<'mask', InputSpec> {
   const cache: InputSpec = {
     shape: [batch, heads, tokens, width / heads],
     dtype: 'float32',
@@ -57,14 +62,17 @@ export function keyValueCache(sizes: CacheSizes, batch: number): KeyValueCache {
   const rows = batch * heads;
   const perHead = width / heads;
   const room = (): Float32Array => new Float32Array(rows * tokens * perHead);
-  const caches = { keys: Array.from({ length: layers }, room), values: Array.from({ length: layers }, room) };
+  const caches = Array.from({ length: layers }, () => ({ keys: room(), values: room() }));
   let length = 0;
 
   /** Makes the cache long enough for place `position`. */
   const grow = (position: number): void => {
-    const needed = lengths.find((length) => length > position)!;
+    const needed = must(
+      lengths.find((length) => length > position),
+      `place ${position}`,
+    );
     if (position > 0 && needed > length) {
-      for (const cache of [...caches.keys, ...caches.values])
+      for (const cache of caches.flatMap(({ keys, values }) => [keys, values]))
         spread(cache, rows, length * perHead, needed * perHead);
     }
     length = needed;
@@ -74,21 +82,25 @@ export function keyValueCache(sizes: CacheSizes, batch: number): KeyValueCache {
     return float32(shape, cache.subarray(0, sizeOf(shape)));
   };
 
+  const views = (kind: 'keys' | 'values') => {
+    const all = caches.map((cache) => view(cache[kind]));
+    return indexed(kind, all);
+  };
+
   return {
     inputs(position) {
       grow(position);
       return {
         mask: float32([1, 1, 1, length], new Float32Array(length).fill(-1e9, position)),
-        ...indexed('keys', caches.keys.map(view)),
-        ...indexed('values', caches.values.map(view)),
+        ...views('keys'),
+        ...views('values'),
       };
     },
     write(position, fresh) {
-      for (let layer = 0; layer < layers; layer++) {
-        const qkv = fresh[`qkv.${layer}`]!.data as Float32Array;
-        const place = { qkv, width, perHead, length, position };
-        writePlace(caches.keys[layer]!, { ...place, part: 1 });
-        writePlace(caches.values[layer]!, { ...place, part: 2 });
+      for (const [{ keys, values }, { data }] of pairs(caches, ofKind('qkv', fresh, layers))) {
+        const place = { qkv: data as Float32Array, width, perHead, length, position };
+        writePlace(keys, { ...place, part: 1 });
+        writePlace(values, { ...place, part: 2 });
       }
     },
   };

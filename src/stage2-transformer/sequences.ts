@@ -1,4 +1,5 @@
 /** Rows of a token file as canvases: which ones a training step sees, and a validation. */
+import { pairs, take } from '../base/lookup.js';
 import { permutation, stream } from '../base/rng.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
@@ -30,9 +31,10 @@ export function labelsAmong(
 export function canvasOf({ tokens, labels }: Labelled, rows: ArrayLike<number>): Canvas {
   const cells = tokens.codes.length / tokens.count;
   const codes = new Int32Array(rows.length * cells);
-  for (let b = 0; b < rows.length; b++)
-    codes.set(tokens.codes.subarray(rows[b]! * cells, (rows[b]! + 1) * cells), b * cells);
-  return { codes, labels: Int32Array.from(rows, (row) => labels[row]!) };
+  const chosen = Array.from(rows);
+  for (const [b, row] of chosen.entries())
+    codes.set(tokens.codes.subarray(row * cells, (row + 1) * cells), b * cells);
+  return { codes, labels: Int32Array.from(take(labels, chosen)) };
 }
 
 export interface TrainingOptions {
@@ -89,8 +91,10 @@ export function validationRows(count: number, most: number): Int32Array {
  */
 export function histogramEntropies({ codes, grids }: Pick<Tokens, 'codes' | 'grids'>): number[] {
   const counts = grids.map(({ vocab }) => new Float64Array(vocab));
-  const gridOf = grids.flatMap(({ height, width }, grid) => new Array<number>(height * width).fill(grid));
-  for (const [i, code] of codes.entries()) counts[gridOf[i % gridOf.length]!]![code]!++;
+  const ofCells = pairs(grids, counts).flatMap(([grid, count]) =>
+    new Array<Float64Array>(cellsIn([grid])).fill(count),
+  );
+  for (const [i, code] of codes.entries()) ofCells[i % ofCells.length]![code]!++;
   return counts.map(entropyOf);
 }
 
@@ -103,9 +107,13 @@ export const uniformEntropy = (grids: readonly Grid[]): number =>
 
 /** Of a number for each grid, the mean over all cells. */
 export function meanOverCells(grids: readonly Grid[], values: readonly number[]): number {
-  if (grids.length === 1) return values[0]!;
+  const [only, another] = values;
+  if (only !== undefined && another === undefined) return only;
   const cells = cellsIn(grids);
-  return grids.reduce((sum, { height, width }, i) => sum + (values[i]! * height * width) / cells, 0);
+  return pairs(grids, values).reduce(
+    (sum, [{ height, width }, value]) => sum + (value * height * width) / cells,
+    0,
+  );
 }
 
 function entropyOf(counts: Float64Array): number {

@@ -1,10 +1,10 @@
 /** One training step of a prior, and its validation, as programs. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { entry, nth, pairs, picked } from '../base/entries.js';
+import { entry, nth, pairs, picked } from '../base/lookup.js';
 import { float32, type HostTensors, sizeOf } from '../base/tensor.js';
 import type { PriorConfig } from '../config/schema.js';
-import type { Graph, GraphProgram, Precision, StepProgram, Tensors } from '../engine/device.js';
+import type { Graph, GraphProgram, Named, Precision, StepProgram, Tensors } from '../engine/device.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
 import { initialise, over, tensorSpecs, under } from '../nn/params.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
@@ -84,7 +84,7 @@ export function priorStep(settings: PriorStepSettings, prior: Prior): StepProgra
  * Inputs: the weights under `model.…`, and those of the prior. Outputs: `loss` [B], nats per token of each canvas,
  * and where several grids are drawn those of each.
  */
-export function priorEvaluation(prior: Prior, batch: number): GraphProgram {
+export function priorEvaluation(prior: Prior, batch: number): GraphProgram<never, 'loss'> {
   return {
     name: 'prior-evaluation',
     inputs: { ...over('model', tensorSpecs(prior.learned)), ...prior.inputs('eval', batch) },
@@ -98,7 +98,7 @@ export function frozenEvaluation(
   prior: Prior,
   weights: HostTensors,
   { batch, precision }: { batch: number; precision: Precision },
-): GraphProgram {
+): GraphProgram<never, 'loss'> {
   return {
     name: `prior-evaluation-${precision}`,
     inputs: prior.inputs('eval', batch),
@@ -108,7 +108,7 @@ export function frozenEvaluation(
   };
 }
 
-const perCanvas = (prior: Prior, nats: tf.Tensor): Tensors => ({
+const perCanvas = (prior: Prior, nats: tf.Tensor): Named<'loss'> => ({
   loss: perToken(prior, tf.mean(nats, 1)),
   ...lossesByGrid(prior, nats, 1),
 });

@@ -1,6 +1,7 @@
 /** `vqgen train-prior`: token files → batches → steps → checkpoints. */
-import { entry, nth, pairs } from '../base/entries.js';
+
 import { expected } from '../base/errors.js';
+import { entry, must, pairs, take } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { scalar } from '../base/tensor.js';
 import { beginStage } from '../checkpoint/begin.js';
@@ -128,9 +129,7 @@ function chosenClasses(
 /** @throws UserError when a training that goes on is given images of other classes than it began with */
 function checkClasses(run: string, train: Tokens, classes: readonly string[]): void {
   if (classes.length === 0) return;
-  const other = [...new Set(train.labels)]
-    .map((label) => nth(train.classes, label))
-    .find((name) => !classes.includes(name));
+  const other = take(train.classes, new Set(train.labels)).find((name) => !classes.includes(name));
   if (other === undefined) return;
   throw expected(
     `the classes that the prior began with (${listed(classes)})`,
@@ -187,7 +186,7 @@ function priorStage(
     },
     observe: (_, outputs) => ({
       values: {
-        ...lossValues(Object.fromEntries(names.map((name) => [name, meanOf(outputs, name)!]))),
+        ...lossValues(Object.fromEntries(names.map((name) => [name, must(meanOf(outputs, name), name)]))),
         ...scaleValues(outputs),
       },
     }),

@@ -1,7 +1,15 @@
 /** A prior that is computed whole as an exported file: all codes in, the logits of all places out. Any B in every run. */
 import type * as tf from '@tensorflow/tfjs-core';
-import { type HostTensors, int32 } from '../base/tensor.js';
-import { freeBatch, type Graph, type Specs, type Tensors } from '../engine/device.js';
+import { picked } from '../base/lookup.js';
+import { type HostTensors, int32, lastAxis } from '../base/tensor.js';
+import {
+  freeBatch,
+  type Graph,
+  type GraphProgram,
+  type InputSpec,
+  type Named,
+  type Tensors,
+} from '../engine/device.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import { unknown } from './canvas.js';
@@ -21,16 +29,16 @@ export function wholePortable(
   const { grids, classes } = o;
   const cells = cellsIn(grids);
   const codes = Math.max(...grids.map(({ vocab }) => vocab));
-  const inputs: Specs = {
+  const inputs: Named<'codes', InputSpec> = {
     codes: freeBatch({ shape: [1, cells], dtype: 'int32' }),
     ...(classes > 0 && { labels: freeBatch({ shape: [1], dtype: 'int32' }) }),
   };
   return {
-    program: (weights: HostTensors) => ({
+    program: (weights: HostTensors): GraphProgram<'codes', 'logits'> => ({
       name: 'prior',
       inputs,
       constants: weights,
-      run: ({ codes, labels }, p) => ({ logits: logits(p, codes!, labels) }),
+      run: ({ codes, labels }, p) => ({ logits: logits(p, codes, labels) }),
     }),
     metadata: {
       tokens: `${cells}`,
@@ -59,15 +67,16 @@ function modelOf(graph: Graph, cells: number, labelled: boolean): CachedModel {
         codes = new Int32Array(batch * cells);
         labels = Int32Array.from(ids);
       } else for (const [row, id] of ids.entries()) codes[row * cells + position - 1] = id;
-      const { logits } = await graph.run({
+      const outputs = await graph.run({
         codes: int32([batch, cells], codes),
         ...(labelled && { labels: int32([batch], labels) }),
       });
-      const width = logits!.shape[2]!;
+      const { logits } = picked(outputs, ['logits']);
+      const width = lastAxis(logits);
       const here = new Float32Array(batch * width);
       for (let row = 0; row < batch; row++) {
         const at = (row * cells + position) * width;
-        here.set((logits!.data as Float32Array).subarray(at, at + width), row * width);
+        here.set((logits.data as Float32Array).subarray(at, at + width), row * width);
       }
       return here;
     },

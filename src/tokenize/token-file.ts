@@ -1,6 +1,7 @@
 /** Token files: the codes of a split's images, with what is needed to check where they came from. */
 import { existsSync } from 'node:fs';
 import { expected } from '../base/errors.js';
+import { must } from '../base/lookup.js';
 import { type HostTensors, int32 } from '../base/tensor.js';
 import {
   type Metadata,
@@ -61,11 +62,15 @@ export async function openTokenWriter(file: string, grids: readonly Grid[]): Pro
     return [tensorOf(grids, grid), { dtype: codesType(vocab), row: [height, width] }] as const;
   });
   const writer = await openRowsWriter(file, Object.fromEntries(rows));
+  const [only, another] = grids;
   return {
     append: (codes) =>
       writer.append(
         Object.fromEntries(
-          grids.map((grid) => [tensorOf(grids, grid), toStoredCodes(codes[grid.name]!.data, grid.vocab)]),
+          grids.map((grid) => {
+            const { data } = must(codes[grid.name], grid.name);
+            return [tensorOf(grids, grid), toStoredCodes(data, grid.vocab)];
+          }),
         ),
       ),
     finish: (info, labels) =>
@@ -73,7 +78,7 @@ export async function openTokenWriter(file: string, grids: readonly Grid[]): Pro
         { labels: int32([labels.length], labels) },
         {
           tokenizer: info.tokenizer,
-          ...(grids.length === 1 ? { vocab: `${grids[0]!.vocab}` } : { grids: JSON.stringify(grids) }),
+          ...(only && !another ? { vocab: `${only.vocab}` } : { grids: JSON.stringify(grids) }),
           size: `${info.size}`,
           names: JSON.stringify(info.names),
           classes: JSON.stringify(info.classes),

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { obstacleIn } from '../base/files.js';
+import { must } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { type HostTensors, int32 } from '../base/tensor.js';
 import { runPaths, tokenFile } from '../checkpoint/run.js';
@@ -236,7 +237,7 @@ async function encodeSplit(
     const codes = rowsOf(grids, output, 0, names.length);
     await split.writer.append(codes);
     for (const [name, counts] of Object.entries(split.counts))
-      for (const code of codes[name]!.data) counts[code]!++;
+      for (const code of must(codes[name], name).data) counts[code]!++;
     for (let i = 0; i < names.length && split.first.length < checked; i++) {
       split.first.push({ image: imageAt(images, i), codes: rowsOf(grids, output, i, i + 1) });
     }
@@ -251,7 +252,7 @@ function rowsOf(grids: readonly Grid[], all: HostTensors, from: number, to: numb
   return Object.fromEntries(
     grids.map(({ name, height, width }) => {
       const area = height * width;
-      const codes = all[name]!.data as Int32Array;
+      const codes = must(all[name], name).data as Int32Array;
       return [name, int32([to - from, height, width], codes.slice(from * area, to * area))];
     }),
   );
@@ -292,10 +293,11 @@ function summarise(
   const images = files.reduce((sum, file) => sum + imagesIn(file), 0);
   const rows = files.reduce((sum, { names }) => sum + names.length, 0);
   const skipped = files.flatMap((file) => file.skipped);
-  const usedOf = ({ name, vocab }: Grid): number =>
-    Array.from({ length: vocab }, (_, code) => files.some(({ counts }) => counts[name]![code]! > 0)).filter(
-      Boolean,
-    ).length;
+  const usedOf = ({ name, vocab }: Grid): number => {
+    const all = files.map(({ counts }) => must(counts[name], name));
+    return Array.from({ length: vocab }, (_, code) => all.some((counts) => counts[code])).filter(Boolean)
+      .length;
+  };
   const sum = (of: (grid: Grid) => number) => grids.reduce((total, grid) => total + of(grid), 0);
   if (skipped.length > 0) reporter.warn(describeSkipped(skipped, images + skipped.length));
   for (const file of files) {
@@ -319,6 +321,6 @@ function summarise(
     ...sizesOf(grids.map((grid) => ({ ...grid, usage: usedOf(grid) / grid.vocab }))),
     usage: sum(usedOf) / sum(({ vocab }) => vocab),
     seconds,
-    file: files[0]!.file,
+    file: must(files[0], 'file').file,
   };
 }

@@ -6,7 +6,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { entry, picked } from '../base/entries.js';
+import { entry, picked } from '../base/lookup.js';
 import { float32, type HostTensor, type HostTensors, scalar, sizeOf } from '../base/tensor.js';
 import type { Specs, StepProgram, StepRunner, Tensors } from '../engine/device.js';
 import { over } from '../nn/params.js';

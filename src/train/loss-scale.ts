@@ -6,7 +6,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { last, only, picked } from '../base/entries.js';
+import { last, only, picked } from '../base/lookup.js';
 import { float32, type HostTensors } from '../base/tensor.js';
 import type { Precision, Specs, Tensors } from '../engine/device.js';
 import { under } from '../nn/params.js';

@@ -6,7 +6,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { entry } from '../base/entries.js';
+import { entry } from '../base/lookup.js';
 import type { Specs, Tensors } from '../engine/device.js';
 
 export interface AdamOptions {

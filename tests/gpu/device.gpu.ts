@@ -65,9 +65,9 @@ test('what the state was loaded with may change afterwards only by a run', async
 });
 
 test('an operator without a GPU kernel is refused, not run on the CPU', async () => {
-  kernel('Round', ({ t, inputs: { x } }) => {
-    const value = t.graph.op('Round', [x!.value], {}, { shape: x!.value.shape });
-    return t.out(value, x!.shape, x!.dtype, x!.perm);
+  kernel('Round', ['x'], (t, { x }) => {
+    const value = t.graph.op('Round', [x.value], {}, { shape: x.value.shape });
+    return t.out(value, x.shape, x.dtype, x.perm);
   });
   const program = {
     name: 'round',

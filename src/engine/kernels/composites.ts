@@ -1,5 +1,6 @@
 /** Composite kernels of `nn/`: the same values as their compositions, in fewer and larger ONNX operators. */
-import { sizeOf } from '../../base/tensor.js';
+import { take } from '../../base/lookup.js';
+import { firstAxis, lastAxis, type Shape4, sizeOf } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
 import { NCHW, type Sym, type Tracer } from '../tracer.js';
 import { matmul } from './matmul.js';
@@ -49,7 +50,7 @@ function algebra(t: Tracer) {
      */
     dot: (a: Value, b: Value) => {
       if (!t.target.rowDotsAsProducts) return over('ReduceSum')(binary('Mul')(a, b), [a.shape.length - 1]);
-      const length = a.shape.at(-1)!;
+      const length = lastAxis(a);
       const piece = largestFactor(length, 1024);
       const pieces = (v: Value) => t.reshape(v, [sizeOf(v.shape) / piece, 1, piece]);
       const dots = matmul(t, pieces(a), pieces(b), { transB: true });
@@ -81,7 +82,7 @@ interface View {
 function normalise(t: Tracer, x: Value, view: View, epsilon: number): Normalised {
   const a = algebra(t);
   const seen = t.reshape(x, view.shape);
-  const count = view.axes.reduce((n, axis) => n * view.shape[axis]!, 1);
+  const count = sizeOf(take(view.shape, view.axes));
   const centred = a.sub(seen, a.mean(seen, view.axes));
   const last = view.axes.length === 1 && view.axes[0] === view.shape.length - 1;
   const squares = last ? a.dot(centred, centred) : a.sumSquare(centred, view.axes);
@@ -97,7 +98,7 @@ interface Channels {
 }
 
 function channelsOf(x: Sym): Channels {
-  const [batch, h, w, channels] = x.shape as [number, number, number, number];
+  const [batch, h, w, channels] = x.shape as Shape4;
   return { batch, channels, area: h * w };
 }
 
@@ -107,9 +108,12 @@ function perChannel(t: Tracer, each: Value, groups: number, { batch, channels }:
   return t.reshape(repeated, [batch, channels, 1]);
 }
 
-interface NormAttrs {
-  groups: number;
+interface Epsilon {
   epsilon: number;
+}
+
+interface NormAttrs extends Epsilon {
+  groups: number;
   swish: boolean;
 }
 
@@ -128,12 +132,12 @@ function groupNormParts(t: Tracer, x: Sym, gamma: Sym, beta: Sym, attrs: NormAtt
   return { c, pixels, inverse, count, weight, spread, scale, u };
 }
 
-kernel<NormAttrs>('GroupNorm', ({ t, inputs: { x, gamma, beta }, attrs }) => {
+kernel('GroupNorm', ['x', 'gamma', 'beta'], (t, { x, gamma, beta }, attrs: NormAttrs) => {
   const compute = (again: boolean): Value => {
-    const { u } = groupNormParts(t, x!, gamma!, beta!, attrs, again);
-    return t.reshape(attrs.swish ? t.target.gated(t.graph, u, 1) : u, t.as(x!, NCHW).shape);
+    const { u } = groupNormParts(t, x, gamma, beta, attrs, again);
+    return t.reshape(attrs.swish ? t.target.gated(t.graph, u, 1) : u, t.as(x, NCHW).shape);
   };
-  return [t.out(compute(false), x!.shape, 'float32', NCHW, () => compute(true))];
+  return [t.out(compute(false), x.shape, 'float32', NCHW, () => compute(true))];
 });
 
 /** With d = dy·σ(u): d swish(u)·dy = d·(1 + u·(1 − σ(u))) = d + d·(u·σ(−u)). */
@@ -143,11 +147,11 @@ function swishGradient(t: Tracer, u: Value, dy: Value): Value {
   return a.add(d, a.mul(d, t.target.gated(t.graph, u, -1)));
 }
 
-kernel<NormAttrs>('GroupNormGrad', ({ t, inputs: { x, gamma, beta, dy }, attrs }) => {
+kernel('GroupNormGrad', ['x', 'gamma', 'beta', 'dy'], (t, { x, gamma, beta, dy }, attrs: NormAttrs) => {
   const a = algebra(t);
-  const parts = groupNormParts(t, x!, gamma!, beta!, attrs, true);
+  const parts = groupNormParts(t, x, gamma, beta, attrs, true);
   const { c, pixels, inverse, count, weight, spread, scale, u } = parts;
-  const upstream = t.reshape(t.as(dy!, NCHW), [c.batch, c.channels, c.area]);
+  const upstream = t.reshape(t.as(dy, NCHW), [c.batch, c.channels, c.area]);
   const du = attrs.swish ? swishGradient(t, u, upstream) : upstream;
   const sum = a.sum(du, [2]); // [B, C, 1]
   const dot = a.mul(a.dot(du, pixels), spread); // Σ du·x̂, [B, C, 1]
@@ -160,7 +164,7 @@ kernel<NormAttrs>('GroupNormGrad', ({ t, inputs: { x, gamma, beta, dy }, attrs }
   const dx = t.target.affine(t.graph, du, { scale, offset, rest });
   const overBatch = (v: Value) => t.out(t.reshape(a.sum(v, [0]), [c.channels]), [c.channels], 'float32');
   return [
-    t.out(t.reshape(dx, t.as(x!, NCHW).shape), x!.shape, 'float32', NCHW),
+    t.out(t.reshape(dx, t.as(x, NCHW).shape), x.shape, 'float32', NCHW),
     overBatch(dot),
     overBatch(sum),
   ];
@@ -172,33 +176,33 @@ function batchNormParts(t: Tracer, x: Sym, epsilon: number) {
   return { c, ...normalise(t, t.as(x, NCHW), view, epsilon) };
 }
 
-kernel<{ epsilon: number }>('BatchNorm', ({ t, inputs: { x, gamma, beta }, attrs }) => {
+kernel('BatchNorm', ['x', 'gamma', 'beta'], (t, { x, gamma, beta }, attrs: Epsilon) => {
   const a = algebra(t);
-  const { c, centred, inverse } = batchNormParts(t, x!, attrs.epsilon);
-  const scale = a.mul(t.reshape(inverse, [c.channels, 1]), t.reshape(t.plain(gamma!), [c.channels, 1]));
-  const y = a.add(a.mul(centred, scale), t.reshape(t.plain(beta!), [c.channels, 1]));
-  return [t.out(t.reshape(y, t.as(x!, NCHW).shape), x!.shape, 'float32', NCHW)];
+  const { c, centred, inverse } = batchNormParts(t, x, attrs.epsilon);
+  const scale = a.mul(t.reshape(inverse, [c.channels, 1]), t.reshape(t.plain(gamma), [c.channels, 1]));
+  const y = a.add(a.mul(centred, scale), t.reshape(t.plain(beta), [c.channels, 1]));
+  return [t.out(t.reshape(y, t.as(x, NCHW).shape), x.shape, 'float32', NCHW)];
 });
 
-kernel<{ epsilon: number }>('BatchNormGrad', ({ t, inputs: { x, gamma, dy }, attrs }) => {
+kernel('BatchNormGrad', ['x', 'gamma', 'dy'], (t, { x, gamma, dy }, attrs: Epsilon) => {
   const a = algebra(t);
-  const { c, centred, inverse, count } = batchNormParts(t, x!, attrs.epsilon);
-  const upstream = t.reshape(t.as(dy!, NCHW), [c.batch, c.channels, c.area]);
+  const { c, centred, inverse, count } = batchNormParts(t, x, attrs.epsilon);
+  const upstream = t.reshape(t.as(dy, NCHW), [c.batch, c.channels, c.area]);
   const sum = a.sum(upstream, [0, 2]); // [1, C, 1]
   const dot = a.mul(a.sum(a.mul(upstream, centred), [0, 2]), inverse);
-  const scale = a.mul(inverse, t.reshape(t.plain(gamma!), [1, c.channels, 1]));
+  const scale = a.mul(inverse, t.reshape(t.plain(gamma), [1, c.channels, 1]));
   const slope = a.mul(a.mul(a.mul(dot, inverse), scale), -1 / count);
   const offset = a.mul(a.mul(sum, scale), -1 / count);
   const dx = a.add(a.mul(upstream, scale), a.add(a.mul(centred, slope), offset));
   const flat = (v: Value) => t.out(t.reshape(v, [c.channels]), [c.channels], 'float32');
-  return [t.out(t.reshape(dx, t.as(x!, NCHW).shape), x!.shape, 'float32', NCHW), flat(dot), flat(sum)];
+  return [t.out(t.reshape(dx, t.as(x, NCHW).shape), x.shape, 'float32', NCHW), flat(dot), flat(sum)];
 });
 
 // Transformer ----------------------------------------------------------------------------------------------------------
 
 /** LayerNormalization over the last axis of `[N, D]`, with mean and 1/σ `[N, 1]`. */
-function layerNorm(t: Tracer, x: Sym, gamma: Value, beta: Value, epsilon: number): Value[] {
-  const width = x.shape.at(-1)!;
+function layerNorm(t: Tracer, x: Sym, gamma: Value, beta: Value, epsilon: number) {
+  const width = lastAxis(x);
   const rows = x.shape.slice(0, -1).reduce((n, m) => n * m, 1);
   const inputs = [t.reshape(t.plain(x), [rows, width]), gamma, beta];
   return t.graph.ops('LayerNormalization', inputs, { axis: -1, epsilon: { float: epsilon } }, [
@@ -208,80 +212,72 @@ function layerNorm(t: Tracer, x: Sym, gamma: Value, beta: Value, epsilon: number
   ]);
 }
 
-kernel<{ epsilon: number }>('LayerNorm', ({ t, inputs: { x, gamma, beta }, attrs }) => {
-  const [y] = layerNorm(t, x!, t.plain(gamma!), t.plain(beta!), attrs.epsilon);
-  return [t.out(t.reshape(y!, x!.shape), x!.shape, 'float32')];
+kernel('LayerNorm', ['x', 'gamma', 'beta'], (t, { x, gamma, beta }, attrs: Epsilon) => {
+  const [y] = layerNorm(t, x, t.plain(gamma), t.plain(beta), attrs.epsilon);
+  return [t.out(t.reshape(y, x.shape), x.shape, 'float32')];
 });
 
-kernel<{ epsilon: number }>('LayerNormGrad', ({ t, inputs: { x, gamma, beta, dy }, attrs }) => {
+kernel('LayerNormGrad', ['x', 'gamma', 'beta', 'dy'], (t, { x, gamma, beta, dy }, attrs: Epsilon) => {
   const a = algebra(t);
-  const width = x!.shape.at(-1)!;
-  const flat = t.reshape(t.plain(x!), [sizeOf(x!.shape) / width, width]);
-  const [, mean, inverse] = layerNorm(t, x!, t.plain(gamma!), t.plain(beta!), attrs.epsilon) as [
-    Value,
-    Value,
-    Value,
-  ];
+  const width = lastAxis(x);
+  const flat = t.reshape(t.plain(x), [sizeOf(x.shape) / width, width]);
+  const [, mean, inverse] = layerNorm(t, x, t.plain(gamma), t.plain(beta), attrs.epsilon);
   const hat = a.mul(a.sub(flat, mean), inverse);
-  const upstream = t.reshape(t.plain(dy!), flat.shape);
-  const weighted = a.mul(upstream, t.plain(gamma!));
+  const upstream = t.reshape(t.plain(dy), flat.shape);
+  const weighted = a.mul(upstream, t.plain(gamma));
   const dot = a.mean(a.mul(weighted, hat), [1]);
   const dx = a.mul(a.sub(a.sub(weighted, a.mean(weighted, [1])), a.mul(hat, dot)), inverse);
   const column = (v: Value) => t.out(t.reshape(a.sum(v, [0]), [width]), [width], 'float32');
-  return [
-    t.out(t.reshape(dx, x!.shape), x!.shape, 'float32'),
-    column(a.mul(upstream, hat)),
-    column(upstream),
-  ];
+  return [t.out(t.reshape(dx, x.shape), x.shape, 'float32'), column(a.mul(upstream, hat)), column(upstream)];
 });
 
-kernel('Gelu', ({ t, inputs: { x } }) => {
-  return [t.out(t.target.gelu(t.graph, t.plain(x!)), x!.shape, 'float32')];
+kernel('Gelu', ['x'], (t, { x }) => {
+  return [t.out(t.target.gelu(t.graph, t.plain(x)), x.shape, 'float32')];
 });
 
 /** d gelu(x) = Φ(x) + x·φ(x), times dy. */
-kernel('GeluGrad', ({ t, inputs: { x, dy } }) => {
+kernel('GeluGrad', ['x', 'dy'], (t, { x, dy }) => {
   const a = algebra(t);
-  const value = t.plain(x!);
+  const value = t.plain(x);
   const cdf = a.add(a.mul(a.erf(a.mul(value, Math.SQRT1_2)), 0.5), 0.5);
   const density = a.mul(a.exp(a.mul(a.mul(value, value), -0.5)), 1 / Math.sqrt(2 * Math.PI));
-  const gradient = a.mul(a.add(cdf, a.mul(value, density)), t.plain(dy!));
-  return [t.out(gradient, x!.shape, 'float32')];
+  const gradient = a.mul(a.add(cdf, a.mul(value, density)), t.plain(dy));
+  return [t.out(gradient, x.shape, 'float32')];
 });
 
 /** −log p of the target of every row: logits `[N, K]`, targets `[N]` → `[N]`. */
-kernelInFloat32('CrossEntropy', ({ t, inputs: { logits, targets } }) => {
-  const [rows] = logits!.shape as [number, number];
-  const log = t.target.logSoftmax(t.graph, t.plain(logits!));
-  const index = t.reshape(t.plain(targets!), [rows, 1]);
+kernelInFloat32('CrossEntropy', ['logits', 'targets'], (t, { logits, targets }) => {
+  const [rows] = logits.shape as [number, number];
+  const log = t.target.logSoftmax(t.graph, t.plain(logits));
+  const index = t.reshape(t.plain(targets), [rows, 1]);
   const picked = t.graph.op('GatherElements', [log, index], { axis: 1 }, { shape: [rows, 1] });
   const nll = t.graph.op('Neg', [picked], {}, { shape: [rows, 1] });
   return [t.out(t.reshape(nll, [rows]), [rows], 'float32')];
 });
 
 /** (softmax − one-hot of the target)·dy. */
-kernelInFloat32('CrossEntropyGrad', ({ t, inputs: { logits, targets, dy } }) => {
+kernelInFloat32('CrossEntropyGrad', ['logits', 'targets', 'dy'], (t, { logits, targets, dy }) => {
   const a = algebra(t);
-  const [rows] = logits!.shape as [number, number];
-  const p = t.graph.op('Softmax', [t.plain(logits!)], { axis: -1 }, { shape: logits!.shape });
-  const index = t.reshape(t.plain(targets!), [rows, 1]);
+  const [rows] = logits.shape as [number, number];
+  const p = t.graph.op('Softmax', [t.plain(logits)], { axis: -1 }, { shape: logits.shape });
+  const index = t.reshape(t.plain(targets), [rows, 1]);
   const minusOne = t.graph.constant('float32', [rows, 1], new Float32Array(rows).fill(-1));
   const difference = t.graph.op(
     'ScatterElements',
     [p, index, minusOne],
     { axis: 1, reduction: 'add' },
-    { shape: logits!.shape },
+    { shape: logits.shape },
   );
-  const upstream = dy!.splat !== undefined ? t.graph.float(dy!.splat) : t.reshape(t.plain(dy!), [rows, 1]);
-  return [t.out(a.mul(difference, upstream), logits!.shape, 'float32')];
+  const upstream = dy.splat !== undefined ? t.graph.float(dy.splat) : t.reshape(t.plain(dy), [rows, 1]);
+  return [t.out(a.mul(difference, upstream), logits.shape, 'float32')];
 });
 
 /** argmin over codes of ‖e‖² − 2 z·e: z `[N, D]`, codebook `[K, D]` → ids `[N]`. */
-kernelInFloat32('NearestCode', ({ t, inputs: { z, codebook } }) => {
+kernelInFloat32('NearestCode', ['z', 'codebook'], (t, { z, codebook }) => {
   const a = algebra(t);
-  const codes = t.plain(codebook!);
-  const [rows] = z!.shape as [number, number];
-  const norms = t.reshape(a.sumSquare(codes, [1]), [1, codes.shape[0]!]);
-  const distance = a.add(matmul(t, t.plain(z!), codes, { transB: true, alpha: -2 }), norms);
+  const codes = t.plain(codebook);
+  const [rows] = z.shape as [number, number];
+  const norms = t.reshape(a.sumSquare(codes, [1]), [1, firstAxis(codes)]);
+  const distance = a.add(matmul(t, t.plain(z), codes, { transB: true, alpha: -2 }), norms);
   return [t.out(t.target.firstIndex(t.graph, 'ArgMin', distance, 1), [rows], 'int32')];
 });

@@ -6,6 +6,7 @@
  * patches (im2col) at small ones. Where it pays, all three are computed after Winograd (`winograd.ts`).
  */
 import * as tf from '@tensorflow/tfjs-core';
+import type { Shape4 } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
 import { permuteShape } from '../permute.js';
 import { filterOrder, NCHW, OIHW, type Sym, type Tracer } from '../tracer.js';
@@ -64,28 +65,29 @@ function convolve(t: Tracer, x: Sym, filter: Sym, bias: Sym | undefined, attrs: 
   });
   return t.out(value, c.outShape, 'float32', NCHW);
 }
-kernel<ConvAttrs>('Conv2D', ({ t, inputs: { x, filter }, attrs }) =>
-  convolve(t, x!, filter!, undefined, attrs),
+kernel('Conv2D', ['x', 'filter'], (t, { x, filter }, attrs: ConvAttrs) =>
+  convolve(t, x, filter, undefined, attrs),
 );
-kernel<ConvAttrs>('FusedConv2D', ({ t, inputs: { x, filter, bias }, attrs }) =>
-  convolve(t, x!, filter!, bias, attrs),
+kernel('FusedConv2D', ['x', 'filter'], (t, { x, filter, bias }, attrs: ConvAttrs) =>
+  convolve(t, x, filter, bias, attrs),
 );
 
-kernel<ConvAttrs & { inputShape: number[] }>(
+kernel(
   'Conv2DBackpropInput',
-  ({ t, inputs: { dy, filter }, attrs }) => {
-    const c = convInfo(attrs, attrs.inputShape, filter!.shape);
+  ['dy', 'filter'],
+  (t, { dy, filter }, attrs: ConvAttrs & { inputShape: number[] }) => {
+    const c = convInfo(attrs, attrs.inputShape, filter.shape);
     if (winograd.suits(t, c))
-      return t.out(winograd.inputGradient(t, dy!, filter!, c), attrs.inputShape, 'float32');
-    const shape = [c.batchSize, c.inChannels, c.inHeight, c.inWidth];
-    const gradient = t.as(dy!, NCHW);
-    const weights = t.as(filter!, OIHW);
-    const size = [c.filterHeight, c.filterWidth];
+      return t.out(winograd.inputGradient(t, dy, filter, c), attrs.inputShape, 'float32');
+    const shape: Shape4 = [c.batchSize, c.inChannels, c.inHeight, c.inWidth];
+    const gradient = t.as(dy, NCHW);
+    const weights = t.as(filter, OIHW);
+    const [high, wide] = [c.filterHeight, c.filterWidth];
     const [top, left, bottom, right] = pads(c) as [number, number, number, number];
     if (c.strideHeight === 1 && c.strideWidth === 1) {
-      const full = [size[0]! - 1 - top, size[1]! - 1 - left, size[0]! - 1 - bottom, size[1]! - 1 - right];
+      const full = [high - 1 - top, wide - 1 - left, high - 1 - bottom, wide - 1 - right];
       if (full.every((n) => n >= 0)) {
-        const options = { kernel_shape: size, strides: [1, 1], pads: full };
+        const options = { kernel_shape: [high, wide], strides: [1, 1], pads: full };
         const filters = flipped(t, weights, c);
         const value = t.target.convolution(t.graph, { image: gradient, filters, options, shape });
         return t.out(value, attrs.inputShape, 'float32', NCHW);
@@ -94,12 +96,12 @@ kernel<ConvAttrs & { inputShape: number[] }>(
     const short = (n: number, out: number, stride: number, k: number, before: number, after: number) =>
       n - ((out - 1) * stride + k - before - after);
     const onnx = {
-      kernel_shape: size,
+      kernel_shape: [high, wide],
       strides: strides(c),
       pads: pads(c),
       output_padding: [
-        short(c.inHeight, c.outHeight, c.strideHeight, size[0]!, top, bottom),
-        short(c.inWidth, c.outWidth, c.strideWidth, size[1]!, left, right),
+        short(c.inHeight, c.outHeight, c.strideHeight, high, top, bottom),
+        short(c.inWidth, c.outWidth, c.strideWidth, wide, left, right),
       ],
     };
     return t.out(
@@ -150,19 +152,19 @@ function orderOfTaps(t: Tracer, n: number, reversed: boolean): Value {
 /** Largest output area (pixels) for which patches are gathered; above it slices are shifted. */
 const PATCHES_UP_TO = 256;
 
-kernel<ConvAttrs & { filterShape: number[] }>('Conv2DBackpropFilter', ({ t, inputs: { x, dy }, attrs }) => {
-  const c = convInfo(attrs, x!.shape, attrs.filterShape);
+kernel('Conv2DBackpropFilter', ['x', 'dy'], (t, { x, dy }, attrs: ConvAttrs & { filterShape: number[] }) => {
+  const c = convInfo(attrs, x.shape, attrs.filterShape);
   const order = filterOrder(attrs.filterShape);
   const inOrder = (value: Value) =>
     t.out(t.reshape(value, permuteShape(attrs.filterShape, order)), attrs.filterShape, 'float32', order);
-  if (winograd.suits(t, c)) return inOrder(winograd.filterGradient(t, x!, dy!, c));
+  if (winograd.suits(t, c)) return inOrder(winograd.filterGradient(t, x, dy, c));
   const byTap = c.outHeight * c.outWidth > PATCHES_UP_TO || taps(c) === 1;
-  const image = t.later(x!);
+  const image = t.later(x);
   const value = t.target.patchesAlways
-    ? filterGradientOfPatches(t, t.as(image, NCHW), t.as(dy!, NCHW), c)
+    ? filterGradientOfPatches(t, t.as(image, NCHW), t.as(dy, NCHW), c)
     : byTap
-      ? fromShiftedSlices(t, image, dy!, c)
-      : fromPatches(t, image, dy!, c);
+      ? fromShiftedSlices(t, image, dy, c)
+      : fromPatches(t, image, dy, c);
   return inOrder(value);
 });
 

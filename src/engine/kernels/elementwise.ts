@@ -1,10 +1,12 @@
 /** Kernels that treat every number alone: the result lies in memory as the operands do. */
 import * as tf from '@tensorflow/tfjs-core';
+import { pairs } from '../../base/lookup.js';
 import { sizeOf } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
+import { ELEMENT } from '../onnx.js';
 import { identity } from '../permute.js';
 import { onnxType, type Sym, type Tracer } from '../tracer.js';
-import { kernel } from './register.js';
+import { kernel, kernelOfMany } from './register.js';
 
 /** Operands as they enter one ONNX operator that broadcasts, and where its result lies. */
 interface Aligned {
@@ -100,35 +102,31 @@ for (const [name, op] of Object.entries({
   Relu: 'Relu',
   Softplus: 'Softplus',
 })) {
-  kernel(name, ({ t, inputs: { x } }) => unary(t, op, x!));
+  kernel(name, ['x'], (t, { x }) => unary(t, op, x));
 }
 
-kernel('Sign', ({ t, inputs: { x } }) =>
-  t.out(t.target.sign(t.graph, x!.value), x!.shape, x!.dtype, x!.perm),
+kernel('Sign', ['x'], (t, { x }) => t.out(t.target.sign(t.graph, x.value), x.shape, x.dtype, x.perm));
+kernel('Square', ['x'], (t, { x }) => elementwise(t, 'Mul', [x, x], x.dtype));
+kernel('Rsqrt', ['x'], (t, { x }) => unary(t, 'Reciprocal', info(t, unary(t, 'Sqrt', x))));
+kernel('LeakyRelu', ['x'], (t, { x }, attrs: { alpha: number }) =>
+  unary(t, 'LeakyRelu', x, { alpha: { float: attrs.alpha } }),
 );
-kernel('Square', ({ t, inputs: { x } }) => elementwise(t, 'Mul', [x!, x!], x!.dtype));
-kernel('Rsqrt', ({ t, inputs: { x } }) => unary(t, 'Reciprocal', info(t, unary(t, 'Sqrt', x!))));
-kernel<{ alpha: number }>('LeakyRelu', ({ t, inputs: { x }, attrs }) =>
-  unary(t, 'LeakyRelu', x!, { alpha: { float: attrs.alpha } }),
-);
-kernel<{ clipValueMin: number; clipValueMax: number }>('ClipByValue', ({ t, inputs: { x }, attrs }) => {
+kernel('ClipByValue', ['x'], (t, { x }, attrs: tf.ClipByValueAttrs) => {
   const bounds = [t.graph.float(attrs.clipValueMin), t.graph.float(attrs.clipValueMax)];
   return t.out(
-    t.graph.op('Clip', [x!.value, ...bounds], {}, { shape: x!.value.shape }),
-    x!.shape,
-    x!.dtype,
-    x!.perm,
+    t.graph.op('Clip', [x.value, ...bounds], {}, { shape: x.value.shape }),
+    x.shape,
+    x.dtype,
+    x.perm,
   );
 });
-const ONNX_ELEMENT: Record<string, number> = { float32: 1, int32: 6, bool: 9 };
-
 function cast(t: Tracer, x: Sym, dtype: tf.DataType): tf.TensorInfo {
   if (x.dtype === dtype) return t.keep(x);
   if (x.splat !== undefined)
     return t.filled(x.shape, dtype === 'int32' ? Math.trunc(x.splat) : x.splat, dtype);
-  return unary(t, 'Cast', x, { to: ONNX_ELEMENT[onnxType(dtype)]! }, dtype);
+  return unary(t, 'Cast', x, { to: ELEMENT[onnxType(dtype)] }, dtype);
 }
-kernel<{ dtype: tf.DataType }>('Cast', ({ t, inputs: { x }, attrs }) => cast(t, x!, attrs.dtype));
+kernel('Cast', ['x'], (t, { x }, attrs: { dtype: tf.DataType }) => cast(t, x, attrs.dtype));
 
 /** Binary kernels: the ONNX operator, its value for two numbers, and the number that leaves the other operand as it is. */
 interface Arithmetic {
@@ -148,18 +146,18 @@ const ARITHMETIC: Record<string, Arithmetic> = {
 };
 
 for (const [name, { op, compute, neutral }] of Object.entries(ARITHMETIC)) {
-  kernel(name, ({ t, inputs: { a, b } }) => {
-    if (a!.splat !== undefined && b!.splat !== undefined) {
-      const number = compute(a!.splat, b!.splat);
+  kernel(name, ['a', 'b'], (t, { a, b }) => {
+    if (a.splat !== undefined && b.splat !== undefined) {
+      const number = compute(a.splat, b.splat);
       return t.filled(
-        broadcast([a!.shape, b!.shape]),
-        a!.dtype === 'int32' ? Math.trunc(number) : Math.fround(number),
-        a!.dtype,
+        broadcast([a.shape, b.shape]),
+        a.dtype === 'int32' ? Math.trunc(number) : Math.fround(number),
+        a.dtype,
       );
     }
-    if (neutral?.b !== undefined && b!.splat === neutral.b) return passThrough(t, a!, b!);
-    if (neutral?.a !== undefined && a!.splat === neutral.a) return passThrough(t, b!, a!);
-    return elementwise(t, op, [a!, b!], a!.dtype);
+    if (neutral?.b !== undefined && b.splat === neutral.b) return passThrough(t, a, b);
+    if (neutral?.a !== undefined && a.splat === neutral.a) return passThrough(t, b, a);
+    return elementwise(t, op, [a, b], a.dtype);
   });
 }
 
@@ -171,10 +169,9 @@ for (const [name, op] of Object.entries({
   Equal: 'Equal',
   LogicalAnd: 'And',
 })) {
-  kernel(name, ({ t, inputs: { a, b } }) => elementwise(t, op, [a!, b!], 'bool'));
+  kernel(name, ['a', 'b'], (t, { a, b }) => elementwise(t, op, [a, b], 'bool'));
 }
-kernel('Select', ({ t, inputs }) => {
-  const { condition, t: yes, e: no } = inputs as Record<'condition' | 't' | 'e', Sym>;
+kernel('Select', ['condition', 't', 'e'], (t, { condition, t: yes, e: no }) => {
   const trailing = yes.shape.length - condition.shape.length;
   const mask =
     condition.shape.length > 0 && trailing
@@ -191,31 +188,28 @@ kernel('Select', ({ t, inputs }) => {
 });
 
 /** The backward pass through a kink: `dy` where `open`, of the same shape, is true. */
-kernel('Gate', ({ t, inputs: { dy, open } }) => {
-  const { perm, shape } = open!;
-  return t.out(t.target.gate(t.graph, t.as(open!, perm), t.as(dy!, perm)), shape, 'float32', perm);
+kernel('Gate', ['dy', 'open'], (t, { dy, open }) => {
+  const { perm, shape } = open;
+  return t.out(t.target.gate(t.graph, t.as(open, perm), t.as(dy, perm)), shape, 'float32', perm);
 });
 
-kernel('Identity', ({ t, inputs: { x } }) => t.keep(x!));
-kernel<{ shape: number[]; value: number; dtype: tf.DataType }>('Fill', ({ t, attrs }) =>
+kernel('Identity', ['x'], (t, { x }) => t.keep(x));
+kernel('Fill', [], (t, _, attrs: { shape: number[]; value: number; dtype: tf.DataType }) =>
   t.filled(attrs.shape, attrs.value, attrs.dtype ?? 'float32'),
 );
-kernel('ZerosLike', ({ t, inputs: { x } }) => t.filled(x!.shape, 0, x!.dtype));
-kernel('OnesLike', ({ t, inputs: { x } }) => t.filled(x!.shape, 1, x!.dtype));
+kernel('ZerosLike', ['x'], (t, { x }) => t.filled(x.shape, 0, x.dtype));
+kernel('OnesLike', ['x'], (t, { x }) => t.filled(x.shape, 1, x.dtype));
 
 /** Repetition along axes of length 1 is put off; other axes are repeated at once. */
 function tile(t: Tracer, x: Sym, reps: readonly number[]): tf.TensorInfo {
-  const shape = x.shape.map((n, axis) => n * reps[axis]!);
+  const shape = pairs(x.shape, reps).map(([n, times]) => n * times);
   if (reps.every((r, axis) => r === 1 || x.shape[axis] === 1)) return t.keep({ ...x, shape });
   const value = t.graph.op('Tile', [t.plain(x), t.graph.ints(reps)], {}, { shape });
   return t.out(value, shape, x.dtype);
 }
-kernel<{ reps: number[] }>('Tile', ({ t, inputs: { x }, attrs }) => tile(t, x!, attrs.reps));
+kernel('Tile', ['x'], (t, { x }, attrs: { reps: number[] }) => tile(t, x, attrs.reps));
 
-kernel('AddN', ({ t, inputs }) => {
-  const terms = Object.values(inputs);
-  const sum = terms
-    .slice(1)
-    .reduce((total, term) => info(t, elementwise(t, 'Add', [total, term], total.dtype)), terms[0]!);
-  return t.keep(sum);
+kernelOfMany('AddN', (t, [first, ...others]) => {
+  const add = (total: Sym, term: Sym) => info(t, elementwise(t, 'Add', [total, term], total.dtype));
+  return t.keep(others.reduce(add, first));
 });

@@ -2,6 +2,7 @@
  * The filter gradient in few launches, for devices that count them: patches of all taps from one Gather, one product per image, summed.
  */
 import type * as tf from '@tensorflow/tfjs-core';
+import type { Shape4 } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
 import type { Tracer } from '../tracer.js';
 import { matmulOverRows } from './matmul.js';
@@ -33,7 +34,7 @@ export function filterGradientOfPatches(
 
 /** `[B, C·taps, P]`: what lies under each tap at each position of the result. */
 function patches(t: Tracer, x: Value, c: tf.backend_util.Conv2DInfo): Value {
-  const [batch, into, height, width] = x.shape as [number, number, number, number];
+  const [batch, into, height, width] = x.shape as Shape4;
   const taps = c.filterHeight * c.filterWidth;
   const area = c.outHeight * c.outWidth;
   const dense = taps === 1 && c.strideHeight === 1 && c.strideWidth === 1;

@@ -1,4 +1,5 @@
 /** Matrix products: transposed operands are read transposed, never copied. */
+import { must, pairs } from '../../base/lookup.js';
 import type { Initializer, Value } from '../graph.js';
 import { quantise } from '../quantise.js';
 import type { Sym, Tracer } from '../tracer.js';
@@ -12,11 +13,12 @@ export function matmul(
   o: { transA?: boolean; transB?: boolean; alpha?: number } = {},
 ): Value {
   const rank = Math.max(a.shape.length, b.shape.length);
-  const [m, n] = [a.shape.at(o.transA ? -1 : -2)!, b.shape.at(o.transB ? -2 : -1)!];
+  const m = must(a.shape.at(o.transA ? -1 : -2), 'rows of a');
+  const n = must(b.shape.at(o.transB ? -2 : -1), 'columns of b');
   const pad = (v: Value) => [...new Array<number>(rank - v.shape.length).fill(1), ...v.shape];
-  const batch = pad(a)
+  const batch = pairs(pad(a), pad(b))
     .slice(0, -2)
-    .map((x, i) => Math.max(x, pad(b)[i]!));
+    .map(([x, y]) => Math.max(x, y));
   const shape = [...batch, m, n];
   if (!o.transA && !o.transB && (o.alpha ?? 1) === 1) return t.graph.op('MatMul', [a, b], {}, { shape });
   const { transA = false, transB = false, alpha = 1 } = o;
@@ -52,15 +54,14 @@ function matmulInt8(t: Tracer, a: Value, b: Initializer): Value {
 const frozen = (t: Tracer, matrix: Sym): Initializer | undefined =>
   matrix.shape.length === 2 ? t.graph.initializers.get(t.plain(matrix).name) : undefined;
 
-kernel<{ transposeA: boolean; transposeB: boolean }>('BatchMatMul', ({ t, inputs: { a, b }, attrs }) => {
-  const weights =
-    t.precision === 'int8' && !attrs.transposeA && !attrs.transposeB ? frozen(t, b!) : undefined;
+kernel('BatchMatMul', ['a', 'b'], (t, { a, b }, attrs: { transposeA: boolean; transposeB: boolean }) => {
+  const weights = t.precision === 'int8' && !attrs.transposeA && !attrs.transposeB ? frozen(t, b) : undefined;
   if (weights) {
-    const value = matmulInt8(t, t.plain(a!), weights);
+    const value = matmulInt8(t, t.plain(a), weights);
     return t.out(value, value.shape, 'float32');
   }
-  const overRows = attrs.transposeA && !attrs.transposeB && a!.shape.length === 2 && b!.shape.length === 2;
+  const overRows = attrs.transposeA && !attrs.transposeB && a.shape.length === 2 && b.shape.length === 2;
   const product = overRows ? matmulOverRows : matmul;
-  const value = product(t, t.plain(a!), t.plain(b!), { transA: attrs.transposeA, transB: attrs.transposeB });
+  const value = product(t, t.plain(a), t.plain(b), { transA: attrs.transposeA, transB: attrs.transposeB });
   return t.out(value, value.shape, 'float32');
 });

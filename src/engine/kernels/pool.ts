@@ -1,10 +1,11 @@
 /** Pools, their gradients, and images interleaved, physically NCHW. */
 import * as tf from '@tensorflow/tfjs-core';
+import type { Shape4 } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
 import { NCHW, type Sym, type Tracer } from '../tracer.js';
 import { type ConvInfo, pads, strides, taps } from './conv.js';
 import { matmul } from './matmul.js';
-import { kernel } from './register.js';
+import { kernel, kernelOfMany } from './register.js';
 
 interface PoolAttrs {
   filterSize: number | [number, number];
@@ -30,8 +31,8 @@ function pool(t: Tracer, op: string, x: Sym, attrs: PoolAttrs): tf.TensorInfo {
   const shape = [c.batchSize, c.outChannels, c.outHeight, c.outWidth];
   return t.out(t.graph.op(op, [t.as(x, NCHW)], onnx, { shape }), c.outShape, x.dtype, NCHW);
 }
-kernel<PoolAttrs>('MaxPool', ({ t, inputs: { x }, attrs }) => pool(t, 'MaxPool', x!, attrs));
-kernel<PoolAttrs>('AvgPool', ({ t, inputs: { x }, attrs }) => pool(t, 'AveragePool', x!, attrs));
+kernel('MaxPool', ['x'], (t, { x }, attrs: PoolAttrs) => pool(t, 'MaxPool', x, attrs));
+kernel('AvgPool', ['x'], (t, { x }, attrs: PoolAttrs) => pool(t, 'AveragePool', x, attrs));
 
 /** Pools whose windows do not overlap; pixels at the bottom and right that no window reaches have gradient 0. */
 function disjoint(name: string, attrs: PoolAttrs, shape: readonly number[]): ConvInfo {
@@ -52,32 +53,33 @@ function reached(t: Tracer, image: Value, c: ConvInfo): Value {
 
 /** The reverse of `reached`: zeros for the rest. */
 function withRest(t: Tracer, part: Value, c: ConvInfo): Value {
-  const [down, across] = [c.inHeight - part.shape[2]!, c.inWidth - part.shape[3]!];
+  const [, , height, width] = part.shape as Shape4;
+  const [down, across] = [c.inHeight - height, c.inWidth - width];
   if (down === 0 && across === 0) return part;
   const shape = [c.batchSize, c.inChannels, c.inHeight, c.inWidth];
   return t.graph.op('Pad', [part, t.graph.ints([0, 0, 0, 0, 0, 0, down, across])], {}, { shape });
 }
 
-kernel<PoolAttrs>('AvgPoolGrad', ({ t, inputs: { dy, input }, attrs }) => {
-  const c = disjoint('AvgPoolGrad', attrs, input!.shape);
-  const spread = enlarge(t, t.as(dy!, NCHW), c.filterHeight, c.filterWidth);
+kernel('AvgPoolGrad', ['dy', 'input'], (t, { dy, input }, attrs: PoolAttrs) => {
+  const c = disjoint('AvgPoolGrad', attrs, input.shape);
+  const spread = enlarge(t, t.as(dy, NCHW), c.filterHeight, c.filterWidth);
   const scaled = t.graph.op('Mul', [spread, t.graph.float(1 / taps(c))], {}, { shape: spread.shape });
-  return t.out(withRest(t, scaled, c), input!.shape, 'float32', NCHW);
+  return t.out(withRest(t, scaled, c), input.shape, 'float32', NCHW);
 });
 
 /** A window's maximum passes its gradient on; equal maxima (after a ReLU: zeros, which pass nothing on) each get it. */
-kernel<PoolAttrs>('MaxPoolGrad', ({ t, inputs: { dy, input, output }, attrs }) => {
-  const c = disjoint('MaxPoolGrad', attrs, input!.shape);
-  const image = reached(t, t.as(input!, NCHW), c);
+kernel('MaxPoolGrad', ['dy', 'input', 'output'], (t, { dy, input, output }, attrs: PoolAttrs) => {
+  const c = disjoint('MaxPoolGrad', attrs, input.shape);
+  const image = reached(t, t.as(input, NCHW), c);
   const spread = (x: Sym) => enlarge(t, t.as(x, NCHW), c.filterHeight, c.filterWidth);
-  const isMax = t.graph.op('Equal', [image, spread(output!)], {}, { type: 'bool', shape: image.shape });
-  const value = t.target.gate(t.graph, isMax, spread(dy!));
-  return t.out(withRest(t, value, c), input!.shape, 'float32', NCHW);
+  const isMax = t.graph.op('Equal', [image, spread(output)], {}, { type: 'bool', shape: image.shape });
+  const value = t.target.gate(t.graph, isMax, spread(dy));
+  return t.out(withRest(t, value, c), input.shape, 'float32', NCHW);
 });
 
 /** Every pixel of `[B, C, H, W]` repeated `down` × `across` times. */
 function enlarge(t: Tracer, x: Value, down: number, across: number): Value {
-  const [b, ch, h, w] = x.shape as [number, number, number, number];
+  const [b, ch, h, w] = x.shape as Shape4;
   const scales = t.graph.constant('float32', [4], Float32Array.of(1, 1, down, across));
   const attrs = { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' };
   return t.graph.op('Resize', [x, undefined, scales], attrs, { shape: [b, ch, h * down, w * across] });
@@ -87,9 +89,9 @@ function enlarge(t: Tracer, x: Value, down: number, across: number): Value {
  * Four images, of even and odd rows and columns, as one. Rows are pieces of memory and are laid side by side; columns are moved by a
  * product with a permutation, exact, where DepthToSpace moves number by number.
  */
-kernel('Interleave', ({ t, inputs }) => {
-  const images = Object.values(inputs).map((x) => t.as(x, NCHW));
-  const [b, ch, h, w] = images[0]!.shape as [number, number, number, number];
+kernelOfMany('Interleave', (t, parts) => {
+  const images = parts.map((x) => t.as(x, NCHW));
+  const [b, h, w, ch] = parts[0].shape as Shape4;
   const rows = [images.slice(0, 2), images.slice(2)].map((pair) => {
     const sideBySide = t.graph.op('Concat', pair, { axis: 3 }, { shape: [b, ch, h, 2 * w] });
     return matmul(t, sideBySide, riffle(t, w));
@@ -108,8 +110,8 @@ function riffle(t: Tracer, n: number): Value {
   });
 }
 
-kernel('InterleaveGrad', ({ t, inputs: { dy } }) => {
-  const [b, ch, h, w] = t.as(dy!, NCHW).shape.map((n, axis) => (axis < 2 ? n : n / 2)) as number[];
-  const parts = t.target.quarters(t.graph, t.as(dy!, NCHW));
-  return parts.map((part) => t.out(part, [b!, h!, w!, ch!], 'float32', NCHW));
+kernel('InterleaveGrad', ['dy'], (t, { dy }) => {
+  const [b, height, width, ch] = dy.shape as Shape4;
+  const parts = t.target.quarters(t.graph, t.as(dy, NCHW));
+  return parts.map((part) => t.out(part, [b, height / 2, width / 2, ch], 'float32', NCHW));
 });

@@ -1,6 +1,6 @@
 /** Sums, means, extremes and what is built of them. */
 import * as tf from '@tensorflow/tfjs-core';
-import { identity } from '../permute.js';
+import { axisOf, identity, permuteShape } from '../permute.js';
 import { onnxType, type Sym, type Tracer } from '../tracer.js';
 import { kernel } from './register.js';
 
@@ -13,10 +13,7 @@ export function reduce(
   keepDims: boolean,
 ): tf.TensorInfo {
   if (axes.length === 0) return t.keep(x);
-  const value = t.expand(
-    x.value,
-    x.perm.map((axis) => x.shape[axis]!),
-  );
+  const value = t.expand(x.value, permuteShape(x.shape, x.perm));
   const physical = axes.map((axis) => x.perm.indexOf(axis)).sort((a, b) => a - b);
   const keptShape = value.shape.map((n, i) => (physical.includes(i) ? 1 : n));
   const reducedShape = x.shape.map((n, axis) => (axes.includes(axis) ? 1 : n));
@@ -40,11 +37,11 @@ for (const [name, op] of Object.entries({
   Max: 'ReduceMax',
   Min: 'ReduceMin',
 })) {
-  kernel<ReduceAttrs>(name, ({ t, inputs: { x }, attrs }) => {
-    const axes = tf.util.parseAxisParam(attrs.axis ?? attrs.reductionIndices ?? identity(x!.shape.length), [
-      ...x!.shape,
+  kernel(name, ['x'], (t, { x }, attrs: ReduceAttrs) => {
+    const axes = tf.util.parseAxisParam(attrs.axis ?? attrs.reductionIndices ?? identity(x.shape.length), [
+      ...x.shape,
     ]);
-    return reduce(t, op, asNumbers(t, x!), axes, attrs.keepDims);
+    return reduce(t, op, asNumbers(t, x), axes, attrs.keepDims);
   });
 }
 
@@ -62,15 +59,15 @@ function asNumbers(t: Tracer, x: Sym): Sym {
 }
 
 for (const name of ['ArgMax', 'ArgMin'] as const) {
-  kernel<{ axis: number }>(name, ({ t, inputs: { x }, attrs }) => {
-    const [axis] = tf.util.parseAxisParam(attrs.axis, [...x!.shape]);
-    const shape = x!.shape.filter((_, i) => i !== axis);
-    return t.out(t.target.firstIndex(t.graph, name, t.plain(x!), axis!), shape, 'int32');
+  kernel(name, ['x'], (t, { x }, attrs: { axis: number }) => {
+    const axis = axisOf(attrs.axis, x.shape.length);
+    const shape = x.shape.filter((_, i) => i !== axis);
+    return t.out(t.target.firstIndex(t.graph, name, t.plain(x), axis), shape, 'int32');
   });
 }
 
-kernel<{ dim: number }>('Softmax', ({ t, inputs: { logits }, attrs }) => {
-  const { shape, dtype } = logits!;
-  const axis = attrs.dim < 0 ? attrs.dim + shape.length : attrs.dim;
-  return t.out(t.graph.op('Softmax', [t.plain(logits!)], { axis }, { shape }), shape, dtype);
+kernel('Softmax', ['logits'], (t, { logits }, attrs: { dim: number }) => {
+  const { shape, dtype } = logits;
+  const axis = axisOf(attrs.dim, shape.length);
+  return t.out(t.graph.op('Softmax', [t.plain(logits)], { axis }, { shape }), shape, dtype);
 });

@@ -6,6 +6,7 @@
  * Images lie as `[B, H, W, C]` here: a tile's pixels are then rows of C numbers, and Bᵀ d B of all tiles is one product with Bᵀ ⊗ Bᵀ.
  */
 import type * as tf from '@tensorflow/tfjs-core';
+import type { Shape4 } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
 import { OIHW, type Sym, type Tracer } from '../tracer.js';
 import { matmul, matmulOverRows } from './matmul.js';
@@ -64,7 +65,7 @@ interface Tiling {
 
 /** Gathered, since ONNX Runtime would make one slow Transpose of those to and among tiles. */
 function ofTiles(t: Tracer, image: Sym, { side, margin, matrix }: Tiling): Value {
-  const [batch, height, width, channels] = image.shape as [number, number, number, number];
+  const [batch, height, width, channels] = image.shape as Shape4;
   const count = (batch * height * width) / RESULT ** 2;
   const index = t.graph.derived(undefined, `rows of tiles of ${side} in ${[batch, height, width]}`, () =>
     t.graph.constant('int32', [side ** 2 * count], rowsOfTiles([batch, height, width], side, margin)),
@@ -136,6 +137,7 @@ const TURNED = G.map((row) => row.toReversed());
 function squared(t: Tracer, name: string, m: Matrix): Value {
   return t.graph.derived(undefined, `Winograd's ${name} twice`, () => {
     const values = m.flatMap((a) => m.flatMap((b) => a.flatMap((x) => b.map((y) => x * y))));
-    return t.graph.constant('float32', [m.length ** 2, m[0]!.length ** 2], Float32Array.from(values));
+    const rows = m.length ** 2;
+    return t.graph.constant('float32', [rows, values.length / rows], Float32Array.from(values));
   });
 }

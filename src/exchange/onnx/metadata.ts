@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { expected } from '../../base/errors.js';
 import type { StoredPrecision } from '../../base/half.js';
+import { must } from '../../base/lookup.js';
 import { version } from '../../checkpoint/run.js';
 import type { TrainedModel } from '../../checkpoint/store.js';
 import type { Config } from '../../config/schema.js';
@@ -71,7 +72,7 @@ export function tokenizerMetadata(config: Config): Record<string, string> {
 
 export const meansMetadata = (latent: Gaussian): Record<string, string> => ({
   labels: `int64 [batch], 0 to ${latent.classes.length - 1}`,
-  means: latentPorts(latent).latent!,
+  means: must(latentPorts(latent).latent, 'latent'),
   classes: JSON.stringify(latent.classes),
 });
 

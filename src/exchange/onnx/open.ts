@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { expected, type UserError } from '../../base/errors.js';
+import { picked } from '../../base/lookup.js';
 import { float32, type HostTensor, int32, sizeOf } from '../../base/tensor.js';
 import { parseConfig } from '../../config/load.js';
 import type { Config } from '../../config/schema.js';
@@ -34,15 +35,15 @@ export function exportFolder(model: string): string {
 /** @throws UserError where there is no exported encoder, or it gives no codes */
 export async function exportedTokenizer(model: string, threads?: number): Promise<Tokenizer> {
   const folder = exportFolder(model);
-  const { file, config, metadata } = await described(folder, 'encoder');
+  const { file, config, tokenizer, metadata } = await described(folder, 'encoder');
   const draws = bottleneckOf(config).latent.kind !== 'plain';
   checkCodes(config, model, { option: OPTION, drawing: draws ? `${OPTION} ${model}` : '--run RUN' });
   return {
     config,
     // Half precision codes some images otherwise: another tokenizer, though its codes mean the same.
-    sha256: metadata.precision === 'float32' ? metadata.tokenizer! : `${metadata.tokenizer!} (float16)`,
+    sha256: metadata.precision === 'float32' ? tokenizer : `${tokenizer} (float16)`,
     encoder: async () => encoderGraph(await openOnnxModel(file, OPTION, threads)),
-    decoder: async () => decoderGraph(await openPart(folder, 'decoder', metadata.tokenizer!, threads)),
+    decoder: async () => decoderGraph(await openPart(folder, 'decoder', tokenizer, threads)),
   };
 }
 
@@ -50,11 +51,11 @@ export async function exportedTokenizer(model: string, threads?: number): Promis
 export function exportedSource(model: string, threads?: number): (o: SourceOptions) => Promise<Source> {
   return async (o) => {
     const folder = exportFolder(model);
-    const { config, metadata } = await described(folder, 'decoder');
+    const { config, tokenizer } = await described(folder, 'decoder');
     const { latent } = bottleneckOf(config);
     if (latent.kind === 'codes') return priorSource(o, await exportedModels(model, threads));
     if (latent.kind === 'plain') throw noSource(model);
-    const openOf = (name: string) => openPart(folder, name, metadata.tokenizer!, threads);
+    const openOf = (name: string) => openPart(folder, name, tokenizer, threads);
     return numbersSource(o, {
       config,
       draw: async () => {
@@ -78,9 +79,9 @@ const noSource = (model: string): UserError =>
 async function meansOf({ classes, shape }: Gaussian, model: OnnxModel): Promise<Float32Array[]> {
   try {
     const labels = int32([classes.length], [...classes.keys()]);
-    const { means } = await model.run({ labels });
+    const { means } = picked(await model.run({ labels }), ['means']);
     const width = sizeOf(shape);
-    return classes.map((_, i) => (means!.data as Float32Array).slice(i * width, (i + 1) * width));
+    return classes.map((_, i) => (means.data as Float32Array).slice(i * width, (i + 1) * width));
   } finally {
     await model.dispose();
   }
@@ -89,13 +90,13 @@ async function meansOf({ classes, shape }: Gaussian, model: OnnxModel): Promise<
 /** @throws UserError where there is no exported prior and decoder, or they are of two tokenizers */
 export async function exportedModels(model: string, threads?: number): Promise<Models> {
   const folder = exportFolder(model);
-  const { file, config, metadata } = await described(folder, 'prior');
+  const { file, config, tokenizer, metadata } = await described(folder, 'prior');
   const prior = priorFor(config, JSON.parse(metadata.classes ?? '[]'));
   return {
     config,
     prior,
     async open(opening) {
-      const decoder = decoderGraph(await openPart(folder, 'decoder', metadata.tokenizer!, threads));
+      const decoder = decoderGraph(await openPart(folder, 'decoder', tokenizer, threads));
       try {
         const graph = await openOnnxModel(file, OPTION, threads);
         return { decoder, drawer: portableOf(prior).open(graph, opening) };
@@ -111,10 +112,11 @@ export async function exportedModels(model: string, threads?: number): Promise<M
 async function described(
   folder: string,
   name: string,
-): Promise<{ file: string; config: Config; metadata: Record<string, string> }> {
+): Promise<{ file: string; config: Config; tokenizer: string; metadata: Record<string, string> }> {
   const file = path.join(folder, fileOf(name));
   const metadata = await readOnnxMetadata(file, OPTION);
-  if (metadata.model !== name || !metadata.config || !metadata.tokenizer) {
+  const { model, config, tokenizer } = metadata;
+  if (model !== name || !config || !tokenizer) {
     throw expected(
       `the ${name} that vqgen exported`,
       OPTION,
@@ -122,7 +124,7 @@ async function described(
       'For example: vqgen export --to onnx --run checkpoints/mine',
     );
   }
-  return { file, metadata, config: parseConfig(JSON.parse(metadata.config), file) };
+  return { file, metadata, tokenizer, config: parseConfig(JSON.parse(config), file) };
 }
 
 /** @throws UserError where it is missing, or of another tokenizer */
@@ -132,16 +134,16 @@ async function openPart(
   tokenizer: string,
   threads?: number,
 ): Promise<OnnxModel> {
-  const { file, metadata } = await described(folder, name);
-  if (metadata.tokenizer !== tokenizer) {
+  const found = await described(folder, name);
+  if (found.tokenizer !== tokenizer) {
     throw expected(
       'files of one export',
       OPTION,
-      `${file}, which is of another tokenizer`,
+      `${found.file}, which is of another tokenizer`,
       'Export them together.',
     );
   }
-  return openOnnxModel(file, OPTION, threads);
+  return openOnnxModel(found.file, OPTION, threads);
 }
 
 const encoderGraph = (model: OnnxModel): Graph<'images'> => ({
@@ -151,8 +153,8 @@ const encoderGraph = (model: OnnxModel): Graph<'images'> => ({
 
 const decoderGraph = (model: OnnxModel): Graph<never, 'images'> => ({
   async run(inputs) {
-    const { images } = await model.run(inputs);
-    return { images: fromPlanes(images!) };
+    const { images } = picked(await model.run(inputs), ['images']);
+    return { images: fromPlanes(images) };
   },
   dispose: () => model.dispose(),
 });

@@ -15,7 +15,7 @@ import { unmasked } from '../unmask.js';
 import type { Gaussian } from './metadata.js';
 
 /** `images` [B, 3, S, S] in [0, 1] → the latent. */
-export function encoderProgram(config: Config, weights: HostTensors): GraphProgram {
+export function encoderProgram(config: Config, weights: HostTensors): GraphProgram<'images'> {
   const { size } = config.data;
   const whole = unmasked(config, weights);
   const inner = encodeProgram(modelOf(whole.config), whole.weights, 1);
@@ -24,7 +24,7 @@ export function encoderProgram(config: Config, weights: HostTensors): GraphProgr
     name: 'encoder',
     inputs: { images: freeBatch({ shape: [1, 3, size, size], dtype: 'float32' }) },
     run: ({ images }, constants) =>
-      inner.run({ images: tf.sub(tf.mul(tf.transpose(images!, [0, 2, 3, 1]), 2), 1) }, constants),
+      inner.run({ images: tf.sub(tf.mul(tf.transpose(images, [0, 2, 3, 1]), 2), 1) }, constants),
   };
 }
 
@@ -37,14 +37,17 @@ export function decoderProgram(config: Config, weights: HostTensors): GraphProgr
     inputs: Object.fromEntries(Object.entries(inner.inputs).map(([name, spec]) => [name, freeBatch(spec)])),
     run(inputs, constants) {
       const { images } = inner.run(inputs, constants);
-      const scaled = tf.clipByValue(tf.mul(tf.add(images!, 1), 0.5), 0, 1);
+      const scaled = tf.clipByValue(tf.mul(tf.add(images, 1), 0.5), 0, 1);
       return { images: tf.transpose(scaled, [0, 3, 1, 2]) };
     },
   };
 }
 
 /** `labels` [B], numbers of classes → `means` [B, …], around which the latents of these classes lie. */
-export function meansProgram({ shape, classes }: Gaussian, model: TrainedModel): GraphProgram {
+export function meansProgram(
+  { shape, classes }: Gaussian,
+  model: TrainedModel,
+): GraphProgram<'labels', 'means'> {
   const width = sizeOf(shape);
   const means = classMeans(model, classes.length, width);
   const table = float32(
@@ -56,7 +59,7 @@ export function meansProgram({ shape, classes }: Gaussian, model: TrainedModel):
     inputs: { labels: freeBatch({ shape: [1], dtype: 'int32' }) },
     constants: { table },
     run: ({ labels }, { table }) => ({
-      means: tf.reshape(lookup(table as tf.Tensor2D, labels!), [-1, ...shape]),
+      means: tf.reshape(lookup(table as tf.Tensor2D, labels), [-1, ...shape]),
     }),
   };
 }

@@ -1,6 +1,6 @@
 /** The PatchGAN discriminator (Isola et al., arXiv 1611.07004): one logit for each patch of the image. */
 import * as tf from '@tensorflow/tfjs-core';
-import { entry } from '../../base/entries.js';
+import { entry } from '../../base/lookup.js';
 import type { Stage1Config } from '../../config/schema.js';
 import type { Tensors } from '../../engine/device.js';
 import { type BatchNorm, batchNorm, batchNormSpecs } from '../../nn/batch-norm.js';

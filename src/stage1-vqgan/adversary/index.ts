@@ -1,6 +1,6 @@
 /** What opposes the generator: a discriminator, how it judges, how it learns, and what it keeps from step to step. */
 import * as tf from '@tensorflow/tfjs-core';
-import { picked } from '../../base/entries.js';
+import { picked } from '../../base/lookup.js';
 import type { Specs, Tensors } from '../../engine/device.js';
 import { over, type ParamSpec, specsOf, tensorSpecs, treeOf, under } from '../../nn/params.js';
 import { accumulation } from '../../train/accumulation.js';

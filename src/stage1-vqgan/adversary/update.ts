@@ -1,6 +1,6 @@
 /** The discriminator's part of a training step: its losses, its regularisers, its optimiser. */
 import * as tf from '@tensorflow/tfjs-core';
-import { picked } from '../../base/entries.js';
+import { picked } from '../../base/lookup.js';
 import type { Stage1Config } from '../../config/schema.js';
 import type { Tensors } from '../../engine/device.js';
 import { valueAndGradsOf } from '../../nn/gradients.js';

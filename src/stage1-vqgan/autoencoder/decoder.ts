@@ -1,6 +1,6 @@
 /** What the bottleneck lets through → images. The published VQGAN decoder (arXiv 2012.09841, appendix). */
 import type * as tf from '@tensorflow/tfjs-core';
-import { last } from '../../base/entries.js';
+import { last } from '../../base/lookup.js';
 import { type Conv, conv, convSpecs } from '../../nn/conv.js';
 import { type GroupNorm, groupNorm, groupNormSpecs } from '../../nn/group-norm.js';
 import { inParts } from '../../nn/in-parts.js';

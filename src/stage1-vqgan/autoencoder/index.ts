@@ -1,6 +1,6 @@
 /** Encoder and decoder, whatever stands between them: the network that a config names (`stage1.network`). */
 import type * as tf from '@tensorflow/tfjs-core';
-import { entry, last } from '../../base/entries.js';
+import { entry, last } from '../../base/lookup.js';
 import type { Stage1Config } from '../../config/schema.js';
 import type { Tensors } from '../../engine/device.js';
 import { conv, convSpecs, imageConv, transposedConv } from '../../nn/conv.js';

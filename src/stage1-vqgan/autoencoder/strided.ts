@@ -3,7 +3,7 @@
  * VQ-VAE (van den Oord et al., arXiv 1711.00937, §4.1), and VQ-VAE-2 (Razavi et al., arXiv 1906.00446, appendix) goes from one level to the next by them.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { last } from '../../base/entries.js';
+import { last } from '../../base/lookup.js';
 import { type Conv, conv, convSpecs, imageConv, transposedConv, transposedConvSpecs } from '../../nn/conv.js';
 import type { TensorTree } from '../../nn/params.js';
 

@@ -1,7 +1,7 @@
 /** Finite scalar quantisation, no codebook at all: Mentzer et al., arXiv 2309.15505, with the constants of its listing. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { pairs } from '../../base/entries.js';
+import { pairs } from '../../base/lookup.js';
 import { gridLevels } from '../../config/bottlenecks.js';
 import type { Stage1Config } from '../../config/schema.js';
 import { straightThrough } from '../../nn/gradients.js';

@@ -6,7 +6,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { entry, last, only, picked } from '../../base/entries.js';
+import { entry, last, only, picked } from '../../base/lookup.js';
 import { stream } from '../../base/rng.js';
 import { float32, int32, sizeOf } from '../../base/tensor.js';
 import type { Stage1Config } from '../../config/schema.js';

@@ -1,7 +1,7 @@
 /** Points of a grid and their numbers: a code is written in mixed radix, the first place counting ones. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { pairs } from '../../base/entries.js';
+import { pairs } from '../../base/lookup.js';
 import { product } from '../../config/bottlenecks.js';
 
 /** What one step of each place counts: 1, L₀, L₀L₁, … */

@@ -6,7 +6,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { last, nth, pairs } from '../../base/entries.js';
+import { last, nth, pairs } from '../../base/lookup.js';
 import type { Tensors } from '../../engine/device.js';
 import { type Conv, conv, convSpecs, transposedConv, transposedConvSpecs } from '../../nn/conv.js';
 import { over, specsOf, type TensorTree, treeOf, under } from '../../nn/params.js';

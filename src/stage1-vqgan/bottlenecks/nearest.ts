@@ -1,7 +1,7 @@
 /** The nearest row of a learned codebook: van den Oord et al., arXiv 1711.00937, §3.2. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { last } from '../../base/entries.js';
+import { last } from '../../base/lookup.js';
 import type { Stage1Config } from '../../config/schema.js';
 import { composite } from '../../nn/composite.js';
 import { squaredErrorTo, straightThrough, withGradient } from '../../nn/gradients.js';

@@ -1,7 +1,7 @@
 /** No bottleneck but the width of the latent: an autoencoder. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { only } from '../../base/entries.js';
+import { only } from '../../base/lookup.js';
 import type { Stage1Config } from '../../config/schema.js';
 import type { Bottleneck, Place } from '../latent.js';
 import { layoutOf } from './layout.js';

@@ -1,5 +1,5 @@
 /** A quantiser and the care for its codebook as a bottleneck whose latent is one grid of codes. */
-import { entry, only } from '../../base/entries.js';
+import { entry, only } from '../../base/lookup.js';
 import type { Tensors } from '../../engine/device.js';
 import { specsOf, treeOf } from '../../nn/params.js';
 import { watchUsage } from '../../train/usage-watch.js';

@@ -6,7 +6,7 @@ import { type HostTensors, int32 } from '../../base/tensor.js';
 import type { Device, GraphProgram, Precision } from '../../engine/device.js';
 import { treeOf } from '../../nn/params.js';
 import type { CachedModel } from '../drawer.js';
-import { cacheInputs, indexed, keyValueCache } from '../key-value-cache.js';
+import { cacheInputs, indexed, keyValueCache, ofKind } from '../key-value-cache.js';
 import { cachedStep, type GptSizes, gptSpecs } from './gpt.js';
 import { openResidentModel } from './resident-cache.js';
 
@@ -18,7 +18,7 @@ export function cachedProgram(
   sizes: GptSizes,
   weights: HostTensors,
   { batch, precision }: { batch: number; precision?: Precision },
-): GraphProgram {
+): GraphProgram<'ids' | 'position' | 'mask', 'logits'> {
   const specs = gptSpecs(sizes);
   const { layers } = sizes;
   return {
@@ -32,14 +32,8 @@ export function cachedProgram(
     precision,
     run(inputs, constants) {
       const { ids, position, mask } = inputs;
-      const all = (kind: string) => Array.from({ length: layers }, (_, i) => inputs[`${kind}.${i}`]!);
-      const past = {
-        ids: ids!,
-        position: position!,
-        mask: mask!,
-        keys: all('keys'),
-        values: all('values'),
-      };
+      const [keys, values] = [ofKind('keys', inputs, layers), ofKind('values', inputs, layers)];
+      const past = { ids, position, mask, keys, values };
       const { logits, qkv } = cachedStep(sizes, treeOf(specs, constants), past);
       return { logits, ...indexed('qkv', qkv) };
     },
@@ -66,7 +60,7 @@ export async function openCachedModel(o: {
         ...cache.inputs(position),
       });
       cache.write(position, fresh);
-      return logits!.data as Float32Array;
+      return logits.data as Float32Array;
     },
     dispose: () => graph.dispose(),
   };

@@ -6,6 +6,7 @@
  * Shapes: B sequences, T tokens, K codes, C classes, D width, H heads, E = D/H, N = B·T rows. Weights are [in, out].
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { must } from '../../base/lookup.js';
 import { causalMask, selfAttention } from '../../nn/attention.js';
 import { cachedAttention } from '../../nn/cached-attention.js';
 import { type Dropout, noDropout } from '../../nn/dropout.js';
@@ -104,7 +105,11 @@ export function cachedStep(
   const all: tf.Tensor[] = [];
   const logits = nextLogits(params, { ids, position }, (qkv, layer) => {
     all.push(qkv);
-    return cachedAttention(qkv, { keys: keys[layer]!, values: values[layer]!, mask }, o.heads);
+    return cachedAttention(
+      qkv,
+      { keys: must(keys[layer], 'keys'), values: must(values[layer], 'values'), mask },
+      o.heads,
+    );
   });
   return { logits, qkv: all };
 }

@@ -1,5 +1,7 @@
 /** The prior `gpt`: a transformer that reads the codes one after another, all grids end to end. */
 import * as tf from '@tensorflow/tfjs-core';
+import { picked } from '../../base/lookup.js';
+import { firstAxis } from '../../base/tensor.js';
 import type { PriorConfig } from '../../config/schema.js';
 import type { Specs } from '../../engine/device.js';
 import { crossEntropy } from '../../nn/cross-entropy.js';
@@ -67,12 +69,14 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
         ...(dropout > 0 && { runs: noiseOf(step, batch.labels.length) }),
       };
     },
-    nats(p, { ids, targets, noise }) {
-      const { rows, columns } = noiseLayout(ids!.shape[0]!);
+    nats(p, inputs) {
+      const { ids, targets } = picked(inputs, ['ids', 'targets']);
+      const { noise } = inputs;
+      const { rows, columns } = noiseLayout(firstAxis(ids));
       const dropped = noise ? dropoutFrom(noise, { rows, columns, rate: dropout }) : noDropout;
-      const logits = gptLogits(sizes, treeOf(specs, p), ids!, dropped);
-      const nats = crossEntropy(tf.reshape(logits, [-1, codes]), tf.reshape(targets!, [-1])); // [B·T]
-      const each = tf.reshape(nats, ids!.shape);
+      const logits = gptLogits(sizes, treeOf(specs, p), ids, dropped);
+      const nats = crossEntropy(tf.reshape(logits, [-1, codes]), tf.reshape(targets, [-1])); // [B·T]
+      const each = tf.reshape(nats, ids.shape);
       return given === 0 ? each : tf.mul(each, predicted(given, tokens));
     },
     async open(device, weights, o) {

@@ -2,8 +2,9 @@
  * A GPT as an exported file: one step whose cache goes in as `past` and comes out as `present`. Any B in every run.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { picked } from '../../base/lookup.js';
 import { float32, type HostTensors, int32 } from '../../base/tensor.js';
-import { freeBatch, type Graph, type GraphProgram, type Tensors } from '../../engine/device.js';
+import { freeBatch, type Graph, type GraphProgram } from '../../engine/device.js';
 import { attention } from '../../nn/attention.js';
 import { composite } from '../../nn/composite.js';
 import { treeOf } from '../../nn/params.js';
@@ -44,7 +45,10 @@ export function portableGpt(sizes: GptSizes, grids: readonly Grid[]): Portable {
  * of the L tokens before it → `logits` [B, K] and `present` [2·layers, B, H, L + 1, E]. The place is L; a sequence
  * starts with L = 0.
  */
-function stepProgram(sizes: GptSizes, weights: HostTensors): GraphProgram {
+function stepProgram(
+  sizes: GptSizes,
+  weights: HostTensors,
+): GraphProgram<'ids' | 'past', 'logits' | 'present'> {
   const { layers, heads, width, tokens } = sizes;
   const specs = gptSpecs(sizes);
   return {
@@ -58,12 +62,13 @@ function stepProgram(sizes: GptSizes, weights: HostTensors): GraphProgram {
       },
     },
     constants: weights,
-    run({ ids, past }, constants): Tensors {
-      const before = tf.unstack(past!);
+    run({ ids, past }, constants) {
+      const before = tf.unstack(past);
       const after: tf.Tensor[] = [];
-      const position = lengthOf(past!, 3);
-      const logits = nextLogits(treeOf(specs, constants), { ids: ids!, position }, (qkv, layer) => {
-        const grown = attendTo({ keys: before[2 * layer]!, values: before[2 * layer + 1]! }, qkv, heads);
+      const position = lengthOf(past, 3);
+      const logits = nextLogits(treeOf(specs, constants), { ids, position }, (qkv, layer) => {
+        const [keys, values] = before.slice(2 * layer, 2 * layer + 2) as [tf.Tensor, tf.Tensor];
+        const grown = attendTo({ keys, values }, qkv, heads);
         after.push(grown.keys, grown.values);
         return grown.mixed;
       });
@@ -82,10 +87,11 @@ interface Cache {
 function attendTo(past: Cache, qkv: tf.Tensor, heads: number): Cache & { readonly mixed: tf.Tensor } {
   const [batch, width] = qkv.shape as [number, number];
   const perHead = width / 3 / heads;
-  const [q, k, v] = tf.split(tf.reshape(qkv, [batch, 3 * heads, 1, perHead]), 3, 1); // each [B, H, 1, E]
-  const keys = tf.concat([past.keys, k!], 2);
-  const values = tf.concat([past.values, v!], 2);
-  const mixed = attention(q!, keys, values); // [B, H, 1, E]
+  const parts = tf.split(tf.reshape(qkv, [batch, 3 * heads, 1, perHead]), 3, 1); // each [B, H, 1, E]
+  const [q, k, v] = parts as [tf.Tensor, tf.Tensor, tf.Tensor];
+  const keys = tf.concat([past.keys, k], 2);
+  const values = tf.concat([past.values, v], 2);
+  const mixed = attention(q, keys, values); // [B, H, 1, E]
   return { keys, values, mixed: tf.reshape(mixed, [batch, width / 3]) };
 }
 
@@ -100,9 +106,10 @@ export function cachedFile(graph: Graph, { layers, heads, width }: GptSizes, bat
   return {
     async nextLogits(ids, position) {
       if (position === 0) past = empty;
-      const { logits, present } = await graph.run({ ids: int32([batch], ids), past });
-      past = present!;
-      return logits!.data as Float32Array;
+      const outputs = await graph.run({ ids: int32([batch], ids), past });
+      const { logits, present } = picked(outputs, ['logits', 'present']);
+      past = present;
+      return logits.data as Float32Array;
     },
     dispose: () => graph.dispose(),
   };

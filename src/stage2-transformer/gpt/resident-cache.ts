@@ -5,10 +5,12 @@
  * Shapes: B sequences, H heads, T tokens, K codes, E width of a head.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { must, pairs, picked } from '../../base/lookup.js';
 import { float32, type HostTensors, int32 } from '../../base/tensor.js';
 import type { Device, Precision, Specs, StepProgram, Tensors } from '../../engine/device.js';
 import { treeOf } from '../../nn/params.js';
 import type { CachedModel } from '../drawer.js';
+import { ofKind } from '../key-value-cache.js';
 import { cachedStep, type GptSizes, gptSpecs } from './gpt.js';
 
 /**
@@ -32,23 +34,25 @@ export function residentProgram(
     inputs: { ids: { shape: [batch], dtype: 'int32' }, position: { shape: [1], dtype: 'int32' } },
     constants: weights,
     precision,
-    step(caches, { ids, position }, constants) {
+    step(caches, inputs, constants) {
+      const { ids, position } = picked(inputs, ['ids', 'position']);
+      const [keys, values] = [ofKind('keys', caches, layers), ofKind('values', caches, layers)];
       const places = tf.range(0, tokens, 1, 'int32');
-      const mask = tf.mul(tf.cast(tf.greaterEqual(places, position!), 'float32'), -1e9); // [T]
-      const here = tf.reshape(tf.equal(places, position!), [1, 1, tokens, 1]);
-      const all = (kind: string) => Array.from({ length: layers }, (_, i) => caches[`${kind}.${i}`]!);
+      const mask = tf.mul(tf.cast(tf.greaterEqual(places, position), 'float32'), -1e9); // [T]
+      const here = tf.reshape(tf.equal(places, position), [1, 1, tokens, 1]);
       const { logits, qkv } = cachedStep(sizes, treeOf(gptSpecs(sizes), constants), {
-        ids: ids!,
-        position: position!,
+        ids,
+        position,
         mask: tf.reshape(mask, [1, 1, 1, tokens]),
-        keys: all('keys'),
-        values: all('values'),
+        keys,
+        values,
       });
       const next: Tensors = {};
-      for (const [i, own] of qkv.entries()) {
+      for (const [i, [own, [oldKeys, oldValues]]] of pairs(qkv, pairs(keys, values)).entries()) {
         const parts = tf.split(tf.reshape(own, [batch, 3 * heads, 1, perHead]), 3, 1);
-        next[`keys.${i}`] = tf.where(here, parts[1]!, caches[`keys.${i}`]!);
-        next[`values.${i}`] = tf.where(here, parts[2]!, caches[`values.${i}`]!);
+        const [, key, value] = parts as [tf.Tensor, tf.Tensor, tf.Tensor];
+        next[`keys.${i}`] = tf.where(here, key, oldKeys);
+        next[`values.${i}`] = tf.where(here, value, oldValues);
       }
       return { state: next, outputs: { logits } };
     },
@@ -71,7 +75,7 @@ export async function openResidentModel(o: {
   return {
     async nextLogits(ids, position) {
       const [outputs] = await runner.run([{ ids: int32([o.batch], ids), position: int32([1], [position]) }]);
-      return outputs!.logits!.data as Float32Array;
+      return must(outputs?.logits, 'logits').data as Float32Array;
     },
     dispose: () => runner.dispose(),
   };

@@ -1,8 +1,8 @@
 /** A GPT's tokens: codes 0 … K − 1, then what begins a sequence: K without a class, K + 1 + c of class c. */
-
 import { expected } from '../../base/errors.js';
+import { must } from '../../base/lookup.js';
 import { stream } from '../../base/rng.js';
-import { float32, type HostTensor, type HostTensors, int32 } from '../../base/tensor.js';
+import { float32, type HostTensor, type HostTensors, int32, lastAxis } from '../../base/tensor.js';
 import { type Canvas, unknown } from '../canvas.js';
 
 /** @param label `unknown` without a class */
@@ -71,8 +71,8 @@ export const rowsOfOneTable = (codes: number, { start, classes }: OneTable): num
  * @throws UserError where classes are no codes either
  */
 export function foldStart(weights: HostTensors, codes: number, { start, classes }: OneTable): HostTensors {
-  const table = weights['tokens.weight']!;
-  const width = table.shape[1]!;
+  const table = must(weights['tokens.weight'], 'tokens.weight');
+  const width = lastAxis(table);
   const row = (i: number) => table.data.subarray(i * width, (i + 1) * width);
   const differs = (a: number, b: number) => row(a).some((v, i) => !Object.is(v, row(b)[i]));
   for (let label = 0; label < Math.min(classes, codes); label++) {
@@ -86,7 +86,7 @@ export function foldStart(weights: HostTensors, codes: number, { start, classes 
   }
   const own = startToken(codes);
   if (classes > 0 || start >= codes || !differs(own, start)) return weights;
-  const positions = weights.positions!;
+  const positions = must(weights.positions, 'positions');
   const moved = Float32Array.from(positions.data);
   for (let i = 0; i < width; i++) moved[i] = positions.data[i]! + row(own)[i]! - row(start)[i]!;
   return { ...weights, positions: float32(positions.shape, moved) };

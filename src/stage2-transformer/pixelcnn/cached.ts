@@ -5,6 +5,7 @@
  * Shapes: B images, h×w cells of a grid, K codes, D width, L layers, p rows or columns that the first layer looks
  * back.
  */
+import { must } from '../../base/lookup.js';
 import { float32, type HostTensor, type HostTensors, int32 } from '../../base/tensor.js';
 import type { Device } from '../../engine/device.js';
 import { under } from '../../nn/params.js';
@@ -43,29 +44,30 @@ export async function openCachedNetworks(o: {
   networks: readonly NetworkSizes[];
 }): Promise<CachedModel> {
   const { device, weights, batch, grids, networks } = o;
-  const models: GridModel[] = [];
-  for (const sizes of networks)
-    models.push(await openGrid(device, sizes, under(sizes.grid.name, weights), batch));
+  const models: { name: string; first: number; model: GridModel }[] = [];
+  for (const sizes of networks) {
+    const { name } = sizes.grid;
+    const model = await openGrid(device, sizes, under(name, weights), batch);
+    models.push({ name, first: cellsIn(sizes.earlier), model });
+  }
   const all = cellsIn(grids);
   const codes = new Int32Array(batch * all);
-  const firsts = grids.map((_, i) => cellsIn(grids.slice(0, i)));
-  const given = grids.length - networks.length;
   let labels = new Int32Array(batch);
 
   return {
     async nextLogits(ids, place) {
       if (place === 0) labels = Int32Array.from(ids);
-      else for (let row = 0; row < batch; row++) codes[row * all + place - 1] = ids[row]!;
-      const at = firsts.findLastIndex((first) => first <= place);
-      const model = models[at - given];
-      if (!model) return new Float32Array();
+      else for (const [row, id] of ids.entries()) codes[row * all + place - 1] = id;
+      const current = models.findLast(({ first }) => first <= place);
+      if (!current) return new Float32Array();
+      const { name, first, model } = current;
       const parts = byGrid(grids, codes);
-      const cell = place - firsts[at]!;
+      const cell = place - first;
       if (cell === 0) await model.begin(labels, parts);
-      return model.next(parts[grids[at]!.name]!.data as Int32Array, cell);
+      return model.next(must(parts[name], name).data as Int32Array, cell);
     },
     async dispose() {
-      for (const model of models) await model.dispose();
+      for (const { model } of models) await model.dispose();
     },
   };
 }
@@ -101,8 +103,8 @@ async function openGrid(
       ...(classes > 0 && { labels }),
       ...(features && { features: rowOf(features, row) }),
     });
-    before = outputs.before!;
-    additions = outputs.additions!.data as Float32Array;
+    before = outputs.before;
+    additions = outputs.additions.data as Float32Array;
   };
 
   /** So many codes of each image from a cell on; K before the first. */
@@ -138,7 +140,7 @@ async function openGrid(
   return {
     async begin(of, codes) {
       labels = int32([batch], of);
-      const known = earlier.map(({ name }, i) => [`earlier.${i}`, codes[name]!]);
+      const known = earlier.map(({ name }, i) => [`earlier.${i}`, must(codes[name], name)]);
       features = (await told?.run(Object.fromEntries(known)))?.features;
     },
     async next(codes, cell) {
@@ -155,12 +157,12 @@ async function openGrid(
         additions: inColumn,
         ...(count > 0 && attentionInputs(codes, cell)),
       });
-      left = outputs.left!;
+      left = outputs.left;
       if (count > 0) {
-        behind = outputs.behind!;
+        behind = must(outputs.behind, 'behind');
         cache.write(cell, outputs);
       }
-      return outputs.logits!.data as Float32Array;
+      return outputs.logits.data as Float32Array;
     },
     async dispose() {
       await rows.dispose();

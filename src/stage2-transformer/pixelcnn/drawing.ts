@@ -7,14 +7,15 @@
  * back.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import type { HostTensors } from '../../base/tensor.js';
+import { must, pairs, picked } from '../../base/lookup.js';
+import { firstAxis, type HostTensors } from '../../base/tensor.js';
 import type { GraphProgram, Tensors } from '../../engine/device.js';
 import { conv } from '../../nn/conv.js';
 import { linear } from '../../nn/linear.js';
 import { lookup } from '../../nn/lookup.js';
 import { cropped, filterSize, gatedTanh } from '../../nn/masked-conv.js';
 import { type TensorTree, treeOf } from '../../nn/params.js';
-import { cacheInputs, indexed } from '../key-value-cache.js';
+import { cacheInputs, indexed, ofKind } from '../key-value-cache.js';
 import { attendedStep } from './attention.js';
 import {
   attentionAfter,
@@ -46,7 +47,11 @@ function embedded(params: TensorTree<Network>, ids: tf.Tensor): tf.Tensor {
 }
 
 /** `earlier.i` int32 [B, h', w'] → `features` [B, h, w, D]. Only of a grid with earlier ones. */
-export function featuresProgram(o: NetworkSizes, weights: HostTensors, batch: number): GraphProgram {
+export function featuresProgram(
+  o: NetworkSizes,
+  weights: HostTensors,
+  batch: number,
+): GraphProgram<never, 'features'> {
   const codes = o.earlier.map(
     ({ height, width }) => ({ shape: [batch, height, width], dtype: 'int32' }) as const,
   );
@@ -55,8 +60,8 @@ export function featuresProgram(o: NetworkSizes, weights: HostTensors, batch: nu
     inputs: indexed('earlier', codes),
     constants: weights,
     run: (inputs, constants) => {
-      const earlier = codes.map((_, i) => inputs[`earlier.${i}`]!);
-      return { features: featuresOf(paramsOf(o, constants).told, earlier, o.grid)! };
+      const earlier = ofKind('earlier', inputs, codes.length);
+      return { features: must(featuresOf(paramsOf(o, constants).told, earlier, o.grid), 'earlier grid') };
     },
   };
 }
@@ -67,7 +72,11 @@ export function featuresProgram(o: NetworkSizes, weights: HostTensors, batch: nu
  * [B, 1, w, D]. Outputs: `before` for the next row, and `additions` [B, w, L·2D] to the horizontal stack before its
  * gates.
  */
-export function rowProgram(o: NetworkSizes, weights: HostTensors, batch: number): GraphProgram {
+export function rowProgram(
+  o: NetworkSizes,
+  weights: HostTensors,
+  batch: number,
+): GraphProgram<'above' | 'before', 'before' | 'additions'> {
   const { layers, width, classes, grid } = o;
   const row = (channels: number) => ({ shape: [batch, 1, grid.width, channels], dtype: 'float32' }) as const;
   return {
@@ -82,12 +91,13 @@ export function rowProgram(o: NetworkSizes, weights: HostTensors, batch: number)
     run({ above, before, labels, features }, constants) {
       const params = paramsOf(o, constants);
       const told = additions(params.told, layers, { labels, features });
-      const rowsAbove = tf.split(before!, layers, 3);
+      const rowsAbove = tf.split(before, layers, 3);
+      let last: tf.Tensor[] | undefined; // of the layer before: the row above and its own
       const own: tf.Tensor[] = [];
       const added: tf.Tensor[] = [];
-      for (const [i, layer] of params.layers.entries()) {
+      for (const [i, [layer, rowAbove]] of pairs(params.layers, rowsAbove).entries()) {
         const { kernel, mask } = lookOf(i);
-        const seen = i === 0 ? embedded(params, above!) : tf.concat([rowsAbove[i - 1]!, own[i - 1]!], 1);
+        const seen = last ? tf.concat(last, 1) : embedded(params, above);
         const side = kernel >> 1;
         const below = tf.fused.conv2d({
           x: seen as tf.Tensor4D,
@@ -102,7 +112,9 @@ export function rowProgram(o: NetworkSizes, weights: HostTensors, batch: number)
           bias: layer.vertical.bias,
         }); // [B, 1, w, 2D]
         added.push(broadcast(plus(conv(layer.down, below), told?.[i]), below.shape));
-        own.push(gatedTanh(plus(below, told?.[i])));
+        const row = gatedTanh(plus(below, told?.[i]));
+        own.push(row);
+        last = [rowAbove, row];
       }
       const all = tf.reshape(tf.concat(added, 3), [batch, grid.width, layers * 2 * width]);
       return { before: tf.concat(own, 3), additions: all };
@@ -120,7 +132,11 @@ const broadcast = (x: tf.Tensor, shape: number[]): tf.Tensor =>
  * what it brought to the attentions, `places` and `first` as `Step` has them and a cache's inputs; and outputs
  * `behind` and `qkv.i` of this cell.
  */
-export function cellProgram(o: NetworkSizes, weights: HostTensors, batch: number): GraphProgram {
+export function cellProgram(
+  o: NetworkSizes,
+  weights: HostTensors,
+  batch: number,
+): GraphProgram<'ids' | 'left' | 'additions', 'logits' | 'left'> {
   const { layers, width, heads } = o;
   const count = attentions(o);
   const floats = (...shape: number[]) => ({ shape, dtype: 'float32' }) as const;
@@ -141,36 +157,29 @@ export function cellProgram(o: NetworkSizes, weights: HostTensors, batch: number
     constants: weights,
     run(inputs, constants) {
       const params = paramsOf(o, constants);
-      const added = tf.split(inputs.additions!, layers, 1);
-      const cellsLeft = tf.split(inputs.left!, layers, 1);
-      const behind = count > 0 ? tf.split(inputs.behind!, count, 1) : [];
-      const x = count > 0 ? embedded(params, inputs.last!) : undefined;
+      const added = tf.split(inputs.additions, layers, 1);
+      const cellsLeft = tf.split(inputs.left, layers, 1);
+      const attended = count > 0 ? attendedInputs(params, inputs, count) : undefined;
       const [own, brought, qkv]: [tf.Tensor[], tf.Tensor[], tf.Tensor[]] = [[], [], []];
-      for (const [i, layer] of params.layers.entries()) {
-        const across = tf.add(leftward(params, i, inputs.ids!, [cellsLeft[i - 1], own[i - 1]]), added[i]!);
+      let last: { left: tf.Tensor; own: tf.Tensor } | undefined; // of the layer before
+      for (const [i, [layer, [left, addition]]] of pairs(params.layers, pairs(cellsLeft, added)).entries()) {
+        const seen = last ? tf.concat([last.left, last.own], 1) : embedded(params, inputs.ids);
+        const across = tf.add(leftward(layer, i, seen), addition);
         const out = linear(asMatrix(layer.out), gatedTanh(across));
-        let h = i === 0 ? out : tf.add(own[i - 1]!, out);
+        let h = last ? tf.add(last.own, out) : out;
         const attention = attentionAfter(o, i);
-        if (x && attention !== undefined) {
+        if (attended && attention !== undefined) {
           brought.push(h);
-          const step = attendedStep(params.attention[attention]!, heads, {
-            h,
-            before: { x, h: behind[attention]! },
-            places: inputs.places!,
-            first: inputs.first!,
-            past: {
-              keys: inputs[`keys.${attention}`]!,
-              values: inputs[`values.${attention}`]!,
-              mask: inputs.mask!,
-            },
-          });
+          const { weights, ...before } = must(attended[attention], `attention ${attention}`);
+          const step = attendedStep(weights, heads, { h, ...before });
           h = tf.add(h, step.mixed);
           qkv.push(step.qkv);
         }
         own.push(h);
+        last = { left, own: h };
       }
       return {
-        logits: readOut(params, own.at(-1)!),
+        logits: readOut(params, must(last, 'layer').own),
         left: tf.concat(own, 1),
         ...(count > 0 && { behind: tf.concat(brought, 1), ...indexed('qkv', qkv) }),
       };
@@ -178,24 +187,36 @@ export function cellProgram(o: NetworkSizes, weights: HostTensors, batch: number
   };
 }
 
+/** Of each attention its weights, and what it takes of the cells before. */
+function attendedInputs(params: TensorTree<Network>, inputs: Tensors, count: number) {
+  const { last, behind, places, first, mask } = picked(inputs, ['last', 'behind', 'places', 'first', 'mask']);
+  const brought = tf.split(behind, count, 1);
+  const x = embedded(params, last);
+  const past = pairs(ofKind('keys', inputs, count), ofKind('values', inputs, count));
+  return pairs(pairs(params.attention, brought), past).map(([[weights, h], [keys, values]]) => ({
+    weights,
+    before: { x, h },
+    places,
+    first,
+    past: { keys, values, mask },
+  }));
+}
+
 /**
  * A layer's horizontal convolution of one cell, [B, 2D].
  *
- * @param features of the cell to the left and of its own, by the layer before
+ * @param seen in the first layer the codes to the left, in others the features of the cell to the left and of its own
  */
 function leftward(
-  params: TensorTree<Network>,
+  { horizontal }: TensorTree<Network>['layers'][number],
   i: number,
-  ids: tf.Tensor,
-  features: readonly (tf.Tensor | undefined)[],
+  seen: tf.Tensor,
 ): tf.Tensor {
   const { kernel, mask } = lookOf(i);
-  const { horizontal } = params.layers[i]!;
   const [, columns] = filterSize('horizontal', kernel, mask);
-  const seen = i === 0 ? embedded(params, ids) : tf.concat(features as tf.Tensor[], 1);
   const [inputs, outputs] = horizontal.weight.shape.slice(2) as [number, number];
   const weight = tf.reshape(cropped('horizontal', horizontal.weight, mask), [columns * inputs, outputs]);
-  return linear({ weight, bias: horizontal.bias }, tf.reshape(seen, [ids.shape[0]!, columns * inputs]));
+  return linear({ weight, bias: horizontal.bias }, tf.reshape(seen, [firstAxis(seen), columns * inputs]));
 }
 
 /** A 1×1 convolution as what it is. */

@@ -4,7 +4,8 @@
  * §3.2).
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { int32 } from '../../base/tensor.js';
+import { must, pairs } from '../../base/lookup.js';
+import { firstAxis, int32 } from '../../base/tensor.js';
 import type { PriorConfig } from '../../config/schema.js';
 import type { Specs, Tensors } from '../../engine/device.js';
 import { crossEntropy } from '../../nn/cross-entropy.js';
@@ -32,7 +33,6 @@ export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condit
     const earlier = grids.slice(0, condition.grids.length + i);
     return { layers, width, heads, attentionEvery, classes, grid, earlier };
   });
-  const specs = networks.map(networkSpecs);
   const cells = cellsIn(grids);
   const noiseLayout = ({ grid }: NetworkSizes, batch: number) => ({
     sites: layers,
@@ -41,37 +41,51 @@ export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condit
   });
   /** Of a training step of so many images, the noise of each network by its name, for each micro-batch. */
   const noiseOf = (step: number, batch: number) => {
-    const runs = networks.map((network) =>
-      noisePerRun(noiseLayout(network, batch), `${seed} ${network.grid.name}`, { step, runs: accumulate }),
-    );
+    const named = networks.map((network) => {
+      const { name } = network.grid;
+      const runs = noisePerRun(noiseLayout(network, batch), `${seed} ${name}`, { step, runs: accumulate });
+      return [`noise.${name}`, runs] as const;
+    });
     return Array.from({ length: accumulate }, (_, run) =>
-      Object.fromEntries(networks.map(({ grid }, i) => [`noise.${grid.name}`, runs[i]![run]!])),
+      Object.fromEntries(named.map(([name, runs]) => [name, must(runs[run], name)])),
     );
   };
 
   /** Logits [B·h·w, K] of a network. */
-  const logitsOf = (index: number, p: Tensors, inputs: Tensors, codes: readonly tf.Tensor[]): tf.Tensor => {
-    const network = networks[index]!;
+  const logitsOf = (
+    network: NetworkSizes,
+    p: Tensors,
+    inputs: Tensors,
+    codes: readonly tf.Tensor[],
+  ): tf.Tensor => {
     const { name } = network.grid;
-    const own = codes[condition.grids.length + index]!;
+    const own = ownCodes(network, codes);
     const noise = inputs[`noise.${name}`];
-    const layout = noiseLayout(network, own.shape[0]!);
+    const layout = noiseLayout(network, firstAxis(own));
     const dropped = noise ? dropoutFrom(noise, { ...layout, rate: dropout }) : noDropout;
     const known = { labels: inputs.labels, earlier: codes.slice(0, network.earlier.length) };
-    return networkLogits(network, treeOf(specs[index]!, under(name, p)), own, known, dropped);
+    return networkLogits(network, treeOf(networkSpecs(network), under(name, p)), own, known, dropped);
   };
   /** [B, cells of the network's grid]. */
-  const natsOf = (index: number, p: Tensors, inputs: Tensors, codes: readonly tf.Tensor[]): tf.Tensor => {
-    const own = codes[condition.grids.length + index]!;
-    const nats = crossEntropy(logitsOf(index, p, inputs, codes), tf.reshape(own, [-1]));
-    return tf.reshape(nats, [own.shape[0]!, -1]);
+  const natsOf = (
+    network: NetworkSizes,
+    p: Tensors,
+    inputs: Tensors,
+    codes: readonly tf.Tensor[],
+  ): tf.Tensor => {
+    const own = ownCodes(network, codes);
+    const nats = crossEntropy(logitsOf(network, p, inputs, codes), tf.reshape(own, [-1]));
+    return tf.reshape(nats, [firstAxis(own), -1]);
   };
 
   return {
     condition,
     grids,
     described: `${drawn.length > 1 ? `a network for each of ${drawn.length} grids, each of ` : ''}${layers} layers of width ${width}`,
-    learned: Object.assign({}, ...networks.map(({ grid }, i) => over(grid.name, specsOf(specs[i]!)))),
+    learned: Object.assign(
+      {},
+      ...networks.map((network) => over(network.grid.name, specsOf(networkSpecs(network)))),
+    ),
     decays,
     precisions: ['f32'],
     inputs(phase, batch): Specs {
@@ -97,11 +111,14 @@ export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condit
       };
     },
     nats(p, inputs) {
-      const codes = cut(inputs.codes!, grids);
-      const parts = networks.map((_, i) => natsOf(i, p, inputs, codes));
+      const all = must(inputs.codes, 'codes');
+      const codes = cut(all, grids);
+      const nats = networks.map((network) => natsOf(network, p, inputs, codes));
       const given = cellsIn(condition.grids);
-      const zeros = given > 0 ? [tf.zeros([inputs.codes!.shape[0]!, given])] : [];
-      return parts.length + zeros.length === 1 ? parts[0]! : tf.concat([...zeros, ...parts], 1);
+      const zeros = given > 0 ? [tf.zeros([firstAxis(all), given])] : [];
+      const parts = [...zeros, ...nats];
+      const [only, another] = parts;
+      return only && !another ? only : tf.concat(parts, 1);
     },
     async open(device, weights, o) {
       const { cfgScale } = o;
@@ -111,8 +128,9 @@ export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condit
     portable: wholePortable({ grids, classes }, (p, all, labels) => {
       const codes = cut(all, grids);
       const most = Math.max(...grids.map(({ vocab }) => vocab));
-      const parts = networks.map(({ grid }, i) => {
-        const logits = logitsOf(i, p, { ...(labels && { labels }) }, codes);
+      const parts = networks.map((network) => {
+        const { grid } = network;
+        const logits = logitsOf(network, p, { ...(labels && { labels }) }, codes);
         const byCell = tf.reshape(logits, [-1, cellsIn([grid]), grid.vocab]);
         return tf.pad(
           byCell,
@@ -133,16 +151,20 @@ export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condit
   };
 }
 
+/** Of all grids' codes those of a network's. */
+const ownCodes = ({ grid, earlier }: NetworkSizes, codes: readonly tf.Tensor[]): tf.Tensor =>
+  must(codes[earlier.length], `codes of ${grid.name}`);
+
 /** The logit of a code that a grid has not. */
 const neverDrawn = -1e9;
 
 /** Codes int32 [B, T] → int32 [B, h, w] of each grid. */
 function cut(codes: tf.Tensor, grids: readonly Grid[]): tf.Tensor[] {
-  const batch = codes.shape[0]!;
+  const batch = firstAxis(codes);
   const parts = tf.split(
     codes,
     grids.map((grid) => cellsIn([grid])),
     1,
   );
-  return parts.map((part, i) => tf.reshape(part, [batch, grids[i]!.height, grids[i]!.width]));
+  return pairs(parts, grids).map(([part, { height, width }]) => tf.reshape(part, [batch, height, width]));
 }

@@ -7,6 +7,7 @@
  * Shapes: B images, h×w cells, K codes, D width, L layers, p rows or columns that the first layer looks back.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { must } from '../../base/lookup.js';
 import { conv, convSpecs } from '../../nn/conv.js';
 import { type Dropout, noDropout } from '../../nn/dropout.js';
 import { linear, linearSpecs } from '../../nn/linear.js';
@@ -105,7 +106,10 @@ export function networkLogits(
     h = i === 0 ? out : tf.add(h, out);
     if (i < layers - 1) v = gatedTanh(plus(below, told?.[i]));
     const attention = attentionAfter(o, i);
-    if (attention !== undefined) h = tf.add(h, attended(params.attention[attention]!, heads, { x, h, grid }));
+    if (attention !== undefined) {
+      const weights = must(params.attention[attention], `attention ${attention}`);
+      h = tf.add(h, attended(weights, heads, { x, h, grid }));
+    }
   }
   return readOut(params, tf.reshape(h, [-1, width]));
 }

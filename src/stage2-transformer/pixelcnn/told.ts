@@ -7,6 +7,8 @@
  * Shapes: B images, D width, L layers; a grid is h×w, an earlier one h'×w'.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { pairs } from '../../base/lookup.js';
+import { firstAxis, lastAxis } from '../../base/tensor.js';
 import { conv, convSpecs } from '../../nn/conv.js';
 import { linear, linearSpecs } from '../../nn/linear.js';
 import { lookup } from '../../nn/lookup.js';
@@ -43,8 +45,8 @@ export type Told = TensorTree<ReturnType<typeof toldSpecs>>;
 
 /** Codes of the earlier grids, int32 [B, h', w'] each → [B, h, w, D]; none without earlier grids. */
 export function featuresOf(params: Told, codes: readonly tf.Tensor[], grid: Grid): tf.Tensor | undefined {
-  const features = params.earlier.map(({ table, convs }, i) => {
-    const embedded = lookup(table as tf.Tensor2D, codes[i]!); // [B, h', w', D]
+  const features = pairs(params.earlier, codes).map(([{ table, convs }, own]) => {
+    const embedded = lookup(table as tf.Tensor2D, own); // [B, h', w', D]
     return nearest(
       convs.reduce((x, params) => tf.relu(conv(params, x)), embedded),
       grid,
@@ -69,7 +71,7 @@ export function additions(
   if (params.out && features) terms.push(linear(params.out, features));
   if (params.classes && labels) {
     const rows = lookup(params.classes as tf.Tensor2D, tf.add(labels, tf.scalar(1, 'int32')));
-    terms.push(tf.reshape(rows, [rows.shape[0]!, 1, 1, rows.shape[1]!]));
+    terms.push(tf.reshape(rows, [firstAxis(rows), 1, 1, lastAxis(rows)]));
   }
   if (terms.length === 0) return undefined;
   return tf.split(

@@ -7,7 +7,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { entry, picked } from '../../../base/entries.js';
+import { entry, picked } from '../../../base/lookup.js';
 import { int32 } from '../../../base/tensor.js';
 import type { Tensors } from '../../../engine/device.js';
 import type { ParamSpec } from '../../../nn/params.js';

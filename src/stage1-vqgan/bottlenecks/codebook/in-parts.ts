@@ -1,7 +1,7 @@
 /** The care for a codebook of a batch in micro-batches (`stage1.accumulate` > 1): codes start and restart from the whole batch. */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { entry, picked } from '../../../base/entries.js';
+import { entry, picked } from '../../../base/lookup.js';
 import { scalar } from '../../../base/tensor.js';
 import { sumOf } from '../../../train/accumulation.js';
 import type { Place } from '../../latent.js';

@@ -1,5 +1,5 @@
 /** Which encoder outputs codes become when they start or restart. */
-import { nth } from '../../../base/entries.js';
+import { nth } from '../../../base/lookup.js';
 import { permutation, stream } from '../../../base/rng.js';
 import { float32, type HostTensors, int32 } from '../../../base/tensor.js';
 import type { Place } from '../../latent.js';

@@ -1,24 +1,27 @@
 /** Look-ups that find what they look for: that it is missing would be a mistake of vqgen's own. */
 
 /** @throws Error that names what is missing */
-export function entry<T>(record: Readonly<Record<string, T>>, name: string): T {
-  const value = record[name];
-  if (value === undefined) throw new Error(`internal: ${name} is missing`);
+export function must<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new Error(`internal: no ${what}`);
   return value;
 }
 
-/** The entries of these names. @throws Error that names the first that is missing */
+/** @throws Error that names what is missing */
+export const entry = <T>(record: Readonly<Record<string, T>>, name: string): T => must(record[name], name);
+
+/** The entries of these names, in that order. @throws Error that names the first that is missing */
 export const picked = <T, K extends string>(
   record: Readonly<Record<string, T>>,
-  names: readonly K[],
-): Record<K, T> => Object.fromEntries(names.map((name) => [name, entry(record, name)])) as Record<K, T>;
+  names: Iterable<K>,
+): Record<K, T> =>
+  Object.fromEntries(Array.from(names, (name) => [name, entry(record, name)])) as Record<K, T>;
 
 /** The one at place `i`. @throws Error beyond the ends of the list */
-export function nth<T>(list: ArrayLike<T>, i: number): T {
-  const value = list[i];
-  if (value === undefined) throw new Error(`internal: nothing at ${i} of ${list.length}`);
-  return value;
-}
+export const nth = <T>(list: ArrayLike<T>, i: number): T => must(list[i], `entry ${i} of ${list.length}`);
+
+/** Those at `places`. @throws Error beyond the ends of the list */
+export const take = <T>(list: ArrayLike<T>, places: Iterable<number>): T[] =>
+  Array.from(places, (i) => nth(list, i));
 
 /** @throws Error for an empty list */
 export const last = <T>(list: ArrayLike<T>): T => nth(list, list.length - 1);
