@@ -1,6 +1,7 @@
 /**
  * A Gaussian for each image, held near N(0, I): Kingma & Welling, "Auto-Encoding Variational Bayes", arXiv 1312.6114. With
- * `class_means` near N(μ_y, I) with a learned μ_y for each class y, so that the decoder need not be told the class.
+ * `class_means` near N(μ_y, I) with a learned μ_y for each class y, so that the decoder need not be told the class. These
+ * begin apart, each where no other class's codes lie: from one place they would not part before the decoder has to tell classes by other means.
  *
  * Units: KL in nats an image. The loss has it a number of the image, beside a likelihood that is a mean over these numbers.
  */
@@ -51,7 +52,9 @@ export function gaussian(config: Stage1Config, place: Place): Bottleneck {
     learned: {
       ...learned,
       ...white?.learned,
-      ...(class_means && { [classMeans]: { shape: [classes.length, ...shape], init: { kind: 'zeros' } } }),
+      ...(class_means && {
+        [classMeans]: { shape: [classes.length, ...shape], init: { kind: 'normal', mean: 0, std: 1 } },
+      }),
     },
     own: {},
     state: {},
