@@ -8,6 +8,7 @@ import {
   adversaries,
   bottlenecks,
   inParts,
+  pixelcnnTraining,
   priorTraining,
   stage1Training,
   type Training,
@@ -40,6 +41,7 @@ const trainings: [string, () => Training][] = [
     () => accumulatingTraining(keys),
   ]),
   ['prior', priorTraining],
+  ['prior, pixelcnn', pixelcnnTraining],
 ];
 
 test.each(trainings)('%s: the same numbers, the same codes', async (_, training) => {
