@@ -53,7 +53,7 @@ export function gaussian(config: Stage1Config, place: Place): Bottleneck {
       ...learned,
       ...white?.learned,
       ...(class_means && {
-        [classMeans]: { shape: [classes.length, ...shape], init: { kind: 'normal', mean: 0, std: 1 } },
+        [classMeans]: { shape: [classes.length, ...shape], init: { kind: 'normal', mean: 0, std: 2 } },
       }),
     },
     own: {},
