@@ -1,7 +1,7 @@
 /**
  * A Gaussian for each image, held near N(0, I): Kingma & Welling, "Auto-Encoding Variational Bayes", arXiv 1312.6114. With
  * `class_means` near N(μ_y, I) with a learned μ_y for each class y, so that the decoder need not be told the class. These
- * begin apart, each where no other class's codes lie: from one place they would not part before the decoder has to tell classes by other means.
+ * begin far apart: from one place they part too little, and a draw around one of them shows another class.
  *
  * Units: KL in nats an image. The loss has it a number of the image, beside a likelihood that is a mean over these numbers.
  */

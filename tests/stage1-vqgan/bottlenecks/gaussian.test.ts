@@ -132,6 +132,18 @@ describe('class means', () => {
     expectClose(grads.class_means, tf.stack([tf.unstack(pull)[1]!, tf.unstack(pull)[0]!]));
   });
 
+  test('of vectors they begin where no codes of another class lie', () => {
+    const o = { class_means: true, classes: ['a', 'b', 'c'], shape: 'vector', latent_dim: 64 };
+    const { class_means } = tensorsOf(initialise(gaussian(configOf(o), place).learned, 1));
+    const [a, b, c] = tf.unstack(class_means!) as [tf.Tensor, tf.Tensor, tf.Tensor];
+    for (const [one, other] of [
+      [a, b],
+      [a, c],
+      [b, c],
+    ] as const)
+      expect(tf.norm(tf.sub(one, other)).dataSync()[0]).toBeGreaterThan(16);
+  });
+
   test('labels and noise are fed, by seed, phase and step', () => {
     const fed = bottleneck.feed('train', 5, Int32Array.of(1, 0)).batched!;
     expect(Array.from(fed.labels!.data)).toEqual([1, 0]);
