@@ -7,11 +7,13 @@ export function must<T>(value: T | undefined, what: string): T {
 
 /** The values at `indices`. */
 export function take<T>(values: ArrayLike<T>, indices: Iterable<number>): T[] {
-  return Array.from(indices, (i) => {
+  const taken: T[] = [];
+  for (const i of indices) {
     const value = values[i];
     if (value === undefined) throw new Error(`internal: no entry ${i} of ${values.length}`);
-    return value;
-  });
+    taken.push(value);
+  }
+  return taken;
 }
 
 /** The entries under `names`, in that order. */
