@@ -17,11 +17,18 @@ export const picked = <T, K extends string>(
   Object.fromEntries(Array.from(names, (name) => [name, entry(record, name)])) as Record<K, T>;
 
 /** The one at place `i`. @throws Error beyond the ends of the list */
-export const nth = <T>(list: ArrayLike<T>, i: number): T => must(list[i], `entry ${i} of ${list.length}`);
+export function nth<T>(list: ArrayLike<T>, i: number): T {
+  const value = list[i];
+  if (value === undefined) throw new Error(`internal: no entry ${i} of ${list.length}`);
+  return value;
+}
 
 /** Those at `places`. @throws Error beyond the ends of the list */
-export const take = <T>(list: ArrayLike<T>, places: Iterable<number>): T[] =>
-  Array.from(places, (i) => nth(list, i));
+export function take<T>(list: ArrayLike<T>, places: Iterable<number>): T[] {
+  const taken: T[] = [];
+  for (const i of places) taken.push(nth(list, i));
+  return taken;
+}
 
 /** @throws Error for an empty list */
 export const last = <T>(list: ArrayLike<T>): T => nth(list, list.length - 1);

@@ -3,7 +3,6 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { writeFolderAtomic } from '../base/files.js';
-import { must } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { type HostTensors, lastAxis } from '../base/tensor.js';
 import { checkPlace } from '../checkpoint/begin.js';
@@ -27,6 +26,7 @@ import { gatherLpips, holdsLpips, lpipsNames, readLpips } from './lpips.js';
 import { openTensors } from './open.js';
 import { checkPlaces, coversAll, fetchPlace, type Named, type Place } from './places.js';
 import {
+  embeddingsIn,
   firstStage,
   gpt,
   type Kind,
@@ -36,7 +36,6 @@ import {
   priorConfig,
   readProject,
   type Section,
-  type Shapes,
   sectionAt,
   shapesOf,
   tokenizerConfig,
@@ -298,12 +297,6 @@ function trainingConfig({ batch, rate }: Project = { params: {} }, stage: 'stage
 function stepOf({ notes }: TensorFile): number {
   const { global_step: step } = notes;
   return Number.isSafeInteger(step) && (step as number) > 0 ? (step as number) : 1;
-}
-
-/** How many codes the codebook has. */
-function embeddingsIn(shape: Shapes, prefix: string): number {
-  const book = shape(`${prefix}quantize.embedding.weight`) ?? shape(`${prefix}quantize.embed.weight`);
-  return must(book?.[0], 'codebook');
 }
 
 /** The codes that a tokenizer's transformer knows, by their numbers in the whole codebook. */

@@ -5,6 +5,7 @@
 import fs from 'node:fs';
 import { parse } from 'yaml';
 import { expected, type UserError } from '../base/errors.js';
+import { must } from '../base/lookup.js';
 import { checkStandIn } from '../checkpoint/stand-in.js';
 import type { PublishedPrior } from './taming-names.js';
 import type { TensorFile } from './torch-file.js';
@@ -27,6 +28,12 @@ export const shapesOf =
   ({ entries }: Pick<TensorFile, 'entries'>): Shapes =>
   (name) =>
     Object.hasOwn(entries, name) ? entries[name]?.shape : undefined;
+
+/** How many codes the codebook has. */
+export function embeddingsIn(shape: Shapes, prefix: string): number {
+  const book = shape(`${prefix}quantize.embedding.weight`) ?? shape(`${prefix}quantize.embed.weight`);
+  return must(book?.[0], 'codebook');
+}
 
 /** @throws UserError for a file of another model */
 export function kindOf(tensors: TensorFile, file: string): { kind: Kind; prefix: string } {
