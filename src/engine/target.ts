@@ -45,6 +45,14 @@ export interface ConvolutionSize {
   readonly outWidth: number;
   readonly inChannels: number;
   readonly outChannels: number;
+  readonly filterHeight: number;
+  readonly filterWidth: number;
+  readonly padInfo: {
+    readonly top: number;
+    readonly left: number;
+    readonly bottom: number;
+    readonly right: number;
+  };
 }
 
 export interface Target {
@@ -71,8 +79,11 @@ export interface Target {
   readonly rowDotsAsProducts: boolean;
   /** Whether patches of images (im2col) serve filter gradients at every size. */
   readonly patchesAlways: boolean;
-  /** Whether a 3×3 convolution is computed sooner after Winograd. */
-  winogradPays(c: ConvolutionSize): boolean;
+  /**
+   * Rows and columns of the result that a tile of a convolution of stride 1 has, where that is computed sooner as products of matrices; 1 for
+   * pixels that are not put together.
+   */
+  tiles(c: ConvolutionSize): readonly [number, number] | undefined;
   /** x where `open` (booleans), 0 elsewhere. */
   gate(g: GraphBuilder, open: Value, x: Value): Value;
   /** log softmax over the last axis. */
@@ -125,6 +136,21 @@ const gated = (g: GraphBuilder, x: Value, alpha: number): Value =>
   g.op('QuickGelu', [x], { alpha: { float: alpha } }, { shape: x.shape });
 const gelu = (g: GraphBuilder, x: Value): Value => g.op('Gelu', [x], {}, { shape: x.shape });
 
+function hasWholeTiles({
+  outHeight,
+  outWidth,
+  padInfo: { top, left, bottom, right },
+}: ConvolutionSize): boolean {
+  return [top, left, bottom, right].every((n) => n === 1) && outHeight % 4 === 0 && outWidth % 4 === 0;
+}
+
+/** What tiles of a 3×3 convolution save grows with C·O, the cost of moving them with C + O; at 16 × 16 pixels and less the plain one is slow, besides. */
+function tilesPay({ batchSize, outHeight, outWidth, inChannels, outChannels }: ConvolutionSize): boolean {
+  const side = Math.max(outHeight, outWidth);
+  const channels = (inChannels * outChannels) / (inChannels + outChannels);
+  return side <= 32 && batchSize * outHeight * outWidth >= 1024 && channels >= (side <= 16 ? 32 : 64);
+}
+
 export const cpuTarget: Target = {
   bytesAtOnce: 8 * 2 ** 20,
   float16: false,
@@ -148,11 +174,12 @@ export const cpuTarget: Target = {
   rowDotsAsProducts: true,
   patchesAlways: false,
 
-  /** What is saved grows with C·O, the cost of moving tiles with C + O; at 16 × 16 pixels and less the plain convolution is slow, besides. */
-  winogradPays({ batchSize, outHeight, outWidth, inChannels, outChannels }) {
-    const side = Math.max(outHeight, outWidth);
-    const channels = (inChannels * outChannels) / (inChannels + outChannels);
-    return side <= 32 && batchSize * outHeight * outWidth >= 1024 && channels >= (side <= 16 ? 32 : 64);
+  /** Filters that are not square are a PixelCNN's: tiles of more pixels, or along more than two taps of a row, save nothing more there. */
+  tiles(c) {
+    const { filterHeight: high, filterWidth: wide } = c;
+    if (high === 1) return [1, 1];
+    if (high !== wide) return [2, wide === 3 ? 2 : 1];
+    return high === 3 && hasWholeTiles(c) && tilesPay(c) ? [4, 4] : undefined;
   },
 
   product: (g, a, b, { transA, transB, alpha }, shape) =>
@@ -212,7 +239,7 @@ export const webgpuTarget: Target = {
 
   rowDotsAsProducts: false,
   patchesAlways: true,
-  winogradPays: () => false,
+  tiles: () => undefined,
 
   /** Gemm reads transposed matrices in place; a batch of them has to be transposed first. */
   product(g, a, b, { transA, transB, alpha }, shape) {
@@ -295,7 +322,7 @@ export const portableTarget: Target = {
   affine: webgpuTarget.affine,
   product: webgpuTarget.product,
   rowDotsAsProducts: false,
-  winogradPays: () => false,
+  tiles: () => undefined,
 
   gated(g, x, alpha) {
     const out = { shape: x.shape };

@@ -8,6 +8,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Conv } from './conv.js';
+import { withGradient } from './gradients.js';
 import type { ParamSpec, TensorTree } from './params.js';
 
 export type Mask = 'A' | 'B';
@@ -81,8 +82,24 @@ function before(stack: Stack, x: tf.Tensor, far: number): { seen: tf.Tensor; far
   return { seen: tf.slice(x, [0, 0, 0, 0], size), far };
 }
 
-/** The gate of a layer: x [..., 2C] → tanh(first C)·σ(last C), [..., C]. */
+/**
+ * The gate of a layer: x [..., 2C] → y = t·σ with t the tanh of the first C and σ the sigmoid of the last C, [..., C]. With u = dy·y
+ * its gradients are dy·σ − u·t and u − u·σ: fewer operations than factor by factor.
+ */
 export function gatedTanh(x: tf.Tensor): tf.Tensor {
+  return withGradient([x], {
+    value: () => tf.mul(...factors(x)),
+    save: [x],
+    gradient(dy, [x]) {
+      const [t, sigma] = factors(x);
+      const u = tf.mul(dy, tf.mul(t, sigma));
+      const features = tf.sub(tf.mul(dy, sigma), tf.mul(u, t));
+      return [tf.concat([features, tf.sub(u, tf.mul(u, sigma))], -1)];
+    },
+  });
+}
+
+function factors(x: tf.Tensor): [tf.Tensor, tf.Tensor] {
   const [features, gates] = tf.split(x, 2, -1) as [tf.Tensor, tf.Tensor];
-  return tf.mul(tf.tanh(features), tf.sigmoid(gates));
+  return [tf.tanh(features), tf.sigmoid(gates)];
 }

@@ -3,18 +3,19 @@
  *
  * The filter gradient is by definition a convolution of transposed tensors, for which ONNX Runtime's kernels are not
  * made: it is written as matrix products, one per tap over shifted slices at large resolutions, a single one over gathered
- * patches (im2col) at small ones. Where it pays, all three are computed after Winograd (`winograd.ts`).
+ * patches (im2col) at small ones. Where it pays, all three are products over all pixels of the batch (`conv-products.ts`).
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Shape4 } from '../../base/tensor.js';
 import type { Value } from '../graph.js';
-import { permuteShape } from '../permute.js';
+import { isIdentity, permuteShape } from '../permute.js';
 import { filterOrder, NCHW, OIHW, type Sym, type Tracer } from '../tracer.js';
+import { type Plan, planOf } from './conv-plan.js';
+import * as products from './conv-products.js';
 import { filterGradientOfPatches } from './image-patches.js';
 import { matmul, matmulOverRows } from './matmul.js';
 import { gatherRows, pixelRows, rowOf } from './pixel-rows.js';
 import { kernel } from './register.js';
-import * as winograd from './winograd.js';
 
 export type ConvInfo = tf.backend_util.Conv2DInfo;
 
@@ -48,13 +49,23 @@ export const pads = ({ padInfo: p }: ConvInfo): number[] => [p.top, p.left, p.bo
 export const strides = (c: ConvInfo): number[] => [c.strideHeight, c.strideWidth];
 export const taps = (c: ConvInfo): number => c.filterHeight * c.filterWidth;
 
+/**
+ * How a convolution is computed as products, if it is worth it. Where `images` are in the runtime's order, one of 1×1 is left to it, which takes
+ * them so.
+ */
+function planFor(t: Tracer, c: ConvInfo, images: readonly Sym[]): Plan | undefined {
+  if (t.precision === 'f16' || c.strideHeight !== 1 || c.strideWidth !== 1) return undefined;
+  if (taps(c) === 1 && !images.every(({ perm }) => isIdentity(perm))) return undefined;
+  const results = t.target.tiles(c);
+  return results && planOf(c, results);
+}
+
 function convolve(t: Tracer, x: Sym, filter: Sym, bias: Sym | undefined, attrs: ConvAttrs): tf.TensorInfo {
   const c = convInfo(attrs, x.shape, filter.shape);
-  if (winograd.suits(t, c)) {
-    const y = winograd.convolution(t, x, filter, c);
-    if (!bias) return t.out(y, c.outShape, 'float32');
-    const sum = t.graph.op('Add', [y, t.reshape(t.plain(bias), [c.outChannels])], {}, { shape: c.outShape });
-    return t.out(sum, c.outShape, 'float32');
+  const plan = planFor(t, c, [x]);
+  if (plan) {
+    const offsets = bias && t.reshape(t.plain(bias), [c.outChannels]);
+    return t.out(products.convolution(t, plan, x, filter, offsets), c.outShape, 'float32');
   }
   const value = t.target.convolution(t.graph, {
     image: t.as(x, NCHW),
@@ -77,8 +88,8 @@ kernel(
   ['dy', 'filter'],
   (t, { dy, filter }, attrs: ConvAttrs & { inputShape: number[] }) => {
     const c = convInfo(attrs, attrs.inputShape, filter.shape);
-    if (winograd.suits(t, c))
-      return t.out(winograd.inputGradient(t, dy, filter, c), attrs.inputShape, 'float32');
+    const plan = planFor(t, c, [dy]);
+    if (plan) return t.out(products.imageGradient(t, plan, dy, filter), attrs.inputShape, 'float32');
     const shape: Shape4 = [c.batchSize, c.inChannels, c.inHeight, c.inWidth];
     const gradient = t.as(dy, NCHW);
     const weights = t.as(filter, OIHW);
@@ -157,7 +168,8 @@ kernel('Conv2DBackpropFilter', ['x', 'dy'], (t, { x, dy }, attrs: ConvAttrs & { 
   const order = filterOrder(attrs.filterShape);
   const inOrder = (value: Value) =>
     t.out(t.reshape(value, permuteShape(attrs.filterShape, order)), attrs.filterShape, 'float32', order);
-  if (winograd.suits(t, c)) return inOrder(winograd.filterGradient(t, x, dy, c));
+  const plan = planFor(t, c, [x, dy]);
+  if (plan) return inOrder(products.filterGradient(t, plan, x, dy));
   const byTap = c.outHeight * c.outWidth > PATCHES_UP_TO || taps(c) === 1;
   const image = t.later(x);
   const value = t.target.patchesAlways
