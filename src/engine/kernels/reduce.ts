@@ -1,7 +1,9 @@
 /** Sums, means, extremes and what is built of them. */
 import * as tf from '@tensorflow/tfjs-core';
-import { axisOf, identity, permuteShape } from '../permute.js';
+import { lastAxis, sizeOf } from '../../base/tensor.js';
+import { axisOf, identity, isIdentity, permuteShape } from '../permute.js';
 import { onnxType, type Sym, type Tracer } from '../tracer.js';
+import { matmulOverRows } from './matmul.js';
 import { kernel } from './register.js';
 
 /** Reduces the program's `axes`; the remaining axes keep their order in memory while they are all kept. */
@@ -41,8 +43,29 @@ for (const [name, op] of Object.entries({
     const axes = tf.util.parseAxisParam(attrs.axis ?? attrs.reductionIndices ?? identity(x.shape.length), [
       ...x.shape,
     ]);
+    if (op === 'ReduceSum' && isOverRows(t, x, axes)) return sumOverRows(t, x, attrs.keepDims);
     return reduce(t, op, asNumbers(t, x), axes, attrs.keepDims);
   });
+}
+
+/** As of the gradient of a bias: sums of columns, over rows that lie as they are. */
+function isOverRows(t: Tracer, x: Sym, axes: readonly number[]): boolean {
+  const { rank, rows } = { rank: x.shape.length, rows: sizeOf(x.shape) / lastAxis(x) };
+  const isLastKept = axes.length === rank - 1 && !axes.includes(rank - 1);
+  const isFull = x.value.shape.every((n, i) => n === x.shape[i]);
+  const liesSo = x.dtype === 'float32' && isIdentity(x.perm) && isFull;
+  return t.target.rowSumsAsProducts && rank > 1 && rows >= 64 && isLastKept && liesSo;
+}
+
+function sumOverRows(t: Tracer, x: Sym, keepDims: boolean): tf.TensorInfo {
+  const width = lastAxis(x);
+  const rows = sizeOf(x.shape) / width;
+  const ones = t.graph.derived(undefined, `row of ${rows} ones`, () =>
+    t.graph.constant('float32', [1, rows], new Float32Array(rows).fill(1)),
+  );
+  const sums = matmulOverRows(t, ones, t.reshape(x.value, [rows, width]));
+  const shape = keepDims ? [...x.shape.slice(0, -1).map(() => 1), width] : [width];
+  return t.out(t.reshape(sums, shape), shape, 'float32');
 }
 
 /** Booleans are counted as int32, as TF.js does. */
