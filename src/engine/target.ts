@@ -192,11 +192,12 @@ export const cpuTarget: Target = {
   rowSumsAsProducts: true,
   patchesAlways: false,
 
-  /** Filters that are not square are a PixelCNN's: tiles of more pixels, or along more than two taps of a row, save nothing more there. */
+  /** Filters that are not square are a PixelCNN's: 2×3, a first one of 3×7, and those of one row, of which tiles would save too little. */
   tiles(c) {
-    const { filterHeight: high, filterWidth: wide } = c;
+    const { filterHeight: high, filterWidth: wide, outHeight, outWidth } = c;
+    const most = (out: number) => (out % 4 === 0 ? 4 : 2);
     if (high === 1) return [1, 1];
-    if (high !== wide) return [2, wide === 3 ? 2 : 1];
+    if (high !== wide) return [high === 3 ? most(outHeight) : 2, wide === 3 ? most(outWidth) : 1];
     return high === 3 && hasWholeTiles(c) && tilesPay(c) ? [4, 4] : undefined;
   },
 
