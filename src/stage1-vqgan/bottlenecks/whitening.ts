@@ -5,6 +5,7 @@
  * It is the same model as one whose prior is a learned Gaussian.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { entry } from '../../base/lookup.js';
 import type { Tensors } from '../../engine/device.js';
 import type { ParamSpec } from '../../nn/params.js';
 
@@ -22,21 +23,22 @@ export interface Whitening {
 export function whiteningOf(dims: number): Whitening {
   const [above, scale, shift] = ['whitening.above', 'whitening.log_scale', 'whitening.shift'] as const;
   const zeros = { kind: 'zeros' } as const;
-  const map = (p: Tensors) => tf.add(tf.mul(p[above]!, strictlyAbove(dims)), diagonal(tf.exp(p[scale]!)));
+  const map = (p: Tensors) =>
+    tf.add(tf.mul(entry(p, above), strictlyAbove(dims)), diagonal(tf.exp(entry(p, scale))));
   return {
     learned: {
       [above]: { shape: [dims, dims], init: zeros },
       [scale]: { shape: [dims], init: zeros },
       [shift]: { shape: [dims], init: zeros },
     },
-    whiten: (p, h) => tf.add(tf.matMul(h as tf.Tensor2D, map(p) as tf.Tensor2D), p[shift]!),
+    whiten: (p, h) => tf.add(tf.matMul(h as tf.Tensor2D, map(p) as tf.Tensor2D), entry(p, shift)),
     undo(p, z) {
-      const inverse = triangularInverse(map(p), tf.exp(tf.neg(p[scale]!)));
-      return tf.matMul(tf.sub(z, p[shift]!) as tf.Tensor2D, inverse as tf.Tensor2D);
+      const inverse = triangularInverse(map(p), tf.exp(tf.neg(entry(p, scale))));
+      return tf.matMul(tf.sub(z, entry(p, shift)) as tf.Tensor2D, inverse as tf.Tensor2D);
     },
     spread: (p, logvar) => ({
       variance: tf.matMul(tf.exp(logvar) as tf.Tensor2D, tf.square(map(p)) as tf.Tensor2D),
-      logvar: tf.add(logvar, tf.mul(2, p[scale]!)),
+      logvar: tf.add(logvar, tf.mul(2, entry(p, scale))),
     }),
   };
 }
