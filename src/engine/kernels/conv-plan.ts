@@ -30,7 +30,11 @@ type ConvInfo = tf.backend_util.Conv2DInfo;
 export function planOf(c: ConvInfo, results: readonly [number, number]): Plan {
   const { padInfo } = c;
   const axis = (taps: number, before: number, into: number, out: number, result: number): Axis => ({
-    ...{ taps, before, into, out, result },
+    taps,
+    before,
+    into,
+    out,
+    result,
   });
   const rows = axis(c.filterHeight, padInfo.top, c.inHeight, c.outHeight, results[0]);
   const columns = axis(c.filterWidth, padInfo.left, c.inWidth, c.outWidth, results[1]);
@@ -131,7 +135,7 @@ function placesAlong(axis: Axis, at: number): Place[] {
  * Where in `[places in a tile, P, pixels in a row]` every pixel of the image is, as many times as any is; the others have the tile of zeros for
  * what they lack.
  */
-export function placesOfImage({ batch, rows, columns, count }: Plan): { index: Int32Array; most: number } {
+export function placesOfImage({ batch, rows, columns, count }: Plan): Int32Array {
   const along = (axis: Axis) => Array.from({ length: axis.into }, (_, at) => placesAlong(axis, at));
   const [down, across] = [along(rows), along(columns)];
   const longest = (lists: readonly Place[][]) => Math.max(...lists.map((list) => list.length));
@@ -152,5 +156,5 @@ export function placesOfImage({ batch, rows, columns, count }: Plan): { index: I
           }
         start += most;
       }
-  return { index, most };
+  return index;
 }

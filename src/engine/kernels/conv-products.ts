@@ -47,11 +47,11 @@ export function imageGradient(t: Tracer, plan: Plan, dy: Sym, filter: Sym): Valu
     : t.reshape(pixelRows(t, dy), [1, plan.count, plan.out]);
   const products = matmul(t, results, weights, { transB: !transB }); // [N, P + 1, K]
   const tiles = transformed(t, plan, 'BT', products, { transposed: true });
-  const { most } = plans.placesOfImage(plan);
-  const index = indexOf(t, plan, 'places of the image', (plan) => plans.placesOfImage(plan).index);
+  const index = indexOf(t, plan, 'places of the image', plans.placesOfImage);
   const parts = gatherRows(t, inRows(t, tiles, plan.into), index);
-  if (most === 1) return t.reshape(parts, shape);
   const pixels = sizeOf(shape) / plan.into;
+  const most = sizeOf(index.shape) / pixels;
+  if (most === 1) return t.reshape(parts, shape);
   const apart = t.reshape(parts, [pixels, most, plan.into]);
   const sum = t.graph.op(
     'ReduceSum',

@@ -50,11 +50,13 @@ for (const [name, op] of Object.entries({
 
 /** As of the gradient of a bias: sums of columns, over rows that lie as they are. */
 function isOverRows(t: Tracer, x: Sym, axes: readonly number[]): boolean {
-  const { rank, rows } = { rank: x.shape.length, rows: sizeOf(x.shape) / lastAxis(x) };
+  const rank = x.shape.length;
   const isLastKept = axes.length === rank - 1 && !axes.includes(rank - 1);
   const isFull = x.value.shape.every((n, i) => n === x.shape[i]);
   const liesSo = x.dtype === 'float32' && isIdentity(x.perm) && isFull;
-  return t.target.rowSumsAsProducts && rank > 1 && rows >= 64 && isLastKept && liesSo;
+  return (
+    t.target.rowSumsAsProducts && rank > 1 && sizeOf(x.shape) >= 64 * lastAxis(x) && isLastKept && liesSo
+  );
 }
 
 function sumOverRows(t: Tracer, x: Sym, keepDims: boolean): tf.TensorInfo {
