@@ -14,10 +14,17 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask?: tf.Te
   return tf.matMul(tf.softmax(mask ? tf.add(scores, mask) : scores), v);
 }
 
-/** `attention` of every head of sequences among themselves: qkv [B·T, 3D] → [B·T, D]. @param mask [T, T] */
-export function selfAttention(qkv: tf.Tensor, heads: number, mask: tf.Tensor): tf.Tensor {
+/**
+ * `attention` of every head of sequences of T tokens among themselves: qkv [B·T, 3D] → [B·T, D].
+ *
+ * @param o.mask [T, T]; without, every token sees all
+ */
+export function selfAttention(
+  qkv: tf.Tensor,
+  heads: number,
+  { tokens, mask }: { tokens: number; mask?: tf.Tensor },
+): tf.Tensor {
   const [rows, columns] = qkv.shape as [number, number];
-  const [tokens] = mask.shape as [number, number];
   const [batch, width] = [rows / tokens, columns / 3];
   const perHead = width / heads;
   const byHead = tf.transpose(tf.reshape(qkv, [batch, tokens, 3, heads, perHead]), [2, 0, 3, 1, 4]);

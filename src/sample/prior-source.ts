@@ -13,9 +13,9 @@ import type { Grid } from '../stage1-vqgan/latent.js';
 import { modelOf } from '../stage1-vqgan/model.js';
 import { decodeProgram } from '../stage1-vqgan/programs.js';
 import { blankCanvas, unknown } from '../stage2-transformer/canvas.js';
-import type { Choice } from '../stage2-transformer/choose.js';
 import { loadModels } from '../stage2-transformer/model.js';
 import type { Drawer, Opening, Prior } from '../stage2-transformer/prior.js';
+import { choiceOf, guidanceOf } from './choices.js';
 import { chosenClasses, inTurn } from './classes.js';
 import { type Int8Loss, reportInt8Loss } from './int8-loss.js';
 import { samplesName } from './out.js';
@@ -158,48 +158,9 @@ function checkPrecision(given: Precision = 'f32', { precisions, described }: Pri
   );
 }
 
-/** How strongly a class acts. @throws UserError where the prior cannot draw without class beside with */
-function guidanceOf(given: number | undefined, config: Config, classes: readonly string[]): number {
-  const scale = given ?? config.sample.cfg_scale;
-  if (!(scale >= 0 && scale < Number.POSITIVE_INFINITY)) {
-    throw expected('a number of at least 0', '--cfg-scale', scale, '1 is no guidance.');
-  }
-  if (scale === 1 || (classes.length === 0 && given === undefined)) return 1;
-  const next = 'Guidance goes from what a prior draws without class to what it draws with one.';
-  if (classes.length === 0) {
-    throw expected('1', '--cfg-scale', `${scale}, where the prior was trained without classes`, next);
-  }
-  if (config.prior.class_dropout === 0) {
-    throw expected('1', '--cfg-scale', `${scale}, where prior.class_dropout was 0`, next);
-  }
-  return scale;
-}
-
 /** What is drawn of a run unless a call says otherwise. */
 function usualOf({ sample }: Config, classes: readonly string[]) {
   const { temperature, top_k: topK, top_p: topP } = sample;
   const cfgScale = classes.length > 0 ? sample.cfg_scale : 1;
   return { choice: { temperature, topK, topP }, cfgScale, classes };
-}
-
-function choiceOf(
-  o: Pick<SourceOptions, 'temperature' | 'topK' | 'topP'>,
-  defaults: { temperature: number; top_k: number; top_p: number },
-  codes: number,
-): Choice {
-  const { temperature = defaults.temperature, topK = defaults.top_k, topP = defaults.top_p } = o;
-  if (!(temperature > 0))
-    throw expected(
-      'a number above 0',
-      '--temperature',
-      temperature,
-      'Near 0 always draws the likeliest code.',
-    );
-  if (!Number.isInteger(topK) || topK < 0 || topK > codes) {
-    throw expected(`a whole number from 0 to ${codes}`, '--top-k', topK, '0 draws among all codes.');
-  }
-  if (!(topP > 0 && topP <= 1)) {
-    throw expected('a number above 0 and up to 1', '--top-p', topP, '1 draws among all codes.');
-  }
-  return { temperature, topK, topP };
 }

@@ -11,6 +11,7 @@ import type { ParamSpec } from '../nn/params.js';
 import type { Feed, Grid, Phase } from '../stage1-vqgan/latent.js';
 import type { Canvas } from './canvas.js';
 import type { Choice } from './choose.js';
+import type { Passes } from './passes.js';
 
 /** What is told of an image before its codes are drawn. */
 export interface Condition {
@@ -27,6 +28,11 @@ export interface Prior {
   readonly grids: readonly Grid[];
   /** What it is made of, for people: `4 layers of width 256`. */
   readonly described: string;
+  /**
+   * Where it can draw: `in order`, each cell from those before it, so that known cells further on are not seen; `anywhere`,
+   * each from all that are known.
+   */
+  readonly draws: 'in order' | 'anywhere';
   readonly learned: Record<string, ParamSpec>;
   /** Whether weight decay acts on a parameter. */
   decays(name: string): boolean;
@@ -73,9 +79,11 @@ export interface Drawing {
   readonly choice: Choice;
   /** From this place on the likeliest code in place of a chosen one; none unless given. */
   readonly greedyFrom?: number;
+  /** Of a prior that draws anywhere: how it goes about it. */
+  readonly passes?: Passes;
   /** Of each canvas: what is drawn does not depend on those beside it. */
   readonly random: readonly Pick<Rng, 'uniform'>[];
-  /** Called after each of T places. */
+  /** Called after each of T places, or of `passes.steps` passes. */
   readonly onPlace?: (place: number) => void;
   readonly signal?: AbortSignal;
 }

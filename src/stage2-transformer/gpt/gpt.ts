@@ -10,11 +10,11 @@ import { must } from '../../base/lookup.js';
 import { causalMask, selfAttention } from '../../nn/attention.js';
 import { cachedAttention } from '../../nn/cached-attention.js';
 import { type Dropout, noDropout } from '../../nn/dropout.js';
-import { gelu } from '../../nn/gelu.js';
 import { layerNorm, layerNormSpecs } from '../../nn/layer-norm.js';
-import { linear, linearSpecs } from '../../nn/linear.js';
+import { linear } from '../../nn/linear.js';
 import { lookup } from '../../nn/lookup.js';
-import type { Init, ParamSpec, TensorTree } from '../../nn/params.js';
+import type { ParamSpec, TensorTree } from '../../nn/params.js';
+import { blockSpecs, transformer, transformerInit } from '../../nn/transformer.js';
 
 export interface GptSizes {
   readonly layers: number;
@@ -28,39 +28,21 @@ export interface GptSizes {
   readonly tokens: number;
 }
 
-const normal: Init = { kind: 'normal', mean: 0, std: 0.02 };
-
-type Block = ReturnType<typeof blockSpecs>;
-
-function blockSpecs(width: number) {
-  return {
-    norm1: layerNormSpecs(width),
-    qkv: linearSpecs(width, 3 * width, normal),
-    out: linearSpecs(width, width, normal),
-    norm2: layerNormSpecs(width),
-    expand: linearSpecs(width, 4 * width, normal),
-    contract: linearSpecs(4 * width, width, normal),
-  };
-}
-
 export type Gpt = ReturnType<typeof gptSpecs>;
 
 /** Linear and embedding weights N(0, 0.02²), positions and biases 0, layer norms γ 1, β 0. */
 export function gptSpecs({ layers, width, codes, classes = 0, tokens }: GptSizes) {
   return {
-    tokens: { weight: { shape: [codes + 1 + classes, width], init: normal } as ParamSpec },
+    tokens: { weight: { shape: [codes + 1 + classes, width], init: transformerInit } as ParamSpec },
     positions: { shape: [tokens, width], init: { kind: 'zeros' } } as ParamSpec,
     blocks: Array.from({ length: layers }, () => blockSpecs(width)),
     norm: layerNormSpecs(width),
-    head: { weight: { shape: [width, codes], init: normal } as ParamSpec },
+    head: { weight: { shape: [width, codes], init: transformerInit } as ParamSpec },
   };
 }
 
 /** Weight decay acts on the weights of linear layers only: not on embeddings, positions, biases, layer norms. */
 export const decays = (name: string): boolean => /\b(qkv|out|expand|contract|head)\.weight$/.test(name);
-
-/** Activations that dropout acts on: the embeddings and each block's two residual branches. */
-export const dropoutSites = ({ layers }: { layers: number }): number => 1 + 2 * layers;
 
 /** ids int32 [B, T] (the start token, then codes) → logits [B, T, K] for the code that follows each. */
 export function gptLogits(
@@ -72,12 +54,13 @@ export function gptLogits(
   const [batch, tokens] = ids.shape as [number, number];
   const embedded = tf.add(lookup(params.tokens.weight as tf.Tensor2D, ids), params.positions); // [B, T, D]
   const mask = causalMask(tokens);
-  let x = dropout(tf.reshape(embedded, [batch * tokens, o.width])); // [N, D]
-  for (const block of params.blocks) {
-    const mixed = selfAttention(linear(block.qkv, layerNorm(block.norm1, x)), o.heads, mask);
-    x = tf.add(x, dropout(linear(block.out, mixed)));
-    x = tf.add(x, dropout(feedForward(block, x)));
-  }
+  const start = dropout(tf.reshape(embedded, [batch * tokens, o.width])); // [N, D]
+  const x = transformer(
+    params.blocks,
+    start,
+    (qkv) => selfAttention(qkv, o.heads, { tokens, mask }),
+    dropout,
+  );
   return tf.reshape(readOut(params, x), [batch, tokens, o.codes]);
 }
 
@@ -124,18 +107,9 @@ export function nextLogits(
   attend: (qkv: tf.Tensor, layer: number) => tf.Tensor,
 ): tf.Tensor {
   const place = tf.gather(params.positions as tf.Tensor2D, position as tf.Tensor1D); // [1, D]
-  let x = tf.add(lookup(params.tokens.weight as tf.Tensor2D, ids), place); // [B, D]
-  for (const [layer, block] of params.blocks.entries()) {
-    const mixed = attend(linear(block.qkv, layerNorm(block.norm1, x)), layer);
-    x = tf.add(x, linear(block.out, mixed));
-    x = tf.add(x, feedForward(block, x));
-  }
-  return readOut(params, x);
+  const x = tf.add(lookup(params.tokens.weight as tf.Tensor2D, ids), place); // [B, D]
+  return readOut(params, transformer(params.blocks, x, attend));
 }
-
-/** [N, D] → [N, D] through 4·D hidden units. */
-const feedForward = (block: TensorTree<Block>, x: tf.Tensor): tf.Tensor =>
-  linear(block.contract, gelu(linear(block.expand, layerNorm(block.norm2, x))));
 
 /** [N, D] → logits [N, K]. */
 const readOut = (params: TensorTree<Gpt>, x: tf.Tensor): tf.Tensor =>

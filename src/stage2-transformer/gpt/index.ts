@@ -7,12 +7,13 @@ import type { Specs } from '../../engine/device.js';
 import { crossEntropy } from '../../nn/cross-entropy.js';
 import { dropoutFrom, noDropout, noiseLength, noisePerRun } from '../../nn/dropout.js';
 import { specsOf, treeOf } from '../../nn/params.js';
+import { dropoutSites } from '../../nn/transformer.js';
 import { cellsIn, vocabulary } from '../../stage1-vqgan/grids.js';
 import type { Feed, Grid } from '../../stage1-vqgan/latent.js';
 import { drawerOf, sequencesFor } from '../drawer.js';
 import type { Condition, Prior } from '../prior.js';
 import { openCachedModel } from './cache.js';
-import { decays, dropoutSites, type GptSizes, gptLogits, gptSpecs } from './gpt.js';
+import { decays, type GptSizes, gptLogits, gptSpecs } from './gpt.js';
 import { portableGpt } from './portable.js';
 import { corrupted, sequencesOf, startTokens } from './sequences.js';
 
@@ -49,6 +50,7 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
     condition,
     grids,
     described: `${sizes.layers} layers of width ${width}`,
+    draws: 'in order',
     learned: specsOf(specs),
     decays,
     precisions: ['f32', 'int8'],

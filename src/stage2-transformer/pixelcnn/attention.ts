@@ -74,7 +74,7 @@ export function attended(
     ]),
   );
   const rows = tf.reshape(tf.concat([q, kv], 2), [batch * cells, 3 * width]);
-  const mixed = selfAttention(rows, heads, causalMask(cells)); // [B·T, D]
+  const mixed = selfAttention(rows, heads, { tokens: cells, mask: causalMask(cells) }); // [B·T, D]
   return tf.reshape(linear(params.out, mixed), h.shape);
 }
 

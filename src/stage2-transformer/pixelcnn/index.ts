@@ -82,6 +82,7 @@ export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condit
     condition,
     grids,
     described: `${drawn.length > 1 ? `a network for each of ${drawn.length} grids, each of ` : ''}${layers} layers of width ${width}`,
+    draws: 'in order',
     learned: Object.assign(
       {},
       ...networks.map((network) => over(network.grid.name, specsOf(networkSpecs(network)))),

@@ -1,0 +1,45 @@
+/** How codes are drawn: what a call says, else what the run's config says. */
+import { expected } from '../base/errors.js';
+import type { Config } from '../config/schema.js';
+import type { Choice } from '../stage2-transformer/choose.js';
+import type { SourceOptions } from './source.js';
+
+/** How strongly a class acts. @throws UserError where the prior cannot draw without class beside with */
+export function guidanceOf(given: number | undefined, config: Config, classes: readonly string[]): number {
+  const scale = given ?? config.sample.cfg_scale;
+  if (!(scale >= 0 && scale < Number.POSITIVE_INFINITY)) {
+    throw expected('a number of at least 0', '--cfg-scale', scale, '1 is no guidance.');
+  }
+  if (scale === 1 || (classes.length === 0 && given === undefined)) return 1;
+  const next = 'Guidance goes from what a prior draws without class to what it draws with one.';
+  if (classes.length === 0) {
+    throw expected('1', '--cfg-scale', `${scale}, where the prior was trained without classes`, next);
+  }
+  if (config.prior.class_dropout === 0) {
+    throw expected('1', '--cfg-scale', `${scale}, where prior.class_dropout was 0`, next);
+  }
+  return scale;
+}
+
+/** @param codes of the largest vocabulary. @throws UserError for what is out of range */
+export function choiceOf(
+  o: Pick<SourceOptions, 'temperature' | 'topK' | 'topP'>,
+  defaults: { temperature: number; top_k: number; top_p: number },
+  codes: number,
+): Choice {
+  const { temperature = defaults.temperature, topK = defaults.top_k, topP = defaults.top_p } = o;
+  if (!(temperature > 0))
+    throw expected(
+      'a number above 0',
+      '--temperature',
+      temperature,
+      'Near 0 always draws the likeliest code.',
+    );
+  if (!Number.isInteger(topK) || topK < 0 || topK > codes) {
+    throw expected(`a whole number from 0 to ${codes}`, '--top-k', topK, '0 draws among all codes.');
+  }
+  if (!(topP > 0 && topP <= 1)) {
+    throw expected('a number above 0 and up to 1', '--top-p', topP, '1 draws among all codes.');
+  }
+  return { temperature, topK, topP };
+}
