@@ -132,29 +132,29 @@ function placesAlong(axis: Axis, at: number): Place[] {
 }
 
 /**
- * Where in `[places in a tile, P, pixels in a row]` every pixel of the image is, as many times as any is; the others have the tile of zeros for
- * what they lack.
+ * Where in `[places in a tile, P, pixels in a row]` every pixel of the image is, `[times, pixels]`: as many times as any is; the others have the
+ * tile of zeros for what they lack.
  */
 export function placesOfImage({ batch, rows, columns, count }: Plan): Int32Array {
   const along = (axis: Axis) => Array.from({ length: axis.into }, (_, at) => placesAlong(axis, at));
   const [down, across] = [along(rows), along(columns)];
   const longest = (lists: readonly Place[][]) => Math.max(...lists.map((list) => list.length));
-  const most = longest(down) * longest(across);
   const at = (inTile: number, tile: number, offset: number) =>
     (inTile * count + tile) * inRow(rows) * inRow(columns) + offset;
-  const index = new Int32Array(batch * rows.into * columns.into * most).fill(at(0, count - 1, 0));
-  let start = 0;
+  const pixels = batch * rows.into * columns.into;
+  const index = new Int32Array(longest(down) * longest(across) * pixels).fill(at(0, count - 1, 0));
+  let pixel = 0;
   for (let b = 0; b < batch; b++)
     for (const high of down)
       for (const wide of across) {
-        let next = start;
+        let next = pixel++;
         for (const y of high)
           for (const x of wide) {
             const tile = (b * tilesAlong(rows) + y.tile) * tilesAlong(columns) + x.tile;
             const place = y.inTile * side(columns) + x.inTile;
-            index[next++] = at(place, tile, y.inRow * inRow(columns) + x.inRow);
+            index[next] = at(place, tile, y.inRow * inRow(columns) + x.inRow);
+            next += pixels;
           }
-        start += most;
       }
   return index;
 }

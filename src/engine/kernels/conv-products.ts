@@ -49,17 +49,10 @@ export function imageGradient(t: Tracer, plan: Plan, dy: Sym, filter: Sym): Valu
   const tiles = transformed(t, plan, 'BT', products, { transposed: true });
   const index = indexOf(t, plan, 'places of the image', plans.placesOfImage);
   const parts = gatherRows(t, inRows(t, tiles, plan.into), index);
-  const pixels = sizeOf(shape) / plan.into;
-  const most = sizeOf(index.shape) / pixels;
-  if (most === 1) return t.reshape(parts, shape);
-  const apart = t.reshape(parts, [pixels, most, plan.into]);
-  const sum = t.graph.op(
-    'ReduceSum',
-    [apart, t.graph.ints([1])],
-    { keepdims: 0 },
-    { shape: [pixels, plan.into] },
-  );
-  return t.reshape(sum, shape);
+  const times = sizeOf(parts.shape) / sizeOf(shape);
+  if (times === 1) return t.reshape(parts, shape);
+  const apart = t.reshape(parts, [times, sizeOf(shape)]);
+  return t.reshape(matmul(t, ones(t, times), apart), shape);
 }
 
 /** x `[B, H, W, C]`, dy `[B, H', W', O]` → `[kh, kw, C, O]` in the order in which a filter of this shape is kept. */
@@ -136,6 +129,11 @@ function matrixOf(t: Tracer, plan: Plan, name: keyof ToomCook): Value {
     return t.graph.constant('float32', [rows.length, rows[0]?.length ?? 0], Float32Array.from(rows.flat()));
   });
 }
+
+const ones = (t: Tracer, n: number): Value =>
+  t.graph.derived(undefined, `${n} ones`, () =>
+    t.graph.constant('float32', [1, n], new Float32Array(n).fill(1)),
+  );
 
 const inRows = (t: Tracer, value: Value, channels: number): Value =>
   t.reshape(value, [sizeOf(value.shape) / channels, channels]);

@@ -26,6 +26,8 @@ const POINTS: readonly (readonly number[])[] = [
   [0, 1, -1],
   [0, 1, -1, 2],
   [0, 0.75, -0.75, 1.5, -1.5],
+  [0, 0.5, -0.5, 1, -1, 2],
+  [0, 0.5, -0.5, 1, -1, 2, -2],
 ];
 
 /** The most multiplications for which there are points. */
@@ -35,7 +37,7 @@ const MOST = POINTS.length;
  * For polynomials through points and infinity: a point's row of A and of G holds its powers, in G divided by its distances to the other points; of
  * Bᵀ the coefficients of the polynomial that is 0 at the others. F(m, 1) and F(1, 1) change nothing.
  *
- * @throws Error beyond F(4, 3)
+ * @throws Error beyond F(4, 5) and F(2, 7)
  */
 export function toomCook(result: number, taps: number): ToomCook {
   const points = POINTS[result + taps - 2];

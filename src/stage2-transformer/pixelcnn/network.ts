@@ -43,6 +43,7 @@ export const attentions = ({ layers, attentionEvery: every }: NetworkSizes): num
   every > 0 ? Math.floor(layers / every) : 0;
 
 export type Network = ReturnType<typeof networkSpecs>;
+type Layer = ReturnType<typeof layerSpecs>;
 
 function layerSpecs(width: number, layer: number) {
   const look = lookOf(layer);
@@ -101,7 +102,7 @@ export function networkLogits(
   for (const [i, layer] of params.layers.entries()) {
     const { mask } = lookOf(i);
     const below = maskedConv('vertical', layer.vertical, v, mask); // [B, h, w, 2D]
-    const across = tf.add(maskedConv('horizontal', layer.horizontal, h, mask), conv(layer.down, below));
+    const across = acrossAndDown(layer, { h, below, mask });
     const out = conv(layer.out, dropout(gatedTanh(plus(across, told?.[i]))));
     h = i === 0 ? out : tf.add(h, out);
     if (i < layers - 1) v = gatedTanh(plus(below, told?.[i]));
@@ -112,6 +113,15 @@ export function networkLogits(
     }
   }
   return readOut(params, tf.reshape(h, [-1, width]));
+}
+
+/** What the horizontal stack sees in its row and, through the vertical one, above it: [B, h, w, 2D]. The biases of both are added once. */
+function acrossAndDown(
+  { horizontal, down }: Pick<TensorTree<Layer>, 'horizontal' | 'down'>,
+  { h, below, mask }: { h: tf.Tensor; below: tf.Tensor; mask: Mask },
+): tf.Tensor {
+  const all = { weight: horizontal.weight, bias: tf.add(horizontal.bias, down.bias) };
+  return tf.add(maskedConv('horizontal', all, h, mask), conv({ weight: down.weight }, below));
 }
 
 /** [N, D] → logits [N, K]. */
