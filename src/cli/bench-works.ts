@@ -23,6 +23,7 @@ import { initialState } from '../stage1-vqgan/state.js';
 import { stage1Step } from '../stage1-vqgan/step.js';
 import { blankCanvas, unknown } from '../stage2-transformer/canvas.js';
 import { priorOf, priorSettings } from '../stage2-transformer/index.js';
+import type { Passes } from '../stage2-transformer/passes.js';
 import type { Prior } from '../stage2-transformer/prior.js';
 import { priorStart, priorStep } from '../stage2-transformer/step.js';
 import { chunkPlanner } from '../train/chunks.js';
@@ -30,6 +31,7 @@ import { chunkPlanner } from '../train/chunks.js';
 export const works = [
   ...(['stage1-ae', 'stage1-gan', 'vae-train', 'encode', 'decode'] as const),
   ...(['prior-train', 'sample', 'pixelcnn-train', 'pixelcnn-sample'] as const),
+  ...(['maskgit-train', 'maskgit-sample'] as const),
 ] as const;
 export type WorkName = (typeof works)[number];
 
@@ -56,6 +58,7 @@ export const defaults = {
   width: 256,
   tokens: 256,
   'top-k': 100,
+  'decode-steps': 8,
   /** Of sampling: `f32` or `int8`. */
   precision: 'f32' as Precision,
   device: 'cpu',
@@ -88,6 +91,8 @@ export function prepare(work: WorkName, flags: BenchFlags, device: Device): Prom
     sample: sampling,
     'pixelcnn-train': priorTraining,
     'pixelcnn-sample': sampling,
+    'maskgit-train': priorTraining,
+    'maskgit-sample': sampling,
   }[work];
   return prepared(work, flags, device);
 }
@@ -120,6 +125,7 @@ function configOf(work: WorkName, f: BenchFlags): Config {
     },
     prior: {
       ...(isPixelcnn(work) && { kind: 'pixelcnn', betas: [0.9, 0.999], weight_decay: 0 }),
+      ...(isMaskgit(work) && { kind: 'maskgit', label_smoothing: 0 }),
       layers: f.layers,
       heads: f.heads,
       width: f.width,
@@ -194,6 +200,7 @@ async function inference(work: WorkName, flags: BenchFlags, device: Device): Pro
 }
 
 const isPixelcnn = (work: WorkName): boolean => work.startsWith('pixelcnn');
+const isMaskgit = (work: WorkName): boolean => work.startsWith('maskgit');
 
 /** As many codes as the flags say, in a row or, for a PixelCNN, a square. @throws UserError where they make none */
 function priorOfFlags(work: WorkName, config: Config, { tokens, codes: vocab }: BenchFlags): Prior {
@@ -229,7 +236,8 @@ async function sampling(work: WorkName, flags: BenchFlags, device: Device): Prom
   const weights = () => initialise(prior.learned, flags.seed);
   const drawer = await prior.open(device, weights(), { batch, cfgScale: 1, precision }); // nothing here keeps them
   const rng = stream(flags.seed, 'bench');
-  const topK = isPixelcnn(work) ? 0 : Math.min(flags['top-k'], codes);
+  const topK = work === 'sample' ? Math.min(flags['top-k'], codes) : 0;
+  const passes = isMaskgit(work) ? publishedPasses(flags['decode-steps']) : undefined;
   const choice = { temperature: 1, topK, topP: 1 };
   const canvas = blankCanvas(tokens, unlabelled(batch));
   const random = new Array<Rng>(batch).fill(rng);
@@ -237,10 +245,19 @@ async function sampling(work: WorkName, flags: BenchFlags, device: Device): Prom
     params: countParams(prior.learned),
     unit: 'images',
     amount: batch,
-    ...timeCalls(() => () => drawer.draw(canvas, { choice, random })),
+    ...timeCalls(() => () => drawer.draw(canvas, { choice, passes, random })),
     dispose: () => drawer.dispose(),
   };
 }
+
+/** arXiv 2202.04200 and its code. */
+const publishedPasses = (steps: number): Passes => ({
+  steps,
+  order: 'confidence',
+  noise: 4.5,
+  revise: 0,
+  guidance: 'linear',
+});
 
 const never = Number.POSITIVE_INFINITY;
 const endless = { steps: never, eval_every: never, checkpoint_every: never, log_every: never, keep: never };

@@ -4,7 +4,15 @@ import { formatDuration, formatNumber } from '../base/progress.js';
 import type { Command, Context } from './command.js';
 import { exchangeCommands } from './exchange-commands.js';
 import { exportedOf } from './exported.js';
-import { defaultClassifier, defaultRun, type FlagName, onlyData, precisionAmong } from './flags.js';
+import {
+  defaultClassifier,
+  defaultRun,
+  drawingFlags,
+  drawingOf,
+  type FlagName,
+  onlyData,
+  precisionAmong,
+} from './flags.js';
 import { openDevice, savedConfig } from './open.js';
 import { type Outcome, runOption } from './outcome.js';
 import { pictureCommands } from './picture-commands.js';
@@ -66,8 +74,9 @@ export const commands: readonly Command[] = [
     name: 'sample',
     describe: 'Draw new images',
     flags: [
-      ...(['n', 'run', 'class', 'cfg-scale', 'temperature', 'top-k', 'top-p', 'only'] as const),
-      ...(['precision', 'out', 'model'] as const),
+      ...(['n', 'run', 'class'] as const),
+      ...drawingFlags,
+      ...(['only', 'precision', 'out', 'model'] as const),
     ],
     meanings: {
       precision: { placeholder: 'NAME', describe: 'f32, or int8: 8-bit weights, faster for a large prior' },
@@ -87,8 +96,9 @@ export const commands: readonly Command[] = [
     name: 'evaluate',
     describe: 'Measure a run: reconstructions, likelihoods, samples, and whether it memorises',
     flags: [
-      ...(['data', 'run', 'n', 'cfg-scale', 'temperature', 'top-k', 'top-p', 'features'] as const),
-      ...(['stats', 'save-stats', 'classifier', 'out'] as const),
+      ...(['data', 'run', 'n'] as const),
+      ...drawingFlags,
+      ...(['features', 'stats', 'save-stats', 'classifier', 'out'] as const),
     ],
     standards: { data: "the run's validation images", n: '256' },
     examples: [
@@ -255,10 +265,10 @@ async function sample(context: Context): Promise<Outcome> {
   const run = flags.run ?? exported?.folder ?? defaultRun;
   const { sample } = await import('../sample/sample.js');
   const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
-  const { n = 16, class: classes, 'cfg-scale': cfgScale, only, seed, out } = flags;
-  const { temperature, 'top-k': topK, 'top-p': topP } = flags;
+  const { n = 16, class: classes, only, seed, out } = flags;
   const summary = await sample({
-    ...{ run, open: exported?.source, n, classes, cfgScale, temperature, topK, topP, only, seed },
+    ...drawingOf(flags),
+    ...{ run, open: exported?.source, n, classes, only, seed },
     ...{ precision, out, device, reporter, signal },
   });
   const drawn = [...new Set(summary.classes)];
@@ -280,11 +290,10 @@ async function evaluate(context: Context): Promise<Outcome> {
   const data = onlyData(flags);
   const device = await openDevice(context, run);
   const { n, features, classifier, stats, 'save-stats': saveStats, out, threads, seed } = flags;
-  const { temperature, 'top-k': topK, 'top-p': topP, 'cfg-scale': cfgScale } = flags;
   const summary = await evaluate({
     ...{ run, data, n, features, classifier, stats, saveStats, out, threads },
-    ...{ temperature, topK, topP, cfgScale, seed },
-    ...{ device, reporter, signal },
+    ...drawingOf(flags),
+    ...{ seed, device, reporter, signal },
   });
   return { summary, lines: measuresTable(summary) };
 }

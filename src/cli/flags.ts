@@ -77,6 +77,22 @@ export const flags = {
     'classifier-free guidance: above 1 more of what tells a class from the others; 1: none',
     numberIn('a number of at least 0', (v) => v >= 0 && v < Number.POSITIVE_INFINITY),
   ),
+  'decode-steps': value('N', 'of maskgit: passes in which a picture is drawn', wholeAbove(0)),
+  order: value(
+    'NAME',
+    'of maskgit: confidence (what the network is surest of first) or halton (cells far from each other first)',
+    choice('confidence', 'halton'),
+  ),
+  'choice-temperature': value(
+    'T',
+    'of maskgit, by confidence: how much chance decides which codes are kept; 0: none',
+    numberIn('a number of at least 0', (v) => v >= 0 && v < Number.POSITIVE_INFINITY),
+  ),
+  revise: value(
+    'SHARE',
+    'of maskgit: share of the codes drawn so far that a pass may draw again; 0: none',
+    numberIn('a number of at least 0 and below 1', (v) => v >= 0 && v < 1),
+  ),
   only: value(
     'GRID',
     'of codes in several grids draw this one and those before it; those after it: their likeliest codes',
@@ -199,3 +215,21 @@ function choice<T extends string>(...names: readonly T[]) {
     return name;
   };
 }
+
+/** The flags of how codes are drawn. */
+export const drawingFlags = [
+  ...(['cfg-scale', 'temperature', 'top-k', 'top-p'] as const),
+  ...(['decode-steps', 'order', 'choice-temperature', 'revise'] as const),
+] as const satisfies readonly FlagName[];
+
+/** What they say, by the names of the code. */
+export const drawingOf = (flags: Flags) => ({
+  temperature: flags.temperature,
+  topK: flags['top-k'],
+  topP: flags['top-p'],
+  cfgScale: flags['cfg-scale'],
+  decodeSteps: flags['decode-steps'],
+  order: flags.order,
+  choiceTemperature: flags['choice-temperature'],
+  revise: flags.revise,
+});

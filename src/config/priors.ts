@@ -26,12 +26,25 @@ const pixelcnn = {
   attention_every: z.int().nonnegative().default(0),
 };
 
+const maskgit = {
+  /** `maskgit`: share of masked cells by how far drawing has come, in training as in drawing. */
+  mask_schedule: z.enum(['cosine', 'linear', 'square', 'arccos']).default('cosine'),
+  /** `maskgit`: share of the target that all codes have alike. */
+  label_smoothing: z.number().min(0).lt(1).default(0.1),
+  /** `maskgit`: of the codes that training leaves visible up to this share is replaced by wrong ones, which it learns to doubt. */
+  substitute: z.number().min(0).lt(1).default(0),
+};
+
 export const priorKinds = {
-  /** `gpt`: a transformer that reads codes one after another; `pixelcnn`: masked convolutions over rows and columns. */
-  kind: z.enum(['gpt', 'pixelcnn']).default('gpt'),
+  /**
+   * `gpt`: a transformer that reads codes one after another; `pixelcnn`: masked convolutions over rows and columns;
+   * `maskgit`: a transformer that fills masked codes from all others.
+   */
+  kind: z.enum(['gpt', 'pixelcnn', 'maskgit']).default('gpt'),
   ...shared,
   ...gpt,
   ...pixelcnn,
+  ...maskgit,
 };
 
 /** Defaults of a kind in place of the schema's, which are those of GPT. */
@@ -39,6 +52,7 @@ export function sizesOf(kind: unknown): Record<string, number> | undefined {
   const sizes: Record<Prior['kind'], Record<string, number>> = {
     gpt: {},
     pixelcnn: { layers: 8, width: 96 },
+    maskgit: {},
   };
   return sizes[kind as Prior['kind']];
 }
@@ -59,6 +73,7 @@ const checks: Record<Prior['kind'], (prior: Prior) => void> = {
     }
     if (prior.attention_every > 0) checkHeads(prior);
   },
+  maskgit: checkHeads,
 };
 
 function checkHeads({ width, heads }: Prior): void {

@@ -159,6 +159,16 @@ const sample = z.strictObject({
   top_p: z.number().gt(0).max(1).default(0.92),
   /** Classifier-free guidance: how much of the difference that the class makes is added; 1 as it is. */
   cfg_scale: z.number().nonnegative().default(1),
+  /** Of `maskgit`, as all that follows: passes in which a picture is drawn. */
+  decode_steps: count.default(8),
+  /** `confidence`: what the network is surest of is kept first; `halton`: cells far from each other come first. */
+  order: z.enum(['confidence', 'halton']).default('confidence'),
+  /** Of `confidence`: how much chance decides beside it, falling to 0 at the last pass. */
+  choice_temperature: z.number().nonnegative().default(4.5),
+  /** Share of the codes drawn so far that a pass may mask again, falling to 0 at the last pass. */
+  revise: belowOne.default(0),
+  /** How guidance grows from the first pass to the last, from 1 to `cfg_scale`. */
+  cfg_schedule: z.enum(['constant', 'linear', 'cosine']).default('linear'),
 });
 
 export const configSchema = z.strictObject({
@@ -174,3 +184,4 @@ export type Config = z.output<typeof configSchema>;
 export type DataConfig = Config['data'];
 export type Stage1Config = Config['stage1'];
 export type PriorConfig = Config['prior'];
+export type SampleConfig = Config['sample'];

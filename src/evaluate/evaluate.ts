@@ -13,6 +13,7 @@ import type { Device } from '../engine/device.js';
 import { accuracyOn, type Classifier, openClassifier } from '../perceptual/classifier.js';
 import { type ClassOf, inProportion } from '../sample/classes.js';
 import { checkOut, checkPicture, obstacleInSamples } from '../sample/out.js';
+import type { DrawingOptions } from '../sample/source.js';
 import { openSource } from '../sample/sources.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
@@ -26,7 +27,7 @@ import { NEIGHBOURS, precisionRecall } from './neighbours.js';
 import { drawSamples, nearestTraining } from './samples.js';
 import { readStatistics, type Statistics, writeStatistics } from './statistics.js';
 
-export interface EvaluateOptions {
+export interface EvaluateOptions extends DrawingOptions {
   readonly run: string;
   /** Folder of images; the run's own validation images unless given. */
   readonly data?: string;
@@ -40,11 +41,6 @@ export interface EvaluateOptions {
   readonly stats?: string;
   /** Where the folder's statistics go. */
   readonly saveStats?: string;
-  /** As for `sample`. */
-  readonly temperature?: number;
-  readonly topK?: number;
-  readonly topP?: number;
-  readonly cfgScale?: number;
   readonly seed?: number;
   /** Where the picture of nearest training images goes. */
   readonly out?: string;
@@ -190,6 +186,8 @@ async function classified(
 const ofSamples = {
   ...{ n: '--n', out: '--out', stats: '--stats', cfgScale: '--cfg-scale' },
   ...{ temperature: '--temperature', topK: '--top-k', topP: '--top-p' },
+  ...{ decodeSteps: '--decode-steps', order: '--order' },
+  ...{ choiceTemperature: '--choice-temperature', revise: '--revise' },
 } as const;
 
 function warnOfIdle(o: EvaluateOptions): void {

@@ -6,7 +6,7 @@ import type { Subset } from '../data/dataset.js';
 import { imageAt } from '../data/grid.js';
 import type { Skipped } from '../data/source.js';
 import type { Classifier } from '../perceptual/classifier.js';
-import { type Source, sampleBatch } from '../sample/source.js';
+import type { Source } from '../sample/source.js';
 import type { FeatureSpace } from './features.js';
 import { rounded } from './folder.js';
 import { Moments } from './frechet.js';
@@ -35,16 +35,17 @@ export async function drawSamples(
   },
 ): Promise<DrawnSamples> {
   const { n, batch, space, classifier } = o;
+  const atOnce = source.batch;
   const classified = { images: 0, right: 0 };
   const { size, places } = source;
   const moments = new Moments(space.width);
   const features = new Float32Array(n * space.width);
   const shown: Float32Array[] = [];
-  const total = Math.ceil(n / sampleBatch) * places;
+  const total = Math.ceil(n / atOnce) * places;
   const progress = o.reporter.progress({ label: 'Sample', total, unit: 'places' });
   try {
-    for (let start = 0; start < n; start += sampleBatch) {
-      const before = (start / sampleBatch) * places;
+    for (let start = 0; start < n; start += atOnce) {
+      const before = (start / atOnce) * places;
       const drawn = await source.draw(start, (place) => progress.update(before + place + 1));
       const images = drawn.images.slice(0, n - start);
       for (let at = 0; at < images.length; at += batch) {

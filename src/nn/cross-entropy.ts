@@ -5,22 +5,32 @@ import { last } from '../base/lookup.js';
 import { composite } from './composite.js';
 import { withGradient } from './gradients.js';
 
-/** logits [N, K], targets int32 [N] → [N], −log softmax(logits)[target] in nats; dlogits = (softmax − one-hot)·dy. */
-export function crossEntropy(logits: tf.Tensor, targets: tf.Tensor): tf.Tensor {
+/**
+ * logits [N, K], targets int32 [N] → [N], −log softmax(logits)[target] in nats; dlogits = (softmax − one-hot)·dy.
+ *
+ * @param smoothing share of the target that all K codes have alike (label smoothing: Szegedy et al., arXiv 1512.00567,
+ *   section 7)
+ */
+export function crossEntropy(logits: tf.Tensor, targets: tf.Tensor, smoothing = 0): tf.Tensor {
+  const attrs = { smoothing };
   return withGradient([logits], {
     value: () =>
-      composite('CrossEntropy', { logits, targets }, {}, () => {
-        const chosen = tf.sum(tf.mul(logits, oneHot(targets, logits)), -1); // [N]
-        return [tf.sub(tf.logSumExp(logits, -1), chosen)];
+      composite('CrossEntropy', { logits, targets }, attrs, () => {
+        const wanted = smoothed(oneHot(targets, logits), smoothing);
+        return [tf.sub(tf.logSumExp(logits, -1), tf.sum(tf.mul(logits, wanted), -1))];
       })[0],
     save: [logits, targets],
     gradient: (dy, [logits, targets]) => {
-      return composite('CrossEntropyGrad', { logits, targets, dy }, {}, () => [
-        tf.mul(tf.sub(tf.softmax(logits), oneHot(targets, logits)), tf.expandDims(dy, -1)),
-      ]);
+      return composite('CrossEntropyGrad', { logits, targets, dy }, attrs, () => {
+        const wanted = smoothed(oneHot(targets, logits), smoothing);
+        return [tf.mul(tf.sub(tf.softmax(logits), wanted), tf.expandDims(dy, -1))];
+      });
     },
   });
 }
+
+const smoothed = (targets: tf.Tensor, share: number): tf.Tensor =>
+  share === 0 ? targets : tf.add(tf.mul(targets, 1 - share), share / last(targets.shape));
 
 /** logits [N, K], targets float32 [N, K] of rows that sum to 1 → [N], −Σ targets·log softmax(logits) in nats; dlogits = (softmax − targets)·dy. */
 export function softCrossEntropy(logits: tf.Tensor, targets: tf.Tensor): tf.Tensor {

@@ -1,8 +1,10 @@
 /** How codes are drawn: what a call says, else what the run's config says. */
 import { expected } from '../base/errors.js';
-import type { Config } from '../config/schema.js';
+import type { Config, SampleConfig } from '../config/schema.js';
 import type { Choice } from '../stage2-transformer/choose.js';
-import type { SourceOptions } from './source.js';
+import type { Passes } from '../stage2-transformer/passes.js';
+import type { Prior } from '../stage2-transformer/prior.js';
+import type { DrawingOptions } from './source.js';
 
 /** How strongly a class acts. @throws UserError where the prior cannot draw without class beside with */
 export function guidanceOf(given: number | undefined, config: Config, classes: readonly string[]): number {
@@ -23,7 +25,7 @@ export function guidanceOf(given: number | undefined, config: Config, classes: r
 
 /** @param codes of the largest vocabulary. @throws UserError for what is out of range */
 export function choiceOf(
-  o: Pick<SourceOptions, 'temperature' | 'topK' | 'topP'>,
+  o: Pick<DrawingOptions, 'temperature' | 'topK' | 'topP'>,
   defaults: { temperature: number; top_k: number; top_p: number },
   codes: number,
 ): Choice {
@@ -42,4 +44,51 @@ export function choiceOf(
     throw expected('a number above 0 and up to 1', '--top-p', topP, '1 draws among all codes.');
   }
   return { temperature, topK, topP };
+}
+
+const ofPasses = {
+  decodeSteps: '--decode-steps',
+  order: '--order',
+  choiceTemperature: '--choice-temperature',
+  revise: '--revise',
+} as const;
+
+/**
+ * The passes of a prior that draws anywhere; of another there are none.
+ *
+ * @throws UserError for what is out of range, and for what is said of passes to a prior without
+ */
+export function passesOf(
+  o: Pick<DrawingOptions, keyof typeof ofPasses>,
+  defaults: SampleConfig,
+  { draws }: Pick<Prior, 'draws'>,
+): Passes | undefined {
+  if (draws === 'in order') {
+    for (const [key, option] of Object.entries(ofPasses)) {
+      const given = o[key as keyof typeof ofPasses];
+      if (given === undefined) continue;
+      const next = 'This prior draws one code after another; those of prior.kind maskgit draw in passes.';
+      throw expected('nothing', option, given, next);
+    }
+    return undefined;
+  }
+  const {
+    decodeSteps: steps = defaults.decode_steps,
+    choiceTemperature: noise = defaults.choice_temperature,
+  } = o;
+  const { order = defaults.order, revise = defaults.revise } = o;
+  if (!Number.isInteger(steps) || steps < 1)
+    throw expected('a whole number above 0', ofPasses.decodeSteps, steps);
+  if (order !== 'confidence' && order !== 'halton')
+    throw expected('confidence or halton', ofPasses.order, order);
+  if (!(noise >= 0 && noise < Number.POSITIVE_INFINITY))
+    throw expected(
+      'a number of at least 0',
+      ofPasses.choiceTemperature,
+      noise,
+      '0 leaves nothing to chance.',
+    );
+  if (!(revise >= 0 && revise < 1))
+    throw expected('a number of at least 0 and below 1', ofPasses.revise, revise, '0 keeps what is drawn.');
+  return { steps, order, noise, revise, guidance: defaults.cfg_schedule };
 }

@@ -65,7 +65,9 @@ export async function numbersSource(o: SourceOptions, numbers?: Numbers): Promis
       { ...settings(config.sample.temperature), classes },
     ),
     size,
+    batch: sampleBatch,
     places: 1,
+    tokens: 1,
     classes,
     settings: { temperature },
     async draw(first, onPlace) {

@@ -8,6 +8,7 @@ import { runPaths } from '../checkpoint/run.js';
 import { endingOf, gridEndings } from '../data/grid.js';
 import type { Precision } from '../engine/device.js';
 import type { Choice } from '../stage2-transformer/choose.js';
+import type { Passes } from '../stage2-transformer/passes.js';
 
 /** @throws UserError when no file can be written there */
 export function checkOut(out: string | undefined, option = '--out', example = 'grid.png'): void {
@@ -46,6 +47,7 @@ export function checkOutOrRun(out: string | undefined, run: string): void {
 interface Settings {
   readonly choice: Choice;
   readonly cfgScale: number;
+  readonly passes?: Passes;
   /** Names, in turn. */
   readonly classes: readonly string[];
   /** Of the last grid that is drawn. */
@@ -57,8 +59,8 @@ interface Settings {
  * `seed-3_class-cat+car_top-k-5`.
  */
 export function samplesName(o: Settings & { seed: number; precision?: Precision }, usual: Settings): string {
-  const { choice, cfgScale, precision = 'f32' } = o;
-  const differing = (name: string, value: number, usually: number) =>
+  const { choice, cfgScale, passes, precision = 'f32' } = o;
+  const differing = (name: string, value?: number | string, usually?: number | string) =>
     value === usually ? [] : [`${name}-${value}`];
   return [
     `seed-${o.seed}`,
@@ -67,6 +69,10 @@ export function samplesName(o: Settings & { seed: number; precision?: Precision 
     ...differing('temperature', choice.temperature, usual.choice.temperature),
     ...differing('top-k', choice.topK, usual.choice.topK),
     ...differing('top-p', choice.topP, usual.choice.topP),
+    ...differing('decode-steps', passes?.steps, usual.passes?.steps),
+    ...differing('order', passes?.order, usual.passes?.order),
+    ...differing('choice-temperature', passes?.noise, usual.passes?.noise),
+    ...differing('revise', passes?.revise, usual.passes?.revise),
     ...(o.only === undefined ? [] : [`only-${o.only}`]),
     ...(precision === 'f32' ? [] : [precision]),
   ].join('_');

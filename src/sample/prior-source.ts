@@ -14,8 +14,9 @@ import { modelOf } from '../stage1-vqgan/model.js';
 import { decodeProgram } from '../stage1-vqgan/programs.js';
 import { blankCanvas, unknown } from '../stage2-transformer/canvas.js';
 import { loadModels } from '../stage2-transformer/model.js';
+import type { Passes } from '../stage2-transformer/passes.js';
 import type { Drawer, Opening, Prior } from '../stage2-transformer/prior.js';
-import { choiceOf, guidanceOf } from './choices.js';
+import { choiceOf, guidanceOf, passesOf } from './choices.js';
 import { chosenClasses, inTurn } from './classes.js';
 import { type Int8Loss, reportInt8Loss } from './int8-loss.js';
 import { samplesName } from './out.js';
@@ -47,34 +48,40 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
   const chosen = chosenClasses(o.classes, classes);
   const classOf = classes.length > 0 ? (o.classOf ?? inTurn(chosen)) : undefined;
   const cfgScale = guidanceOf(o.cfgScale, config, classes);
-  const { drawer, decoder, int8 } = await open({ batch: sampleBatch, cfgScale, decodeBatch });
-  const places = cellsIn(grids);
+  const passes = passesOf(o, config.sample, prior);
+  const batch = passes ? batchFor(o.n) : sampleBatch;
+  const { drawer, decoder, int8 } = await open({ batch, cfgScale, decodeBatch });
+  const cells = cellsIn(grids);
   return {
     seed,
     name: samplesName(
       {
-        ...{ seed, choice, cfgScale, precision: o.precision, only: o.only },
+        ...{ seed, choice, cfgScale, passes, precision: o.precision, only: o.only },
         classes: take(classes, chosen),
       },
-      usualOf(config, classes),
+      usualOf(config, prior),
     ),
     size,
-    places,
+    batch,
+    places: passes?.steps ?? cells,
+    tokens: cells,
     classes,
     settings: {
       temperature: choice.temperature,
       top_k: choice.topK,
       top_p: choice.topP,
       ...(classes.length > 0 && { cfg_scale: cfgScale }),
+      ...(passes && settingsOf(passes)),
     },
     int8,
     async draw(first, onPlace) {
       const before = performance.now();
       // The last batch draws images that nobody asked for, too: a padded place would be another place.
-      const random = Array.from({ length: sampleBatch }, (_, row) => stream(seed, 'sample', first + row));
-      const labels = Int32Array.from({ length: sampleBatch }, (_, row) => classOf?.(first + row) ?? unknown);
-      const canvas = blankCanvas(places, labels);
-      const codes = await drawer.draw(canvas, { choice, greedyFrom, random, onPlace, signal: o.signal });
+      const random = Array.from({ length: batch }, (_, row) => stream(seed, 'sample', first + row));
+      const labels = Int32Array.from({ length: batch }, (_, row) => classOf?.(first + row) ?? unknown);
+      const canvas = blankCanvas(cells, labels);
+      const drawing = { choice, passes, greedyFrom, random, onPlace, signal: o.signal };
+      const codes = await drawer.draw(canvas, drawing);
       const seconds = (performance.now() - before) / 1000;
       return { seconds, labels, images: await decodeImages(decoder, codes, { batch: decodeBatch, grids }) };
     },
@@ -125,10 +132,13 @@ async function decodeImages(
   { batch, grids }: { batch: number; grids: readonly Grid[] },
 ): Promise<Float32Array[]> {
   const images: Float32Array[] = [];
-  const all = batch * cellsIn(grids);
-  for (let at = 0; at < codes.length; at += all) {
-    const decoded = await decoder.run(byGrid(grids, codes.subarray(at, at + all)));
-    for (let i = 0; i < batch; i++) images.push(imageAt(decoded.images, i));
+  const cells = cellsIn(grids);
+  for (let at = 0; at < codes.length; at += batch * cells) {
+    const full = new Int32Array(batch * cells);
+    const part = codes.subarray(at, at + full.length);
+    full.set(part);
+    const decoded = await decoder.run(byGrid(grids, full));
+    for (let i = 0; i < part.length / cells; i++) images.push(imageAt(decoded.images, i));
   }
   return images;
 }
@@ -159,8 +169,19 @@ function checkPrecision(given: Precision = 'f32', { precisions, described }: Pri
 }
 
 /** What is drawn of a run unless a call says otherwise. */
-function usualOf({ sample }: Config, classes: readonly string[]) {
+function usualOf({ sample }: Config, prior: Prior) {
   const { temperature, top_k: topK, top_p: topP } = sample;
+  const { classes } = prior.condition;
   const cfgScale = classes.length > 0 ? sample.cfg_scale : 1;
-  return { choice: { temperature, topK, topP }, cfgScale, classes };
+  return { choice: { temperature, topK, topP }, cfgScale, passes: passesOf({}, sample, prior), classes };
 }
+
+/** Canvases at a time where a pass costs as much as it has canvases, of `n` in all. */
+const batchFor = (n = sampleBatch): number => Math.min(sampleBatch, 2 ** Math.ceil(Math.log2(n)));
+
+const settingsOf = ({ steps, order, noise, revise }: Passes) => ({
+  decode_steps: steps,
+  order,
+  ...(order === 'confidence' && { choice_temperature: noise }),
+  revise,
+});

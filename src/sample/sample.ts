@@ -10,7 +10,7 @@ import { arranged, captionsOf, mostColumns, mostPictures, writeGrid } from '../d
 import { writePng } from '../data/pictures.js';
 import type { Int8Loss } from './int8-loss.js';
 import { checkOutOrRun, obstacleInSamples } from './out.js';
-import { type Source, type SourceOptions, sampleBatch } from './source.js';
+import type { Source, SourceOptions } from './source.js';
 import { openSource } from './sources.js';
 
 export interface SampleOptions extends SourceOptions {
@@ -46,8 +46,8 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   const started = performance.now();
   let drawing = 0;
   const source = await (o.open ?? openSource)(o);
-  const { seed, size, places, int8, classes } = source;
-  const batches = Math.ceil(o.n / sampleBatch);
+  const { seed, size, places, tokens, batch, int8, classes } = source;
+  const batches = Math.ceil(o.n / batch);
   const progress = o.reporter.progress({ label: 'Sample', total: batches * places, unit: 'places' });
   const folder = path.join(runPaths(o.run).samples, source.name);
   const digits = Math.max(4, `${o.n - 1}`.length);
@@ -55,9 +55,9 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   const files: string[] = [];
   const labels: number[] = [];
   try {
-    for (let first = 0; first < o.n; first += sampleBatch) {
+    for (let first = 0; first < o.n; first += batch) {
       const drawn = await source.draw(first, (place) =>
-        progress.update((first / sampleBatch) * places + place + 1),
+        progress.update((first / batch) * places + place + 1),
       );
       drawing += drawn.seconds;
       for (const [row, image] of drawn.images.slice(0, o.n - first).entries()) {
@@ -84,7 +84,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
     files,
     seed,
     seconds: (performance.now() - started) / 1000,
-    tokens_per_second: (o.n * places) / drawing,
+    tokens_per_second: (o.n * tokens) / drawing,
     ...(classes.length > 0 && { classes: take(classes, labels) }),
     ...(int8 !== undefined && { int8 }),
   };

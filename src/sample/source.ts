@@ -7,19 +7,27 @@ import type { Device, Precision } from '../engine/device.js';
 import type { ClassOf } from './classes.js';
 import type { Int8Loss } from './int8-loss.js';
 
-/** Pictures drawn at a time: always as many, so that an image does not depend on how many were asked for. */
+/** Pictures drawn at a time, where a source does not say otherwise. */
 export const sampleBatch = 16;
 
-/**
- * What a call may say of how to draw. These and the seed are the config's unless given; a source refuses what it has
- * no use for.
- */
-export interface SourceOptions {
-  readonly run: string;
+/** How codes are drawn; what is left out is the config's. */
+export interface DrawingOptions {
   readonly temperature?: number;
   readonly topK?: number;
   readonly topP?: number;
   readonly cfgScale?: number;
+  /** These of a prior that draws anywhere, see `Passes`. */
+  readonly decodeSteps?: number;
+  readonly order?: string;
+  readonly choiceTemperature?: number;
+  readonly revise?: number;
+}
+
+/** What a call may say. A source refuses what it has no use for. */
+export interface SourceOptions extends DrawingOptions {
+  readonly run: string;
+  /** Pictures that are wanted in all; as many as it likes unless given. */
+  readonly n?: number;
   /** Name of the last grid that is drawn; those after it have their likeliest codes. All are drawn unless given. */
   readonly only?: string;
   readonly seed?: number;
@@ -50,18 +58,25 @@ export interface Source {
   readonly name: string;
   /** Side of an image, pixels. */
   readonly size: number;
-  /** Steps in which it draws a batch, each of one token of every image. */
+  /**
+   * Pictures that it draws at a time. A batch is always full: what a picture looks like does not depend on how many were
+   * asked for.
+   */
+  readonly batch: number;
+  /** Steps in which it draws a batch. */
   readonly places: number;
+  /** Codes of a picture. */
+  readonly tokens: number;
   /** Names of the classes that it knows. */
   readonly classes: readonly string[];
   /** What decides its pictures beside the seed, as `evaluate` names it. */
-  readonly settings: Readonly<Record<string, number>>;
+  readonly settings: Readonly<Record<string, number | string>>;
   /** Only with int8 weights: what they cost, or null where there is nothing to measure it on. */
   readonly int8?: Int8Loss | null;
   /**
-   * The images `first` … `first + sampleBatch − 1` of the seed.
+   * The images `first` … `first + batch − 1` of the seed.
    *
-   * @param first a multiple of `sampleBatch`
+   * @param first a multiple of `batch`
    * @param onPlace called after each place
    */
   draw(first: number, onPlace: (place: number) => void): Promise<Drawn>;

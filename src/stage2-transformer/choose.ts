@@ -94,3 +94,42 @@ function maximum(values: Float32Array): number {
   for (const value of values) if (value > highest) highest = value;
   return highest;
 }
+
+/**
+ * As `choose`, from the shares that the codes have instead of their logits; a temperature has acted on them already.
+ *
+ * @param shares [K], not changed; they need not sum to 1
+ */
+export function chooseShare(
+  shares: Float32Array,
+  { topK, topP }: Pick<Choice, 'topK' | 'topP'>,
+  uniform: number,
+): number {
+  const cut = leastShare(shares, topK, topP);
+  let total = 0;
+  for (const share of shares) if (share >= cut) total += share;
+  let left = uniform * total;
+  let last = 0;
+  for (const [code, share] of shares.entries()) {
+    if (share < cut || share === 0) continue;
+    last = code;
+    left -= share;
+    if (left < 0) return code;
+  }
+  return last;
+}
+
+/** The least share that may be drawn. */
+function leastShare(shares: Float32Array, topK: number, topP: number): number {
+  const limited = topK > 0 && topK < shares.length;
+  if (!limited && topP >= 1) return 0;
+  const ordered = Float32Array.from(shares);
+  const first = limited ? ordered.length - topK : 0;
+  if (limited) select(ordered, first);
+  if (topP >= 1) return ordered[first]!;
+  const ascending = ordered.subarray(first).sort();
+  const total = ascending.reduce((sum, share) => sum + share, 0);
+  let at = ascending.length;
+  for (let gathered = 0; at > 0 && gathered < topP * total; ) gathered += ascending[--at]!;
+  return ascending[at]!;
+}

@@ -5,6 +5,7 @@
 import type { Config, PriorConfig } from '../config/schema.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import { gptPrior } from './gpt/index.js';
+import { maskgitPrior } from './maskgit/index.js';
 import { pixelcnnPrior } from './pixelcnn/index.js';
 import type { Condition, Prior } from './prior.js';
 
@@ -13,7 +14,11 @@ export type PriorSettings = PriorConfig & { readonly seed: number };
 
 type Make = (settings: PriorSettings, grids: readonly Grid[], condition: Condition) => Prior;
 
-const kinds: Record<PriorConfig['kind'], Make> = { gpt: gptPrior, pixelcnn: pixelcnnPrior };
+const kinds: Record<PriorConfig['kind'], Make> = {
+  gpt: gptPrior,
+  pixelcnn: pixelcnnPrior,
+  maskgit: maskgitPrior,
+};
 
 export const priorSettings = ({ prior, seed }: Config): PriorSettings => ({
   ...prior,

@@ -1,4 +1,5 @@
-/** How a prior that draws cells anywhere takes them together: so many passes, each over the whole canvas. */
+/** How a prior that draws anywhere fills a canvas: in so many passes, each over all of it. */
+import type { SampleConfig } from '../config/schema.js';
 
 export interface Passes {
   /** Passes of the network in all. */
@@ -7,14 +8,11 @@ export interface Passes {
    * `confidence`: every pass draws all cells and keeps those of which the network is surest (MaskGIT, arXiv 2202.04200,
    * section 3.2); `halton`: cells far from each other first, whatever was drawn (arXiv 2503.17076).
    */
-  readonly order: (typeof orders)[number];
-  /** `confidence`: factor of the Gumbel noise that is added to log p, which falls to 0 at the last pass (choice temperature). */
+  readonly order: SampleConfig['order'];
+  /** `confidence`: factor of the Gumbel noise beside log p, which falls to 0 at the last pass (choice temperature). */
   readonly noise: number;
-  /** Share of the cells drawn so far that a pass may mask again, those that the network believes least; it falls to 0 at the last pass. */
+  /** Share of the cells drawn so far that a pass masks again, those that the network believes least; it falls to 0 at the last pass. */
   readonly revise: number;
-  /** How guidance grows from pass to pass, from none to the scale. */
-  readonly guidance: (typeof guidanceSchedules)[number];
+  /** How guidance grows from pass to pass: `constant` is the scale from the first on, the others begin at 1. */
+  readonly guidance: SampleConfig['cfg_schedule'];
 }
-
-export const orders = ['confidence', 'halton'] as const;
-export const guidanceSchedules = ['constant', 'linear', 'cosine'] as const;

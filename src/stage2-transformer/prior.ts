@@ -44,9 +44,9 @@ export interface Prior {
   feed(phase: Phase, key: number, batch: Canvas): Feed;
   /**
    * What each cell costs it, [B, T]: −log of the share that it gave the code; 0 where it predicts nothing, as of
-   * cells that are given.
+   * cells that are given. Where only some of the others are predicted, they weigh as much as all.
    */
-  nats(p: Tensors, inputs: Tensors): tf.Tensor;
+  nats(p: Tensors, inputs: Tensors, phase: Phase): tf.Tensor;
   /** @param weights `learned`, by its names */
   open(
     device: Device,

@@ -57,7 +57,7 @@ export function priorStep(settings: PriorStepSettings, prior: Prior): StepProgra
       const params = under('model', state);
       let ofGrids: Tensors = {};
       const objective = (params: Tensors): tf.Tensor => {
-        const nats = prior.nats(params, inputs);
+        const nats = prior.nats(params, inputs, 'train');
         ofGrids = lossesByGrid(prior, nats);
         for (const loss of Object.values(ofGrids)) tf.keep(loss); // beyond the scope of the gradients
         return perToken(prior, tf.mean(tf.reshape(nats, [-1])));
@@ -89,7 +89,7 @@ export function priorEvaluation(prior: Prior, batch: number): GraphProgram<never
     name: 'prior-evaluation',
     inputs: { ...over('model', tensorSpecs(prior.learned)), ...prior.inputs('eval', batch) },
     constants: {},
-    run: (inputs) => perCanvas(prior, prior.nats(under('model', inputs), inputs)),
+    run: (inputs) => perCanvas(prior, prior.nats(under('model', inputs), inputs, 'eval')),
   };
 }
 
@@ -104,7 +104,7 @@ export function frozenEvaluation(
     inputs: prior.inputs('eval', batch),
     constants: weights,
     precision,
-    run: (inputs, constants) => perCanvas(prior, prior.nats(constants, inputs)),
+    run: (inputs, constants) => perCanvas(prior, prior.nats(constants, inputs, 'eval')),
   };
 }
 

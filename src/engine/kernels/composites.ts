@@ -245,32 +245,44 @@ kernel('GeluGrad', ['x', 'dy'], (t, { x, dy }) => {
   return [t.out(gradient, x.shape, 'float32')];
 });
 
-/** −log p of the target of every row: logits `[N, K]`, targets `[N]` → `[N]`. */
-kernelInFloat32('CrossEntropy', ['logits', 'targets'], (t, { logits, targets }) => {
+interface Smoothing {
+  smoothing: number;
+}
+
+/** −log p of the target of every row, and of a share of it the mean over all K: logits `[N, K]`, targets `[N]` → `[N]`. */
+kernelInFloat32('CrossEntropy', ['logits', 'targets'], (t, { logits, targets }, { smoothing }: Smoothing) => {
+  const a = algebra(t);
   const [rows] = logits.shape as [number, number];
   const log = t.target.logSoftmax(t.graph, t.plain(logits));
   const index = t.reshape(t.plain(targets), [rows, 1]);
   const picked = t.graph.op('GatherElements', [log, index], { axis: 1 }, { shape: [rows, 1] });
-  const nll = t.graph.op('Neg', [picked], {}, { shape: [rows, 1] });
+  const wanted =
+    smoothing === 0 ? picked : a.add(a.mul(picked, 1 - smoothing), a.mul(a.mean(log, [1]), smoothing));
+  const nll = t.graph.op('Neg', [wanted], {}, { shape: [rows, 1] });
   return [t.out(t.reshape(nll, [rows]), [rows], 'float32')];
 });
 
-/** (softmax − one-hot of the target)·dy. */
-kernelInFloat32('CrossEntropyGrad', ['logits', 'targets', 'dy'], (t, { logits, targets, dy }) => {
-  const a = algebra(t);
-  const [rows] = logits.shape as [number, number];
-  const p = t.graph.op('Softmax', [t.plain(logits)], { axis: -1 }, { shape: logits.shape });
-  const index = t.reshape(t.plain(targets), [rows, 1]);
-  const minusOne = t.graph.constant('float32', [rows, 1], new Float32Array(rows).fill(-1));
-  const difference = t.graph.op(
-    'ScatterElements',
-    [p, index, minusOne],
-    { axis: 1, reduction: 'add' },
-    { shape: logits.shape },
-  );
-  const upstream = dy.splat !== undefined ? t.graph.float(dy.splat) : t.reshape(t.plain(dy), [rows, 1]);
-  return [t.out(a.mul(difference, upstream), logits.shape, 'float32')];
-});
+/** (softmax − one-hot of the target, smoothed)·dy. */
+kernelInFloat32(
+  'CrossEntropyGrad',
+  ['logits', 'targets', 'dy'],
+  (t, { logits, targets, dy }, o: Smoothing) => {
+    const a = algebra(t);
+    const [rows, codes] = logits.shape as [number, number];
+    const p = t.graph.op('Softmax', [t.plain(logits)], { axis: -1 }, { shape: logits.shape });
+    const index = t.reshape(t.plain(targets), [rows, 1]);
+    const less = t.graph.constant('float32', [rows, 1], new Float32Array(rows).fill(o.smoothing - 1));
+    const scattered = t.graph.op(
+      'ScatterElements',
+      [p, index, less],
+      { axis: 1, reduction: 'add' },
+      { shape: logits.shape },
+    );
+    const difference = o.smoothing === 0 ? scattered : a.sub(scattered, o.smoothing / codes);
+    const upstream = dy.splat !== undefined ? t.graph.float(dy.splat) : t.reshape(t.plain(dy), [rows, 1]);
+    return [t.out(a.mul(difference, upstream), logits.shape, 'float32')];
+  },
+);
 
 /** argmin over codes of ‖e‖² − 2 z·e: z `[N, D]`, codebook `[K, D]` → ids `[N]`. */
 kernelInFloat32('NearestCode', ['z', 'codebook'], (t, { z, codebook }) => {

@@ -25,7 +25,7 @@ test('cells that are given cost nothing, and a loss is per token that is drawn',
   expect(prior.learned).toEqual(free.learned);
   const weights = initialise(prior.learned, 1);
   const inputs = asInts(prior.feed('eval', 0, canvas).batched!);
-  const [p, all] = [prior, free].map((which) => which.nats(tensorsOf(weights), inputs)) as [
+  const [p, all] = [prior, free].map((which) => which.nats(tensorsOf(weights), inputs, 'train')) as [
     tf.Tensor,
     tf.Tensor,
   ];

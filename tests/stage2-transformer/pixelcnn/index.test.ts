@@ -26,7 +26,7 @@ test('value and gradient of every parameter: of two grids, a given one, classes,
   const { batched } = prior.feed('eval', 0, { codes, labels: canvas.labels });
   await expectParity('nats', {
     inputs: { ...livelyWeights(prior.learned), ...batched },
-    fn: (inputs) => prior.nats(inputs, inputs),
+    fn: (inputs) => prior.nats(inputs, inputs, 'train'),
     tolerance: { atol: 1e-4, rtol: 1e-3 },
   });
 });
@@ -35,7 +35,7 @@ test('cells that are given cost nothing; losses are per token that is drawn, and
   const prior = pixelcnnOf([top, bottom], { given: [given], classes: ['a', 'b'] });
   const weights = livelyWeights(prior.learned);
   const inputs = tensorsOf(prior.feed('eval', 0, canvas).batched!);
-  const nats = prior.nats(tensorsOf(weights), inputs);
+  const nats = prior.nats(tensorsOf(weights), inputs, 'train');
   expect(nats.shape).toEqual([2, 32]);
   const [zeros, ofTop, ofBottom] = tf.split(nats, [6, 6, 20], 1) as [tf.Tensor, tf.Tensor, tf.Tensor];
   expectClose(zeros, tf.zeros([2, 6]));
@@ -53,7 +53,7 @@ test('training starts near ln K', () => {
     codes: ids([2, 64], 64).data as Int32Array,
     labels: canvas.labels,
   });
-  const nats = prior.nats(tensorsOf(initialise(prior.learned, 0)), tensorsOf(batched!));
+  const nats = prior.nats(tensorsOf(initialise(prior.learned, 0)), tensorsOf(batched!), 'train');
   expect(tf.mean(nats).dataSync()[0]).toBeCloseTo(Math.log(64), 1);
 });
 

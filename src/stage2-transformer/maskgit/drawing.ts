@@ -1,0 +1,93 @@
+/** Drawing with MaskGIT's network: one program, the whole canvas in every pass, nothing kept between passes. */
+import * as tf from '@tensorflow/tfjs-core';
+import { must } from '../../base/lookup.js';
+import { type HostTensors, scalar } from '../../base/tensor.js';
+import type { Device, GraphProgram, Precision } from '../../engine/device.js';
+import { treeOf } from '../../nn/params.js';
+import { vocabulary } from '../../stage1-vqgan/grids.js';
+import type { Grid } from '../../stage1-vqgan/latent.js';
+import { type Canvas, unknown } from '../canvas.js';
+import type { Drawer, Opening } from '../prior.js';
+import { type Ask, fill } from './filling.js';
+import { haltonOrder } from './halton.js';
+import { type MaskgitSizes, maskgitLogits, maskgitSpecs, tokensIn } from './network.js';
+import type { MaskSchedule } from './schedule.js';
+import { tokensOf } from './tokens.js';
+
+interface DrawerOptions extends Opening {
+  readonly sizes: MaskgitSizes;
+  readonly grids: readonly Grid[];
+  readonly schedule: MaskSchedule;
+  readonly weights: HostTensors;
+  readonly precision?: Precision;
+  readonly device: Device;
+}
+
+export async function openDrawer(o: DrawerOptions): Promise<Drawer> {
+  const { sizes, device, grids, schedule, cfgScale } = o;
+  const guided = cfgScale !== 1;
+  const graph = await device.prepare(sharesProgram(o, guided));
+  const ask: Ask = async (canvas, { temperature, scale }) => {
+    const ids = tokensOf(sizes, guided ? withAndWithout(canvas) : canvas);
+    const inputs = { ids, temperature: scalar(temperature), ...(guided && { scale: scalar(scale) }) };
+    return (await graph.run(inputs)).shares.data as Float32Array;
+  };
+  const cells = { vocabulary: vocabulary(grids), far: farApart(grids), schedule, scale: cfgScale };
+  return {
+    draw: (known, drawing) =>
+      fill(known, ask, { ...drawing, ...cells, passes: must(drawing.passes, 'passes') }),
+    dispose: () => graph.dispose(),
+  };
+}
+
+/** All cells of a canvas, each grid's in Halton's order, one grid after another. */
+export function farApart(grids: readonly Grid[]): Int32Array {
+  const cells: number[] = [];
+  for (const { height, width } of grids) {
+    const before = cells.length;
+    for (const cell of haltonOrder(height, width)) cells.push(before + cell);
+  }
+  return Int32Array.from(cells);
+}
+
+/** The same canvases twice, the second time without their classes. */
+function withAndWithout({ codes, labels }: Canvas): Canvas {
+  const both = new Int32Array(2 * codes.length);
+  both.set(codes);
+  both.set(codes, codes.length);
+  const told = new Int32Array(2 * labels.length).fill(unknown);
+  told.set(labels);
+  return { codes: both, labels: told };
+}
+
+/**
+ * `ids` int32 [B, S], `temperature` → `shares` [B·T, K]. With guidance ids are [2B, S], as `withAndWithout` has them, and
+ * the logits are u + `scale`·(c − u) of those with a class and those without.
+ */
+function sharesProgram(
+  { sizes, weights, batch, precision }: DrawerOptions,
+  guided: boolean,
+): GraphProgram<'ids' | 'temperature', 'shares'> {
+  const specs = maskgitSpecs(sizes);
+  const number = { shape: [], dtype: 'float32' } as const;
+  return {
+    name: 'prior-maskgit',
+    inputs: {
+      ids: { shape: [guided ? 2 * batch : batch, tokensIn(sizes)], dtype: 'int32' },
+      temperature: number,
+      ...(guided && { scale: number }),
+    },
+    constants: weights,
+    precision,
+    run({ ids, temperature, scale }, p) {
+      const logits = maskgitLogits(sizes, treeOf(specs, p), ids);
+      return { shares: tf.softmax(tf.div(scale ? between(logits, scale) : logits, temperature)) };
+    },
+  };
+}
+
+/** c and u, one after the other, → u + s·(c − u). */
+function between(both: tf.Tensor, scale: tf.Tensor): tf.Tensor {
+  const [told, untold] = tf.split(both, 2, 0) as [tf.Tensor, tf.Tensor];
+  return tf.add(untold, tf.mul(scale, tf.sub(told, untold)));
+}

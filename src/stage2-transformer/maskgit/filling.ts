@@ -1,0 +1,146 @@
+/** Filling the unknown cells of canvases together, in a few passes of a network that sees the whole canvas. */
+import { must } from '../../base/lookup.js';
+import type { Rng } from '../../base/rng.js';
+import { type Canvas, unknown } from '../canvas.js';
+import { chooseShare } from '../choose.js';
+import type { Passes } from '../passes.js';
+import type { Drawing } from '../prior.js';
+import { type MaskSchedule, stillMasked } from './schedule.js';
+
+/** The share that a network gives each code of every cell, [B·T, K], row by row. */
+export type Ask = (canvas: Canvas, o: { temperature: number; scale: number }) => Promise<Float32Array>;
+
+export interface FillOptions extends Drawing {
+  readonly passes: Passes;
+  readonly schedule: MaskSchedule;
+  /** [T], how many codes each cell may have. */
+  readonly vocabulary: Int32Array;
+  /** All T cells, those that are to be far from each other first. */
+  readonly far: Int32Array;
+  /** Guidance at the last pass. */
+  readonly scale: number;
+}
+
+/**
+ * A code for every unknown cell, [B, T]; known ones stay. Each canvas has its own random numbers, in the order of its
+ * cells: what is drawn does not depend on the canvases beside it. Cells from `greedyFrom` on take one pass more.
+ */
+export async function fill(known: Canvas, ask: Ask, o: FillOptions): Promise<Int32Array> {
+  const { passes, choice, vocabulary, greedyFrom = vocabulary.length, random, onPlace, signal } = o;
+  const { steps } = passes;
+  const cells = vocabulary.length;
+  const canvas = { ...known, codes: Int32Array.from(known.codes) };
+  const shares = async (step: number): Promise<SharesOf> => {
+    signal?.throwIfAborted();
+    const scale = guidanceAt(passes.guidance, o.scale, steps > 1 ? (step - 1) / (steps - 1) : 1);
+    const all = await ask(canvas, { temperature: choice.temperature, scale });
+    const width = all.length / canvas.codes.length;
+    return (row, cell) => {
+      const at = (row * cells + cell) * width;
+      return all.subarray(at, at + must(vocabulary[cell], 'cell'));
+    };
+  };
+  const rows = Array.from(known.labels, (_, row) => ({
+    codes: canvas.codes.subarray(row * cells, (row + 1) * cells),
+    free: freeCells(known.codes.subarray(row * cells, (row + 1) * cells), greedyFrom),
+    rng: must(random[row], `canvas ${row}`),
+  }));
+  const orders = rows.map(({ free, rng }) => (passes.order === 'halton' ? turned(o.far, free, rng) : free));
+  for (let step = 1; step <= steps; step++) {
+    const of = await shares(step);
+    for (const [row, { codes, free, rng }] of rows.entries()) {
+      const order = must(orders[row], `order of ${row}`);
+      advance({ codes, free, order, rng, step, shares: (cell) => of(row, cell) }, o);
+    }
+    onPlace?.(step - 1);
+  }
+  if (greedyFrom < cells) {
+    const of = await shares(steps);
+    for (const [row, { codes }] of rows.entries())
+      for (let cell = greedyFrom; cell < cells; cell++)
+        if (codes[cell] === unknown) codes[cell] = likeliest(of(row, cell));
+  }
+  return canvas.codes;
+}
+
+type SharesOf = (row: number, cell: number) => Float32Array;
+
+/** One canvas at one pass. */
+interface Pass {
+  /** [T], written to. */
+  readonly codes: Int32Array;
+  /** Cells that are to be drawn, in their order. */
+  readonly free: readonly number[];
+  /** The same in the order in which they are filled, where confidence does not decide. */
+  readonly order: readonly number[];
+  readonly rng: Pick<Rng, 'uniform'>;
+  readonly step: number;
+  readonly shares: (cell: number) => Float32Array;
+}
+
+function advance(pass: Pass, { passes, choice, schedule }: FillOptions): void {
+  const { codes, free, order, rng, step, shares } = pass;
+  const masked = order.filter((cell) => codes[cell] === unknown);
+  const drawnBefore = free.filter((cell) => codes[cell] !== unknown);
+  const { steps } = passes;
+  const left = stillMasked(schedule, { step, steps, cells: free.length, masked: masked.length });
+  const filled = masked.length - left;
+  const done = step / steps;
+  if (passes.order === 'halton') {
+    for (const cell of masked.slice(0, filled))
+      codes[cell] = chooseShare(shares(cell), choice, rng.uniform());
+  } else {
+    const drawn = masked.map((cell) => {
+      const p = shares(cell);
+      const code = chooseShare(p, choice, rng.uniform());
+      const score = Math.log(must(p[code], 'share')) + passes.noise * (1 - done) * gumbel(rng.uniform());
+      return { cell, code, score };
+    });
+    drawn.sort((a, b) => b.score - a.score);
+    for (const { cell, code } of drawn.slice(0, filled)) codes[cell] = code;
+  }
+  const again = Math.floor(passes.revise * (1 - done) * drawnBefore.length);
+  for (const cell of leastBelieved(drawnBefore, codes, shares).slice(0, again)) codes[cell] = unknown;
+}
+
+/** Cells whose code has the smallest share first. */
+function leastBelieved(cells: readonly number[], codes: Int32Array, shares: Pass['shares']): number[] {
+  const believed = cells.map((cell) => ({
+    cell,
+    share: must(shares(cell)[codes[cell] ?? unknown], 'share'),
+  }));
+  return believed.sort((a, b) => a.share - b.share).map(({ cell }) => cell);
+}
+
+/** Cells to be drawn among the first `end`. */
+function freeCells(codes: Int32Array, end: number): number[] {
+  const free: number[] = [];
+  for (let cell = 0; cell < end; cell++) if (codes[cell] === unknown) free.push(cell);
+  return free;
+}
+
+/** `free` in the order of `far`, begun at a random place, so that canvases differ in where they begin. */
+function turned(far: Int32Array, free: readonly number[], rng: Pick<Rng, 'uniform'>): number[] {
+  const wanted = new Set(free);
+  const cells = Array.from(far).filter((cell) => wanted.has(cell));
+  const start = Math.floor(rng.uniform() * cells.length);
+  return [...cells.slice(start), ...cells.slice(0, start)];
+}
+
+/**
+ * Guidance at a share `done` of the passes: u + s·(c − u) of the logits c with a class and u without, s from 1 to the
+ * scale.
+ */
+export function guidanceAt(schedule: Passes['guidance'], scale: number, done: number): number {
+  const grown = { constant: 1, linear: done, cosine: (1 - Math.cos(Math.PI * done)) / 2 }[schedule];
+  return 1 + (scale - 1) * grown;
+}
+
+/** Gumbel(0, 1) of u from U(0, 1). */
+const gumbel = (u: number): number => -Math.log(-Math.log(u));
+
+function likeliest(shares: Float32Array): number {
+  let best = 0;
+  for (const [code, share] of shares.entries()) if (share > must(shares[best], 'share')) best = code;
+  return best;
+}

@@ -1,0 +1,96 @@
+/** The prior `maskgit`: a transformer that fills masked codes from all others, all grids of an image on one canvas. */
+import * as tf from '@tensorflow/tfjs-core';
+import { picked } from '../../base/lookup.js';
+import { firstAxis, float32, int32 } from '../../base/tensor.js';
+import type { PriorConfig } from '../../config/schema.js';
+import type { Specs } from '../../engine/device.js';
+import { crossEntropy } from '../../nn/cross-entropy.js';
+import { dropoutFrom, noDropout, noiseLength, noisePerRun } from '../../nn/dropout.js';
+import { specsOf, treeOf } from '../../nn/params.js';
+import { dropoutSites } from '../../nn/transformer.js';
+import { cellsIn, vocabulary } from '../../stage1-vqgan/grids.js';
+import type { Feed, Grid } from '../../stage1-vqgan/latent.js';
+import type { Condition, Prior } from '../prior.js';
+import { openDrawer } from './drawing.js';
+import { masked, maskedForValidation, type Shown } from './masking.js';
+import { decays, type MaskgitSizes, maskgitLogits, maskgitSpecs, tokensIn } from './network.js';
+import { tokensOf } from './tokens.js';
+
+type Settings = Pick<
+  PriorConfig,
+  'layers' | 'heads' | 'width' | 'dropout' | 'accumulate' | 'mask_schedule' | 'label_smoothing' | 'substitute'
+> & { readonly seed: number };
+
+export function maskgitPrior(settings: Settings, drawn: readonly Grid[], condition: Condition): Prior {
+  const { dropout, accumulate, seed, mask_schedule: schedule, substitute, label_smoothing } = settings;
+  const grids = [...condition.grids, ...drawn];
+  const sizes = sizesOf(settings, grids, condition);
+  const { cells } = sizes;
+  const tokens = tokensIn(sizes);
+  const specs = maskgitSpecs(sizes);
+  const ofCells = { vocabulary: vocabulary(grids), given: cellsIn(condition.grids) };
+  const noiseLayout = (batch: number) => ({
+    sites: dropoutSites(sizes),
+    rows: batch * tokens,
+    columns: sizes.width,
+  });
+  const noiseOf = (step: number, batch: number): NonNullable<Feed['runs']> =>
+    noisePerRun(noiseLayout(batch), seed, { step, runs: accumulate }).map((noise) => ({ noise }));
+  const fed = ({ canvas, weights }: Shown, targets: Int32Array): Feed['batched'] => {
+    const shape = [canvas.labels.length, cells];
+    return {
+      ids: tokensOf(sizes, canvas),
+      targets: int32(shape, targets),
+      weights: float32(shape, weights),
+    };
+  };
+  return {
+    condition,
+    grids,
+    described: `${sizes.layers} layers of width ${sizes.width}`,
+    draws: 'anywhere',
+    learned: specsOf(specs),
+    decays,
+    precisions: ['f32', 'int8'],
+    inputs(phase, batch): Specs {
+      const { sites, rows, columns } = noiseLayout(batch);
+      const noise = { shape: [noiseLength(sites, rows, columns)], dtype: 'float32' } as const;
+      return {
+        ids: { shape: [batch, tokens], dtype: 'int32' },
+        targets: { shape: [batch, cells], dtype: 'int32' },
+        weights: { shape: [batch, cells], dtype: 'float32' },
+        ...(phase === 'train' && dropout > 0 && { noise }),
+      };
+    },
+    feed(phase, key, batch) {
+      if (phase === 'eval') return { batched: fed(maskedForValidation(batch, ofCells, key), batch.codes) };
+      const shown = masked(batch, ofCells, { schedule, substitute, seed, step: key });
+      return {
+        batched: fed(shown, batch.codes),
+        ...(dropout > 0 && { runs: noiseOf(key, batch.labels.length) }),
+      };
+    },
+    nats(p, inputs, phase) {
+      const { ids, targets, weights } = picked(inputs, ['ids', 'targets', 'weights']);
+      const { noise } = inputs;
+      const { rows, columns } = noiseLayout(firstAxis(ids));
+      const dropped = noise ? dropoutFrom(noise, { rows, columns, rate: dropout }) : noDropout;
+      const logits = maskgitLogits(sizes, treeOf(specs, p), ids, dropped);
+      const nats = crossEntropy(logits, tf.reshape(targets, [-1]), phase === 'train' ? label_smoothing : 0);
+      return tf.mul(tf.reshape(nats, targets.shape), weights);
+    },
+    async open(device, weights, o) {
+      return openDrawer({ ...o, device, weights, sizes, grids, schedule });
+    },
+  };
+}
+
+/** Of grids with different vocabularies the largest; a cell is drawn among its own grid's codes. */
+export function sizesOf(
+  { layers, heads, width }: Pick<Settings, 'layers' | 'heads' | 'width'>,
+  grids: readonly Grid[],
+  { classes }: Pick<Condition, 'classes'>,
+): MaskgitSizes {
+  const codes = Math.max(...grids.map(({ vocab }) => vocab));
+  return { layers, heads, width, codes, classes: classes.length, cells: cellsIn(grids) };
+}
