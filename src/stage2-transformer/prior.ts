@@ -6,6 +6,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Rng } from '../base/rng.js';
 import type { HostTensors } from '../base/tensor.js';
+import type { PriorConfig } from '../config/schema.js';
 import type { Device, Graph, GraphProgram, Precision, Specs, Tensors } from '../engine/device.js';
 import type { ParamSpec } from '../nn/params.js';
 import type { Feed, Grid, Phase } from '../stage1-vqgan/latent.js';
@@ -96,7 +97,7 @@ export interface Portable {
   /** Draws with the file. */
   open(graph: Graph, o: Opening): Drawer;
   /** How scripts beside the file ask it for logits. Of grids with different vocabularies K is the largest. */
-  readonly asked: Stepwise | Whole;
+  readonly asked: Stepwise | Whole | InPasses;
 }
 
 /** For a place at a time: `ids` [B], the tokens before, and a cache `past` → `logits` [B, K] and `present`, the next `past`. */
@@ -117,4 +118,14 @@ export interface Stepwise {
  */
 export interface Whole {
   readonly by: 'canvas';
+}
+
+/**
+ * For all places at once, in any order: `codes` [B, T], −1 where unknown, and `labels` as of `Whole` → `logits` [B, T, K]
+ * of each place by all known codes. A canvas is filled in `Passes`.
+ */
+export interface InPasses {
+  readonly by: 'passes';
+  /** How many cells stay unknown after a pass. */
+  readonly schedule: PriorConfig['mask_schedule'];
 }

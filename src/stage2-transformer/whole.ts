@@ -1,18 +1,10 @@
-/** A prior that is computed whole as an exported file: all codes in, the logits of all places out. Any B in every run. */
+/** A prior that draws in order and is computed whole as an exported file: all codes in, the logits of all places out. */
 import type * as tf from '@tensorflow/tfjs-core';
-import { picked } from '../base/lookup.js';
-import { type HostTensors, int32, lastAxis } from '../base/tensor.js';
-import {
-  freeBatch,
-  type Graph,
-  type GraphProgram,
-  type InputSpec,
-  type Named,
-  type Tensors,
-} from '../engine/device.js';
+import { lastAxis } from '../base/tensor.js';
+import type { Graph, Tensors } from '../engine/device.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
-import { unknown } from './canvas.js';
+import { canvasFile, logitsOf } from './canvas-file.js';
 import { type CachedModel, drawerOf } from './drawer.js';
 import type { Portable } from './prior.js';
 
@@ -27,27 +19,10 @@ export function wholePortable(
   logits: (p: Tensors, codes: tf.Tensor, labels?: tf.Tensor) => tf.Tensor,
 ): Portable {
   const { grids, classes } = o;
-  const cells = cellsIn(grids);
-  const codes = Math.max(...grids.map(({ vocab }) => vocab));
-  const inputs: Named<'codes', InputSpec> = {
-    codes: freeBatch({ shape: [1, cells], dtype: 'int32' }),
-    ...(classes > 0 && { labels: freeBatch({ shape: [1], dtype: 'int32' }) }),
-  };
   return {
-    program: (weights: HostTensors): GraphProgram<'codes', 'logits'> => ({
-      name: 'prior',
-      inputs,
-      constants: weights,
-      run: ({ codes, labels }, p) => ({ logits: logits(p, codes, labels) }),
-    }),
-    metadata: {
-      tokens: `${cells}`,
-      codes: `int64 [batch, ${cells}], 0 to ${codes - 1}, all grids end to end, row by row; any where none is drawn yet`,
-      ...(classes > 0 && { labels: `int64 [batch], 0 to ${classes - 1} a class, ${unknown} none` }),
-      logits: `float32 [batch, ${cells}, ${codes}], natural logarithms, of each place by the codes before it`,
-    },
+    ...canvasFile(o, { without: 'any where none is drawn yet', by: 'the codes before it' }, logits),
     open: (graph, { cfgScale }) =>
-      drawerOf(modelOf(graph, cells, classes > 0), {
+      drawerOf(modelOf(graph, cellsIn(grids), classes > 0), {
         grids,
         cfgScale,
         starts: (labels) => labels,
@@ -67,11 +42,7 @@ function modelOf(graph: Graph, cells: number, labelled: boolean): CachedModel {
         codes = new Int32Array(batch * cells);
         labels = Int32Array.from(ids);
       } else for (const [row, id] of ids.entries()) codes[row * cells + position - 1] = id;
-      const outputs = await graph.run({
-        codes: int32([batch, cells], codes),
-        ...(labelled && { labels: int32([batch], labels) }),
-      });
-      const { logits } = picked(outputs, ['logits']);
+      const logits = await logitsOf(graph, { codes, labels }, labelled);
       const width = lastAxis(logits);
       const here = new Float32Array(batch * width);
       for (let row = 0; row < batch; row++) {

@@ -7,9 +7,11 @@ import { cellsIn } from '../../stage1-vqgan/grids.js';
 import type { Latent } from '../../stage1-vqgan/latent.js';
 import { unknown } from '../../stage2-transformer/canvas.js';
 import { listed, type TrainedPrior } from '../../stage2-transformer/model.js';
-import type { Prior, Stepwise } from '../../stage2-transformer/prior.js';
+import type { InPasses, Prior, Stepwise } from '../../stage2-transformer/prior.js';
+import { type DrawnAs, drawnAs, vocabulariesDiffer } from './drawn-as.js';
 import { aroundClasses, type Gaussian, latentPorts, license } from './metadata.js';
-import { type DrawnAs, drawnAs, scriptOf } from './script.js';
+import { passesPython } from './passes-script.js';
+import { scriptOf } from './script.js';
 
 /** Markdown. The code draws as the config says where the run has what latents are drawn with; else it encodes a picture and decodes it. */
 export function readmeOf(config: Config, o: { precision: StoredPrecision; prior?: TrainedPrior }): string {
@@ -51,20 +53,22 @@ function meansLine({ shape, classes }: Gaussian): string {
 
 function priorLine(config: Config, prior: Prior): string {
   const { classes } = prior.condition;
-  const { asked, grids, codes } = drawnAs(config, prior);
+  const drawn = drawnAs(config, prior);
+  const { asked, grids, codes } = drawn;
   const cells = cellsIn(grids);
-  const order =
-    grids.length > 1
-      ? `${grids.map(({ name }) => `\`${name}\``).join(', then ')}, each row by row`
-      : 'row by row';
-  const fewer =
-    new Set(grids.map(({ vocab }) => vocab)).size > 1 ? ' (of a grid with fewer codes the first count)' : '';
-  if (asked.by === 'canvas') {
+  const names = grids.map(({ name }) => `\`${name}\``).join(', then ');
+  const order = grids.length > 1 ? `${names}, each row by row` : 'row by row';
+  const fewer = vocabulariesDiffer(drawn) ? ' (of a grid with fewer codes the first count)' : '';
+  if (asked.by !== 'steps') {
     const labels =
       classes.length > 0
         ? `; \`labels\` int64 [batch], numbers of classes (${listed(classes)}), or ${unknown} without one`
         : '';
-    return `- \`prior.onnx\`: \`codes\` int64 [batch, ${cells}], ${order}, any at places not drawn yet${labels} → \`logits\` float32 [batch, ${cells}, ${codes}], of each place's code by those before it${fewer}`;
+    const [without, by] =
+      asked.by === 'passes'
+        ? [`${unknown} where unknown`, 'all that are known']
+        : ['any at places not drawn yet', 'those before it'];
+    return `- \`prior.onnx\`: \`codes\` int64 [batch, ${cells}], ${order}, ${without}${labels} → \`logits\` float32 [batch, ${cells}, ${codes}], of each place's code by ${by}${fewer}`;
   }
   const { begins } = asked;
   const cache = (length: string) => `[${asked.cache('batch', length)}]`;
@@ -83,29 +87,38 @@ const pythonShow =
 /** A draw is the first code at which the sum of probabilities, likeliest code first, passes a random share of the whole. */
 function pythonSampling(config: Config, prior: Prior): string {
   const drawn = drawnAs(config, prior);
-  const { asked, grids, temperature, topK, topP, cfgScale } = drawn;
-  const { begin, logits } = asked.by === 'steps' ? pythonSteps(asked, drawn) : pythonCanvas(drawn);
+  const { asked, grids, temperature, topK, topP, passes } = drawn;
   const cells = grids.map(({ height, width }) => height * width);
-  const vocabularies = grids.map(({ vocab }) => vocab);
-  const differ = new Set(vocabularies).size > 1;
   const first = (grid: number) => cells.slice(0, grid).reduce((sum, n) => sum + n, 0);
   const part = (grid: number) => (grids.length > 1 ? `[:, ${first(grid)}:${first(grid + 1)}]` : '');
   const latent = grids.map(
     ({ name, height, width }, i) => `'${name}': codes${part(i)}.reshape(n, ${height}, ${width})`,
   );
+  const set = passes
+    ? `n, temperature, top_k, top_p, steps = 4, ${temperature}, ${topK}, ${topP}, ${passes.steps}`
+    : `n, temperature, top_k, top_p, codes = 4, ${temperature}, ${topK}, ${topP}, []`;
   return `${pythonHead}
 prior, decoder = (ort.InferenceSession(name + '.onnx') for name in ('prior', 'decoder'))
-n, temperature, top_k, top_p, codes = 4, ${temperature}, ${topK}, ${topP}, []
-${begin}
-for ${differ ? `vocab in np.repeat([${vocabularies.join(', ')}], [${cells.join(', ')}])` : `_ in range(${first(grids.length)})`}:
+${set}
+${asked.by === 'passes' ? passesPython(asked, drawn) : pythonPlaces(asked, drawn)}
+images, = decoder.run(['images'], {${latent.join(', ')}})
+${pythonShow}`;
+}
+
+/** Statements that make of the list `codes` codes [n, T], place after place. */
+function pythonPlaces(asked: Exclude<DrawnAs['asked'], InPasses>, drawn: DrawnAs): string {
+  const { grids, cfgScale } = drawn;
+  const { begin, logits } = asked.by === 'steps' ? pythonSteps(asked, drawn) : pythonCanvas(drawn);
+  const cells = grids.map(({ height, width }) => height * width);
+  const differ = vocabulariesDiffer(drawn);
+  return `${begin}
+for ${differ ? `vocab in np.repeat([${grids.map(({ vocab }) => vocab).join(', ')}], [${cells.join(', ')}])` : `_ in range(${cellsIn(grids)})`}:
 ${logits}
 ${cfgScale !== 1 ? `    logits = logits[n:] + ${cfgScale} * (logits[:n] - logits[n:])  # guidance\n` : ''}${differ ? '    logits = logits[:, :vocab]\n' : ''}    order = np.argsort(-logits)[:, :top_k or None]  # the likeliest first
     p = np.exp((np.take_along_axis(logits, order, 1) - logits.max(1, keepdims=True)) / temperature, dtype=float)
     sums = (p * (p.cumsum(1) - p < top_p * p.sum(1, keepdims=True))).cumsum(1)
     codes.append(order[np.arange(n), (sums <= np.random.rand(n, 1) * sums[:, -1:]).sum(1)])
-codes = np.stack(codes, 1)
-images, = decoder.run(['images'], {${latent.join(', ')}})
-${pythonShow}`;
+codes = np.stack(codes, 1)`;
 }
 
 /** Statements before the first code, and those that give `logits`. */

@@ -2,10 +2,12 @@
 import type { Config } from '../../config/schema.js';
 import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
 import { cellsIn } from '../../stage1-vqgan/grids.js';
-import { type Grid, type Latent, latentSpecs } from '../../stage1-vqgan/latent.js';
+import { type Latent, latentSpecs } from '../../stage1-vqgan/latent.js';
 import { unknown } from '../../stage2-transformer/canvas.js';
-import type { Portable, Prior, Stepwise } from '../../stage2-transformer/prior.js';
-import { type Gaussian, portableOf } from './metadata.js';
+import type { InPasses, Prior, Stepwise } from '../../stage2-transformer/prior.js';
+import { type DrawnAs, drawnAs } from './drawn-as.js';
+import type { Gaussian } from './metadata.js';
+import { passesScript } from './passes-script.js';
 
 export const scriptNames = { sampling: 'sample.mjs', coding: 'reconstruct.mjs' } as const;
 
@@ -24,52 +26,18 @@ export function scriptOf(config: Config, prior?: Prior): { name: string; does: s
       };
 }
 
-/** What a script has to know to draw as `vqgen sample` does without options. */
-export interface DrawnAs {
-  readonly asked: Portable['asked'];
-  readonly grids: readonly Grid[];
-  /** K: logits of a place, of which a grid with fewer codes has the first. */
-  readonly codes: number;
-  /** Number of the classes, which are drawn in turn. */
-  readonly classes: number;
-  readonly temperature: number;
-  /** 0 is off. */
-  readonly topK: number;
-  /** 1 is off. */
-  readonly topP: number;
-  /** 1 without guidance. */
-  readonly cfgScale: number;
-}
-
-export function drawnAs(config: Config, prior: Prior): DrawnAs {
-  const { condition, grids } = prior;
-  const { temperature, top_k: topK, top_p: topP, cfg_scale } = config.sample;
-  const guided = condition.classes.length > 0 && config.prior.class_dropout > 0;
-  return {
-    asked: portableOf(prior).asked,
-    grids,
-    codes: Math.max(...grids.map(({ vocab }) => vocab)),
-    classes: condition.classes.length,
-    temperature,
-    topK,
-    topP,
-    cfgScale: guided ? cfg_scale : 1,
-  };
-}
-
 /** Draws the classes that the prior knows in turn. */
 function samplingScript(config: Config, prior: Prior): string {
   const drawn = drawnAs(config, prior);
-  const { asked, grids, codes, temperature, topK, topP, cfgScale } = drawn;
+  const { asked, grids, temperature, topK, topP, passes } = drawn;
   const sizes = grids.map(
     ({ name, height, width, vocab }) =>
       `{ name: '${name}', height: ${height}, width: ${width}, vocab: ${vocab} }`,
   );
-  const { begin, logits, at } = asked.by === 'steps' ? bySteps(asked, drawn) : byCanvas(drawn);
-  const guided = cfgScale !== 1;
+  const order = passes ? 'on one canvas, end to end, row by row' : 'drawn one after another, row by row';
   return `${head('Draws pictures with prior.onnx and decoder.onnx', scriptNames.sampling)}
-const [n, temperature, topK, topP] = [4, ${temperature}, ${topK}, ${topP}];
-const grids = [${sizes.join(', ')}]; // drawn one after another, row by row
+const [n, temperature, topK, topP${passes ? ', steps' : ''}] = [4, ${temperature}, ${topK}, ${topP}${passes ? `, ${passes.steps}` : ''}];
+const grids = [${sizes.join(', ')}]; // ${order}
 
 /** The code of a row of logits: among the topK likeliest (0: all), of those the likeliest that together have the probability topP. */
 function draw(logits) {
@@ -85,7 +53,27 @@ function draw(logits) {
 
 const [prior, decoder] = [await open('prior.onnx'), await open('decoder.onnx')];
 const int64 = (values, dims) => new ort.Tensor('int64', BigInt64Array.from(values, BigInt), dims);
-const codes = Array.from({ length: n }, () => []);
+${asked.by === 'passes' ? passesScript(asked, drawn) : placesScript(asked, drawn)}
+
+const latent = {};
+let at = 0;
+for (const { name, height, width } of grids) {
+  const area = height * width;
+  latent[name] = int64(codes.flatMap((row) => row.slice(at, at + area)), [n, height, width]);
+  at += area;
+}
+const { images } = await decoder.run(latent);
+await show(images, 'samples.bmp');
+export { codes, images };
+${show}`;
+}
+
+/** Statements that leave the code of every cell in `codes`, of as many arrays as pictures, place after place. */
+function placesScript(asked: Exclude<DrawnAs['asked'], InPasses>, drawn: DrawnAs): string {
+  const { codes, cfgScale } = drawn;
+  const { begin, logits, at } = asked.by === 'steps' ? bySteps(asked, drawn) : byCanvas(drawn);
+  const guided = cfgScale !== 1;
+  return `const codes = Array.from({ length: n }, () => []);
 ${begin}
 
 /** Of each picture, the logits of its next code${guided ? ': guided, from those without its class' : ''}. */
@@ -100,19 +88,12 @@ ${
 }
 }
 
-const latent = {};
-for (const { name, height, width, vocab } of grids) {
+for (const { height, width, vocab } of grids)
   for (let cell = 0; cell < height * width; cell++)
-    for (const [i, logits] of (await next()).entries()) codes[i].push(draw(logits.subarray(0, vocab)));
-  latent[name] = int64(codes.flatMap((row) => row.slice(-height * width)), [n, height, width]);
-}
-const { images } = await decoder.run(latent);
-await show(images, 'samples.bmp');
-export { codes, images };
-${show}`;
+    for (const [i, logits] of (await next()).entries()) codes[i].push(draw(logits.subarray(0, vocab)));`;
 }
 
-/** Statements of `samplingScript`: before the first code, and those that give `logits`, those of picture i from `at` on. */
+/** Statements of `placesScript`: before the first code, and those that give `logits`, those of picture i from `at` on. */
 interface Asking {
   readonly begin: string;
   readonly logits: string;

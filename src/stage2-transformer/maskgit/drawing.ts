@@ -24,7 +24,7 @@ interface DrawerOptions extends Opening {
 }
 
 export async function openDrawer(o: DrawerOptions): Promise<Drawer> {
-  const { sizes, device, grids, schedule, cfgScale } = o;
+  const { sizes, device, cfgScale } = o;
   const guided = cfgScale !== 1;
   const graph = await device.prepare(sharesProgram(o, guided));
   const ask: Ask = async (canvas, { temperature, scale }) => {
@@ -32,11 +32,20 @@ export async function openDrawer(o: DrawerOptions): Promise<Drawer> {
     const inputs = { ids, temperature: scalar(temperature), ...(guided && { scale: scalar(scale) }) };
     return (await graph.run(inputs)).shares.data as Float32Array;
   };
-  const cells = { vocabulary: vocabulary(grids), far: farApart(grids), schedule, scale: cfgScale };
+  return passesDrawer(ask, { ...o, dispose: () => graph.dispose() });
+}
+
+/** @param ask of canvases once, whatever the guidance */
+export function passesDrawer(
+  ask: Ask,
+  o: { grids: readonly Grid[]; schedule: MaskSchedule; cfgScale: number; dispose(): Promise<void> },
+): Drawer {
+  const { grids, schedule, cfgScale: scale, dispose } = o;
+  const cells = { vocabulary: vocabulary(grids), far: farApart(grids), schedule, scale };
   return {
     draw: (known, drawing) =>
       fill(known, ask, { ...drawing, ...cells, passes: must(drawing.passes, 'passes') }),
-    dispose: () => graph.dispose(),
+    dispose,
   };
 }
 
@@ -51,7 +60,7 @@ export function farApart(grids: readonly Grid[]): Int32Array {
 }
 
 /** The same canvases twice, the second time without their classes. */
-function withAndWithout({ codes, labels }: Canvas): Canvas {
+export function withAndWithout({ codes, labels }: Canvas): Canvas {
   const both = new Int32Array(2 * codes.length);
   both.set(codes);
   both.set(codes, codes.length);

@@ -14,6 +14,7 @@ import type { Condition, Prior } from '../prior.js';
 import { openDrawer } from './drawing.js';
 import { masked, maskedForValidation, type Shown } from './masking.js';
 import { decays, type MaskgitSizes, maskgitLogits, maskgitSpecs, tokensIn } from './network.js';
+import { portableMaskgit } from './portable.js';
 import { tokensOf } from './tokens.js';
 
 type Settings = Pick<
@@ -82,6 +83,7 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
     async open(device, weights, o) {
       return openDrawer({ ...o, device, weights, sizes, grids, schedule });
     },
+    portable: portableMaskgit(sizes, grids, schedule),
   };
 }
 
