@@ -178,8 +178,6 @@ function misfitOf(config: Config, hasPrior: boolean): UserError | undefined {
     const { kind } = stage1.bottleneck;
     return refuse('a codebook whose nearest row is taken', 'stage1.bottleneck.kind', kind);
   }
-  if (config.prior.kind !== 'gpt') return refuse('gpt', 'prior.kind', config.prior.kind);
-  if (stage1.network !== 'vqgan') return refuse('vqgan', 'stage1.network', stage1.network);
   if (!Number.isInteger(copiesOf(config)))
     return refuse(`a divisor of ${PUBLISHED_GROUPS}`, 'stage1.norm_groups', stage1.norm_groups);
   const uneven = [1, ...stage1.ch_mult]
