@@ -178,6 +178,7 @@ function misfitOf(config: Config, hasPrior: boolean): UserError | undefined {
     const { kind } = stage1.bottleneck;
     return refuse('a codebook whose nearest row is taken', 'stage1.bottleneck.kind', kind);
   }
+  if (hasPrior && prior.kind !== 'gpt') return refuse('gpt', 'prior.kind', prior.kind);
   if (!Number.isInteger(copiesOf(config)))
     return refuse(`a divisor of ${PUBLISHED_GROUPS}`, 'stage1.norm_groups', stage1.norm_groups);
   const uneven = [1, ...stage1.ch_mult]
@@ -192,7 +193,6 @@ function misfitOf(config: Config, hasPrior: boolean): UserError | undefined {
   }
   if (!gumbelFits(config))
     return refuse(`${stage1.z_channels}, as stage1.z_channels is,`, 'stage1.embed_dim', stage1.embed_dim);
-  if (hasPrior && prior.kind !== 'gpt') return refuse('gpt', 'prior.kind', prior.kind);
   return undefined;
 }
 

@@ -30,6 +30,7 @@ export async function trainedRun(
   const prior = priorStart(priorFor(config, classes), 0);
   for (const [name, { data }] of Object.entries(prior)) {
     if (name.endsWith('weight')) for (const [i, x] of data.entries()) data[i] = 10 * x;
+    if (name.endsWith('positions')) for (const i of data.keys()) data[i] ||= 0.2 * Math.sin(i + 1); // so do these
     if (name.endsWith('told.classes')) for (const i of data.keys()) data[i] = Math.sin(i + 1); // they begin as zeros
   }
   await saveCheckpoint(runPaths(run).prior, prior, state, 1);
