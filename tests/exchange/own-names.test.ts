@@ -1,6 +1,7 @@
 /** Runs of a form that taming-transformers has not, as safetensors; and what of a run they need not know. */
+import fs from 'node:fs/promises';
 import path from 'node:path';
-import { readRunConfig } from '../../src/checkpoint/run.js';
+import { readRunConfig, runPaths } from '../../src/checkpoint/run.js';
 import { readSafetensors, toHosts } from '../../src/checkpoint/safetensors.js';
 import { loadModel } from '../../src/checkpoint/store.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
@@ -42,6 +43,7 @@ test.each<[string, object, object?]>([
   ['groups', { ch: 12, norm_groups: 3 }],
   ['hierarchy', { bottleneck: { kind: 'hierarchy', levels: [{}, { kind: 'lfq' }] } }],
   ['pixelcnn', {}, { kind: 'pixelcnn' }],
+  ['maskgit', {}, { kind: 'maskgit' }],
   ['strided', { network: 'strided', attn_resolutions: [] }],
 ])('%s, with a prior of classes', async (name, stage1, prior = {}) => {
   const { run } = await trainedRun(folder(), name, { stage1, prior, classes: ['cat', 'dog'] });
@@ -57,6 +59,15 @@ test.each<[string, object, object?]>([
   await expect(refused).rejects.toThrow(
     /taming-transformers has no other: --to safetensors writes it under vqgen's names, --to onnx for any runtime\.$/,
   );
+});
+
+test('a tokenizer alone is published whatever prior its config names', async () => {
+  const { run } = await trainedRun(folder(), 'alone', { stage1: { ch: 8 }, prior: { kind: 'maskgit' } });
+  const refused = exportTaming({ run, to: 'taming', reporter: quiet });
+  await expect(refused).rejects.toThrow('Expected gpt for prior.kind but received maskgit.');
+  await fs.rm(runPaths(run).prior, { recursive: true });
+  const { files } = await exportTaming({ run, to: 'taming', reporter: quiet });
+  expect(files.map((file) => path.basename(file))).toEqual(['vqgan.ckpt', 'vqgan.yaml']);
 });
 
 test('a tokenizer that learned from masked pictures is published as one of whole pictures', async () => {

@@ -151,13 +151,13 @@ export function passesPython({ schedule }: InPasses, drawn: DrawnAs): string {
     : `np.log(of(p, drawn)) + ${noise} * (1 - done) * np.random.gumbel(size=drawn.shape)`;
   const { python: scale } = guidance(grows, cfgScale);
   return lines(
-    `codes = np.full((n, ${cells}), ${unknown})  # unknown`,
+    `codes = np.full((n, ${cells}), ${unknown}, np.int64)  # unknown`,
     classes > 0 &&
       (guided
         ? `labels = np.append(${first}, np.full(n, ${unknown}))  # with a class, and without`
         : `labels = ${first}`),
     far && haltonPython(drawn),
-    'of = lambda rows, columns: np.take_along_axis(rows, columns[..., None], 2)[..., 0]',
+    'of = lambda rows, columns: np.take_along_axis(rows, columns[..., None], 2)[..., 0]  # an entry of each row',
     `for step in range(1, steps + 1):
     done, known = step / steps, codes >= 0
     logits, = prior.run(['logits'], {'codes': ${guided ? 'np.tile(codes, (2, 1))' : 'codes'}${classes > 0 ? ", 'labels': labels" : ''}})`,
