@@ -30,8 +30,11 @@ export async function trainedRun(
   const prior = priorStart(priorFor(config, classes), 0);
   for (const [name, { data }] of Object.entries(prior)) {
     if (name.endsWith('weight')) for (const [i, x] of data.entries()) data[i] = 10 * x;
-    if (name.endsWith('positions')) for (const i of data.keys()) data[i] ||= 0.2 * Math.sin(i + 1); // so do these
     if (name.endsWith('told.classes')) for (const i of data.keys()) data[i] = Math.sin(i + 1); // they begin as zeros
+  }
+  if (config.prior.kind === 'maskgit') {
+    const { data } = prior['model.positions']!; // they begin as zeros, where no cell differs from another
+    for (const i of data.keys()) data[i] = 0.2 * Math.sin(i + 1);
   }
   await saveCheckpoint(runPaths(run).prior, prior, state, 1);
   if (classes.length > 0) await recordClasses(run, classes);
