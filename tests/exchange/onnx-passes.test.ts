@@ -86,7 +86,7 @@ interface Case {
   readonly classes?: readonly string[];
 }
 test.each<[string, Case]>([
-  ['as it stands', {}],
+  ['by confidence', { sample: { choice_temperature: 0.1 } }],
   [
     'arccos, in Halton’s order',
     { prior: { mask_schedule: 'arccos' }, sample: { order: 'halton', decode_steps: 3 } },
