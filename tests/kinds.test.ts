@@ -111,6 +111,7 @@ test('codes, hierarchy: a level of each sort, strided, against a discriminator',
 const priors: [string, string][] = [
   ['gpt', 'layers=1'],
   ['pixelcnn', 'layers=2 width=8 attention_every=2'],
+  ['maskgit', 'layers=1 substitute=0.2'],
 ];
 
 test.each(priors)(
@@ -138,9 +139,15 @@ test.each(priors)(
       'exit code 2: Expected nothing for --only but received bottom, where the codes of an image are a single grid.',
     );
     const precise = () => draw('--precision int8');
-    if (kind === 'gpt') await precise();
+    if (kind !== 'pixelcnn') await precise();
     else
       await expect(precise()).rejects.toThrow('exit code 2: Expected f32 for --precision but received int8');
+    const inPasses = () => draw('--decode-steps 3 --order halton --revise 0.2');
+    if (kind === 'maskgit') await inPasses();
+    else
+      await expect(inPasses()).rejects.toThrow(
+        'exit code 2: Expected nothing for --decode-steps but received 3.',
+      );
     const { out } = (await vqgen(`export --to onnx --run ${run}`)).summary;
     expect(fs.readdirSync(String(out))).toContain('prior.onnx');
   },

@@ -1,7 +1,7 @@
 /** The prior `maskgit`: a transformer that fills masked codes from all others, all grids of an image on one canvas. */
 import * as tf from '@tensorflow/tfjs-core';
 import { picked } from '../../base/lookup.js';
-import { firstAxis, float32, int32 } from '../../base/tensor.js';
+import { firstAxis, float32, type HostTensors, int32 } from '../../base/tensor.js';
 import type { PriorConfig } from '../../config/schema.js';
 import type { Specs } from '../../engine/device.js';
 import { crossEntropy } from '../../nn/cross-entropy.js';
@@ -36,7 +36,7 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
   });
   const noiseOf = (step: number, batch: number): NonNullable<Feed['runs']> =>
     noisePerRun(noiseLayout(batch), seed, { step, runs: accumulate }).map((noise) => ({ noise }));
-  const fed = ({ canvas, weights }: Shown, targets: Int32Array): Feed['batched'] => {
+  const fed = ({ canvas, weights }: Shown, targets: Int32Array): HostTensors => {
     const shape = [canvas.labels.length, cells];
     return {
       ids: tokensOf(sizes, canvas),
@@ -70,6 +70,8 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
         ...(dropout > 0 && { runs: noiseOf(key, batch.labels.length) }),
       };
     },
+    maskedBy: (percent, key, batch) =>
+      fed(maskedForValidation(batch, ofCells, key, percent / 100), batch.codes),
     nats(p, inputs, phase) {
       const { ids, targets, weights } = picked(inputs, ['ids', 'targets', 'weights']);
       const { noise } = inputs;
