@@ -65,7 +65,7 @@ export function boxPixels(frame: Frame, box: Box): Uint8Array {
     const side = Math.min(width, height);
     const from = `${Math.round(across.seen)},${Math.round(down.seen)}`;
     throw expected(
-      `a box within the middle ${side}×${side} pixels of ${file}, from ${from} on`,
+      `a box within the ${side}×${side} pixels from ${from} on, the middle of ${file}`,
       '--box',
       given,
       'The run sees squares; crop the picture around what is to be edited.',

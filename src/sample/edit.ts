@@ -2,6 +2,7 @@
 import { expected } from '../base/errors.js';
 import { type Box, boxPixels, frameOf, maskPixels } from '../data/frame.js';
 import { readEvalImage } from '../data/pictures.js';
+import { listed } from '../stage2-transformer/model.js';
 import { coarsestSide, shareKept, touchedCells } from './canvas-of.js';
 import {
   type Painter,
@@ -43,7 +44,7 @@ export async function editClass(o: InpaintOptions, models?: PaintModels): Promis
   const painter = await editorOf(o, models);
   if (painter.chosen.length === 0) {
     const { classes } = painter.prior;
-    const known = classes.length > 0 ? `one of ${classes.join(', ')}` : 'a prior that knows classes';
+    const known = classes.length > 0 ? `one of ${listed(classes)}` : 'a prior that knows classes';
     throw expected(known, '--class', 'nothing', 'Without a class: vqgen edit inpaint.');
   }
   return redrawn(painter, { ...o, name: 'class' });

@@ -20,7 +20,7 @@ import { checkCodes, modelOf } from '../stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
 import { unknown } from '../stage2-transformer/canvas.js';
 import type { Choice } from '../stage2-transformer/choose.js';
-import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
+import { listed, loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
 import type { Passes } from '../stage2-transformer/passes.js';
 import { choiceOf, guidanceOf } from './choices.js';
 import { chosenClasses, inTurn } from './classes.js';
@@ -116,7 +116,7 @@ function checkUntold({ classes, cfgScale }: PaintOptions, { config, prior }: Pai
       'a class',
       '--class',
       'none, where prior.class_dropout was 0',
-      `The prior never learned to draw without one; it knows ${prior.classes.join(', ')}.`,
+      `The prior never learned to draw without one; it knows ${listed(prior.classes)}.`,
     );
   }
 }
