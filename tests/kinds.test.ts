@@ -141,6 +141,13 @@ test.each(priors)(
     if (kind === 'gpt') await precise();
     else
       await expect(precise()).rejects.toThrow('exit code 2: Expected f32 for --precision but received int8');
+    const [picture] = summary.files as [string];
+    const completed = `complete ${picture} --n 1 --class cat --run ${run}`;
+    expect((await vqgen(completed)).summary).toMatchObject({ images: 1, kept: 0.5, classes: ['cat'] });
+    const inpaint = `edit inpaint ${picture} --box 1,1,2,2 --run ${run}`;
+    await expect(vqgen(inpaint)).rejects.toThrow(
+      `exit code 2: Expected a prior that draws anywhere in a picture for --run but received ${run}, whose prior.kind ${kind}`,
+    );
     const { out } = (await vqgen(`export --to onnx --run ${run}`)).summary;
     expect(fs.readdirSync(String(out))).toContain('prior.onnx');
   },
@@ -193,7 +200,7 @@ test.each(numbers)('numbers, %s: pictures without tokens and prior', async (name
     expect(summary.classes).toEqual(['cat', 'cat']);
     await vqgen(`interpolate ${a} --class boat --class cat --run ${run}`);
   }
-  for (const command of ['tokenize', 'train-prior'])
+  for (const command of ['tokenize', 'train-prior', `complete ${a}`])
     await expect(vqgen(`${command} --run ${run}`)).rejects.toThrow(
       /exit code 2: Expected a tokenizer whose latents are codes .* neither tokens nor a prior: vqgen sample/,
     );

@@ -200,7 +200,7 @@ function box(given: string, flag: string) {
   if (numbers.length === 4 && numbers.every(Number.isInteger) && width > 0 && height > 0) {
     return { x, y, width, height };
   }
-  throw expected('X,Y,W,H, whole numbers of pixels', flag, given, `For example: ${flag} 120,80,200,150`);
+  throw expected('X,Y,W,H, whole numbers of pixels,', flag, given, `For example: ${flag} 120,80,200,150`);
 }
 
 const mostPercent = 1000;

@@ -1,6 +1,7 @@
 /** Editing with a prior that draws anywhere: a drawer that notes what it is given, and answers by what it was told. */
 import sharp from 'sharp';
 import { silent } from '../../src/base/progress.js';
+import { stream } from '../../src/base/rng.js';
 import { loadModel } from '../../src/checkpoint/store.js';
 import type { Config } from '../../src/config/schema.js';
 import { readEvalImage, toBytes } from '../../src/data/pictures.js';
@@ -119,7 +120,6 @@ describe('inpaint', () => {
     const { tensors } = await loadModel(at('run'), 'stage1');
     const decoder = await device.prepare(decodeProgram(modelOf(editConfig(size)), tensors, 4));
     const drawer = (await models()).prior.model.open(device, {}, { batch: 4, cfgScale: 1 });
-    const { stream } = await import('../../src/base/rng.js');
     const random = [0, 1, 2, 3].map((i) => stream(0, 'edit', i));
     const codes = await (await drawer).draw(given[0]!, {
       choice: { temperature: 1, topK: 0, topP: 1 },
