@@ -1,6 +1,6 @@
 /**
- * Where the pixels of a picture file lie in its evaluation view, the square of S × S pixels that the models see: places
- * and masks that people give in the picture's own pixels, taken there.
+ * Where the pixels of a picture file lie in its evaluation view, the square of S × S pixels that the models see: boxes
+ * and masks are given in the picture's own pixels and taken there.
  */
 import { expected } from '../base/errors.js';
 import { decode, longestSide, readPicture } from './pictures.js';

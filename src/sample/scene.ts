@@ -97,7 +97,7 @@ export function codesIn(scene: Scene, window: Window): Int32Array {
   return codes;
 }
 
-/** Puts what was drawn for a window where it belongs: codes [T], and their picture [S, S, 3] where something is missing. */
+/** Puts what was drawn for a window where it belongs: codes [T], and where pixels are missing their picture [S, S, 3]. */
 export function lay(scene: Scene, window: Window, codes: Int32Array, image: Float32Array): void {
   write(scene, window, codes);
   const size = scene.side * scene.cell;
