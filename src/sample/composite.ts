@@ -71,6 +71,6 @@ function mean(at: At, i: number, kernel: Float64Array): number {
 export function blend(below: Float32Array, above: Float32Array, mask: Float64Array): Float32Array {
   return below.map((value, i) => {
     const share = mask[Math.floor(i / 3)]!;
-    return share === 0 ? value : share * above[i]! + (1 - share) * value;
+    return share * above[i]! + (1 - share) * value;
   });
 }

@@ -199,11 +199,11 @@ async function drawAll(
   const { steps, ...how } = drawingOf(painter);
   const windows = scene.windows.filter((window) => codesIn(scene, window).includes(unknown));
   const batches = Math.ceil(n / paintBatch);
+  const decodeBatch = Math.min(paintBatch, inferenceBatch(plan.size));
+  const decoder = await device.prepare(decodeProgram(modelOf(config), tokenizer.tensors, decodeBatch));
   const progress = o.reporter.progress({
     ...{ label: 'Draw', total: batches * windows.length * steps, unit: 'places' },
   });
-  const decodeBatch = Math.min(paintBatch, inferenceBatch(plan.size));
-  const decoder = await device.prepare(decodeProgram(modelOf(config), tokenizer.tensors, decodeBatch));
   const drawn: Float32Array[] = [];
   let done = 0;
   try {
