@@ -143,11 +143,21 @@ test.each(priors)(
     else
       await expect(precise()).rejects.toThrow('exit code 2: Expected f32 for --precision but received int8');
     const inPasses = () => draw('--decode-steps 3 --order halton --revise 0.2');
-    if (kind === 'maskgit') await inPasses();
-    else
+    const [picture] = summary.files as [string];
+    const completed = `complete ${picture} --n 1 --class cat --run ${run}`;
+    expect((await vqgen(completed)).summary).toMatchObject({ images: 1, kept: 0.5, classes: ['cat'] });
+    const outpaint = () => vqgen(`edit outpaint ${picture} --n 1 --right 50% --decode-steps 2 --run ${run}`);
+    if (kind === 'maskgit') {
+      await inPasses();
+      expect((await outpaint()).summary).toMatchObject({ images: 1 });
+    } else {
       await expect(inPasses()).rejects.toThrow(
         'exit code 2: Expected nothing for --decode-steps but received 3.',
       );
+      await expect(outpaint()).rejects.toThrow(
+        `exit code 2: Expected a prior that draws anywhere in a picture for --run but received ${run}, whose prior.kind ${kind}`,
+      );
+    }
     const { out } = (await vqgen(`export --to onnx --run ${run}`)).summary;
     expect(fs.readdirSync(String(out))).toContain('prior.onnx');
   },
@@ -200,7 +210,7 @@ test.each(numbers)('numbers, %s: pictures without tokens and prior', async (name
     expect(summary.classes).toEqual(['cat', 'cat']);
     await vqgen(`interpolate ${a} --class boat --class cat --run ${run}`);
   }
-  for (const command of ['tokenize', 'train-prior'])
+  for (const command of ['tokenize', 'train-prior', `complete ${a}`])
     await expect(vqgen(`${command} --run ${run}`)).rejects.toThrow(
       /exit code 2: Expected a tokenizer whose latents are codes .* neither tokens nor a prior: vqgen sample/,
     );
