@@ -19,6 +19,16 @@ const gpt = {
   heads: count.default(8),
   /** `gpt`: share of the input codes kept; the others are replaced by random ones (training only). */
   pkeep: z.number().gt(0).max(1).default(1),
+  /** Of a transformer's blocks: LayerNorm or RMSNorm. */
+  norm: z.enum(['layer', 'rms']).default('layer'),
+  /** Its hidden units; `swiglu` has gates for ⅔ as many. */
+  mlp: z.enum(['gelu', 'swiglu', 'relu2']).default('gelu'),
+  /** RMSNorm of each head's queries and keys. */
+  qk_norm: z.boolean().default(false),
+  /** A learned vector for each place, or rotations of queries and keys by row and column. */
+  positions: z.enum(['learned', 'rope']).default('learned'),
+  /** `gpt`: `annealed` is trained in random orders at first, and by rows at last (RAR). */
+  order: z.enum(['raster', 'annealed']).default('raster'),
 };
 
 const pixelcnn = {
@@ -47,7 +57,10 @@ type Prior = z.output<z.ZodObject<typeof priorKinds>>;
 
 /** @throws UserError naming the key to change */
 const checks: Record<Prior['kind'], (prior: Prior) => void> = {
-  gpt: checkHeads,
+  gpt(prior) {
+    checkHeads(prior);
+    checkRotations(prior);
+  },
   pixelcnn(prior) {
     if (prior.attention_every > prior.layers) {
       throw expected(
@@ -68,6 +81,20 @@ function checkHeads({ width, heads }: Prior): void {
     'prior.heads',
     heads,
     `Try --set prior.heads=${nearestDivisor(width, heads)}.`,
+  );
+}
+
+/** Rotations act on pairs of a head's numbers, half of the pairs by row and half by column. */
+function checkRotations({ positions, width, heads }: Prior): void {
+  if (positions !== 'rope' || (width / heads) % 4 === 0) return;
+  const why = 'With prior.positions rope a head has a multiple of 4 numbers:';
+  if (width % 4 !== 0)
+    throw expected('a multiple of 4', 'prior.width', width, `${why} try ${4 * Math.ceil(width / 4)}.`);
+  throw expected(
+    `a divisor of a quarter of prior.width (${width / 4})`,
+    'prior.heads',
+    heads,
+    `${why} try --set prior.heads=${nearestDivisor(width / 4, heads)}.`,
   );
 }
 
