@@ -35,6 +35,7 @@ import { firstStage } from './taming-config.js';
 import {
   attentionMasks,
   discriminatorPlaces,
+  gptMisfit,
   gumbelFits,
   type PublishedPrior,
   type PublishedTokenizer,
@@ -163,16 +164,14 @@ async function publishable(
   return classes.length === own.published.classes ? own : undefined;
 }
 
+const instead =
+  "taming-transformers has no other: --to safetensors writes it under vqgen's names, --to onnx for any runtime.";
+
 /** What the published classes cannot be, if anything. */
 function misfitOf(config: Config, hasPrior: boolean): UserError | undefined {
   const { stage1, prior } = config;
   const refuse = (what: string, key: string, received: unknown): UserError =>
-    expected(
-      what,
-      key,
-      received,
-      "taming-transformers has no other: --to safetensors writes it under vqgen's names, --to onnx for any runtime.",
-    );
+    expected(what, key, received, instead);
   if (stage1.network !== 'vqgan') return refuse('vqgan', 'stage1.network', stage1.network);
   if (!bottleneckOf(config).published) {
     const { kind } = stage1.bottleneck;
@@ -195,7 +194,7 @@ function misfitOf(config: Config, hasPrior: boolean): UserError | undefined {
   if (!gumbelFits(config))
     return refuse(`${stage1.z_channels}, as stage1.z_channels is,`, 'stage1.embed_dim', stage1.embed_dim);
   if (hasPrior && prior.kind !== 'gpt') return refuse('gpt', 'prior.kind', prior.kind);
-  return undefined;
+  return hasPrior ? gptMisfit(config, instead) : undefined;
 }
 
 function tellLosses(config: Config, present: boolean, reporter: Reporter): void {

@@ -3,8 +3,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { stream } from '../../src/base/rng.js';
 import { float32 } from '../../src/base/tensor.js';
+import { loadModel } from '../../src/checkpoint/store.js';
 import { exportTaming } from '../../src/exchange/export.js';
 import { importCheckpoint } from '../../src/exchange/import.js';
+import { importOwn } from '../../src/exchange/import-own.js';
 import { lpipsNames } from '../../src/exchange/lpips.js';
 import { fetchPlace, type Place, spreadPlace } from '../../src/exchange/places.js';
 import { foldStart } from '../../src/stage2-transformer/gpt/sequences.js';
@@ -94,6 +96,25 @@ test('a prior that learned classes stays behind with a warning; its tokenizer go
   expect(files.map((file) => path.basename(file))).toEqual(['vqgan.ckpt', 'vqgan.yaml']);
   expect(prior).toBe(false);
   expect(warnings).toContainEqual(expect.stringMatching(/^Without the prior: .* --to onnx takes it/));
+});
+
+test.each([
+  ['norm', 'rms', 'layer'],
+  ['mlp', 'relu2', 'gelu'],
+  ['qk_norm', true, 'false'],
+  ['positions', 'rope', 'learned'],
+  ['order', 'annealed', 'raster'],
+])('a prior with %s %p is refused, and goes under vqgen’s own names', async (key, value, only) => {
+  const { run } = await trainedRun(folder(), key, { stage1: { ch: 8 }, prior: { [key]: value } });
+  await expect(exportTaming({ run, to: 'taming', reporter: quiet })).rejects.toThrow(
+    `Expected ${only} for prior.${key} but received ${value}. taming-transformers has no other: ` +
+      "--to safetensors writes it under vqgen's names, --to onnx for any runtime.",
+  );
+  const { files } = await exportTaming({ run, to: 'safetensors', reporter: quiet });
+  const again = path.join(folder(), 'again');
+  await importOwn({ files, run: again });
+  const [before, after] = [await loadModel(run, 'prior'), await loadModel(again, 'prior')];
+  expect(after.tensors).toEqual(before.tensors);
 });
 
 test('an export replaces an export and nothing else', async () => {

@@ -36,7 +36,7 @@ export interface GptSizes extends BlockOptions {
   readonly classes?: number;
   /** T, length of a sequence. */
   readonly tokens: number;
-  /** Rotary positions of the T + 1 places; learned ones unless given. */
+  /** Rotary positions of the `placesOf` it; learned ones unless given. */
   readonly turns?: Turns;
   /** Whether it is trained in other orders than that of the cells, and is told which cell comes next; not unless given. */
   readonly annealed?: boolean;
@@ -44,15 +44,18 @@ export interface GptSizes extends BlockOptions {
 
 export type Gpt = ReturnType<typeof gptSpecs>;
 
+/** At how many places a token may stand: behind the last cell there is nothing to predict, unless that came earlier. */
+export const placesOf = ({ tokens, annealed = false }: Pick<GptSizes, 'tokens' | 'annealed'>): number =>
+  annealed ? tokens + 1 : tokens;
+
 /** Linear and embedding weights N(0, 0.02²), positions and biases 0, norms γ 1, β 0. */
 export function gptSpecs(o: GptSizes) {
   const { layers, width, codes, classes = 0, tokens, turns, annealed = false } = o;
   const table = (rows: number): ParamSpec => ({ shape: [rows, width], init: { kind: 'zeros' } });
   return {
     tokens: { weight: { shape: [codes + 1 + classes, width], init: transformerInit } as ParamSpec },
-    /** By places. Only in another order does a token stand behind the last cell's. */
-    ...(!turns && { positions: table(annealed ? tokens + 1 : tokens) }),
-    /** By the cell that comes next. */
+    ...(!turns && { positions: table(placesOf(o)) }),
+    /** By the cell that comes next (RAR, section 3.3). */
     ...(annealed && { targets: table(tokens) }),
     blocks: Array.from({ length: layers }, () => blockSpecs(o)),
     norm: normSpecs(o),

@@ -14,7 +14,7 @@ import type { Feed, Grid } from '../../stage1-vqgan/latent.js';
 import { drawerOf, sequencesFor } from '../drawer.js';
 import type { Condition, Prior } from '../prior.js';
 import { openCachedModel } from './cache.js';
-import { decays, type GptSizes, gptLogits, gptSpecs } from './gpt.js';
+import { decays, type GptSizes, gptLogits, gptSpecs, placesOf } from './gpt.js';
 import { ordersOf, randomShare, reordered } from './orders.js';
 import { portableGpt } from './portable.js';
 import { corrupted, sequencesOf, startTokens } from './sequences.js';
@@ -33,10 +33,12 @@ type Settings = Structure &
 export function gptSizes(o: Structure, grids: readonly Grid[], classes = 0): GptSizes {
   const { layers, heads, width, norm, mlp, qk_norm } = o;
   const codes = Math.max(...grids.map(({ vocab }) => vocab));
+  const tokens = cellsIn(grids);
+  const annealed = o.order === 'annealed';
+  const places = [beforeAll, ...centres(grids)].slice(0, placesOf({ tokens, annealed }));
   return {
-    ...{ layers, heads, width, norm, mlp, qk_norm, codes, classes, tokens: cellsIn(grids) },
-    ...(o.positions === 'rope' && { turns: turnsOf([beforeAll, ...centres(grids)], width / heads) }),
-    annealed: o.order === 'annealed',
+    ...{ layers, heads, width, norm, mlp, qk_norm, codes, classes, tokens, annealed },
+    ...(o.positions === 'rope' && { turns: turnsOf(places, width / heads) }),
   };
 }
 
