@@ -110,7 +110,7 @@ test('codes, hierarchy: a level of each sort, strided, against a discriminator',
 
 const priors: [string, string][] = [
   ['gpt', 'layers=1'],
-  ['gpt, modern', 'layers=1 norm=rms mlp=swiglu qk_norm=true positions=rope order=annealed'],
+  ['gpt, modern', 'layers=1 norm=rms mlp=swiglu qk_norm=true positions=rope'],
   ['pixelcnn', 'layers=2 width=8 attention_every=2'],
 ];
 
