@@ -6,7 +6,7 @@
  * Shapes: E numbers of a head, R places. Number i < E/2 makes a pair with number i + E/2.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { float32, type HostTensor } from '../base/tensor.js';
+import { firstAxis, float32, type HostTensor, lastAxis } from '../base/tensor.js';
 
 export interface Place {
   readonly row: number;
@@ -30,6 +30,16 @@ export function turnsOf(places: readonly Place[], perHead: number): Turns {
   const shape = [places.length, perHead / 2];
   const of = (f: (angle: number) => number) => float32(shape, Float32Array.from(angles, f));
   return { cos: of(Math.cos), sin: of(Math.sin) };
+}
+
+/** The rows of both tables for `places`, int32 of any shape, or for the first so many: [R, E/2] each. */
+export function turnsAt({ cos, sin }: Turns, places: tf.Tensor | number): Turns<tf.Tensor> {
+  const rows = (of: HostTensor): tf.Tensor => {
+    const [count, pairs] = [typeof places === 'number' ? places : firstAxis(of), lastAxis(of)];
+    const table = tf.tensor2d(of.data.subarray(0, count * pairs) as Float32Array, [count, pairs]);
+    return typeof places === 'number' ? table : tf.gather(table, tf.reshape(places, [-1]) as tf.Tensor1D);
+  };
+  return { cos: rows(cos), sin: rows(sin) };
 }
 
 /**

@@ -11,14 +11,13 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { last, must } from '../../base/lookup.js';
-import { firstAxis, type HostTensor, lastAxis } from '../../base/tensor.js';
 import { causalMask, selfAttention } from '../../nn/attention.js';
 import { cachedAttention } from '../../nn/cached-attention.js';
 import { type Dropout, noDropout } from '../../nn/dropout.js';
 import { linear } from '../../nn/linear.js';
 import { lookup } from '../../nn/lookup.js';
 import type { ParamSpec, TensorTree } from '../../nn/params.js';
-import type { Turns } from '../../nn/rotary.js';
+import { type Turns, turnsAt } from '../../nn/rotary.js';
 import {
   type BlockOptions,
   blockSpecs,
@@ -107,20 +106,6 @@ function embed({ tokens, positions, targets }: TensorTree<Gpt>, ids: tf.Tensor, 
 
 const firstRows = (table: tf.Tensor, count: number): tf.Tensor =>
   table.shape[0] === count ? table : tf.slice(table, 0, count);
-
-/** Rows of both tables for `places` of any shape, or for the first so many. */
-function turnsAt({ cos, sin }: Turns, places: tf.Tensor | number): Turns<tf.Tensor> {
-  const rows = ({ shape, data }: HostTensor): tf.Tensor => {
-    const table = (count: number) =>
-      tf.tensor2d(data.subarray(0, count * lastAxis({ shape })) as Float32Array, [
-        count,
-        lastAxis({ shape }),
-      ]);
-    if (typeof places === 'number') return table(places);
-    return tf.gather(table(firstAxis({ shape })), tf.reshape(places, [-1]) as tf.Tensor1D);
-  };
-  return { cos: rows(cos), sin: rows(sin) };
-}
 
 /** What one step of next-token sampling needs; `keys` and `values` hold a tensor [B, H, L, E] for each layer. */
 export interface CachedInputs {

@@ -3,8 +3,9 @@
  * with a probability that is 1 at first and 0 at last. Each grid's cells stay among themselves, so that what a grid is
  * told of those before it does not change.
  */
+import { must } from '../../base/lookup.js';
 import { permutation, type Rng, stream } from '../../base/rng.js';
-import { type HostTensor, int32 } from '../../base/tensor.js';
+import { float32, type HostTensor, type HostTensors, int32 } from '../../base/tensor.js';
 import type { Grid } from '../../stage1-vqgan/latent.js';
 import type { Canvas } from '../canvas.js';
 
@@ -49,4 +50,14 @@ export function reordered(
   const places = orders.map((_, i) => (i % tokens === 0 ? 0 : orders[i - 1]! + 1));
   const shape = [batch, tokens];
   return { canvas: { ...canvas, codes }, places: int32(shape, places), next: int32(shape, orders) };
+}
+
+/**
+ * The weights of a GPT that reads row by row and knows no orders, from one that was trained in many: in this order a
+ * place has one next cell, and what is told of it is added to the place's own row (section 3.3).
+ */
+export function withoutOrders({ targets, positions, ...rest }: HostTensors): HostTensors {
+  const next = must(targets, 'targets');
+  const { data } = must(positions, 'positions');
+  return { ...rest, positions: float32(next.shape, next.data.map((v, i) => v + data[i]!) as Float32Array) };
 }
