@@ -119,6 +119,11 @@ describe.each(options)('%s', (name, o) => {
       expect([key, isUsed]).toEqual([key, true]);
     }
     await graph.dispose();
+
+    const mixed = { inputs: specsOfTensors(inputs), constants: {}, precision: 'f16', run } as const;
+    const rounded = await device.prepare({ name, ...mixed });
+    expectClose((await rounded.run(inputs)).value!, wanted.value!, { atol: 0, rtol: 5e-3 });
+    await rounded.dispose();
   });
 });
 
