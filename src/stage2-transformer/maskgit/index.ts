@@ -7,8 +7,9 @@ import type { Specs } from '../../engine/device.js';
 import { crossEntropy } from '../../nn/cross-entropy.js';
 import { dropoutFrom, noDropout, noiseLength, noisePerRun } from '../../nn/dropout.js';
 import { specsOf, treeOf } from '../../nn/params.js';
+import { turnsOf } from '../../nn/rotary.js';
 import { dropoutSites } from '../../nn/transformer.js';
-import { cellsIn, vocabulary } from '../../stage1-vqgan/grids.js';
+import { cellsIn, centres, vocabulary } from '../../stage1-vqgan/grids.js';
 import type { Feed, Grid } from '../../stage1-vqgan/latent.js';
 import type { Condition, Prior } from '../prior.js';
 import { openDrawer } from './drawing.js';
@@ -16,10 +17,15 @@ import { masked, maskedForValidation, type Shown } from './masking.js';
 import { decays, type MaskgitSizes, maskgitLogits, maskgitSpecs, tokensIn } from './network.js';
 import { tokensOf } from './tokens.js';
 
-type Settings = Pick<
+type SizeSettings = Pick<
   PriorConfig,
-  'layers' | 'heads' | 'width' | 'dropout' | 'accumulate' | 'mask_schedule' | 'label_smoothing' | 'substitute'
-> & { readonly seed: number };
+  'layers' | 'heads' | 'width' | 'norm' | 'mlp' | 'qk_norm' | 'positions'
+>;
+
+type Settings = SizeSettings &
+  Pick<PriorConfig, 'dropout' | 'accumulate' | 'mask_schedule' | 'label_smoothing' | 'substitute'> & {
+    readonly seed: number;
+  };
 
 export function maskgitPrior(settings: Settings, drawn: readonly Grid[], condition: Condition): Prior {
   const { dropout, accumulate, seed, mask_schedule: schedule, substitute, label_smoothing } = settings;
@@ -89,10 +95,16 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
 
 /** Of grids with different vocabularies the largest; a cell is drawn among its own grid's codes. */
 export function sizesOf(
-  { layers, heads, width }: Pick<Settings, 'layers' | 'heads' | 'width'>,
+  { positions, ...settings }: SizeSettings,
   grids: readonly Grid[],
   { classes }: Pick<Condition, 'classes'>,
 ): MaskgitSizes {
   const codes = Math.max(...grids.map(({ vocab }) => vocab));
-  return { layers, heads, width, codes, classes: classes.length, cells: cellsIn(grids) };
+  const { layers, heads, width, norm, mlp, qk_norm } = settings;
+  const ofClass = classes.length > 0 ? [{ row: -1, column: -1 }] : [];
+  return {
+    ...{ layers, heads, width, norm, mlp, qk_norm },
+    ...{ codes, classes: classes.length, cells: cellsIn(grids) },
+    ...(positions === 'rope' && { turns: turnsOf([...ofClass, ...centres(grids)], width / heads) }),
+  };
 }

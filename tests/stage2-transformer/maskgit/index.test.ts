@@ -37,6 +37,24 @@ test('value and gradient of every parameter: two grids, a given one, classes, sm
   expectClose(tf.slice(nats, [0, 0], [3, 3]), tf.zeros([3, 3]));
 });
 
+test('norms, gates and rotary positions of the blocks: value and gradients, and a draw that has them', async () => {
+  const options = { norm: 'rms', mlp: 'swiglu', qk_norm: true, positions: 'rope', width: 16 } as const;
+  const prior = maskgitOf([top, bottom], { classes: ['a', 'b'], ...options });
+  expect(prior.learned).not.toHaveProperty('positions');
+  const canvas = { codes: ids([2, 26], 5).data as Int32Array, labels: Int32Array.of(-1, 1) };
+  const { batched } = prior.feed('train', 1, canvas);
+  const weights = livelyMaskgit(prior.learned);
+  await expectParity('nats', {
+    inputs: { ...weights, ...batched },
+    fn: (inputs) => prior.nats(inputs, inputs, 'train'),
+    tolerance: { atol: 1e-3, rtol: 1e-3 },
+  });
+  const drawer = await prior.open(onnxDevice({ threads: 2 }), weights, { batch: 1, cfgScale: 1 });
+  const drawn = await drawer.draw(blankCanvas(26, Int32Array.of(1)), drawing(1));
+  await drawer.dispose();
+  expect(drawn.every((code) => code >= 0)).toBe(true);
+});
+
 test('as many parameters as the formula says, with and without classes', () => {
   const grid = { name: 'codes', height: 1, width: 64, vocab: 512 };
   const [d, K, T, L] = [32, 512, 64, 3];
