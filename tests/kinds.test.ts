@@ -110,13 +110,16 @@ test('codes, hierarchy: a level of each sort, strided, against a discriminator',
 
 const priors: [string, string][] = [
   ['gpt', 'layers=1'],
+  ['gpt, modern', 'layers=1 norm=rms mlp=swiglu qk_norm=true positions=rope'],
   ['pixelcnn', 'layers=2 width=8 attention_every=2'],
+  ['maskgit', 'layers=1 substitute=0.2'],
 ];
 
 test.each(priors)(
   'prior %s: stopped and resumed as if it had not been, drawn from, exported',
-  async (kind, keys) => {
-    const run = `prior-${kind}`;
+  async (name, keys) => {
+    const [kind] = name.split(', ');
+    const run = `prior-${name.replace(', ', '-')}`;
     await vqgen(`train-stage1 --config tiny ${options} --run ${run} --steps 2`);
     await vqgen(`tokenize --run ${run}`);
     fs.cpSync(run, `${run}-whole`, { recursive: true });
@@ -138,9 +141,25 @@ test.each(priors)(
       'exit code 2: Expected nothing for --only but received bottom, where the codes of an image are a single grid.',
     );
     const precise = () => draw('--precision int8');
-    if (kind === 'gpt') await precise();
+    if (kind !== 'pixelcnn') await precise();
     else
       await expect(precise()).rejects.toThrow('exit code 2: Expected f32 for --precision but received int8');
+    const inPasses = () => draw('--decode-steps 3 --order halton --revise 0.2');
+    const [picture] = summary.files as [string];
+    const completed = `complete ${picture} --n 1 --class cat --run ${run}`;
+    expect((await vqgen(completed)).summary).toMatchObject({ images: 1, kept: 0.5, classes: ['cat'] });
+    const outpaint = () => vqgen(`edit outpaint ${picture} --n 1 --right 50% --decode-steps 2 --run ${run}`);
+    if (kind === 'maskgit') {
+      await inPasses();
+      expect((await outpaint()).summary).toMatchObject({ images: 1 });
+    } else {
+      await expect(inPasses()).rejects.toThrow(
+        'exit code 2: Expected nothing for --decode-steps but received 3.',
+      );
+      await expect(outpaint()).rejects.toThrow(
+        `exit code 2: Expected a prior that draws anywhere in a picture for --run but received ${run}, whose prior.kind ${kind}`,
+      );
+    }
     const { out } = (await vqgen(`export --to onnx --run ${run}`)).summary;
     expect(fs.readdirSync(String(out))).toContain('prior.onnx');
   },
@@ -193,7 +212,7 @@ test.each(numbers)('numbers, %s: pictures without tokens and prior', async (name
     expect(summary.classes).toEqual(['cat', 'cat']);
     await vqgen(`interpolate ${a} --class boat --class cat --run ${run}`);
   }
-  for (const command of ['tokenize', 'train-prior'])
+  for (const command of ['tokenize', 'train-prior', `complete ${a}`])
     await expect(vqgen(`${command} --run ${run}`)).rejects.toThrow(
       /exit code 2: Expected a tokenizer whose latents are codes .* neither tokens nor a prior: vqgen sample/,
     );
@@ -202,7 +221,7 @@ test.each(numbers)('numbers, %s: pictures without tokens and prior', async (name
 test('no kind is left out', () => {
   const covered = new Set([...codes, ...numbers].map(([name]) => name.split(',')[0]!)).add('hierarchy');
   expect(bottleneck.shape.kind.unwrap().options.filter((kind) => !covered.has(kind))).toEqual(['gumbel']); // imported only
-  expect(priorKinds.kind.unwrap().options).toEqual(priors.map(([kind]) => kind));
+  expect(priorKinds.kind.unwrap().options).toEqual([...new Set(priors.map(([name]) => name.split(',')[0]))]);
 });
 
 test('a codebook that falls out of use is told of once, and a resume does not tell again', async () => {

@@ -2,6 +2,7 @@
 import { expected } from '../base/errors.js';
 import { formatDuration, formatNumber } from '../base/progress.js';
 import type { Command, Context } from './command.js';
+import { editCommands } from './edit-commands.js';
 import { exchangeCommands } from './exchange-commands.js';
 import { exportedOf } from './exported.js';
 import {
@@ -92,6 +93,7 @@ export const commands: readonly Command[] = [
     run: sample,
   },
   ...pictureCommands,
+  ...editCommands,
   {
     name: 'evaluate',
     describe: 'Measure a run: reconstructions, likelihoods, samples, and whether it memorises',

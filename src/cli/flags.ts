@@ -4,6 +4,7 @@
  */
 import { expected } from '../base/errors.js';
 import type { Precision } from '../engine/device.js';
+import { type Keep, sides } from '../sample/canvas-of.js';
 
 export const defaultRun = 'checkpoints/default';
 export const defaultClassifier = 'checkpoints/classifier';
@@ -99,6 +100,18 @@ export const flags = {
     text,
     'all grids',
   ),
+  keep: value(
+    'PART',
+    'what of the picture is kept: top, left, right or bottom half, or a fraction of its rows from the top',
+    kept,
+    'top',
+  ),
+  box: value('X,Y,W,H', "what is redrawn, in the picture's own pixels, from its upper left", box),
+  mask: value('FILE', 'what is redrawn: a picture as large as the other, white there', text),
+  left: value('P%', 'how much is added at the left, in percent of its side', percent, 'nothing'),
+  right: value('P%', 'at the right', percent, 'nothing'),
+  top: value('P%', 'at the top', percent, 'nothing'),
+  bottom: value('P%', 'at the bottom', percent, 'nothing'),
   codings: value(
     'N',
     'codings of each training image: the second mirrored (with data.flip), further ones cropped elsewhere',
@@ -189,6 +202,30 @@ export function onlyData({ data = [] }: Flags): string | undefined {
 function text(given: string, flag: string): string {
   if (given.trim() === '') throw expected('a value', flag, 'nothing');
   return given;
+}
+
+function kept(given: string, flag: string): Keep {
+  const half = sides.find((name) => name === given);
+  const what = `one of ${sides.join(', ')} or a fraction between 0 and 1`;
+  return half ?? numberIn(what, (v) => v > 0 && v < 1)(given, flag);
+}
+
+function box(given: string, flag: string) {
+  const numbers = given.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)));
+  const [x = 0, y = 0, width = 0, height = 0] = numbers;
+  if (numbers.length === 4 && numbers.every(Number.isInteger) && width > 0 && height > 0) {
+    return { x, y, width, height };
+  }
+  throw expected('X,Y,W,H, whole numbers of pixels,', flag, given, `For example: ${flag} 120,80,200,150`);
+}
+
+const mostPercent = 1000;
+
+/** @returns a share: 0.5 of `50%` */
+function percent(given: string, flag: string): number {
+  const number = given.endsWith('%') && given.length > 1 ? Number(given.slice(0, -1)) : Number.NaN;
+  if (number > 0 && number <= mostPercent) return number / 100;
+  throw expected(`a percentage above 0% and up to ${mostPercent}%`, flag, given, `For example: ${flag} 50%`);
 }
 
 function wholeAbove(limit: number) {

@@ -19,6 +19,9 @@ const meanings: Record<string, string> = {
   loss: 'nats per token',
   bits_per_token: '',
   bits_per_dimension: 'bits of the codes over values of the image',
+  passes_of_bound:
+    'the three above are of one code a pass, mean over all orders: upper bounds, as a GPT has them for its order',
+  bits_masked: 'a masked code, that many percent of the codes masked (pseudo-likelihood)',
   fd: 'samples to images, 0 is equal',
   fid: 'samples to images, 0 is equal',
   class_accuracy: 'share of samples in which the classifier finds the class that was drawn',
@@ -46,7 +49,10 @@ function section(title: string, measures: Measures): string[] {
   return [
     title,
     ...Object.entries(measures).map(([name, value]) => {
-      const plain = name.replace(/_(vqgen|inception|onnx)$|(?<=^codebook_usage|^perplexity)_.+/, '');
+      const plain = name.replace(
+        /_(vqgen|inception|onnx)$|(?<=^codebook_usage|^perplexity|^bits_masked)_.+/,
+        '',
+      );
       const meaning = meanings[name] ?? meanings[plain] ?? '';
       const shown = value === null ? 'not measured' : formatNumber(value);
       return `  ${name.padEnd(29)} ${shown.padEnd(10)} ${meaning}`.trimEnd();

@@ -14,11 +14,24 @@ const shared = {
   dropout: z.number().min(0).lt(1).default(0.1),
 };
 
-const gpt = {
+const transformer = {
   /** Of the attention of every kind. */
   heads: count.default(8),
+  /** Of the blocks of `gpt` and `maskgit`: LayerNorm or RMSNorm. */
+  norm: z.enum(['layer', 'rms']).default('layer'),
+  /** Its hidden units; `swiglu` has gates for ⅔ as many. */
+  mlp: z.enum(['gelu', 'swiglu', 'relu2']).default('gelu'),
+  /** RMSNorm of each head's queries and keys. */
+  qk_norm: z.boolean().default(false),
+  /** A learned vector for each place, or rotations of queries and keys by row and column. */
+  positions: z.enum(['learned', 'rope']).default('learned'),
+};
+
+const gpt = {
   /** `gpt`: share of the input codes kept; the others are replaced by random ones (training only). */
   pkeep: z.number().gt(0).max(1).default(1),
+  /** `gpt`: `annealed` is trained in random orders at first, and by rows at last (RAR). */
+  order: z.enum(['raster', 'annealed']).default('raster'),
 };
 
 const pixelcnn = {
@@ -42,6 +55,7 @@ export const priorKinds = {
    */
   kind: z.enum(['gpt', 'pixelcnn', 'maskgit']).default('gpt'),
   ...shared,
+  ...transformer,
   ...gpt,
   ...pixelcnn,
   ...maskgit,
@@ -61,7 +75,7 @@ type Prior = z.output<z.ZodObject<typeof priorKinds>>;
 
 /** @throws UserError naming the key to change */
 const checks: Record<Prior['kind'], (prior: Prior) => void> = {
-  gpt: checkHeads,
+  gpt: checkTransformer,
   pixelcnn(prior) {
     if (prior.attention_every > prior.layers) {
       throw expected(
@@ -73,8 +87,13 @@ const checks: Record<Prior['kind'], (prior: Prior) => void> = {
     }
     if (prior.attention_every > 0) checkHeads(prior);
   },
-  maskgit: checkHeads,
+  maskgit: checkTransformer,
 };
+
+function checkTransformer(prior: Prior): void {
+  checkHeads(prior);
+  checkRotations(prior);
+}
 
 function checkHeads({ width, heads }: Prior): void {
   if (width % heads === 0) return;
@@ -83,6 +102,20 @@ function checkHeads({ width, heads }: Prior): void {
     'prior.heads',
     heads,
     `Try --set prior.heads=${nearestDivisor(width, heads)}.`,
+  );
+}
+
+/** Rotations act on pairs of a head's numbers, half of the pairs by row and half by column. */
+function checkRotations({ positions, width, heads }: Prior): void {
+  if (positions !== 'rope' || (width / heads) % 4 === 0) return;
+  const why = 'With prior.positions rope a head has a multiple of 4 numbers:';
+  if (width % 4 !== 0)
+    throw expected('a multiple of 4', 'prior.width', width, `${why} try ${4 * Math.ceil(width / 4)}.`);
+  throw expected(
+    `a divisor of a quarter of prior.width (${width / 4})`,
+    'prior.heads',
+    heads,
+    `${why} try --set prior.heads=${nearestDivisor(width / 4, heads)}.`,
   );
 }
 

@@ -23,7 +23,7 @@ export interface Picture {
 }
 
 /** The longer side is kept up to this multiple of the shorter one: panoramas must not fill the memory. */
-const longestSide = 2;
+export const longestSide = 2;
 
 /**
  * A picture whose shorter side is `size` and whose longer side, trimmed about the centre, at most twice that.
@@ -71,9 +71,16 @@ function rgb(data: Uint8Array, channels: number): Uint8Array {
  * @throws UserError naming the file when it is missing or no picture
  */
 export async function readEvalImage(file: string, size: number): Promise<HostTensor> {
-  let picture: Picture;
+  const picture = await readPicture(file, (bytes) => decode(bytes, size));
+  const image = new Float32Array(size * size * 3);
+  writeCrop(picture, image, 0, { size, ...centreOf(picture, size), mirrored: false });
+  return float32([size, size, 3], image);
+}
+
+/** What `read` makes of a file's bytes. @throws UserError naming the file when it is missing or no picture */
+export async function readPicture<T>(file: string, read: (bytes: Buffer) => Promise<T>): Promise<T> {
   try {
-    picture = await decode(await fs.readFile(file), size);
+    return await read(await fs.readFile(file));
   } catch (error) {
     throw expected(
       'a picture',
@@ -83,9 +90,6 @@ export async function readEvalImage(file: string, size: number): Promise<HostTen
       error,
     );
   }
-  const image = new Float32Array(size * size * 3);
-  writeCrop(picture, image, 0, { size, ...centreOf(picture, size), mirrored: false });
-  return float32([size, size, 3], image);
 }
 
 /** What went wrong with a file, in a few words without its path. */

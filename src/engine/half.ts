@@ -138,7 +138,7 @@ class Halving {
     const [first = ''] = inputs;
     if (wide || this.updates.has(resultOf(node))) return WIDE;
     if (PRODUCTS.has(op)) return this.ofProduct(node);
-    if (op === 'LayerNormalization') return ROUNDED;
+    if (/^(Simplified)?LayerNormalization$/.test(op)) return ROUNDED;
     if (op === 'Softmax') return this.isHalf(first) ? ROUNDED : WIDE;
     if (ONE.has(op)) return this.isHalf(first) ? HALF : WIDE;
     const floats = inputs.filter((name) => this.isFloat(name));

@@ -73,6 +73,8 @@ export interface Target {
   gated(g: GraphBuilder, x: Value, alpha: number): Value;
   /** x·Φ(x), exact. */
   gelu(g: GraphBuilder, x: Value): Value;
+  /** γ·x/rms of rows x `[N, D]`, γ `[D]`, and 1/rms `[N, 1]`. */
+  rmsNorm(g: GraphBuilder, x: Value, gamma: Value, epsilon: number): readonly [Value, Value];
   /** Whether updates of many parameters are best written as one of a long vector. */
   readonly packsUpdates: boolean;
   /** Whether Σ a·b over rows is best a product of matrices; otherwise numbers are multiplied, then summed. */
@@ -138,6 +140,17 @@ const gated = (g: GraphBuilder, x: Value, alpha: number): Value =>
   g.op('QuickGelu', [x], { alpha: { float: alpha } }, { shape: x.shape });
 const gelu = (g: GraphBuilder, x: Value): Value => g.op('Gelu', [x], {}, { shape: x.shape });
 
+/** Of plain operators; those that nobody reads go. */
+function rmsNorm(g: GraphBuilder, x: Value, gamma: Value, epsilon: number): readonly [Value, Value] {
+  const each = { shape: [...x.shape.slice(0, -1), 1] };
+  const squares = reduced(g, 'ReduceSumSquare', x, x.shape.length - 1, true);
+  const mean = g.op('Mul', [squares, g.float(1 / lastAxis(x))], {}, each);
+  const rms = g.op('Sqrt', [g.op('Add', [mean, g.float(epsilon)], {}, each)], {}, each);
+  const inverse = g.op('Reciprocal', [rms], {}, each);
+  const out = { shape: x.shape };
+  return [g.op('Mul', [g.op('Mul', [x, inverse], {}, out), gamma], {}, out), inverse];
+}
+
 /** By comparison: for 1024 ids of 512 ONNX Runtime's OneHot takes 2.2 ms on a CPU, where this takes 0.3, and WebGPU lacks it. */
 function oneHot(g: GraphBuilder, ids: Value, depth: number, { on, off }: { on: number; off: number }): Value {
   const shape = [...ids.shape, depth];
@@ -175,6 +188,12 @@ export const cpuTarget: Target = {
   convolution,
   gated,
   gelu,
+
+  rmsNorm(g, x, gamma, epsilon) {
+    const attrs = { axis: -1, epsilon: { float: epsilon } };
+    const outs = [{ shape: x.shape }, { shape: [...x.shape.slice(0, -1), 1] }] as const;
+    return g.ops('SimplifiedLayerNormalization', [x, gamma], attrs, outs) as [Value, Value];
+  },
 
   /** As a convolution of 1×1 with a channel for each row: ONNX Runtime then reads and writes the numbers once, where Mul and Add do it twice. */
   affine(g, x, { scale, offset, rest, again }) {
@@ -240,6 +259,7 @@ export const webgpuTarget: Target = {
   convolution,
   gated,
   gelu,
+  rmsNorm,
 
   affine(g, x, { scale, offset, rest }) {
     const out = { shape: x.shape };
@@ -319,6 +339,7 @@ export const portableTarget: Target = {
   /** Parts of a batch would have its length. */
   bytesAtOnce: Number.POSITIVE_INFINITY,
   affine: webgpuTarget.affine,
+  rmsNorm: webgpuTarget.rmsNorm,
   product: webgpuTarget.product,
   rowDotsAsProducts: false,
   rowSumsAsProducts: false,

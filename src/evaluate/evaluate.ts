@@ -1,6 +1,7 @@
 /** `vqgen evaluate`: how well a run's tokenizer reconstructs, its prior predicts, and its samples resemble images. */
 import path from 'node:path';
 import { expected, UserError } from '../base/errors.js';
+import { pairs } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { latestCheckpoint, loadModel } from '../checkpoint/store.js';
@@ -19,6 +20,7 @@ import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
+import { maskedPercents } from '../stage2-transformer/step.js';
 import { codebookUse } from '../train/book-use.js';
 import { type FeatureSpace, measureNames, onnxSpace, vqgenSpace } from './features.js';
 import { type FolderResult, measureFolder } from './folder.js';
@@ -126,7 +128,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
       prior:
         folder.nats === undefined || !prior
           ? null
-          : priorMeasures(folder.nats, cellsIn(prior.model.grids), config),
+          : priorMeasures(folder, cellsIn(prior.model.grids), config),
       samples: draws
         ? await samplesMeasures(o, {
             n,
@@ -225,12 +227,23 @@ function tokenizerMeasures(folder: FolderResult, originals: Statistics, space: F
 }
 
 /** The bits of all tokens over all values of the image: a code length of the codes, not of the exact pixels. */
-function priorMeasures(nats: number, tokens: number, config: Config): Measures {
+function priorMeasures(
+  { nats = 0, natsMasked = [] }: FolderResult,
+  tokens: number,
+  config: Config,
+): Measures {
   const bits = nats / Math.LN2;
   return {
     loss: nats,
     bits_per_token: bits,
     bits_per_dimension: (bits * tokens) / (3 * config.data.size ** 2),
+    ...(natsMasked.length > 0 && { passes_of_bound: tokens }),
+    ...Object.fromEntries(
+      pairs(maskedPercents.slice(0, natsMasked.length), natsMasked).map(([percent, masked]) => [
+        `bits_masked_${percent}`,
+        masked / Math.LN2,
+      ]),
+    ),
   };
 }
 

@@ -18,10 +18,10 @@ import { loadPerceptual, loadTrainedFeatures } from '../perceptual/load.js';
 import { endToEnd } from '../stage1-vqgan/grids.js';
 import { gridsOf, modelOf } from '../stage1-vqgan/model.js';
 import { reconstructProgram } from '../stage1-vqgan/programs.js';
-import { unknown } from '../stage2-transformer/canvas.js';
+import { type Canvas, unknown } from '../stage2-transformer/canvas.js';
 import type { TrainedPrior } from '../stage2-transformer/model.js';
 import { labelsAmong } from '../stage2-transformer/sequences.js';
-import { frozenEvaluation } from '../stage2-transformer/step.js';
+import { frozenEvaluation, maskedPercents } from '../stage2-transformer/step.js';
 import { type BookUse, countCodes, noUse } from '../train/book-use.js';
 import { type BoundMeasures, openBound } from './bound.js';
 import type { FeatureSpace } from './features.js';
@@ -56,6 +56,8 @@ export interface FolderResult {
   readonly bound?: BoundMeasures;
   /** Nats per token, mean. */
   readonly nats?: number;
+  /** The same of a prior that draws anywhere where `maskedPercents` of the cells are masked, of masked ones; else empty. */
+  readonly natsMasked?: readonly number[];
   readonly originals: Moments;
   readonly reconstructions: Moments;
   /** Features [n, F] of the kept images, and of their reconstructions. */
@@ -82,7 +84,8 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
   const reconstructions = new Moments(space.width);
   const kept = { originals: [] as Float32Array[], reconstructions: [] as Float32Array[] };
   const digest = createHash('sha256');
-  const sums = { psnr: 0, ssim: 0, perceptual: 0, nats: 0 };
+  const sums = { psnr: 0, ssim: 0, perceptual: 0, nats: 0, masked: new Array<number>(0) };
+  if (o.prior?.model.maskedBy) sums.masked = maskedPercents.map(() => 0);
   let images = 0;
   try {
     for await (const { images: real, labels } of streamEvalImages(subset, {
@@ -116,7 +119,13 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
       await bound?.add(padBatch(real, batch), names, n);
       if (graphs.prior && o.prior) {
         const known = labelsAmong(o.prior.classes, { labels, classes: subset.source.classes });
-        sums.nats += await natsOf(graphs.prior, o.prior, passed, known);
+        const canvas = canvasOf(o.prior, passed, known);
+        const { model } = o.prior;
+        const ask = (inputs: HostTensors = {}) => natsOf(must(graphs.prior, 'prior'), inputs, known.length);
+        sums.nats += await ask(model.feed('eval', images, canvas).batched);
+        if (model.maskedBy)
+          for (const [i, percent] of maskedPercents.entries())
+            sums.masked[i]! += await ask(model.maskedBy(percent, images, canvas));
       }
 
       const features = { real: await space.extract(real), made: await space.extract(made) };
@@ -144,7 +153,10 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
     perceptualNetwork: name,
     uses,
     bound: bound?.measures(),
-    ...(o.prior && { nats: sums.nats / images }),
+    ...(o.prior && {
+      nats: sums.nats / images,
+      natsMasked: sums.masked.map((sum) => sum / images),
+    }),
     originals,
     reconstructions,
     kept: {
@@ -204,19 +216,18 @@ function compareProgram(
   };
 }
 
-/** Sum over the first images of a batch, those that have a label, of their nats per token. */
-async function natsOf(
-  graph: Graph<never, 'loss'>,
-  { model }: TrainedPrior,
-  codes: HostTensors,
-  known: Int32Array,
-): Promise<number> {
+/** The codes of a batch of images, of which the first have labels. */
+function canvasOf({ model }: TrainedPrior, codes: HostTensors, known: Int32Array): Canvas {
   const batch = firstAxis(must(Object.values(codes)[0], 'codes'));
   const labels = new Int32Array(batch).fill(unknown);
   labels.set(known);
-  const canvas = { codes: endToEnd(model.grids, codes), labels };
-  const { loss } = await graph.run({ ...model.feed('eval', 0, canvas).batched });
-  return (loss.data as Float32Array).subarray(0, known.length).reduce((sum, v) => sum + v, 0);
+  return { codes: endToEnd(model.grids, codes), labels };
+}
+
+/** Sum over the first `images` of a batch of their nats per token. */
+async function natsOf(graph: Graph<never, 'loss'>, inputs: HostTensors, images: number): Promise<number> {
+  const { loss } = await graph.run(inputs);
+  return (loss.data as Float32Array).subarray(0, images).reduce((sum, v) => sum + v, 0);
 }
 
 /** What an 8-bit picture holds of images in about [−1, 1]: all that anybody will see of them. */

@@ -24,6 +24,7 @@ import {
 import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
+import { withoutOrders } from '../stage2-transformer/gpt/orders.js';
 import { foldStart } from '../stage2-transformer/gpt/sequences.js';
 import { loadTrainedParts, type TrainedPrior } from '../stage2-transformer/model.js';
 import { type Kept, readKept } from './kept.js';
@@ -35,6 +36,7 @@ import { firstStage } from './taming-config.js';
 import {
   attentionMasks,
   discriminatorPlaces,
+  gptMisfit,
   gumbelFits,
   type PublishedPrior,
   type PublishedTokenizer,
@@ -163,16 +165,14 @@ async function publishable(
   return classes.length === own.published.classes ? own : undefined;
 }
 
+const instead =
+  "taming-transformers has no other: --to safetensors writes it under vqgen's names, --to onnx for any runtime.";
+
 /** What the published classes cannot be, if anything. */
 function misfitOf(config: Config, hasPrior: boolean): UserError | undefined {
   const { stage1, prior } = config;
   const refuse = (what: string, key: string, received: unknown): UserError =>
-    expected(
-      what,
-      key,
-      received,
-      "taming-transformers has no other: --to safetensors writes it under vqgen's names, --to onnx for any runtime.",
-    );
+    expected(what, key, received, instead);
   if (stage1.network !== 'vqgan') return refuse('vqgan', 'stage1.network', stage1.network);
   if (!bottleneckOf(config).published) {
     const { kind } = stage1.bottleneck;
@@ -193,8 +193,11 @@ function misfitOf(config: Config, hasPrior: boolean): UserError | undefined {
   }
   if (!gumbelFits(config))
     return refuse(`${stage1.z_channels}, as stage1.z_channels is,`, 'stage1.embed_dim', stage1.embed_dim);
-  return undefined;
+  return hasPrior ? gptMisfit(rowByRow(config), instead) : undefined;
 }
+
+/** As which a prior goes that was trained in many orders: it draws in one. */
+const rowByRow = (config: Config): Config => ({ ...config, prior: { ...config.prior, order: 'raster' } });
 
 function tellLosses(config: Config, present: boolean, reporter: Reporter): void {
   const { stage1 } = config;
@@ -305,8 +308,9 @@ function priorTensors(
   weights: HostTensors,
   { published, tensors }: Kept<PublishedPrior>,
 ): Tensors {
-  const folded = foldStart(weights, config.stage1.codes, published);
-  const found: Tensors = priorPlaces(config, published).flatMap((place) =>
+  const read = config.prior.order === 'annealed' ? withoutOrders(weights) : weights;
+  const folded = foldStart(read, config.stage1.codes, published);
+  const found: Tensors = priorPlaces(rowByRow(config), published).flatMap((place) =>
     Object.entries(spreadPlace(place, must(folded[place.ours.name], place.ours.name), tensors)).map(
       ([name, t]): [string, Written] => [name, stored(t)],
     ),

@@ -43,6 +43,7 @@ import {
 import {
   attentionMasks,
   discriminatorPlaces,
+  gptMisfit,
   type PublishedPrior,
   type PublishedTokenizer,
   priorPlaces,
@@ -239,6 +240,8 @@ async function understand(
     prior = found.published;
     const more = { ...overrides, ...found.overrides, 'prior.steps': step };
     config = loadConfig({ ...base, overrides: withoutSet(more, o.set) });
+    const misfit = gptMisfit(config, 'Published transformers have no other: leave it out of --set.');
+    if (misfit) throw misfit;
     if (found.guessed) {
       o.reporter.warn(
         `${config.prior.heads} attention heads, as published transformers of width ${config.prior.width} have: no shape tells. The project's YAML does: --config.`,

@@ -2,6 +2,7 @@
  * The tensors of taming-transformers (github.com/CompVis/taming-transformers: models/vqgan.py, modules/diffusionmodules/model.py,
  * modules/vqvae/quantize.py, modules/discriminator/model.py, modules/transformer/mingpt.py) and their places in vqgen.
  */
+import { expected, type UserError } from '../base/errors.js';
 import { firstAxis, lastAxis } from '../base/tensor.js';
 import type { Config, Stage1Config } from '../config/schema.js';
 import { type ParamSpec, specsOf } from '../nn/params.js';
@@ -151,6 +152,16 @@ export function priorPlaces(config: Config, published: PublishedPrior, prefix = 
       order: columns ? 'columns' : 'same',
     };
   });
+}
+
+/** What of a GPT the published transformer knows one value of, where it has another. @param next what to do about it */
+export function gptMisfit({ prior }: Config, next: string): UserError | undefined {
+  const published = { norm: 'layer', mlp: 'gelu', qk_norm: false, positions: 'learned', order: 'raster' };
+  for (const [name, only] of Object.entries(published)) {
+    const value = prior[name as keyof typeof published];
+    if (value !== only) return expected(`${only}`, `prior.${name}`, `${value}`, next);
+  }
+  return undefined;
 }
 
 /** Their masks of the past, [1, 1, T, T] each. */

@@ -81,7 +81,7 @@ export function samplesName(o: Settings & { seed: number; precision?: Precision 
 const longestName = 100;
 
 /** Names as part of a file's name: what file systems refuse is escaped, and what is too long is told apart by a digest. */
-function joined(names: readonly string[]): string {
+export function joined(names: readonly string[]): string {
   const text = names
     .map((name) =>
       name.replace(

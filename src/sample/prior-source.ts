@@ -1,6 +1,7 @@
 /** Codes drawn from a prior, decoded by the tokenizer. */
 import { expected } from '../base/errors.js';
 import { must, take } from '../base/lookup.js';
+import type { Reporter } from '../base/progress.js';
 import { stream } from '../base/rng.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { latestCheckpoint } from '../checkpoint/store.js';
@@ -13,7 +14,7 @@ import type { Grid } from '../stage1-vqgan/latent.js';
 import { modelOf } from '../stage1-vqgan/model.js';
 import { decodeProgram } from '../stage1-vqgan/programs.js';
 import { blankCanvas, unknown } from '../stage2-transformer/canvas.js';
-import { loadModels } from '../stage2-transformer/model.js';
+import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
 import type { Passes } from '../stage2-transformer/passes.js';
 import type { Drawer, Opening, Prior } from '../stage2-transformer/prior.js';
 import { choiceOf, guidanceOf, passesOf } from './choices.js';
@@ -99,12 +100,7 @@ async function modelsOf({ run, device, precision, reporter, signal, ...o }: Sour
   chosenClasses(o.classes, prior.classes); // A mistake is told before anything else is.
   endOfOnly(o.only, prior.model);
   checkPrecision(precision, prior.model);
-  const newest = must(latestCheckpoint(runPaths(run).prior), 'checkpoint').step;
-  if (prior.step < newest) {
-    reporter.note(
-      `The prior is that of step ${prior.step}, the best by validation; the newest is of step ${newest}.`,
-    );
-  }
+  tellOfBest(run, prior, reporter);
   return {
     config,
     prior: prior.model,
@@ -125,8 +121,16 @@ async function modelsOf({ run, device, precision, reporter, signal, ...o }: Sour
   };
 }
 
+/** Notes where the prior that is taken is not the newest. */
+export function tellOfBest(run: string, { step }: TrainedPrior, { note }: Reporter): void {
+  const newest = must(latestCheckpoint(runPaths(run).prior), 'checkpoint').step;
+  if (step < newest) {
+    note(`The prior is that of step ${step}, the best by validation; the newest is of step ${newest}.`);
+  }
+}
+
 /** codes [B, T] → images [S, S, 3], decoded in batches of one size. */
-async function decodeImages(
+export async function decodeImages(
   decoder: Graph<never, 'images'>,
   codes: Int32Array,
   { batch, grids }: { batch: number; grids: readonly Grid[] },

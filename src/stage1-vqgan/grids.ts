@@ -11,6 +11,21 @@ export const cellsIn = (grids: readonly Grid[]): number =>
 export const vocabulary = (grids: readonly Grid[]): Int32Array =>
   Int32Array.from(grids.flatMap(({ height, width, vocab }) => new Array<number>(height * width).fill(vocab)));
 
+/**
+ * [T]: where in the finest grid each cell's centre is; cells of all grids that cover the same pixels are at the same
+ * place.
+ */
+export function centres(grids: readonly Grid[]): { readonly row: number; readonly column: number }[] {
+  const finest = (side: 'height' | 'width') => Math.max(...grids.map((grid) => grid[side]));
+  const at = (i: number, cells: number, of: number) => ((i + 0.5) * of) / cells - 0.5;
+  return grids.flatMap(({ height, width }) =>
+    Array.from({ length: height * width }, (_, cell) => ({
+      row: at(Math.floor(cell / width), height, finest('height')),
+      column: at(cell % width, width, finest('width')),
+    })),
+  );
+}
+
 /** Each grid's codes [B, h, w] by its name → [B, T]. */
 export function endToEnd(grids: readonly Grid[], tensors: HostTensors): Int32Array {
   const parts = grids.map(({ name }) => entry(tensors, name));

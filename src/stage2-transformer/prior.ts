@@ -48,6 +48,11 @@ export interface Prior {
    * cells that are given. Where only some of the others are predicted, they weigh as much as all.
    */
   nats(p: Tensors, inputs: Tensors, phase: Phase): tf.Tensor;
+  /**
+   * Of a prior that draws anywhere, whose costs in a validation are the mean over all orders: what a masked cell costs where
+   * so many percent are masked. The inputs of a validation.
+   */
+  readonly maskedBy?: (percent: number, key: number, batch: Canvas) => HostTensors;
   /** @param weights `learned`, by its names */
   open(
     device: Device,

@@ -11,6 +11,7 @@ import { cellsIn } from '../stage1-vqgan/grids.js';
 import { accumulation } from '../train/accumulation.js';
 import { firstScale, lossScaling } from '../train/loss-scale.js';
 import { adamSpecs, adamStep } from '../train/optimizer.js';
+import type { Canvas } from './canvas.js';
 import type { Prior } from './prior.js';
 import { canvasOf, type Labelled } from './sequences.js';
 
@@ -150,15 +151,22 @@ function perToken({ grids, condition }: Prior, mean: tf.Tensor): tf.Tensor {
  *
  * @param graph `priorEvaluation` or `frozenEvaluation` of batches of `o.batch`
  * @param o.weights what `priorEvaluation` takes beside the prior's inputs
+ * @param o.feed in place of the prior's own
  */
 export async function meanLosses(
   graph: Graph,
   prior: Prior,
   set: Labelled,
   rows: Int32Array,
-  o: { batch: number; weights?: HostTensors; signal?: AbortSignal },
+  o: {
+    batch: number;
+    weights?: HostTensors;
+    feed?: (key: number, batch: Canvas) => HostTensors;
+    signal?: AbortSignal;
+  },
 ): Promise<Record<string, number> & { readonly loss: number }> {
   const { batch, weights, signal } = o;
+  const feed = o.feed ?? ((key, canvas) => prior.feed('eval', key, canvas).batched ?? {});
   const names = lossNames(prior);
   const sums: Record<string, number> & { loss: number } = { loss: 0 };
   for (const name of names) sums[name] = 0;
@@ -167,7 +175,7 @@ export async function meanLosses(
     const padded = Int32Array.from({ length: batch }, (_, b) => nth(present, b < present.length ? b : 0));
     const losses = await graph.run({
       ...weights,
-      ...prior.feed('eval', at, canvasOf(set, padded)).batched,
+      ...feed(at, canvasOf(set, padded)),
     });
     for (const name of names)
       for (const nats of entry(losses, name).data.subarray(0, present.length))
@@ -189,3 +197,6 @@ export function priorStart(prior: Prior, seed: number, precision: Precision = 'f
     ),
   };
 }
+
+/** Shares of masked cells, in percent, at which a prior is measured that draws anywhere. */
+export const maskedPercents = [10, 25, 50, 75, 100] as const;

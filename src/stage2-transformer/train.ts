@@ -6,7 +6,7 @@ import type { Reporter } from '../base/progress.js';
 import { scalar } from '../base/tensor.js';
 import { beginStage } from '../checkpoint/begin.js';
 import { runPaths, tokenFile, writeRunConfig } from '../checkpoint/run.js';
-import { loadModel, readState, type SavedState } from '../checkpoint/store.js';
+import { bestCheckpoint, loadModel, readState, type SavedState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Device, Graph } from '../engine/device.js';
 import { countParams, over, under } from '../nn/params.js';
@@ -19,6 +19,7 @@ import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
 import { scaleValues } from '../train/loss-scale.js';
 import { lastValues } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
+import type { Canvas } from './canvas.js';
 import { type PriorSettings, priorOf, priorSettings } from './index.js';
 import { checkTokenizer, listed, priorClasses, recordClasses, recordTokenizer, tokensFor } from './model.js';
 import type { Prior } from './prior.js';
@@ -31,7 +32,7 @@ import {
   uniformEntropy,
   validationRows,
 } from './sequences.js';
-import { lossNames, meanLosses, priorEvaluation, priorStart, priorStep } from './step.js';
+import { lossNames, maskedPercents, meanLosses, priorEvaluation, priorStart, priorStep } from './step.js';
 
 export interface TrainPriorOptions {
   readonly config: Config;
@@ -98,7 +99,10 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
     const validate = validation(labelled(val, classes), prior, evaluation, settings);
     const stage = priorStage(settings, folder, prior, { train: labelled(train, classes), validate }, runner);
     const result = await runLoop(stage, { from, reporter, signal: o.signal });
-    if (!result.stopped) reporter.note(verdict(result, entropy, uniformEntropy(train.grids)));
+    if (!result.stopped) {
+      reporter.note(verdict(result, entropy, uniformEntropy(train.grids)));
+      await tellOfMasked(prior, { run, val: labelled(val, classes), evaluation, settings, reporter });
+    }
     return result;
   } finally {
     await runner.dispose();
@@ -223,6 +227,34 @@ function validation(val: Labelled, model: Prior, graph: Graph, settings: PriorSe
     const weights = over('model', under('model', state));
     return lossValues(await meanLosses(graph, model, val, rows, { batch, weights, signal }));
   };
+}
+
+/** Of a prior that draws anywhere: what its loss is, and what masked codes cost by how many are masked. */
+async function tellOfMasked(
+  prior: Prior,
+  o: { run: string; val: Labelled; evaluation: Graph; settings: PriorSettings; reporter: Reporter },
+): Promise<void> {
+  const { maskedBy } = prior;
+  if (!maskedBy) return;
+  const { run, val, evaluation, settings, reporter } = o;
+  const { tensors } = await loadModel(run, 'prior', bestCheckpoint(runPaths(run).prior));
+  const rows = validationRows(val.tokens.count, 256);
+  const bitsOf = async (percent: number): Promise<string> => {
+    const feed = (key: number, batch: Canvas) => maskedBy(percent, key, batch);
+    const weights = over('model', tensors);
+    const { loss } = await meanLosses(evaluation, prior, val, rows, {
+      batch: microBatch(settings),
+      weights,
+      feed,
+    });
+    return `${percent} % ${bits(loss).toFixed(2)}`;
+  };
+  const each: string[] = [];
+  for (const percent of maskedPercents) each.push(await bitsOf(percent));
+  reporter.note(
+    `That is a bound: the mean over all orders of drawing one code a pass, ${cellsIn(prior.grids)} passes a picture. ` +
+      `Bits of a masked code by how many are masked (pseudo-likelihood): ${each.join(', ')}.`,
+  );
 }
 
 /** Of the checkpoint that later commands use. */

@@ -172,6 +172,41 @@ describe('a mistake is one sentence on stderr and exit code 2', () => {
       'dataset make',
       'Expected a new folder for DIR but received nothing. For example: vqgen dataset make drawn/ --n 1000',
     ],
+    ['edit', `Expected one of ${every} for the command but received edit. Did you mean vqgen edit inpaint?`],
+    ...['complete', 'edit inpaint', 'edit outpaint', 'edit class'].map((name): [string, string] => [
+      name,
+      `Expected a picture for IMG but received nothing. vqgen ${name} --help shows how it is used.`,
+    ]),
+    [
+      'complete a.png b.png',
+      'Expected IMG only for vqgen complete but received b.png. vqgen complete --help shows how it is used.',
+    ],
+    [
+      'complete a.png --keep upper',
+      'Expected one of top, left, right, bottom or a fraction between 0 and 1 for --keep but received upper.',
+    ],
+    [
+      'complete a.png --keep 1',
+      'Expected one of top, left, right, bottom or a fraction between 0 and 1 for --keep but received 1.',
+    ],
+    [
+      'edit inpaint a.png --box 1,2,3',
+      'Expected X,Y,W,H, whole numbers of pixels, for --box but received 1,2,3. For example: --box 120,80,200,150',
+    ],
+    [
+      'edit class a.png --box 1,2,0,4',
+      'Expected X,Y,W,H, whole numbers of pixels, for --box but received 1,2,0,4. For example: --box 120,80,200,150',
+    ],
+    [
+      'edit outpaint a.png --right 50',
+      'Expected a percentage above 0% and up to 1000% for --right but received 50. For example: --right 50%',
+    ],
+    [
+      'edit outpaint a.png --top 0%',
+      'Expected a percentage above 0% and up to 1000% for --top but received 0%. For example: --top 50%',
+    ],
+    ['complete a.png --run none', noRun('none')],
+    ['edit inpaint a.png --run none', noRun('none')],
     ['info none', noRun('none')],
     ['info --run none', noRun('none')],
     ['train-prior --run none', noRun('none')],

@@ -34,7 +34,7 @@ test('the default config has every key, and the values of the schema', () => {
 
 test('every shipped config is valid', () => {
   expect(shippedConfigs()).toEqual(
-    'ae cifar10 cvae dae drawn-32 imagenet-f16 mae photos-128 photos-64 tiny vae vq-vae vq-vae-2 vqgan'.split(
+    'ae cifar10 cvae dae drawn-32 imagenet-f16 mae maskgit photos-128 photos-64 tiny vae vq-vae vq-vae-2 vqgan'.split(
       ' ',
     ),
   );
@@ -62,7 +62,7 @@ test('the published config has the published values', () => {
     ema: 0,
   });
   expect(prior).toMatchObject({ layers: 24, heads: 16, width: 1024, dropout: 0, lr: 9e-6 });
-  expect(sample).toEqual({ temperature: 1, top_k: 250, top_p: 1, cfg_scale: 1 });
+  expect(sample).toMatchObject({ temperature: 1, top_k: 250, top_p: 1, cfg_scale: 1 });
 });
 
 test('a flag beats --set, which beats the file, which beats the default', () => {
@@ -192,6 +192,14 @@ describe('one sentence for a mistake', () => {
       'Expected a divisor of prior.width (256) for prior.heads but received 7. Try --set prior.heads=8.',
     ],
     [
+      ['prior.positions=rope', 'prior.heads=128'],
+      'Expected a divisor of a quarter of prior.width (64) for prior.heads but received 128. With prior.positions rope a head has a multiple of 4 numbers: try --set prior.heads=64.',
+    ],
+    [
+      ['prior.positions=rope', 'prior.width=30', 'prior.heads=5'],
+      'Expected a multiple of 4 for prior.width but received 30. With prior.positions rope a head has a multiple of 4 numbers: try 32.',
+    ],
+    [
       ['prior.kind=pixelcnn', 'prior.attention_every=4', 'prior.heads=7'],
       'Expected a divisor of prior.width (96) for prior.heads but received 7. Try --set prior.heads=6.',
     ],
@@ -281,7 +289,7 @@ describe('one sentence for a mistake', () => {
 
   test('--config', () => {
     expect(mistake(() => loadConfig({ config: 'cifar' }))).toBe(
-      'Expected a YAML file or one of ae, cifar10, cvae, dae, drawn-32, imagenet-f16, mae, photos-128, photos-64, tiny, vae, vq-vae, vq-vae-2, vqgan for --config but received cifar. Did you mean cifar10?',
+      'Expected a YAML file or one of ae, cifar10, cvae, dae, drawn-32, imagenet-f16, mae, maskgit, photos-128, photos-64, tiny, vae, vq-vae, vq-vae-2, vqgan for --config but received cifar. Did you mean cifar10?',
     );
     expect(mistake(() => loadConfig({ config: './none.yaml' }))).toBe(
       'Expected a readable YAML file for --config but received ./none.yaml. Give the path of a file that exists.',

@@ -2,12 +2,22 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { stream } from '../../src/base/rng.js';
-import { float32 } from '../../src/base/tensor.js';
+import { float32, int32 } from '../../src/base/tensor.js';
+import { readRunConfig, runPaths } from '../../src/checkpoint/run.js';
+import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
+import type { Config } from '../../src/config/schema.js';
 import { exportTaming } from '../../src/exchange/export.js';
 import { importCheckpoint } from '../../src/exchange/import.js';
+import { importOwn } from '../../src/exchange/import-own.js';
 import { lpipsNames } from '../../src/exchange/lpips.js';
 import { fetchPlace, type Place, spreadPlace } from '../../src/exchange/places.js';
+import { over, treeOf } from '../../src/nn/params.js';
+import { gridsOf } from '../../src/stage1-vqgan/model.js';
+import { gptLogits, gptSpecs } from '../../src/stage2-transformer/gpt/gpt.js';
+import { gptSizes } from '../../src/stage2-transformer/gpt/index.js';
 import { foldStart } from '../../src/stage2-transformer/gpt/sequences.js';
+import { expectClose } from '../support/close.js';
+import { eager } from '../support/parity.js';
 import { contents, weightsOf } from './contents.js';
 import { fixture, imported, quiet, temporaryFolder } from './fixtures.js';
 import { trainedRun } from './trained-run.js';
@@ -94,6 +104,56 @@ test('a prior that learned classes stays behind with a warning; its tokenizer go
   expect(files.map((file) => path.basename(file))).toEqual(['vqgan.ckpt', 'vqgan.yaml']);
   expect(prior).toBe(false);
   expect(warnings).toContainEqual(expect.stringMatching(/^Without the prior: .* --to onnx takes it/));
+});
+
+test.each([
+  ['norm', 'rms', 'layer'],
+  ['mlp', 'relu2', 'gelu'],
+  ['qk_norm', true, 'false'],
+  ['positions', 'rope', 'learned'],
+])('a prior with %s %p is refused, and goes under vqgen’s own names', async (key, value, only) => {
+  const { run } = await trainedRun(folder(), key, { stage1: { ch: 8 }, prior: { [key]: value } });
+  await expect(exportTaming({ run, to: 'taming', reporter: quiet })).rejects.toThrow(
+    `Expected ${only} for prior.${key} but received ${value}. taming-transformers has no other: ` +
+      "--to safetensors writes it under vqgen's names, --to onnx for any runtime.",
+  );
+  const { files } = await exportTaming({ run, to: 'safetensors', reporter: quiet });
+  const again = path.join(folder(), 'again');
+  await importOwn({ files, run: again });
+  const [before, after] = [await loadModel(run, 'prior'), await loadModel(again, 'prior')];
+  expect(after.tensors).toEqual(before.tensors);
+});
+
+test('a prior that was trained in many orders goes out as one that reads row by row: the same logits', async () => {
+  const { run, config } = await trainedRun(folder(), 'order', {
+    stage1: { ch: 8 },
+    prior: { order: 'annealed' },
+  });
+  const own = await loadModel(run, 'prior');
+  for (const name of ['positions', 'targets'])
+    for (const i of own.tensors[name]!.data.keys()) own.tensors[name]!.data[i] = Math.sin(i + 1);
+  const state = { step: 4, seconds: 0, validated: 4, best: null, metrics: null };
+  await saveCheckpoint(runPaths(run).prior, over('model', own.tensors), state, 1);
+  const out = folder();
+  await exportTaming({ run, to: 'taming', out, reporter: quiet });
+  const again = path.join(folder(), 'again');
+  await importCheckpoint({
+    checkpoint: path.join(out, 'transformer.ckpt'),
+    config: path.join(out, 'transformer.yaml'),
+    run: again,
+    reporter: quiet,
+  });
+  const logits = async (from: string, prior: Config['prior']) => {
+    const sizes = gptSizes(prior, gridsOf(config));
+    const { tensors } = await loadModel(from, 'prior');
+    const { logits } = await eager({ ids: int32([1, 4], [16, 3, 1, 2]), ...tensors }, ({ ids, ...p }) => ({
+      logits: gptLogits(sizes, treeOf(gptSpecs(sizes), p), ids!),
+    }));
+    return logits!;
+  };
+  const taken = readRunConfig(again).prior;
+  expect(taken.order).toBe('raster');
+  expectClose(await logits(again, taken), await logits(run, config.prior));
 });
 
 test('an export replaces an export and nothing else', async () => {

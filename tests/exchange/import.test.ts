@@ -228,6 +228,14 @@ test.each<[what: string, args: () => string[] | Promise<string[]>, sentence: Reg
     /Expected a YAML file for .*model\.yaml but received a web page \(HTML\)\./,
   ],
   [
+    'a form that published transformers have not',
+    () => [
+      fixture('transformer.ckpt'),
+      ...['--config', fixture('transformer.yaml'), '--set', 'prior.norm=rms'],
+    ],
+    /Expected layer for prior\.norm but received rms\. Published transformers have no other: leave it out of --set\./,
+  ],
+  [
     'no images',
     () => [fixture('gumbel.ckpt'), '--data', 'nowhere'],
     /a folder of images for --data .* nowhere, which does not exist/,

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import vm from 'node:vm';
 import sharp from 'sharp';
 import { silent as reporter } from '../../src/base/progress.js';
 import { main } from '../../src/cli/main.js';
@@ -11,6 +12,7 @@ import { exportOnnx } from '../../src/exchange/onnx/export.js';
 import { exportedModels } from '../../src/exchange/onnx/open.js';
 import { passesOf } from '../../src/sample/choices.js';
 import { blankCanvas } from '../../src/stage2-transformer/canvas.js';
+import { haltonOrder } from '../../src/stage2-transformer/maskgit/halton.js';
 import { temporaryFolder } from '../support/run.js';
 import { call } from '../support/streams.js';
 import { trainedRun } from './trained-run.js';
@@ -130,6 +132,23 @@ test.each<[string, Case]>([
     ];
     for (const other of others) expect(await drawn(out, { ...config.sample, ...other })).not.toEqual(wanted);
   }
+});
+
+test('the order of cells that sample.mjs finds is the prior’s own', async () => {
+  const sample = { order: 'halton' as const };
+  const { run } = await trainedRun(root, 'far', { prior: maskgit(), sample });
+  const { out } = await exportOnnx({ run, reporter });
+  const script = await fs.readFile(path.join(out, 'sample.mjs'), 'utf8');
+  const [written] = /^function farApart.*?^}/ms.exec(script)!;
+  const farApart = vm.runInThisContext(`(${written})`) as (grid: object) => number[];
+  for (const [height, width] of [
+    [8, 8],
+    [5, 7],
+    [9, 27],
+    [32, 32],
+    [64, 64],
+  ] as const)
+    expect(farApart({ height, width })).toEqual([...haltonOrder(height, width)]);
 });
 
 test('sample.mjs chooses by chance, too: pictures differ, each grid’s codes are its own', async () => {

@@ -33,8 +33,8 @@ export async function trainedRun(
     if (name.endsWith('told.classes')) for (const i of data.keys()) data[i] = Math.sin(i + 1); // they begin as zeros
   }
   if (config.prior.kind === 'maskgit') {
-    const { data } = prior['model.positions']!; // they begin as zeros, where no cell differs from another
-    for (const i of data.keys()) data[i] = 0.2 * Math.sin(i + 1);
+    const places = prior['model.positions']?.data ?? []; // they begin as zeros, where no cell differs from another
+    for (const i of places.keys()) places[i] = 0.2 * Math.sin(i + 1);
   }
   await saveCheckpoint(runPaths(run).prior, prior, state, 1);
   if (classes.length > 0) await recordClasses(run, classes);

@@ -80,6 +80,20 @@ test('cross entropy of shares: of one class as of its number; a class that is me
   expectClose(grads.logits, tf.tensor2d([0.2 - 0.1, 0.6 - 0.8, 0.2 - 0.1, 0, 0, 0], [2, 3]));
 });
 
+test('cross entropy with label smoothing: as of the shares that it makes of a target', () => {
+  const logits = tf.tensor2d([
+    [0, Math.log(3), 0],
+    [1000, 0, 0],
+  ]);
+  const targets = tf.tensor1d([1, 0], 'int32');
+  // 0.3 over three codes: 0.8 for the target, 0.1 for each other.
+  expectClose(crossEntropy(logits, targets, 0.3), [Math.log(5) - 0.8 * Math.log(3), 200]);
+  const { grads } = valueAndGradsOf({ logits }, ({ logits }) =>
+    tf.sum(tf.mul(crossEntropy(tf.mul(logits, 1), targets, 0.3), [1, 2])),
+  );
+  expectClose(grads.logits, tf.tensor2d([0.2 - 0.1, 0.6 - 0.8, 0.2 - 0.1, 0.4, -0.2, -0.2], [2, 3]));
+});
+
 test('look-up: rows of the table; its gradient sums by id', () => {
   const table = tf.tensor2d([1, 2, 3, 4, 5, 6], [3, 2]);
   const ids = tf.tensor2d([[2, 0, 2]], [1, 3], 'int32');

@@ -1,6 +1,6 @@
 /** A very small prior whose weights are written as sines, so that PyTorch can be given the same ones. */
 import * as tf from '@tensorflow/tfjs-core';
-import { configSchema } from '../../src/config/schema.js';
+import { configSchema, type PriorConfig } from '../../src/config/schema.js';
 import { specsOf } from '../../src/nn/params.js';
 import { type GptSizes, gptSpecs } from '../../src/stage2-transformer/gpt/gpt.js';
 import { gptPrior } from '../../src/stage2-transformer/gpt/index.js';
@@ -25,6 +25,17 @@ export function priorOfSizes(
     },
   );
 }
+
+/** What of a GPT is not as in taming-transformers, each by itself and all at once. */
+export const options: [string, Partial<PriorConfig>][] = [
+  ['RMSNorm', { norm: 'rms' }],
+  ['norms of queries and keys', { qk_norm: true }],
+  ['SwiGLU', { mlp: 'swiglu' }],
+  ['ReLU²', { mlp: 'relu2' }],
+  ['rotary positions', { positions: 'rope' }],
+  ['annealed orders', { order: 'annealed' }],
+  ['all at once', { norm: 'rms', qk_norm: true, mlp: 'swiglu', positions: 'rope', order: 'annealed' }],
+];
 
 /** Parameter number i, in the order of the specs, is 0.5·sin((0.37 + 0.011·i)·j), plus 1 for a layer norm's γ. */
 export function waveParams(sizes: GptSizes): Record<string, tf.Tensor> {

@@ -1,13 +1,15 @@
 /** A whole training step of each stage with everything on, small enough for every device: program, state and inputs by step. */
 import { permutation, stream } from '../../src/base/rng.js';
 import { float32, type HostTensors, int32, scalar } from '../../src/base/tensor.js';
-import { type Config, configSchema } from '../../src/config/schema.js';
+import { type Config, configSchema, type PriorConfig } from '../../src/config/schema.js';
 import type { StepProgram } from '../../src/engine/device.js';
 import { randomFeatures } from '../../src/perceptual/distances.js';
 import { modelOf } from '../../src/stage1-vqgan/model.js';
+import type { Prior } from '../../src/stage2-transformer/prior.js';
 import { priorStart, priorStep } from '../../src/stage2-transformer/step.js';
 import { microBatches } from '../../src/train/accumulation.js';
 import { priorOfSizes } from './gpt.js';
+import { maskgitOf } from './maskgit.js';
 import { startOf, stepOf } from './networks.js';
 import { ids, noise } from './parity.js';
 import { bottom, pixelcnnOf, top } from './pixelcnn.js';
@@ -184,9 +186,23 @@ export function priorTraining(precision: 'f32' | 'f16' = 'f32'): Training {
 
 /** Two grids of which the second is told the first and a given one, classes and attention. */
 export function pixelcnnTraining(accumulate = 1): Training {
-  const given = { name: 'given', height: 3, width: 2, vocab: 4 };
   const settings = { layers: 2, dropout: 0.2, attention_every: 2, accumulate, seed: 5 };
-  const prior = pixelcnnOf([top, bottom], { given: [given], classes: ['a', 'b'], ...settings });
+  return ofTwoGrids(
+    settings,
+    pixelcnnOf([top, bottom], { given: [given], classes: ['a', 'b'], ...settings }),
+  );
+}
+
+/** Two grids and a given one, classes, wrong codes among the visible ones. */
+export function maskgitTraining(accumulate = 1): Training {
+  const settings = { layers: 2, dropout: 0.2, substitute: 0.5, accumulate, seed: 5 };
+  return ofTwoGrids(settings, maskgitOf([top, bottom], { given: [given], classes: ['a', 'b'], ...settings }));
+}
+
+const given = { name: 'given', height: 3, width: 2, vocab: 4 };
+
+function ofTwoGrids(settings: Partial<PriorConfig> & { accumulate: number }, prior: Prior): Training {
+  const { accumulate } = settings;
   const batch_size = 4;
   const labels = Int32Array.of(-1, 1, 0, -1);
   return {

@@ -231,6 +231,49 @@ kernel('LayerNormGrad', ['x', 'gamma', 'beta', 'dy'], (t, { x, gamma, beta, dy }
   return [t.out(t.reshape(dx, x.shape), x.shape, 'float32'), column(a.mul(upstream, hat)), column(upstream)];
 });
 
+const asRows = (t: Tracer, x: Sym): Value =>
+  t.reshape(t.plain(x), [sizeOf(x.shape) / lastAxis(x), lastAxis(x)]);
+
+kernel('RmsNorm', ['x', 'gamma'], (t, { x, gamma }, { epsilon }: Epsilon) => {
+  const [y] = t.target.rmsNorm(t.graph, asRows(t, x), t.plain(gamma), epsilon);
+  return [t.out(t.reshape(y, x.shape), x.shape, 'float32')];
+});
+
+kernel('RmsNormGrad', ['x', 'gamma', 'dy'], (t, { x, gamma, dy }, { epsilon }: Epsilon) => {
+  const a = algebra(t);
+  const [rows, upstream] = [asRows(t, x), asRows(t, dy)];
+  const [, inverse] = t.target.rmsNorm(t.graph, rows, t.plain(gamma), epsilon);
+  const hat = a.mul(rows, inverse);
+  const weighted = a.mul(upstream, t.plain(gamma));
+  const dx = a.mul(a.sub(weighted, a.mul(hat, a.mean(a.mul(weighted, hat), [1]))), inverse);
+  const toGamma = t.reshape(a.sum(a.mul(upstream, hat), [0]), gamma.shape);
+  return [t.out(t.reshape(dx, x.shape), x.shape, 'float32'), t.out(toGamma, gamma.shape, 'float32')];
+});
+
+/** The two halves of rows [N, 2F]. */
+function halves(t: Tracer, x: Sym): [Value, Value] {
+  const [rows, columns] = x.shape as [number, number];
+  const half = { shape: [rows, columns / 2] };
+  const sizes = t.graph.ints([columns / 2, columns / 2]);
+  return t.graph.ops('Split', [t.plain(x), sizes], { axis: 1 }, [half, half]) as [Value, Value];
+}
+
+kernel('SwiGlu', ['x'], (t, { x }) => {
+  const [gate, linear] = halves(t, x);
+  const y = algebra(t).mul(t.target.gated(t.graph, gate, 1), linear);
+  return [t.out(y, y.shape, 'float32')];
+});
+
+kernel('SwiGluGrad', ['x', 'dy'], (t, { x, dy }) => {
+  const a = algebra(t);
+  const [gate, linear] = halves(t, x);
+  const upstream = t.plain(dy);
+  const toGate = swishGradient(t, gate, a.mul(upstream, linear));
+  const toLinear = a.mul(upstream, t.target.gated(t.graph, gate, 1));
+  const dx = t.graph.op('Concat', [toGate, toLinear], { axis: 1 }, { shape: x.shape });
+  return [t.out(dx, x.shape, 'float32')];
+});
+
 kernel('Gelu', ['x'], (t, { x }) => {
   return [t.out(t.target.gelu(t.graph, t.plain(x)), x.shape, 'float32')];
 });

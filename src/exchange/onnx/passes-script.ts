@@ -111,12 +111,12 @@ const haltonJs = `
 /** Cells of a grid so that each is far from those before it: Halton's points, rows from base 2, columns from base 3. */
 function farApart({ height, width }) {
   const digits = (k, base) => {
-    let value = 0;
-    for (let scale = 1 / base; k > 0; k = Math.floor(k / base), scale /= base) value += (k % base) * scale;
-    return value;
+    let [value, whole] = [0, 1];
+    for (; k > 0; k = Math.floor(k / base), whole *= base) value = value * base + (k % base);
+    return value / whole;
   };
   const order = new Set();
-  for (let k = 1; k <= 4 * height * width; k++)
+  for (let k = 1; k <= 3 * height * width; k++)
     order.add(Math.floor(digits(k, 2) * height) * width + Math.floor(digits(k, 3) * width));
   for (let cell = 0; cell < height * width; cell++) order.add(cell);
   return [...order];
@@ -186,11 +186,11 @@ export function passesPython({ schedule }: InPasses, drawn: DrawnAs): string {
 function haltonPython({ grids }: DrawnAs): string {
   const sizes = grids.map(({ height, width }) => `(${height}, ${width})`).join(', ');
   return `def digits(k, base):
-    value, scale = 0, 1 / base
-    while k: value, k, scale = value + k % base * scale, k // base, scale / base
-    return value
+    value, whole = 0, 1
+    while k: value, whole, k = value * base + k % base, whole * base, k // base
+    return value / whole
 def far_apart(height, width):  # Halton's points: each cell is far from those before it
-    points = [int(digits(k, 2) * height) * width + int(digits(k, 3) * width) for k in range(1, 4 * height * width + 1)]
+    points = [int(digits(k, 2) * height) * width + int(digits(k, 3) * width) for k in range(1, 3 * height * width + 1)]
     return list(dict.fromkeys(points + list(range(height * width))))
 far = []
 for height, width in [${sizes}]: far += [len(far) + cell for cell in far_apart(height, width)]

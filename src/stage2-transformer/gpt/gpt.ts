@@ -1,42 +1,63 @@
 /**
- * The prior over code sequences: a GPT with pre-layer-norm blocks, learned positions and exact GELU, as
- * taming-transformers trains it (Esser et al., arXiv 2012.09841; layout after Radford et al., GPT-2). A start token
- * stands before the first code, one for each class where there are classes; logits are over the K codes only.
+ * The prior over code sequences: a GPT as taming-transformers trains it (Esser et al., arXiv 2012.09841; layout after
+ * Radford et al., GPT-2), or with the options of `nn/transformer.ts`, rotary positions, and trained in many orders
+ * (Yu et al., RAR, arXiv 2411.00776). A start token stands before the first code, one for each class where there are
+ * classes; logits are over the K codes only.
+ *
+ * Places: 0 the start token's, c + 1 that of cell c. The token at a place predicts the code of the place behind it; in
+ * training it may be that of any other, see `orders.ts`.
  *
  * Shapes: B sequences, T tokens, K codes, C classes, D width, H heads, E = D/H, N = B·T rows. Weights are [in, out].
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { must } from '../../base/lookup.js';
+import { last, must } from '../../base/lookup.js';
 import { causalMask, selfAttention } from '../../nn/attention.js';
 import { cachedAttention } from '../../nn/cached-attention.js';
 import { type Dropout, noDropout } from '../../nn/dropout.js';
-import { layerNorm, layerNormSpecs } from '../../nn/layer-norm.js';
 import { linear } from '../../nn/linear.js';
 import { lookup } from '../../nn/lookup.js';
 import type { ParamSpec, TensorTree } from '../../nn/params.js';
-import { blockSpecs, transformer, transformerInit } from '../../nn/transformer.js';
+import { type Turns, turnsAt } from '../../nn/rotary.js';
+import {
+  type BlockOptions,
+  blockSpecs,
+  normed,
+  normSpecs,
+  transformer,
+  transformerInit,
+} from '../../nn/transformer.js';
 
-export interface GptSizes {
+export interface GptSizes extends BlockOptions {
   readonly layers: number;
-  readonly heads: number;
-  readonly width: number;
   /** K: what begins a sequence is a row of the token table from K on, see `sequences.ts`. */
   readonly codes: number;
   /** C; none unless given. */
   readonly classes?: number;
   /** T, length of a sequence. */
   readonly tokens: number;
+  /** Rotary positions of the `placesOf` it; learned ones unless given. */
+  readonly turns?: Turns;
+  /** Whether it is trained in other orders than that of the cells, and is told which cell comes next; not unless given. */
+  readonly annealed?: boolean;
 }
 
 export type Gpt = ReturnType<typeof gptSpecs>;
 
-/** Linear and embedding weights N(0, 0.02²), positions and biases 0, layer norms γ 1, β 0. */
-export function gptSpecs({ layers, width, codes, classes = 0, tokens }: GptSizes) {
+/** At how many places a token may stand: behind the last cell there is nothing to predict, unless that came earlier. */
+export const placesOf = ({ tokens, annealed = false }: Pick<GptSizes, 'tokens' | 'annealed'>): number =>
+  annealed ? tokens + 1 : tokens;
+
+/** Linear and embedding weights N(0, 0.02²), positions and biases 0, norms γ 1, β 0. */
+export function gptSpecs(o: GptSizes) {
+  const { layers, width, codes, classes = 0, tokens, turns, annealed = false } = o;
+  const table = (rows: number): ParamSpec => ({ shape: [rows, width], init: { kind: 'zeros' } });
   return {
     tokens: { weight: { shape: [codes + 1 + classes, width], init: transformerInit } as ParamSpec },
-    positions: { shape: [tokens, width], init: { kind: 'zeros' } } as ParamSpec,
-    blocks: Array.from({ length: layers }, () => blockSpecs(width)),
-    norm: layerNormSpecs(width),
+    ...(!turns && { positions: table(placesOf(o)) }),
+    /** By the cell that comes next (RAR, section 3.3). */
+    ...(annealed && { targets: table(tokens) }),
+    blocks: Array.from({ length: layers }, () => blockSpecs(o)),
+    norm: normSpecs(o),
     head: { weight: { shape: [width, codes], init: transformerInit } as ParamSpec },
   };
 }
@@ -44,25 +65,47 @@ export function gptSpecs({ layers, width, codes, classes = 0, tokens }: GptSizes
 /** Weight decay acts on the weights of linear layers only: not on embeddings, positions, biases, layer norms. */
 export const decays = (name: string): boolean => /\b(qkv|out|expand|contract|head)\.weight$/.test(name);
 
-/** ids int32 [B, T] (the start token, then codes) → logits [B, T, K] for the code that follows each. */
+/** Where tokens stand, and which cell each predicts; both int32, of the shape of `ids` or broadcasting to it. */
+export interface Order {
+  readonly places: tf.Tensor;
+  readonly next: tf.Tensor;
+}
+
+/**
+ * ids int32 [B, T] (the start token, then codes) → logits [B, T, K] for the code that follows each.
+ *
+ * @param more.order that of the cells unless given
+ */
 export function gptLogits(
   o: GptSizes,
   params: TensorTree<Gpt>,
   ids: tf.Tensor,
-  dropout: Dropout = noDropout,
+  { dropout = noDropout, order }: { dropout?: Dropout; order?: Order } = {},
 ): tf.Tensor {
   const [batch, tokens] = ids.shape as [number, number];
-  const embedded = tf.add(lookup(params.tokens.weight as tf.Tensor2D, ids), params.positions); // [B, T, D]
+  const embedded = embed(params, ids, order); // [B, T, D]
   const mask = causalMask(tokens);
   const start = dropout(tf.reshape(embedded, [batch * tokens, o.width])); // [N, D]
-  const x = transformer(
-    params.blocks,
-    start,
-    (qkv) => selfAttention(qkv, o.heads, { tokens, mask }),
-    dropout,
-  );
-  return tf.reshape(readOut(params, x), [batch, tokens, o.codes]);
+  const attend = (qkv: tf.Tensor) => selfAttention(qkv, o.heads, { tokens, mask });
+  const turns = o.turns && turnsAt(o.turns, order?.places ?? tokens);
+  return tf.reshape(readOut(params, transformer(o, params.blocks, start, attend, { turns, dropout })), [
+    batch,
+    tokens,
+    o.codes,
+  ]);
 }
+
+/** ids int32 [..., T] → [..., T, D]; without an order T is all of a sequence. */
+function embed({ tokens, positions, targets }: TensorTree<Gpt>, ids: tf.Tensor, order?: Order): tf.Tensor {
+  const rows = (table: tf.Tensor, at: tf.Tensor | undefined) =>
+    at ? lookup(table as tf.Tensor2D, at) : firstRows(table, last(ids.shape));
+  const codes = lookup(tokens.weight as tf.Tensor2D, ids);
+  const placed = positions ? tf.add(codes, rows(positions, order?.places)) : codes;
+  return targets ? tf.add(placed, rows(targets, order?.next)) : placed;
+}
+
+const firstRows = (table: tf.Tensor, count: number): tf.Tensor =>
+  table.shape[0] === count ? table : tf.slice(table, 0, count);
 
 /** What one step of next-token sampling needs; `keys` and `values` hold a tensor [B, H, L, E] for each layer. */
 export interface CachedInputs {
@@ -78,7 +121,7 @@ export interface CachedInputs {
 
 /**
  * `gptLogits` for one place, from cached keys and values: logits [B, K], and each layer's query, key and value [B,
- * 3D].
+ * 3D], as attention takes them.
  */
 export function cachedStep(
   o: GptSizes,
@@ -86,7 +129,7 @@ export function cachedStep(
   { ids, position, mask, keys, values }: CachedInputs,
 ): { logits: tf.Tensor; qkv: tf.Tensor[] } {
   const all: tf.Tensor[] = [];
-  const logits = nextLogits(params, { ids, position }, (qkv, layer) => {
+  const logits = nextLogits(o, params, { ids, position }, (qkv, layer) => {
     all.push(qkv);
     return cachedAttention(
       qkv,
@@ -102,15 +145,16 @@ export function cachedStep(
  * places up to this one, [B, D].
  */
 export function nextLogits(
+  o: GptSizes,
   params: TensorTree<Gpt>,
   { ids, position }: Pick<CachedInputs, 'ids' | 'position'>,
   attend: (qkv: tf.Tensor, layer: number) => tf.Tensor,
 ): tf.Tensor {
-  const place = tf.gather(params.positions as tf.Tensor2D, position as tf.Tensor1D); // [1, D]
-  const x = tf.add(lookup(params.tokens.weight as tf.Tensor2D, ids), place); // [B, D]
-  return readOut(params, transformer(params.blocks, x, attend));
+  const x = embed(params, ids, { places: position, next: position }); // [B, D]
+  const turns = o.turns && turnsAt(o.turns, position);
+  return readOut(params, transformer(o, params.blocks, x, attend, { turns }));
 }
 
 /** [N, D] → logits [N, K]. */
 const readOut = (params: TensorTree<Gpt>, x: tf.Tensor): tf.Tensor =>
-  linear(params.head, layerNorm(params.norm, x));
+  linear(params.head, normed(params.norm, x));

@@ -7,36 +7,49 @@ import type { Specs } from '../../engine/device.js';
 import { crossEntropy } from '../../nn/cross-entropy.js';
 import { dropoutFrom, noDropout, noiseLength, noisePerRun } from '../../nn/dropout.js';
 import { specsOf, treeOf } from '../../nn/params.js';
+import { turnsOf } from '../../nn/rotary.js';
 import { dropoutSites } from '../../nn/transformer.js';
-import { cellsIn, vocabulary } from '../../stage1-vqgan/grids.js';
+import { cellsIn, centres, vocabulary } from '../../stage1-vqgan/grids.js';
 import type { Feed, Grid } from '../../stage1-vqgan/latent.js';
 import { drawerOf, sequencesFor } from '../drawer.js';
 import type { Condition, Prior } from '../prior.js';
 import { openCachedModel } from './cache.js';
-import { decays, type GptSizes, gptLogits, gptSpecs } from './gpt.js';
+import { decays, type GptSizes, gptLogits, gptSpecs, placesOf } from './gpt.js';
+import { ordersOf, randomShare, reordered } from './orders.js';
 import { portableGpt } from './portable.js';
 import { corrupted, sequencesOf, startTokens } from './sequences.js';
 
+/** What it is made of. */
+type Structure = Pick<
+  PriorConfig,
+  'layers' | 'heads' | 'width' | 'norm' | 'mlp' | 'qk_norm' | 'positions' | 'order'
+>;
+
 /** What it takes of the config's section, and the seed that acts. */
-type Settings = Pick<PriorConfig, 'layers' | 'heads' | 'width' | 'dropout' | 'pkeep' | 'accumulate'> & {
-  readonly seed: number;
-};
+type Settings = Structure &
+  Pick<PriorConfig, 'dropout' | 'pkeep' | 'accumulate' | 'steps'> & { readonly seed: number };
 
 /** Of grids with different vocabularies the largest; a cell is drawn among its own grid's codes. */
-export function gptSizes(
-  { layers, heads, width }: Pick<Settings, 'layers' | 'heads' | 'width'>,
-  grids: readonly Grid[],
-  classes = 0,
-): GptSizes {
+export function gptSizes(o: Structure, grids: readonly Grid[], classes = 0): GptSizes {
+  const { layers, heads, width, norm, mlp, qk_norm } = o;
   const codes = Math.max(...grids.map(({ vocab }) => vocab));
-  return { layers, heads, width, codes, classes, tokens: cellsIn(grids) };
+  const tokens = cellsIn(grids);
+  const annealed = o.order === 'annealed';
+  const places = [beforeAll, ...centres(grids)].slice(0, placesOf({ tokens, annealed }));
+  return {
+    ...{ layers, heads, width, norm, mlp, qk_norm, codes, classes, tokens, annealed },
+    ...(o.positions === 'rope' && { turns: turnsOf(places, width / heads) }),
+  };
 }
 
+/** Where the start token stands: how far a cell is from it tells where the cell is. */
+const beforeAll = { row: -1, column: -1 };
+
 export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: Condition): Prior {
-  const { dropout, pkeep, accumulate, seed } = settings;
+  const { dropout, pkeep, accumulate, seed, steps } = settings;
   const grids = [...condition.grids, ...drawn];
   const sizes = gptSizes(settings, grids, condition.classes.length);
-  const { codes, tokens, width } = sizes;
+  const { codes, tokens, width, annealed } = sizes;
   const specs = gptSpecs(sizes);
   const given = cellsIn(condition.grids);
   const noiseLayout = (batch: number) => ({
@@ -58,25 +71,38 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
       const sequences = { shape: [batch, tokens], dtype: 'int32' } as const;
       const { sites, rows, columns } = noiseLayout(batch);
       const noise = { shape: [noiseLength(sites, rows, columns)], dtype: 'float32' } as const;
-      return { ids: sequences, targets: sequences, ...(phase === 'train' && dropout > 0 && { noise }) };
+      const train = phase === 'train';
+      return {
+        ...{ ids: sequences, targets: sequences },
+        ...(train && annealed && { places: sequences, next: sequences }),
+        ...(train && dropout > 0 && { noise }),
+      };
     },
     feed(phase, step, batch) {
-      const { ids, targets } = sequencesOf(codes, batch);
-      if (phase === 'eval') return { batched: { ids, targets } };
+      if (phase === 'eval') return { batched: { ...sequencesOf(codes, batch) } };
+      const size = batch.labels.length;
+      const share = randomShare(step, steps);
+      const { canvas, ...order } = annealed
+        ? reordered(batch, ordersOf(grids, size, { share, seed, step }))
+        : { canvas: batch };
+      const { ids, targets } = sequencesOf(codes, canvas);
       return {
         batched: {
           ids: pkeep < 1 ? corrupted(ids, { pkeep, vocabulary: vocabulary(grids), seed, step }) : ids,
           targets,
+          ...order,
         },
-        ...(dropout > 0 && { runs: noiseOf(step, batch.labels.length) }),
+        ...(dropout > 0 && { runs: noiseOf(step, size) }),
       };
     },
+    /** In training in another order, a grid's cells in that order. */
     nats(p, inputs) {
       const { ids, targets } = picked(inputs, ['ids', 'targets']);
-      const { noise } = inputs;
+      const { noise, places, next } = inputs;
       const { rows, columns } = noiseLayout(firstAxis(ids));
       const dropped = noise ? dropoutFrom(noise, { rows, columns, rate: dropout }) : noDropout;
-      const logits = gptLogits(sizes, treeOf(specs, p), ids, dropped);
+      const order = places && next && { places, next };
+      const logits = gptLogits(sizes, treeOf(specs, p), ids, { dropout: dropped, order });
       const nats = crossEntropy(tf.reshape(logits, [-1, codes]), tf.reshape(targets, [-1])); // [B·T]
       const each = tf.reshape(nats, ids.shape);
       return given === 0 ? each : tf.mul(each, predicted(given, tokens));

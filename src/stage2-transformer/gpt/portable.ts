@@ -66,7 +66,7 @@ function stepProgram(
       const before = tf.unstack(past);
       const after: tf.Tensor[] = [];
       const position = lengthOf(past, 3);
-      const logits = nextLogits(treeOf(specs, constants), { ids, position }, (qkv, layer) => {
+      const logits = nextLogits(sizes, treeOf(specs, constants), { ids, position }, (qkv, layer) => {
         const [keys, values] = before.slice(2 * layer, 2 * layer + 2) as [tf.Tensor, tf.Tensor];
         const grown = attendTo({ keys, values }, qkv, heads);
         after.push(grown.keys, grown.values);

@@ -1,24 +1,39 @@
 /** The order of cells by Halton points: each next one far from those before it (arXiv 2503.17076, section 3). */
 
-/** The digits of k in a base behind the point, in reverse order: φ₂(1) = 1/2, φ₂(2) = 1/4, φ₂(3) = 3/4. */
-export function radicalInverse(k: number, base: number): number {
-  let [left, scale, value] = [k, 1 / base, 0];
-  for (; left > 0; left = Math.floor(left / base), scale /= base) value += (left % base) * scale;
-  return value;
+/** φ(1), φ(2), … of a base: the digits of k behind the point, in reverse order. Of base 2: 1/2, 1/4, 3/4, 1/8, … */
+export function vanDerCorput(base: number): () => number {
+  let [numerator, denominator] = [0, 1];
+  return () => {
+    const rest = denominator - numerator;
+    if (rest === 1) {
+      numerator = 1;
+      denominator *= base;
+    } else {
+      let place = denominator / base;
+      while (rest <= place) place /= base; // carries
+      numerator = (base + 1) * place - rest;
+    }
+    return numerator / denominator;
+  };
 }
 
 /** Points that are looked at for each cell; the few cells that they miss on large grids come last. */
-const pointsPerCell = 4;
+const pointsPerCell = 3;
 
 /** Every cell of a grid once, row · width + column: rows from base 2, columns from base 3. */
 export function haltonOrder(height: number, width: number): Int32Array {
   const cells = height * width;
-  const order = new Set<number>();
-  for (let k = 1; k <= pointsPerCell * cells && order.size < cells; k++) {
-    const row = Math.floor(radicalInverse(k, 2) * height);
-    const column = Math.floor(radicalInverse(k, 3) * width);
-    order.add(row * width + column);
-  }
-  for (let cell = 0; cell < cells; cell++) order.add(cell);
-  return Int32Array.from(order);
+  const order = new Int32Array(cells);
+  const met = new Uint8Array(cells);
+  let count = 0;
+  const meet = (cell: number): void => {
+    if (met[cell] === 1) return;
+    met[cell] = 1;
+    order[count++] = cell;
+  };
+  const [halves, thirds] = [vanDerCorput(2), vanDerCorput(3)];
+  for (let k = 0; k < pointsPerCell * cells && count < cells; k++)
+    meet(Math.floor(halves() * height) * width + Math.floor(thirds() * width));
+  for (let cell = 0; cell < cells; cell++) meet(cell);
+  return order;
 }

@@ -1,14 +1,15 @@
 /** The prior `maskgit`: a transformer that fills masked codes from all others, all grids of an image on one canvas. */
 import * as tf from '@tensorflow/tfjs-core';
 import { picked } from '../../base/lookup.js';
-import { firstAxis, float32, int32 } from '../../base/tensor.js';
+import { firstAxis, float32, type HostTensors, int32 } from '../../base/tensor.js';
 import type { PriorConfig } from '../../config/schema.js';
 import type { Specs } from '../../engine/device.js';
 import { crossEntropy } from '../../nn/cross-entropy.js';
 import { dropoutFrom, noDropout, noiseLength, noisePerRun } from '../../nn/dropout.js';
 import { specsOf, treeOf } from '../../nn/params.js';
+import { turnsOf } from '../../nn/rotary.js';
 import { dropoutSites } from '../../nn/transformer.js';
-import { cellsIn, vocabulary } from '../../stage1-vqgan/grids.js';
+import { cellsIn, centres, vocabulary } from '../../stage1-vqgan/grids.js';
 import type { Feed, Grid } from '../../stage1-vqgan/latent.js';
 import type { Condition, Prior } from '../prior.js';
 import { openDrawer } from './drawing.js';
@@ -17,10 +18,15 @@ import { decays, type MaskgitSizes, maskgitLogits, maskgitSpecs, tokensIn } from
 import { portableMaskgit } from './portable.js';
 import { tokensOf } from './tokens.js';
 
-type Settings = Pick<
+type SizeSettings = Pick<
   PriorConfig,
-  'layers' | 'heads' | 'width' | 'dropout' | 'accumulate' | 'mask_schedule' | 'label_smoothing' | 'substitute'
-> & { readonly seed: number };
+  'layers' | 'heads' | 'width' | 'norm' | 'mlp' | 'qk_norm' | 'positions'
+>;
+
+type Settings = SizeSettings &
+  Pick<PriorConfig, 'dropout' | 'accumulate' | 'mask_schedule' | 'label_smoothing' | 'substitute'> & {
+    readonly seed: number;
+  };
 
 export function maskgitPrior(settings: Settings, drawn: readonly Grid[], condition: Condition): Prior {
   const { dropout, accumulate, seed, mask_schedule: schedule, substitute, label_smoothing } = settings;
@@ -37,7 +43,7 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
   });
   const noiseOf = (step: number, batch: number): NonNullable<Feed['runs']> =>
     noisePerRun(noiseLayout(batch), seed, { step, runs: accumulate }).map((noise) => ({ noise }));
-  const fed = ({ canvas, weights }: Shown, targets: Int32Array): Feed['batched'] => {
+  const fed = ({ canvas, weights }: Shown, targets: Int32Array): HostTensors => {
     const shape = [canvas.labels.length, cells];
     return {
       ids: tokensOf(sizes, canvas),
@@ -71,6 +77,8 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
         ...(dropout > 0 && { runs: noiseOf(key, batch.labels.length) }),
       };
     },
+    maskedBy: (percent, key, batch) =>
+      fed(maskedForValidation(batch, ofCells, key, percent / 100), batch.codes),
     nats(p, inputs, phase) {
       const { ids, targets, weights } = picked(inputs, ['ids', 'targets', 'weights']);
       const { noise } = inputs;
@@ -89,10 +97,16 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
 
 /** Of grids with different vocabularies the largest; a cell is drawn among its own grid's codes. */
 export function sizesOf(
-  { layers, heads, width }: Pick<Settings, 'layers' | 'heads' | 'width'>,
+  { positions, ...settings }: SizeSettings,
   grids: readonly Grid[],
   { classes }: Pick<Condition, 'classes'>,
 ): MaskgitSizes {
   const codes = Math.max(...grids.map(({ vocab }) => vocab));
-  return { layers, heads, width, codes, classes: classes.length, cells: cellsIn(grids) };
+  const { layers, heads, width, norm, mlp, qk_norm } = settings;
+  const ofClass = classes.length > 0 ? [{ row: -1, column: -1 }] : [];
+  return {
+    ...{ layers, heads, width, norm, mlp, qk_norm },
+    ...{ codes, classes: classes.length, cells: cellsIn(grids) },
+    ...(positions === 'rope' && { turns: turnsOf([...ofClass, ...centres(grids)], width / heads) }),
+  };
 }

@@ -8,22 +8,29 @@ import * as tf from '@tensorflow/tfjs-core';
 import { firstAxis } from '../../base/tensor.js';
 import { selfAttention } from '../../nn/attention.js';
 import { type Dropout, noDropout } from '../../nn/dropout.js';
-import { layerNorm, layerNormSpecs } from '../../nn/layer-norm.js';
 import { linear } from '../../nn/linear.js';
 import { lookup } from '../../nn/lookup.js';
 import type { ParamSpec, TensorTree } from '../../nn/params.js';
-import { blockSpecs, transformer, transformerInit } from '../../nn/transformer.js';
+import { type Turns, turnsAt } from '../../nn/rotary.js';
+import {
+  type BlockOptions,
+  blockSpecs,
+  normed,
+  normSpecs,
+  transformer,
+  transformerInit,
+} from '../../nn/transformer.js';
 
-export interface MaskgitSizes {
+export interface MaskgitSizes extends BlockOptions {
   readonly layers: number;
-  readonly heads: number;
-  readonly width: number;
   /** K: what is no code is a row of the token table from K on, see `tokens.ts`. */
   readonly codes: number;
   /** C */
   readonly classes: number;
   /** T */
   readonly cells: number;
+  /** Rotary positions of the S tokens; learned ones of the cells unless given. */
+  readonly turns?: Turns;
 }
 
 /** S */
@@ -31,14 +38,15 @@ export const tokensIn = ({ cells, classes }: MaskgitSizes): number => cells + Nu
 
 export type Maskgit = ReturnType<typeof maskgitSpecs>;
 
-/** Linear and embedding weights N(0, 0.02²), positions and biases 0, layer norms γ 1, β 0. */
-export function maskgitSpecs({ layers, width, codes, classes, cells }: MaskgitSizes) {
+/** Linear and embedding weights N(0, 0.02²), positions and biases 0, norms γ 1, β 0. */
+export function maskgitSpecs(o: MaskgitSizes) {
+  const { layers, width, codes, classes, cells, turns } = o;
   const kinds = codes + 1 + (classes > 0 ? classes + 1 : 0);
   return {
     tokens: { weight: { shape: [kinds, width], init: transformerInit } as ParamSpec },
-    positions: { shape: [cells, width], init: { kind: 'zeros' } } as ParamSpec,
-    blocks: Array.from({ length: layers }, () => blockSpecs(width)),
-    norm: layerNormSpecs(width),
+    ...(!turns && { positions: { shape: [cells, width], init: { kind: 'zeros' } } as ParamSpec }),
+    blocks: Array.from({ length: layers }, () => blockSpecs(o)),
+    norm: normSpecs(o),
     head: { weight: { shape: [width, codes], init: transformerInit } as ParamSpec },
   };
 }
@@ -55,17 +63,20 @@ export function maskgitLogits(
 ): tf.Tensor {
   const { width, heads, cells, classes } = sizes;
   const [batch, tokens] = [firstAxis(ids), tokensIn(sizes)];
-  const places =
-    classes > 0
-      ? tf.pad(params.positions as tf.Tensor2D, [
-          [1, 0],
-          [0, 0],
-        ])
-      : params.positions;
-  const embedded = tf.add(lookup(params.tokens.weight as tf.Tensor2D, ids), places); // [B, S, D]
-  const start = dropout(tf.reshape(embedded, [batch * tokens, width]));
-  const x = transformer(params.blocks, start, (qkv) => selfAttention(qkv, heads, { tokens }), dropout);
-  return linear(params.head, layerNorm(params.norm, ofCells(x)));
+  const embedded = lookup(params.tokens.weight as tf.Tensor2D, ids); // [B, S, D]
+  const start = dropout(tf.reshape(placed(embedded), [batch * tokens, width]));
+  const attend = (qkv: tf.Tensor) => selfAttention(qkv, heads, { tokens });
+  const turns = sizes.turns && turnsAt(sizes.turns, tokens);
+  const x = transformer(sizes, params.blocks, start, attend, { turns, dropout });
+  return linear(params.head, normed(params.norm, ofCells(x)));
+
+  /** [B, S, D] with what is learned of where each cell lies. */
+  function placed(x: tf.Tensor): tf.Tensor {
+    const { positions } = params;
+    if (!positions) return x;
+    const ofClass: [number, number] = [tokens - cells, 0];
+    return tf.add(x, classes > 0 ? tf.pad(positions as tf.Tensor2D, [ofClass, [0, 0]]) : positions);
+  }
 
   /** [B·S, D] → [B·T, D] */
   function ofCells(x: tf.Tensor): tf.Tensor {

@@ -38,6 +38,9 @@ test('decay acts on linear weights only', () => {
     'blocks.0.contract.weight',
     'head.weight',
   ]);
+  const modern = { norm: 'rms', mlp: 'swiglu', qk_norm: true, annealed: true } as const;
+  const specs = specsOf(gptSpecs({ ...small, layers: 1, ...modern }));
+  expect(Object.keys(specs).filter(decays)).toEqual(decaying);
 });
 
 const params = () => treeOf(gptSpecs(small), waveParams(small));

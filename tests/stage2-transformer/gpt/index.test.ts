@@ -6,7 +6,7 @@ import { gptPrior } from '../../../src/stage2-transformer/gpt/index.js';
 import { frozenEvaluation, priorStep } from '../../../src/stage2-transformer/step.js';
 import { expectClose } from '../../support/close.js';
 
-const settings = { layers: 1, heads: 2, width: 8, dropout: 0, pkeep: 1, accumulate: 1, seed: 0 };
+const settings = { ...configSchema.parse({}).prior, layers: 1, heads: 2, width: 8, dropout: 0, seed: 0 };
 const given = { name: 'given', height: 1, width: 3, vocab: 4 };
 const drawn = { name: 'drawn', height: 1, width: 2, vocab: 7 };
 const canvas = { codes: Int32Array.of(0, 1, 2, 3, 4, 3, 2, 1, 0, 6), labels: Int32Array.of(-1, 0) };

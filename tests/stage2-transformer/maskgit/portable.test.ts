@@ -34,8 +34,8 @@ beforeAll(async () => {
 afterAll(() => fs.rm(root, { recursive: true }));
 
 /** A prior with weights, and its file. */
-async function exported(classes: readonly string[]) {
-  const prior = maskgitPrior(settings, grids, { classes, grids: [] });
+async function exported(classes: readonly string[], more: object = {}) {
+  const prior = maskgitPrior({ ...settings, ...more }, grids, { classes, grids: [] });
   const weights = livelyWeights(prior.learned);
   for (const [name, { data }] of Object.entries(weights)) {
     const factor = name === 'tokens.weight' ? 50 : /^blocks.*weight$/.test(name) ? 10 : 1; // so small they begin
@@ -54,40 +54,46 @@ function someKnown(batch: number, key: string): Int32Array {
   return Int32Array.from(any, (code, i) => (shown[i] ? code % (i % cells < 2 ? 5 : 9) : -1));
 }
 
-test.each<[string[], number]>([
-  [[], 1],
-  [['cat', 'dog'], 3],
-])('of classes %j, in a batch of %i: the logits that the network has on TF.js', async (classes, batch) => {
-  const { prior, weights, graph } = await exported(classes);
-  const canvas = { codes: someKnown(batch, 'pass'), labels: Int32Array.from([1, -1, 0].slice(0, batch)) };
-  const found = await graph.run({
-    codes: int32([batch, cells], canvas.codes),
-    ...(classes.length > 0 && { labels: int32([batch], canvas.labels) }),
-  });
-  await graph.dispose();
-  // By hand: the mask is K, no class K + 1, the classes those after it, before the codes.
-  const rows = Array.from(canvas.labels, (label, row) => [
-    ...(classes.length > 0 ? [codes + 2 + label] : []),
-    ...Array.from(canvas.codes.subarray(row * cells, (row + 1) * cells), (code) => (code < 0 ? codes : code)),
-  ]);
-  const sizes = sizesOf(settings, grids, { classes });
-  const specs = maskgitSpecs(sizes);
-  const { wanted } = await eager(
-    { ...weights, rows: int32([batch, rows[0]!.length], rows.flat()) },
-    (all) => ({
-      wanted: maskgitLogits(sizes, treeOf(specs, all), all.rows!),
-    }),
-  );
-  expect(found.logits!.shape).toEqual([batch, cells, codes]);
-  const tolerance = { atol: 1e-5, rtol: 1e-5 };
-  expectClose({ ...found.logits!, shape: wanted!.shape }, wanted!, tolerance);
-  expect(Object.keys(prior.portable!.metadata)).toEqual(
-    ['tokens', 'codes', 'labels', 'logits'].filter((name) => classes.length > 0 || name !== 'labels'),
-  );
-  expect(prior.portable!.metadata.codes).toBe(
-    'int64 [batch, 14], 0 to 8, all grids end to end, row by row; -1 where unknown',
-  );
-});
+test.each<[string[], number, object]>([
+  [[], 1, {}],
+  [['cat', 'dog'], 3, {}],
+  [['cat', 'dog'], 3, { norm: 'rms', mlp: 'swiglu', qk_norm: true, positions: 'rope' }],
+])(
+  'of classes %j, in a batch of %i, %j: the logits that the network has on TF.js',
+  async (classes, batch, more) => {
+    const { prior, weights, graph } = await exported(classes, more);
+    const canvas = { codes: someKnown(batch, 'pass'), labels: Int32Array.from([1, -1, 0].slice(0, batch)) };
+    const found = await graph.run({
+      codes: int32([batch, cells], canvas.codes),
+      ...(classes.length > 0 && { labels: int32([batch], canvas.labels) }),
+    });
+    await graph.dispose();
+    // By hand: the mask is K, no class K + 1, the classes those after it, before the codes.
+    const rows = Array.from(canvas.labels, (label, row) => [
+      ...(classes.length > 0 ? [codes + 2 + label] : []),
+      ...Array.from(canvas.codes.subarray(row * cells, (row + 1) * cells), (code) =>
+        code < 0 ? codes : code,
+      ),
+    ]);
+    const sizes = sizesOf({ ...settings, ...more }, grids, { classes });
+    const specs = maskgitSpecs(sizes);
+    const { wanted } = await eager(
+      { ...weights, rows: int32([batch, rows[0]!.length], rows.flat()) },
+      (all) => ({
+        wanted: maskgitLogits(sizes, treeOf(specs, all), all.rows!),
+      }),
+    );
+    expect(found.logits!.shape).toEqual([batch, cells, codes]);
+    const tolerance = { atol: 1e-5, rtol: 1e-5 };
+    expectClose({ ...found.logits!, shape: wanted!.shape }, wanted!, tolerance);
+    expect(Object.keys(prior.portable!.metadata)).toEqual(
+      ['tokens', 'codes', 'labels', 'logits'].filter((name) => classes.length > 0 || name !== 'labels'),
+    );
+    expect(prior.portable!.metadata.codes).toBe(
+      'int64 [batch, 14], 0 to 8, all grids end to end, row by row; -1 where unknown',
+    );
+  },
+);
 
 const passes: Passes = { steps: 5, order: 'confidence', noise: 2, revise: 0, guidance: 'linear' };
 const choice = { temperature: 1, topK: 0, topP: 0.9 };

@@ -1,0 +1,60 @@
+/** `vqgen complete`: the rest of a picture of which a part is kept, by any prior. */
+import { expected } from '../base/errors.js';
+import { readEvalImage } from '../data/pictures.js';
+import { coarsestSide, type Keep, keptLines, pixelsBeyond, touchedCells } from './canvas-of.js';
+import {
+  type Painter,
+  type PaintModels,
+  type PaintOptions,
+  type PaintSummary,
+  paint,
+  painterOf,
+} from './paint.js';
+
+export interface CompleteOptions extends PaintOptions {
+  /** The top half unless given. */
+  readonly keep?: Keep;
+}
+
+/**
+ * @param models the run's unless given
+ * @throws UserError for a run that is not trained, a picture that cannot be read, or what its prior cannot continue
+ */
+export async function complete(o: CompleteOptions, models?: PaintModels): Promise<PaintSummary> {
+  const { keep = 'top' } = o;
+  const painter = await painterOf(o, models);
+  checkKeep(keep, painter);
+  const { size } = painter.config.data;
+  const { grids } = painter.prior.model;
+  const { data } = await readEvalImage(o.image, size);
+  const pixels = pixelsBeyond(keep, grids, size);
+  return paint(
+    painter,
+    {
+      ...{ image: data as Float32Array, size, pixels },
+      redrawn: grids.map((grid) => touchedCells(pixels, grid, 0)),
+      added: { top: 0, left: 0, right: 0, bottom: 0 },
+    },
+    { ...o, name: 'complete' },
+  );
+}
+
+/** @throws UserError for what would leave nothing to keep or to draw, or would not be seen */
+function checkKeep(keep: Keep, { prior, config }: Painter): void {
+  if ((keep === 'right' || keep === 'bottom') && prior.model.draws === 'in order') {
+    throw expected(
+      'top, left or a fraction',
+      '--keep',
+      `${keep}, which a prior of prior.kind ${config.prior.kind} does not see while it draws what comes before`,
+      'A prior of prior.kind maskgit draws anywhere.',
+    );
+  }
+  const side = coarsestSide(prior.model.grids);
+  const kept = keptLines(keep, prior.model.grids);
+  if (kept >= 1 && kept < side) return;
+  throw expected(
+    'a fraction that leaves rows of codes to keep and to draw',
+    '--keep',
+    `${keep}, of ${side} rows ${kept}`,
+  );
+}

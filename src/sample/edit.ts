@@ -1,0 +1,132 @@
+/** `vqgen edit`: a part of a picture drawn anew, or more around it, by a prior that draws anywhere. */
+import { expected } from '../base/errors.js';
+import { type Box, boxPixels, frameOf, maskPixels } from '../data/frame.js';
+import { readEvalImage } from '../data/pictures.js';
+import { listed } from '../stage2-transformer/model.js';
+import { coarsestSide, shareKept, touchedCells } from './canvas-of.js';
+import {
+  type Painter,
+  type PaintModels,
+  type PaintOptions,
+  type PaintSummary,
+  paint,
+  painterOf,
+} from './paint.js';
+
+export interface InpaintOptions extends PaintOptions {
+  /** What is redrawn: a box, in the picture's own pixels, or the white of a mask, a file; one of the two. */
+  readonly box?: Box;
+  readonly mask?: string;
+}
+
+export interface OutpaintOptions extends PaintOptions {
+  /** What is added on each side, as shares of the picture's side. */
+  readonly added: Partial<Readonly<Record<'top' | 'left' | 'right' | 'bottom', number>>>;
+}
+
+/** Cells by which what is redrawn is grown: what is kept of the picture and what is new meet on them. */
+const growth = 1;
+
+/**
+ * @param models the run's unless given
+ * @throws UserError for a run that is not trained, a prior that draws in order only, a picture, mask or box that is none
+ */
+export async function inpaint(o: InpaintOptions, models?: PaintModels): Promise<PaintSummary> {
+  return redrawn(await editorOf(o, models), { ...o, name: 'inpaint' });
+}
+
+/**
+ * The same as another class.
+ *
+ * @throws UserError as `inpaint`, and where no class is named
+ */
+export async function editClass(o: InpaintOptions, models?: PaintModels): Promise<PaintSummary> {
+  const painter = await editorOf(o, models);
+  if (painter.chosen.length === 0) {
+    const { classes } = painter.prior;
+    const known = classes.length > 0 ? `one of ${listed(classes)}` : 'a prior that knows classes';
+    throw expected(known, '--class', 'nothing', 'Without a class: vqgen edit inpaint.');
+  }
+  return redrawn(painter, { ...o, name: 'class' });
+}
+
+async function redrawn(
+  painter: Painter,
+  o: InpaintOptions & { readonly name: string },
+): Promise<PaintSummary> {
+  const { size } = painter.config.data;
+  const { grids } = painter.prior.model;
+  const image = (await readEvalImage(o.image, size)).data as Float32Array;
+  const pixels = await markedPixels(o, size);
+  const cells = grids.map((grid) => touchedCells(pixels, grid, growth));
+  if (shareKept(cells, grids) === 0) {
+    throw expected(
+      'a part of the picture',
+      o.mask === undefined ? '--box' : '--mask',
+      'one that, grown by a cell on every side, covers all of its codes',
+      'vqgen sample draws whole pictures.',
+    );
+  }
+  return paint(
+    painter,
+    { image, size, pixels, redrawn: cells, added: { top: 0, left: 0, right: 0, bottom: 0 } },
+    o,
+  );
+}
+
+/** [S, S], 1 for a pixel that is to be redrawn. */
+async function markedPixels({ image, box, mask }: InpaintOptions, size: number): Promise<Uint8Array> {
+  if ((box === undefined) === (mask === undefined)) {
+    throw expected(
+      'one of --box X,Y,W,H and --mask PNG',
+      'what to redraw',
+      box === undefined ? 'none' : 'both',
+      'A mask is white where the picture is to be redrawn.',
+    );
+  }
+  const frame = await frameOf(image, size);
+  if (box) return boxPixels(frame, box);
+  const pixels = await maskPixels(frame, mask!);
+  if (pixels.includes(1)) return pixels;
+  throw expected(
+    'white where the picture is to be redrawn',
+    '--mask',
+    `${mask}, which has none in the middle square that the run sees`,
+  );
+}
+
+/** More of a picture on any side: a window of the trained size goes over it, half of it new at a time. */
+export async function outpaint(o: OutpaintOptions, models?: PaintModels): Promise<PaintSummary> {
+  const painter = await editorOf(o, models);
+  const { size } = painter.config.data;
+  const { grids } = painter.prior.model;
+  const side = coarsestSide(grids);
+  const cells = (share = 0): number => (share > 0 ? Math.max(1, Math.round(share * side)) : 0);
+  const { top, left, right, bottom } = o.added;
+  const added = { top: cells(top), left: cells(left), right: cells(right), bottom: cells(bottom) };
+  if (Object.values(added).every((n) => n === 0)) {
+    throw expected(
+      'one of --left, --right, --top, --bottom',
+      'what to add',
+      'none',
+      'For example: --right 50%',
+    );
+  }
+  const image = (await readEvalImage(o.image, size)).data as Float32Array;
+  const pixels = new Uint8Array(size * size);
+  const nothing = grids.map(({ height, width }) => new Uint8Array(height * width));
+  return paint(painter, { image, size, pixels, redrawn: nothing, added }, { ...o, name: 'outpaint' });
+}
+
+/** @throws UserError for a prior that sees only what stands before a cell */
+async function editorOf(o: PaintOptions, models?: PaintModels): Promise<Painter> {
+  const painter = await painterOf(o, models);
+  const { model } = painter.prior;
+  if (model.draws === 'anywhere') return painter;
+  throw expected(
+    'a prior that draws anywhere in a picture',
+    '--run',
+    `${o.run}, whose prior.kind ${painter.config.prior.kind} draws in order`,
+    'Train a tokenizer and a prior with prior.kind maskgit into another run; vqgen complete continues a picture with any.',
+  );
+}

@@ -1,0 +1,53 @@
+/** One picture of an edit: the original, what of it is kept, and the proposals. */
+import type { Reporter } from '../base/progress.js';
+import { captionsOf, mostColumns, mostPictures, writeGrid } from '../data/grid.js';
+import { extentOf, type Scene } from './scene.js';
+
+/** A pixel that is to be drawn. */
+const grey = 0;
+
+/**
+ * @param scene before anything was drawn
+ * @param drawn [H, W, 3] each
+ * @param o.classes of each, or none
+ */
+export async function writeProposals(
+  file: string,
+  scene: Scene,
+  drawn: readonly Float32Array[],
+  o: { classes: readonly string[]; reporter: Reporter },
+): Promise<void> {
+  const { width, height } = extentOf(scene);
+  const size = Math.max(width, height);
+  const shown = drawn.slice(0, Math.max(1, mostPictures(size) - 2));
+  if (shown.length < drawn.length) {
+    o.reporter.note(`The grid shows the first ${shown.length} of ${drawn.length} pictures.`);
+  }
+  const kept = scene.picture.map((value, i) => (scene.missing[Math.floor(i / 3)] ? grey : value));
+  const names = captionsOf([...new Set(o.classes)], size);
+  const captionOf = (i: number) =>
+    o.classes.length > 0 ? names[[...new Set(o.classes)].indexOf(o.classes[i]!)] : `${i}`;
+  await writeGrid(
+    file,
+    [scene.picture, kept, ...shown].map((picture) => squared(picture, { width, height, size })),
+    {
+      size,
+      columns: Math.min(mostColumns(size), shown.length + 2),
+      captions: ['picture', 'kept', ...shown.map((_, i) => captionOf(i))],
+    },
+  );
+}
+
+/** In the middle of a white square. */
+function squared(
+  picture: Float32Array,
+  { width, height, size }: { width: number; height: number; size: number },
+): Float32Array {
+  if (width === height) return picture;
+  const square = new Float32Array(size * size * 3).fill(1);
+  const [left, top] = [(size - width) >> 1, (size - height) >> 1];
+  for (let y = 0; y < height; y++) {
+    square.set(picture.subarray(3 * y * width, 3 * (y + 1) * width), 3 * ((top + y) * size + left));
+  }
+  return square;
+}
