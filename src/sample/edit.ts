@@ -5,6 +5,7 @@ import { readEvalImage } from '../data/pictures.js';
 import { listed } from '../stage2-transformer/model.js';
 import { coarsestSide, shareKept, touchedCells } from './canvas-of.js';
 import {
+  modelsOf,
   type Painter,
   type PaintModels,
   type PaintOptions,
@@ -119,14 +120,13 @@ export async function outpaint(o: OutpaintOptions, models?: PaintModels): Promis
 }
 
 /** @throws UserError for a prior that sees only what stands before a cell */
-async function editorOf(o: PaintOptions, models?: PaintModels): Promise<Painter> {
-  const painter = await painterOf(o, models);
-  const { model } = painter.prior;
-  if (model.draws === 'anywhere') return painter;
+async function editorOf(o: PaintOptions, given?: PaintModels): Promise<Painter> {
+  const models = given ?? (await modelsOf(o));
+  if (models.prior.model.draws === 'anywhere') return painterOf(o, models);
   throw expected(
     'a prior that draws anywhere in a picture',
     '--run',
-    `${o.run}, whose prior.kind ${painter.config.prior.kind} draws in order`,
+    `${o.run}, whose prior.kind ${models.config.prior.kind} draws in order`,
     'Train a tokenizer and a prior with prior.kind maskgit into another run; vqgen complete continues a picture with any.',
   );
 }

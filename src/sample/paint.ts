@@ -96,7 +96,8 @@ export async function painterOf(o: PaintOptions, models?: PaintModels): Promise<
   return { config, prior, tokenizer, choice, cfgScale, passes, chosen };
 }
 
-async function modelsOf({ run, reporter }: PaintOptions): Promise<PaintModels> {
+/** @throws UserError for a run without a trained tokenizer and prior */
+export async function modelsOf({ run, reporter }: PaintOptions): Promise<PaintModels> {
   const config = readRunConfig(run);
   checkCodes(config, run);
   const { prior, tokenizer } = await loadModels(run);
