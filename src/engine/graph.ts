@@ -45,7 +45,7 @@ export interface Out {
 type Results<O extends readonly Out[]> = { -readonly [K in keyof O]: Value };
 
 /** ONNX Runtime's own operators; all others are of the default ONNX domain, but those of its blocked layout (`nchwc.Conv`). */
-const MICROSOFT = new Set(['FusedConv', 'FusedMatMul', 'MatMulNBits', 'QuickGelu']);
+const MICROSOFT = new Set(['FusedConv', 'FusedMatMul', 'MatMulNBits', 'MultiHeadAttention', 'QuickGelu']);
 const BLOCKED = 'nchwc.';
 
 function domainOf(op: string): Pick<Node, 'op' | 'domain'> {

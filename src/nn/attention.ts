@@ -2,6 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { last } from '../base/lookup.js';
+import { composite } from './composite.js';
 
 /**
  * q [N, S, E], k and v [N, T, E] → softmax(q·kᵀ/√E + mask)·v [N, S, E]; N may be several axes.
@@ -32,6 +33,18 @@ export function selfAttention(
   const mixed = attention(q, k, v, mask); // [B·H, T, E]
   const byToken = tf.transpose(tf.reshape(mixed, [batch, heads, tokens, perHead]), [0, 2, 1, 3]);
   return tf.reshape(byToken, [rows, width]);
+}
+
+/**
+ * `selfAttention` without a mask and without a gradient, for drawing: a device may do without writing the scores out.
+ *
+ * @param tokens T
+ */
+export function forwardSelfAttention(qkv: tf.Tensor, heads: number, tokens: number): tf.Tensor {
+  const [mixed] = composite('SelfAttention', { qkv }, { heads, tokens }, () => [
+    selfAttention(qkv, heads, { tokens }),
+  ]);
+  return mixed;
 }
 
 /** [3, …] → its three parts, without the first axis. */

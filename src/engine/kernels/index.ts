@@ -1,4 +1,5 @@
 /** Importing this registers every kernel of the tracer. */
+import './attention.js';
 import './composites.js';
 import './conv.js';
 import './decoding.js';

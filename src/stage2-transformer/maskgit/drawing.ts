@@ -89,7 +89,7 @@ function sharesProgram(
     constants: weights,
     precision,
     run({ ids, temperature, scale }, p) {
-      const logits = maskgitLogits(sizes, treeOf(specs, p), ids);
+      const logits = maskgitLogits(sizes, treeOf(specs, p), ids, { forward: true });
       return { shares: tf.softmax(tf.div(scale ? between(logits, scale) : logits, temperature)) };
     },
   };

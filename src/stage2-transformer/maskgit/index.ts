@@ -84,7 +84,7 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
       const { noise } = inputs;
       const { rows, columns } = noiseLayout(firstAxis(ids));
       const dropped = noise ? dropoutFrom(noise, { rows, columns, rate: dropout }) : noDropout;
-      const logits = maskgitLogits(sizes, treeOf(specs, p), ids, dropped);
+      const logits = maskgitLogits(sizes, treeOf(specs, p), ids, { dropout: dropped });
       const nats = crossEntropy(logits, tf.reshape(targets, [-1]), phase === 'train' ? label_smoothing : 0);
       return tf.mul(tf.reshape(nats, targets.shape), weights);
     },

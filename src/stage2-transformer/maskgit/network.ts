@@ -6,7 +6,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { firstAxis } from '../../base/tensor.js';
-import { selfAttention } from '../../nn/attention.js';
+import { forwardSelfAttention, selfAttention } from '../../nn/attention.js';
 import { type Dropout, noDropout } from '../../nn/dropout.js';
 import { linear } from '../../nn/linear.js';
 import { lookup } from '../../nn/lookup.js';
@@ -54,18 +54,23 @@ export function maskgitSpecs(o: MaskgitSizes) {
 /** Weight decay acts on the weights of linear layers only: not on embeddings, positions, biases, layer norms. */
 export const decays = (name: string): boolean => /\b(qkv|out|expand|contract|head)\.weight$/.test(name);
 
-/** ids int32 [B, S] → logits [B·T, K] of every cell. */
+/**
+ * ids int32 [B, S] → logits [B·T, K] of every cell.
+ *
+ * @param o.forward whether no gradient will be asked for
+ */
 export function maskgitLogits(
   sizes: MaskgitSizes,
   params: TensorTree<Maskgit>,
   ids: tf.Tensor,
-  dropout: Dropout = noDropout,
+  { dropout = noDropout, forward = false }: { dropout?: Dropout; forward?: boolean } = {},
 ): tf.Tensor {
   const { width, heads, cells, classes } = sizes;
   const [batch, tokens] = [firstAxis(ids), tokensIn(sizes)];
   const embedded = lookup(params.tokens.weight as tf.Tensor2D, ids); // [B, S, D]
   const start = dropout(tf.reshape(placed(embedded), [batch * tokens, width]));
-  const attend = (qkv: tf.Tensor) => selfAttention(qkv, heads, { tokens });
+  const attend = (qkv: tf.Tensor) =>
+    forward ? forwardSelfAttention(qkv, heads, tokens) : selfAttention(qkv, heads, { tokens });
   const turns = sizes.turns && turnsAt(sizes.turns, tokens);
   const x = transformer(sizes, params.blocks, start, attend, { turns, dropout });
   return linear(params.head, normed(params.norm, ofCells(x)));
