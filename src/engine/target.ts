@@ -219,7 +219,8 @@ export const cpuTarget: Target = {
     const { filterHeight: high, filterWidth: wide, outHeight, outWidth } = c;
     const most = (out: number) => (out % 4 === 0 ? 4 : 2);
     if (high === 1) return [1, 1];
-    if (high !== wide) return [most(outHeight), wide === 3 ? most(outWidth) : 2];
+    const across = wide === 3 ? most(outWidth) : wide === 7 ? 2 : 1;
+    if (high !== wide) return [high <= 3 ? most(outHeight) : 2, across];
     return high === 3 && hasWholeTiles(c) && tilesPay(c) ? [4, 4] : undefined;
   },
 

@@ -17,14 +17,14 @@ export interface ToomCook {
 
 /**
  * Points by how many there are. With the five of F(4, 3), rounding is 1.4·10⁻⁶ of the result's size (root mean square, 256 channels, along both
- * axes); at the paper's 0, ±1 and ±2 it is 2.9·10⁻⁶. A and B are fractions of powers of two, which float32 holds exactly.
+ * axes); at the paper's 0, ±1 and ±2 it is 2.9·10⁻⁶. F(4, 3) with F(2, 7) has 2.3·10⁻⁶, in filters' gradients 3.4·10⁻⁶ (96 channels). A and B are fractions of powers of two, which float32 holds exactly.
  */
 const POINTS: readonly (readonly number[])[] = [
   [],
   [0],
   [0, 1],
   [0, 1, -1],
-  [0, 1, -1, 2],
+  [0, 0.5, -1, 2],
   [0, 0.75, -0.75, 1.5, -1.5],
   [0, 0.5, -0.5, 1, -1, 2],
   [0, 0.5, -0.5, 1, -1, 2, -2],
