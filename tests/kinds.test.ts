@@ -191,6 +191,9 @@ test.each(numbers)('numbers, %s: pictures without tokens and prior', async (name
   await vqgen(`sample --n 1 --run ${run} --out again.png`);
   expect(fs.readFileSync((sampled.summary.files as string[])[0]!)).toEqual(first);
 
+  await expect(vqgen(`sample --decode-steps 4 --run ${run}`)).rejects.toThrow(
+    'exit code 2: Expected nothing for --decode-steps but received 4, where',
+  );
   const [a, b] = sampled.summary.files as [string, string];
   expect(drawn((await vqgen(`interpolate ${a} ${b} --steps 3 --run ${run}`)).summary.out)).toBe(true);
   const corrupted = `reconstruct ${a} --corrupt --run ${run}`;

@@ -125,7 +125,8 @@ function configOf(work: WorkName, f: BenchFlags): Config {
     },
     prior: {
       ...(isPixelcnn(work) && { kind: 'pixelcnn', betas: [0.9, 0.999], weight_decay: 0 }),
-      ...(isMaskgit(work) && { kind: 'maskgit', label_smoothing: 0 }),
+      ...(isMaskgit(work) && { kind: 'maskgit', label_smoothing: 0, substitute: 0, mask_schedule: 'cosine' }),
+      ...{ norm: 'layer', mlp: 'gelu', qk_norm: false, positions: 'learned' },
       layers: f.layers,
       heads: f.heads,
       width: f.width,
@@ -254,7 +255,7 @@ async function sampling(work: WorkName, flags: BenchFlags, device: Device): Prom
 const publishedPasses = (steps: number): Passes => ({
   steps,
   order: 'confidence',
-  noise: 4.5,
+  choiceTemperature: 4.5,
   revise: 0,
   guidance: 'linear',
 });

@@ -91,7 +91,7 @@ export const flags = {
   ),
   revise: value(
     'SHARE',
-    'of maskgit: share of the codes drawn so far that a pass may draw again; 0: none',
+    'of maskgit trained with prior.substitute: share of the codes drawn so far that a pass may draw again; 0: none',
     numberIn('a number of at least 0 and below 1', (v) => v >= 0 && v < 1),
   ),
   only: value(
@@ -108,7 +108,7 @@ export const flags = {
   ),
   box: value('X,Y,W,H', "what is redrawn, in the picture's own pixels, from its upper left", box),
   mask: value('FILE', 'what is redrawn: a picture as large as the other, white there', text),
-  left: value('P%', 'how much is added at the left, in percent of its side', percent, 'nothing'),
+  left: value('P%', 'how much is added at the left, in percent of the picture, to whole codes', percent, 'nothing'),
   right: value('P%', 'at the right', percent, 'nothing'),
   top: value('P%', 'at the top', percent, 'nothing'),
   bottom: value('P%', 'at the bottom', percent, 'nothing'),

@@ -12,11 +12,11 @@ const shared = {
   layers: count.default(4),
   width: count.default(256),
   dropout: z.number().min(0).lt(1).default(0.1),
+  /** Of the attention. */
+  heads: count.default(8),
 };
 
-const transformer = {
-  /** Of the attention of every kind. */
-  heads: count.default(8),
+const blocks = {
   /** Of the blocks of `gpt` and `maskgit`: LayerNorm or RMSNorm. */
   norm: z.enum(['layer', 'rms']).default('layer'),
   /** Its hidden units; `swiglu` has gates for ⅔ as many. */
@@ -55,7 +55,7 @@ export const priorKinds = {
    */
   kind: z.enum(['gpt', 'pixelcnn', 'maskgit']).default('gpt'),
   ...shared,
-  ...transformer,
+  ...blocks,
   ...gpt,
   ...pixelcnn,
   ...maskgit,
@@ -119,8 +119,32 @@ function checkRotations({ positions, width, heads }: Prior): void {
   );
 }
 
+/** Which kinds have the keys that not all of them have. */
+const kindsOf: readonly (readonly [Prior['kind'][], Record<string, z.ZodType>])[] = [
+  [['gpt', 'maskgit'], blocks],
+  [['gpt'], gpt],
+  [['pixelcnn'], pixelcnn],
+  [['maskgit'], maskgit],
+];
+
+/** @throws UserError for a value of a key that only other kinds have */
+function checkKeys(prior: Prior): void {
+  for (const [kinds, keys] of kindsOf) {
+    if (kinds.includes(prior.kind)) continue;
+    for (const [key, type] of Object.entries(keys)) {
+      const [given, usual] = [prior[key as keyof Prior], type.parse(undefined)];
+      if (given === usual) continue;
+      const next = `With prior.kind ${prior.kind} nothing comes of it; it is of ${kinds.join(' and ')}.`;
+      throw expected(`its default ${usual}`, `prior.${key}`, given, next);
+    }
+  }
+}
+
 /** @throws UserError naming the key to change */
-export const checkPriorKind = (prior: Prior): void => checks[prior.kind](prior);
+export function checkPriorKind(prior: Prior): void {
+  checkKeys(prior);
+  checks[prior.kind](prior);
+}
 
 export function nearestDivisor(of: number, wanted: number): number {
   const divisors = Array.from({ length: of }, (_, i) => i + 1).filter((n) => of % n === 0);

@@ -14,13 +14,13 @@ import type { Device } from '../engine/device.js';
 import { accuracyOn, type Classifier, openClassifier } from '../perceptual/classifier.js';
 import { type ClassOf, inProportion } from '../sample/classes.js';
 import { checkOut, checkPicture, obstacleInSamples } from '../sample/out.js';
-import type { DrawingOptions } from '../sample/source.js';
+import { type DrawingOptions, drawingOptions } from '../sample/source.js';
 import { openSource } from '../sample/sources.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
-import { maskedPercents } from '../stage2-transformer/step.js';
+import { maskedPercents } from '../stage2-transformer/prior.js';
 import { codebookUse } from '../train/book-use.js';
 import { type FeatureSpace, measureNames, onnxSpace, vqgenSpace } from './features.js';
 import { type FolderResult, measureFolder } from './folder.js';
@@ -185,12 +185,7 @@ async function classified(
 }
 
 /** Options that act on samples alone. */
-const ofSamples = {
-  ...{ n: '--n', out: '--out', stats: '--stats', cfgScale: '--cfg-scale' },
-  ...{ temperature: '--temperature', topK: '--top-k', topP: '--top-p' },
-  ...{ decodeSteps: '--decode-steps', order: '--order' },
-  ...{ choiceTemperature: '--choice-temperature', revise: '--revise' },
-} as const;
+const ofSamples = { n: '--n', out: '--out', stats: '--stats', ...drawingOptions } as const;
 
 function warnOfIdle(o: EvaluateOptions): void {
   const names = Object.entries(ofSamples).filter(([key]) => o[key as keyof typeof ofSamples] !== undefined);

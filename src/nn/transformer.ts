@@ -56,6 +56,9 @@ export const normSpecs = ({
 export const normed = (params: TensorTree<LayerNorm | RmsNorm>, x: tf.Tensor): tf.Tensor =>
   'beta' in params ? layerNorm(params, x) : rmsNorm(params, x);
 
+/** Weight decay acts on the weights of linear layers only: not on embeddings, positions, biases, norms. */
+export const decays = (name: string): boolean => /\b(qkv|out|expand|contract|head)\.weight$/.test(name);
+
 /** Activations that dropout acts on: the embeddings and each block's two residual branches. */
 export const dropoutSites = ({ layers }: { layers: number }): number => 1 + 2 * layers;
 

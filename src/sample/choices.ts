@@ -1,10 +1,10 @@
 /** How codes are drawn: what a call says, else what the run's config says. */
 import { expected } from '../base/errors.js';
-import type { Config, SampleConfig } from '../config/schema.js';
+import type { Config } from '../config/schema.js';
 import type { Choice } from '../stage2-transformer/choose.js';
 import type { Passes } from '../stage2-transformer/passes.js';
 import type { Prior } from '../stage2-transformer/prior.js';
-import type { DrawingOptions } from './source.js';
+import { type DrawingOptions, drawingOptions } from './source.js';
 
 /** How strongly a class acts. @throws UserError where the prior cannot draw without class beside with */
 export function guidanceOf(given: number | undefined, config: Config, classes: readonly string[]): number {
@@ -46,12 +46,7 @@ export function choiceOf(
   return { temperature, topK, topP };
 }
 
-const ofPasses = {
-  decodeSteps: '--decode-steps',
-  order: '--order',
-  choiceTemperature: '--choice-temperature',
-  revise: '--revise',
-} as const;
+const ofPasses = ['decodeSteps', 'order', 'choiceTemperature', 'revise'] as const;
 
 /**
  * The passes of a prior that draws anywhere; of another there are none.
@@ -59,36 +54,37 @@ const ofPasses = {
  * @throws UserError for what is out of range, and for what is said of passes to a prior without
  */
 export function passesOf(
-  o: Pick<DrawingOptions, keyof typeof ofPasses>,
-  defaults: SampleConfig,
+  o: Pick<DrawingOptions, (typeof ofPasses)[number]>,
+  { sample, prior }: Pick<Config, 'sample' | 'prior'>,
   { draws }: Pick<Prior, 'draws'>,
 ): Passes | undefined {
   if (draws === 'in order') {
-    for (const [key, option] of Object.entries(ofPasses)) {
-      const given = o[key as keyof typeof ofPasses];
-      if (given === undefined) continue;
-      const next = 'This prior draws one code after another; those of prior.kind maskgit draw in passes.';
-      throw expected('nothing', option, given, next);
-    }
-    return undefined;
+    const given = ofPasses.find((key) => o[key] !== undefined);
+    if (given === undefined) return undefined;
+    const next = 'This prior draws one code after another; those of prior.kind maskgit draw in passes.';
+    throw expected('nothing', drawingOptions[given], o[given], next);
   }
-  const {
-    decodeSteps: steps = defaults.decode_steps,
-    choiceTemperature: noise = defaults.choice_temperature,
-  } = o;
-  const { order = defaults.order, revise = defaults.revise } = o;
+  const { decodeSteps: steps = sample.decode_steps, order = sample.order, revise = sample.revise } = o;
+  const { choiceTemperature = sample.choice_temperature } = o;
+  const { cfg_schedule: guidance } = sample;
   if (!Number.isInteger(steps) || steps < 1)
-    throw expected('a whole number above 0', ofPasses.decodeSteps, steps);
+    throw expected('a whole number above 0', drawingOptions.decodeSteps, steps);
   if (order !== 'confidence' && order !== 'halton')
-    throw expected('confidence or halton', ofPasses.order, order);
-  if (!(noise >= 0 && noise < Number.POSITIVE_INFINITY))
-    throw expected(
-      'a number of at least 0',
-      ofPasses.choiceTemperature,
-      noise,
-      '0 leaves nothing to chance.',
-    );
+    throw expected('confidence or halton', drawingOptions.order, order);
+  if (!(choiceTemperature >= 0 && choiceTemperature < Number.POSITIVE_INFINITY)) {
+    const next = '0 leaves nothing to chance.';
+    throw expected('a number of at least 0', drawingOptions.choiceTemperature, choiceTemperature, next);
+  }
   if (!(revise >= 0 && revise < 1))
-    throw expected('a number of at least 0 and below 1', ofPasses.revise, revise, '0 keeps what is drawn.');
-  return { steps, order, noise, revise, guidance: defaults.cfg_schedule };
+    throw expected(
+      'a number of at least 0 and below 1',
+      drawingOptions.revise,
+      revise,
+      '0 keeps what is drawn.',
+    );
+  if (revise > 0 && prior.substitute === 0) {
+    const next = 'It never learned to doubt a code. Another prior would: --set prior.substitute=0.2.';
+    throw expected('0', drawingOptions.revise, `${revise}, where prior.substitute was 0`, next);
+  }
+  return { steps, order, choiceTemperature, revise, guidance };
 }

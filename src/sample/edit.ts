@@ -80,8 +80,8 @@ async function markedPixels({ image, box, mask }: InpaintOptions, size: number):
   if ((box === undefined) === (mask === undefined)) {
     throw expected(
       'one of --box X,Y,W,H and --mask PNG',
-      'what to redraw',
-      box === undefined ? 'none' : 'both',
+      '--box',
+      box === undefined ? 'neither' : 'both',
       'A mask is white where the picture is to be redrawn.',
     );
   }
@@ -107,8 +107,8 @@ export async function outpaint(o: OutpaintOptions, models?: PaintModels): Promis
   const added = { top: cells(top), left: cells(left), right: cells(right), bottom: cells(bottom) };
   if (Object.values(added).every((n) => n === 0)) {
     throw expected(
-      'one of --left, --right, --top, --bottom',
-      'what to add',
+      'a share of the picture',
+      '--left, --right, --top or --bottom',
       'none',
       'For example: --right 50%',
     );

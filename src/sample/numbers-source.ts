@@ -22,7 +22,7 @@ import { checkPictures } from '../stage1-vqgan/moved.js';
 import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
 import { chosenClasses, inTurn } from './classes.js';
 import { samplesName } from './out.js';
-import { type Source, type SourceOptions, sampleBatch } from './source.js';
+import { drawingOptions, type Source, type SourceOptions, sampleBatch } from './source.js';
 
 /** A tokenizer whose latents are numbers, not opened yet. */
 export interface Numbers {
@@ -116,12 +116,10 @@ function numbersIn(config: Config): Exclude<Latent, { kind: 'codes' }> {
 }
 
 /** @throws UserError for options that only codes drawn by a prior have a use for */
-function refuseForCodes({ run, topK, topP, cfgScale, only, precision }: SourceOptions): void {
-  const given = {
-    ...{ '--top-k': topK, '--top-p': topP, '--cfg-scale': cfgScale },
-    ...{ '--only': only, '--precision': precision },
-  };
-  for (const [option, value] of Object.entries(given)) {
+function refuseForCodes({ run, ...o }: SourceOptions): void {
+  const { temperature: _, ...ofCodes } = drawingOptions;
+  for (const [key, option] of Object.entries({ ...ofCodes, only: '--only', precision: '--precision' })) {
+    const value = o[key as keyof typeof o] as string | number | undefined;
     if (value === undefined || value === 'f32') continue;
     throw expected(
       'nothing',

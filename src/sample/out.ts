@@ -71,7 +71,7 @@ export function samplesName(o: Settings & { seed: number; precision?: Precision 
     ...differing('top-p', choice.topP, usual.choice.topP),
     ...differing('decode-steps', passes?.steps, usual.passes?.steps),
     ...differing('order', passes?.order, usual.passes?.order),
-    ...differing('choice-temperature', passes?.noise, usual.passes?.noise),
+    ...differing('choice-temperature', passes?.choiceTemperature, usual.passes?.choiceTemperature),
     ...differing('revise', passes?.revise, usual.passes?.revise),
     ...(o.only === undefined ? [] : [`only-${o.only}`]),
     ...(precision === 'f32' ? [] : [precision]),

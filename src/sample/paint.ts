@@ -92,7 +92,7 @@ export async function painterOf(o: PaintOptions, models?: PaintModels): Promise<
   const chosen = o.classes ? chosenClasses(o.classes, classes) : [];
   checkUntold(o, { config, prior, tokenizer });
   const cfgScale = chosen.length > 0 ? guidanceOf(o.cfgScale, config, classes) : 1;
-  const passes = passesOf(o, config.sample, model);
+  const passes = passesOf(o, config, model);
   return { config, prior, tokenizer, choice, cfgScale, passes, chosen };
 }
 
@@ -147,7 +147,7 @@ export async function paint(
   const settings = { choice, cfgScale, passes, classes };
   const { temperature, top_k: topK, top_p: topP } = config.sample;
   const usualScale = chosen.length > 0 ? config.sample.cfg_scale : 1;
-  const usualPasses = passesOf({}, config.sample, prior.model);
+  const usualPasses = passesOf({}, config, prior.model);
   const usual = {
     choice: { temperature, topK, topP },
     cfgScale: usualScale,

@@ -49,8 +49,8 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
   const chosen = chosenClasses(o.classes, classes);
   const classOf = classes.length > 0 ? (o.classOf ?? inTurn(chosen)) : undefined;
   const cfgScale = guidanceOf(o.cfgScale, config, classes);
-  const passes = passesOf(o, config.sample, prior);
-  const batch = passes ? batchFor(o.n) : sampleBatch;
+  const passes = passesOf(o, config, prior);
+  const batch = passes && o.device.name === 'cpu' ? batchFor(o.n) : sampleBatch;
   const { drawer, decoder, int8 } = await open({ batch, cfgScale, decodeBatch });
   const cells = cellsIn(grids);
   return {
@@ -173,19 +173,21 @@ function checkPrecision(given: Precision = 'f32', { precisions, described }: Pri
 }
 
 /** What is drawn of a run unless a call says otherwise. */
-function usualOf({ sample }: Config, prior: Prior) {
+function usualOf(config: Config, prior: Prior) {
+  const { sample } = config;
   const { temperature, top_k: topK, top_p: topP } = sample;
   const { classes } = prior.condition;
   const cfgScale = classes.length > 0 ? sample.cfg_scale : 1;
-  return { choice: { temperature, topK, topP }, cfgScale, passes: passesOf({}, sample, prior), classes };
+  return { choice: { temperature, topK, topP }, cfgScale, passes: passesOf({}, config, prior), classes };
 }
 
-/** Canvases at a time where a pass costs as much as it has canvases, of `n` in all. */
+/** Canvases at a time where a pass costs as much as it has canvases, and rows do not act on each other, of `n` in all. */
 const batchFor = (n = sampleBatch): number => Math.min(sampleBatch, 2 ** Math.ceil(Math.log2(n)));
 
-const settingsOf = ({ steps, order, noise, revise }: Passes) => ({
+const settingsOf = ({ steps, order, choiceTemperature, revise, guidance }: Passes) => ({
   decode_steps: steps,
   order,
-  ...(order === 'confidence' && { choice_temperature: noise }),
+  ...(order === 'confidence' && { choice_temperature: choiceTemperature }),
   revise,
+  cfg_schedule: guidance,
 });

@@ -23,6 +23,18 @@ export interface DrawingOptions {
   readonly revise?: number;
 }
 
+/** What each is called on the command line. */
+export const drawingOptions = {
+  temperature: '--temperature',
+  topK: '--top-k',
+  topP: '--top-p',
+  cfgScale: '--cfg-scale',
+  decodeSteps: '--decode-steps',
+  order: '--order',
+  choiceTemperature: '--choice-temperature',
+  revise: '--revise',
+} as const satisfies Record<keyof DrawingOptions, string>;
+
 /** What a call may say. A source refuses what it has no use for. */
 export interface SourceOptions extends DrawingOptions {
   readonly run: string;

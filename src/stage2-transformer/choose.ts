@@ -1,4 +1,4 @@
-/** Drawing one code from a row of logits: temperature, top-k, top-p. Pure. */
+/** Drawing one code from a row of logits or of probabilities: temperature, top-k, top-p. */
 export interface Choice {
   /** Divides the logits; below 1 favours likely codes. */
   readonly temperature: number;
@@ -96,40 +96,48 @@ function maximum(values: Float32Array): number {
 }
 
 /**
- * As `choose`, from the shares that the codes have instead of their logits; a temperature has acted on them already.
+ * As `choose`, from probabilities in place of logits; a temperature has acted on them already.
  *
- * @param shares [K], not changed; they need not sum to 1
+ * @param probabilities [K], not changed; they need not sum to 1
  */
-export function chooseShare(
-  shares: Float32Array,
+export function chooseByProbability(
+  probabilities: Float32Array,
   { topK, topP }: Pick<Choice, 'topK' | 'topP'>,
   uniform: number,
 ): number {
-  const cut = leastShare(shares, topK, topP);
+  const least = leastProbability(probabilities, topK, topP);
   let total = 0;
-  for (const share of shares) if (share >= cut) total += share;
+  for (let i = 0; i < probabilities.length; i++) if (probabilities[i]! >= least) total += probabilities[i]!;
   let left = uniform * total;
   let last = 0;
-  for (const [code, share] of shares.entries()) {
-    if (share < cut || share === 0) continue;
-    last = code;
-    left -= share;
-    if (left < 0) return code;
+  for (let i = 0; i < probabilities.length; i++) {
+    const p = probabilities[i]!;
+    if (p < least || p === 0) continue;
+    last = i;
+    left -= p;
+    if (left < 0) return i;
   }
   return last;
 }
 
-/** The least share that may be drawn. */
-function leastShare(shares: Float32Array, topK: number, topP: number): number {
-  const limited = topK > 0 && topK < shares.length;
+/** The lowest probability that may be drawn. */
+function leastProbability(probabilities: Float32Array, topK: number, topP: number): number {
+  const limited = topK > 0 && topK < probabilities.length;
   if (!limited && topP >= 1) return 0;
-  const ordered = Float32Array.from(shares);
-  const first = limited ? ordered.length - topK : 0;
-  if (limited) select(ordered, first);
-  if (topP >= 1) return ordered[first]!;
-  const ascending = ordered.subarray(first).sort();
-  const total = ascending.reduce((sum, share) => sum + share, 0);
-  let at = ascending.length;
-  for (let gathered = 0; at > 0 && gathered < topP * total; ) gathered += ascending[--at]!;
-  return ascending[at]!;
+  let kept = probabilities;
+  if (limited) {
+    const ordered = Float32Array.from(probabilities);
+    const first = ordered.length - topK;
+    select(ordered, first);
+    if (topP >= 1) return ordered[first]!;
+    kept = ordered.subarray(first);
+  }
+  let total = 0;
+  for (let i = 0; i < kept.length; i++) total += kept[i]!;
+  // Codes below this have less than 1 − topP in all: those above suffice, and are few.
+  const floor = ((1 - topP) * total) / kept.length;
+  const likely = kept.filter((p) => p >= floor).sort();
+  let at = likely.length;
+  for (let gathered = 0; at > 0 && gathered < topP * total; ) gathered += likely[--at]!;
+  return likely[at] ?? 0;
 }

@@ -10,7 +10,7 @@ export interface Passes {
    */
   readonly order: SampleConfig['order'];
   /** `confidence`: factor of the Gumbel noise beside log p, which falls to 0 at the last pass (choice temperature). */
-  readonly noise: number;
+  readonly choiceTemperature: number;
   /** Share of the cells drawn so far that a pass masks again, those that the network believes least; it falls to 0 at the last pass. */
   readonly revise: number;
   /** How guidance grows from pass to pass: `constant` is the scale from the first on, the others begin at 1. */

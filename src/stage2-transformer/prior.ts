@@ -22,6 +22,9 @@ export interface Condition {
   readonly grids: readonly Grid[];
 }
 
+/** Shares of masked cells, in percent, at which a prior is measured that draws anywhere. */
+export const maskedPercents = [10, 25, 50, 75, 100] as const;
+
 /** Names of parameters and inputs are a prior's own; T cells of a canvas. */
 export interface Prior {
   readonly condition: Condition;
@@ -45,7 +48,8 @@ export interface Prior {
   feed(phase: Phase, key: number, batch: Canvas): Feed;
   /**
    * What each cell costs it, [B, T]: −log of the share that it gave the code; 0 where it predicts nothing, as of
-   * cells that are given. Where only some of the others are predicted, they weigh as much as all.
+   * cells that are given. Where only some of the others are predicted, they weigh as much as all. In training it
+   * may be what is minimised instead.
    */
   nats(p: Tensors, inputs: Tensors, phase: Phase): tf.Tensor;
   /**

@@ -197,6 +197,3 @@ export function priorStart(prior: Prior, seed: number, precision: Precision = 'f
     ),
   };
 }
-
-/** Shares of masked cells, in percent, at which a prior is measured that draws anywhere. */
-export const maskedPercents = [10, 25, 50, 75, 100] as const;

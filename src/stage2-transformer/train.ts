@@ -22,7 +22,7 @@ import { learningRate } from '../train/schedule.js';
 import type { Canvas } from './canvas.js';
 import { type PriorSettings, priorOf, priorSettings } from './index.js';
 import { checkTokenizer, listed, priorClasses, recordClasses, recordTokenizer, tokensFor } from './model.js';
-import type { Prior } from './prior.js';
+import { maskedPercents, type Prior } from './prior.js';
 import {
   histogramEntropies,
   type Labelled,
@@ -32,7 +32,7 @@ import {
   uniformEntropy,
   validationRows,
 } from './sequences.js';
-import { lossNames, maskedPercents, meanLosses, priorEvaluation, priorStart, priorStep } from './step.js';
+import { lossNames, meanLosses, priorEvaluation, priorStart, priorStep } from './step.js';
 
 export interface TrainPriorOptions {
   readonly config: Config;
@@ -45,6 +45,9 @@ export interface TrainPriorOptions {
 
 /** Tokens that a validation looks at. */
 const validationTokens = 2 ** 16;
+
+/** Tokens of the last look at masked shares. */
+const tellingTokens = 2 ** 13;
 
 const bits = (nats: number): number => nats / Math.LN2;
 
@@ -101,7 +104,8 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
     const result = await runLoop(stage, { from, reporter, signal: o.signal });
     if (!result.stopped) {
       reporter.note(verdict(result, entropy, uniformEntropy(train.grids)));
-      await tellOfMasked(prior, { run, val: labelled(val, classes), evaluation, settings, reporter });
+      const { signal } = o;
+      await tellOfMasked(prior, { run, val: labelled(val, classes), evaluation, settings, reporter, signal });
     }
     return result;
   } finally {
@@ -188,12 +192,11 @@ function priorStage(
       const { batched = {}, runs } = model.feed('train', step, canvases(step));
       return microBatches(accumulate, batched, common).map((entry, i) => ({ ...entry, ...runs?.[i] }));
     },
-    observe: (_, outputs) => ({
-      values: {
-        ...lossValues(Object.fromEntries(names.map((name) => [name, must(meanOf(outputs, name), name)]))),
-        ...scaleValues(outputs),
-      },
-    }),
+    observe: (_, outputs) => {
+      const losses = Object.fromEntries(names.map((name) => [name, must(meanOf(outputs, name), name)]));
+      // What a prior that draws anywhere minimises is not what a token costs.
+      return { values: { ...(model.maskedBy ? losses : lossValues(losses)), ...scaleValues(outputs) } };
+    },
     evaluate: data.validate,
     fields: ({ loss, bits_per_token, 'val loss': val, ...values }) => ({
       ...(loss !== undefined && { loss }),
@@ -232,13 +235,20 @@ function validation(val: Labelled, model: Prior, graph: Graph, settings: PriorSe
 /** Of a prior that draws anywhere: what its loss is, and what masked codes cost by how many are masked. */
 async function tellOfMasked(
   prior: Prior,
-  o: { run: string; val: Labelled; evaluation: Graph; settings: PriorSettings; reporter: Reporter },
+  o: {
+    run: string;
+    val: Labelled;
+    evaluation: Graph;
+    settings: PriorSettings;
+    reporter: Reporter;
+    signal?: AbortSignal;
+  },
 ): Promise<void> {
   const { maskedBy } = prior;
   if (!maskedBy) return;
-  const { run, val, evaluation, settings, reporter } = o;
+  const { run, val, evaluation, settings, reporter, signal } = o;
   const { tensors } = await loadModel(run, 'prior', bestCheckpoint(runPaths(run).prior));
-  const rows = validationRows(val.tokens.count, 256);
+  const rows = validationRows(val.tokens.count, Math.ceil(tellingTokens / cellsIn(prior.grids)));
   const bitsOf = async (percent: number): Promise<string> => {
     const feed = (key: number, batch: Canvas) => maskedBy(percent, key, batch);
     const weights = over('model', tensors);
@@ -246,11 +256,22 @@ async function tellOfMasked(
       batch: microBatch(settings),
       weights,
       feed,
+      signal,
     });
     return `${percent} % ${bits(loss).toFixed(2)}`;
   };
   const each: string[] = [];
-  for (const percent of maskedPercents) each.push(await bitsOf(percent));
+  const total = maskedPercents.length;
+  const progress = reporter.progress({ label: 'Masked shares', total, unit: 'shares' });
+  try {
+    for (const percent of maskedPercents) {
+      each.push(await bitsOf(percent));
+      if (signal?.aborted) return;
+      progress.update(each.length);
+    }
+  } finally {
+    progress.stop();
+  }
   reporter.note(
     `That is a bound: the mean over all orders of drawing one code a pass, ${cellsIn(prior.grids)} passes a picture. ` +
       `Bits of a masked code by how many are masked (pseudo-likelihood): ${each.join(', ')}.`,

@@ -108,6 +108,16 @@ test('a later command changes its own sections only', () => {
   );
 });
 
+test('keys of another kind of prior are refused where they are set', () => {
+  const of = (...set: string[]) => mistake(() => loadConfig({ set: set.map((key) => `prior.${key}`) }));
+  expect(of('kind=maskgit', 'order=annealed')).toBe(
+    'Expected its default raster for prior.order but received annealed. With prior.kind maskgit nothing comes of it; it is of gpt.',
+  );
+  expect(of('kind=pixelcnn', 'norm=rms')).toContain('it is of gpt and maskgit.');
+  expect(of('substitute=0.2')).toContain('Expected its default 0 for prior.substitute but received 0.2');
+  expect(loadConfig({ set: ['prior.kind=maskgit', 'prior.norm=rms'] }).prior.norm).toBe('rms');
+});
+
 test('another kind of prior begins with its own sizes, unless they are given with it', () => {
   const sizes = ({ prior }: Config) => [prior.layers, prior.width];
   const pixelcnn = loadConfig({ set: ['prior.width=48', 'prior.kind=pixelcnn'] });

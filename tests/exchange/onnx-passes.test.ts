@@ -6,7 +6,7 @@ import vm from 'node:vm';
 import sharp from 'sharp';
 import { silent as reporter } from '../../src/base/progress.js';
 import { main } from '../../src/cli/main.js';
-import type { Config } from '../../src/config/schema.js';
+import { type Config, configSchema } from '../../src/config/schema.js';
 import { readOnnxMetadata } from '../../src/engine/onnx-file.js';
 import { exportOnnx } from '../../src/exchange/onnx/export.js';
 import { exportedModels } from '../../src/exchange/onnx/open.js';
@@ -71,7 +71,7 @@ async function drawn(folder: string, sample: Config['sample']): Promise<number[]
   const uniform = chance(); // of all pictures, as in the script
   const codes = await drawer.draw(blankCanvas(cells, labels), {
     choice: { temperature: sample.temperature, topK: sample.top_k, topP: sample.top_p },
-    passes: passesOf({}, sample, prior),
+    passes: passesOf({}, { sample, prior: { ...configSchema.parse({}).prior, substitute: 0.2 } }, prior),
     random: Array.from(labels, () => ({ uniform })),
   });
   await Promise.all([drawer, decoder].map((each) => each.dispose()));

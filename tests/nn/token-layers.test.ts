@@ -87,11 +87,14 @@ test('cross entropy with label smoothing: as of the shares that it makes of a ta
   ]);
   const targets = tf.tensor1d([1, 0], 'int32');
   // 0.3 over three codes: 0.8 for the target, 0.1 for each other.
-  expectClose(crossEntropy(logits, targets, 0.3), [Math.log(5) - 0.8 * Math.log(3), 200]);
+  expectClose(crossEntropy(logits, targets, { smoothing: 0.3 }), [Math.log(5) - 0.8 * Math.log(3), 200]);
   const { grads } = valueAndGradsOf({ logits }, ({ logits }) =>
-    tf.sum(tf.mul(crossEntropy(tf.mul(logits, 1), targets, 0.3), [1, 2])),
+    tf.sum(tf.mul(crossEntropy(tf.mul(logits, 1), targets, { smoothing: 0.3 }), [1, 2])),
   );
   expectClose(grads.logits, tf.tensor2d([0.2 - 0.1, 0.6 - 0.8, 0.2 - 0.1, 0.4, -0.2, -0.2], [2, 3]));
+  // Over the first two: 0.85 and 0.15.
+  const ofTwo = crossEntropy(logits, targets, { smoothing: 0.3, codes: 2 });
+  expectClose(ofTwo, [Math.log(5) - 0.85 * Math.log(3), 150]);
 });
 
 test('look-up: rows of the table; its gradient sums by id', () => {

@@ -190,9 +190,9 @@ describe('inpaint', () => {
     [
       'neither box nor mask',
       {},
-      'Expected one of --box X,Y,W,H and --mask PNG for what to redraw but received none. A mask is white where the picture is to be redrawn.',
+      'Expected one of --box X,Y,W,H and --mask PNG for --box but received neither. A mask is white where the picture is to be redrawn.',
     ],
-    ['both', { box, mask: 'mask.png' }, /for what to redraw but received both\./],
+    ['both', { box, mask: 'mask.png' }, /for --box but received both\./],
     [
       'everything',
       { box: { x: 4, y: 4, width: 24, height: 24 } },
@@ -307,7 +307,7 @@ describe('outpaint', () => {
 
   test('nothing to add is refused', async () => {
     await expect(outpainted({})).rejects.toThrow(
-      'Expected one of --left, --right, --top, --bottom for what to add but received none. For example: --right 50%',
+      'Expected a share of the picture for --left, --right, --top or --bottom but received none. For example: --right 50%',
     );
   });
 });

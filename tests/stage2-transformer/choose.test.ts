@@ -1,5 +1,5 @@
 import { stream } from '../../src/base/rng.js';
-import { choose } from '../../src/stage2-transformer/choose.js';
+import { choose, chooseByProbability } from '../../src/stage2-transformer/choose.js';
 
 /** Probabilities 0.1, 0.4, 0.2, 0.3, shifted as logits may be. */
 const logits = Float32Array.from([0.1, 0.4, 0.2, 0.3], (p) => Math.log(p) + 7);
@@ -63,4 +63,24 @@ test('frequencies follow the probabilities', () => {
   const counts = [0, 0, 0, 0];
   for (let i = 0; i < 20_000; i++) counts[choose(logits, off, rng.uniform())]!++;
   for (const [i, p] of [0.1, 0.4, 0.2, 0.3].entries()) expect(counts[i]! / 20_000).toBeCloseTo(p, 1.7);
+});
+
+test('from probabilities as from their logarithms, whatever is left out', () => {
+  const rng = stream('probabilities');
+  for (let round = 0; round < 200; round++) {
+    const weights = Float32Array.from({ length: 40 }, () => Math.exp(4 * rng.normal()));
+    const total = weights.reduce((a, b) => a + b, 0);
+    const probabilities = weights.map((w) => w / total);
+    const choice = { topK: [0, 3, 17][round % 3]!, topP: [1, 0.3, 0.92, 0.999][round % 4]! };
+    const uniform = rng.uniform();
+    const logits = probabilities.map(Math.log);
+    expect(chooseByProbability(probabilities, choice, uniform)).toBe(
+      choose(logits, { temperature: 1, ...choice }, uniform),
+    );
+  }
+});
+
+test('of equal probabilities none is left out', () => {
+  const alike = new Float32Array(8).fill(0.125);
+  expect([0, 0.5, 0.99].map((u) => chooseByProbability(alike, { topK: 0, topP: 0.5 }, u))).toEqual([0, 4, 7]);
 });

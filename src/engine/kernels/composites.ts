@@ -290,17 +290,30 @@ kernel('GeluGrad', ['x', 'dy'], (t, { x, dy }) => {
 
 interface Smoothing {
   smoothing: number;
+  /** How many codes have that share of the target alike: the first. */
+  codes: number;
 }
 
-/** −log p of the target of every row, and of a share of it the mean over all K: logits `[N, K]`, targets `[N]` → `[N]`. */
-kernelInFloat32('CrossEntropy', ['logits', 'targets'], (t, { logits, targets }, { smoothing }: Smoothing) => {
+/** What smoothing gives each code, `[1, K]`. */
+function alike(t: Tracer, logits: Sym, { smoothing, codes }: Smoothing): Value {
+  const all = lastAxis(logits);
+  return t.graph.derived(undefined, `${smoothing} over ${codes} of ${all}`, () => {
+    const values = Float32Array.from({ length: all }, (_, code) => (code < codes ? smoothing / codes : 0));
+    return t.graph.constant('float32', [1, all], values);
+  });
+}
+
+/** −log p of the target of every row, smoothed: logits `[N, K]`, targets `[N]` → `[N]`. */
+kernelInFloat32('CrossEntropy', ['logits', 'targets'], (t, { logits, targets }, o: Smoothing) => {
   const a = algebra(t);
   const [rows] = logits.shape as [number, number];
   const log = t.target.logSoftmax(t.graph, t.plain(logits));
   const index = t.reshape(t.plain(targets), [rows, 1]);
   const picked = t.graph.op('GatherElements', [log, index], { axis: 1 }, { shape: [rows, 1] });
   const wanted =
-    smoothing === 0 ? picked : a.add(a.mul(picked, 1 - smoothing), a.mul(a.mean(log, [1]), smoothing));
+    o.smoothing === 0
+      ? picked
+      : a.add(a.mul(picked, 1 - o.smoothing), matmul(t, log, alike(t, logits, o), { transB: true }));
   const nll = t.graph.op('Neg', [wanted], {}, { shape: [rows, 1] });
   return [t.out(t.reshape(nll, [rows]), [rows], 'float32')];
 });
@@ -311,7 +324,7 @@ kernelInFloat32(
   ['logits', 'targets', 'dy'],
   (t, { logits, targets, dy }, o: Smoothing) => {
     const a = algebra(t);
-    const [rows, codes] = logits.shape as [number, number];
+    const [rows] = logits.shape as [number, number];
     const p = t.graph.op('Softmax', [t.plain(logits)], { axis: -1 }, { shape: logits.shape });
     const index = t.reshape(t.plain(targets), [rows, 1]);
     const less = t.graph.constant('float32', [rows, 1], new Float32Array(rows).fill(o.smoothing - 1));
@@ -321,7 +334,7 @@ kernelInFloat32(
       { axis: 1, reduction: 'add' },
       { shape: logits.shape },
     );
-    const difference = o.smoothing === 0 ? scattered : a.sub(scattered, o.smoothing / codes);
+    const difference = o.smoothing === 0 ? scattered : a.sub(scattered, alike(t, logits, o));
     const upstream = dy.splat !== undefined ? t.graph.float(dy.splat) : t.reshape(t.plain(dy), [rows, 1]);
     return [t.out(a.mul(difference, upstream), logits.shape, 'float32')];
   },

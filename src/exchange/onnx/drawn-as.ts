@@ -37,7 +37,7 @@ export function drawnAs(config: Config, prior: Prior): DrawnAs {
     topK,
     topP,
     cfgScale: guided ? cfg_scale : 1,
-    passes: passesOf({}, config.sample, prior),
+    passes: passesOf({}, config, prior),
   };
 }
 

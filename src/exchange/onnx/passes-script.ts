@@ -44,7 +44,7 @@ const lines = (...all: (string | false)[]): string => all.filter((line) => line 
  */
 export function passesScript({ schedule }: InPasses, drawn: DrawnAs): string {
   const { grids, codes, classes, cfgScale } = drawn;
-  const { order, noise, revise, guidance: grows } = must(drawn.passes, 'passes');
+  const { order, choiceTemperature, revise, guidance: grows } = must(drawn.passes, 'passes');
   const cells = cellsIn(grids);
   const guided = cfgScale !== 1;
   const batch = guided ? '2 * n' : 'n';
@@ -53,7 +53,7 @@ export function passesScript({ schedule }: InPasses, drawn: DrawnAs): string {
   const far = order === 'halton';
   const score = far
     ? '-orders[i].indexOf(cell)'
-    : `share(logits(i, cell), code) + ${noise} * (1 - done) * gumbel()`;
+    : `share(logits(i, cell), code) + ${choiceTemperature} * (1 - done) * gumbel()`;
   return lines(
     `const codes = Array.from({ length: n }, () => new Array(${cells}).fill(${unknown})); // ${unknown}: unknown`,
     classes > 0 && `const labels = int64(codes.map((_, i) => i % ${classes})${free}, [${batch}]);`,
@@ -138,7 +138,7 @@ const orders = codes.map(() => {
  */
 export function passesPython({ schedule }: InPasses, drawn: DrawnAs): string {
   const { grids, codes, classes, cfgScale } = drawn;
-  const { order, noise, revise, guidance: grows } = must(drawn.passes, 'passes');
+  const { order, choiceTemperature, revise, guidance: grows } = must(drawn.passes, 'passes');
   const cells = cellsIn(grids);
   const guided = cfgScale !== 1;
   const first = `np.arange(n) % ${classes}`;
@@ -148,7 +148,7 @@ export function passesPython({ schedule }: InPasses, drawn: DrawnAs): string {
   const ranked = far ? 'those that come first, whatever is drawn' : 'the surest first';
   const score = far
     ? '-place'
-    : `np.log(of(p, drawn)) + ${noise} * (1 - done) * np.random.gumbel(size=drawn.shape)`;
+    : `np.log(of(p, drawn)) + ${choiceTemperature} * (1 - done) * np.random.gumbel(size=drawn.shape)`;
   const { python: scale } = guidance(grows, cfgScale);
   return lines(
     `codes = np.full((n, ${cells}), ${unknown}, np.int64)  # unknown`,

@@ -35,8 +35,10 @@ export interface GptSizes extends BlockOptions {
   readonly classes?: number;
   /** T, length of a sequence. */
   readonly tokens: number;
-  /** Rotary positions of the `placesOf` it; learned ones unless given. */
+  /** Rotary positions of the `placesOf` it. */
   readonly turns?: Turns;
+  /** Whether there are none that are learned: rotary ones suffice, for a single grid. */
+  readonly unplaced?: boolean;
   /** Whether it is trained in other orders than that of the cells, and is told which cell comes next; not unless given. */
   readonly annealed?: boolean;
 }
@@ -49,11 +51,11 @@ export const placesOf = ({ tokens, annealed = false }: Pick<GptSizes, 'tokens' |
 
 /** Linear and embedding weights N(0, 0.02²), positions and biases 0, norms γ 1, β 0. */
 export function gptSpecs(o: GptSizes) {
-  const { layers, width, codes, classes = 0, tokens, turns, annealed = false } = o;
+  const { layers, width, codes, classes = 0, tokens, unplaced = false, annealed = false } = o;
   const table = (rows: number): ParamSpec => ({ shape: [rows, width], init: { kind: 'zeros' } });
   return {
     tokens: { weight: { shape: [codes + 1 + classes, width], init: transformerInit } as ParamSpec },
-    ...(!turns && { positions: table(placesOf(o)) }),
+    ...(!unplaced && { positions: table(placesOf(o)) }),
     /** By the cell that comes next (RAR, section 3.3). */
     ...(annealed && { targets: table(tokens) }),
     blocks: Array.from({ length: layers }, () => blockSpecs(o)),
@@ -61,9 +63,6 @@ export function gptSpecs(o: GptSizes) {
     head: { weight: { shape: [width, codes], init: transformerInit } as ParamSpec },
   };
 }
-
-/** Weight decay acts on the weights of linear layers only: not on embeddings, positions, biases, layer norms. */
-export const decays = (name: string): boolean => /\b(qkv|out|expand|contract|head)\.weight$/.test(name);
 
 /** Where tokens stand, and which cell each predicts; both int32, of the shape of `ids` or broadcasting to it. */
 export interface Order {

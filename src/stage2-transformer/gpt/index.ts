@@ -8,13 +8,13 @@ import { crossEntropy } from '../../nn/cross-entropy.js';
 import { dropoutFrom, noDropout, noiseLength, noisePerRun } from '../../nn/dropout.js';
 import { specsOf, treeOf } from '../../nn/params.js';
 import { turnsOf } from '../../nn/rotary.js';
-import { dropoutSites } from '../../nn/transformer.js';
+import { decays, dropoutSites } from '../../nn/transformer.js';
 import { cellsIn, centres, vocabulary } from '../../stage1-vqgan/grids.js';
 import type { Feed, Grid } from '../../stage1-vqgan/latent.js';
 import { drawerOf, sequencesFor } from '../drawer.js';
 import type { Condition, Prior } from '../prior.js';
 import { openCachedModel } from './cache.js';
-import { decays, type GptSizes, gptLogits, gptSpecs, placesOf } from './gpt.js';
+import { type GptSizes, gptLogits, gptSpecs, placesOf } from './gpt.js';
 import { ordersOf, randomShare, reordered } from './orders.js';
 import { portableGpt } from './portable.js';
 import { corrupted, sequencesOf, startTokens } from './sequences.js';
@@ -38,7 +38,10 @@ export function gptSizes(o: Structure, grids: readonly Grid[], classes = 0): Gpt
   const places = [beforeAll, ...centres(grids)].slice(0, placesOf({ tokens, annealed }));
   return {
     ...{ layers, heads, width, norm, mlp, qk_norm, codes, classes, tokens, annealed },
-    ...(o.positions === 'rope' && { turns: turnsOf(places, width / heads) }),
+    ...(o.positions === 'rope' && {
+      turns: turnsOf(places, width / heads),
+      unplaced: grids.length === 1, // else nothing would say which grid a code is of
+    }),
   };
 }
 

@@ -26,11 +26,11 @@ interface DrawerOptions extends Opening {
 export async function openDrawer(o: DrawerOptions): Promise<Drawer> {
   const { sizes, device, cfgScale } = o;
   const guided = cfgScale !== 1;
-  const graph = await device.prepare(sharesProgram(o, guided));
+  const graph = await device.prepare(probabilitiesProgram(o, guided));
   const ask: Ask = async (canvas, { temperature, scale }) => {
     const ids = tokensOf(sizes, guided ? withAndWithout(canvas) : canvas);
     const inputs = { ids, temperature: scalar(temperature), ...(guided && { scale: scalar(scale) }) };
-    return (await graph.run(inputs)).shares.data as Float32Array;
+    return (await graph.run(inputs)).probabilities.data as Float32Array;
   };
   return passesDrawer(ask, { ...o, dispose: () => graph.dispose() });
 }
@@ -70,13 +70,13 @@ export function withAndWithout({ codes, labels }: Canvas): Canvas {
 }
 
 /**
- * `ids` int32 [B, S], `temperature` → `shares` [B·T, K]. With guidance ids are [2B, S], as `withAndWithout` has them, and
+ * `ids` int32 [B, S], `temperature` → `probabilities` [B·T, K]. With guidance ids are [2B, S], as `withAndWithout` has them, and
  * the logits are u + `scale`·(c − u) of those with a class and those without.
  */
-function sharesProgram(
+function probabilitiesProgram(
   { sizes, weights, batch, precision }: DrawerOptions,
   guided: boolean,
-): GraphProgram<'ids' | 'temperature', 'shares'> {
+): GraphProgram<'ids' | 'temperature', 'probabilities'> {
   const specs = maskgitSpecs(sizes);
   const number = { shape: [], dtype: 'float32' } as const;
   return {
@@ -90,7 +90,7 @@ function sharesProgram(
     precision,
     run({ ids, temperature, scale }, p) {
       const logits = maskgitLogits(sizes, treeOf(specs, p), ids, { forward: true });
-      return { shares: tf.softmax(tf.div(scale ? between(logits, scale) : logits, temperature)) };
+      return { probabilities: tf.softmax(tf.div(scale ? between(logits, scale) : logits, temperature)) };
     },
   };
 }

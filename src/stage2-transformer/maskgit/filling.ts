@@ -2,12 +2,12 @@
 import { must } from '../../base/lookup.js';
 import type { Rng } from '../../base/rng.js';
 import { type Canvas, unknown } from '../canvas.js';
-import { chooseShare } from '../choose.js';
+import { chooseByProbability } from '../choose.js';
 import type { Passes } from '../passes.js';
 import type { Drawing } from '../prior.js';
 import { type MaskSchedule, stillMasked } from './schedule.js';
 
-/** The share that a network gives each code of every cell, [B·T, K], row by row. */
+/** The probability that a network gives each code of every cell, [B·T, K], row by row. */
 export type Ask = (canvas: Canvas, o: { temperature: number; scale: number }) => Promise<Float32Array>;
 
 export interface FillOptions extends Drawing {
@@ -30,7 +30,7 @@ export async function fill(known: Canvas, ask: Ask, o: FillOptions): Promise<Int
   const { steps } = passes;
   const cells = vocabulary.length;
   const canvas = { ...known, codes: Int32Array.from(known.codes) };
-  const shares = async (step: number): Promise<SharesOf> => {
+  const probabilities = async (step: number): Promise<ProbabilitiesOf> => {
     signal?.throwIfAborted();
     const scale = guidanceAt(passes.guidance, o.scale, steps > 1 ? (step - 1) / (steps - 1) : 1);
     const all = await ask(canvas, { temperature: choice.temperature, scale });
@@ -45,17 +45,19 @@ export async function fill(known: Canvas, ask: Ask, o: FillOptions): Promise<Int
     free: freeCells(known.codes.subarray(row * cells, (row + 1) * cells), greedyFrom),
     rng: must(random[row], `canvas ${row}`),
   }));
-  const orders = rows.map(({ free, rng }) => (passes.order === 'halton' ? turned(o.far, free, rng) : free));
+  const orders = rows.map(({ free, rng }) =>
+    passes.order === 'halton' ? begunAnywhere(o.far, free, rng) : free,
+  );
   for (let step = 1; step <= steps; step++) {
-    const of = await shares(step);
+    const of = await probabilities(step);
     for (const [row, { codes, free, rng }] of rows.entries()) {
       const order = must(orders[row], `order of ${row}`);
-      advance({ codes, free, order, rng, step, shares: (cell) => of(row, cell) }, o);
+      advance({ codes, free, order, rng, step, probabilities: (cell) => of(row, cell) }, o);
     }
     onPlace?.(step - 1);
   }
   if (greedyFrom < cells) {
-    const of = await shares(steps);
+    const of = await probabilities(steps);
     for (const [row, { codes }] of rows.entries())
       for (let cell = greedyFrom; cell < cells; cell++)
         if (codes[cell] === unknown) codes[cell] = likeliest(of(row, cell));
@@ -63,7 +65,7 @@ export async function fill(known: Canvas, ask: Ask, o: FillOptions): Promise<Int
   return canvas.codes;
 }
 
-type SharesOf = (row: number, cell: number) => Float32Array;
+type ProbabilitiesOf = (row: number, cell: number) => Float32Array;
 
 /** One canvas at one pass. */
 interface Pass {
@@ -75,41 +77,49 @@ interface Pass {
   readonly order: readonly number[];
   readonly rng: Pick<Rng, 'uniform'>;
   readonly step: number;
-  readonly shares: (cell: number) => Float32Array;
+  readonly probabilities: (cell: number) => Float32Array;
 }
 
 function advance(pass: Pass, { passes, choice, schedule }: FillOptions): void {
-  const { codes, free, order, rng, step, shares } = pass;
+  const { codes, free, order, rng, step, probabilities } = pass;
   const masked = order.filter((cell) => codes[cell] === unknown);
   const drawnBefore = free.filter((cell) => codes[cell] !== unknown);
   const { steps } = passes;
   const left = stillMasked(schedule, { step, steps, cells: free.length, masked: masked.length });
   const filled = masked.length - left;
   const done = step / steps;
+  const noise = passes.choiceTemperature * (1 - done);
   if (passes.order === 'halton') {
     for (const cell of masked.slice(0, filled))
-      codes[cell] = chooseShare(shares(cell), choice, rng.uniform());
+      codes[cell] = chooseByProbability(probabilities(cell), choice, rng.uniform());
   } else {
     const drawn = masked.map((cell) => {
-      const p = shares(cell);
-      const code = chooseShare(p, choice, rng.uniform());
-      const score = Math.log(must(p[code], 'share')) + passes.noise * (1 - done) * gumbel(rng.uniform());
+      const p = probabilities(cell);
+      const code = chooseByProbability(p, choice, rng.uniform());
+      const chance = gumbel(rng.uniform());
+      const score = Math.log(must(p[code], 'probability')) + (noise > 0 ? noise * chance : 0);
       return { cell, code, score };
     });
     drawn.sort((a, b) => b.score - a.score);
     for (const { cell, code } of drawn.slice(0, filled)) codes[cell] = code;
   }
   const again = Math.floor(passes.revise * (1 - done) * drawnBefore.length);
-  for (const cell of leastBelieved(drawnBefore, codes, shares).slice(0, again)) codes[cell] = unknown;
+  if (again > 0)
+    for (const cell of leastBelieved(drawnBefore, codes, probabilities).slice(0, again))
+      codes[cell] = unknown;
 }
 
-/** Cells whose code has the smallest share first. */
-function leastBelieved(cells: readonly number[], codes: Int32Array, shares: Pass['shares']): number[] {
+/** Cells whose code has the smallest probability first. */
+function leastBelieved(
+  cells: readonly number[],
+  codes: Int32Array,
+  probabilities: Pass['probabilities'],
+): number[] {
   const believed = cells.map((cell) => ({
     cell,
-    share: must(shares(cell)[codes[cell] ?? unknown], 'share'),
+    probability: must(probabilities(cell)[codes[cell] ?? unknown], 'probability'),
   }));
-  return believed.sort((a, b) => a.share - b.share).map(({ cell }) => cell);
+  return believed.sort((a, b) => a.probability - b.probability).map(({ cell }) => cell);
 }
 
 /** Cells to be drawn among the first `end`. */
@@ -120,7 +130,7 @@ function freeCells(codes: Int32Array, end: number): number[] {
 }
 
 /** `free` in the order of `far`, begun at a random place, so that canvases differ in where they begin. */
-function turned(far: Int32Array, free: readonly number[], rng: Pick<Rng, 'uniform'>): number[] {
+function begunAnywhere(far: Int32Array, free: readonly number[], rng: Pick<Rng, 'uniform'>): number[] {
   const wanted = new Set(free);
   const cells = Array.from(far).filter((cell) => wanted.has(cell));
   const start = Math.floor(rng.uniform() * cells.length);
@@ -139,8 +149,9 @@ export function guidanceAt(schedule: Passes['guidance'], scale: number, done: nu
 /** Gumbel(0, 1) of u from U(0, 1). */
 const gumbel = (u: number): number => -Math.log(-Math.log(u));
 
-function likeliest(shares: Float32Array): number {
+function likeliest(probabilities: Float32Array): number {
   let best = 0;
-  for (const [code, share] of shares.entries()) if (share > must(shares[best], 'share')) best = code;
+  for (const [code, p] of probabilities.entries())
+    if (p > must(probabilities[best], 'probability')) best = code;
   return best;
 }

@@ -1,6 +1,6 @@
 /** The prior `maskgit`: a transformer that fills masked codes from all others, all grids of an image on one canvas. */
 import * as tf from '@tensorflow/tfjs-core';
-import { picked } from '../../base/lookup.js';
+import { last, nth, picked } from '../../base/lookup.js';
 import { firstAxis, float32, type HostTensors, int32 } from '../../base/tensor.js';
 import type { PriorConfig } from '../../config/schema.js';
 import type { Specs } from '../../engine/device.js';
@@ -8,13 +8,13 @@ import { crossEntropy } from '../../nn/cross-entropy.js';
 import { dropoutFrom, noDropout, noiseLength, noisePerRun } from '../../nn/dropout.js';
 import { specsOf, treeOf } from '../../nn/params.js';
 import { turnsOf } from '../../nn/rotary.js';
-import { dropoutSites } from '../../nn/transformer.js';
+import { decays, dropoutSites } from '../../nn/transformer.js';
 import { cellsIn, centres, vocabulary } from '../../stage1-vqgan/grids.js';
 import type { Feed, Grid } from '../../stage1-vqgan/latent.js';
 import type { Condition, Prior } from '../prior.js';
 import { openDrawer } from './drawing.js';
 import { masked, maskedForValidation, type Shown } from './masking.js';
-import { decays, type MaskgitSizes, maskgitLogits, maskgitSpecs, tokensIn } from './network.js';
+import { type MaskgitSizes, maskgitLogits, maskgitSpecs, tokensIn } from './network.js';
 import { portableMaskgit } from './portable.js';
 import { tokensOf } from './tokens.js';
 
@@ -85,14 +85,35 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
       const { rows, columns } = noiseLayout(firstAxis(ids));
       const dropped = noise ? dropoutFrom(noise, { rows, columns, rate: dropout }) : noDropout;
       const logits = maskgitLogits(sizes, treeOf(specs, p), ids, { dropout: dropped });
-      const nats = crossEntropy(logits, tf.reshape(targets, [-1]), phase === 'train' ? label_smoothing : 0);
-      return tf.mul(tf.reshape(nats, targets.shape), weights);
+      const smoothing = phase === 'train' ? label_smoothing : 0;
+      return tf.mul(natsOfCells(grids, logits, targets, smoothing), weights);
     },
     async open(device, weights, o) {
       return openDrawer({ ...o, device, weights, sizes, grids, schedule });
     },
     portable: portableMaskgit(sizes, grids, schedule),
   };
+}
+
+/** Cross entropy of logits [B·T, K] and targets int32 [B, T], smoothed among the codes of each cell's own grid: [B, T]. */
+function natsOfCells(
+  grids: readonly Grid[],
+  logits: tf.Tensor,
+  targets: tf.Tensor,
+  smoothing: number,
+): tf.Tensor {
+  const [batch, cells] = targets.shape as [number, number];
+  const vocabularies = grids.map(({ vocab }) => vocab);
+  const nats = (x: tf.Tensor, y: tf.Tensor, codes: number): tf.Tensor => {
+    const rows = tf.reshape(x, [-1, last(x.shape)]);
+    return tf.reshape(crossEntropy(rows, tf.reshape(y, [-1]), { smoothing, codes }), [batch, -1]);
+  };
+  if (smoothing === 0 || new Set(vocabularies).size === 1) return nats(logits, targets, nth(vocabularies, 0));
+  const sizes = grids.map((grid) => cellsIn([grid]));
+  const apart = tf.split(tf.reshape(logits, [batch, cells, -1]), sizes, 1);
+  const wanted = tf.split(targets, sizes, 1);
+  const ofGrids = grids.map(({ vocab }, i) => nats(nth(apart, i), nth(wanted, i), vocab));
+  return tf.concat(ofGrids, 1);
 }
 
 /** Of grids with different vocabularies the largest; a cell is drawn among its own grid's codes. */

@@ -1,6 +1,6 @@
 /**
- * MaskGIT's transformer (Chang et al., arXiv 2202.04200): codes of which some are masked → what each may be. Every cell
- * sees all others. Where there are classes a token of the class stands before the codes.
+ * MaskGIT's transformer (Chang et al., arXiv 2202.04200): codes of which some are masked → what each may be. Every
+ * cell sees all others. Where there are classes a token of the class stands before the codes.
  *
  * Shapes: B canvases, T cells, S tokens (T, and one for the class), K codes, C classes, D width.
  */
@@ -29,7 +29,7 @@ export interface MaskgitSizes extends BlockOptions {
   readonly classes: number;
   /** T */
   readonly cells: number;
-  /** Rotary positions of the S tokens; learned ones of the cells unless given. */
+  /** Rotary positions of the S tokens, beside the learned ones: of masks alone, all alike, rotations tell nothing. */
   readonly turns?: Turns;
 }
 
@@ -40,19 +40,16 @@ export type Maskgit = ReturnType<typeof maskgitSpecs>;
 
 /** Linear and embedding weights N(0, 0.02²), positions and biases 0, norms γ 1, β 0. */
 export function maskgitSpecs(o: MaskgitSizes) {
-  const { layers, width, codes, classes, cells, turns } = o;
+  const { layers, width, codes, classes, cells } = o;
   const kinds = codes + 1 + (classes > 0 ? classes + 1 : 0);
   return {
     tokens: { weight: { shape: [kinds, width], init: transformerInit } as ParamSpec },
-    ...(!turns && { positions: { shape: [cells, width], init: { kind: 'zeros' } } as ParamSpec }),
+    positions: { shape: [cells, width], init: { kind: 'zeros' } } as ParamSpec,
     blocks: Array.from({ length: layers }, () => blockSpecs(o)),
     norm: normSpecs(o),
     head: { weight: { shape: [width, codes], init: transformerInit } as ParamSpec },
   };
 }
-
-/** Weight decay acts on the weights of linear layers only: not on embeddings, positions, biases, layer norms. */
-export const decays = (name: string): boolean => /\b(qkv|out|expand|contract|head)\.weight$/.test(name);
 
 /**
  * ids int32 [B, S] → logits [B·T, K] of every cell.
@@ -77,10 +74,9 @@ export function maskgitLogits(
 
   /** [B, S, D] with what is learned of where each cell lies. */
   function placed(x: tf.Tensor): tf.Tensor {
-    const { positions } = params;
-    if (!positions) return x;
+    const positions = params.positions as tf.Tensor2D;
     const ofClass: [number, number] = [tokens - cells, 0];
-    return tf.add(x, classes > 0 ? tf.pad(positions as tf.Tensor2D, [ofClass, [0, 0]]) : positions);
+    return tf.add(x, classes > 0 ? tf.pad(positions, [ofClass, [0, 0]]) : positions);
   }
 
   /** [B·S, D] → [B·T, D] */

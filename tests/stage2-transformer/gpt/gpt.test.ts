@@ -1,13 +1,8 @@
 import '../../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
 import { countParams, initialise, specsOf, treeOf } from '../../../src/nn/params.js';
-import {
-  cachedStep,
-  decays,
-  type GptSizes,
-  gptLogits,
-  gptSpecs,
-} from '../../../src/stage2-transformer/gpt/gpt.js';
+import { decays } from '../../../src/nn/transformer.js';
+import { cachedStep, type GptSizes, gptLogits, gptSpecs } from '../../../src/stage2-transformer/gpt/gpt.js';
 import { expectClose } from '../../support/close.js';
 import { small, waveParams } from '../../support/gpt.js';
 

@@ -18,7 +18,7 @@ const blank = (rows: number): Canvas => ({
 const options = (rows: number, o: Partial<FillOptions['passes']> = {}, first = 0): FillOptions => ({
   choice: { temperature: 1, topK: 0, topP: 1 },
   random: Array.from({ length: rows }, (_, row) => stream('fill', first + row)),
-  passes: { steps: 5, order: 'confidence', noise: 0, revise: 0, guidance: 'linear', ...o },
+  passes: { steps: 5, order: 'confidence', choiceTemperature: 0, revise: 0, guidance: 'linear', ...o },
   schedule: 'cosine',
   vocabulary: new Int32Array(cells).fill(codes),
   far: haltonOrder(4, 4),
@@ -55,7 +55,7 @@ test.each(['confidence', 'halton'] as const)(
   '%s: what the network knows is drawn, in exactly so many passes',
   async (order) => {
     const { ask, seen } = knowing();
-    const drawn = await fill(blank(2), ask, options(2, { order, noise: 4.5 }));
+    const drawn = await fill(blank(2), ask, options(2, { order, choiceTemperature: 4.5 }));
     expect([...drawn.subarray(0, cells)]).toEqual(Array.from({ length: cells }, (_, t) => t % codes));
     expect(drawn.subarray(cells)).toEqual(drawn.subarray(0, cells));
     // floor(16·cos(πr/2)) at r = 1/5 … 4/5: 15 12 9 4.
@@ -73,7 +73,7 @@ test.each(['confidence', 'halton'] as const)(
       seen.push(Int32Array.from(canvas.codes));
       return doubtful(canvas, o);
     };
-    const drawn = await fill(known, ask, options(1, { order, revise: 0.5, noise: 1 }));
+    const drawn = await fill(known, ask, options(1, { order, revise: 0.5, choiceTemperature: 1 }));
     for (const shown of [...seen, drawn])
       for (const [cell, code] of known.codes.entries()) if (code >= 0) expect(shown[cell]).toBe(code);
     expect(hidden(drawn)).toEqual([]);
@@ -138,8 +138,8 @@ test('revision masks again what the network believes least, as many as it says, 
 });
 
 test('a canvas is filled the same whatever is beside it, and another one otherwise', async () => {
-  const three = await fill(blank(3), doubtful, options(3, { noise: 2 }));
-  const last = await fill(blank(1), doubtful, options(1, { noise: 2 }, 2));
+  const three = await fill(blank(3), doubtful, options(3, { choiceTemperature: 2 }));
+  const last = await fill(blank(1), doubtful, options(1, { choiceTemperature: 2 }, 2));
   expect(three.subarray(2 * cells)).toEqual(last);
   expect(three.subarray(0, cells)).not.toEqual(last);
 });

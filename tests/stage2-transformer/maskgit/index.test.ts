@@ -14,7 +14,13 @@ import { expectParity, ids } from '../../support/parity.js';
 import { bottom, tensorsOf, top } from '../../support/pixelcnn.js';
 import { maskgitTraining } from '../../support/steps.js';
 
-const passes: Passes = { steps: 4, order: 'confidence', noise: 2, revise: 0.2, guidance: 'linear' };
+const passes: Passes = {
+  steps: 4,
+  order: 'confidence',
+  choiceTemperature: 2,
+  revise: 0.2,
+  guidance: 'linear',
+};
 
 const drawing = (rows: number, o: Partial<Drawing> = {}): Drawing => ({
   choice: { temperature: 1, topK: 0, topP: 1 },
@@ -40,7 +46,6 @@ test('value and gradient of every parameter: two grids, a given one, classes, sm
 test('norms, gates and rotary positions of the blocks: value and gradients, and a draw that has them', async () => {
   const options = { norm: 'rms', mlp: 'swiglu', qk_norm: true, positions: 'rope', width: 16 } as const;
   const prior = maskgitOf([top, bottom], { classes: ['a', 'b'], ...options });
-  expect(prior.learned).not.toHaveProperty('positions');
   const canvas = { codes: ids([2, 26], 5).data as Int32Array, labels: Int32Array.of(-1, 1) };
   const { batched } = prior.feed('train', 1, canvas);
   const weights = livelyMaskgit(prior.learned);
@@ -53,6 +58,33 @@ test('norms, gates and rotary positions of the blocks: value and gradients, and 
   const drawn = await drawer.draw(blankCanvas(26, Int32Array.of(1)), drawing(1));
   await drawer.dispose();
   expect(drawn.every((code) => code >= 0)).toBe(true);
+});
+
+test('rotary positions without classes: cells differ even where all of them are masked', () => {
+  const prior = maskgitOf([top, bottom], { positions: 'rope', width: 16 });
+  const weights = tensorsOf(livelyMaskgit(prior.learned));
+  const inputs = {
+    ids: tf.fill([1, 26], 7, 'int32'),
+    targets: tf.zeros([1, 26], 'int32'),
+    weights: tf.ones([1, 26]),
+  };
+  const nats = prior.nats(weights, inputs, 'eval').dataSync();
+  expect(new Set(Array.from(nats, (n) => n.toFixed(3))).size).toBeGreaterThan(20);
+});
+
+test('grids with fewer codes: smoothing gives none to codes that a grid has not', () => {
+  const prior = maskgitOf([top, bottom], { label_smoothing: 0.5 });
+  const weights = tensorsOf(livelyMaskgit(prior.learned));
+  const canvas = { codes: ids([2, 26], 5).data as Int32Array, labels: new Int32Array(2).fill(-1) };
+  const inputs = { ...tensorsOf(prior.feed('train', 1, canvas).batched!), weights: tf.ones([2, 26]) };
+  const costs = [0, 1, 2, 3, 4, 5, 6].map((code) =>
+    prior.nats(weights, { ...inputs, targets: tf.fill([2, 26], code, 'int32') }, 'eval'),
+  );
+  const meanOf = (from: number, to: number, codes: number) =>
+    tf.mean(tf.stack(costs.slice(0, codes).map((cost) => tf.slice(cost, [0, from], [2, to - from]))), 0);
+  const alike = tf.concat([meanOf(0, 6, 5), meanOf(6, 26, 7)], 1);
+  const right = prior.nats(weights, inputs, 'eval');
+  expectClose(prior.nats(weights, inputs, 'train'), tf.mul(tf.add(right, alike), 0.5), { atol: 1e-4 });
 });
 
 test('as many parameters as the formula says, with and without classes', () => {

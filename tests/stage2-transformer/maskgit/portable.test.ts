@@ -95,7 +95,7 @@ test.each<[string[], number, object]>([
   },
 );
 
-const passes: Passes = { steps: 5, order: 'confidence', noise: 2, revise: 0, guidance: 'linear' };
+const passes: Passes = { steps: 5, order: 'confidence', choiceTemperature: 2, revise: 0, guidance: 'linear' };
 const choice = { temperature: 1, topK: 0, topP: 0.9 };
 
 test.each<[string, string[], { passes?: object; choice?: object; greedyFrom?: number; scale?: number }]>([
