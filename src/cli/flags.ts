@@ -108,7 +108,12 @@ export const flags = {
   ),
   box: value('X,Y,W,H', "what is redrawn, in the picture's own pixels, from its upper left", box),
   mask: value('FILE', 'what is redrawn: a picture as large as the other, white there', text),
-  left: value('P%', 'how much is added at the left, in percent of the picture, to whole codes', percent, 'nothing'),
+  left: value(
+    'P%',
+    'how much is added at the left, in percent of the picture, to whole codes',
+    percent,
+    'nothing',
+  ),
   right: value('P%', 'at the right', percent, 'nothing'),
   top: value('P%', 'at the top', percent, 'nothing'),
   bottom: value('P%', 'at the bottom', percent, 'nothing'),

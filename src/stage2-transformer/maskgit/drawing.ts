@@ -24,15 +24,48 @@ interface DrawerOptions extends Opening {
 }
 
 export async function openDrawer(o: DrawerOptions): Promise<Drawer> {
+  const many = await opened(o);
+  if (o.batch === 1) return passesDrawer(many.ask, { ...o, dispose: many.dispose });
+  const one = await opened({ ...o, batch: 1 });
+  const ask: Ask = async (canvas, how) => {
+    if (!areAlike(canvas)) return many.ask(canvas, how);
+    return repeated(await one.ask(firstOf(canvas), how), o.batch);
+  };
+  const dispose = async () => {
+    await many.dispose();
+    await one.dispose();
+  };
+  return passesDrawer(ask, { ...o, dispose });
+}
+
+async function opened(o: DrawerOptions): Promise<{ ask: Ask; dispose(): Promise<void> }> {
   const { sizes, device, cfgScale } = o;
   const guided = cfgScale !== 1;
   const graph = await device.prepare(probabilitiesProgram(o, guided));
-  const ask: Ask = async (canvas, { temperature, scale }) => {
-    const ids = tokensOf(sizes, guided ? withAndWithout(canvas) : canvas);
-    const inputs = { ids, temperature: scalar(temperature), ...(guided && { scale: scalar(scale) }) };
-    return (await graph.run(inputs)).probabilities.data as Float32Array;
+  return {
+    async ask(canvas, { temperature, scale }) {
+      const ids = tokensOf(sizes, guided ? withAndWithout(canvas) : canvas);
+      const inputs = { ids, temperature: scalar(temperature), ...(guided && { scale: scalar(scale) }) };
+      return (await graph.run(inputs)).probabilities.data as Float32Array;
+    },
+    dispose: () => graph.dispose(),
   };
-  return passesDrawer(ask, { ...o, dispose: () => graph.dispose() });
+}
+
+/** Whether all canvases show the same, as they do in a first pass for the same class or picture: then one answers for all. */
+function areAlike({ codes, labels }: Canvas): boolean {
+  const cells = codes.length / labels.length;
+  return labels.every((label) => label === labels[0]) && codes.every((code, i) => code === codes[i % cells]);
+}
+
+function firstOf({ codes, labels }: Canvas): Canvas {
+  return { codes: codes.subarray(0, codes.length / labels.length), labels: labels.subarray(0, 1) };
+}
+
+function repeated(values: Float32Array, times: number): Float32Array {
+  const all = new Float32Array(times * values.length);
+  for (let i = 0; i < times; i++) all.set(values, i * values.length);
+  return all;
 }
 
 /** @param ask of canvases once, whatever the guidance */
@@ -70,8 +103,8 @@ export function withAndWithout({ codes, labels }: Canvas): Canvas {
 }
 
 /**
- * `ids` int32 [B, S], `temperature` → `probabilities` [B·T, K]. With guidance ids are [2B, S], as `withAndWithout` has them, and
- * the logits are u + `scale`·(c − u) of those with a class and those without.
+ * `ids` int32 [B, S], `temperature` → `probabilities` [B·T, K]. With guidance ids are [2B, S], as `withAndWithout` has them,
+ * and the logits are u + `scale`·(c − u) of those with a class and those without.
  */
 function probabilitiesProgram(
   { sizes, weights, batch, precision }: DrawerOptions,

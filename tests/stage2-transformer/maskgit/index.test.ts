@@ -174,6 +174,24 @@ test.each(['confidence', 'halton'] as const)(
   },
 );
 
+test('canvases that begin alike share their first pass, and are drawn as each by itself', async () => {
+  const prior = maskgitOf([{ name: 'codes', height: 8, width: 8, vocab: 64 }], { width: 64, layers: 3 });
+  const weights = livelyMaskgit(prior.learned);
+  const device = onnxDevice({ threads: 2 });
+  const draw = async (rows: number, first: number): Promise<Int32Array> => {
+    const drawer = await prior.open(device, weights, { batch: rows, cfgScale: 1 });
+    const random = Array.from({ length: rows }, (_, row) => stream('drawn', first + row));
+    try {
+      return await drawer.draw(blankCanvas(64, new Int32Array(rows).fill(-1)), drawing(rows, { random }));
+    } finally {
+      await drawer.dispose();
+    }
+  };
+  const all = await draw(16, 0);
+  expect(all.subarray(0, 64)).not.toEqual(all.subarray(64, 128));
+  for (const row of [0, 7, 15]) expect(await draw(1, row)).toEqual(all.subarray(row * 64, (row + 1) * 64));
+});
+
 test('what a pass is told of cells is what the network says of them: the likeliest codes in one pass', async () => {
   const prior = maskgitOf([top]);
   const weights = livelyMaskgit(prior.learned);
