@@ -13,7 +13,7 @@ import { nearest } from '../base/nearest.js';
 import { plainLevels, product } from './bottlenecks.js';
 import { checkTogether } from './checks.js';
 import { configKeys, describeKey } from './keys.js';
-import { sizesOf } from './priors.js';
+import { sizesOf, withoutForeign } from './priors.js';
 import { type Config, configSchema } from './schema.js';
 
 export const defaultConfig = 'drawn-32';
@@ -83,7 +83,7 @@ type Layers = readonly [Layer, ...Layer[]];
 function resolve(layers: Layers): Config {
   const [{ values: base }, ...lines] = layers;
   const given = lines.map(({ values }) => values).reduce(merge, {});
-  const merged = withLevels(withSizes(merge(withoutSizes(base, given), given)));
+  const merged = withLevels(withSizes(merge(asOtherKind(base, given), given)));
   const result = configSchema.safeParse(merged);
   if (!result.success) throw explain(must(result.error.issues[0], 'issue'), merged, layers);
   checkTogether(result.data);
@@ -105,13 +105,12 @@ function withLevels(values: Section): Section {
 
 const priorIn = ({ prior }: Section): Section => (isSection(prior) ? prior : {});
 
-/** What a line makes another kind of prior begins with that kind's sizes, not with those of the one before. */
-function withoutSizes(base: Section, given: Section): Section {
+/** What a line makes another kind of prior begins with that kind's sizes and keys, not with those of the one before. */
+function asOtherKind(base: Section, given: Section): Section {
   const { kind } = priorIn(given);
   const before = priorIn(base);
   if (kind === undefined || kind === (before.kind ?? 'gpt')) return base;
-  const { layers: _, width: __, ...rest } = before;
-  return { ...base, prior: rest };
+  return { ...base, prior: withoutForeign(kind, before) };
 }
 
 /** The defaults of a kind of prior under what is given. */

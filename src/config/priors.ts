@@ -127,16 +127,27 @@ const kindsOf: readonly (readonly [Prior['kind'][], Record<string, z.ZodType>])[
   [['maskgit'], maskgit],
 ];
 
+/** Keys that only other kinds have. */
+function* foreignTo(kind: Prior['kind']): Generator<[key: keyof Prior, type: z.ZodType, kinds: string]> {
+  for (const [kinds, keys] of kindsOf)
+    if (!kinds.includes(kind))
+      for (const [key, type] of Object.entries(keys)) yield [key as keyof Prior, type, kinds.join(' and ')];
+}
+
+/** What is written for another kind, its sizes and keys that this kind has not, is left out. */
+export const withoutForeign = (kind: unknown, prior: Record<string, unknown>): Record<string, unknown> => {
+  const left = new Set<string>(['layers', 'width']);
+  for (const [key] of foreignTo(kind as Prior['kind'])) left.add(key);
+  return Object.fromEntries(Object.entries(prior).filter(([key]) => !left.has(key)));
+};
+
 /** @throws UserError for a value of a key that only other kinds have */
 function checkKeys(prior: Prior): void {
-  for (const [kinds, keys] of kindsOf) {
-    if (kinds.includes(prior.kind)) continue;
-    for (const [key, type] of Object.entries(keys)) {
-      const [given, usual] = [prior[key as keyof Prior], type.parse(undefined)];
-      if (given === usual) continue;
-      const next = `With prior.kind ${prior.kind} nothing comes of it; it is of ${kinds.join(' and ')}.`;
-      throw expected(`its default ${usual}`, `prior.${key}`, given, next);
-    }
+  for (const [key, type, kinds] of foreignTo(prior.kind)) {
+    const [given, usual] = [prior[key], type.parse(undefined)];
+    if (given === usual) continue;
+    const next = `With prior.kind ${prior.kind} nothing comes of it; it is of ${kinds}.`;
+    throw expected(`its default ${usual}`, `prior.${key}`, given, next);
   }
 }
 

@@ -116,6 +116,10 @@ test('keys of another kind of prior are refused where they are set', () => {
   expect(of('kind=pixelcnn', 'norm=rms')).toContain('it is of gpt and maskgit.');
   expect(of('substitute=0.2')).toContain('Expected its default 0 for prior.substitute but received 0.2');
   expect(loadConfig({ set: ['prior.kind=maskgit', 'prior.norm=rms'] }).prior.norm).toBe('rms');
+  // What a file says of its own kind does not stand in the way of another one.
+  const config = file('{"prior": {"pkeep": 0.9, "norm": "rms"}}');
+  const { prior } = loadConfig({ config, set: ['prior.kind=maskgit'] });
+  expect([prior.pkeep, prior.norm]).toEqual([1, 'rms']);
 });
 
 test('another kind of prior begins with its own sizes, unless they are given with it', () => {

@@ -38,7 +38,7 @@ const hierarchy = {
   },
 };
 const classes = ['cat', 'dog', 'eel'];
-const maskgit = (more: object = {}) => ({ kind: 'maskgit', ...more });
+const maskgit = (more: object = {}) => ({ kind: 'maskgit', substitute: 0.2, ...more });
 
 /** Chance, the same in the script as here. */
 const chanceText = '(s = (s * 16807) % 2147483647) / 2147483647';
