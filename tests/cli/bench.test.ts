@@ -132,7 +132,7 @@ test('flags have the defaults of the program it is compared with', () => {
 test.each([
   [
     'paint',
-    'Expected one of stage1-ae, stage1-gan, vae-train, encode, decode, prior-train, sample, pixelcnn-train, pixelcnn-sample for WORK but received paint.',
+    'Expected one of stage1-ae, stage1-gan, vae-train, encode, decode, prior-train, sample, pixelcnn-train, pixelcnn-sample, maskgit-train, maskgit-sample for WORK but received paint.',
   ],
   ['encode --bach 3', 'Expected a known option for bench but received --bach. Did you mean --batch?'],
   ['encode --batch x', 'Expected whole numbers for --batch but received x.'],

@@ -76,7 +76,7 @@ test('micro-batches: losses of all grids, parameters and moments as at once', as
   const [one, two] = [await twoSteps(1), await twoSteps(2)];
   expect(two.losses).toEqual(one.losses.map((loss) => expect.closeTo(loss, 5)));
   expect(one.losses[0]).toBeCloseTo((6 * one.losses[2]! + 20 * one.losses[4]!) / 26, 5);
-  expectSameUpTo(1e-4, two.state, one.state);
+  expectSameUpTo(3e-4, two.state, one.state); // the first layer's filters are seven wide: their gradients round twice as much
 });
 
 const meanIn = (outputs: readonly HostTensors[], name: string): number =>
