@@ -105,7 +105,7 @@ const reviseJs = (
   revise: number,
 ): string => `    const belief = new Map(known.map((cell) => [cell, share(logits(i, cell), picture[cell])]));
     known.sort((a, b) => belief.get(a) - belief.get(b)); // the least believed, which are drawn again, first
-    for (const cell of known.slice(0, Math.floor(${revise} * (1 - done) * known.length))) picture[cell] = ${unknown};`;
+    for (const cell of known.slice(0, Math.round(${revise} * (1 - done) * known.length))) picture[cell] = ${unknown};`;
 
 const haltonJs = `
 /** Cells of a grid so that each is far from those before it: Halton's points, rows from base 2, columns from base 3. */
@@ -177,7 +177,7 @@ export function passesPython({ schedule }: InPasses, drawn: DrawnAs): string {
     `    codes = np.where(known, codes, drawn)
     np.put_along_axis(codes, np.argsort(score)[:, :left], ${unknown}, 1)`,
     revise > 0 &&
-      `    again = int(${revise} * (1 - done) * known[0].sum())  # of the least believed, which are drawn again
+      `    again = int(${revise} * (1 - done) * known[0].sum() + 0.5)  # of the least believed, which are drawn again
     np.put_along_axis(codes, np.argsort(belief)[:, :again], ${unknown}, 1)`,
   );
 }

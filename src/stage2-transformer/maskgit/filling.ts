@@ -103,7 +103,7 @@ function advance(pass: Pass, { passes, choice, schedule }: FillOptions): void {
     drawn.sort((a, b) => b.score - a.score);
     for (const { cell, code } of drawn.slice(0, filled)) codes[cell] = code;
   }
-  const again = Math.floor(passes.revise * (1 - done) * drawnBefore.length);
+  const again = Math.round(passes.revise * (1 - done) * drawnBefore.length);
   if (again > 0)
     for (const cell of leastBelieved(drawnBefore, codes, probabilities).slice(0, again))
       codes[cell] = unknown;

@@ -129,7 +129,7 @@ test('revision masks again what the network believes least, as many as it says, 
   for (const [i, shown] of seen.slice(1).entries()) {
     const drawnBefore = [...seen[i]!.entries()].flatMap(([cell, code]) => (code >= 0 ? [cell] : []));
     const again = hidden(shown).filter((cell) => drawnBefore.includes(cell));
-    expect(again).toHaveLength(Math.floor(0.9 * (1 - (i + 1) / 8) * drawnBefore.length));
+    expect(again).toHaveLength(Math.round(0.9 * (1 - (i + 1) / 8) * drawnBefore.length));
     const impossible = drawnBefore.filter((cell) => cell < 4);
     expect(again.filter((cell) => cell < 4)).toHaveLength(Math.min(again.length, impossible.length));
     revised += again.length;
