@@ -17,8 +17,9 @@ import { loadModels } from '../../src/stage2-transformer/model.js';
 import { tokenize } from '../../src/tokenize/tokenize.js';
 import { expectClose } from '../support/close.js';
 import { ids, noise } from '../support/parity.js';
-import { temporaryFolder, writePictures } from '../support/run.js';
+import { writePictures } from '../support/run.js';
 import { clamped, first, planes } from './planes.js';
+import { folderWithRuntime } from './runtime-folder.js';
 import { trainedRun } from './trained-run.js';
 
 const device = onnxDevice({ threads: 1 });
@@ -37,11 +38,7 @@ const classes = ['cat', 'dog', 'eel'];
 
 let root: string;
 beforeAll(async () => {
-  root = await temporaryFolder();
-  const modules = path.join(root, 'node_modules');
-  await fs.mkdir(modules);
-  const runtime = path.resolve('node_modules/onnxruntime-node');
-  await fs.symlink(runtime, path.join(modules, 'onnxruntime-node'), 'junction');
+  root = await folderWithRuntime();
 });
 afterAll(() => fs.rm(root, { recursive: true }));
 

@@ -13,17 +13,13 @@ import { exportedModels } from '../../src/exchange/onnx/open.js';
 import { passesOf } from '../../src/sample/choices.js';
 import { blankCanvas } from '../../src/stage2-transformer/canvas.js';
 import { haltonOrder } from '../../src/stage2-transformer/maskgit/halton.js';
-import { temporaryFolder } from '../support/run.js';
 import { call } from '../support/streams.js';
+import { folderWithRuntime } from './runtime-folder.js';
 import { trainedRun } from './trained-run.js';
 
 let root: string;
 beforeAll(async () => {
-  root = await temporaryFolder();
-  const modules = path.join(root, 'node_modules');
-  await fs.mkdir(modules);
-  const runtime = path.resolve('node_modules/onnxruntime-node');
-  await fs.symlink(runtime, path.join(modules, 'onnxruntime-node'), 'junction');
+  root = await folderWithRuntime();
 });
 afterAll(() => fs.rm(root, { recursive: true }));
 

@@ -17,19 +17,13 @@ import { cachedFile } from '../../src/stage2-transformer/gpt/portable.js';
 import { expectClose } from '../support/close.js';
 import { saveTokenizer, temporaryFolder } from '../support/run.js';
 import { numbers, numbersRun } from './numbers-run.js';
+import { folderWithRuntime } from './runtime-folder.js';
 import { trainedRun } from './trained-run.js';
 
 let root: string;
 
 beforeAll(async () => {
-  root = await temporaryFolder();
-  const modules = path.join(root, 'node_modules');
-  await fs.mkdir(modules);
-  await fs.symlink(
-    path.resolve('node_modules/onnxruntime-node'),
-    path.join(modules, 'onnxruntime-node'),
-    'junction',
-  );
+  root = await folderWithRuntime();
 });
 afterAll(() => fs.rm(root, { recursive: true }));
 
