@@ -15,7 +15,7 @@ import { type Choice, choose } from '../../src/stage2-transformer/choose.js';
 import { guided } from '../../src/stage2-transformer/drawer.js';
 import { cachedFile } from '../../src/stage2-transformer/gpt/portable.js';
 import { expectClose } from '../support/close.js';
-import { saveTokenizer, temporaryFolder } from '../support/run.js';
+import { saveTokenizer } from '../support/run.js';
 import { numbers, numbersRun } from './numbers-run.js';
 import { folderWithRuntime } from './runtime-folder.js';
 import { trainedRun } from './trained-run.js';
