@@ -3,6 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { last } from '../base/lookup.js';
 import { composite } from './composite.js';
+import { withGradient } from './gradients.js';
 
 /**
  * q [N, S, E], k and v [N, T, E] → softmax(q·kᵀ/√E + mask)·v [N, S, E]; N may be several axes.
@@ -12,7 +13,28 @@ import { composite } from './composite.js';
 export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask?: tf.Tensor): tf.Tensor {
   const scaled = tf.mul(q, last(q.shape) ** -0.5);
   const scores = tf.matMul(scaled, k, false, true);
-  return tf.matMul(tf.softmax(mask ? tf.add(scores, mask) : scores), v);
+  return mixed(mask ? tf.add(scores, mask) : scores, v);
+}
+
+/**
+ * P·v with P = softmax(scores): scores [N, S, T], v [N, T, E] → y [N, S, E]. The gradient of the scores, P ∘ (dy·vᵀ − Σ dy∘y),
+ * is one product and one pass over [N, S, T], the sums being a further column of dy beside one of ones (the identity
+ * Σ P∘dP = Σ dy∘y is Dao et al.'s, arXiv 2205.14135, appendix B.2).
+ */
+function mixed(scores: tf.Tensor, v: tf.Tensor): tf.Tensor {
+  const weights = tf.softmax(scores);
+  const y = tf.matMul(weights, v);
+  return withGradient([scores, v], {
+    value: () => tf.clone(y),
+    save: [weights, v, y],
+    gradient(dy, [weights, v, y]) {
+      const sums = tf.sum(tf.mul(dy, y), -1, true); // [N, S, 1]
+      const beside = tf.concat([dy, tf.neg(sums)], -1);
+      const ones = tf.onesLike(tf.slice(v, 0, [...v.shape.slice(0, -1), 1]));
+      const centred = tf.matMul(beside, tf.concat([v, ones], -1), false, true);
+      return [tf.mul(weights, centred), tf.matMul(weights, dy, true)];
+    },
+  });
 }
 
 /**

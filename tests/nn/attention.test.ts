@@ -17,3 +17,25 @@ test('softmax(q·kᵀ/√E + mask)·v, by hand', () => {
   const all = (3 * 4 + 8 + Math.exp(9) * 100) / (4 + Math.exp(9));
   expectClose(attention(q, k, v), tf.tensor3d([[[all]]]));
 });
+
+test.each([
+  { heads: 1, queries: 3, keys: 5, length: 2 },
+  { heads: 4, queries: 6, keys: 6, length: 8 },
+])('its gradient is that of the plain composition', ({ heads, queries, keys, length }) => {
+  const random = (shape: number[], seed: number) => tf.randomNormal(shape, 0, 1, 'float32', seed);
+  const q = random([heads, queries, length], 1);
+  const k = random([heads, keys, length], 2);
+  const v = random([heads, keys, length], 3);
+  const dy = random([heads, queries, length], 4);
+  const mask = tf.tensor2d(
+    Array.from({ length: queries }, (_, i) => Array.from({ length: keys }, (_, j) => (j > i ? -1e9 : 0))),
+  );
+  const plain = (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) => {
+    const scores = tf.matMul(tf.mul(q, length ** -0.5), k, false, true);
+    return tf.matMul(tf.softmax(tf.add(scores, mask)), v);
+  };
+  const ours = tf.grads((q, k, v) => attention(q as tf.Tensor, k as tf.Tensor, v as tf.Tensor, mask));
+  const wanted = tf.grads((q, k, v) => plain(q as tf.Tensor, k as tf.Tensor, v as tf.Tensor));
+  const [got, expected] = [ours([q, k, v], dy), wanted([q, k, v], dy)];
+  for (const [i, gradient] of got.entries()) expectClose(gradient, expected[i] as tf.Tensor);
+});
