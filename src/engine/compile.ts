@@ -2,11 +2,11 @@
 import { picked } from '../base/lookup.js';
 import { sizeOf } from '../base/tensor.js';
 import type { GraphProgram, StepProgram } from './device.js';
-import type { GraphBuilder, Node } from './graph.js';
+import type { GraphBuilder, Node, Value } from './graph.js';
 import { type EncodedModel, encodeModel, type OnnxGraph, type Port, port } from './onnx.js';
 import { byDepth } from './order.js';
-import { oneByOne, packUpdates, type StateBuffer } from './pack.js';
-import type { Target } from './target.js';
+import { packUpdates, type StateBuffer } from './pack.js';
+import { cpuTarget, type Target } from './target.js';
 import { type Slot, trace } from './trace.js';
 
 export interface Compiled {
@@ -82,12 +82,8 @@ export async function compileStep(
   );
   const slots = { state: t.inputs.state, inputs: t.inputs.inputs, outputs: t.outputs.outputs };
   const results = slots.outputs.map(({ value }) => value);
-  const { inputs, finals, buffers } = (o.target?.packsUpdates ? packUpdates : oneByOne)(
-    t.graph,
-    slots.state,
-    t.outputs.state,
-    results,
-  );
+  const state = { before: slots.state, after: t.outputs.state };
+  const { inputs, finals, buffers } = packUpdates(t.graph, state, results, (o.target ?? cpuTarget).packs);
   const ends = named(t.graph, { final: finals, result: slots.outputs });
   const step: OnnxGraph = {
     name: program.name,
@@ -98,7 +94,7 @@ export async function compileStep(
   };
   const bytes = 4 * slots.state.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const looped = bytes < (o.loopBelow ?? loopUpTo);
-  return { model: encodeModel(looped ? loopOver(step, slots) : step), looped, buffers, ...slots };
+  return { model: encodeModel(looped ? loopOver(step, inputs, slots) : step), looped, buffers, ...slots };
 }
 
 /**
@@ -106,7 +102,11 @@ export async function compileStep(
  * step's outputs come back stacked. ONNX Runtime copies what a run returns, so the state is returned once per run,
  * not once per step.
  */
-function loopOver(step: OnnxGraph, slots: Pick<CompiledStep, 'state' | 'inputs' | 'outputs'>): OnnxGraph {
+function loopOver(
+  step: OnnxGraph,
+  state: readonly Value[],
+  slots: Pick<CompiledStep, 'inputs' | 'outputs'>,
+): OnnxGraph {
   const rows: Node[] = slots.inputs.map(({ value }) => ({
     op: 'Gather',
     domain: '',
@@ -121,12 +121,12 @@ function loopOver(step: OnnxGraph, slots: Pick<CompiledStep, 'state' | 'inputs' 
     inputs: [
       { name: 'iteration', type: 'int64', shape: [] },
       { name: 'condition', type: 'bool', shape: [] },
-      ...slots.state.map((slot) => port(slot.value)),
+      ...state.map((value) => port(value)),
     ],
     outputs: [{ name: 'go-on', type: 'bool', shape: [] }, ...step.outputs],
   };
   const inRows = (p: Port): Port => ({ ...p, name: stacked(p.name), shape: ['steps', ...p.shape] });
-  const carried = step.outputs.slice(0, slots.state.length);
+  const carried = step.outputs.slice(0, state.length);
   const outputs = [
     ...carried.map((p) => ({ ...p, name: stacked(p.name) })),
     ...step.outputs.slice(carried.length).map(inRows),
@@ -137,7 +137,7 @@ function loopOver(step: OnnxGraph, slots: Pick<CompiledStep, 'state' | 'inputs' 
       {
         op: 'Loop',
         domain: '',
-        inputs: [STEPS, '', ...slots.state.map((slot) => slot.value.name)],
+        inputs: [STEPS, '', ...state.map(({ name }) => name)],
         outputs: outputs.map((p) => p.name),
         attrs: {},
         graphs: { body },
@@ -146,7 +146,7 @@ function loopOver(step: OnnxGraph, slots: Pick<CompiledStep, 'state' | 'inputs' 
     initializers: [],
     inputs: [
       { name: STEPS, type: 'int64', shape: [] },
-      ...slots.state.map((slot) => port(slot.value)),
+      ...state.map((value) => port(value)),
       ...slots.inputs.map((slot) => inRows(port(slot.value))),
     ],
     outputs,

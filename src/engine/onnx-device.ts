@@ -1,6 +1,6 @@
 /** ONNX Runtime on the CPU. */
 import os from 'node:os';
-import { must } from '../base/lookup.js';
+import { must, picked } from '../base/lookup.js';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { blockedTarget } from './blocked.js';
 import { type CompiledStep, compileGraph, compileStep, STEPS, stacked } from './compile.js';
@@ -8,7 +8,6 @@ import { checkTensors, type Device, type Precision, type StepProgram, type StepR
 import { GraphRunner } from './graph-runner.js';
 import { separateCopies } from './half.js';
 import type { EncodedModel } from './onnx.js';
-import { isIdentity } from './permute.js';
 import { ort } from './runtime.js';
 import {
   collectGarbage,
@@ -22,6 +21,7 @@ import {
   toOrt,
   whenFull,
 } from './sessions.js';
+import { filled, membersOf } from './state-buffers.js';
 import { cpuTarget, type Target } from './target.js';
 import type { Slot } from './trace.js';
 
@@ -118,10 +118,7 @@ class OnnxStepRunner implements StepRunner {
   load(state: HostTensors): void {
     checkTensors(`state of ${this.program.name}`, this.program.state, state);
     this.state = Object.fromEntries(
-      this.compiled.state.map(({ name, shape, perm }) => [
-        name,
-        toOrt(must(state[name], name), isIdentity(perm) ? undefined : { shape, perm }),
-      ]),
+      this.compiled.buffers.map((buffer) => [buffer.name, filled(buffer, state)]),
     );
   }
 
@@ -170,20 +167,24 @@ class OnnxStepRunner implements StepRunner {
   private stateFeeds(): Record<string, ort.Tensor> {
     const state = this.current('runs');
     return Object.fromEntries(
-      this.compiled.state.map(({ name, value }) => [value.name, must(state[name], name)]),
+      this.compiled.buffers.map(({ name }) => [`state/${name}`, must(state[name], name)]),
     );
   }
 
   private keep(results: ort.InferenceSession.OnnxValueMapType, named: (name: string) => string): void {
     this.state = Object.fromEntries(
-      this.compiled.state.map(({ name }) => [name, must(results[named(`final/${name}`)], name)]),
+      this.compiled.buffers.map(({ name }) => [name, must(results[named(`final/${name}`)], name)]),
     );
   }
 
   async read(): Promise<HostTensors> {
     const state = this.current('is read');
-    return Object.fromEntries(
-      this.compiled.state.map((slot) => [slot.name, fromOrt(must(state[slot.name], slot.name), slot)]),
+    const host: HostTensors = {};
+    for (const { name, members } of this.compiled.buffers)
+      Object.assign(host, membersOf(must(state[name], name), members));
+    return picked(
+      host,
+      this.compiled.state.map(({ name }) => name),
     );
   }
 

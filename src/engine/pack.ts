@@ -7,6 +7,7 @@
 import { must, pairs } from '../base/lookup.js';
 import { firstAxis, sizeOf } from '../base/tensor.js';
 import { type GraphBuilder, type Node, resultOf, type Value } from './graph.js';
+import type { Target } from './target.js';
 import type { Slot } from './trace.js';
 
 /** A tensor of the graph that holds one part of the state, or several end to end. */
@@ -28,8 +29,6 @@ export interface Packed {
 const ELEMENTWISE = new Set(['Add', 'Sub', 'Mul', 'Div', 'Sqrt', 'Max', 'Min', 'Where']);
 /** Buffers are filled up to rows of this many numbers, so that sums over them have two steps. */
 const ROW = 1024;
-/** Tensors that one launch writes at most: devices promise eight buffers. */
-const PIECES = 7;
 
 /** A tensor of the state, as it comes in and as it goes out. */
 interface Part {
@@ -48,26 +47,27 @@ interface Family {
 }
 
 /**
- * Rewrites `graph` in place.
+ * Rewrites `graph` in place, and puts its nodes in order.
  *
- * @param state the state as it comes in
- * @param finals the same names, as they go out
+ * @param state as it comes in, and the same names as they go out
  * @param others outputs beside the state
  */
 export function packUpdates(
   graph: GraphBuilder,
-  state: readonly Slot[],
-  finals: readonly Slot[],
+  state: { readonly before: readonly Slot[]; readonly after: readonly Slot[] },
   others: readonly Value[],
+  { upTo, pieces }: Target['packs'],
 ): Packed {
-  const all = pairs(state, finals).map(([slot, final]): Part => ({ slot, final }));
+  const all = pairs(state.before, state.after).map(([slot, final]): Part => ({ slot, final }));
   const update = new Updates(graph, all);
   const groups = new Map<string, Family[]>();
   for (const family of update.families()) {
+    if (family.size > upTo) continue;
     const group = groups.get(family.signature) ?? [];
     groups.set(family.signature, [...group, family]);
   }
   const packed = new Set<Part>();
+  const together = new Set<string>();
   const inputs: Value[] = [];
   const outs: Slot[] = [];
   const buffers: StateBuffer[] = [];
@@ -94,7 +94,8 @@ export function packUpdates(
       inputs.push(value);
       outs.push({ name: buffer.name, value: final, shape: [length], perm: [0] });
       buffers.push(buffer);
-      heads.push(...unpacked(graph, value, buffer));
+      together.add(value.name);
+      heads.push(...unpacked(graph, value, buffer, pieces));
     }
     for (const { parts } of families) for (const part of parts) packed.add(part);
   }
@@ -108,43 +109,33 @@ export function packUpdates(
   graph.nodes.unshift(...heads);
   graph.sort();
   graph.prune([...outs.map(({ value }) => value), ...others]);
+  matricesFirst(graph, outs, together);
   return { inputs, finals: outs, buffers };
-}
-
-/** The state as it is: a buffer for each tensor. The nodes of `graph` are put in order. */
-export function oneByOne(graph: GraphBuilder, state: readonly Slot[], finals: readonly Slot[]): Packed {
-  matricesFirst(graph, finals);
-  return {
-    inputs: state.map(({ value }) => value),
-    finals,
-    buffers: state.map((slot) => ({
-      name: slot.name,
-      shape: slot.value.shape,
-      members: [{ slot, offset: 0 }],
-    })),
-  };
 }
 
 /**
  * ONNX Runtime takes the nodes whose results nobody reads from the last one backwards, and before each what it still needs. The update of a vector
  * (a bias, a norm's scale) needs the gradients of a whole layer summed; so it is put behind that of the next matrix or filter, whose
- * gradient is made of parts of the batch one after the other.
+ * gradient is made of parts of the batch one after the other. Those `together` need a gradient of every layer, and come last.
  */
-function matricesFirst(graph: GraphBuilder, finals: readonly Slot[]): void {
+function matricesFirst(graph: GraphBuilder, finals: readonly Slot[], together: ReadonlySet<string>): void {
   const ranks = new Map(finals.map(({ value }) => [value.name, value.shape.length]));
   const read = new Set(graph.nodes.flatMap((node) => node.inputs));
   const isEnd = (node: Node) => ranks.has(resultOf(node)) && !read.has(resultOf(node));
   const ordered: Node[] = [];
+  const last: Node[] = [];
   let vectors: Node[] = [];
   for (const node of graph.nodes.filter(isEnd).reverse()) {
-    if (must(ranks.get(resultOf(node)), 'rank') < 2) {
+    if (together.has(resultOf(node))) {
+      last.push(node);
+    } else if (must(ranks.get(resultOf(node)), 'rank') < 2) {
       vectors.push(node);
     } else {
       ordered.push(node, ...vectors);
       vectors = [];
     }
   }
-  const ends = [...ordered, ...vectors].reverse();
+  const ends = [...ordered, ...vectors, ...last].reverse();
   graph.nodes.splice(0, graph.nodes.length, ...graph.nodes.filter((node) => !isEnd(node)), ...ends);
 }
 
@@ -159,22 +150,23 @@ function endToEnd(families: readonly Family[]): { offsets: number[]; length: num
 }
 
 /** Nodes that read the members out of a buffer, under the names by which the graph knows them. */
-function unpacked(graph: GraphBuilder, whole: Value, { members }: StateBuffer): Node[] {
+function unpacked(graph: GraphBuilder, whole: Value, { members }: StateBuffer, pieces: number): Node[] {
   const nodes: Node[] = [];
   const add = (op: string, inputs: string[], outputs: string[], attrs = {}) =>
     nodes.push({ op, domain: '', inputs, outputs, attrs });
-  for (let at = 0; at < members.length; at += PIECES) {
-    const run = members.slice(at, at + PIECES);
+  for (let at = 0; at < members.length; at += pieces) {
+    const run = members.slice(at, at + pieces);
     const sizes = run.map(({ slot }) => sizeOf(slot.shape));
     const from = run[0]!.offset;
     const piece = graph.fresh();
     const range = [[from], [from + sizes.reduce((a, b) => a + b, 0)]].map((n) => graph.ints(n).name);
     add('Slice', [whole.name, ...range], [piece]);
-    const flat = run.map(() => graph.fresh());
-    if (run.length === 1) flat[0] = piece;
-    else add('Split', [piece, graph.ints(sizes).name], flat, { axis: 0 });
-    for (const [part, { slot }] of pairs(flat, run))
-      add('Reshape', [part, graph.ints(slot.value.shape).name], [slot.value.name]);
+    const flat = run.map(({ slot: { value } }) => (value.shape.length === 1 ? value.name : graph.fresh()));
+    add('Split', [piece, graph.ints(sizes).name], flat, { axis: 0 });
+    for (const [part, { slot }] of pairs(flat, run)) {
+      if (part !== slot.value.name)
+        add('Reshape', [part, graph.ints(slot.value.shape).name], [slot.value.name]);
+    }
   }
   return nodes;
 }
@@ -300,7 +292,9 @@ class Updates {
     const g = this.graph;
     const flat = pairs(families, names).map(([{ size }, name]) => {
       const value: Value = { name, type: 'float32', shape: must(this.shape(name), name) };
-      return g.op('Reshape', [value, g.ints([size])], {}, { shape: [size] });
+      return value.shape.length === 1
+        ? value
+        : g.op('Reshape', [value, g.ints([size])], {}, { shape: [size] });
     });
     const rest = length - families.reduce((sum, { size }) => sum + size, 0);
     const zeros = rest > 0 ? [g.constant('float32', [rest], new Float32Array(rest))] : [];

@@ -75,8 +75,8 @@ export interface Target {
   gelu(g: GraphBuilder, x: Value): Value;
   /** γ·x/rms of rows x `[N, D]`, γ `[D]`, and 1/rms `[N, 1]`. */
   rmsNorm(g: GraphBuilder, x: Value, gamma: Value, epsilon: number): readonly [Value, Value];
-  /** Whether updates of many parameters are best written as one of a long vector. */
-  readonly packsUpdates: boolean;
+  /** Parameters of up to so many numbers are updated as one long vector, out of which an operator takes so many at most. */
+  readonly packs: { readonly upTo: number; readonly pieces: number };
   /** Whether Σ a·b over rows is best a product of matrices; otherwise numbers are multiplied, then summed. */
   readonly rowDotsAsProducts: boolean;
   /** Whether sums of columns are best a product with a row of ones: 0.05 ms for 1024 × 192 numbers, where ReduceSum takes 0.13. */
@@ -186,7 +186,7 @@ function tilesPay({ batchSize, outHeight, outWidth, inChannels, outChannels }: C
 export const cpuTarget: Target = {
   bytesAtOnce: 8 * 2 ** 20,
   float16: false,
-  packsUpdates: false,
+  packs: { upTo: 2 ** 14, pieces: Number.POSITIVE_INFINITY },
   convolution,
   gated,
   gelu,
@@ -259,7 +259,7 @@ export const cpuTarget: Target = {
 export const webgpuTarget: Target = {
   bytesAtOnce: Number.POSITIVE_INFINITY,
   float16: true,
-  packsUpdates: true,
+  packs: { upTo: Number.POSITIVE_INFINITY, pieces: 7 }, // devices promise eight buffers to a launch
   convolution,
   gated,
   gelu,

@@ -4,7 +4,7 @@
  * that has no GPU kernel is refused when it is prepared.
  */
 import { expected } from '../base/errors.js';
-import { must, pairs, picked } from '../base/lookup.js';
+import { must, picked } from '../base/lookup.js';
 import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { type CompiledStep, compileGraph, compileStep } from './compile.js';
 import { checkTensors, type Device, type Precision, type StepProgram, type StepRunner } from './device.js';
@@ -13,9 +13,9 @@ import type { Node } from './graph.js';
 import { GraphRunner } from './graph-runner.js';
 import { type EncodedModel, encodeModel, type Port } from './onnx.js';
 import type { StateBuffer } from './pack.js';
-import { isIdentity } from './permute.js';
 import type { ort } from './runtime.js';
 import { fromOrt, openSession, release, runSession, runtimeVersion, toOrt, whenFull } from './sessions.js';
+import { filled, membersOf } from './state-buffers.js';
 import { webgpuTarget } from './target.js';
 import type { Slot } from './trace.js';
 
@@ -132,7 +132,7 @@ class GpuStepRunner implements StepRunner {
     const host: HostTensors = {};
     for (const { name, members } of this.compiled.buffers) {
       const whole = await this.transfers.download(must(state[name], name));
-      for (const { slot, offset } of members) host[slot.name] = fromOrt(piece(whole, slot, offset), slot);
+      Object.assign(host, membersOf(whole, members));
     }
     return picked(
       host,
@@ -193,25 +193,6 @@ class GpuStepRunner implements StepRunner {
       host[slot.name] = fromOrt(await this.transfers.download(must(tensors[slot.name], slot.name)), slot);
     return host;
   }
-}
-
-/** A buffer of the state as it begins; tensors in their own order of axes. */
-function filled({ shape, members }: StateBuffer, state: HostTensors): ort.Tensor {
-  const ordered = members.map(({ slot }) =>
-    toOrt(must(state[slot.name], slot.name), isIdentity(slot.perm) ? undefined : slot),
-  );
-  const [only, another] = ordered;
-  if (only && !another) return only;
-  const data = new Float32Array(sizeOf(shape));
-  for (const [{ offset }, tensor] of pairs(members, ordered)) data.set(tensor.data as Float32Array, offset);
-  return toOrt(float32(shape, data));
-}
-
-/** One member of a buffer. */
-function piece(whole: ort.Tensor, { value }: Slot, offset: number): ort.Tensor {
-  if (whole.dims.join() === value.shape.join()) return whole;
-  const data = (whole.data as Float32Array).subarray(offset, offset + sizeOf(value.shape));
-  return toOrt(float32(value.shape, data));
 }
 
 function zeros({ shape, value }: Slot): HostTensor {

@@ -5,7 +5,7 @@ import { float32, type HostTensors, scalar, sizeOf } from '../../src/base/tensor
 import { compileStep } from '../../src/engine/compile.js';
 import type { Specs, StepProgram, Tensors } from '../../src/engine/device.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
-import { cpuTarget } from '../../src/engine/target.js';
+import { cpuTarget, type Target } from '../../src/engine/target.js';
 import '../../src/nn/kernel-gradients.js';
 import { valueAndGradsOf } from '../../src/nn/gradients.js';
 import { adamSpecs, adamStep, clipByGlobalNorm, emaStep } from '../../src/train/optimizer.js';
@@ -78,8 +78,10 @@ const start = (p: StepProgram): HostTensors =>
   );
 const inputs = { x: noise([6, 3], 'x'), lr: scalar(0.01), step: scalar(3) };
 
+const packing = (upTo: number): Target => ({ ...cpuTarget, packs: { upTo, pieces: 7 } });
+
 async function packed(p: StepProgram) {
-  const compiled = await compileStep(p, { loopBelow: 0, target: { ...cpuTarget, packsUpdates: true } });
+  const compiled = await compileStep(p, { loopBelow: 0, target: packing(Number.POSITIVE_INFINITY) });
   const session = await ort.InferenceSession.create(compiled.model.model, { logSeverityLevel: 3 });
   const state = start(p);
   const feeds: Record<string, ort.Tensor> = {};
@@ -106,7 +108,7 @@ async function packed(p: StepProgram) {
 }
 
 async function unpacked(p: StepProgram) {
-  const runner = await onnxDevice({ threads: 1 }).prepareStep(p);
+  const runner = await onnxDevice({ threads: 1, target: packing(0) }).prepareStep(p);
   runner.load(start(p));
   const [outputs] = await runner.run([inputs]);
   const after = await runner.read();
@@ -145,4 +147,22 @@ test('the common norm is that of all gradients, packed or not', async () => {
   expect(Math.abs(one.norm / norm - 1)).toBeLessThan(1e-5);
   for (const [name, wanted] of Object.entries(other.after))
     expectClose(one.after[name]!, wanted, { atol: 1e-6, rtol: 1e-5 });
+});
+
+test.each([
+  ['one by one', { loopUpTo: 0 }],
+  ['in a loop', { loopUpTo: undefined }],
+])('a device packs what is small and hands out the state as it was: %s', async (_, o) => {
+  const p = program(0);
+  const wanted = await unpacked(p);
+  for (const upTo of [8, 1000]) {
+    const runner = await onnxDevice({ threads: 1, target: packing(upTo), ...o }).prepareStep(p);
+    runner.load(start(p));
+    const outputs = await runner.run([inputs, inputs]);
+    expect(outputs[0]).toEqual(wanted.outputs);
+    runner.load(start(p));
+    await runner.run([inputs]);
+    expect(await runner.read()).toEqual(wanted.after);
+    await runner.dispose();
+  }
 });
