@@ -63,6 +63,8 @@ export class Tracer extends tf.KernelBackend {
   /** Of products with constants. */
   precision: Precision = 'f32';
   private syms = new WeakMap<object, Sym>();
+  /** What each reshaped value was before: of several reshapes in a row one is enough. */
+  private reshaped = new Map<string, Value>();
   /** Numbers that the program has been seen to write: a draw does not come out twice. */
   private written = new Set<number>();
 
@@ -71,6 +73,7 @@ export class Tracer extends tf.KernelBackend {
     this.graph = new GraphBuilder();
     this.target = target;
     this.syms = new WeakMap();
+    this.reshaped = new Map();
     this.written = new Set();
   }
 
@@ -156,7 +159,11 @@ export class Tracer extends tf.KernelBackend {
       const make = () => this.graph.constant(constant.type, shape, constant.data);
       return this.graph.derived(constant, `shape ${shape}`, make);
     }
-    return this.graph.op('Reshape', [value, this.graph.ints(shape)], {}, { shape });
+    const source = this.reshaped.get(value.name);
+    if (source) return this.reshape(source, shape);
+    const result = this.graph.op('Reshape', [value, this.graph.ints(shape)], {}, { shape });
+    this.reshaped.set(result.name, value);
+    return result;
   }
 
   expand(value: Value, shape: readonly number[]): Value {

@@ -8,7 +8,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { type Key, stream } from '../base/rng.js';
-import { float32, type HostTensor } from '../base/tensor.js';
+import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
 
 const terms = 4;
 const modulus = 2 ** 18;
@@ -87,5 +87,41 @@ export function dropoutFrom(noise: tf.Tensor, o: { rows: number; columns: number
     const uniform = tf.sub(product, tf.floor(product));
     const keep = tf.mul(tf.cast(tf.less(uniform, 1 - rate), 'float32'), 1 / (1 - rate));
     return tf.mul(x, tf.reshape(keep, x.shape));
+  };
+}
+
+/** Dropout of a network in a training step that computes its batch in `runs` parts. */
+export interface StepDropout {
+  /** What a part of `batch` examples takes; nothing where the rate is 0. */
+  inputs(batch: number): Record<string, { shape: number[]; dtype: 'float32' }>;
+  /** What a step of `batch` examples feeds each of its parts. */
+  feeds(step: number, batch: number): HostTensors[];
+  /** None where `inputs` have no noise, as in validation. */
+  of(inputs: Record<string, tf.Tensor>, batch: number): Dropout;
+}
+
+/** @param o.rows rows of an activation for each example. @param o.name of the input */
+export function stepDropout(
+  o: NoiseLayout & {
+    readonly rate: number;
+    readonly seed: Key;
+    readonly runs: number;
+    readonly name?: string;
+  },
+): StepDropout {
+  const { rate, seed, runs, sites, columns, name = 'noise' } = o;
+  const layout = (batch: number): NoiseLayout => ({ sites, rows: batch * o.rows, columns });
+  return {
+    inputs(batch) {
+      if (rate === 0) return {};
+      return { [name]: { shape: [noiseLength(sites, layout(batch).rows, columns)], dtype: 'float32' } };
+    },
+    feeds(step, batch) {
+      if (rate === 0) return Array.from({ length: runs }, () => ({}));
+      return noisePerRun(layout(batch), seed, { step, runs }).map((noise) => ({ [name]: noise }));
+    },
+    of({ [name]: noise }, batch) {
+      return noise ? dropoutFrom(noise, { ...layout(batch), rate }) : noDropout;
+    },
   };
 }

@@ -5,12 +5,12 @@ import { firstAxis } from '../../base/tensor.js';
 import type { PriorConfig } from '../../config/schema.js';
 import type { Specs } from '../../engine/device.js';
 import { crossEntropy } from '../../nn/cross-entropy.js';
-import { dropoutFrom, noDropout, noiseLength, noisePerRun } from '../../nn/dropout.js';
+import { stepDropout } from '../../nn/dropout.js';
 import { specsOf, treeOf } from '../../nn/params.js';
 import { turnsOf } from '../../nn/rotary.js';
 import { decays, dropoutSites } from '../../nn/transformer.js';
 import { cellsIn, centres, vocabulary } from '../../stage1-vqgan/grids.js';
-import type { Feed, Grid } from '../../stage1-vqgan/latent.js';
+import type { Grid } from '../../stage1-vqgan/latent.js';
 import { drawerOf, sequencesFor } from '../drawer.js';
 import type { Condition, Prior } from '../prior.js';
 import { openCachedModel } from './cache.js';
@@ -55,13 +55,8 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
   const { codes, tokens, width, annealed } = sizes;
   const specs = gptSpecs(sizes);
   const given = cellsIn(condition.grids);
-  const noiseLayout = (batch: number) => ({
-    sites: dropoutSites(sizes),
-    rows: batch * tokens,
-    columns: width,
-  });
-  const noiseOf = (step: number, batch: number): NonNullable<Feed['runs']> =>
-    noisePerRun(noiseLayout(batch), seed, { step, runs: accumulate }).map((noise) => ({ noise }));
+  const layout = { sites: dropoutSites(sizes), rows: tokens, columns: width };
+  const drops = stepDropout({ ...layout, rate: dropout, seed, runs: accumulate });
   return {
     condition,
     grids,
@@ -72,13 +67,11 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
     precisions: ['f32', 'int8'],
     inputs(phase, batch): Specs {
       const sequences = { shape: [batch, tokens], dtype: 'int32' } as const;
-      const { sites, rows, columns } = noiseLayout(batch);
-      const noise = { shape: [noiseLength(sites, rows, columns)], dtype: 'float32' } as const;
       const train = phase === 'train';
       return {
         ...{ ids: sequences, targets: sequences },
         ...(train && annealed && { places: sequences, next: sequences }),
-        ...(train && dropout > 0 && { noise }),
+        ...(train && drops.inputs(batch)),
       };
     },
     feed(phase, step, batch) {
@@ -95,17 +88,18 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
           targets,
           ...order,
         },
-        ...(dropout > 0 && { runs: noiseOf(step, size) }),
+        runs: drops.feeds(step, size),
       };
     },
     /** In training in another order, a grid's cells in that order. */
     nats(p, inputs) {
       const { ids, targets } = picked(inputs, ['ids', 'targets']);
-      const { noise, places, next } = inputs;
-      const { rows, columns } = noiseLayout(firstAxis(ids));
-      const dropped = noise ? dropoutFrom(noise, { rows, columns, rate: dropout }) : noDropout;
+      const { places, next } = inputs;
       const order = places && next && { places, next };
-      const logits = gptLogits(sizes, treeOf(specs, p), ids, { dropout: dropped, order });
+      const logits = gptLogits(sizes, treeOf(specs, p), ids, {
+        dropout: drops.of(inputs, firstAxis(ids)),
+        order,
+      });
       const nats = crossEntropy(tf.reshape(logits, [-1, codes]), tf.reshape(targets, [-1])); // [B·T]
       const each = tf.reshape(nats, ids.shape);
       return given === 0 ? each : tf.mul(each, predicted(given, tokens));

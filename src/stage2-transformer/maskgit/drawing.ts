@@ -26,7 +26,10 @@ interface DrawerOptions extends Opening {
 export async function openDrawer(o: DrawerOptions): Promise<Drawer> {
   const many = await opened(o);
   if (o.batch === 1) return passesDrawer(many.ask, { ...o, dispose: many.dispose });
-  const one = await opened({ ...o, batch: 1 });
+  const one = await opened({ ...o, batch: 1 }).catch(async (error) => {
+    await many.dispose();
+    throw error;
+  });
   const ask: Ask = async (canvas, how) => {
     if (!areAlike(canvas)) return many.ask(canvas, how);
     return repeated(await one.ask(firstOf(canvas), how), o.batch);

@@ -5,12 +5,12 @@ import { firstAxis, float32, type HostTensors, int32 } from '../../base/tensor.j
 import type { PriorConfig } from '../../config/schema.js';
 import type { Specs } from '../../engine/device.js';
 import { crossEntropy } from '../../nn/cross-entropy.js';
-import { dropoutFrom, noDropout, noiseLength, noisePerRun } from '../../nn/dropout.js';
+import { stepDropout } from '../../nn/dropout.js';
 import { specsOf, treeOf } from '../../nn/params.js';
 import { turnsOf } from '../../nn/rotary.js';
 import { decays, dropoutSites } from '../../nn/transformer.js';
 import { cellsIn, centres, vocabulary } from '../../stage1-vqgan/grids.js';
-import type { Feed, Grid } from '../../stage1-vqgan/latent.js';
+import type { Grid } from '../../stage1-vqgan/latent.js';
 import type { Condition, Prior } from '../prior.js';
 import { openDrawer } from './drawing.js';
 import { masked, maskedForValidation, type Shown } from './masking.js';
@@ -36,13 +36,8 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
   const tokens = tokensIn(sizes);
   const specs = maskgitSpecs(sizes);
   const ofCells = { vocabulary: vocabulary(grids), given: cellsIn(condition.grids) };
-  const noiseLayout = (batch: number) => ({
-    sites: dropoutSites(sizes),
-    rows: batch * tokens,
-    columns: sizes.width,
-  });
-  const noiseOf = (step: number, batch: number): NonNullable<Feed['runs']> =>
-    noisePerRun(noiseLayout(batch), seed, { step, runs: accumulate }).map((noise) => ({ noise }));
+  const layout = { sites: dropoutSites(sizes), rows: tokens, columns: sizes.width };
+  const drops = stepDropout({ ...layout, rate: dropout, seed, runs: accumulate });
   const fed = ({ canvas, weights }: Shown, targets: Int32Array): HostTensors => {
     const shape = [canvas.labels.length, cells];
     return {
@@ -60,30 +55,23 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
     decays,
     precisions: ['f32', 'int8'],
     inputs(phase, batch): Specs {
-      const { sites, rows, columns } = noiseLayout(batch);
-      const noise = { shape: [noiseLength(sites, rows, columns)], dtype: 'float32' } as const;
       return {
         ids: { shape: [batch, tokens], dtype: 'int32' },
         targets: { shape: [batch, cells], dtype: 'int32' },
         weights: { shape: [batch, cells], dtype: 'float32' },
-        ...(phase === 'train' && dropout > 0 && { noise }),
+        ...(phase === 'train' && drops.inputs(batch)),
       };
     },
     feed(phase, key, batch) {
       if (phase === 'eval') return { batched: fed(maskedForValidation(batch, ofCells, key), batch.codes) };
       const shown = masked(batch, ofCells, { schedule, substitute, seed, step: key });
-      return {
-        batched: fed(shown, batch.codes),
-        ...(dropout > 0 && { runs: noiseOf(key, batch.labels.length) }),
-      };
+      return { batched: fed(shown, batch.codes), runs: drops.feeds(key, batch.labels.length) };
     },
     maskedBy: (percent, key, batch) =>
       fed(maskedForValidation(batch, ofCells, key, percent / 100), batch.codes),
     nats(p, inputs, phase) {
       const { ids, targets, weights } = picked(inputs, ['ids', 'targets', 'weights']);
-      const { noise } = inputs;
-      const { rows, columns } = noiseLayout(firstAxis(ids));
-      const dropped = noise ? dropoutFrom(noise, { rows, columns, rate: dropout }) : noDropout;
+      const dropped = drops.of(inputs, firstAxis(ids));
       const logits = maskgitLogits(sizes, treeOf(specs, p), ids, { dropout: dropped });
       const smoothing = phase === 'train' ? label_smoothing : 0;
       return tf.mul(natsOfCells(grids, logits, targets, smoothing), weights);

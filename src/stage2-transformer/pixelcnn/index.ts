@@ -5,11 +5,11 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { must, pairs } from '../../base/lookup.js';
-import { firstAxis, int32 } from '../../base/tensor.js';
+import { firstAxis, type HostTensors, int32 } from '../../base/tensor.js';
 import type { PriorConfig } from '../../config/schema.js';
 import type { Specs, Tensors } from '../../engine/device.js';
 import { crossEntropy } from '../../nn/cross-entropy.js';
-import { dropoutFrom, noDropout, noiseLength, noisePerRun } from '../../nn/dropout.js';
+import { stepDropout } from '../../nn/dropout.js';
 import { over, specsOf, treeOf, under } from '../../nn/params.js';
 import { cellsIn } from '../../stage1-vqgan/grids.js';
 import type { Grid } from '../../stage1-vqgan/latent.js';
@@ -34,20 +34,17 @@ export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condit
     return { layers, width, heads, attentionEvery, classes, grid, earlier };
   });
   const cells = cellsIn(grids);
-  const noiseLayout = ({ grid }: NetworkSizes, batch: number) => ({
-    sites: layers,
-    rows: batch * cellsIn([grid]),
-    columns: width,
+  const drops = networks.map(({ grid }) => {
+    const layout = { sites: layers, rows: cellsIn([grid]), columns: width };
+    const of = { rate: dropout, seed: `${seed} ${grid.name}`, runs: accumulate };
+    return stepDropout({ ...layout, ...of, name: `noise.${grid.name}` });
   });
-  /** Of a training step of so many images, the noise of each network by its name, for each micro-batch. */
-  const noiseOf = (step: number, batch: number) => {
-    const named = networks.map((network) => {
-      const { name } = network.grid;
-      const runs = noisePerRun(noiseLayout(network, batch), `${seed} ${name}`, { step, runs: accumulate });
-      return [`noise.${name}`, runs] as const;
-    });
+
+  /** Of all networks, for each part of a training step. */
+  const noiseOf = (step: number, batch: number): HostTensors[] => {
+    const each = drops.map((drop) => drop.feeds(step, batch));
     return Array.from({ length: accumulate }, (_, run) =>
-      Object.fromEntries(named.map(([name, runs]) => [name, must(runs[run], name)])),
+      Object.assign({}, ...each.map((runs) => runs[run])),
     );
   };
 
@@ -60,9 +57,7 @@ export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condit
   ): tf.Tensor => {
     const { name } = network.grid;
     const own = ownCodes(network, codes);
-    const noise = inputs[`noise.${name}`];
-    const layout = noiseLayout(network, firstAxis(own));
-    const dropped = noise ? dropoutFrom(noise, { ...layout, rate: dropout }) : noDropout;
+    const dropped = must(drops[networks.indexOf(network)], name).of(inputs, firstAxis(own));
     const known = { labels: inputs.labels, earlier: codes.slice(0, network.earlier.length) };
     return networkLogits(network, treeOf(networkSpecs(network), under(name, p)), own, known, dropped);
   };
@@ -90,15 +85,10 @@ export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condit
     decays,
     precisions: ['f32'],
     inputs(phase, batch): Specs {
-      const noise = networks.map((network) => {
-        const { sites, rows, columns } = noiseLayout(network, batch);
-        const shape = [noiseLength(sites, rows, columns)];
-        return [`noise.${network.grid.name}`, { shape, dtype: 'float32' }] as const;
-      });
       return {
         codes: { shape: [batch, cells], dtype: 'int32' },
         ...(classes > 0 && { labels: { shape: [batch], dtype: 'int32' } as const }),
-        ...(phase === 'train' && dropout > 0 && Object.fromEntries(noise)),
+        ...(phase === 'train' && Object.assign({}, ...drops.map((drop) => drop.inputs(batch)))),
       };
     },
     feed(phase, step, { codes, labels }) {
@@ -108,7 +98,7 @@ export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condit
           codes: int32([batch, cells], codes),
           ...(classes > 0 && { labels: int32([batch], labels) }),
         },
-        ...(phase === 'train' && dropout > 0 && { runs: noiseOf(step, batch) }),
+        ...(phase === 'train' && { runs: noiseOf(step, batch) }),
       };
     },
     nats(p, inputs) {
