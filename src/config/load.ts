@@ -231,6 +231,11 @@ interface Issue {
 }
 
 function explain(issue: Issue, merged: Section, layers: Layers): UserError {
+  const given = at(merged, issue.path);
+  if (issue.errors && Array.isArray(given) && given.some(isSection) && !given.every(isSection)) {
+    const either = 'For example [8, 6, 5], or [{ kind: ema }, { kind: ema }].';
+    return expected('only numbers or only sections of keys', placeOf(issue.path), given, either);
+  }
   const [deepest] = (issue.errors ?? []).flat().sort((a, b) => b.path.length - a.path.length);
   if (deepest) return explain({ ...deepest, path: [...issue.path, ...deepest.path] }, merged, layers);
   const { path } = issue;

@@ -274,6 +274,10 @@ describe('one sentence for a mistake', () => {
       'Expected at most 299, the codes of the largest level, for sample.top_k but received 300. 0 draws among all codes.',
     ],
     [
+      ['stage1.bottleneck.levels=[4, {codes: 3}]'],
+      'Expected only numbers or only sections of keys for stage1.bottleneck.levels but received [4,{"codes":3}]. For example [8, 6, 5], or [{ kind: ema }, { kind: ema }].',
+    ],
+    [
       ['data.val_dir=x'],
       'Expected a folder for data.dir but received null. data.val_dir holds the validation images of a data.dir.',
     ],
