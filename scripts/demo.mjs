@@ -1,4 +1,5 @@
-// npm run demo: the four commands without any option, as a user would type them in this folder. The last one names the grid.
+// npm run demo: the four commands without any option, as a user would type them in this folder. The last one names the
+// grid.
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';

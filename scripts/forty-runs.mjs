@@ -1,6 +1,7 @@
-// node scripts/forty-runs.mjs [SEED] [RUNS] [KEY=VALUE …]: tiny tokenizers (default rate 0.0008) with random learning rates, in turn over the three decades from
-// 0.0001, from 0.1 and from 100, random warm-ups of the rate and random starts of the discriminator. Each must end with finite weights or with the
-// message that says why it stopped; no checkpoint may hold a NaN. Prints a table, and how often the guard acted.
+// node scripts/forty-runs.mjs [SEED] [RUNS] [KEY=VALUE …]: tiny tokenizers (default rate 0.0008) with random learning
+// rates, in turn over the three decades from 0.0001, from 0.1 and from 100, random warm-ups of the rate and random
+// starts of the discriminator. Each must end with finite weights or with the message that says why it stopped; no
+// checkpoint may hold a NaN. Prints a table, and how often the guard acted.
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';

@@ -1,6 +1,8 @@
-// npm run gpu-report -- [--out DIR] [--minutes N] [--peer FILE] [--only TEXT] [--quick]: what this machine's GPU does, within N minutes (8).
-// gpu-report.json and gpu-report.md in DIR (gpu-report) are written anew after each part, each of which runs in processes of its own and may fail.
-//   --peer FILE  a PyTorch program that takes the benchmark's flags, --device cuda and --precision f32|tf32|bf16; python: $PEER_PYTHON or python3
+// npm run gpu-report -- [--out DIR] [--minutes N] [--peer FILE] [--only TEXT] [--quick]: what this machine's GPU does,
+// within N minutes (8). gpu-report.json and gpu-report.md in DIR (gpu-report) are written anew after each part, each
+// of which runs in processes of its own and may fail.
+//   --peer FILE  a PyTorch program that takes the benchmark's flags, --device cuda and --precision f32|tf32|bf16;
+// python: $PEER_PYTHON or python3
 //   --only TEXT  only the parts whose names match this regular expression, and devices
 //   --quick      sizes for which a GPU in software, too, has enough with 40 minutes
 import fs from 'node:fs';
@@ -92,7 +94,10 @@ const machine = {
   quick,
 };
 
-/** `vqgen devices`, and its find for the other parts: they need not search again, and no process stands between them and the driver's words. */
+/**
+ * `vqgen devices`, and its find for the other parts: they need not search again, and no process stands between them
+ * and the driver's words.
+ */
 async function devices({ result, until }) {
   const smi = ['--query-gpu=name,driver_version,memory.total', '--format=csv,noheader'];
   await child(smi, { command: 'nvidia-smi', until }).then(

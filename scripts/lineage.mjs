@@ -1,5 +1,6 @@
-// node scripts/lineage.mjs --ae RUN --vae RUN [--out FOLDER]: pictures decoded from N(0, I) by an autoencoder and by a VAE, as grids, and their Fréchet
-// distances (fd_vqgen) from the validation pictures of the first run: whether there is something to draw from between the codes of pictures.
+// node scripts/lineage.mjs --ae RUN --vae RUN [--out FOLDER]: pictures decoded from N(0, I) by an autoencoder and by a
+// VAE, as grids, and their Fréchet distances (fd_vqgen) from the validation pictures of the first run: whether there
+// is something to draw from between the codes of pictures.
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { silent } from '../dist/base/progress.js';

@@ -1,5 +1,6 @@
-// node scripts/loader-cost.mjs --config NAME [--data DIR] [--disk]: what reading and augmenting batches costs training,
-// as the ratio of steps on batches of the data set to steps on one batch kept in memory, in turn. --disk: no picture in memory.
+// node scripts/loader-cost.mjs --config NAME [--data DIR] [--disk]: what reading and augmenting batches costs
+// training, as the ratio of steps on batches of the data set to steps on one batch kept in memory, in turn. --disk: no
+// picture in memory.
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';

@@ -1,5 +1,6 @@
-// node scripts/moon.mjs [--seeds 0,1,2,3,4] [--numbers 1,2,8,32] [--out FILE.png] [--json], after npm run setup: what an AE and a VAE make of
-// a moon whose middle phases they never saw, half way between new and full moon and from random vectors (docs/lineage.md).
+// node scripts/moon.mjs [--seeds 0,1,2,3,4] [--numbers 1,2,8,32] [--out FILE.png] [--json], after npm run setup: what
+// an AE and a VAE make of a moon whose middle phases they never saw, half way between new and full moon and from
+// random vectors (docs/lineage.md).
 import { parseArgs } from 'node:util';
 import sharp from 'sharp';
 import { stream } from '../dist/base/rng.js';

@@ -1,6 +1,7 @@
 // Runs when a user installs the package, before onnxruntime-node's own install script. That script downloads CUDA
-// libraries on Linux, which vqgen does not load, and fails without a network. It leaves alone what is
-// there already: an empty file stands in for each. ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node fetches the real ones.
+// libraries on Linux, which vqgen does not load, and fails without a network. It leaves alone what is there already:
+// an empty file stands in for each. ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node fetches the real
+// ones.
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';

@@ -1,4 +1,5 @@
-// node scripts/prior-cost.mjs FILE.png: how the time of a prior's training step grows with tokens, width and batch, as a picture.
+// node scripts/prior-cost.mjs FILE.png: how the time of a prior's training step grows with tokens, width and batch, as
+// a picture.
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,7 +26,9 @@ function milliseconds(sizes) {
 
 const [width, height, margin] = [300, 260, 46];
 
-/** One panel, both axes logarithmic: a straight line of slope 1 (dashed, from the first point) is growth in proportion. */
+/**
+ * One panel, both axes logarithmic: a straight line of slope 1 (dashed, from the first point) is growth in proportion.
+ */
 function panel({ name, values }, times, left) {
   const range = (list) => [Math.log2(Math.min(...list)), Math.log2(Math.max(...list))];
   const [x0, x1] = range(values);

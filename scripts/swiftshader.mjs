@@ -1,4 +1,5 @@
-// A Vulkan device in software for tests, out of Debian's chromium-common package into .cache/swiftshader; no root, nothing installed.
+// A Vulkan device in software for tests, out of Debian's chromium-common package into .cache/swiftshader; no root,
+// nothing installed.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -9,7 +10,10 @@ const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const cache = path.join(root, '.cache/swiftshader');
 const files = ['libvk_swiftshader.so', 'vk_swiftshader_icd.json', 'libvulkan.so.1'];
 
-/** The environment in which a process finds the device; fetches it the first time. Throws an Error that says what is missing. */
+/**
+ * The environment in which a process finds the device; fetches it the first time. Throws an Error that says what is
+ * missing.
+ */
 export function swiftshader() {
   if (!files.every((file) => fs.existsSync(path.join(cache, file)))) fetchDevice();
   return {

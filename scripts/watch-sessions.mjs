@@ -1,5 +1,6 @@
-// node --import ./scripts/watch-sessions.mjs PROGRAM: the folder $VQGEN_WATCH gets what $VQGEN_WATCH_FOR names of ONNX Runtime's sessions: their
-// `graphs` as they are optimised (graph-N.onnx), a `profile` of their operators, or the `codes` that they are given, an array for each run.
+// node --import ./scripts/watch-sessions.mjs PROGRAM: the folder $VQGEN_WATCH gets what $VQGEN_WATCH_FOR names of ONNX
+// Runtime's sessions: their `graphs` as they are optimised (graph-N.onnx), a `profile` of their operators, or the
+// `codes` that they are given, an array for each run.
 import fs from 'node:fs';
 import path from 'node:path';
 import { ort } from '../dist/engine/runtime.js';

@@ -1,7 +1,8 @@
 /**
- * Moving code must not move a bit: sha256 of what the commands write, for every kind of bottleneck with everything switched on.
- * ONNX Runtime rounds by the processor's instructions, so the sums in `bits.json` stand under that of a probe which every machine
- * computes; where the probe is unknown the tests are skipped. VQGEN_WRITE_BITS=1 writes this machine's.
+ * Moving code must not move a bit: sha256 of what the commands write, for every kind of bottleneck with everything
+ * switched on. ONNX Runtime rounds by the processor's instructions, so the sums in `bits.json` stand under that of a
+ * probe which every machine computes; where the probe is unknown the tests are skipped. VQGEN_WRITE_BITS=1 writes this
+ * machine's.
  */
 import { createHash } from 'node:crypto';
 import fs from 'node:fs/promises';

@@ -1,4 +1,7 @@
-/** The commands as a user types them, the main ones and all that is interrupted in processes of their own, on the smallest config: every file they promise, stopping, resuming, mistakes. */
+/**
+ * The commands as a user types them, the main ones and all that is interrupted in processes of their own, on the
+ * smallest config: every file they promise, stopping, resuming, mistakes.
+ */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';

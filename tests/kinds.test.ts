@@ -1,6 +1,6 @@
 /**
- * Every kind of tokenizer, source of latents and prior through the real commands, as small as they can be: trained, stopped and resumed, looked
- * at, drawn from. A new kind has a line here.
+ * Every kind of tokenizer, source of latents and prior through the real commands, as small as they can be: trained,
+ * stopped and resumed, looked at, drawn from. A new kind has a line here.
  */
 import fs from 'node:fs';
 import os from 'node:os';

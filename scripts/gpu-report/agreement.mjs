@@ -1,4 +1,7 @@
-/** The four commands on the GPU beside the CPU, each from the same files: losses by step, codes of tokens, sampled codes. */
+/**
+ * The four commands on the GPU beside the CPU, each from the same files: losses by step, codes of tokens, sampled
+ * codes.
+ */
 import fs from 'node:fs';
 import path from 'node:path';
 import { readSafetensors } from '../../dist/checkpoint/safetensors.js';

@@ -105,7 +105,10 @@ export async function profile({ result, work, quick, ...o }) {
   Object.assign(result, await run(args, { ...o, watch: 'profile', read: summary }));
 }
 
-/** ONNX Runtime's events: `Node`, an operator on the host; `Api`, a kernel on the GPU, called `node&operator&kernel`; `model_run`, all of it. */
+/**
+ * ONNX Runtime's events: `Node`, an operator on the host; `Api`, a kernel on the GPU, called `node&operator&kernel`;
+ * `model_run`, all of it.
+ */
 function summary(folder) {
   const files = fs.readdirSync(folder).map((name) => path.join(folder, name));
   const largest = files.sort((a, b) => fs.statSync(b).size - fs.statSync(a).size)[0];

@@ -70,7 +70,9 @@ export function obstacleIn(folder: string): string | undefined {
   return closed && `where ${closed} cannot be written to`;
 }
 
-/** `folder`, or the folder above it that is there, where this user may not write into it; undefined where that may be. */
+/**
+ * `folder`, or the folder above it that is there, where this user may not write into it; undefined where that may be.
+ */
 export function writeProtected(folder: string): string | undefined {
   const at = nearestExisting(folder);
   try {

@@ -54,8 +54,8 @@ export function createReporter(
 
   const line = (text: string): void => {
     sayHeading();
-    // In place of the bar, which goes on one line below; cli-progress wraps no line meanwhile ([?7l) and returns to the
-    // saved place (ESC 7) when it stops.
+    // In place of the bar, which goes on one line below; cli-progress wraps no line meanwhile ([?7l) and returns to
+    // the saved place (ESC 7) when it stops.
     stream.write(moves && open.size > 0 ? `\r\x1b[K\x1b[?7h${text}\n\x1b[?7l\x1b7` : `${text}\n`);
   };
   const sayHeading = (): void => {

@@ -12,7 +12,10 @@ export type Beginning =
   | { readonly kind: 'resume'; readonly checkpoint: Checkpoint }
   | { readonly kind: 'finished'; readonly checkpoint: Checkpoint };
 
-/** What a resumed run may change: the length, a prior's patience, the rate, the micro-batches and the cadences, nothing that gives a tensor another shape or meaning. */
+/**
+ * What a resumed run may change: the length, a prior's patience, the rate, the micro-batches and the cadences, nothing
+ * that gives a tensor another shape or meaning.
+ */
 const changeable = [
   'steps',
   'patience',

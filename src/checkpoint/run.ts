@@ -48,7 +48,8 @@ export const gridFile = (stageFolder: string, step: number): string =>
 export const stepName = (step: number): string => `step-${String(step).padStart(8, '0')}`;
 
 /**
- * Saves the resolved config with the vqgen version that wrote it. Paths into the run are written as `./…`: it may be moved.
+ * Saves the resolved config with the vqgen version that wrote it. Paths into the run are written as `./…`: it may be
+ * moved.
  *
  * @param place where the run will stand, when it is written elsewhere
  */
@@ -135,8 +136,8 @@ export function noSuchRun(run: string): UserError {
 const mostNear = 5;
 
 /**
- * A sentence, and a space, on which folders with this file, such as a run's `config.json`, may be meant by a place that has none: of those in it,
- * beside it and in ./checkpoints. Empty where there are none.
+ * A sentence, and a space, on which folders with this file, such as a run's `config.json`, may be meant by a place
+ * that has none: of those in it, beside it and in ./checkpoints. Empty where there are none.
  */
 export function placesNear(place: string, file: string): string {
   const inFolder = (folder: string): string[] =>

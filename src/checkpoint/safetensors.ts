@@ -25,7 +25,10 @@ export type StoredData =
   | Uint8Array
   | BigInt64Array;
 
-/** A tensor as a file holds it, row-major. F16 and BF16 are widened to F32 when read; written as F16 are the bits, as a Uint16Array. */
+/**
+ * A tensor as a file holds it, row-major. F16 and BF16 are widened to F32 when read; written as F16 are the bits, as a
+ * Uint16Array.
+ */
 export interface StoredTensor {
   readonly dtype: StoredType;
   readonly shape: readonly number[];
@@ -368,7 +371,10 @@ function decode({ dtype, shape }: Entry, bytes: Uint8Array): StoredTensor {
   }
 }
 
-/** The tensor in half precision, to be written: to the nearest, ties to even. One with a number that is too large stays as it is. */
+/**
+ * The tensor in half precision, to be written: to the nearest, ties to even. One with a number that is too large stays
+ * as it is.
+ */
 export function inHalves(t: HostTensor): StoredTensor {
   const data = t.data as Float32Array;
   return fitsHalf(data) ? { dtype: 'F16', shape: t.shape, data: toHalf(data) } : toStored(t);

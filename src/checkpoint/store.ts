@@ -45,7 +45,9 @@ export interface SavedState {
   readonly metrics: unknown;
   /** What the stage resolved when the run began and keeps (stage 1: the first steps of its phases). */
   readonly kept?: Readonly<Record<string, number>>;
-  /** Validations in a row without a new best, 0 without patience; checkpoints of vqgen before early stopping have none. */
+  /**
+   * Validations in a row without a new best, 0 without patience; checkpoints of vqgen before early stopping have none.
+   */
   readonly stale?: number;
   /** Checkpoints of vqgen before the guard have none. */
   readonly guard?: SavedGuard;
@@ -73,7 +75,9 @@ const modelFile = (folder: string): string => path.join(folder, 'model.safetenso
 const optimizerFile = (folder: string): string => path.join(folder, 'optimizer.safetensors');
 const stateFile = (folder: string): string => path.join(folder, 'state.json');
 
-/** Saves a checkpoint, names it in `latest` and removes all but the `keep` newest, the best and the one to go back to. */
+/**
+ * Saves a checkpoint, names it in `latest` and removes all but the `keep` newest, the best and the one to go back to.
+ */
 export async function saveCheckpoint(
   stageFolder: string,
   tensors: HostTensors,

@@ -12,7 +12,9 @@ export interface Exported {
   source(o: SourceOptions): Promise<Source>;
 }
 
-/** What `--model` names, if it is given. @throws UserError where it does not exist, and for options that it cannot have */
+/**
+ * What `--model` names, if it is given. @throws UserError where it does not exist, and for options that it cannot have
+ */
 export async function exportedOf(flags: Flags): Promise<Exported | undefined> {
   const { model, device = 'auto', precision, threads } = flags;
   if (model === undefined) return undefined;

@@ -1,12 +1,15 @@
 /**
- * A GPU's driver can end the process, or lose memory without a word to the program that asked for it. On a GPU a command therefore runs in a
- * process of its own, and this one tells what happened to it.
+ * A GPU's driver can end the process, or lose memory without a word to the program that asked for it. On a GPU a
+ * command therefore runs in a process of its own, and this one tells what happened to it.
  */
 import { spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { type Ending, exitCodeOf, listenForEndings } from './signals.js';
 
-/** What ONNX Runtime writes to stderr, and nowhere else, when the device fails; what is computed from then on is worthless. */
+/**
+ * What ONNX Runtime writes to stderr, and nowhere else, when the device fails; what is computed from then on is
+ * worthless.
+ */
 const FAILURE = /WebGPU device error|[Dd]evice (?:was |is )?lost|VK_ERROR_\w+|DXGI_ERROR_\w+/;
 
 const MEMORY = /OUT_OF_(?:DEVICE_|HOST_)?MEMORY|[Oo]ut of memory/;

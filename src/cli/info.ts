@@ -78,7 +78,10 @@ function latentIn(config: Config): string {
   return grids.length > 0 ? describeGrids(grids) : describeLatent(bottleneckOf(config).latent);
 }
 
-/** The images as the run was saved with them: of a run that was handed on a part of their folder's path, which leads nowhere here. */
+/**
+ * The images as the run was saved with them: of a run that was handed on a part of their folder's path, which leads
+ * nowhere here.
+ */
 function trainedOn(run: string): string {
   const dir: string | null = JSON.parse(fs.readFileSync(runPaths(run).config, 'utf8')).data?.dir ?? null;
   if (dir === null) return 'built-in pictures';

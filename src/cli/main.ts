@@ -1,7 +1,8 @@
 /**
  * The command line: finds the command, reads its options, runs it, prints its outcome.
  *
- * Exit codes: 0 done; 1 failed; 2 the user's mistake, told in one sentence on stderr; 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
+ * Exit codes: 0 done; 1 failed; 2 the user's mistake, told in one sentence on stderr; 130 stopped by Ctrl-C, 143 by
+ * SIGTERM, 129 by SIGHUP.
  */
 import { createRequire } from 'node:module';
 import os from 'node:os';
@@ -98,8 +99,8 @@ function refusal(error: unknown): UserError | undefined {
 }
 
 /**
- * The first signal asks a command that can to end by itself; any other command is ended, and so is one by a Ctrl-C after that. A closing terminal
- * and a system that shuts down may send theirs several times.
+ * The first signal asks a command that can to end by itself; any other command is ended, and so is one by a Ctrl-C
+ * after that. A closing terminal and a system that shuts down may send theirs several times.
  */
 function listenForInterrupts(command: Command, beforeExit: () => void, note: (line: string) => void) {
   const controller = new AbortController();
@@ -119,7 +120,8 @@ function listenForInterrupts(command: Command, beforeExit: () => void, note: (li
 }
 
 /**
- * Resolves when the text is out. Whoever reads a pipe may leave early (`| head -1`), and a terminal may be closed: that is no failure.
+ * Resolves when the text is out. Whoever reads a pipe may leave early (`| head -1`), and a terminal may be closed:
+ * that is no failure.
  *
  * @throws Error for any other, such as a full disk
  */

@@ -11,8 +11,9 @@ export const exitCodeOf = (signal: Ending): number => 128 + constants.signals[si
 const atOnce = 300;
 
 /**
- * Calls back at each of these signals until `stop`. What arrives twice at once counts once: the same Ctrl-C from a terminal and from the
- * process that guards this one, or from `timeout`, which sends to a process and then to its group.
+ * Calls back at each of these signals until `stop`. What arrives twice at once counts once: the same Ctrl-C from a
+ * terminal and from the process that guards this one, or from `timeout`, which sends to a process and then to its
+ * group.
  */
 export function listenForEndings(onEnding: (signal: Ending) => void): { stop(): void } {
   const last = new Map<Ending, number>();

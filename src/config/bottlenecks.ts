@@ -1,6 +1,6 @@
 /**
- * The kinds of bottleneck as sections of the config: a kind's keys under `stage1.bottleneck`, what its values must fit, and how many
- * channels its code takes. What a kind computes is its file in `stage1-vqgan/bottlenecks/`.
+ * The kinds of bottleneck as sections of the config: a kind's keys under `stage1.bottleneck`, what its values must
+ * fit, and how many channels its code takes. What a kind computes is its file in `stage1-vqgan/bottlenecks/`.
  */
 import { z } from 'zod';
 import { expected } from '../base/errors.js';
@@ -29,7 +29,10 @@ const level = z.strictObject({
 });
 
 const levels = {
-  /** `fsq`: values that each number of a code may take; their product is `codes`. `hierarchy`: two or three levels, the top first. */
+  /**
+   * `fsq`: values that each number of a code may take; their product is `codes`. `hierarchy`: two or three levels, the
+   * top first.
+   */
   levels: z.union([ofGrid, z.array(level).min(1)]).default([8, 6, 5]),
 };
 
@@ -64,7 +67,11 @@ const gaussian = {
 };
 
 export const bottleneck = z.strictObject({
-  /** `nearest`: codes learned by gradient; `ema`: as running averages; `cosine`: nearest by angle; `fsq`, `lfq`: points of a fixed grid; `hierarchy`: codes on two or three grids; `gumbel`: the code of the highest score, imported only; `none`: an autoencoder; `gaussian`: a VAE. */
+  /**
+   * `nearest`: codes learned by gradient; `ema`: as running averages; `cosine`: nearest by angle; `fsq`, `lfq`: points
+   * of a fixed grid; `hierarchy`: codes on two or three grids; `gumbel`: the code of the highest score, imported only;
+   * `none`: an autoencoder; `gaussian`: a VAE.
+   */
   kind: z
     .enum(['nearest', 'ema', 'cosine', 'fsq', 'lfq', 'hierarchy', 'gumbel', 'none', 'gaussian'])
     .default('nearest'),
@@ -222,7 +229,10 @@ export function gridLevels({ levels }: Pick<Stage1['bottleneck'], 'levels'>): nu
   return levels;
 }
 
-/** The levels of a hierarchy, the top first: the name of each one's grid, and its config as that of a tokenizer with one grid. */
+/**
+ * The levels of a hierarchy, the top first: the name of each one's grid, and its config as that of a tokenizer with
+ * one grid.
+ */
 export function levelsOf<S extends Pick<Stage1, 'bottleneck' | 'codes' | 'embed_dim'>>(
   stage1: S,
 ): { name: string; stage1: S }[] {

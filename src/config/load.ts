@@ -90,7 +90,9 @@ function resolve(layers: Layers): Config {
   return withAbsolutePaths(result.data);
 }
 
-/** `stage1.codes: null` with fsq: as many as the levels make. A hierarchy without `levels` of its own: two plain ones. */
+/**
+ * `stage1.codes: null` with fsq: as many as the levels make. A hierarchy without `levels` of its own: two plain ones.
+ */
 function withLevels(values: Section): Section {
   const stage1 = values.stage1 as Section | undefined;
   const bottleneck = stage1?.bottleneck as Section | undefined;
@@ -105,7 +107,9 @@ function withLevels(values: Section): Section {
 
 const priorIn = ({ prior }: Section): Section => (isSection(prior) ? prior : {});
 
-/** What a line makes another kind of prior begins with that kind's sizes and keys, not with those of the one before. */
+/**
+ * What a line makes another kind of prior begins with that kind's sizes and keys, not with those of the one before.
+ */
 function asOtherKind(base: Section, given: Section): Section {
   const { kind } = priorIn(given);
   const before = priorIn(base);

@@ -44,7 +44,10 @@ const maskgit = {
   mask_schedule: z.enum(['cosine', 'linear', 'square', 'arccos']).default('cosine'),
   /** `maskgit`: share of the target that all codes have alike. */
   label_smoothing: z.number().min(0).lt(1).default(0.1),
-  /** `maskgit`: of the codes that training leaves visible up to this share is replaced by wrong ones, which it learns to doubt. */
+  /**
+   * `maskgit`: of the codes that training leaves visible up to this share is replaced by wrong ones, which it learns
+   * to doubt.
+   */
   substitute: z.number().min(0).lt(1).default(0),
 };
 

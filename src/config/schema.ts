@@ -37,7 +37,10 @@ const disc = z.strictObject({
   /** Stride-2 layers before the stride-1 ones (PatchGAN `n_layers`). */
   layers: count.default(2),
   loss: z.enum(['hinge', 'vanilla']).default('hinge'),
-  /** First step at which the discriminator is trained; below 1 a fraction of `steps`; `flat`: when the reconstruction error has stopped falling. */
+  /**
+   * First step at which the discriminator is trained; below 1 a fraction of `steps`; `flat`: when the reconstruction
+   * error has stopped falling.
+   */
   start: z.union([z.number().nonnegative(), z.literal('flat')]).default(0.7),
   /** Steps from `start` on in which it is trained but does not act on the generator. */
   warmup: whole.default(0),
@@ -45,7 +48,10 @@ const disc = z.strictObject({
   weight: z.number().nonnegative().default(0.4),
   /** Upper bound of the adaptive λ before the factor. */
   weight_cap: rate.default(10),
-  /** `batch`, `group`: how its inner layers are normalised; `spectral`: every layer's filter divided by its largest singular value. With `batch` images of a batch act on each other. */
+  /**
+   * `batch`, `group`: how its inner layers are normalised; `spectral`: every layer's filter divided by its largest
+   * singular value. With `batch` images of a batch act on each other.
+   */
   norm: z.enum(['batch', 'group', 'spectral']).default('batch'),
   /** Weight of the LeCam term; 0 has none. */
   lecam: z.number().nonnegative().default(0),
@@ -54,7 +60,10 @@ const disc = z.strictObject({
 });
 
 const corrupt = z.strictObject({
-  /** What the encoder sees of a training image: `none`, all of it; `noise`: with Gaussian noise; `mask`: with hidden cells. */
+  /**
+   * What the encoder sees of a training image: `none`, all of it; `noise`: with Gaussian noise; `mask`: with hidden
+   * cells.
+   */
   kind: z.enum(['none', 'noise', 'mask']).default('none'),
   /** Of noise the standard deviation, where pixels are from −1 to 1; of a mask the share of hidden cells. */
   amount: rate.default(0.3),
@@ -63,12 +72,18 @@ const corrupt = z.strictObject({
 const perceptual = z.strictObject({
   kind: z.enum(['none', 'vqgen', 'random-features', 'lpips-vgg16']).default('vqgen'),
   weight: z.number().nonnegative().default(1),
-  /** safetensors file of `lpips-vgg16`; of `vqgen` a folder of `train-perceptual` or its file, null for the weights that come with vqgen. */
+  /**
+   * safetensors file of `lpips-vgg16`; of `vqgen` a folder of `train-perceptual` or its file, null for the weights
+   * that come with vqgen.
+   */
   weights: z.string().nullable().default(null),
 });
 
 const codebook = z.strictObject({
-  /** `data`: encoder outputs of the step `warmup` become the codes; until then nothing is quantised. `uniform`: U(−1/K, 1/K). */
+  /**
+   * `data`: encoder outputs of the step `warmup` become the codes; until then nothing is quantised. `uniform`: U(−1/K,
+   * 1/K).
+   */
   init: z.enum(['data', 'uniform']).default('data'),
   warmup: whole.default(100),
   /** A code unused for this many steps becomes an encoder output of the batch; 0 never. */
@@ -76,7 +91,10 @@ const codebook = z.strictObject({
 });
 
 const stage1 = z.strictObject({
-  /** `vqgan`: residual blocks with GroupNorm, and attention where `attn_resolutions` says; `strided`: the plain strided convolutions of VQ-VAE. */
+  /**
+   * `vqgan`: residual blocks with GroupNorm, and attention where `attn_resolutions` says; `strided`: the plain strided
+   * convolutions of VQ-VAE.
+   */
   network: z.enum(['vqgan', 'strided']).default('vqgan'),
   ch: count.default(32),
   ch_mult: z.array(count).min(1).default([1, 2, 2]),

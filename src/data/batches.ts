@@ -106,8 +106,8 @@ function cut(views: readonly View[]): HostTensor {
 export type Views = (picture: Picture, name: string) => Crop[];
 
 /**
- * `n` views of a picture, by the seed and its name alone: the evaluation view, with `flip` then the same mirrored, then random crops, with `flip`
- * each twice, too.
+ * `n` views of a picture, by the seed and its name alone: the evaluation view, with `flip` then the same mirrored,
+ * then random crops, with `flip` each twice, too.
  */
 export function viewsOf(
   n: number,

@@ -75,8 +75,8 @@ export async function imageSplits(
 
 /**
  * `imageSplits` as `openSplits` has them: where no image of a split can be read, the names of the others are split
- * anew. Decodes one image of each split, more only where that one cannot be read. What is found unreadable is left in `val`, for
- * whoever streams it to tell.
+ * anew. Decodes one image of each split, more only where that one cannot be read. What is found unreadable is left in
+ * `val`, for whoever streams it to tell.
  */
 export async function readableSplits(
   config: Pick<DataConfig, 'dir' | 'val_dir' | 'val_fraction' | 'drawn' | 'size'>,
@@ -131,8 +131,8 @@ export async function openDataset(
 }
 
 /**
- * Decodes what the cache folder does not hold yet, and keeps nothing else there. Files that cannot be read are left out and named in `skipped`; where both splits are of
- * one source they are made by the names of the others.
+ * Decodes what the cache folder does not hold yet, and keeps nothing else there. Files that cannot be read are left
+ * out and named in `skipped`; where both splits are of one source they are made by the names of the others.
  *
  * @throws UserError where no image can be read
  */

@@ -13,8 +13,8 @@ export function placeIn(folder: Place, name: Buffer): Place {
 }
 
 /**
- * The name where it is UTF-8; of another every byte beyond ASCII, and the backslash, as `\xE9`: readable, and nothing is
- * lost.
+ * The name where it is UTF-8; of another every byte beyond ASCII, and the backslash, as `\xE9`: readable, and nothing
+ * is lost.
  */
 export function textOf(name: Buffer): string {
   if (isUtf8(name)) return name.toString();

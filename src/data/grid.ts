@@ -112,7 +112,10 @@ function shortened(text: string, letters: number): string {
   return `${text.slice(0, letters - 2 - tail)}..${text.slice(text.length - tail)}`;
 }
 
-/** Names as they can be drawn above pictures of this side; `#2` for the second where it cannot, or not differently from another. */
+/**
+ * Names as they can be drawn above pictures of this side; `#2` for the second where it cannot, or not differently from
+ * another.
+ */
 export function captionsOf(names: readonly string[], size: number): string[] {
   const room = lettersIn(zoomOf(size) * size);
   const drawn = names.map((name) => {
@@ -131,8 +134,8 @@ export interface Arrangement {
 }
 
 /**
- * About as many columns as rows. Every kind has columns of its own, one below another; where there are more kinds than columns, they stand
- * in several blocks, one below another.
+ * About as many columns as rows. Every kind has columns of its own, one below another; where there are more kinds than
+ * columns, they stand in several blocks, one below another.
  *
  * @param kinds the kind of each picture
  * @param limit the most columns
@@ -159,7 +162,8 @@ export function arranged(kinds: readonly number[], limit: number): Arrangement {
 const versionColumns = 8;
 
 /**
- * Versions of the same pictures below each other: up to 8 of the first, then as many of the second, …; further pictures below these.
+ * Versions of the same pictures below each other: up to 8 of the first, then as many of the second, …; further
+ * pictures below these.
  *
  * @param versions as many pictures each, [S, S, 3] in [−1, 1]
  */

@@ -36,7 +36,10 @@ export async function decode(file: Buffer, size: number): Promise<Picture> {
   return decoding.together(work).catch(() => decoding.alone(work));
 }
 
-/** libvips has one list of errors for all threads: of files that fail at a time, one is told the other's reason, or none. */
+/**
+ * libvips has one list of errors for all threads: of files that fail at a time, one is told the other's reason, or
+ * none.
+ */
 const decoding = turns();
 
 async function decodeOnce(file: Buffer, size: number): Promise<Picture> {
@@ -146,7 +149,9 @@ export function toBytes(images: HostTensor): Uint8Array {
   return new Uint8Array(bytes.buffer);
 }
 
-/** Images [n, S, S, 3] in [−1, 1] at another size, by the filter of `decode`; those that have the size are given back. */
+/**
+ * Images [n, S, S, 3] in [−1, 1] at another size, by the filter of `decode`; those that have the size are given back.
+ */
 export async function resizeImages(images: HostTensor, size: number): Promise<HostTensor> {
   const [n, side] = images.shape as [number, number];
   if (side === size) return images;

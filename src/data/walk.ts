@@ -166,8 +166,8 @@ async function realOf(place: Place): Promise<string> {
 }
 
 /**
- * `checkpoints/default/ (a run of vqgen), 120 files that are no pictures (100 .txt, 20 .json)`; nothing where nothing was
- * left out.
+ * `checkpoints/default/ (a run of vqgen), 120 files that are no pictures (100 .txt, 20 .json)`; nothing where nothing
+ * was left out.
  */
 export function describeLeftOut({ leftOut, others }: Walked): string | undefined {
   const parts = leftOut.slice(0, shownNames).map(({ name, reason }) => `${name} (${reason})`);

@@ -1,7 +1,7 @@
 /**
- * Whether a GPU answers. ONNX Runtime does not tell which adapter its WebGPU provider took, and a driver can take the process down with it: so
- * a child process tries it, and measures a product of matrices there and on the CPU. A software adapter gives itself away by its rate,
- * whatever it is called.
+ * Whether a GPU answers. ONNX Runtime does not tell which adapter its WebGPU provider took, and a driver can take the
+ * process down with it: so a child process tries it, and measures a product of matrices there and on the CPU. A
+ * software adapter gives itself away by its rate, whatever it is called.
  */
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -89,7 +89,9 @@ function parsed(line: string): Findings {
   }
 }
 
-/** A scalar spread over a matrix, multiplied with itself again and again, and summed up: nothing to upload or download. */
+/**
+ * A scalar spread over a matrix, multiplied with itself again and again, and summed up: nothing to upload or download.
+ */
 function productModel({ side, products }: typeof TRIAL): string {
   const g = new GraphBuilder();
   const start = { name: 'start', type: 'float32', shape: [] } as const;
@@ -108,7 +110,10 @@ function productModel({ side, products }: typeof TRIAL): string {
   return Buffer.from(model).toString('base64');
 }
 
-/** Runs with the runtime's path, the models and limits as its argument; `console.log` is synchronous on a pipe of POSIX, so a crash loses nothing. */
+/**
+ * Runs with the runtime's path, the models and limits as its argument; `console.log` is synchronous on a pipe of
+ * POSIX, so a crash loses nothing.
+ */
 const script = `
 const { runtime, trial, measured, softwareBelow } = JSON.parse(process.argv[1]);
 const ort = require(runtime);
@@ -170,7 +175,10 @@ function tryInChild(): Promise<{ stdout: string; stderr: string; ended: string }
   });
 }
 
-/** ONNX Runtime lists the machine's devices in its log (`type:1` is a GPU), some with a description; NVIDIA's driver tells Linux more. */
+/**
+ * ONNX Runtime lists the machine's devices in its log (`type:1` is a GPU), some with a description; NVIDIA's driver
+ * tells Linux more.
+ */
 function gpuNames(log: string): string {
   const names = nvidiaNames();
   for (const [, entry = ''] of log.matchAll(/Discovered OrtHardwareDevice \{([^}]*)\}/g)) {

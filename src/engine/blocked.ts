@@ -1,7 +1,8 @@
 /**
- * Convolutions in ONNX Runtime's blocked layout (NCHWc: blocks of 8 or 16 neighbouring channels lie together). ONNX Runtime turns to it by
- * itself where filters are constant; learned filters have to be laid out in the graph, by its internal operators. Whether they
- * are there, how long a block is and whether the result is right, a small session tries first.
+ * Convolutions in ONNX Runtime's blocked layout (NCHWc: blocks of 8 or 16 neighbouring channels lie together). ONNX
+ * Runtime turns to it by itself where filters are constant; learned filters have to be laid out in the graph, by its
+ * internal operators. Whether they are there, how long a block is and whether the result is right, a small session
+ * tries first.
  */
 import { must, pairs } from '../base/lookup.js';
 import { type Shape4, sizeOf } from '../base/tensor.js';
@@ -52,7 +53,10 @@ function blocked(
   return g.op('nchwc.ReorderOutput', [y], { channels: shape[1] }, { shape });
 }
 
-/** [out, in, kh, kw] → [out/b, in/b, kh, kw, b of in, b of out], in two permutations that each keep or move one axis: a third of the time of one that does all. */
+/**
+ * [out, in, kh, kw] → [out/b, in/b, kh, kw, b of in, b of out], in two permutations that each keep or move one axis: a
+ * third of the time of one that does all.
+ */
 function layOut(g: GraphBuilder, filters: Value, block: number): Value {
   const [out, into, kh, kw] = filters.shape as Shape4;
   const permuted = (x: Value, shape: number[], perm: number[]): Value => {

@@ -56,8 +56,9 @@ export interface CompiledStep {
 export const STEPS = 'steps';
 
 /**
- * From this size (bytes) of the state on, steps run one by one. A Loop holds the state five times over: what came in, before and after
- * the present step, what goes out and its copy; a plain graph three times, but copies the state out after every step.
+ * From this size (bytes) of the state on, steps run one by one. A Loop holds the state five times over: what came in,
+ * before and after the present step, what goes out and its copy; a plain graph three times, but copies the state out
+ * after every step.
  */
 const loopUpTo = 256 * 2 ** 20;
 

@@ -13,8 +13,8 @@ export type Specs = Record<string, TensorSpec>;
 
 export interface InputSpec extends TensorSpec {
   /**
-   * Axes whose length each run chooses, by a name that axes of equal length share; `shape` has the length to trace with.
-   * No output's shape may depend on it, nor may the program read it.
+   * Axes whose length each run chooses, by a name that axes of equal length share; `shape` has the length to trace
+   * with. No output's shape may depend on it, nor may the program read it.
    */
   readonly free?: Readonly<Record<number, string>>;
 }
@@ -24,9 +24,10 @@ export const freeBatch = (spec: InputSpec): InputSpec => ({ ...spec, free: { 0: 
 export type Tensors = Record<string, Tensor>;
 
 /**
- * What a program computes in beside float32. `int8`: products with a constant right factor take both factors as 8-bit integers, in blocks
- * along the summed axis with a scale each; such a product reads a quarter of the bytes, which is what one of few rows waits for. `f16`:
- * convolutions, products and what lies between them are in float16; what enters and leaves a program stays float32.
+ * What a program computes in beside float32. `int8`: products with a constant right factor take both factors as 8-bit
+ * integers, in blocks along the summed axis with a scale each; such a product reads a quarter of the bytes, which is
+ * what one of few rows waits for. `f16`: convolutions, products and what lies between them are in float16; what enters
+ * and leaves a program stays float32.
  */
 export const precisions = ['f32', 'int8', 'f16'] as const;
 export type Precision = (typeof precisions)[number];
@@ -35,8 +36,8 @@ export type Precision = (typeof precisions)[number];
 export type Named<K extends string, T = Tensor> = Record<string, T> & Record<K, T>;
 
 /**
- * A pure function over tensors: no host reads, no host randomness, shapes fixed but for free axes. Its type names inputs and outputs that
- * it has whatever it is made for.
+ * A pure function over tensors: no host reads, no host randomness, shapes fixed but for free axes. Its type names
+ * inputs and outputs that it has whatever it is made for.
  */
 export interface GraphProgram<In extends string = never, Out extends string = never> {
   readonly name: string;

@@ -1,6 +1,7 @@
 /**
- * Tensors on the GPU. ONNX Runtime never frees one that was not disposed of, so each has one owner here, and the living ones are counted.
- * Numbers come and go through sessions of one Identity: `getData()` of a GPU tensor ends the process.
+ * Tensors on the GPU. ONNX Runtime never frees one that was not disposed of, so each has one owner here, and the
+ * living ones are counted. Numbers come and go through sessions of one Identity: `getData()` of a GPU tensor ends the
+ * process.
  */
 import { must } from '../base/lookup.js';
 import type { Precision } from './device.js';

@@ -14,7 +14,9 @@ import {
 } from './sessions.js';
 import type { Slot } from './trace.js';
 
-/** From this size (bytes) of a program's constants on, their copies are not left to the garbage collector's own pace. */
+/**
+ * From this size (bytes) of a program's constants on, their copies are not left to the garbage collector's own pace.
+ */
 const LARGE = 16 * 2 ** 20;
 
 export class GraphRunner<In extends string, Out extends string> implements Graph<In, Out> {

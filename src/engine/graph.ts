@@ -44,7 +44,10 @@ export interface Out {
 /** As many values as a node has outputs. */
 type Results<O extends readonly Out[]> = { -readonly [K in keyof O]: Value };
 
-/** ONNX Runtime's own operators; all others are of the default ONNX domain, but those of its blocked layout (`nchwc.Conv`). */
+/**
+ * ONNX Runtime's own operators; all others are of the default ONNX domain, but those of its blocked layout
+ * (`nchwc.Conv`).
+ */
 const MICROSOFT = new Set(['FusedConv', 'FusedMatMul', 'MatMulNBits', 'MultiHeadAttention', 'QuickGelu']);
 const BLOCKED = 'nchwc.';
 
@@ -140,8 +143,8 @@ export class GraphBuilder {
   }
 
   /**
-   * A constant computed from another value's, or from nothing but `how`: the same one for the same words, so that what is
-   * computed from it can be merged too.
+   * A constant computed from another value's, or from nothing but `how`: the same one for the same words, so that what
+   * is computed from it can be merged too.
    */
   derived(from: Value | undefined, how: string, make: () => Value): Value {
     const key = `${from?.name ?? ''}|${how}`;
@@ -197,7 +200,10 @@ export class GraphBuilder {
     return `${this.prefix}${this.count}`;
   }
 
-  /** Drops nodes and constants on which none of `outputs` depends, and forgets them: whoever asks for one again gets another. */
+  /**
+   * Drops nodes and constants on which none of `outputs` depends, and forgets them: whoever asks for one again gets
+   * another.
+   */
   prune(outputs: readonly Pick<Value, 'name'>[]): void {
     const needed = new Set(outputs.map((v) => v.name));
     const kept = this.nodes.reverse().filter((node) => {

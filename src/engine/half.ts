@@ -1,7 +1,8 @@
 /**
- * Mixed precision (P. Micikevicius et al., arXiv 1710.03740) as a pass over a traced graph: convolutions, products and what lies between them in
- * float16; what enters and leaves the graph, sums, statistics, softmax, everything marked with `inFloat32`, and all that is computed from
- * gradients of weights (the optimiser) in float32. Programs know nothing of it; neither do kernels but for that mark.
+ * Mixed precision (P. Micikevicius et al., arXiv 1710.03740) as a pass over a traced graph: convolutions, products and
+ * what lies between them in float16; what enters and leaves the graph, sums, statistics, softmax, everything marked
+ * with `inFloat32`, and all that is computed from gradients of weights (the optimiser) in float32. Programs know
+ * nothing of it; neither do kernels but for that mark.
  */
 import { must, pairs } from '../base/lookup.js';
 import { sizeOf } from '../base/tensor.js';
@@ -22,16 +23,16 @@ const SEVERAL = new Set(['Add', 'Sub', 'Mul', 'Max', 'Min', 'Where', 'Concat', '
 const COMPARISONS = new Set(['Equal', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual']);
 
 /**
- * Terms that a sum in float16 may have: the WebGPU provider adds a product's terms up in the type of its result, 11 bits, so that behind 2,048
- * terms of one size the next is lost.
+ * Terms that a sum in float16 may have: the WebGPU provider adds a product's terms up in the type of its result, 11
+ * bits, so that behind 2,048 terms of one size the next is lost.
  */
 const LONGEST_SUM = 2048;
 /** What float16 holds to its full 11 bits. */
 const [SMALLEST, LARGEST] = [2 ** -14, 65504];
 
 /**
- * A float32 copy serves the next so many nodes; later ones make their own, so that no copy lies in memory from the forward pass to the
- * backward pass. ONNX Runtime must be kept from merging them: `separateCopies`.
+ * A float32 copy serves the next so many nodes; later ones make their own, so that no copy lies in memory from the
+ * forward pass to the backward pass. ONNX Runtime must be kept from merging them: `separateCopies`.
  */
 const REACH = 40;
 
@@ -54,7 +55,8 @@ const ROUNDED: Plan = { computes: 32, keeps: 16 };
  *
  * @param o.inputs float32 or of another type, as the graph goes on to take them
  * @param o.learned names of inputs that are learned; the program's constants count as learned too
- * @param o.arithmetic whether the device computes in float16; otherwise numbers are rounded to it and computed with in float32
+ * @param o.arithmetic whether the device computes in float16; otherwise numbers are rounded to it and computed with in
+ *   float32
  * @returns what gives a value of the graph in float32, as outputs are wanted
  */
 export function inHalfPrecision(

@@ -9,7 +9,8 @@ export const DEVICES = ['auto', 'cpu', 'webgpu', 'tfjs'] as const;
 /**
  * Notes which device it is, and why not another.
  *
- * @param o.device `auto` (the default: a GPU that multiplies matrices faster than the CPU, else the CPU), `cpu` (ONNX Runtime), `webgpu` (ONNX
+ * @param o.device `auto` (the default: a GPU that multiplies matrices faster than the CPU, else the CPU), `cpu` (ONNX
+ *   Runtime), `webgpu` (ONNX
  *   Runtime on any adapter, software too) or `tfjs`
  * @param o.threads threads of a session on the CPU; all cores by default
  * @throws UserError for any other name, and where `webgpu` finds no adapter
@@ -83,7 +84,10 @@ async function searched(): Promise<Search> {
   return (await import('./adapter.js')).searchAdapter();
 }
 
-/** The environment for a process of its own, where the device of this name is a GPU and this process is not that one; else nothing. */
+/**
+ * The environment for a process of its own, where the device of this name is a GPU and this process is not that one;
+ * else nothing.
+ */
 export async function guardOf(name = 'auto'): Promise<Record<string, string> | undefined> {
   if ((name !== 'auto' && name !== 'webgpu') || process.env[SEARCHED] !== undefined) return undefined;
   const search = await searched();

@@ -61,8 +61,9 @@ export function onnxDevice(options: SessionOptions = {}): Device {
 }
 
 /**
- * Optimizers that find nothing in a training step: they are after other exporters' GELUs, attentions, norms and quantised products, and each of
- * them goes through its thousands of nodes: more than a fifth of the time to a first step.
+ * Optimizers that find nothing in a training step: they are after other exporters' GELUs, attentions, norms and
+ * quantised products, and each of them goes through its thousands of nodes: more than a fifth of the time to a first
+ * step.
  */
 const idleOptimizers = [
   ...['AttentionFusion', 'EmbedLayerNormFusion', 'GroupQueryAttentionFusion', 'BiasDropoutFusion'],

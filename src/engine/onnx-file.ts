@@ -21,7 +21,8 @@ export interface OnnxFile {
 
 /**
  * @param where the option that named the file, for errors
- * @throws UserError when there is no such file, ONNX Runtime does not read it, or it is no map from one float32 tensor to another
+ * @throws UserError when there is no such file, ONNX Runtime does not read it, or it is no map from one float32 tensor
+ *   to another
  */
 export async function openOnnxFile(file: string, where: string, threads?: number): Promise<OnnxFile> {
   const wrong = wrongFile(file, where, 'Give a network with one float32 input.');

@@ -1,11 +1,17 @@
-/** Writes the ONNX file format (onnx.proto3, https://github.com/onnx/onnx): field numbers declared here, bytes by protobufjs. */
+/**
+ * Writes the ONNX file format (onnx.proto3, https://github.com/onnx/onnx): field numbers declared here, bytes by
+ * protobufjs.
+ */
 import protobuf from 'protobufjs';
 import type { Attr, Initializer, Node, OnnxType, Value } from './graph.js';
 
 const OPSET = 20;
 const IR_VERSION = 9;
 
-/** Of files for others: what Debian 12's `onnx` (1.12) still checks, and all operators that `portableTarget` needs are in. */
+/**
+ * Of files for others: what Debian 12's `onnx` (1.12) still checks, and all operators that `portableTarget` needs are
+ * in.
+ */
 export const PORTABLE = { opset: 17, irVersion: 8 };
 
 export const ELEMENT: Record<OnnxType, number> = {

@@ -2,8 +2,9 @@
 import type { Node } from './graph.js';
 
 /**
- * By depth, results that nothing reads behind all others, as they were among themselves. ONNX Runtime goes from those backwards and computes what is
- * written later first: so the way to a gradient comes before what is at hand anyway (a transformed filter, a mask), which would lie in memory meanwhile.
+ * By depth, results that nothing reads behind all others, as they were among themselves. ONNX Runtime goes from those
+ * backwards and computes what is written later first: so the way to a gradient comes before what is at hand anyway (a
+ * transformed filter, a mask), which would lie in memory meanwhile.
  */
 export function byDepth(nodes: readonly Node[]): Node[] {
   const depths = new Map<string, number>();

@@ -1,8 +1,9 @@
 /**
- * Updates of many parameters as updates of one long vector. An optimiser does the same few elementwise operations to every parameter, its
- * moments and its average: one by one they are most of a training step's launches. Here parameters with the same update are found, and their
- * state lies end to end in one buffer for each part (value, moments, average); the network reads its weights out of the first. Elementwise
- * results keep their bits; the gradients' common norm is summed in another order.
+ * Updates of many parameters as updates of one long vector. An optimiser does the same few elementwise operations to
+ * every parameter, its moments and its average: one by one they are most of a training step's launches. Here
+ * parameters with the same update are found, and their state lies end to end in one buffer for each part (value,
+ * moments, average); the network reads its weights out of the first. Elementwise results keep their bits; the
+ * gradients' common norm is summed in another order.
  */
 import { must, pairs } from '../base/lookup.js';
 import { firstAxis, sizeOf } from '../base/tensor.js';
@@ -114,9 +115,10 @@ export function packUpdates(
 }
 
 /**
- * ONNX Runtime takes the nodes whose results nobody reads from the last one backwards, and before each what it still needs. The update of a vector
- * (a bias, a norm's scale) needs the gradients of a whole layer summed; so it is put behind that of the next matrix or filter, whose
- * gradient is made of parts of the batch one after the other. Those `together` need a gradient of every layer, and come last.
+ * ONNX Runtime takes the nodes whose results nobody reads from the last one backwards, and before each what it still
+ * needs. The update of a vector (a bias, a norm's scale) needs the gradients of a whole layer summed; so it is put
+ * behind that of the next matrix or filter, whose gradient is made of parts of the batch one after the other. Those
+ * `together` need a gradient of every layer, and come last.
  */
 function matricesFirst(graph: GraphBuilder, finals: readonly Slot[], together: ReadonlySet<string>): void {
   const ranks = new Map(finals.map(({ value }) => [value.name, value.shape.length]));
@@ -303,8 +305,8 @@ class Updates {
 }
 
 /**
- * Where Σ x² of every one of `names` is summed up by Adds (the norm of all gradients), the sum is taken of `joined` instead: the terms fall
- * out of the Adds, one comes in.
+ * Where Σ x² of every one of `names` is summed up by Adds (the norm of all gradients), the sum is taken of `joined`
+ * instead: the terms fall out of the Adds, one comes in.
  */
 function sumSquaresTogether(graph: GraphBuilder, names: readonly string[], joined: Value): void {
   const readers = new Map<string, Node[]>();

@@ -1,9 +1,10 @@
 /**
- * Programs as ONNX files for any runtime: operators of the standard only, weights inside, clean names, and axes whose length each run
- * chooses.
+ * Programs as ONNX files for any runtime: operators of the standard only, weights inside, clean names, and axes whose
+ * length each run chooses.
  *
- * The tracer knows numbers only. A program with free axes is therefore traced twice, with other lengths: where the two graphs differ, a
- * length was read. Shapes of Reshape and Expand are then written so that they hold for any length; whatever else differs is an error.
+ * The tracer knows numbers only. A program with free axes is therefore traced twice, with other lengths: where the two
+ * graphs differ, a length was read. Shapes of Reshape and Expand are then written so that they hold for any length;
+ * whatever else differs is an error.
  */
 import { fitsHalf, toHalf } from '../base/half.js';
 import { must, pairs } from '../base/lookup.js';
@@ -20,8 +21,8 @@ export interface PortableOptions {
 }
 
 /**
- * The bytes of the file. Inputs and outputs have the program's names; its int32 ones are int64 in the file, as is usual. Axes of outputs may
- * be as long as a free axis, or one longer.
+ * The bytes of the file. Inputs and outputs have the program's names; its int32 ones are int64 in the file, as is
+ * usual. Axes of outputs may be as long as a free axis, or one longer.
  *
  * @throws Error where the program reads a free length for more than the shape of a tensor
  */
@@ -138,7 +139,10 @@ interface Instead {
   readonly numbers: readonly number[];
 }
 
-/** Axes of length 1 put in or taken out; or lengths copied from the input where they stand (0), and at most one inferred (−1). */
+/**
+ * Axes of length 1 put in or taken out; or lengths copied from the input where they stand (0), and at most one
+ * inferred (−1).
+ */
 function freeReshape(from: Pair[], to: Pair[]): Instead | undefined {
   const [longer, shorter] = from.length > to.length ? [from, to] : [to, from];
   const ones = addedOnes(longer, shorter);

@@ -24,7 +24,9 @@ function powers(side: number): GraphProgram<'start'> {
   };
 }
 
-/** Rate of float32 matrix products in 10⁹ operations a second, over matrices that grow until the time can be trusted. */
+/**
+ * Rate of float32 matrix products in 10⁹ operations a second, over matrices that grow until the time can be trusted.
+ */
 export async function productRate(device: Device): Promise<number> {
   for (let side = 128; ; side *= 2) {
     const graph = await device.prepare(powers(side));

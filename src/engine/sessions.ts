@@ -13,8 +13,8 @@ import type { Slot } from './trace.js';
 export const runtimeVersion = `ONNX Runtime ${ort.env.versions.node ?? ort.env.versions.common}`;
 
 /**
- * Large initializers reach the session through a file that it maps, one at a time: handed over in memory they would be there four
- * times (ours, the model's bytes, the parsed model, the packed tensor).
+ * Large initializers reach the session through a file that it maps, one at a time: handed over in memory they would be
+ * there four times (ours, the model's bytes, the parsed model, the packed tensor).
  */
 export async function openSession(
   { model, weights }: EncodedModel,

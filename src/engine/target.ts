@@ -1,11 +1,11 @@
 /**
- * Where the devices of ONNX Runtime want the same thing written differently: all of it is here. Kernels ask the tracer's target; programs
- * know nothing of it.
+ * Where the devices of ONNX Runtime want the same thing written differently: all of it is here. Kernels ask the
+ * tracer's target; programs know nothing of it.
  *
  * `portableTarget` is for files that any runtime reads: operators of the standard only, of its version 17.
  *
- * The WebGPU provider lacks operators that the CPU has (`FusedMatMul`, `Sign`, `LogSoftmax`, `SpaceToDepth`, casts from int64), and
- * counts launches rather than bytes.
+ * The WebGPU provider lacks operators that the CPU has (`FusedMatMul`, `Sign`, `LogSoftmax`, `SpaceToDepth`, casts
+ * from int64), and counts launches rather than bytes.
  */
 import { lastAxis, type Shape4, sizeOf } from '../base/tensor.js';
 import type { GraphBuilder, OnnxType, Value } from './graph.js';
@@ -59,8 +59,8 @@ export interface Target {
   /** image `[B, C, H, W]`, filters `[O, C, kh, kw]`, bias `[O]` → `shape` `[B, O, H', W']`. */
   convolution(g: GraphBuilder, o: Convolution): Value;
   /**
-   * x·scale + offset (+ rest) for x `[B, C, P]`, scale `[B, C, 1]`, offset `[B or 1, C, 1]`. With `again`, nodes of its own, where equal ones
-   * would be merged: for what is computed once more instead of being kept.
+   * x·scale + offset (+ rest) for x `[B, C, P]`, scale `[B, C, 1]`, offset `[B or 1, C, 1]`. With `again`, nodes of
+   * its own, where equal ones would be merged: for what is computed once more instead of being kept.
    */
   affine(g: GraphBuilder, x: Value, o: Affine): Value;
   /** a·b of the last two axes, with the result's `shape`; some option differs from a plain product. */
@@ -75,19 +75,27 @@ export interface Target {
   gelu(g: GraphBuilder, x: Value): Value;
   /** γ·x/rms of rows x `[N, D]`, γ `[D]`, and 1/rms `[N, 1]`. */
   rmsNorm(g: GraphBuilder, x: Value, gamma: Value, epsilon: number): readonly [Value, Value];
-  /** Parameters of up to so many numbers are updated as one long vector, out of which an operator takes so many at most. */
+  /**
+   * Parameters of up to so many numbers are updated as one long vector, out of which an operator takes so many at
+   * most.
+   */
   readonly packs: { readonly upTo: number; readonly pieces: number };
   /** Whether Σ a·b over rows is best a product of matrices; otherwise numbers are multiplied, then summed. */
   readonly rowDotsAsProducts: boolean;
-  /** Whether sums of columns are best a product with a row of ones: 0.05 ms for 1024 × 192 numbers, where ReduceSum takes 0.13. */
+  /**
+   * Whether sums of columns are best a product with a row of ones: 0.05 ms for 1024 × 192 numbers, where ReduceSum
+   * takes 0.13.
+   */
   readonly rowSumsAsProducts: boolean;
-  /** Whether ONNX Runtime's own attention is there, which computes scores a tile at a time and writes none of them out. */
+  /**
+   * Whether ONNX Runtime's own attention is there, which computes scores a tile at a time and writes none of them out.
+   */
   readonly tiledAttention: boolean;
   /** Whether patches of images (im2col) serve filter gradients at every size. */
   readonly patchesAlways: boolean;
   /**
-   * Rows and columns of the result that a tile of a convolution of stride 1 has, where that is computed sooner as products of matrices; 1 for
-   * pixels that are not put together.
+   * Rows and columns of the result that a tile of a convolution of stride 1 has, where that is computed sooner as
+   * products of matrices; 1 for pixels that are not put together.
    */
   tiles(c: ConvolutionSize): readonly [number, number] | undefined;
   /** x where `open` (booleans), 0 elsewhere. */
@@ -153,7 +161,10 @@ function rmsNorm(g: GraphBuilder, x: Value, gamma: Value, epsilon: number): read
   return [g.op('Mul', [g.op('Mul', [x, inverse], {}, out), gamma], {}, out), inverse];
 }
 
-/** By comparison: for 1024 ids of 512 ONNX Runtime's OneHot takes 2.2 ms on a CPU, where this takes 0.3, and WebGPU lacks it. */
+/**
+ * By comparison: for 1024 ids of 512 ONNX Runtime's OneHot takes 2.2 ms on a CPU, where this takes 0.3, and WebGPU
+ * lacks it.
+ */
 function oneHot(g: GraphBuilder, ids: Value, depth: number, { on, off }: { on: number; off: number }): Value {
   const shape = [...ids.shape, depth];
   const places = g.derived(undefined, `0 to ${depth}`, () =>
@@ -176,7 +187,10 @@ function hasWholeTiles({
   return [top, left, bottom, right].every((n) => n === 1) && outHeight % 4 === 0 && outWidth % 4 === 0;
 }
 
-/** What tiles of a 3×3 convolution save grows with C·O, the cost of moving them with C + O; at 16 × 16 pixels and less the plain one is slow, besides. */
+/**
+ * What tiles of a 3×3 convolution save grows with C·O, the cost of moving them with C + O; at 16 × 16 pixels and less
+ * the plain one is slow, besides.
+ */
 function tilesPay({ batchSize, outHeight, outWidth, inChannels, outChannels }: ConvolutionSize): boolean {
   const side = Math.max(outHeight, outWidth);
   const channels = (inChannels * outChannels) / (inChannels + outChannels);
@@ -197,7 +211,10 @@ export const cpuTarget: Target = {
     return g.ops('SimplifiedLayerNormalization', [x, gamma], attrs, outs) as [Value, Value];
   },
 
-  /** As a convolution of 1×1 with a channel for each row: ONNX Runtime then reads and writes the numbers once, where Mul and Add do it twice. */
+  /**
+   * As a convolution of 1×1 with a channel for each row: ONNX Runtime then reads and writes the numbers once, where
+   * Mul and Add do it twice.
+   */
   affine(g, x, { scale, offset, rest, again }) {
     const [batch, channels, area] = x.shape as [number, number, number];
     const rows = batch * channels;
@@ -214,7 +231,10 @@ export const cpuTarget: Target = {
   tiledAttention: true,
   patchesAlways: false,
 
-  /** Filters that are not square are a PixelCNN's: 2×3, a first one of 3×7, and those of one row, of which tiles would save too little. */
+  /**
+   * Filters that are not square are a PixelCNN's: 2×3, a first one of 3×7, and those of one row, of which tiles would
+   * save too little.
+   */
   tiles(c) {
     const { filterHeight: high, filterWidth: wide, outHeight, outWidth } = c;
     const most = (out: number) => (out % 4 === 0 ? 4 : 2);

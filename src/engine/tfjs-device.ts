@@ -1,4 +1,7 @@
-/** The same programs eagerly, on whatever TF.js backend is there: the native GPU one when installed, else plain JavaScript. */
+/**
+ * The same programs eagerly, on whatever TF.js backend is there: the native GPU one when installed, else plain
+ * JavaScript.
+ */
 import * as tf from '@tensorflow/tfjs-core';
 import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';

@@ -1,8 +1,8 @@
 /**
  * The tracing backend: a TF.js backend whose kernels do not compute but append nodes to a graph.
  *
- * Running a program under it, gradients included, writes down the program once. Every symbolic tensor carries the order
- * in which its axes lie in memory (`perm`), so that NHWC programs run in ONNX Runtime's NCHW without the program
+ * Running a program under it, gradients included, writes down the program once. Every symbolic tensor carries the
+ * order in which its axes lie in memory (`perm`), so that NHWC programs run in ONNX Runtime's NCHW without the program
  * knowing: elementwise kernels keep the order of their operands, reductions remap axes, transposition only renames
  * axes, and a kernel that needs the plain order asks for it (`plain`).
  */
@@ -38,8 +38,9 @@ export const NCHW = [0, 3, 1, 2] as const;
 export const OIHW = [3, 2, 0, 1] as const;
 
 /**
- * The order in which a filter `[kh, kw, in, out]` is kept: OIHW, but `[1, 1, out, in]` where it is 1×1, since ONNX Runtime takes 0.44 ms
- * to scale `[256, 256, 1, 1]` by a number where `[256, 256]` takes 0.01; and as it is where it is not square, as for products of matrices.
+ * The order in which a filter `[kh, kw, in, out]` is kept: OIHW, but `[1, 1, out, in]` where it is 1×1, since ONNX
+ * Runtime takes 0.44 ms to scale `[256, 256, 1, 1]` by a number where `[256, 256]` takes 0.01; and as it is where it
+ * is not square, as for products of matrices.
  */
 export function filterOrder(shape: readonly number[]): readonly number[] {
   if (shape[0] !== shape[1]) return identity(4);
@@ -98,8 +99,8 @@ export class Tracer extends tf.KernelBackend {
   }
 
   /**
-   * The tensor for a use far behind its first one, as in the backward pass: what is quickly computed again is, so that it neither
-   * fills memory meanwhile nor has to come back from there.
+   * The tensor for a use far behind its first one, as in the backward pass: what is quickly computed again is, so that
+   * it neither fills memory meanwhile nor has to come back from there.
    */
   later(sym: Sym): Sym {
     return sym.again ? { ...sym, value: sym.again() } : sym;

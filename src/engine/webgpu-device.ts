@@ -1,7 +1,7 @@
 /**
- * ONNX Runtime's WebGPU provider: any GPU with a Vulkan, Metal or Direct3D 12 driver. One plain graph per step; the state stays on the
- * GPU in two sets of buffers that swap; nothing but a run's outputs comes back. No operator may fall back to the CPU: a graph that holds one
- * that has no GPU kernel is refused when it is prepared.
+ * ONNX Runtime's WebGPU provider: any GPU with a Vulkan, Metal or Direct3D 12 driver. One plain graph per step; the
+ * state stays on the GPU in two sets of buffers that swap; nothing but a run's outputs comes back. No operator may
+ * fall back to the CPU: a graph that holds one that has no GPU kernel is refused when it is prepared.
  */
 import { expected } from '../base/errors.js';
 import { must, picked } from '../base/lookup.js';
@@ -41,7 +41,10 @@ export function webgpuDevice(adapter: string): Device {
   };
 }
 
-/** @throws UserError where the adapter has no float16 (WebGPU's feature shader-f16), which ONNX Runtime tells when it runs a graph */
+/**
+ * @throws UserError where the adapter has no float16 (WebGPU's feature shader-f16), which ONNX Runtime tells when it
+ * runs a graph
+ */
 async function refuseWithoutFloat16(adapter: string): Promise<void> {
   const cast = (from: string, to: string, type: number): Node => ({
     ...{ op: 'Cast', domain: '', inputs: [from], outputs: [to], attrs: { to: type } },

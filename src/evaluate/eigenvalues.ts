@@ -1,7 +1,7 @@
 /**
- * Eigenvalues of real symmetric matrices in float64: Householder reflections to tridiagonal form, then bisection on the number of
- * eigenvalues below a point (Sturm sequence). Golub and Van Loan, Matrix Computations, §8.3.1 and §8.4.1. No eigenvectors:
- * nothing here needs them, and they would take several times as long.
+ * Eigenvalues of real symmetric matrices in float64: Householder reflections to tridiagonal form, then bisection on
+ * the number of eigenvalues below a point (Sturm sequence). Golub and Van Loan, Matrix Computations, §8.3.1 and
+ * §8.4.1. No eigenvectors: nothing here needs them, and they would take several times as long.
  */
 
 /**

@@ -35,7 +35,10 @@ export interface EvaluateOptions extends DrawingOptions {
   readonly data?: string;
   /** Number of samples; 256 unless given. */
   readonly n?: number;
-  /** A classifier of `train-perceptual`: how often it finds the class of the folder's images, and that which samples were drawn of. */
+  /**
+   * A classifier of `train-perceptual`: how often it finds the class of the folder's images, and that which samples
+   * were drawn of.
+   */
   readonly classifier?: string;
   /** An ONNX file whose features take the place of vqgen's own. */
   readonly features?: string;
@@ -283,7 +286,9 @@ async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Me
   };
 }
 
-/** Samples are of the prior's classes as often as the images are; of all alike where the images are of none of them. */
+/**
+ * Samples are of the prior's classes as often as the images are; of all alike where the images are of none of them.
+ */
 function proportions(
   { source, indices }: Subset,
   classes: readonly string[],
@@ -314,8 +319,8 @@ function manifolds(drawn: Float32Array, real: Float32Array, space: FeatureSpace)
 }
 
 /**
- * Samples beside their nearest training images, in feature space. Whether they are too near is seen beside reconstructions of the folder's images, which
- * went through the same decoder.
+ * Samples beside their nearest training images, in feature space. Whether they are too near is seen beside
+ * reconstructions of the folder's images, which went through the same decoder.
  */
 async function memorising(
   o: EvaluateOptions,

@@ -1,6 +1,6 @@
 /**
- * Feature spaces: what turns an image into the numbers by which sets of images are compared. Distances in different spaces are
- * different measures, so every number is called after its space.
+ * Feature spaces: what turns an image into the numbers by which sets of images are compared. Distances in different
+ * spaces are different measures, so every number is called after its space.
  */
 import path from 'node:path';
 import { expected } from '../base/errors.js';
@@ -68,8 +68,8 @@ export function featuresProgram(
 const standard = { side: 299, width: 2048 };
 
 /**
- * A network of the user's: [B, 3, H, W] with values in [0, 1], as PyTorch exports of the standard network take them, to [B, F] or [B, F, 1, 1]. Images are resized
- * bilinearly to H × W (299 × 299 where the file leaves it open).
+ * A network of the user's: [B, 3, H, W] with values in [0, 1], as PyTorch exports of the standard network take them,
+ * to [B, F] or [B, F, 1, 1]. Images are resized bilinearly to H × W (299 × 299 where the file leaves it open).
  *
  * @throws UserError when the file is no such network
  */
@@ -128,8 +128,8 @@ const wrongShape = (what: string, file: string, shape: OnnxShape) =>
   );
 
 /**
- * Image i of [n, S, S, 3] in [−1, 1] → [3, side, side] in [0, 1], bilinear between pixel centres, without filtering before: the standard
- * network's own resize.
+ * Image i of [n, S, S, 3] in [−1, 1] → [3, side, side] in [0, 1], bilinear between pixel centres, without filtering
+ * before: the standard network's own resize.
  */
 export function resize({ shape, data }: HostTensor, i: number, side: number, into: Float32Array): void {
   const [, from] = shape as Shape4;

@@ -1,4 +1,7 @@
-/** The first pass: every image of a folder through the tokenizer, each measure as it comes by. What is in memory does not grow with the folder. */
+/**
+ * The first pass: every image of a folder through the tokenizer, each measure as it comes by. What is in memory does
+ * not grow with the folder.
+ */
 import { createHash } from 'node:crypto';
 import { must, take } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
@@ -57,7 +60,10 @@ export interface FolderResult {
   readonly bound?: BoundMeasures;
   /** Nats per token, mean. */
   readonly nats?: number;
-  /** The same of a prior that draws anywhere where `maskedPercents` of the cells are masked, of masked ones; else empty. */
+  /**
+   * The same of a prior that draws anywhere where `maskedPercents` of the cells are masked, of masked ones; else
+   * empty.
+   */
   readonly natsMasked?: readonly number[];
   readonly originals: Moments;
   readonly reconstructions: Moments;
@@ -168,7 +174,10 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
   };
 }
 
-/** LPIPS where the run has it; else the network that comes with vqgen, whatever the run was trained with: runs stay comparable. */
+/**
+ * LPIPS where the run has it; else the network that comes with vqgen, whatever the run was trained with: runs stay
+ * comparable.
+ */
 async function perceptualNetwork(config: Config): Promise<{ network: Perceptual; name: string }> {
   const { kind } = config.stage1.perceptual;
   const own = kind === 'lpips-vgg16' ? await loadPerceptual(config) : undefined;

@@ -1,6 +1,6 @@
 /**
- * Fréchet distance of two sets of features, each taken for a Gaussian (Heusel et al., arXiv 1706.08500, eq. 6), in float64:
- * ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½).
+ * Fréchet distance of two sets of features, each taken for a Gaussian (Heusel et al., arXiv 1706.08500, eq. 6), in
+ * float64: ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½).
  */
 import { symmetricEigenvalues } from './eigenvalues.js';
 
@@ -73,8 +73,9 @@ function trace({ mean, covariance }: Gaussian): number {
 }
 
 /**
- * tr((Σ₁ Σ₂)^½). Σ₁ Σ₂ has the eigenvalues of Aᵀ Σ₂ A, which is symmetric, for every A with A Aᵀ = Σ₁. The symmetric root Σ₁^½ is one such
- * A; the Cholesky factor is one that needs no eigenvectors, and has fewer columns where there were fewer images than features.
+ * tr((Σ₁ Σ₂)^½). Σ₁ Σ₂ has the eigenvalues of Aᵀ Σ₂ A, which is symmetric, for every A with A Aᵀ = Σ₁. The symmetric
+ * root Σ₁^½ is one such A; the Cholesky factor is one that needs no eigenvectors, and has fewer columns where there
+ * were fewer images than features.
  */
 function traceOfRoot(a: Gaussian, b: Gaussian): number {
   const [first, second] = a.count <= b.count ? [a, b] : [b, a];
@@ -97,8 +98,8 @@ function traceOfRoot(a: Gaussian, b: Gaussian): number {
 }
 
 /**
- * Rows r of Aᵀ with Σ r rᵀ = Σ: Cholesky decomposition with pivoting (Higham, Accuracy and Stability of Numerical Algorithms, §10.3), which
- * ends where nothing but rounding is left, at the rank of the matrix.
+ * Rows r of Aᵀ with Σ r rᵀ = Σ: Cholesky decomposition with pivoting (Higham, Accuracy and Stability of Numerical
+ * Algorithms, §10.3), which ends where nothing but rounding is left, at the rank of the matrix.
  */
 function choleskyRows(matrix: Float64Array, n: number): Float64Array[] {
   const left = Float64Array.from({ length: n }, (_, i) => matrix[i * (n + 1)]!);

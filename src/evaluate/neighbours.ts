@@ -4,8 +4,9 @@
 export const NEIGHBOURS = 3;
 
 /**
- * Kynkäänniemi et al., arXiv 1904.06991, eq. 1 and 2: each set spans the union of balls about its points, up to their third nearest neighbour in the
- * set. Precision is the share of generated points within the real set's, recall the share of real points within the generated set's.
+ * Kynkäänniemi et al., arXiv 1904.06991, eq. 1 and 2: each set spans the union of balls about its points, up to their
+ * third nearest neighbour in the set. Precision is the share of generated points within the real set's, recall the
+ * share of real points within the generated set's.
  *
  * @param real, generated [n, F] each, as many of both, more than `NEIGHBOURS`
  */

@@ -18,7 +18,10 @@ export interface DrawnSamples {
   readonly features: Float32Array;
   /** The first few images, [S, S, 3] each. */
   readonly shown: readonly Float32Array[];
-  /** Of the samples drawn of a class that the classifier knows: how many there are, and how many it takes for one of that class. */
+  /**
+   * Of the samples drawn of a class that the classifier knows: how many there are, and how many it takes for one of
+   * that class.
+   */
   readonly classified: { readonly images: number; readonly right: number };
 }
 
@@ -73,8 +76,8 @@ export async function drawSamples(
 }
 
 /**
- * For each of some points [n, F] the nearest training image; with `mirrored`, also among the mirrored ones, which such a training saw
- * as often. The images of the first `show` points are kept.
+ * For each of some points [n, F] the nearest training image; with `mirrored`, also among the mirrored ones, which such
+ * a training saw as often. The images of the first `show` points are kept.
  *
  * @throws UserError when no training image can be read
  */

@@ -1,7 +1,7 @@
 /**
- * Structural similarity of two images: Wang, Bovik, Sheikh and Simoncelli, IEEE Transactions on Image Processing 13(4), 2004, on luma
- * (0.299 R + 0.587 G + 0.114 B of 8-bit values, not rounded), with the published constants: a Gaussian window of 11 × 11
- * pixels, σ 1.5, C₁ = (0.01 · 255)², C₂ = (0.03 · 255)².
+ * Structural similarity of two images: Wang, Bovik, Sheikh and Simoncelli, IEEE Transactions on Image Processing
+ * 13(4), 2004, on luma (0.299 R + 0.587 G + 0.114 B of 8-bit values, not rounded), with the published constants: a
+ * Gaussian window of 11 × 11 pixels, σ 1.5, C₁ = (0.01 · 255)², C₂ = (0.03 · 255)².
  */
 
 /** Side of the window; smaller images have no such measure. */

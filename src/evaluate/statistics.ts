@@ -1,4 +1,7 @@
-/** Reference statistics in a file: what a Fréchet distance needs of a set of images, to be compared with again without them. */
+/**
+ * Reference statistics in a file: what a Fréchet distance needs of a set of images, to be compared with again without
+ * them.
+ */
 import { existsSync } from 'node:fs';
 import { expected } from '../base/errors.js';
 import { openSafetensors, writeSafetensors } from '../checkpoint/safetensors.js';

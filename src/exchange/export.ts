@@ -1,6 +1,6 @@
 /**
- * `vqgen export --to taming|safetensors`: a run under the names and in the layout of taming-transformers, and as safetensors one of a form
- * that they have not under vqgen's own.
+ * `vqgen export --to taming|safetensors`: a run under the names and in the layout of taming-transformers, and as
+ * safetensors one of a form that they have not under vqgen's own.
  */
 import { existsSync } from 'node:fs';
 import fs from 'node:fs/promises';
@@ -79,7 +79,10 @@ const isOurs = (name: string): boolean =>
 
 type Tensors = [name: string, tensor: Written][];
 
-/** @throws UserError, having written nothing, for a run without a tokenizer, or `taming` of one of a form that the published code has not */
+/**
+ * @throws UserError, having written nothing, for a run without a tokenizer, or `taming` of one of a form that the
+ * published code has not
+ */
 export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
   const { run, to, precision = 'f32', reporter } = o;
   const out = path.resolve(o.out ?? path.join(run, to));

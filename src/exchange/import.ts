@@ -1,4 +1,4 @@
-/** `vqgen import`: a checkpoint of taming-transformers → a run, or the weights of LPIPS → the file that `lpips-vgg16` wants. */
+/** `vqgen import`: a checkpoint of taming-transformers → a run, or weights of LPIPS → the file for `lpips-vgg16`. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
@@ -83,7 +83,7 @@ const perceptualPrefix = 'loss.perceptual_loss.';
 const discriminatorPrefix = 'loss.discriminator.';
 const lpipsFile = 'lpips-vgg16.safetensors';
 
-/** @throws UserError, having written nothing, for a file that is no such checkpoint, wants something executed, or does not fit the config */
+/** @throws UserError, having written nothing, for no such checkpoint, one that wants something executed or does not fit */
 export async function importCheckpoint(o: ImportOptions): Promise<ImportSummary> {
   checkRun(o.run);
   if (o.data !== undefined) await listImages(o.data);

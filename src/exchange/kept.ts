@@ -1,4 +1,7 @@
-/** What a published checkpoint had beside what vqgen uses, in a stage's folder, so that an export gives it back as it was. */
+/**
+ * What a published checkpoint had beside what vqgen uses, in a stage's folder, so that an export gives it back as it
+ * was.
+ */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { readSafetensors, type StoredTensors, writeSafetensors } from '../checkpoint/safetensors.js';

@@ -1,6 +1,7 @@
 /**
- * The official weights of LPIPS over VGG16: torchvision's `vgg16` and the five linear heads of LPIPS (github.com/richzhang/PerceptualSimilarity),
- * in files of their own or inside a checkpoint of taming-transformers; and what the config's `perceptual.kind: lpips-vgg16` wants.
+ * The official weights of LPIPS over VGG16: torchvision's `vgg16` and the five linear heads of LPIPS
+ * (github.com/richzhang/PerceptualSimilarity), in files of their own or inside a checkpoint of taming-transformers;
+ * and what the config's `perceptual.kind: lpips-vgg16` wants.
  */
 import { expected } from '../base/errors.js';
 import { must } from '../base/lookup.js';

@@ -12,7 +12,8 @@ import { readAt } from './zip.js';
 /**
  * What is read of it is finite, and F32 in place of F64.
  *
- * @throws UserError when there is no such file, or it is neither of the two; its `read` for a tensor that is not finite
+ * @throws UserError when there is no such file, or it is neither of the two; its `read` for a tensor that is not
+ *   finite
  */
 export async function openTensors(file: string): Promise<TensorFile> {
   if (!existsSync(file) || statSync(file).isDirectory()) {

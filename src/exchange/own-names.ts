@@ -1,4 +1,7 @@
-/** `vqgen export --to safetensors` of a run that taming-transformers has no form of: its tensors under vqgen's own names. */
+/**
+ * `vqgen export --to safetensors` of a run that taming-transformers has no form of: its tensors under vqgen's own
+ * names.
+ */
 import path from 'node:path';
 import { writeFolderAtomic } from '../base/files.js';
 import type { StoredPrecision } from '../base/half.js';
@@ -10,7 +13,8 @@ import type { TrainedPrior } from '../stage2-transformer/model.js';
 import { commonMetadata } from './onnx/metadata.js';
 
 /**
- * `model.safetensors`, the tokenizer, and where there is one `prior.safetensors`, each with the config as JSON in its metadata.
+ * `model.safetensors`, the tokenizer, and where there is one `prior.safetensors`, each with the config as JSON in its
+ * metadata.
  *
  * @returns the files, and how many tensors are in them
  */

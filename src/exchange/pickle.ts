@@ -1,6 +1,7 @@
 /**
- * Python's pickle, as far as PyTorch's state dictionaries use it (protocols 2 to 4, Lib/pickletools.py). Nothing is imported or
- * executed: a name of a class or function stays a name, and a call is an error unless a table says what it stands for.
+ * Python's pickle, as far as PyTorch's state dictionaries use it (protocols 2 to 4, Lib/pickletools.py). Nothing is
+ * imported or executed: a name of a class or function stays a name, and a call is an error unless a table says what it
+ * stands for.
  */
 import { expected, type UserError } from '../base/errors.js';
 
@@ -29,7 +30,10 @@ export type Value =
   | object;
 
 export interface PickleHooks {
-  /** What a call of an allowed name gives. @throws Error, with what is wrong, where the arguments are not what they should be */
+  /**
+   * What a call of an allowed name gives. @throws Error, with what is wrong, where the arguments are not what they
+   * should be
+   */
   readonly calls: Readonly<Record<string, (args: readonly Value[]) => Value>>;
   /** Names whose instances become `Opaque`, whatever they were called with. */
   readonly isOpaque: (name: string) => boolean;
@@ -40,7 +44,10 @@ export interface PickleHooks {
 /** Damaged, or not what PyTorch writes; the message ends the sentence "received …". */
 class Malformed extends Error {}
 
-/** What is read at most, in bytes and instructions: the objects that an instruction makes may take many times its size. A tensor takes some 30. */
+/**
+ * What is read at most, in bytes and instructions: the objects that an instruction makes may take many times its size.
+ * A tensor takes some 30.
+ */
 export const longestPickle = 1 << 24;
 const mostInstructions = 2_000_000;
 

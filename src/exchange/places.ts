@@ -1,4 +1,7 @@
-/** Where each tensor of vqgen's comes from in a published checkpoint, and goes to: names, shapes, and the order of the axes. */
+/**
+ * Where each tensor of vqgen's comes from in a published checkpoint, and goes to: names, shapes, and the order of the
+ * axes.
+ */
 import { expected, type UserError } from '../base/errors.js';
 import { must, pairs } from '../base/lookup.js';
 import { firstAxis, float32, type HostTensor, lastAxis, type Shape4, sizeOf } from '../base/tensor.js';
@@ -15,8 +18,8 @@ export interface Place {
   /** In turn; more than one where vqgen holds as one what the checkpoint holds apart. */
   readonly theirs: readonly Named[];
   /**
-   * `same`: values in the same order; `filter`: [kh, kw, in, out] for their [out, in, kh, kw]; `columns`: [in, out] for their [out, in].
-   * Several tensors follow each other along the last axis of ours.
+   * `same`: values in the same order; `filter`: [kh, kw, in, out] for their [out, in, kh, kw]; `columns`: [in, out]
+   * for their [out, in]. Several tensors follow each other along the last axis of ours.
    */
   readonly order: 'same' | 'filter' | 'columns';
   /** Which rows of theirs (along the first axis of a table, also [1, N, D]) ours holds; left out: all, in order. */
@@ -41,8 +44,8 @@ export async function fetchPlace(place: Place, read: TensorFile['read']): Promis
 }
 
 /**
- * Their tensors from ours. Where ours holds some of their rows only, the others are those of `kept`, or zeros; of rows that ours holds twice
- * the first counts.
+ * Their tensors from ours. Where ours holds some of their rows only, the others are those of `kept`, or zeros; of rows
+ * that ours holds twice the first counts.
  */
 export function spreadPlace(
   place: Place,

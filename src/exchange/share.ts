@@ -27,7 +27,10 @@ export interface ShareSummary {
 
 const weightsFile = 'perceptual.safetensors';
 
-/** @throws UserError where a run would be replaced: of a stage an export has one checkpoint and nothing that a training or a later command left */
+/**
+ * @throws UserError where a run would be replaced: of a stage an export has one checkpoint and nothing that a training
+ * or a later command left
+ */
 function checkOutRun(run: string, out: string): void {
   if (path.resolve(run) === out) {
     throw expected('another folder than --run', '--out', out, 'What an export leaves out would be lost.');
@@ -42,8 +45,9 @@ function checkOutRun(run: string, out: string): void {
 }
 
 /**
- * Averaged weights take the place of the last ones, the prior is its best checkpoint, the discriminator stays for training on; optimisers start afresh,
- * metrics, grids, tokens and samples are left out. Of the data folder's path the last two names stay; a perceptual network from a file goes along.
+ * Averaged weights take the place of the last ones, the prior is its best checkpoint, the discriminator stays for
+ * training on; optimisers start afresh, metrics, grids, tokens and samples are left out. Of the data folder's path the
+ * last two names stay; a perceptual network from a file goes along.
  *
  * @throws UserError, having written nothing, for a run without a tokenizer
  */

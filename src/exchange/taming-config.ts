@@ -1,6 +1,6 @@
 /**
- * What a checkpoint of taming-transformers is, and the config that stands for it here: read from its project's YAML, and where there is
- * none inferred from the tensors' names and shapes.
+ * What a checkpoint of taming-transformers is, and the config that stands for it here: read from its project's YAML,
+ * and where there is none inferred from the tensors' names and shapes.
  */
 import fs from 'node:fs';
 import { parse } from 'yaml';

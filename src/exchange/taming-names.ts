@@ -1,6 +1,7 @@
 /**
- * The tensors of taming-transformers (github.com/CompVis/taming-transformers: models/vqgan.py, modules/diffusionmodules/model.py,
- * modules/vqvae/quantize.py, modules/discriminator/model.py, modules/transformer/mingpt.py) and their places in vqgen.
+ * The tensors of taming-transformers (github.com/CompVis/taming-transformers: models/vqgan.py,
+ * modules/diffusionmodules/model.py, modules/vqvae/quantize.py, modules/discriminator/model.py,
+ * modules/transformer/mingpt.py) and their places in vqgen.
  */
 import { expected, type UserError } from '../base/errors.js';
 import { firstAxis, lastAxis } from '../base/tensor.js';
@@ -154,7 +155,9 @@ export function priorPlaces(config: Config, published: PublishedPrior, prefix = 
   });
 }
 
-/** What of a GPT the published transformer knows one value of, where it has another. @param next what to do about it */
+/**
+ * What of a GPT the published transformer knows one value of, where it has another. @param next what to do about it
+ */
 export function gptMisfit({ prior }: Config, next: string): UserError | undefined {
   const published = { norm: 'layer', mlp: 'gelu', qk_norm: false, positions: 'learned', order: 'raster' };
   for (const [name, only] of Object.entries(published)) {

@@ -1,6 +1,6 @@
 /**
- * Files of `torch.save`: the zip format (PyTorch 1.6 and later) and the one before it. Tensors are described when the file is opened and
- * read one by one; a view, or several tensors of one storage, is read as what it shows.
+ * Files of `torch.save`: the zip format (PyTorch 1.6 and later) and the one before it. Tensors are described when the
+ * file is opened and read one by one; a view, or several tensors of one storage, is read as what it shows.
  */
 import fs, { type FileHandle } from 'node:fs/promises';
 import { expected, type UserError } from '../base/errors.js';
@@ -145,7 +145,10 @@ async function readArchive(
   return { root: value, places };
 }
 
-/** A magic number, a version, notes on the system, the object, the keys of the storages; then each storage's length and values. */
+/**
+ * A magic number, a version, notes on the system, the object, the keys of the storages; then each storage's length and
+ * values.
+ */
 async function readOldFormat(
   handle: FileHandle,
   size: number,
@@ -287,8 +290,8 @@ const extent = ({ shape, strides }: TensorView): number =>
   shape.includes(0) ? 0 : pairs(shape, strides).reduce((sum, [n, stride]) => sum + (n - 1) * stride, 1);
 
 /**
- * Every view within its storage, every storage within the file; and all of them together not much larger than the file, which views that
- * repeat values could be.
+ * Every view within its storage, every storage within the file; and all of them together not much larger than the
+ * file, which views that repeat values could be.
  */
 function checkViews(
   tensors: ReadonlyMap<string, TensorView>,

@@ -1,5 +1,6 @@
 /**
- * Writes what `torch.save` would: a zip archive with a pickle (protocol 2) of the state dictionary, and each tensor's values as an entry.
+ * Writes what `torch.save` would: a zip archive with a pickle (protocol 2) of the state dictionary, and each tensor's
+ * values as an entry.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { fitsHalf, type StoredPrecision, toHalf } from '../base/half.js';

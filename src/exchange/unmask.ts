@@ -1,6 +1,6 @@
 /**
- * A tokenizer that learned from masked pictures, as one of whole pictures. The mask that its first filters look at beside the colours is 0
- * for a finished tokenizer, so that without these filters it computes the same.
+ * A tokenizer that learned from masked pictures, as one of whole pictures. The mask that its first filters look at
+ * beside the colours is 0 for a finished tokenizer, so that without these filters it computes the same.
  */
 import { must } from '../base/lookup.js';
 import { float32, type HostTensors } from '../base/tensor.js';

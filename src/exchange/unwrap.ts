@@ -1,6 +1,7 @@
 /**
- * Which tensors of a file are the model's, and what they are called without what trainers put around them: dictionaries, prefixes of modules
- * that hold the model, and running averages, which are taken in place of the weights as vqgen's own are.
+ * Which tensors of a file are the model's, and what they are called without what trainers put around them:
+ * dictionaries, prefixes of modules that hold the model, and running averages, which are taken in place of the weights
+ * as vqgen's own are.
  */
 
 /** Tensors by name, and the keys under which a file holds them. */
@@ -94,7 +95,9 @@ function withoutHulls<T extends Shaped>({ keys, tensors }: Dictionary<T>): Group
   };
 }
 
-/** A dictionary as the models that it holds under first parts of names. What has no such part belongs to the weights. */
+/**
+ * A dictionary as the models that it holds under first parts of names. What has no such part belongs to the weights.
+ */
 function byFirstPart<T>(group: Group<T>): Group<T>[] {
   const names = [...group.tensors.keys()];
   const before = landmarks.flatMap((landmark) =>

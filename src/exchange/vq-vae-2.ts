@@ -1,6 +1,6 @@
 /**
- * VQ-VAE-2 in PyTorch as most checkpoints have it (github.com/rosinality/vq-vae-2-pytorch, vqvae.py, class VQVAE) → a run. Its layers are those of
- * `network: strided` and `bottleneck.kind: hierarchy`, so that both compute the same.
+ * VQ-VAE-2 in PyTorch as most checkpoints have it (github.com/rosinality/vq-vae-2-pytorch, vqvae.py, class VQVAE) → a
+ * run. Its layers are those of `network: strided` and `bottleneck.kind: hierarchy`, so that both compute the same.
  */
 import { expected } from '../base/errors.js';
 import { writeFolderAtomic } from '../base/files.js';
@@ -39,7 +39,10 @@ interface Options {
   readonly data?: string;
 }
 
-/** @throws UserError, having written nothing, for a file whose tensors are not those of such a model, or of one that vqgen has no form of */
+/**
+ * @throws UserError, having written nothing, for a file whose tensors are not those of such a model, or of one that
+ * vqgen has no form of
+ */
 export async function importVqVae2(
   file: TensorFile,
   o: Options,

@@ -1,6 +1,7 @@
 /**
- * A tokenizer with fewer than 32 groups of channels, as one with 32. The published GroupNorm knows no other number; but copies of all inner
- * channels, side by side, have their groups side by side, and each copy computes what the one did.
+ * A tokenizer with fewer than 32 groups of channels, as one with 32. The published GroupNorm knows no other number;
+ * but copies of all inner channels, side by side, have their groups side by side, and each copy computes what the one
+ * did.
  */
 import { must } from '../base/lookup.js';
 import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
@@ -14,9 +15,10 @@ export const PUBLISHED_GROUPS = 32;
 export const copiesOf = ({ stage1 }: Config): number => PUBLISHED_GROUPS / stage1.norm_groups;
 
 /**
- * The same function with 32 groups and `copiesOf` times the channels, r² times the inner weights. Filters between two inner layers are laid along a diagonal, so
- * that each copy hears itself only; what leaves the copies is their mean. Attention's products sum over r times as many channels and are divided by the
- * root of as many: queries are divided by √r.
+ * The same function with 32 groups and `copiesOf` times the channels, r² times the inner weights. Filters between two
+ * inner layers are laid along a diagonal, so that each copy hears itself only; what leaves the copies is their mean.
+ * Attention's products sum over r times as many channels and are divided by the root of as many: queries are divided
+ * by √r.
  *
  * @param weights by the names that `modelSpecs` has
  */

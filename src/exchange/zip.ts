@@ -1,6 +1,6 @@
 /**
- * Zip archives as PyTorch writes them: entries are stored, never compressed, so that a file cannot unfold into more than it is.
- * APPNOTE.TXT 6.3 (PKWARE), with its 64-bit records.
+ * Zip archives as PyTorch writes them: entries are stored, never compressed, so that a file cannot unfold into more
+ * than it is. APPNOTE.TXT 6.3 (PKWARE), with its 64-bit records.
  */
 import type { FileHandle } from 'node:fs/promises';
 import { expected, type UserError } from '../base/errors.js';

@@ -17,9 +17,9 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask?: tf.Te
 }
 
 /**
- * P·v with P = softmax(scores): scores [N, S, T], v [N, T, E] → y [N, S, E]. The gradient of the scores, P ∘ (dy·vᵀ − Σ dy∘y),
- * is one product and one pass over [N, S, T], the sums being a further column of dy beside one of ones (the identity
- * Σ P∘dP = Σ dy∘y is Dao et al.'s, arXiv 2205.14135, appendix B.2).
+ * P·v with P = softmax(scores): scores [N, S, T], v [N, T, E] → y [N, S, E]. The gradient of the scores, P ∘ (dy·vᵀ −
+ * Σ dy∘y), is one product and one pass over [N, S, T], the sums being a further column of dy beside one of ones (the
+ * identity Σ P∘dP = Σ dy∘y is Dao et al.'s, arXiv 2205.14135, appendix B.2).
  */
 function mixed(scores: tf.Tensor, v: tf.Tensor): tf.Tensor {
   const weights = tf.softmax(scores);

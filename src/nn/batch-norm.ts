@@ -1,6 +1,6 @@
 /**
- * Batch normalisation (Ioffe and Szegedy, arXiv 1502.03167) by the statistics of the batch, and folded into the convolution before it by statistics
- * that the caller kept. The discriminator is never evaluated and keeps none.
+ * Batch normalisation (Ioffe and Szegedy, arXiv 1502.03167) by the statistics of the batch, and folded into the
+ * convolution before it by statistics that the caller kept. The discriminator is never evaluated and keeps none.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { composite } from './composite.js';
@@ -35,7 +35,9 @@ export function batchNorm({ gamma, beta }: TensorTree<BatchNorm>, x: tf.Tensor):
   });
 }
 
-/** What a layer's evaluation needs beside γ and β: [C] each, of the convolution's outputs over images and positions. */
+/**
+ * What a layer's evaluation needs beside γ and β: [C] each, of the convolution's outputs over images and positions.
+ */
 export interface Statistics {
   readonly mean: tf.Tensor;
   readonly variance: tf.Tensor;

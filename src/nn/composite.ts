@@ -3,7 +3,8 @@
  *
  * A layer calls `composite(name, inputs, attrs, fallback)` inside a `tf.customGrad`: a backend that has registered a
  * kernel of that name (the tracer, for what ONNX Runtime does better) runs it, every other backend runs the fallback
- * of ordinary operations. Values are the same; no gradient is recorded, the `customGrad` around it has the closed form.
+ * of ordinary operations. Values are the same; no gradient is recorded, the `customGrad` around it has the closed
+ * form.
  */
 import * as tf from '@tensorflow/tfjs-core';
 

@@ -53,7 +53,10 @@ export function imageConv(
   return inParts([x], channels, (x) => [conv(params, x, options)])[0];
 }
 
-/** The transpose of a `conv` of stride 2 that takes `out` channels to `in`, large images a few at a time: x [B, H, W, in] → [B, 2H, 2W, out]. */
+/**
+ * The transpose of a `conv` of stride 2 that takes `out` channels to `in`, large images a few at a time: x [B, H, W,
+ * in] → [B, 2H, 2W, out].
+ */
 export function transposedConv(params: TensorTree<Conv>, x: tf.Tensor): tf.Tensor {
   const filter = params.weight as tf.Tensor4D;
   const [, , outputs, inputs] = filter.shape;

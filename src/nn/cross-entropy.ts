@@ -40,7 +40,10 @@ function smoothed(targets: tf.Tensor, { smoothing, codes }: { smoothing: number;
   return tf.add(tf.mul(targets, 1 - smoothing), tf.mul(tf.tensor1d(alike), smoothing / codes));
 }
 
-/** logits [N, K], targets float32 [N, K] of rows that sum to 1 → [N], −Σ targets·log softmax(logits) in nats; dlogits = (softmax − targets)·dy. */
+/**
+ * logits [N, K], targets float32 [N, K] of rows that sum to 1 → [N], −Σ targets·log softmax(logits) in nats; dlogits =
+ * (softmax − targets)·dy.
+ */
 export function softCrossEntropy(logits: tf.Tensor, targets: tf.Tensor): tf.Tensor {
   return withGradient([logits], {
     value: () => tf.sub(tf.logSumExp(logits, -1), tf.sum(tf.mul(logits, targets), -1)),

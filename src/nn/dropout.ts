@@ -1,10 +1,11 @@
 /**
  * Dropout (Srivastava et al., 2014) whose randomness is an input of the step.
  *
- * A mask of [R, C] values needs only R + C small random vectors: U = frac(r·c / 2¹⁸) for row vectors r and column vectors
- * c of four whole numbers is spread evenly over [0, 1) and nearly independent from entry to entry. All numbers are odd and
- * in [2¹⁰, 2¹¹): every partial sum of a product stays below 2²⁴, so that float32 is exact in any order of summation and a
- * mask has the same bits on every device; and the products wrap around 2¹⁸ many times, so that no row or column is favoured.
+ * A mask of [R, C] values needs only R + C small random vectors: U = frac(r·c / 2¹⁸) for row vectors r and column
+ * vectors c of four whole numbers is spread evenly over [0, 1) and nearly independent from entry to entry. All numbers
+ * are odd and in [2¹⁰, 2¹¹): every partial sum of a product stays below 2²⁴, so that float32 is exact in any order of
+ * summation and a mask has the same bits on every device; and the products wrap around 2¹⁸ many times, so that no row
+ * or column is favoured.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { type Key, stream } from '../base/rng.js';
@@ -45,7 +46,10 @@ export function dropoutNoise(o: NoiseLayout, seed: Key, step: number): HostTenso
   return float32([data.length], data);
 }
 
-/** The noise of rows `from` to `from + count`: their masks are the same rows of the masks that the whole noise [L] makes. */
+/**
+ * The noise of rows `from` to `from + count`: their masks are the same rows of the masks that the whole noise [L]
+ * makes.
+ */
 export function rowsOfNoise(noise: HostTensor, o: NoiseLayout, from: number, count: number): HostTensor {
   if (count === o.rows) return noise;
   const data = new Float32Array(noiseLength(o.sites, count, o.columns));

@@ -42,7 +42,9 @@ export function valueAndGradsOf<R extends Record<string, tf.Tensor>>(
   return { value, grads: record(grads) };
 }
 
-/** A scalar 0 whose gradient with respect to x is `gradient`: feeds what is known at x into the backward pass below x. */
+/**
+ * A scalar 0 whose gradient with respect to x is `gradient`: feeds what is known at x into the backward pass below x.
+ */
 export function injectGradient(x: tf.Tensor, gradient: tf.Tensor): tf.Tensor {
   return withGradient([x], {
     value: () => tf.scalar(0),

@@ -23,7 +23,9 @@ export function groupNormSpecs(channels: number, groups: number): GroupNorm {
   };
 }
 
-/** x [B, H, W, C] → same shape; C a multiple of `groups`, biased variance over the positions and channels of a group. */
+/**
+ * x [B, H, W, C] → same shape; C a multiple of `groups`, biased variance over the positions and channels of a group.
+ */
 export function groupNorm(
   { gamma, beta, groups }: TensorTree<GroupNorm>,
   x: tf.Tensor,

@@ -1,5 +1,6 @@
 /**
- * Large images a few at a time: what one layer writes is then still in the processor's cache when the next one reads it.
+ * Large images a few at a time: what one layer writes is then still in the processor's cache when the next one reads
+ * it.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -11,8 +12,9 @@ interface Preference {
 }
 
 /**
- * f of `images`, tensors [B, …] with the same B and the first one [B, H, W, …], or of parts of the batch whose results are joined, where the
- * backend wants large tensors in parts. Every result has the batch as its first axis; f must treat each image by itself.
+ * f of `images`, tensors [B, …] with the same B and the first one [B, H, W, …], or of parts of the batch whose results
+ * are joined, where the backend wants large tensors in parts. Every result has the batch as its first axis; f must
+ * treat each image by itself.
  *
  * @param channels of the largest tensor [B, H, W, channels] inside of f
  */

@@ -83,8 +83,8 @@ function before(stack: Stack, x: tf.Tensor, far: number): { seen: tf.Tensor; far
 }
 
 /**
- * The gate of a layer: x [..., 2C] → y = t·σ with t the tanh of the first C and σ the sigmoid of the last C, [..., C]. With u = dy·y
- * its gradients are dy·σ − u·t and u − u·σ: fewer operations than factor by factor.
+ * The gate of a layer: x [..., 2C] → y = t·σ with t the tanh of the first C and σ the sigmoid of the last C, [..., C].
+ * With u = dy·y its gradients are dy·σ − u·t and u − u·σ: fewer operations than factor by factor.
  */
 export function gatedTanh(x: tf.Tensor): tf.Tensor {
   return withGradient([x], {

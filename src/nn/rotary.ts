@@ -1,7 +1,7 @@
 /**
- * Rotary positions (Su et al., RoPE, arXiv 2104.09864, section 3.2) of places in rows and columns: one half of a head's
- * pairs of numbers turns with the row, the other with the column (axial, as Heo et al., arXiv 2403.13298, section 3.2).
- * A query's product with a key then depends on how far their places are apart, not on where they are.
+ * Rotary positions (Su et al., RoPE, arXiv 2104.09864, section 3.2) of places in rows and columns: one half of a
+ * head's pairs of numbers turns with the row, the other with the column (axial, as Heo et al., arXiv 2403.13298,
+ * section 3.2). A query's product with a key then depends on how far their places are apart, not on where they are.
  *
  * Shapes: E numbers of a head, R places. Number i < E/2 makes a pair with number i + E/2.
  */

@@ -1,4 +1,6 @@
-/** Self-attention of one head over the positions of an image, with a residual connection (arXiv 2012.09841, fig. 2). */
+/**
+ * Self-attention of one head over the positions of an image, with a residual connection (arXiv 2012.09841, fig. 2).
+ */
 import * as tf from '@tensorflow/tfjs-core';
 import { attention } from './attention.js';
 import { type Conv, conv, convSpecs } from './conv.js';

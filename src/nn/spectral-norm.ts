@@ -1,6 +1,7 @@
 /**
- * Spectral normalisation (Miyato et al., arXiv 1802.05957): a filter divided by σ, the largest singular value of the matrix W [in·k·k, out] that it is. σ is
- * found by power iteration (algorithm 1), one step of it for each update of the filter, from a vector u that is kept between updates.
+ * Spectral normalisation (Miyato et al., arXiv 1802.05957): a filter divided by σ, the largest singular value of the
+ * matrix W [in·k·k, out] that it is. σ is found by power iteration (algorithm 1), one step of it for each update of
+ * the filter, from a vector u that is kept between updates.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Init } from './params.js';

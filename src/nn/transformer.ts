@@ -1,7 +1,7 @@
 /**
- * Blocks of a transformer with the norms before its two branches (Radford et al., GPT-2, section 2.3). What they attend
- * to is their caller's affair; norms, hidden units and what is done to queries and keys are options, whose defaults are
- * GPT-2's (with exact GELU).
+ * Blocks of a transformer with the norms before its two branches (Radford et al., GPT-2, section 2.3). What they
+ * attend to is their caller's affair; norms, hidden units and what is done to queries and keys are options, whose
+ * defaults are GPT-2's (with exact GELU).
  *
  * Shapes: N rows (tokens of all sequences), D width, H heads, E = D/H. Weights are [in, out].
  */
@@ -66,7 +66,8 @@ export const dropoutSites = ({ layers }: { layers: number }): number => 1 + 2 * 
  * x [N, D] → [N, D] through all blocks.
  *
  * @param o the options of their specs
- * @param attend what a layer's queries, keys and values [N, 3D] make of what each row may see, [N, D]; queries and keys
+ * @param attend what a layer's queries, keys and values [N, 3D] make of what each row may see, [N, D]; queries and
+ *   keys
  *   are normed and turned already, so that a cache keeps them as they are
  * @param more.turns rotary positions of the rows, as `turned` takes them; none unless given
  * @param more.dropout acts on each branch

@@ -1,9 +1,10 @@
 /**
  * Enlargement by two and the 3×3 convolution behind it, as four 2×2 convolutions of the small image.
  *
- * Every other row of the result sees the same small rows twice: its three filter rows fall on two of them, and those that fall on the
- * same add up. So an even row needs rows i − 1 and i of the small image, an odd one i and i + 1; columns alike. That is 16 products
- * for four results where the plain form has 36 (the sub-pixel view of W. Shi et al., arXiv 1609.05158 and 1609.07009).
+ * Every other row of the result sees the same small rows twice: its three filter rows fall on two of them, and those
+ * that fall on the same add up. So an even row needs rows i − 1 and i of the small image, an odd one i and i + 1;
+ * columns alike. That is 16 products for four results where the plain form has 36 (the sub-pixel view of W. Shi et
+ * al., arXiv 1609.05158 and 1609.07009).
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { composite } from './composite.js';
@@ -31,7 +32,10 @@ const phases = [
   [1, 1],
 ] as const;
 
-/** The convolution (3×3, padding `same`) of the image enlarged by nearest neighbour: x [B, H, W, in] → [B, 2H, 2W, out]. */
+/**
+ * The convolution (3×3, padding `same`) of the image enlarged by nearest neighbour: x [B, H, W, in] → [B, 2H, 2W,
+ * out].
+ */
 export function upsampleConv(params: TensorTree<Conv>, x: tf.Tensor): tf.Tensor {
   const [, , inputs, outputs] = params.weight.shape as [number, number, number, number];
   const taps = tf.reshape(tf.transpose(params.weight, [3, 2, 0, 1]), [outputs * inputs, 9]);

@@ -4,7 +4,10 @@ import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
 import { type BatchOptions, trainBatch } from '../data/batches.js';
 import type { ImageSet } from '../data/dataset.js';
 
-/** The share of a target that all classes have alike (Szegedy et al., arXiv 1512.00567): no image is certain, and the loss does not fall to 0. */
+/**
+ * The share of a target that all classes have alike (Szegedy et al., arXiv 1512.00567): no image is certain, and the
+ * loss does not fall to 0.
+ */
 const smoothing = 0.1;
 
 /** How far an image is moved at most, as a share of its side. */

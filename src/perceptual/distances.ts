@@ -3,9 +3,9 @@
  * several depths, of unit length over channels, squared differences weighted by channel, averaged over positions,
  * summed over depths.
  *
- * `vqgen` is a classifier of our own (trained-features.ts). `lpips-vgg16` is the official architecture; its weights come from a file of the user's. `random-features` is a small
- * convolutional pyramid with seeded orthogonal weights that nobody trained: it compares local colours, edges and
- * textures at four scales, and claims no more.
+ * `vqgen` is a classifier of our own (trained-features.ts). `lpips-vgg16` is the official architecture; its weights
+ * come from a file of the user's. `random-features` is a small convolutional pyramid with seeded orthogonal weights
+ * that nobody trained: it compares local colours, edges and textures at four scales, and claims no more.
  */
 
 import * as tf from '@tensorflow/tfjs-core';

@@ -1,4 +1,7 @@
-/** The classifier while it learns: batch normalisation behind every convolution, and its running statistics to be folded into the filters at the end. */
+/**
+ * The classifier while it learns: batch normalisation behind every convolution, and its running statistics to be
+ * folded into the filters at the end.
+ */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { pairs, picked } from '../base/lookup.js';
@@ -78,8 +81,9 @@ const optimizer = {
 const memory = 0.99;
 
 /**
- * State: `classifierState`. Inputs: `images` [B, S, S, 3] in [−1, 1], `targets` [B, K] (the share of each class), scalars `lr` and `step` (1-based).
- * Outputs: `loss`, the mean cross entropy, and `accuracy`, the share of images whose likeliest class is the target's.
+ * State: `classifierState`. Inputs: `images` [B, S, S, 3] in [−1, 1], `targets` [B, K] (the share of each class),
+ * scalars `lr` and `step` (1-based). Outputs: `loss`, the mean cross entropy, and `accuracy`, the share of images
+ * whose likeliest class is the target's.
  */
 export function classifierStep(o: { classes: number; size: number; batch: number }): StepProgram {
   const specs = learnedSpecs(o.classes);
@@ -153,7 +157,10 @@ export function classifierEvaluation(o: {
   };
 }
 
-/** Inputs: the learned values and statistics by their plain names. Outputs: `trainedShapes`, to be used without normalisation. */
+/**
+ * Inputs: the learned values and statistics by their plain names. Outputs: `trainedShapes`, to be used without
+ * normalisation.
+ */
 export function foldProgram(classes: number): GraphProgram {
   return {
     name: 'classifier-fold',

@@ -1,6 +1,7 @@
 /**
- * vqgen's own perceptual network: the convolutions of an image classifier that `vqgen train-perceptual` trained. It is plain (3×3 convolutions, ReLU,
- * means of 2×2 between stages), so that as a frozen loss it is cheap and its gradient smooth; batch normalisation is folded into its filters.
+ * vqgen's own perceptual network: the convolutions of an image classifier that `vqgen train-perceptual` trained. It is
+ * plain (3×3 convolutions, ReLU, means of 2×2 between stages), so that as a frozen loss it is cheap and its gradient
+ * smooth; batch normalisation is folded into its filters.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -18,8 +19,8 @@ const stages = [[32], [64], [96, 96], [192, 192], [192]];
 const taps = 4;
 
 /**
- * Factor of the distance: learned features differ far more between an image and its blurred reconstruction than random ones do, and at 1 they would
- * outweigh the pixels beside them (docs/log.md has the runs).
+ * Factor of the distance: learned features differ far more between an image and its blurred reconstruction than random
+ * ones do, and at 1 they would outweigh the pixels beside them (docs/log.md has the runs).
  */
 const scale = 0.1;
 

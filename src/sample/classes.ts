@@ -1,4 +1,7 @@
-/** Which class each image is drawn of: by name, in turn, or in given proportions. An image's class depends on its number alone. */
+/**
+ * Which class each image is drawn of: by name, in turn, or in given proportions. An image's class depends on its
+ * number alone.
+ */
 import { expected } from '../base/errors.js';
 import { must, pairs } from '../base/lookup.js';
 import { nearest } from '../base/nearest.js';
@@ -35,7 +38,10 @@ export const inTurn =
   (image) =>
     must(classes[image % classes.length], 'class');
 
-/** However many images are drawn, each class has about its share of them: the next image is of the class that lags behind most. */
+/**
+ * However many images are drawn, each class has about its share of them: the next image is of the class that lags
+ * behind most.
+ */
 export function inProportion(shares: readonly number[]): ClassOf {
   const total = shares.reduce((sum, share) => sum + share, 0);
   const drawn = shares.map(() => 0);

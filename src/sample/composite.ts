@@ -7,8 +7,8 @@ export interface Extent {
 }
 
 /**
- * How much of a new picture is shown at each pixel: exactly 1 where `full` says so, exactly 0 farther than `rim` pixels
- * from there, and between them a Gaussian step. Beyond the edges it goes on as at the edge.
+ * How much of a new picture is shown at each pixel: exactly 1 where `full` says so, exactly 0 farther than `rim`
+ * pixels from there, and between them a Gaussian step. Beyond the edges it goes on as at the edge.
  *
  * @param full [H, W], 1 where the new picture alone is wanted
  * @param rim pixels; of an odd number the one below

@@ -30,7 +30,8 @@ const growth = 1;
 
 /**
  * @param models the run's unless given
- * @throws UserError for a run that is not trained, a prior that draws in order only, a picture, mask or box that is none
+ * @throws UserError for a run that is not trained, a prior that draws in order only, a picture, mask or box that is
+ *   none
  */
 export async function inpaint(o: InpaintOptions, models?: PaintModels): Promise<PaintSummary> {
   return redrawn(await editorOf(o, models), { ...o, name: 'inpaint' });

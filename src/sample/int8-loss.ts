@@ -40,13 +40,16 @@ export interface Int8LossOptions {
 /** Percent; more is worth a warning. */
 const acceptable = 0.5;
 
-/** Enough for the difference (docs/performance.md): both losses are of the same tokens, and most of what varies is in both. */
+/**
+ * Enough for the difference (docs/performance.md): both losses are of the same tokens, and most of what varies is in
+ * both.
+ */
 const tokensLookedAt = 4096;
 const batch = 16;
 
 /**
- * Says on the reporter what 8-bit weights cost on tokens of the validation split, and returns it: null where there are no
- * such tokens. Measured once for each prior, token file and device: the run's `.cache` keeps the last one.
+ * Says on the reporter what 8-bit weights cost on tokens of the validation split, and returns it: null where there are
+ * no such tokens. Measured once for each prior, token file and device: the run's `.cache` keeps the last one.
  */
 export async function reportInt8Loss(o: Int8LossOptions): Promise<Int8Loss | null> {
   let val: Tokens;

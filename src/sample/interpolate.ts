@@ -1,6 +1,6 @@
 /**
- * `vqgen interpolate`: from one picture to another, or to what it would be as another class, on a straight line and on an arc through the latent
- * space. Of models with codes the way goes through z, before it becomes codes.
+ * `vqgen interpolate`: from one picture to another, or to what it would be as another class, on a straight line and on
+ * an arc through the latent space. Of models with codes the way goes through z, before it becomes codes.
  */
 import path from 'node:path';
 import { expected } from '../base/errors.js';
@@ -127,8 +127,9 @@ type Way = (a: Float32Array, b: Float32Array, t: number) => Float32Array;
 export const straight: Way = (a, b, t) => a.map((value, i) => (1 - t) * value + t * b[i]!);
 
 /**
- * Along the great circle between both directions, lengths in proportion (Shoemake, 1985): what lies half way between two draws of N(0, I) is as
- * long as they are, where it is shorter on a straight line. Points in one direction are joined straight.
+ * Along the great circle between both directions, lengths in proportion (Shoemake, 1985): what lies half way between
+ * two draws of N(0, I) is as long as they are, where it is shorter on a straight line. Points in one direction are
+ * joined straight.
  */
 export const arc: Way = (a, b, t) => {
   const dot = (x: Float32Array, y: Float32Array) => x.reduce((sum, value, i) => sum + value * y[i]!, 0);

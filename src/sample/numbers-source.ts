@@ -1,6 +1,7 @@
 /**
- * Where latents that are numbers are drawn from: N(0, I) for a VAE, around the class's mean for one that knows classes, and for an autoencoder,
- * of whose latents nothing is known, a Gaussian fitted to those of its training images.
+ * Where latents that are numbers are drawn from: N(0, I) for a VAE, around the class's mean for one that knows
+ * classes, and for an autoencoder, of whose latents nothing is known, a Gaussian fitted to those of its training
+ * images.
  */
 import { expected } from '../base/errors.js';
 import { must, take } from '../base/lookup.js';
@@ -33,13 +34,19 @@ export interface Numbers {
   decoder(batch: number): Promise<Graph<never, 'images'>>;
 }
 
-/** Draws the latent of image number `image` of a seed. @param label into the classes, −1 without. @param temperature factor of the deviation from the mean */
+/**
+ * Draws the latent of image number `image` of a seed. @param label into the classes, −1 without. @param temperature
+ * factor of the deviation from the mean
+ */
 export type Draw = (o: { seed: number; image: number; label: number; temperature: number }) => Float32Array;
 
 /** Training images that a Gaussian is fitted to at most. */
 const mostFitted = 4096;
 
-/** @throws UserError for a run without a trained model, settings that act on codes alone, and an autoencoder whose training images are gone */
+/**
+ * @throws UserError for a run without a trained model, settings that act on codes alone, and an autoencoder whose
+ * training images are gone
+ */
 export async function numbersSource(o: SourceOptions, numbers?: Numbers): Promise<Source> {
   const { config, ...opening } = numbers ?? (await numbersOf(o));
   const latent = numbersIn(config);
@@ -211,8 +218,8 @@ async function fitGaussian(
 }
 
 /**
- * A draw of N(mean, Σ), Σ the covariance of the rows: their sum with normal weights, over √(n − 1), has just this distribution, so that Σ need
- * neither be made nor factored.
+ * A draw of N(mean, Σ), Σ the covariance of the rows: their sum with normal weights, over √(n − 1), has just this
+ * distribution, so that Σ need neither be made nor factored.
  */
 export function drawFitted(
   { mean, rows }: Fitted,

@@ -55,8 +55,8 @@ interface Settings {
 }
 
 /**
- * The folder of what a sampler draws, the same for the same pictures: `seed-3`, and what is set otherwise than usual, as in
- * `seed-3_class-cat+car_top-k-5`.
+ * The folder of what a sampler draws, the same for the same pictures: `seed-3`, and what is set otherwise than usual,
+ * as in `seed-3_class-cat+car_top-k-5`.
  */
 export function samplesName(o: Settings & { seed: number; precision?: Precision }, usual: Settings): string {
   const { choice, cfgScale, passes, precision = 'f32' } = o;
@@ -80,7 +80,9 @@ export function samplesName(o: Settings & { seed: number; precision?: Precision 
 
 const longestName = 100;
 
-/** Names as part of a file's name: what file systems refuse is escaped, and what is too long is told apart by a digest. */
+/**
+ * Names as part of a file's name: what file systems refuse is escaped, and what is too long is told apart by a digest.
+ */
 export function joined(names: readonly string[]): string {
   const text = names
     .map((name) =>

@@ -1,6 +1,6 @@
 /**
- * What `complete` and `edit` share: a run's prior draws the missing cells of a picture, several times, and what it drew
- * is laid over what was kept.
+ * What `complete` and `edit` share: a run's prior draws the missing cells of a picture, several times, and what it
+ * drew is laid over what was kept.
  */
 import { createHash } from 'node:crypto';
 import path from 'node:path';

@@ -148,7 +148,8 @@ export async function decodeImages(
 }
 
 /**
- * The place behind the grid that `--only` names, from which on the likeliest codes are taken; none where it names none.
+ * The place behind the grid that `--only` names, from which on the likeliest codes are taken; none where it names
+ * none.
  *
  * @throws UserError for what is no grid, and where there is but one
  */
@@ -181,7 +182,9 @@ function usualOf(config: Config, prior: Prior) {
   return { choice: { temperature, topK, topP }, cfgScale, passes: passesOf({}, config, prior), classes };
 }
 
-/** Canvases at a time where a pass costs as much as it has canvases, and rows do not act on each other, of `n` in all. */
+/**
+ * Canvases at a time where a pass costs as much as it has canvases, and rows do not act on each other, of `n` in all.
+ */
 const batchFor = (n = sampleBatch): number => Math.min(sampleBatch, 2 ** Math.ceil(Math.log2(n)));
 
 const settingsOf = ({ steps, order, choiceTemperature, revise, guidance }: Passes) => ({

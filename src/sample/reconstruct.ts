@@ -1,4 +1,7 @@
-/** `vqgen reconstruct`: originals above reconstructions, with `--corrupt` above what the encoder saw and what was restored; how close they are. Streams. */
+/**
+ * `vqgen reconstruct`: originals above reconstructions, with `--corrupt` above what the encoder saw and what was
+ * restored; how close they are. Streams.
+ */
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
@@ -131,7 +134,10 @@ async function findImages(place: string, reporter: Reporter): Promise<string | S
   return stat.isDirectory() ? everyImage(await listImages(place, 'IMAGE', { reporter })) : place;
 }
 
-/** Evaluation views [S, S, 3], one after another. A named file that is no picture is an error, in a folder it is skipped. */
+/**
+ * Evaluation views [S, S, 3], one after another. A named file that is no picture is an error, in a folder it is
+ * skipped.
+ */
 async function* eachImage(
   places: readonly (string | Subset)[],
   size: number,

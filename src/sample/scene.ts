@@ -97,7 +97,9 @@ export function codesIn(scene: Scene, window: Window): Int32Array {
   return codes;
 }
 
-/** Puts what was drawn for a window where it belongs: codes [T], and where pixels are missing their picture [S, S, 3]. */
+/**
+ * Puts what was drawn for a window where it belongs: codes [T], and where pixels are missing their picture [S, S, 3].
+ */
 export function lay(scene: Scene, window: Window, codes: Int32Array, image: Float32Array): void {
   write(scene, window, codes);
   const size = scene.side * scene.cell;
@@ -139,8 +141,8 @@ function* pixelRows({ columns, side, cell }: Scene, { left, top }: Window): Gene
 }
 
 /**
- * Windows that together cover a scene, each at most half a window from those before it, so that half of what it sees is
- * known: from the origin to either side, then the rows of windows above and below.
+ * Windows that together cover a scene, each at most half a window from those before it, so that half of what it sees
+ * is known: from the origin to either side, then the rows of windows above and below.
  */
 export function windowsFrom(
   origin: Window,

@@ -71,8 +71,8 @@ export interface Source {
   /** Side of an image, pixels. */
   readonly size: number;
   /**
-   * Pictures that it draws at a time. A batch is always full: what a picture looks like does not depend on how many were
-   * asked for.
+   * Pictures that it draws at a time. A batch is always full: what a picture looks like does not depend on how many
+   * were asked for.
    */
   readonly batch: number;
   /** Steps in which it draws a batch. */

@@ -1,7 +1,7 @@
 /**
- * The contracts of a tokenizer. A latent is what an image becomes; a bottleneck stands between encoder and decoder and owns all
- * that is particular to its kind: parameters, state, loss terms, what it is fed and how its values begin. Each kind is a file of
- * `bottlenecks/` and a section of the config (`config/bottlenecks.ts`).
+ * The contracts of a tokenizer. A latent is what an image becomes; a bottleneck stands between encoder and decoder and
+ * owns all that is particular to its kind: parameters, state, loss terms, what it is fed and how its values begin.
+ * Each kind is a file of `bottlenecks/` and a section of the config (`config/bottlenecks.ts`).
  */
 import type * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../base/tensor.js';
@@ -67,7 +67,10 @@ export interface Passed {
   readonly inner?: readonly tf.Tensor[];
 }
 
-/** What a step feeds: of `batched` [B, …] each micro-batch has its share of the rows, of `runs` the i-th run of the program has the i-th. */
+/**
+ * What a step feeds: of `batched` [B, …] each micro-batch has its share of the rows, of `runs` the i-th run of the
+ * program has the i-th.
+ */
 export interface Feed {
   readonly batched?: HostTensors;
   /** As many as micro-batches, or twice as many where the step goes through them twice. */
@@ -82,7 +85,10 @@ export interface Bottleneck {
   readonly latent: Latent;
   /** Of what it takes from the encoder, and of what it gives the decoder. */
   readonly channels: { readonly in: number; readonly out: number };
-  /** Whether z is the encoder's features as they are (`Place.features` of them); if not, a 1×1 convolution makes `channels.in` of them. */
+  /**
+   * Whether z is the encoder's features as they are (`Place.features` of them); if not, a 1×1 convolution makes
+   * `channels.in` of them.
+   */
   readonly takesFeatures?: boolean;
   /** Parameters that the optimiser moves. */
   readonly learned: Record<string, ParamSpec>;
@@ -98,20 +104,29 @@ export interface Bottleneck {
   /** The first step (1-based) at which it does to z what it will go on doing. */
   readonly settles: number;
   /**
-   * One for a training: called with each of its train lines in order, it says what the user should be warned of, if anything. A step that
-   * comes again was taken back, and what was seen from it on no longer counts.
+   * One for a training: called with each of its train lines in order, it says what the user should be warned of, if
+   * anything. A step that comes again was taken back, and what was seen from it on no longer counts.
    */
   watch(): (step: number, values: Record<string, number>) => string | undefined;
-  /** Further measures of a validation, from the means of its scalars; `sampled_mse` is the mean squared error with the noise of training. */
+  /**
+   * Further measures of a validation, from the means of its scalars; `sampled_mse` is the mean squared error with the
+   * noise of training.
+   */
   measures?(means: Record<string, number>): Record<string, number>;
   /** The class of taming-transformers that has it. */
   readonly published?: 'VQModel' | 'GumbelVQ';
   /** Whether it encodes and decodes but cannot be trained here. */
   readonly importedOnly?: boolean;
 
-  /** Beside `step`, and in micro-batches `first` and `last`, which every training step has. @param batch images of a run */
+  /**
+   * Beside `step`, and in micro-batches `first` and `last`, which every training step has. @param batch images of a
+   * run
+   */
   inputs(phase: Phase, batch: number): Specs;
-  /** @param key the step (1-based), or the number of the first image. @param labels [B] of the batch, into the data set's classes */
+  /**
+   * @param key the step (1-based), or the number of the first image. @param labels [B] of the batch, into the data
+   * set's classes
+   */
   feed(phase: Phase, key: number, labels: Int32Array): Feed;
 
   /** Before the pass of a training step: the parameters to use, and what `pass` is told beside the inputs. */
@@ -119,8 +134,8 @@ export interface Bottleneck {
   /** z [B, h, w, `channels.in`]. Without inputs, as a finished model does it. */
   pass(p: Tensors, z: tf.Tensor, inputs: Tensors): Passed;
   /**
-   * After the optimiser: its parameters and state, and by names of parameters a mask (it broadcasts), 1 for numbers that are new since this step:
-   * whatever is averaged over steps starts anew for these.
+   * After the optimiser: its parameters and state, and by names of parameters a mask (it broadcasts), 1 for numbers
+   * that are new since this step: whatever is averaged over steps starts anew for these.
    *
    * @param state both `state` and `partial`
    */
@@ -133,8 +148,8 @@ export interface Bottleneck {
   ): { readonly p: Tensors; readonly state: Tensors; readonly partial: Tensors; readonly fresh: Tensors };
 
   /**
-   * Of a latent that is drawn around something: how far each image's lies from it, `kl` [B] in nats, its mean less what it is drawn around,
-   * `away` [B, …], and what the decoder sees of a draw.
+   * Of a latent that is drawn around something: how far each image's lies from it, `kl` [B] in nats, its mean less
+   * what it is drawn around, `away` [B, …], and what the decoder sees of a draw.
    */
   posterior?(
     p: Tensors,

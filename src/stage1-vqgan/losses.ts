@@ -17,7 +17,10 @@ export function pixelLoss(kind: Stage1Config['pixel'], x: tf.Tensor, reconstruct
   return tf.mean(kind === 'l1' ? tf.abs(difference) : tf.square(difference));
 }
 
-/** Nats a value under a Gaussian whose variance is the mean squared error itself: ½ · ln(2πe · error) (Rybkin et al., "σ-VAE", arXiv 2006.13202, eq. 5). */
+/**
+ * Nats a value under a Gaussian whose variance is the mean squared error itself: ½ · ln(2πe · error) (Rybkin et al.,
+ * "σ-VAE", arXiv 2006.13202, eq. 5).
+ */
 export const likelihoodLoss = (error: tf.Tensor): tf.Tensor =>
   tf.mul(0.5, tf.log(tf.mul(2 * Math.PI * Math.E, tf.add(error, leastVariance))));
 
@@ -27,8 +30,8 @@ export type ReconstructionSettings = {
 };
 
 /**
- * The reconstruction term as published: mean pixel error plus weight · perceptual distance; with `nll` the likelihood of
- * that sum, one variance for both, as in latent diffusion (Rombach et al., arXiv 2112.10752) though not learned.
+ * The reconstruction term as published: mean pixel error plus weight · perceptual distance; with `nll` the likelihood
+ * of that sum, one variance for both, as in latent diffusion (Rombach et al., arXiv 2112.10752) though not learned.
  * `l1` is the mean absolute error under all kinds of pixel loss.
  */
 export function reconstructionLoss(
@@ -69,8 +72,8 @@ export function discriminatorLoss(
 }
 
 /**
- * LeCam (Tseng et al., arXiv 2104.03310, eq. 5): mean (D(x) − α_F)² + mean (D(x̂) − α_R)², which holds the logits of one kind near the
- * running mean of the other's.
+ * LeCam (Tseng et al., arXiv 2104.03310, eq. 5): mean (D(x) − α_F)² + mean (D(x̂) − α_R)², which holds the logits of
+ * one kind near the running mean of the other's.
  *
  * @param anchors running means α_R and α_F of the logits for real and reconstructed images, scalars
  */
@@ -89,10 +92,11 @@ export function lecamLoss(
 const r1Step = 0.01;
 
 /**
- * R1 (Mescheder et al., arXiv 1801.04406, eq. 9) without its factor γ/2: mean over images of ‖∇ₓ D(x)‖², D an image's mean logit. The gradient's
- * length is taken as the central difference of D along the gradient's own direction v, held constant. As v is a unit vector, v·dv = 0: this has the
- * value and the derivative by D's parameters of the exact length, up to the square of the step, and needs no second derivative. Where
- * images of a batch act on each other (BatchNorm) it is an approximation.
+ * R1 (Mescheder et al., arXiv 1801.04406, eq. 9) without its factor γ/2: mean over images of ‖∇ₓ D(x)‖², D an image's
+ * mean logit. The gradient's length is taken as the central difference of D along the gradient's own direction v, held
+ * constant. As v is a unit vector, v·dv = 0: this has the value and the derivative by D's parameters of the exact
+ * length, up to the square of the step, and needs no second derivative. Where images of a batch act on each other
+ * (BatchNorm) it is an approximation.
  *
  * @param judge x [B, S, S, 3] → logits [B, p, p, 1]
  */

@@ -7,10 +7,16 @@ import { type Networks, stage1Params } from './model.js';
 /** Node and ONNX Runtime. */
 const base = 240e6;
 
-/** How many times over state and activations are held at the peak; on runs that took 0.5 to 3.6 GB it told 0.85 to 1.6 times as much. */
+/**
+ * How many times over state and activations are held at the peak; on runs that took 0.5 to 3.6 GB it told 0.85 to 1.6
+ * times as much.
+ */
 const copies = 5;
 
-/** Estimated peak in bytes: the state while a step replaces it, and what the forward pass of a micro-batch keeps for the backward one. */
+/**
+ * Estimated peak in bytes: the state while a step replaces it, and what the forward pass of a micro-batch keeps for
+ * the backward one.
+ */
 export function expectedMemory(networks: Networks, stage1: Stage1Config): number {
   const { encoder, bottleneck, decoder, discriminator } = stage1Params(networks);
   const model = encoder + bottleneck + decoder;

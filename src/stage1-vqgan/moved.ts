@@ -1,4 +1,7 @@
-/** What a run was trained with and does not hold: its pictures and its perceptual network, which may have been moved since. */
+/**
+ * What a run was trained with and does not hold: its pictures and its perceptual network, which may have been moved
+ * since.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
@@ -57,8 +60,8 @@ export function checkPictures(run: string, data: Pick<DataConfig, FolderKey>): v
 }
 
 /**
- * Which keys of a resumed run name another place of the same: pictures by their names and number, a network by its bytes. Where neither a
- * note nor the old place is left to compare with, a warning says so.
+ * Which keys of a resumed run name another place of the same: pictures by their names and number, a network by its
+ * bytes. Where neither a note nor the old place is left to compare with, a warning says so.
  *
  * @throws UserError that names what differs
  */

@@ -20,7 +20,8 @@ export interface Objective {
  * @param at.reconstruction [B, S, S, 3]
  * @param at.last the decoder's last layer: its filter, and the reconstruction with another
  * @param at.judge the discriminator, where there is one
- * @param at.scale scalar by which gradients are multiplied on their way, in low precision; where one is not finite λ is 0
+ * @param at.scale scalar by which gradients are multiplied on their way, in low precision; where one is not finite λ
+ *   is 0
  */
 export function objectiveAt(
   settings: ReconstructionSettings,

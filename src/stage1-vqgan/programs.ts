@@ -58,8 +58,8 @@ export function reconstructProgram(
 }
 
 /**
- * Images as their corruption leaves them (`corruptionOf`, whose inputs it takes beside `images`): `seen`, as a picture, and its `reconstruction`,
- * both [B, S, S, 3].
+ * Images as their corruption leaves them (`corruptionOf`, whose inputs it takes beside `images`): `seen`, as a
+ * picture, and its `reconstruction`, both [B, S, S, 3].
  */
 export function restoreProgram(
   model: Model,
@@ -80,9 +80,9 @@ export function restoreProgram(
 }
 
 /**
- * What the bound on an image's likelihood is made of, where the latent is drawn around something: `images` and what the bottleneck is fed at a
- * validation → `kl` [B] in nats, `squared` [B], the mean squared error of what is decoded from a draw, and the latent's mean less
- * what it is drawn around, `away` [B, …].
+ * What the bound on an image's likelihood is made of, where the latent is drawn around something: `images` and what
+ * the bottleneck is fed at a validation → `kl` [B] in nats, `squared` [B], the mean squared error of what is decoded
+ * from a draw, and the latent's mean less what it is drawn around, `away` [B, …].
  *
  * @returns undefined for other latents
  */
@@ -108,8 +108,8 @@ export function boundProgram(
 }
 
 /**
- * Images as points between which one can walk, and back: the latent where it is numbers, else z before it becomes codes.
- * `toPoint`: `images` → `point`; `fromPoint`: `point` → `images`.
+ * Images as points between which one can walk, and back: the latent where it is numbers, else z before it becomes
+ * codes. `toPoint`: `images` → `point`; `fromPoint`: `point` → `images`.
  */
 export function walkPrograms(
   model: Model,
@@ -150,9 +150,10 @@ export function walkPrograms(
 }
 
 /**
- * What a validation looks at: `reconstruction` of clean images without the noise of training, the scalars of a training step by their names, `loss` being the
- * generator's whole objective, and what the bottleneck says of its units. The weights are inputs, the generator's by their plain names, the discriminator's under
- * `disc.` and `disc_u.`, so that the program is compiled once while they change.
+ * What a validation looks at: `reconstruction` of clean images without the noise of training, the scalars of a
+ * training step by their names, `loss` being the generator's whole objective, and what the bottleneck says of its
+ * units. The weights are inputs, the generator's by their plain names, the discriminator's under `disc.` and
+ * `disc_u.`, so that the program is compiled once while they change.
  *
  * @param networks with the adversary where it acts
  */

@@ -13,7 +13,8 @@ import { type StepSettings, stage1Step } from './step.js';
 /**
  * Runs `stage1Step` without or with the discriminator: with it where an entry has a `disc_step`.
  *
- * @param o.adversarial whether the first step that will be run has it: its program is prepared now, the other when it is needed
+ * @param o.adversarial whether the first step that will be run has it: its program is prepared now, the other when it
+ *   is needed
  * @param o.onSwitch called before the discriminator's program is prepared in the middle of a run
  */
 export async function stage1Runner(

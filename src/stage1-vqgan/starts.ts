@@ -11,7 +11,10 @@ import type { Follows } from '../train/loop.js';
 import type { Adversary } from './adversary/index.js';
 import { bottleneckOf } from './bottlenecks/index.js';
 
-/** 1-based first steps; `adversarial` 0 where there is no discriminator, and with `disc.start: flat` the latest while it is open. */
+/**
+ * 1-based first steps; `adversarial` 0 where there is no discriminator, and with `disc.start: flat` the latest while
+ * it is open.
+ */
 export type Starts = { readonly quantised: number; readonly adversarial: number } | FlatStarts;
 
 /** What the reconstruction error was so far, beside the first steps. */
@@ -26,7 +29,10 @@ type FlatStarts = {
   readonly flat_before: number;
 };
 
-/** `disc.start: flat`: the latest start and a window as shares of the run, the shortest window, and the fall that is flat. */
+/**
+ * `disc.start: flat`: the latest start and a window as shares of the run, the shortest window, and the fall that is
+ * flat.
+ */
 const latestShare = 0.8;
 const windowShare = 1 / 20;
 const shortestWindow = 16;
@@ -88,9 +94,10 @@ export function withStarts(config: Config, { quantised, adversarial }: Starts): 
 }
 
 /**
- * `disc.start: flat`: the reconstruction error (L1, and the perceptual distance times its weight) is averaged over windows of a twentieth of the run, the
- * first of which begins when the learning rate is up and codes are in use. At the end of a window over which the mean fell by less than a
- * twentieth the discriminator starts; at the latest after 0.8 of the run. That hangs on the steps' values alone, not on where a run stopped.
+ * `disc.start: flat`: the reconstruction error (L1, and the perceptual distance times its weight) is averaged over
+ * windows of a twentieth of the run, the first of which begins when the learning rate is up and codes are in use. At
+ * the end of a window over which the mean fell by less than a twentieth the discriminator starts; at the latest after
+ * 0.8 of the run. That hangs on the steps' values alone, not on where a run stopped.
  */
 export function followReconstruction({
   warmup,

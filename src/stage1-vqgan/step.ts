@@ -26,8 +26,9 @@ export type StepSettings = StateSettings &
   Pick<Stage1Config, 'batch_size' | 'clip' | 'pixel' | 'perceptual'>;
 
 /**
- * One run is a step, or with `stage1.accumulate` N > 1 one of its N micro-batches (see `train/accumulation.ts`); B below is then a
- * micro-batch's size. Gradients and what becomes of a codebook are those of the whole batch; λ and BatchNorm see a micro-batch.
+ * One run is a step, or with `stage1.accumulate` N > 1 one of its N micro-batches (see `train/accumulation.ts`); B
+ * below is then a micro-batch's size. Gradients and what becomes of a codebook are those of the whole batch; λ and
+ * BatchNorm see a micro-batch.
  *
  * State: `stage1State` and `stage1Partial`.
  * Inputs: `images` [B, S, S, 3] in [−1, 1]; scalars `lr` and `step` (1-based), `disc_step` (1 at the discriminator's

@@ -228,8 +228,8 @@ async function warnings(bottleneck: Bottleneck, folder: string, step: number): P
 }
 
 /**
- * What a step takes in beside the state, an entry for each run of its program; depends on nothing but the config, the step (from 1) and the
- * learning rate's factor.
+ * What a step takes in beside the state, an entry for each run of its program; depends on nothing but the config, the
+ * step (from 1) and the learning rate's factor.
  */
 export async function stepInputs(
   { size, corruption, bottleneck }: Model,

@@ -1,4 +1,6 @@
-/** How well held-out images are reconstructed: the averaged weights where there are any, on a fixed choice of images. */
+/**
+ * How well held-out images are reconstructed: the averaged weights where there are any, on a fixed choice of images.
+ */
 import { nth, only } from '../base/lookup.js';
 import type { Stage1Config } from '../config/schema.js';
 import { evalImages } from '../data/batches.js';
@@ -24,8 +26,8 @@ const gridColumns = 8;
 type BatchSettings = Pick<Stage1Config, 'batch_size' | 'accumulate'>;
 
 /**
- * Number of images in a batch, and of images in all: whole batches, spread over the set. A batch is no larger than what training computes at a time;
- * the images are the same.
+ * Number of images in a batch, and of images in all: whole batches, spread over the set. A batch is no larger than
+ * what training computes at a time; the images are the same.
  */
 export function validationPlan(
   count: number,

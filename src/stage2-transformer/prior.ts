@@ -33,8 +33,8 @@ export interface Prior {
   /** What it is made of, for people: `4 layers of width 256`. */
   readonly described: string;
   /**
-   * Where it can draw: `in order`, each cell from those before it, so that known cells further on are not seen; `anywhere`,
-   * each from all that are known.
+   * Where it can draw: `in order`, each cell from those before it, so that known cells further on are not seen;
+   * `anywhere`, each from all that are known.
    */
   readonly draws: 'in order' | 'anywhere';
   readonly learned: Record<string, ParamSpec>;
@@ -53,8 +53,8 @@ export interface Prior {
    */
   nats(p: Tensors, inputs: Tensors, phase: Phase): tf.Tensor;
   /**
-   * Of a prior that draws anywhere, whose costs in a validation are the mean over all orders: what a masked cell costs where
-   * so many percent are masked. The inputs of a validation.
+   * Of a prior that draws anywhere, whose costs in a validation are the mean over all orders: what a masked cell costs
+   * where so many percent are masked. The inputs of a validation.
    */
   readonly maskedBy?: (percent: number, key: number, batch: Canvas) => HostTensors;
   /** @param weights `learned`, by its names */
@@ -109,7 +109,10 @@ export interface Portable {
   readonly asked: Stepwise | Whole | InPasses;
 }
 
-/** For a place at a time: `ids` [B], the tokens before, and a cache `past` → `logits` [B, K] and `present`, the next `past`. */
+/**
+ * For a place at a time: `ids` [B], the tokens before, and a cache `past` → `logits` [B, K] and `present`, the next
+ * `past`.
+ */
 export interface Stepwise {
   readonly by: 'steps';
   /** Shape of a cache of so many places: `8, n, 4, 0, 16`. */
@@ -122,16 +125,16 @@ export interface Stepwise {
 }
 
 /**
- * For all places at once: `codes` [B, T], any at places that are not drawn yet, and where it knows classes `labels` [B],
- * −1 without a class → `logits` [B, T, K].
+ * For all places at once: `codes` [B, T], any at places that are not drawn yet, and where it knows classes `labels`
+ * [B], −1 without a class → `logits` [B, T, K].
  */
 export interface Whole {
   readonly by: 'canvas';
 }
 
 /**
- * For all places at once, in any order: `codes` [B, T], −1 where unknown, and `labels` as of `Whole` → `logits` [B, T, K]
- * of each place by all known codes. A canvas is filled in `Passes`.
+ * For all places at once, in any order: `codes` [B, T], −1 where unknown, and `labels` as of `Whole` → `logits` [B, T,
+ * K] of each place by all known codes. A canvas is filled in `Passes`.
  */
 export interface InPasses {
   readonly by: 'passes';

@@ -1,4 +1,6 @@
-/** A prior that draws in order and is computed whole as an exported file: all codes in, the logits of all places out. */
+/**
+ * A prior that draws in order and is computed whole as an exported file: all codes in, the logits of all places out.
+ */
 import type * as tf from '@tensorflow/tfjs-core';
 import { lastAxis } from '../base/tensor.js';
 import type { Graph, Tensors } from '../engine/device.js';

@@ -1,8 +1,9 @@
 /**
- * Gradient accumulation: the batch of an optimiser step computed as N micro-batches one after another, so that memory holds the
- * activations of one of them. One run of a step's program is then one micro-batch: it adds to sums, and where the input `last` is 1
- * the optimiser acts on them. The sums are state like any other to a device, under `partial.…`; no checkpoint holds them, as none is
- * written in the middle of a step. With N = 1 a program has no trace of all this.
+ * Gradient accumulation: the batch of an optimiser step computed as N micro-batches one after another, so that memory
+ * holds the activations of one of them. One run of a step's program is then one micro-batch: it adds to sums, and
+ * where the input `last` is 1 the optimiser acts on them. The sums are state like any other to a device, under
+ * `partial.…`; no checkpoint holds them, as none is written in the middle of a step. With N = 1 a program has no trace
+ * of all this.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -19,7 +20,9 @@ export interface Accumulation {
   readonly inputs: Specs;
   /** The sums that the gradients of these parameters need. */
   sums(group: string, params: Specs): Specs;
-  /** Gradients of means over the step's micro-batches so far (at the last one: over the batch), and the sums to keep. */
+  /**
+   * Gradients of means over the step's micro-batches so far (at the last one: over the batch), and the sums to keep.
+   */
   add(
     group: string,
     grads: Tensors,

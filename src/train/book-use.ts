@@ -40,9 +40,10 @@ export const isTelling = (uses: readonly BookUse[]): boolean =>
   uses.length > 0 && uses.every(({ counts }) => sum(counts) >= codesPerCode * counts.length);
 
 /**
- * `codebook_usage`, the share of all books' codes that are used, and `perplexity`, of a token: 2 to the mean of the entropies in bits of how
- * often the codes of each book are used, weighted by its share of the cells. Of one book it is K where all are used alike, 1 where one is.
- * Of several books also each one's own, `codebook_usage_<name>` and `perplexity_<name>`.
+ * `codebook_usage`, the share of all books' codes that are used, and `perplexity`, of a token: 2 to the mean of the
+ * entropies in bits of how often the codes of each book are used, weighted by its share of the cells. Of one book it
+ * is K where all are used alike, 1 where one is. Of several books also each one's own, `codebook_usage_<name>` and
+ * `perplexity_<name>`.
  */
 export function codebookUse(uses: readonly BookUse[]): Record<string, number> {
   if (uses.length === 0) return {};

@@ -7,7 +7,9 @@ export function stopwatch(before: number): () => number {
   return () => before + (performance.now() - start) / 1000;
 }
 
-/** Says once, after the first few steps, how long the whole will take. The first call, which warms up, does not count. */
+/**
+ * Says once, after the first few steps, how long the whole will take. The first call, which warms up, does not count.
+ */
 export function forecaster(
   stepsLeft: number,
   reporter: Reporter,

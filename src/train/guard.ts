@@ -1,7 +1,7 @@
 /**
- * What keeps a run from being wrecked: it tells when the error that is watched jumps, and how often and to what rate a run was taken back.
- * All of it follows from the steps' values alone and is saved with a checkpoint, so that a resumed run is taken back where one that
- * was not stopped would have been.
+ * What keeps a run from being wrecked: it tells when the error that is watched jumps, and how often and to what rate a
+ * run was taken back. All of it follows from the steps' values alone and is saved with a checkpoint, so that a resumed
+ * run is taken back where one that was not stopped would have been.
  */
 import type { HostTensors } from '../base/tensor.js';
 import type { Checkpoint, SavedGuard } from '../checkpoint/store.js';
@@ -41,8 +41,9 @@ export function watchStep(watch: Watch, error: number): void {
 }
 
 /**
- * What is wrong where the mean over the last steps exceeds three times the best mean so far, or, above one and a half times that, the mean of
- * the first steps by a tenth: what was learned is lost. Or where the mean over the last 4 steps exceeds the most that there is: nothing was learned. The first 15 steps tell nothing.
+ * What is wrong where the mean over the last steps exceeds three times the best mean so far, or, above one and a half
+ * times that, the mean of the first steps by a tenth: what was learned is lost. Or where the mean over the last 4
+ * steps exceeds the most that there is: nothing was learned. The first 15 steps tell nothing.
  */
 export function jumpOf(
   key: string,
@@ -68,7 +69,10 @@ export function infiniteValue(values: Values): string | undefined {
   return key === undefined ? undefined : `${key} is ${value}`;
 }
 
-/** What is wrong where loss scaling finds gradients that are not finite even without a scale: no skipped update helps that. */
+/**
+ * What is wrong where loss scaling finds gradients that are not finite even without a scale: no skipped update helps
+ * that.
+ */
 export function vanishedScale({ loss_scale = 1, disc_loss_scale = 1 }: Values): string | undefined {
   return Math.min(loss_scale, disc_loss_scale) < 1 ? 'gradients are not finite at any loss scale' : undefined;
 }

@@ -92,8 +92,8 @@ export interface Stage {
   /** The highest learning rate of the schedule. */
   readonly lr: number;
   /**
-   * The value of a train line that must not jump, nor stay above `most`. At the step `anew` the task changes, and what the value was before
-   * no longer counts.
+   * The value of a train line that must not jump, nor stay above `most`. At the step `anew` the task changes, and what
+   * the value was before no longer counts.
    */
   readonly guarded: { readonly key: string; readonly anew?: number; readonly most?: number };
   /** At the run's beginning; what a checkpoint holds replaces it. */
@@ -102,8 +102,8 @@ export interface Stage {
   readonly follows?: Follows;
   initialState(): HostTensors;
   /**
-   * What the runner is given for one step: an entry, or one for each of its micro-batches. Depends on nothing but the step, the factor by
-   * which the learning rate is lowered and what is kept; called ahead of time.
+   * What the runner is given for one step: an entry, or one for each of its micro-batches. Depends on nothing but the
+   * step, the factor by which the learning rate is lowered and what is kept; called ahead of time.
    */
   inputs(step: number, factor: number, kept: Kept): Promise<HostTensors[]>;
   /** What the outputs of a step's entries say: the values of its train line (`loss` first), the codes used. */
@@ -113,7 +113,9 @@ export interface Stage {
    * the next occasion, with whatever values: they are dropped, and a resumed run validates the step again.
    */
   evaluate(step: number, state: HostTensors, signal?: AbortSignal, kept?: Kept): Promise<Measured>;
-  /** Something in a train line's values that the user should be warned of, where there is. Called once for each line. */
+  /**
+   * Something in a train line's values that the user should be warned of, where there is. Called once for each line.
+   */
   warning?(step: number, values: Values): string | undefined;
   /** What the progress bar shows of the newest values; those of validation are named `val loss`, `val psnr`, … */
   fields(values: Values): Record<string, string | number>;
@@ -134,8 +136,9 @@ export interface LoopResult {
 }
 
 /**
- * Trains to the last step, until validations stop getting better, or until the signal; the state is saved in each case. Where a value is not finite or the guarded one jumps, the run goes
- * back to the last good checkpoint of its cadence, or to its beginning, and on from there with a third of the learning rate.
+ * Trains to the last step, until validations stop getting better, or until the signal; the state is saved in each
+ * case. Where a value is not finite or the guarded one jumps, the run goes back to the last good checkpoint of its
+ * cadence, or to its beginning, and on from there with a third of the learning rate.
  *
  * @param o.from the checkpoint to go on from; without one the stage starts afresh
  * @throws Error when it would have to go back a fourth time, naming the step and the last good checkpoint

@@ -1,8 +1,8 @@
 /**
- * Loss scaling (P. Micikevicius et al., arXiv 1710.03740, §3.2), dynamic: in float16 gradients are those of a loss times a power of two, which keeps
- * small ones from becoming 0. Where one of them is not finite, the optimiser does not act and the scale is halved; after so many steps
- * without it is doubled. The scale is state like any other, under `loss_scale.…`: a resumed run goes on with it. In float32 nothing of this
- * is there.
+ * Loss scaling (P. Micikevicius et al., arXiv 1710.03740, §3.2), dynamic: in float16 gradients are those of a loss
+ * times a power of two, which keeps small ones from becoming 0. Where one of them is not finite, the optimiser does
+ * not act and the scale is halved; after so many steps without it is doubled. The scale is state like any other, under
+ * `loss_scale.…`: a resumed run goes on with it. In float32 nothing of this is there.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -105,7 +105,9 @@ export function scaleValues(outputs: readonly HostTensors[]): Record<string, num
   return Object.fromEntries(entries.map(([name, { data }]) => [name, only(data)]));
 }
 
-/** Whether a name in a checkpoint belongs to loss scaling: a run may go on in another precision than it was saved in. */
+/**
+ * Whether a name in a checkpoint belongs to loss scaling: a run may go on in another precision than it was saved in.
+ */
 export const isLossScale = (name: string): boolean => /^(disc_)?loss_scale\./.test(name);
 
 /** The state before the first step, of those of the names that are of loss scaling. */

@@ -69,8 +69,8 @@ export function means({ sums }: Running): Values {
 }
 
 /**
- * The values of a train line, after which the means start anew. Those of `codebookUse` are there when 16 codes per code of each book have
- * come; then they are counted anew too.
+ * The values of a train line, after which the means start anew. Those of `codebookUse` are there when 16 codes per
+ * code of each book have come; then they are counted anew too.
  */
 export function takeLine(running: Running): Values {
   const values = means(running);

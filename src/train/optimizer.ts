@@ -94,7 +94,9 @@ export function clipByGlobalNorm(
   return { grads: mapTensors(grads, (g) => tf.mul(g, factor)), norm };
 }
 
-/** Running average of parameters: decay · average + (1 − decay) · parameter; the average as it was where `acts` is 0. */
+/**
+ * Running average of parameters: decay · average + (1 − decay) · parameter; the average as it was where `acts` is 0.
+ */
 export function emaStep(
   average: Tensors,
   params: Tensors,

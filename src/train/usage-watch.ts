@@ -3,7 +3,9 @@
 /** Less is low, whatever it was before. */
 const least = 0.1;
 
-/** Usage is low below a tenth of the codes, and below half of the highest so far; it has recovered at 1.2 times that. */
+/**
+ * Usage is low below a tenth of the codes, and below half of the highest so far; it has recovered at 1.2 times that.
+ */
 export interface UsageWatch {
   /**
    * @param step what was seen at this step or later is forgotten: the run was taken back

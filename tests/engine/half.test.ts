@@ -1,4 +1,7 @@
-/** Programs of precision `f16`: what of a graph is in float16, and that training steps come out as in float32 but for rounding. */
+/**
+ * Programs of precision `f16`: what of a graph is in float16, and that training steps come out as in float32 but for
+ * rounding.
+ */
 
 import { silent } from '../../src/base/progress.js';
 import type { HostTensors } from '../../src/base/tensor.js';
@@ -79,7 +82,10 @@ describe.each(trainings)('%s', (_, training) => {
   });
 });
 
-/** Largest relative difference of the losses in the first three of six steps and in all; measured: 6e-6 and 1.3e-5, 1e-3 and 2.3e-2. */
+/**
+ * Largest relative difference of the losses in the first three of six steps and in all; measured: 6e-6 and 1.3e-5,
+ * 1e-3 and 2.3e-2.
+ */
 test.each([
   ['prior', priorTraining, 5e-5, 5e-5],
   [

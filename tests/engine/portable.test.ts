@@ -1,4 +1,7 @@
-/** Files for any runtime: axes that are free are, what depends on their length is refused, and nothing but the standard is in them. */
+/**
+ * Files for any runtime: axes that are free are, what depends on their length is refused, and nothing but the standard
+ * is in them.
+ */
 
 import fs from 'node:fs/promises';
 import path from 'node:path';

@@ -1,4 +1,6 @@
-/** A whole training step of each stage with everything on: ONNX Runtime against TF.js' cpu backend, two steps in a row. */
+/**
+ * A whole training step of each stage with everything on: ONNX Runtime against TF.js' cpu backend, two steps in a row.
+ */
 import { silent } from '../../src/base/progress.js';
 import type { HostTensor, HostTensors } from '../../src/base/tensor.js';
 import { openDevice } from '../../src/engine/index.js';
@@ -34,9 +36,10 @@ const norm = (values: ArrayLike<number>) => Math.hypot(...Array.from(values));
 const minus = (a: HostTensor, b: HostTensor) => Array.from(a.data, (x, i) => x - b.data[i]!);
 
 /**
- * Moments are sums of gradients: they agree in norm to 10⁻³ after one step. Adam turns each gradient into a step of about the learning
- * rate, rounding noise too, so weights are compared by their updates: in norm to 3 %, as moments of later steps, and not where the gradient is
- * nothing but noise (biases that the next norm or softmax takes away again).
+ * Moments are sums of gradients: they agree in norm to 10⁻³ after one step. Adam turns each gradient into a step of
+ * about the learning rate, rounding noise too, so weights are compared by their updates: in norm to 3 %, as moments of
+ * later steps, and not where the gradient is nothing but noise (biases that the next norm or softmax takes away
+ * again).
  */
 function expectSameState(
   actual: HostTensors,

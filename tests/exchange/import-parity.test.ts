@@ -134,7 +134,8 @@ test('a tokenizer that knows only some of its codes', async () => {
   const config = readRunConfig(run);
   expect(config.stage1).toMatchObject({ codes: 10, ch_mult: [1, 1, 1], num_res_blocks: 2, z_channels: 5 });
   const { codes } = await reconstructed(run);
-  // Where the nearest of all codes is one that it knows, published numbers are as told; elsewhere they are random, here the nearest known.
+  // Where the nearest of all codes is one that it knows, published numbers are as told; elsewhere they are random,
+  // here the nearest known.
   const known = wanted.nearest.flatMap((code, i) => (wanted.used.includes(code) ? [i] : []));
   expect(known.length).toBeGreaterThan(5);
   for (const i of known) expect(wanted.used[codes[i]!]).toBe(wanted.nearest[i]);

@@ -1,4 +1,7 @@
-/** A published loss, which holds discriminator and LPIPS together: import → export → import, with a VGG16 of a sixteenth of the channels. */
+/**
+ * A published loss, which holds discriminator and LPIPS together: import → export → import, with a VGG16 of a
+ * sixteenth of the channels.
+ */
 import fs from 'node:fs';
 import path from 'node:path';
 import { jest } from '@jest/globals';

@@ -120,7 +120,8 @@ test.each([
     await Promise.all([drawer, file.drawer, file.decoder].map((each) => each.dispose()));
   }
 
-  // With the likeliest code alone chance has no say, and a grid's own codes are all that tells the first from the rest.
+  // With the likeliest code alone chance has no say, and a grid's own codes are all that tells the first from the
+  // rest.
   const labels = Int32Array.from({ length: 4 }, (_, i) => (classes.length > 0 ? i % classes.length : -1));
   const opened = await exported.open({ batch: 4, cfgScale: cfg_scale, decodeBatch: 4 });
   const likeliest = await opened.drawer.draw(blankCanvas(5, labels), {

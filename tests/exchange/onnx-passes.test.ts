@@ -74,7 +74,8 @@ async function drawn(folder: string, sample: Config['sample']): Promise<number[]
   return [...codes];
 }
 
-// With the likeliest code alone chance decides which cells are kept, and nothing else: a draw takes codes in another order.
+// With the likeliest code alone chance decides which cells are kept, and nothing else: a draw takes codes in another
+// order.
 const likeliest = { top_k: 1, top_p: 1, temperature: 3 };
 
 interface Case {

@@ -1,4 +1,7 @@
-/** What lies beside exported ONNX files, the script and the README, with ONNX Runtime alone: they draw as the run's config says. */
+/**
+ * What lies beside exported ONNX files, the script and the README, with ONNX Runtime alone: they draw as the run's
+ * config says.
+ */
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import fs from 'node:fs/promises';

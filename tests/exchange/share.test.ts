@@ -25,7 +25,10 @@ import { numbersRun } from './numbers-run.js';
 
 afterAll(removeFolders);
 
-/** A tokenizer and a prior of two classes, of random weights; the prior's second checkpoint is no better than its first. */
+/**
+ * A tokenizer and a prior of two classes, of random weights; the prior's second checkpoint is no better than its
+ * first.
+ */
 async function runWithPrior(config: Config): Promise<string> {
   const run = await freshFolder();
   await saveTokenizer(run, config);

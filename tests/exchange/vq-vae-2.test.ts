@@ -1,4 +1,7 @@
-/** A VQ-VAE-2 of vq-vae-2-pytorch, under its names and in its order of axes: what it computes, by plain loops, and here. */
+/**
+ * A VQ-VAE-2 of vq-vae-2-pytorch, under its names and in its order of axes: what it computes, by plain loops, and
+ * here.
+ */
 import fs from 'node:fs';
 import { sizeOf } from '../../src/base/tensor.js';
 import { readRunConfig } from '../../src/checkpoint/run.js';

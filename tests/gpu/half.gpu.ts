@@ -1,4 +1,7 @@
-/** Mixed precision on the GPU: three steps of each stage near those in float32, or a refusal in a sentence where the adapter has no float16. */
+/**
+ * Mixed precision on the GPU: three steps of each stage near those in float32, or a refusal in a sentence where the
+ * adapter has no float16.
+ */
 import type { HostTensors } from '../../src/base/tensor.js';
 import { livingGpuTensors } from '../../src/engine/gpu-tensors.js';
 import { device } from '../support/parity.js';

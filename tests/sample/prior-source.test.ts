@@ -1,4 +1,7 @@
-/** A run whose codes lie in several grids, as far as drawing goes: a drawer and a decoder that note what they are asked. */
+/**
+ * A run whose codes lie in several grids, as far as drawing goes: a drawer and a decoder that note what they are
+ * asked.
+ */
 import '../support/cpu.js';
 import { silent } from '../../src/base/progress.js';
 import { float32, type HostTensors } from '../../src/base/tensor.js';

@@ -1,4 +1,6 @@
-/** `scripts/moon.mjs`: half way between the codes of new and full moon a VAE gives about a half moon, an AE less so. */
+/**
+ * `scripts/moon.mjs`: half way between the codes of new and full moon a VAE gives about a half moon, an AE less so.
+ */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';

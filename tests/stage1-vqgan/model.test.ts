@@ -77,7 +77,9 @@ test('the strided network: shapes, nothing below 0 in its features, and the publ
   expect(encoder + bottleneck + last).toBe(1_454_403); // of VQVAE() in vq-vae-2-pytorch, its codes among them
 });
 
-/** Figures printed by the PyTorch peer (`torch_peer.py stage1-ae` with these flags) and counted of its discriminator. */
+/**
+ * Figures printed by the PyTorch peer (`torch_peer.py stage1-ae` with these flags) and counted of its discriminator.
+ */
 describe('parameter counts equal the peer’s', () => {
   const config = (size: number, stage1: object) => configSchema.parse({ data: { size }, stage1 });
 

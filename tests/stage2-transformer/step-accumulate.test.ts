@@ -1,4 +1,7 @@
-/** An optimiser step of the prior in micro-batches against the same step at once: dropout masks and corrupted codes are the same. */
+/**
+ * An optimiser step of the prior in micro-batches against the same step at once: dropout masks and corrupted codes are
+ * the same.
+ */
 import type { HostTensors } from '../../src/base/tensor.js';
 import { scalar } from '../../src/base/tensor.js';
 import { parseConfig } from '../../src/config/load.js';

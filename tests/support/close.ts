@@ -43,9 +43,9 @@ export function expectClose(
 }
 
 /**
- * Two states of a training after few steps: every tensor within `share` of its largest value, which may itself be no more than a few steps
- * of Adam. Left out is what has no gradient but rounding noise, of which Adam makes whole steps: biases that the next norm or softmax
- * takes away again.
+ * Two states of a training after few steps: every tensor within `share` of its largest value, which may itself be no
+ * more than a few steps of Adam. Left out is what has no gradient but rounding noise, of which Adam makes whole steps:
+ * biases that the next norm or softmax takes away again.
  */
 export function expectSameUpTo(share: number, received: HostTensors, wanted: HostTensors): void {
   expect(Object.keys(received)).toEqual(Object.keys(wanted));

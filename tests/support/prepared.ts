@@ -5,8 +5,8 @@ import type { Device, GraphProgram } from '../../src/engine/device.js';
 type Program = Pick<GraphProgram, 'name' | 'inputs' | 'constants'>;
 
 /**
- * Prepares each program (by its name, inputs and constants) once: that takes far longer than a few small steps, which load the state that they
- * begin with.
+ * Prepares each program (by its name, inputs and constants) once: that takes far longer than a few small steps, which
+ * load the state that they begin with.
  */
 export function preparingOnce(device: Device): Device {
   const known = new Map<string, Promise<unknown>>();

@@ -20,7 +20,10 @@ export function tinyConfig(prior: object = {}, data: object = {}): Config {
   });
 }
 
-/** The weights vary with `seed`; the codebook is spread widely, so that several codes are used, and so are means of classes. */
+/**
+ * The weights vary with `seed`; the codebook is spread widely, so that several codes are used, and so are means of
+ * classes.
+ */
 export async function saveTokenizer(run: string, config: Config, { seed = 0, step = 1 } = {}): Promise<void> {
   const state = startOf({ ...config, seed });
   const codebook = Object.keys(state).filter((name) => /^(model|ema)\.bottleneck\./.test(name));

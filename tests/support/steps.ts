@@ -1,4 +1,7 @@
-/** A whole training step of each stage with everything on, small enough for every device: program, state and inputs by step. */
+/**
+ * A whole training step of each stage with everything on, small enough for every device: program, state and inputs by
+ * step.
+ */
 import { permutation, stream } from '../../src/base/rng.js';
 import { float32, type HostTensors, int32, scalar } from '../../src/base/tensor.js';
 import { type Config, configSchema, type PriorConfig } from '../../src/config/schema.js';
@@ -134,7 +137,8 @@ export function stage1Training(adversarial: boolean, o: object = {}): Training {
 }
 
 /**
- * Steps of two micro-batches: every second run ends one. The codes, if they start from data, do so after the second run.
+ * Steps of two micro-batches: every second run ends one. The codes, if they start from data, do so after the second
+ * run.
  *
  * @param o keys of `stage1` in place of the config's
  */

@@ -1,4 +1,7 @@
-/** A stage that turns to something else when its steps have shown something: the turn is the same however a run is cut up. */
+/**
+ * A stage that turns to something else when its steps have shown something: the turn is the same however a run is cut
+ * up.
+ */
 import { jest } from '@jest/globals';
 import { type Reporter, silent } from '../../src/base/progress.js';
 import { latestCheckpoint } from '../../src/checkpoint/store.js';

@@ -1,4 +1,7 @@
-/** Loss scaling: what a step does whose gradients are not finite, when the scale grows, and that checkpoints serve either precision. */
+/**
+ * Loss scaling: what a step does whose gradients are not finite, when the scale grows, and that checkpoints serve
+ * either precision.
+ */
 import path from 'node:path';
 import { type HostTensors, scalar } from '../../src/base/tensor.js';
 import { loadCheckpoint, saveCheckpoint } from '../../src/checkpoint/store.js';

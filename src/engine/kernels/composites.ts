@@ -45,8 +45,8 @@ function algebra(t: Tracer) {
     mean: over('ReduceMean'),
     sumSquare: over('ReduceSumSquare'),
     /**
-     * Σ a·b over the last axis, which stays with length 1: products of rows, never written out. Pieces are summed apart, which keeps
-     * the rounding of long sums small.
+     * Σ a·b over the last axis, which stays with length 1: products of rows, never written out. Pieces are summed
+     * apart, which keeps the rounding of long sums small.
      */
     dot: (a: Value, b: Value) => {
       if (!t.target.rowDotsAsProducts) return over('ReduceSum')(binary('Mul')(a, b), [a.shape.length - 1]);
@@ -63,8 +63,8 @@ function algebra(t: Tracer) {
 // Normalisation of images ----------------------------------------------------------------------------------------------
 
 /**
- * Group and batch normalisation share one form: x `[B, C, P]`, statistics over `axes` of a view, an affine map per channel.
- * GroupNorm views it as `[B, G, C/G·P]` and reduces the last axis; BatchNorm reduces images and pixels.
+ * Group and batch normalisation share one form: x `[B, C, P]`, statistics over `axes` of a view, an affine map per
+ * channel. GroupNorm views it as `[B, G, C/G·P]` and reduces the last axis; BatchNorm reduces images and pixels.
  */
 interface Normalised {
   /** x − mean, `[B, C, P]`. */
@@ -117,7 +117,10 @@ interface NormAttrs extends Epsilon {
   swish: boolean;
 }
 
-/** Everything before the swish: `[B, C, P]`, with what the gradient needs, too. `centred` and numbers per channel are kept for it. */
+/**
+ * Everything before the swish: `[B, C, P]`, with what the gradient needs, too. `centred` and numbers per channel are
+ * kept for it.
+ */
 function groupNormParts(t: Tracer, x: Sym, gamma: Sym, beta: Sym, attrs: NormAttrs, again = false) {
   const a = algebra(t);
   const c = channelsOf(x);

@@ -1,4 +1,7 @@
-/** How a convolution of stride 1 is computed as products of matrices: which pixels go into which tile, and where its results go. */
+/**
+ * How a convolution of stride 1 is computed as products of matrices: which pixels go into which tile, and where its
+ * results go.
+ */
 import type * as tf from '@tensorflow/tfjs-core';
 import { rowOf } from './pixel-rows.js';
 import { kronecker, type Matrix, type ToomCook, toomCook } from './toom-cook.js';
@@ -10,7 +13,10 @@ export interface Axis {
   readonly before: number;
   readonly into: number;
   readonly out: number;
-  /** Pixels of the result in a tile; with one, the axis is computed by definition, and the pixels under the filter stand in a row. */
+  /**
+   * Pixels of the result in a tile; with one, the axis is computed by definition, and the pixels under the filter
+   * stand in a row.
+   */
   readonly result: number;
 }
 
@@ -132,8 +138,8 @@ function placesAlong(axis: Axis, at: number): Place[] {
 }
 
 /**
- * Where in `[places in a tile, P, pixels in a row]` every pixel of the image is, `[times, pixels]`: as many times as any is; the others have the
- * tile of zeros for what they lack.
+ * Where in `[places in a tile, P, pixels in a row]` every pixel of the image is, `[times, pixels]`: as many times as
+ * any is; the others have the tile of zeros for what they lack.
  */
 export function placesOfImage({ batch, rows, columns, count }: Plan): Int32Array {
   const along = (axis: Axis) => Array.from({ length: axis.into }, (_, at) => placesAlong(axis, at));

@@ -1,11 +1,11 @@
 /**
- * Convolutions of stride 1 as products of matrices over all pixels of a batch at once. Along either axis of the image they are
- * computed by their definition, or in tiles of a few pixels by fewer multiplications (`toom-cook.ts`): a tile's pixels become N
- * numbers for N products `[P, C]·[C, O]`, with P tiles. Along an axis without tiles the pixels under the filter stand in a row,
- * `[P, taps·C]·[taps·C, O]`.
+ * Convolutions of stride 1 as products of matrices over all pixels of a batch at once. Along either axis of the image
+ * they are computed by their definition, or in tiles of a few pixels by fewer multiplications (`toom-cook.ts`): a
+ * tile's pixels become N numbers for N products `[P, C]·[C, O]`, with P tiles. Along an axis without tiles the pixels
+ * under the filter stand in a row, `[P, taps·C]·[taps·C, O]`.
  *
- * Images lie as `[B, H, W, C]`, in rows of C numbers. What is made of image, filter and result for one of the three (the convolution, the
- * gradient of the image, that of the filter) serves the others: it is computed once.
+ * Images lie as `[B, H, W, C]`, in rows of C numbers. What is made of image, filter and result for one of the three
+ * (the convolution, the gradient of the image, that of the filter) serves the others: it is computed once.
  */
 import { sizeOf } from '../../base/tensor.js';
 import type { Value } from '../graph.js';

@@ -2,8 +2,9 @@
  * Convolution and its gradients, physically NCHW with OIHW filters.
  *
  * The filter gradient is by definition a convolution of transposed tensors, for which ONNX Runtime's kernels are not
- * made: it is written as matrix products, one per tap over shifted slices at large resolutions, a single one over gathered
- * patches (im2col) at small ones. Where it pays, all three are products over all pixels of the batch (`conv-products.ts`).
+ * made: it is written as matrix products, one per tap over shifted slices at large resolutions, a single one over
+ * gathered patches (im2col) at small ones. Where it pays, all three are products over all pixels of the batch
+ * (`conv-products.ts`).
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Shape4 } from '../../base/tensor.js';
@@ -50,8 +51,8 @@ export const strides = (c: ConvInfo): number[] => [c.strideHeight, c.strideWidth
 export const taps = (c: ConvInfo): number => c.filterHeight * c.filterWidth;
 
 /**
- * How a convolution is computed as products, if it is worth it. Where `images` are in the runtime's order, one of 1×1 is left to it, which takes
- * them so.
+ * How a convolution is computed as products, if it is worth it. Where `images` are in the runtime's order, one of 1×1
+ * is left to it, which takes them so.
  */
 function planFor(t: Tracer, c: ConvInfo, images: readonly Sym[]): Plan | undefined {
   if (t.precision === 'f16' || c.strideHeight !== 1 || c.strideWidth !== 1) return undefined;
@@ -149,8 +150,9 @@ function flipped(t: Tracer, weights: Value, c: ConvInfo): Value {
 }
 
 /**
- * A matrix that leaves rows of n taps as they are, or reverses them: exact, and such a small product takes 0.09 ms for 256 × 256 filters where a Slice with
- * steps of −1 takes 1.2. As the second factor of a transposed first it also is a Transpose that ONNX Runtime does not push through the optimiser.
+ * A matrix that leaves rows of n taps as they are, or reverses them: exact, and such a small product takes 0.09 ms for
+ * 256 × 256 filters where a Slice with steps of −1 takes 1.2. As the second factor of a transposed first it also is a
+ * Transpose that ONNX Runtime does not push through the optimiser.
  */
 function orderOfTaps(t: Tracer, n: number, reversed: boolean): Value {
   return t.graph.derived(undefined, `${reversed ? 'reversed' : 'plain'} order of ${n}`, () => {
@@ -214,9 +216,9 @@ function shifts(c: ConvInfo): (t: Tracer, image: Value, dy: Value, c: ConvInfo) 
 }
 
 /**
- * For stride 1: the image is shifted by rows, the gradient by columns, both in the frame of the image's rows of W pixels; what leaves the
- * frame is cut off, zeros come in. A row of taps shares one copy of the image, a column of taps one of the gradient, and the
- * taps in the middle take both as they are.
+ * For stride 1: the image is shifted by rows, the gradient by columns, both in the frame of the image's rows of W
+ * pixels; what leaves the frame is cut off, zeros come in. A row of taps shares one copy of the image, a column of
+ * taps one of the gradient, and the taps in the middle take both as they are.
  */
 function shiftedApart(t: Tracer, image: Value, dy: Value, c: ConvInfo): Shifted {
   const [batch, into, out] = [c.batchSize, c.inChannels, c.outChannels];
@@ -236,8 +238,8 @@ function shiftedApart(t: Tracer, image: Value, dy: Value, c: ConvInfo): Shifted 
 }
 
 /**
- * For stride 2 on images of even sides: under a tap lie the even or the odd rows and columns of the image, moved by whole steps. Four
- * quarters of the image serve all taps.
+ * For stride 2 on images of even sides: under a tap lie the even or the odd rows and columns of the image, moved by
+ * whole steps. Four quarters of the image serve all taps.
  */
 function phases(t: Tracer, image: Value, dy: Value, c: ConvInfo): Shifted {
   const [batch, into, out] = [c.batchSize, c.inChannels, c.outChannels];
@@ -303,7 +305,10 @@ function fromPatches(t: Tracer, x: Sym, dy: Sym, c: ConvInfo): Value {
   return t.reshape(turned, [out, into, c.filterHeight, c.filterWidth]);
 }
 
-/** For every output position and tap the row of x `[B·H·W]` under it; outside the image the row of zeros behind the last. */
+/**
+ * For every output position and tap the row of x `[B·H·W]` under it; outside the image the row of zeros behind the
+ * last.
+ */
 function patchRows(c: ConvInfo): Int32Array {
   const index = new Int32Array(c.batchSize * c.outHeight * c.outWidth * taps(c));
   const image = c.inShape.slice(0, 3) as [number, number, number];

@@ -1,4 +1,7 @@
-/** Composite kernels of next-token sampling. No attribute or constant holds the length of the cache: that axis may be free. */
+/**
+ * Composite kernels of next-token sampling. No attribute or constant holds the length of the cache: that axis may be
+ * free.
+ */
 import type { Shape4 } from '../../base/tensor.js';
 import { matmul } from './matmul.js';
 import { kernel } from './register.js';

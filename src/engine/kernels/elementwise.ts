@@ -128,7 +128,9 @@ function cast(t: Tracer, x: Sym, dtype: tf.DataType): tf.TensorInfo {
 }
 kernel('Cast', ['x'], (t, { x }, attrs: { dtype: tf.DataType }) => cast(t, x, attrs.dtype));
 
-/** Binary kernels: the ONNX operator, its value for two numbers, and the number that leaves the other operand as it is. */
+/**
+ * Binary kernels: the ONNX operator, its value for two numbers, and the number that leaves the other operand as it is.
+ */
 interface Arithmetic {
   readonly op: string;
   readonly compute: (a: number, b: number) => number;

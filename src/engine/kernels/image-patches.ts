@@ -1,5 +1,6 @@
 /**
- * The filter gradient in few launches, for devices that count them: patches of all taps from one Gather, one product per image, summed.
+ * The filter gradient in few launches, for devices that count them: patches of all taps from one Gather, one product
+ * per image, summed.
  */
 import type * as tf from '@tensorflow/tfjs-core';
 import type { Shape4 } from '../../base/tensor.js';
@@ -7,7 +8,10 @@ import type { Value } from '../graph.js';
 import type { Tracer } from '../tracer.js';
 import { matmulOverRows } from './matmul.js';
 
-/** Σ over images of patches `[C·taps, P]` · dy `[N, P]`ᵀ, from x `[B, C, H, W]` and dy `[B, N, h, w]` → `[N, C, kh, kw]`. */
+/**
+ * Σ over images of patches `[C·taps, P]` · dy `[N, P]`ᵀ, from x `[B, C, H, W]` and dy `[B, N, h, w]` →
+ * `[N, C, kh, kw]`.
+ */
 export function filterGradientOfPatches(
   t: Tracer,
   x: Value,

@@ -37,8 +37,8 @@ const BLOCK = 64;
 const INT8 = 4;
 
 /**
- * a `[..., K]` · constant b `[K, N]`, both as 8-bit integers: b here, a by ONNX Runtime, row by row, so that a row's result
- * depends on no other row.
+ * a `[..., K]` · constant b `[K, N]`, both as 8-bit integers: b here, a by ONNX Runtime, row by row, so that a row's
+ * result depends on no other row.
  */
 function matmulInt8(t: Tracer, a: Value, b: Initializer): Value {
   const [K, N] = b.shape as [number, number];

@@ -67,7 +67,9 @@ kernel('AvgPoolGrad', ['dy', 'input'], (t, { dy, input }, attrs: PoolAttrs) => {
   return t.out(withRest(t, scaled, c), input.shape, 'float32', NCHW);
 });
 
-/** A window's maximum passes its gradient on; equal maxima (after a ReLU: zeros, which pass nothing on) each get it. */
+/**
+ * A window's maximum passes its gradient on; equal maxima (after a ReLU: zeros, which pass nothing on) each get it.
+ */
 kernel('MaxPoolGrad', ['dy', 'input', 'output'], (t, { dy, input, output }, attrs: PoolAttrs) => {
   const c = disjoint('MaxPoolGrad', attrs, input.shape);
   const image = reached(t, t.as(input, NCHW), c);
@@ -86,8 +88,8 @@ function enlarge(t: Tracer, x: Value, down: number, across: number): Value {
 }
 
 /**
- * Four images, of even and odd rows and columns, as one. Rows are pieces of memory and are laid side by side; columns are moved by a
- * product with a permutation, exact, where DepthToSpace moves number by number.
+ * Four images, of even and odd rows and columns, as one. Rows are pieces of memory and are laid side by side; columns
+ * are moved by a product with a permutation, exact, where DepthToSpace moves number by number.
  */
 kernelOfMany('Interleave', (t, parts) => {
   const images = parts.map((x) => t.as(x, NCHW));

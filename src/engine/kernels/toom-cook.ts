@@ -1,7 +1,7 @@
 /**
- * Short convolutions by few multiplications: F(m, r) of Winograd as Lavin & Gray have it, "Fast Algorithms for Convolutional Neural Networks"
- * (2016), section 4. Of m + r − 1 pixels d under a filter g of r taps, the m pixels of the result are Aᵀ[(G g) ⊙ (Bᵀ d)]: m + r − 1
- * multiplications where the definition has m·r.
+ * Short convolutions by few multiplications: F(m, r) of Winograd as Lavin & Gray have it, "Fast Algorithms for
+ * Convolutional Neural Networks" (2016), section 4. Of m + r − 1 pixels d under a filter g of r taps, the m pixels of
+ * the result are Aᵀ[(G g) ⊙ (Bᵀ d)]: m + r − 1 multiplications where the definition has m·r.
  */
 
 export type Matrix = readonly (readonly number[])[];
@@ -16,8 +16,9 @@ export interface ToomCook {
 }
 
 /**
- * Points by how many there are. With the five of F(4, 3), rounding is 1.4·10⁻⁶ of the result's size (root mean square, 256 channels, along both
- * axes); at the paper's 0, ±1 and ±2 it is 2.9·10⁻⁶. F(4, 3) with F(2, 7) has 2.3·10⁻⁶, in filters' gradients 3.4·10⁻⁶ (96 channels). A and B are fractions of powers of two, which float32 holds exactly.
+ * Points by how many there are. With the five of F(4, 3), rounding is 1.4·10⁻⁶ of the result's size (root mean square,
+ * 256 channels, along both axes); at the paper's 0, ±1 and ±2 it is 2.9·10⁻⁶. F(4, 3) with F(2, 7) has 2.3·10⁻⁶, in
+ * filters' gradients 3.4·10⁻⁶ (96 channels). A and B are fractions of powers of two, which float32 holds exactly.
  */
 const POINTS: readonly (readonly number[])[] = [
   [],
@@ -34,8 +35,9 @@ const POINTS: readonly (readonly number[])[] = [
 const MOST = POINTS.length;
 
 /**
- * For polynomials through points and infinity: a point's row of A and of G holds its powers, in G divided by its distances to the other points; of
- * Bᵀ the coefficients of the polynomial that is 0 at the others. F(m, 1) and F(1, 1) change nothing.
+ * For polynomials through points and infinity: a point's row of A and of G holds its powers, in G divided by its
+ * distances to the other points; of Bᵀ the coefficients of the polynomial that is 0 at the others. F(m, 1) and F(1, 1)
+ * change nothing.
  *
  * @throws Error beyond F(4, 5) and F(2, 7)
  */

@@ -1,4 +1,6 @@
-/** `vqgen export --to onnx`: a run's models as ONNX files for any runtime, with a README and a script that use them. */
+/**
+ * `vqgen export --to onnx`: a run's models as ONNX files for any runtime, with a README and a script that use them.
+ */
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected } from '../../base/errors.js';
@@ -51,11 +53,12 @@ const README = 'README.md';
 const ours = new Set([README, ...Object.values(scriptNames), ...modelNames.map(fileOf)]);
 
 /**
- * Writes `encoder.onnx`, `decoder.onnx` and what latents are drawn with: `prior.onnx` where the run has a prior, `means.onnx` where
- * classes have means; with the running averages of the weights where there are any. An earlier export in the same place is replaced,
- * unless tokens or samples were written there since.
+ * Writes `encoder.onnx`, `decoder.onnx` and what latents are drawn with: `prior.onnx` where the run has a prior,
+ * `means.onnx` where classes have means; with the running averages of the weights where there are any. An earlier
+ * export in the same place is replaced, unless tokens or samples were written there since.
  *
- * @throws UserError for a run without a tokenizer, a prior of another tokenizer, a folder that holds something else, or a model too
+ * @throws UserError for a run without a tokenizer, a prior of another tokenizer, a folder that holds something else,
+ *   or a model too
  *   large for one file
  */
 export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummary> {

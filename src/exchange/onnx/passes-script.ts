@@ -1,4 +1,7 @@
-/** How scripts beside exported ONNX files fill a canvas in passes, in JavaScript and in Python, as the run's config says. */
+/**
+ * How scripts beside exported ONNX files fill a canvas in passes, in JavaScript and in Python, as the run's config
+ * says.
+ */
 import { must } from '../../base/lookup.js';
 import { cellsIn } from '../../stage1-vqgan/grids.js';
 import { unknown } from '../../stage2-transformer/canvas.js';
@@ -39,7 +42,8 @@ const lines = (...all: (string | false)[]): string => all.filter((line) => line 
 
 /**
  * @param asked of `drawn`
- * @returns statements that leave the code of every cell in `codes`, of as many arrays as pictures; they need `n`, `temperature`,
+ * @returns statements that leave the code of every cell in `codes`, of as many arrays as pictures; they need `n`,
+ *   `temperature`,
  *   `steps`, `grids`, `draw`, `int64` and `prior`
  */
 export function passesScript({ schedule }: InPasses, drawn: DrawnAs): string {
@@ -108,7 +112,9 @@ const reviseJs = (
     for (const cell of known.slice(0, Math.round(${revise} * (1 - done) * known.length))) picture[cell] = ${unknown};`;
 
 const haltonJs = `
-/** Cells of a grid so that each is far from those before it: Halton's points, rows from base 2, columns from base 3. */
+/**
+ * Cells of a grid so that each is far from those before it: Halton's points, rows from base 2, columns from base 3.
+ */
 function farApart({ height, width }) {
   const digits = (k, base) => {
     let [value, whole] = [0, 1];
@@ -134,7 +140,8 @@ const orders = codes.map(() => {
 
 /**
  * @param asked of `drawn`
- * @returns statements that leave the codes in `codes` [n, T]; they need `n`, `temperature`, `top_k`, `top_p`, `steps` and `prior`
+ * @returns statements that leave the codes in `codes` [n, T]; they need `n`, `temperature`, `top_k`, `top_p`, `steps`
+ *   and `prior`
  */
 export function passesPython({ schedule }: InPasses, drawn: DrawnAs): string {
   const { grids, codes, classes, cfgScale } = drawn;

@@ -1,6 +1,6 @@
 /**
- * What an exported tokenizer computes, at the borders that others expect: images [B, 3, S, S] in [0, 1], and the latent
- * (`latentSpecs`). Any B in every run. The prior's file is its own affair (`Portable`).
+ * What an exported tokenizer computes, at the borders that others expect: images [B, 3, S, S] in [0, 1], and the
+ * latent (`latentSpecs`). Any B in every run. The prior's file is its own affair (`Portable`).
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { float32, type HostTensors, sizeOf } from '../../base/tensor.js';

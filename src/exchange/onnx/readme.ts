@@ -13,7 +13,10 @@ import { aroundClasses, type Gaussian, latentPorts, license } from './metadata.j
 import { passesPython } from './passes-script.js';
 import { scriptOf } from './script.js';
 
-/** Markdown. The code draws as the config says where the run has what latents are drawn with; else it encodes a picture and decodes it. */
+/**
+ * Markdown. The code draws as the config says where the run has what latents are drawn with; else it encodes a picture
+ * and decodes it.
+ */
 export function readmeOf(config: Config, o: { precision: StoredPrecision; prior?: TrainedPrior }): string {
   const { size } = config.data;
   const { latent } = bottleneckOf(config);
@@ -84,7 +87,10 @@ from PIL import Image`;
 const pythonShow =
   "Image.fromarray((255 * np.concatenate(images, 2).transpose(1, 2, 0)).round().astype('uint8')).save('samples.png')";
 
-/** A draw is the first code at which the sum of probabilities, likeliest code first, passes a random share of the whole. */
+/**
+ * A draw is the first code at which the sum of probabilities, likeliest code first, passes a random share of the
+ * whole.
+ */
 function pythonSampling(config: Config, prior: Prior): string {
   const drawn = drawnAs(config, prior);
   const { asked, grids, temperature, topK, topP, passes } = drawn;

@@ -1,4 +1,6 @@
-/** The JavaScript that lies beside exported ONNX files: it draws as the run's config says, in Node.js or in a browser. */
+/**
+ * The JavaScript that lies beside exported ONNX files: it draws as the run's config says, in Node.js or in a browser.
+ */
 import type { Config } from '../../config/schema.js';
 import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
 import { cellsIn } from '../../stage1-vqgan/grids.js';
@@ -11,7 +13,10 @@ import { passesScript } from './passes-script.js';
 
 export const scriptNames = { sampling: 'sample.mjs', coding: 'reconstruct.mjs' } as const;
 
-/** The script of a run: it draws where the run has what latents are drawn with, and else encodes a picture and decodes it. */
+/**
+ * The script of a run: it draws where the run has what latents are drawn with, and else encodes a picture and decodes
+ * it.
+ */
 export function scriptOf(config: Config, prior?: Prior): { name: string; does: string; text: string } {
   const { latent } = bottleneckOf(config);
   const drawing = prior
@@ -39,7 +44,10 @@ function samplingScript(config: Config, prior: Prior): string {
 const [n, temperature, topK, topP${passes ? ', steps' : ''}] = [4, ${temperature}, ${topK}, ${topP}${passes ? `, ${passes.steps}` : ''}];
 const grids = [${sizes.join(', ')}]; // ${order}
 
-/** The code of a row of logits: among the topK likeliest (0: all), of those the likeliest that together have the probability topP. */
+/**
+ * The code of a row of logits: among the topK likeliest (0: all), of those the likeliest that together have the
+ * probability topP.
+ */
 function draw(logits) {
   const order = [...logits.keys()].sort((a, b) => logits[b] - logits[a]).slice(0, topK || undefined);
   const weights = order.map((code) => Math.exp((logits[code] - logits[order[0]]) / temperature));
@@ -93,7 +101,9 @@ for (const { height, width, vocab } of grids)
     for (const [i, logits] of (await next()).entries()) codes[i].push(draw(logits.subarray(0, vocab)));`;
 }
 
-/** Statements of `placesScript`: before the first code, and those that give `logits`, those of picture i from `at` on. */
+/**
+ * Statements of `placesScript`: before the first code, and those that give `logits`, those of picture i from `at` on.
+ */
 interface Asking {
   readonly begin: string;
   readonly logits: string;
@@ -153,7 +163,8 @@ function codingScript({ data: { size } }: Config, latent: Latent): string {
   const names = Object.keys(latentSpecs(latent, 1)).join(', ');
   return `${head('Encodes a picture with encoder.onnx and decodes what that gives with decoder.onnx', scriptNames.coding)}
 const [encoder, decoder] = [await open('encoder.onnx'), await open('decoder.onnx')];
-// Planes of red, green and blue, 0 to 1. Put a picture of yours here; this one gets redder to the right and greener downwards.
+// Planes of red, green and blue, 0 to 1. Put a picture of yours here; this one gets redder to the right and greener
+// downwards.
 const area = ${size} * ${size};
 const pixels = new Float32Array(3 * area);
 for (let p = 0; p < area; p++) {
@@ -171,9 +182,8 @@ ${show}`;
 const runtime = 'onnxruntime-node';
 
 const head = (what: string, name: string): string => `/**
- * ${what}, in this folder.
- * Node.js: npm install ${runtime}; node ${name}
- * Browser: <script type="module" src="${name}">, with 'onnxruntime-web', or the address of its ort.min.mjs, in the next line.
+ * ${what}, in this folder. Node.js: npm install ${runtime}; node ${name} Browser: <script type="module"
+ * src="${name}">, with 'onnxruntime-web', or the address of its ort.min.mjs, in the next line.
  */
 import * as ort from '${runtime}';
 if (globalThis.process) process.env.ORT_DISABLE_TELEMETRY ??= '1'; // what runs here is nobody else's business

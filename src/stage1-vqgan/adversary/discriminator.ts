@@ -61,8 +61,9 @@ export function spectrum(specs: Discriminator, norm: Sizes['norm']) {
 }
 
 /**
- * Images [B, S, S, 3] → logits [B, p, p, 1], p = S / 2^layers − 2. BatchNorm, as published, goes by the statistics of this batch; with GroupNorm
- * each image is judged by itself, so that a batch of 1 does; with `spectral` the parameters come normalised (`spectrum`), and there is no other norm.
+ * Images [B, S, S, 3] → logits [B, p, p, 1], p = S / 2^layers − 2. BatchNorm, as published, goes by the statistics of
+ * this batch; with GroupNorm each image is judged by itself, so that a batch of 1 does; with `spectral` the parameters
+ * come normalised (`spectrum`), and there is no other norm.
  */
 export function discriminator(params: TensorTree<Discriminator>, images: tf.Tensor): tf.Tensor {
   const normalise = (norm: TensorTree<BatchNorm | GroupNorm> | undefined, x: tf.Tensor) => {

@@ -1,7 +1,8 @@
 /**
- * What the encoder sees in place of the picture, while the target stays the clean one: Gaussian noise (Vincent et al., "Extracting and Composing
- * Robust Features with Denoising Autoencoders", 2008) or hidden cells (Xie et al., "SimMIM", arXiv 2111.09886, which fits convolutions).
- * Drawn by seed and step; a finished tokenizer sees clean pictures unless it is told otherwise.
+ * What the encoder sees in place of the picture, while the target stays the clean one: Gaussian noise (Vincent et al.,
+ * "Extracting and Composing Robust Features with Denoising Autoencoders", 2008) or hidden cells (Xie et al., "SimMIM",
+ * arXiv 2111.09886, which fits convolutions). Drawn by seed and step; a finished tokenizer sees clean pictures unless
+ * it is told otherwise.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { permutation, stream } from '../../base/rng.js';
@@ -57,8 +58,8 @@ function noise(size: number, sigma: number, seed: number): Corruption {
 }
 
 /**
- * A share of the cells, f×f pixels that become one position of the latent, is 0; a fourth channel, 1 there, tells a hole from grey. As many in
- * each picture, at least one and not all.
+ * A share of the cells, f×f pixels that become one position of the latent, is 0; a fourth channel, 1 there, tells a
+ * hole from grey. As many in each picture, at least one and not all.
  */
 function mask(size: number, o: { cell: number; amount: number; seed: number }): Corruption {
   const side = size / o.cell;

@@ -24,7 +24,10 @@ export type Encoder = {
   embed?: Conv;
 };
 
-/** @param inputs channels of what it sees. @param outputs channels that the bottleneck takes of them; left out: all as they are */
+/**
+ * @param inputs channels of what it sees. @param outputs channels that the bottleneck takes of them; left out: all as
+ * they are
+ */
 export function encoderSpecs(
   { size, ch, ch_mult, num_res_blocks, attn_resolutions, z_channels, norm_groups: groups }: VqganSizes,
   { inputs, outputs }: { inputs: number; outputs?: number },

@@ -95,7 +95,10 @@ export const featuresOf = (sizes: Omit<Sizes, 'size'>): number => networks[sizes
 export const decoded = ({ features, picture }: Autoencoder, p: Tensors, q: tf.Tensor): tf.Tensor =>
   picture(p, features(p, q));
 
-/** The decoder up to its last layer, and that: its filter, and the images [B, S, S, 3] that it makes with that or another. */
+/**
+ * The decoder up to its last layer, and that: its filter, and the images [B, S, S, 3] that it makes with that or
+ * another.
+ */
 export function lastLayer(net: Autoencoder, p: Tensors, q: tf.Tensor) {
   const features = net.features(p, q);
   return {

@@ -1,6 +1,7 @@
 /**
- * Encoder and decoder without normalisation and attention: strided convolutions, then residual blocks, and the same backwards. They are those of
- * VQ-VAE (van den Oord et al., arXiv 1711.00937, §4.1), and VQ-VAE-2 (Razavi et al., arXiv 1906.00446, appendix) goes from one level to the next by them.
+ * Encoder and decoder without normalisation and attention: strided convolutions, then residual blocks, and the same
+ * backwards. They are those of VQ-VAE (van den Oord et al., arXiv 1711.00937, §4.1), and VQ-VAE-2 (Razavi et al.,
+ * arXiv 1906.00446, appendix) goes from one level to the next by them.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { last } from '../../base/lookup.js';
@@ -68,7 +69,10 @@ export function narrowed(params: TensorTree<Narrowing>, x: tf.Tensor): tf.Tensor
   return residual(params.blocks, conv(params.conv_out, y));
 }
 
-/** @param doublings channels after each doubling. @param o.width channels from the 3×3 convolution on. @param o.blocks how many residual blocks */
+/**
+ * @param doublings channels after each doubling. @param o.width channels from the 3×3 convolution on. @param o.blocks
+ * how many residual blocks
+ */
 export function wideningSpecs(
   inputs: number,
   doublings: readonly number[],

@@ -32,8 +32,8 @@ export function averagedCode(config: CodebookConfig): Quantiser<Codebook> {
 const smoothing = 1e-5;
 
 /**
- * The codebook after a step, and the counts N: Nₖ ← γNₖ + (1 − γ)nₖ, mₖ ← γmₖ + (1 − γ)Σz, eₖ = mₖ / N̂ₖ with
- * N̂ₖ = (Nₖ + ε) / (N + Kε) · N and N = Σ Nₖ; nₖ and Σz are of the vectors that chose k. The sums m are not kept: they are
+ * The codebook after a step, and the counts N: Nₖ ← γNₖ + (1 − γ)nₖ, mₖ ← γmₖ + (1 − γ)Σz, eₖ = mₖ / N̂ₖ with N̂ₖ =
+ * (Nₖ + ε) / (N + Kε) · N and N = Σ Nₖ; nₖ and Σz are of the vectors that chose k. The sums m are not kept: they are
  * eₖ·N̂ₖ, so that a code that is replaced brings its own.
  *
  * @param codebook [K, D]

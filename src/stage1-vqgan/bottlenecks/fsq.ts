@@ -1,4 +1,6 @@
-/** Finite scalar quantisation, no codebook at all: Mentzer et al., arXiv 2309.15505, with the constants of its listing. */
+/**
+ * Finite scalar quantisation, no codebook at all: Mentzer et al., arXiv 2309.15505, with the constants of its listing.
+ */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { pairs } from '../../base/lookup.js';

@@ -1,9 +1,11 @@
 /**
- * A Gaussian for each image, held near N(0, I): Kingma & Welling, "Auto-Encoding Variational Bayes", arXiv 1312.6114. With
- * `class_means` near N(μ_y, I) with a learned μ_y for each class y, so that the decoder need not be told the class. These
- * begin far apart: from one place they part too little, and a draw around one of them shows another class.
+ * A Gaussian for each image, held near N(0, I): Kingma & Welling, "Auto-Encoding Variational Bayes", arXiv 1312.6114.
+ * With `class_means` near N(μ_y, I) with a learned μ_y for each class y, so that the decoder need not be told the
+ * class. These begin far apart: from one place they part too little, and a draw around one of them shows another
+ * class.
  *
- * Units: KL in nats an image. The loss has it a number of the image, beside a likelihood that is a mean over these numbers.
+ * Units: KL in nats an image. The loss has it a number of the image, beside a likelihood that is a mean over these
+ * numbers.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -26,9 +28,10 @@ export const activeVariance = 0.01;
 const classMeans = 'class_means';
 
 /**
- * z → mean and log-variance; the decoder sees mean + exp(½ · log-variance) · ε in training, the mean otherwise. Loss: weight · Σ_u max(`free_bits`,
- * KL_u) / (S · S · 3), KL_u the mean over images of a unit's KL: of one number of a vector, of one channel of a grid at all positions (free
- * bits: Kingma et al., arXiv 1606.04934, appendix C). The weight rises to `kl_weight` over `kl_warmup` steps.
+ * z → mean and log-variance; the decoder sees mean + exp(½ · log-variance) · ε in training, the mean otherwise. Loss:
+ * weight · Σ_u max(`free_bits`, KL_u) / (S · S · 3), KL_u the mean over images of a unit's KL: of one number of a
+ * vector, of one channel of a grid at all positions (free bits: Kingma et al., arXiv 1606.04934, appendix C). The
+ * weight rises to `kl_weight` over `kl_warmup` steps.
  */
 export function gaussian(config: Stage1Config, place: Place): Bottleneck {
   const { kl_weight, kl_warmup, free_bits, class_means, classes } = config.bottleneck;
@@ -107,7 +110,10 @@ export function gaussian(config: Stage1Config, place: Place): Bottleneck {
 const drawn = (mean: tf.Tensor, logvar: tf.Tensor, noise: tf.Tensor): tf.Tensor =>
   tf.add(mean, tf.mul(tf.exp(tf.mul(0.5, logvar)), noise));
 
-/** A Gaussian seen from N(μ₀, I): its mean less μ₀, its variances, and numbers whose sum is the ln of its covariance's determinant; all [B, …, U]. */
+/**
+ * A Gaussian seen from N(μ₀, I): its mean less μ₀, its variances, and numbers whose sum is the ln of its covariance's
+ * determinant; all [B, …, U].
+ */
 export interface Seen {
   readonly away: tf.Tensor;
   readonly variance: tf.Tensor;
@@ -139,8 +145,9 @@ function activeUnits(means: tf.Tensor): tf.Tensor {
 }
 
 /**
- * The bound on −log₂ p(x) in bits for each number of an 8-bit image: a Gaussian around the decoder's picture whose variance is its mean squared
- * error (Rybkin et al., "σ-VAE", arXiv 2006.13202, eq. 5), times the width 2/255 of a level, and the KL.
+ * The bound on −log₂ p(x) in bits for each number of an 8-bit image: a Gaussian around the decoder's picture whose
+ * variance is its mean squared error (Rybkin et al., "σ-VAE", arXiv 2006.13202, eq. 5), times the width 2/255 of a
+ * level, and the KL.
  *
  * @param mse mean squared error of pixels in [−1, 1], decoded from draws of the posterior
  * @param kl nats an image
@@ -150,7 +157,10 @@ export function bitsPerNumber(mse: number, kl: number, dims: number): number {
   return 0.5 * Math.log2(2 * Math.PI * Math.E * mse) + Math.log2(255 / 2) + kl / dims / Math.LN2;
 }
 
-/** Warns when the posterior has collapsed: every image has the same Gaussian, of which a decoder can learn nothing. @param from steps before it are too early to tell */
+/**
+ * Warns when the posterior has collapsed: every image has the same Gaussian, of which a decoder can learn nothing.
+ * @param from steps before it are too early to tell
+ */
 function watchCollapse(from: number): ReturnType<Bottleneck['watch']> {
   const seen: { step: number; collapsed: boolean }[] = [];
   return (step, { active_units: active }) => {

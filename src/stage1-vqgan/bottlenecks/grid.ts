@@ -12,7 +12,9 @@ export function numberOf(digits: tf.Tensor, levels: readonly number[]): tf.Tenso
   return tf.cast(tf.sum(tf.mul(digits, tf.tensor1d(placeValues(levels))), -1), 'int32');
 }
 
-/** The reverse of `numberOf`. Exact in float32 for up to 2²⁰ codes: the half keeps quotients away from whole numbers. */
+/**
+ * The reverse of `numberOf`. Exact in float32 for up to 2²⁰ codes: the half keeps quotients away from whole numbers.
+ */
 export function digitsOf(codes: tf.Tensor, levels: readonly number[]): tf.Tensor {
   const places = placeValues(levels);
   const shifted = tf.expandDims(tf.add(tf.cast(codes, 'float32'), 0.5), -1); // [..., 1]

@@ -1,6 +1,7 @@
 /**
- * The code of the highest score: what remains of Gumbel-softmax (Jang et al., arXiv 1611.01144) once training is over. For tokenizers that
- * were trained elsewhere; the published code goes on drawing Gumbel noise when it encodes, so that its codes are those of here but for chance.
+ * The code of the highest score: what remains of Gumbel-softmax (Jang et al., arXiv 1611.01144) once training is over.
+ * For tokenizers that were trained elsewhere; the published code goes on drawing Gumbel noise when it encodes, so that
+ * its codes are those of here but for chance.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Stage1Config } from '../../config/schema.js';
@@ -8,7 +9,9 @@ import { type Conv, conv, convSpecs } from '../../nn/conv.js';
 import { rowOf } from './nearest.js';
 import type { Codebook, Quantiser } from './quantiser.js';
 
-/** Scores are a 1×1 convolution of z [B, h, w, D] → [B, h, w, K]; a code is decoded to its row of the codebook [K, D]. */
+/**
+ * Scores are a 1×1 convolution of z [B, h, w, D] → [B, h, w, K]; a code is decoded to its row of the codebook [K, D].
+ */
 export function highestScore({
   codes,
   embed_dim,

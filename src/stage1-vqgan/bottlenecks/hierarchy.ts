@@ -1,8 +1,10 @@
 /**
- * Codes on two or three grids, each half as large as the one below: VQ-VAE-2 (Razavi et al., arXiv 1906.00446, §3.1). The
- * top grid holds what the whole picture shares; every grid below is told what stands above it and adds what is missing.
+ * Codes on two or three grids, each half as large as the one below: VQ-VAE-2 (Razavi et al., arXiv 1906.00446, §3.1).
+ * The top grid holds what the whole picture shares; every grid below is told what stands above it and adds what is
+ * missing.
  *
- * Each level is a bottleneck of one grid, of any kind, under its grid's name: parameters, state and inputs `top.…`, `bottom.…`.
+ * Each level is a bottleneck of one grid, of any kind, under its grid's name: parameters, state and inputs `top.…`,
+ * `bottom.…`.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -28,9 +30,14 @@ export interface Level {
 
 /** What a level has beside its bottleneck; F features, A numbers of all codes above. */
 type Nets = {
-  /** The features of the level below, [B, 2h, 2w, F] → [B, h, w, F]; none at the bottom, whose features come from the encoder. */
+  /**
+   * The features of the level below, [B, 2h, 2w, F] → [B, h, w, F]; none at the bottom, whose features come from the
+   * encoder.
+   */
   encode?: Narrowing;
-  /** What stands above, [B, h/2, w/2, A] → [B, h, w, A], for what becomes codes and for the decoder; none at the top. */
+  /**
+   * What stands above, [B, h/2, w/2, A] → [B, h, w, A], for what becomes codes and for the decoder; none at the top.
+   */
   decode?: Widening;
   enlarge?: Conv;
   /** 1×1, what stands above and the features → what becomes codes. */
@@ -41,9 +48,9 @@ type Nets = {
 type Visit = (level: Level, z: () => tf.Tensor, i: number) => tf.Tensor;
 
 /**
- * Features go up: f at the bottom is what the encoder gives, f of a level encode(f of the one below). Codes come down: those of a level are
- * of project([decode(y), f]) with y from above, and [enlarge(y), q] goes on to the level below, from the bottom to the decoder.
- * Terms are sums over the levels (`commitment`), and those of each (`commitment_top`).
+ * Features go up: f at the bottom is what the encoder gives, f of a level encode(f of the one below). Codes come down:
+ * those of a level are of project([decode(y), f]) with y from above, and [enlarge(y), q] goes on to the level below,
+ * from the bottom to the decoder. Terms are sums over the levels (`commitment`), and those of each (`commitment_top`).
  *
  * @param levels the top first
  * @param o.features F. @param o.blocks residual blocks of encode and decode

@@ -1,4 +1,7 @@
-/** The bottleneck that a config names. A new kind is a file of this folder, an entry here, and a section in `config/bottlenecks.ts`. */
+/**
+ * The bottleneck that a config names. A new kind is a file of this folder, an entry here, and a section in
+ * `config/bottlenecks.ts`.
+ */
 import { codeWidth, levelsOf } from '../../config/bottlenecks.js';
 import type { Config, Stage1Config } from '../../config/schema.js';
 import { featuresOf } from '../autoencoder/index.js';

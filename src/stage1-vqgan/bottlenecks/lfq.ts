@@ -1,6 +1,6 @@
 /**
- * Lookup-free quantisation: Yu et al., "Language Model Beats Diffusion", arXiv 2310.05737, §3.1. Each value of z is a bit of
- * its code; the entropy terms make every choice sure and all codes used.
+ * Lookup-free quantisation: Yu et al., "Language Model Beats Diffusion", arXiv 2310.05737, §3.1. Each value of z is a
+ * bit of its code; the entropy terms make every choice sure and all codes used.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { bitsOf } from '../../config/bottlenecks.js';
@@ -10,9 +10,9 @@ import { digitsOf, numberOf } from './grid.js';
 import type { Quantiser } from './quantiser.js';
 
 /**
- * z [B, h, w, log₂K] becomes q of −1 (z ≤ 0) and 1, gradient straight through. Loss: β · mean ‖z − sg(q)‖² (commitment) +
- * entropy_weight · (entropy − codebook_entropy). With shares p(c|z) ∝ exp(−‖z − c‖² / temperature) of the codes c,
- * `entropy` is E[H(p(·|z))] and `codebook_entropy` is H(E[p(·|z)]), both in nats, E over the batch.
+ * z [B, h, w, log₂K] becomes q of −1 (z ≤ 0) and 1, gradient straight through. Loss: β · mean ‖z − sg(q)‖²
+ * (commitment) + entropy_weight · (entropy − codebook_entropy). With shares p(c|z) ∝ exp(−‖z − c‖² / temperature) of
+ * the codes c, `entropy` is E[H(p(·|z))] and `codebook_entropy` is H(E[p(·|z)]), both in nats, E over the batch.
  */
 export function lookupFree(config: Pick<Stage1Config, 'bottleneck' | 'codes' | 'beta'>): Quantiser {
   const { entropy_weight, temperature } = config.bottleneck;
@@ -62,8 +62,8 @@ function choiceEntropy(x: tf.Tensor): tf.Tensor {
 }
 
 /**
- * H(E[p(·|z)]), exact without an [N, K]: a code is its first bits and its last bits, and the mean share of each pair is a
- * product of two matrices.
+ * H(E[p(·|z)]), exact without an [N, K]: a code is its first bits and its last bits, and the mean share of each pair
+ * is a product of two matrices.
  *
  * @param x logits of the bits, [N, D]
  */

@@ -16,9 +16,9 @@ export type CodebookConfig = Pick<
 >;
 
 /**
- * z becomes the nearest row q of the codebook [K, D], the gradient of q is passed on to z as `bottleneck.gradient` says.
- * Loss: mean ‖sg(z) − q‖² (codebook) + β · mean ‖z − sg(q)‖² (commitment); with `legacy_beta`, as the published code has
- * it, β · codebook + commitment.
+ * z becomes the nearest row q of the codebook [K, D], the gradient of q is passed on to z as `bottleneck.gradient`
+ * says. Loss: mean ‖sg(z) − q‖² (codebook) + β · mean ‖z − sg(q)‖² (commitment); with `legacy_beta`, as the published
+ * code has it, β · codebook + commitment.
  */
 export function nearestCode(config: CodebookConfig): Quantiser<Codebook> {
   const { codes, embed_dim, beta, legacy_beta } = config;

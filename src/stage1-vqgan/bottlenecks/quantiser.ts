@@ -16,7 +16,10 @@ export interface Quantised {
   readonly loss: tf.Tensor;
 }
 
-/** `codebook` [K, D] is absent where codes are the points of a grid; `proj` gives a score for each code, where these are not distances. */
+/**
+ * `codebook` [K, D] is absent where codes are the points of a grid; `proj` gives a score for each code, where these
+ * are not distances.
+ */
 export type Parameters = { readonly codebook?: ParamSpec; readonly proj?: Conv };
 export type Codebook = { readonly codebook: ParamSpec };
 
@@ -25,7 +28,9 @@ export interface Quantiser<P extends Parameters = Parameters> {
   readonly specs: P;
   /** Whether a gradient moves the codebook; if not, the optimiser knows nothing of it and `pass` gives it none. */
   readonly learnsByGradient: boolean;
-  /** z [B, h, w, D]; `active` (scalar 0 or 1, default 1): while 0, nothing is quantised and the codebook's terms are 0. */
+  /**
+   * z [B, h, w, D]; `active` (scalar 0 or 1, default 1): while 0, nothing is quantised and the codebook's terms are 0.
+   */
   pass(params: TensorTree<P>, z: tf.Tensor, active?: tf.Tensor): Quantised;
   /** z [B, h, w, D] → codes int32 [B, h, w], 0 to K − 1. */
   encode(params: TensorTree<P>, z: tf.Tensor): tf.Tensor;

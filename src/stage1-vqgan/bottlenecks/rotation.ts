@@ -1,4 +1,6 @@
-/** The rotation trick: Fifty et al., "Restructuring Vector Quantization with the Rotation Trick", arXiv 2410.06424, §4. */
+/**
+ * The rotation trick: Fifty et al., "Restructuring Vector Quantization with the Rotation Trick", arXiv 2410.06424, §4.
+ */
 import * as tf from '@tensorflow/tfjs-core';
 import { withGradient } from '../../nn/gradients.js';
 

@@ -1,8 +1,9 @@
 /**
- * A triangular map of a vector under which its numbers are to be N(0, I): z = h·W + shift, W upper triangular. The decoder sees h, the KL z. So
- * reconstruction does not hang on W, whose gradient is that of the KL alone, and W soon takes out what scale and correlation the codes of
- * all pictures have; without it the encoder would have to, by a gradient that is lost in the noise of the reconstruction's.
- * It is the same model as one whose prior is a learned Gaussian.
+ * A triangular map of a vector under which its numbers are to be N(0, I): z = h·W + shift, W upper triangular. The
+ * decoder sees h, the KL z. So reconstruction does not hang on W, whose gradient is that of the KL alone, and W soon
+ * takes out what scale and correlation the codes of all pictures have; without it the encoder would have to, by a
+ * gradient that is lost in the noise of the reconstruction's. It is the same model as one whose prior is a learned
+ * Gaussian.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { entry } from '../../base/lookup.js';
@@ -15,7 +16,10 @@ export interface Whitening {
   whiten(p: Tensors, h: tf.Tensor): tf.Tensor;
   /** z [B, D] → h. */
   undo(p: Tensors, z: tf.Tensor): tf.Tensor;
-  /** Of a diagonal Gaussian's ln σ² [B, D] of h: variances of z, and numbers whose sum is the ln of its covariance's determinant; both [B, D]. */
+  /**
+   * Of a diagonal Gaussian's ln σ² [B, D] of h: variances of z, and numbers whose sum is the ln of its covariance's
+   * determinant; both [B, D].
+   */
   spread(p: Tensors, logvar: tf.Tensor): { variance: tf.Tensor; logvar: tf.Tensor };
 }
 
@@ -61,8 +65,8 @@ const diagonal = (values: tf.Tensor): tf.Tensor => {
 };
 
 /**
- * By Newton's iteration X ← X·(2 − W·X) from the inverse of the diagonal: the error I − W·X is strictly triangular and squared by each step, so
- * that log₂ n steps end it; two more take back what rounding left.
+ * By Newton's iteration X ← X·(2 − W·X) from the inverse of the diagonal: the error I − W·X is strictly triangular and
+ * squared by each step, so that log₂ n steps end it; two more take back what rounding left.
  *
  * @param w [n, n], triangular. @param start 1 over its diagonal, [n]
  */

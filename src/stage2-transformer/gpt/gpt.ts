@@ -39,13 +39,17 @@ export interface GptSizes extends BlockOptions {
   readonly turns?: Turns;
   /** Whether there are none that are learned: rotary ones suffice, for a single grid. */
   readonly unplaced?: boolean;
-  /** Whether it is trained in other orders than that of the cells, and is told which cell comes next; not unless given. */
+  /**
+   * Whether it is trained in other orders than that of the cells, and is told which cell comes next; not unless given.
+   */
   readonly annealed?: boolean;
 }
 
 export type Gpt = ReturnType<typeof gptSpecs>;
 
-/** At how many places a token may stand: behind the last cell there is nothing to predict, unless that came earlier. */
+/**
+ * At how many places a token may stand: behind the last cell there is nothing to predict, unless that came earlier.
+ */
 export const placesOf = ({ tokens, annealed = false }: Pick<GptSizes, 'tokens' | 'annealed'>): number =>
   annealed ? tokens + 1 : tokens;
 

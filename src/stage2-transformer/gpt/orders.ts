@@ -1,7 +1,7 @@
 /**
- * Order annealing (Yu et al., RAR, arXiv 2411.00776, section 3.2): in training a sequence's cells come in a random order
- * with a probability that is 1 at first and 0 at last. Each grid's cells stay among themselves, so that what a grid is
- * told of those before it does not change.
+ * Order annealing (Yu et al., RAR, arXiv 2411.00776, section 3.2): in training a sequence's cells come in a random
+ * order with a probability that is 1 at first and 0 at last. Each grid's cells stay among themselves, so that what a
+ * grid is told of those before it does not change.
  */
 import { must } from '../../base/lookup.js';
 import { permutation, type Rng, stream } from '../../base/rng.js';

@@ -55,7 +55,10 @@ async function opened(o: DrawerOptions): Promise<{ ask: Ask; dispose(): Promise<
   };
 }
 
-/** Whether all canvases show the same, as they do in a first pass for the same class or picture: then one answers for all. */
+/**
+ * Whether all canvases show the same, as they do in a first pass for the same class or picture: then one answers for
+ * all.
+ */
 function areAlike({ codes, labels }: Canvas): boolean {
   const cells = codes.length / labels.length;
   return labels.every((label) => label === labels[0]) && codes.every((code, i) => code === codes[i % cells]);
@@ -106,8 +109,8 @@ export function withAndWithout({ codes, labels }: Canvas): Canvas {
 }
 
 /**
- * `ids` int32 [B, S], `temperature` → `probabilities` [B·T, K]. With guidance ids are [2B, S], as `withAndWithout` has them,
- * and the logits are u + `scale`·(c − u) of those with a class and those without.
+ * `ids` int32 [B, S], `temperature` → `probabilities` [B·T, K]. With guidance ids are [2B, S], as `withAndWithout` has
+ * them, and the logits are u + `scale`·(c − u) of those with a class and those without.
  */
 function probabilitiesProgram(
   { sizes, weights, batch, precision }: DrawerOptions,

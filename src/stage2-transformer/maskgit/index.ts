@@ -83,7 +83,9 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
   };
 }
 
-/** Cross entropy of logits [B·T, K] and targets int32 [B, T], smoothed among the codes of each cell's own grid: [B, T]. */
+/**
+ * Cross entropy of logits [B·T, K] and targets int32 [B, T], smoothed among the codes of each cell's own grid: [B, T].
+ */
 function natsOfCells(
   grids: readonly Grid[],
   logits: tf.Tensor,

@@ -1,4 +1,7 @@
-/** MaskGIT as an exported file: one pass. A canvas in, masked where its codes are unknown, the logits of all its cells out. */
+/**
+ * MaskGIT as an exported file: one pass. A canvas in, masked where its codes are unknown, the logits of all its cells
+ * out.
+ */
 import * as tf from '@tensorflow/tfjs-core';
 import { lastAxis } from '../../base/tensor.js';
 import { treeOf } from '../../nn/params.js';

@@ -10,7 +10,9 @@ const shares: Record<MaskSchedule, (ratio: number) => number> = {
   arccos: (r) => Math.acos(r) / (Math.PI / 2),
 };
 
-/** Share of masked cells when a share `ratio` of the drawing is done: 1 at 0, 0 at 1 (arXiv 2202.04200, section 3.3). */
+/**
+ * Share of masked cells when a share `ratio` of the drawing is done: 1 at 0, 0 at 1 (arXiv 2202.04200, section 3.3).
+ */
 export const maskedShare = (schedule: MaskSchedule, ratio: number): number => shares[schedule](ratio);
 
 /**

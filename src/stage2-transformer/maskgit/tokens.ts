@@ -1,4 +1,6 @@
-/** MaskGIT's tokens: codes 0 … K − 1, the mask K, and where there are classes K + 1 without one, K + 2 + c of class c. */
+/**
+ * MaskGIT's tokens: codes 0 … K − 1, the mask K, and where there are classes K + 1 without one, K + 2 + c of class c.
+ */
 import { type HostTensor, int32 } from '../../base/tensor.js';
 import { type Canvas, unknown } from '../canvas.js';
 import { type MaskgitSizes, tokensIn } from './network.js';

@@ -115,7 +115,10 @@ export function networkLogits(
   return readOut(params, tf.reshape(h, [-1, width]));
 }
 
-/** What the horizontal stack sees in its row and, through the vertical one, above it: [B, h, w, 2D]. The biases of both are added once. */
+/**
+ * What the horizontal stack sees in its row and, through the vertical one, above it: [B, h, w, 2D]. The biases of both
+ * are added once.
+ */
 function acrossAndDown(
   { horizontal, down }: Pick<TensorTree<Layer>, 'horizontal' | 'down'>,
   { h, below, mask }: { h: tf.Tensor; below: tf.Tensor; mask: Mask },

@@ -1,4 +1,6 @@
-/** Convolutions as products of tiles against TF.js' cpu backend and against their definition, and where they are taken. */
+/**
+ * Convolutions as products of tiles against TF.js' cpu backend and against their definition, and where they are taken.
+ */
 import * as tf from '@tensorflow/tfjs-core';
 import { onnxDevice } from '../../../src/engine/onnx-device.js';
 import { cpuTarget, portableTarget, type Target, webgpuTarget } from '../../../src/engine/target.js';

@@ -1,4 +1,7 @@
-/** The map that makes a vector's codes N(0, I): its KL against numpy's, its inverse, and what hangs on it and what does not. */
+/**
+ * The map that makes a vector's codes N(0, I): its KL against numpy's, its inverse, and what hangs on it and what does
+ * not.
+ */
 import '../../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
 import { parseConfig } from '../../../src/config/load.js';

@@ -125,7 +125,8 @@ test.each([
     const [int8, f32] = [await whole('int8'), await whole('f32')];
     const cost = distance(int8, f32);
     expect(cost).toBeGreaterThan(0.001 * Math.hypot(...f32)); // they are of 8 bits
-    // Where float32 sums differ in the last bit, an activation may be rounded to the next step: a small part of the cost.
+    // Where float32 sums differ in the last bit, an activation may be rounded to the next step: a small part of the
+    // cost.
     expect(distance(cached, int8)).toBeLessThan(0.1 * cost);
   },
 );

@@ -95,7 +95,8 @@ describe.each([
   });
 
   test('a code is known at its own cell, whenever it came', () => {
-    // In a single layer, and where earlier tokens are not told what was next, a prediction is of a set of codes and cells.
+    // In a single layer, and where earlier tokens are not told what was next, a prediction is of a set of codes and
+    // cells.
     const last = (order: number[]) => ({
       shape: [5],
       data: logits(codes, order, { layers: 1, told: false }).at(-1)!,

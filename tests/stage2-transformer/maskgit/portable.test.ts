@@ -1,4 +1,6 @@
-/** MaskGIT as an exported file: a pass of it is a pass of the network, and what it draws is what the prior itself does. */
+/**
+ * MaskGIT as an exported file: a pass of it is a pass of the network, and what it draws is what the prior itself does.
+ */
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { stream } from '../../../src/base/rng.js';

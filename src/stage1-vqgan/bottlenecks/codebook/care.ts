@@ -1,9 +1,9 @@
 /**
- * What happens to a codebook outside of the optimiser, inside the graph: its codes start from encoder outputs once a short
- * warm-up without quantisation has given these a shape; a code that nothing has chosen for a while becomes an encoder
- * output of the batch; and codes that are averages (`bottleneck.kind: ema`) follow what chose them. Start and restart
- * can be switched off (`codebook.init: uniform`, `codebook.restart_after: 0`): the published behaviour, of which neither
- * state nor graph then shows a trace.
+ * What happens to a codebook outside of the optimiser, inside the graph: its codes start from encoder outputs once a
+ * short warm-up without quantisation has given these a shape; a code that nothing has chosen for a while becomes an
+ * encoder output of the batch; and codes that are averages (`bottleneck.kind: ema`) follow what chose them. Start and
+ * restart can be switched off (`codebook.init: uniform`, `codebook.restart_after: 0`): the published behaviour, of
+ * which neither state nor graph then shows a trace.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -17,7 +17,9 @@ import { careInParts } from './in-parts.js';
 import { picksAt } from './picks.js';
 import type { CareRules, CodebookCare } from './rules.js';
 
-/** Codes that follow what chose them: the codebook and counts [K] after a step, see `followed` in `bottlenecks/ema.ts`. */
+/**
+ * Codes that follow what chose them: the codebook and counts [K] after a step, see `followed` in `bottlenecks/ema.ts`.
+ */
 export type Following = (
   now: { codebook: tf.Tensor; counts: tf.Tensor },
   rows: tf.Tensor,

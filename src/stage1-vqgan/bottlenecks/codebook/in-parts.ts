@@ -1,4 +1,7 @@
-/** The care for a codebook of a batch in micro-batches (`stage1.accumulate` > 1): codes start and restart from the whole batch. */
+/**
+ * The care for a codebook of a batch in micro-batches (`stage1.accumulate` > 1): codes start and restart from the
+ * whole batch.
+ */
 
 import * as tf from '@tensorflow/tfjs-core';
 import { entry, picked } from '../../../base/lookup.js';
@@ -10,12 +13,13 @@ import { picksAt, picksWithin } from './picks.js';
 import type { CareRules, CodebookCare } from './rules.js';
 
 /**
- * Of codes learned by gradient, where they start from data or restart. To start them before the batch is quantised, the step that
- * starts them goes through its micro-batches twice: the first time they only look for the codes, and nothing is quantised yet.
+ * Of codes learned by gradient, where they start from data or restart. To start them before the batch is quantised,
+ * the step that starts them goes through its micro-batches twice: the first time they only look for the codes, and
+ * nothing is quantised yet.
  *
- * Partial: `candidates` [K, D], each code's row as far as it has come, and `uses` [K], how often each code was chosen so far.
- * Inputs: `pick` int32 [K], for each code the row of this micro-batch that it would become, where `own` [K, 1] is 1; and, where
- * codes start from data, the scalar `start`: 1 at the micro-batch after which they do.
+ * Partial: `candidates` [K, D], each code's row as far as it has come, and `uses` [K], how often each code was chosen
+ * so far. Inputs: `pick` int32 [K], for each code the row of this micro-batch that it would become, where `own` [K, 1]
+ * is 1; and, where codes start from data, the scalar `start`: 1 at the micro-batch after which they do.
  */
 export function careInParts(rules: CareRules, place: Place): CodebookCare {
   const { codes, width, fromData, restarts } = rules;

@@ -1,4 +1,7 @@
-/** What the care for a codebook is, and when its codes start and restart, whether a batch comes whole or in micro-batches. */
+/**
+ * What the care for a codebook is, and when its codes start and restart, whether a batch comes whole or in
+ * micro-batches.
+ */
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../../../base/tensor.js';
 import type { Stage1Config } from '../../../config/schema.js';
@@ -9,8 +12,8 @@ import type { Place } from '../../latent.js';
 /** What a training step asks of the care for its codebook. `book` is [K, D] everywhere. */
 export interface CodebookCare {
   /**
-   * `codebook_idle` [K], steps since a code was last chosen, where codes are restarted; `codebook_counts` [K], running average
-   * of how often a code is chosen in a step, where codes are averages.
+   * `codebook_idle` [K], steps since a code was last chosen, where codes are restarted; `codebook_counts` [K], running
+   * average of how often a code is chosen in a step, where codes are averages.
    */
   readonly state: Record<string, ParamSpec>;
   /** What micro-batches hand on to each other, see `careInParts`. */
@@ -26,8 +29,8 @@ export interface CodebookCare {
    */
   begin(book: tf.Tensor, z: tf.Tensor, inputs: Tensors): { book: tf.Tensor; active?: tf.Tensor };
   /**
-   * After the update: the codebook with codes that followed or restarted, and `fresh` [K, 1], 1 for each code that holds an
-   * encoder output since this step: whatever is averaged over steps starts anew for these.
+   * After the update: the codebook with codes that followed or restarted, and `fresh` [K, 1], 1 for each code that
+   * holds an encoder output since this step: whatever is averaged over steps starts anew for these.
    *
    * @param state both `state` and `partial`
    */
