@@ -47,14 +47,14 @@ export const endingOf = (file: string): string => path.extname(file).toLowerCase
  * Pictures row by row in one file, white between them, in the format of the file's ending.
  *
  * @param cells [S, S, 3] in [−1, 1] each; undefined leaves a place white
- * @param o.captions what stands above a cell, of `captionsOf`
+ * @param o.tall rows of a picture, where they are fewer than S. @param o.captions what stands above a cell, of `captionsOf`
  */
 export async function writeGrid(
   file: string,
   cells: readonly (Float32Array | undefined)[],
-  o: { size: number; columns: number; captions?: readonly (string | undefined)[] },
+  o: { size: number; tall?: number; columns: number; captions?: readonly (string | undefined)[] },
 ): Promise<void> {
-  const { size, columns, captions = [] } = o;
+  const { size, tall = size, columns, captions = [] } = o;
   const zoom = zoomOf(size);
   const side = zoom * size;
   const step = side + zoom * gap;
@@ -65,7 +65,7 @@ export async function writeGrid(
   const tops = rows.map((first) => {
     const above = captions.slice(first, first + columns).some(Boolean) ? band : 0;
     const top = height + above;
-    height = top + step;
+    height = top + zoom * (tall + gap);
     return top;
   });
   height -= zoom * gap;
@@ -74,7 +74,7 @@ export async function writeGrid(
   for (const [i, cell] of cells.entries()) {
     const left = (i % columns) * step;
     const top = must(tops[Math.floor(i / columns)], 'row');
-    if (cell) draw(data, width, { left, top, zoom, pixels: toBytes(float32([size, size, 3], cell)), size });
+    if (cell) draw(data, width, { left, top, zoom, pixels: toBytes(float32([tall, size, 3], cell)), size });
     const text = captions[i];
     if (!text) continue;
     drawLetters(text, (x, y) => {
@@ -95,7 +95,7 @@ function draw(
   o: { left: number; top: number; zoom: number; pixels: Uint8Array; size: number },
 ): void {
   const { left, top, zoom, pixels, size } = o;
-  for (let y = 0; y < size; y++) {
+  for (let y = 0; y < pixels.length / size / 3; y++) {
     const row = ((top + y * zoom) * width + left) * 3;
     for (let x = 0; x < size; x++) {
       const pixel = pixels.subarray((y * size + x) * 3, (y * size + x) * 3 + 3);

@@ -97,7 +97,7 @@ async function markedPixels({ image, box, mask }: InpaintOptions, size: number):
   );
 }
 
-/** More of a picture on any side: a window of the trained size goes over it, half of it new at a time. */
+/** More of a picture on any side: a window of the trained size goes over it, a quarter of it on what is there. */
 export async function outpaint(o: OutpaintOptions, models?: PaintModels): Promise<PaintSummary> {
   const painter = await editorOf(o, models);
   const { size } = painter.config.data;

@@ -141,8 +141,9 @@ function* pixelRows({ columns, side, cell }: Scene, { left, top }: Window): Gene
 }
 
 /**
- * Windows that together cover a scene, each at most half a window from those before it, so that half of what it sees
- * is known: from the origin to either side, then the rows of windows above and below.
+ * Windows that together cover a scene, each at most three quarters of a window from those before it: a quarter of what
+ * it sees is known, so that the pictures meet; with half of it known a prior of pictures of one thing each draws halves
+ * of things. From the origin to either side, then the rows of windows above and below.
  */
 export function windowsFrom(
   origin: Window,
@@ -152,9 +153,9 @@ export function windowsFrom(
   return startsFrom(origin.top, rows - side, side).flatMap((top) => lefts.map((left) => ({ left, top })));
 }
 
-/** From `origin` up to `last` in steps of half a window, then down to 0. */
+/** From `origin` up to `last` in steps of three quarters of a window, then down to 0. */
 function startsFrom(origin: number, last: number, side: number): number[] {
-  const step = Math.max(1, side >> 1);
+  const step = Math.max(1, Math.floor((3 * side) / 4));
   const starts = [origin];
   for (let at = origin; at < last; ) {
     at = Math.min(last, at + step);

@@ -29,25 +29,24 @@ export async function writeProposals(
     o.classes.length > 0 ? names[[...new Set(o.classes)].indexOf(o.classes[i]!)] : `${i}`;
   await writeGrid(
     file,
-    [scene.picture, kept, ...shown].map((picture) => squared(picture, { width, height, size })),
+    [scene.picture, kept, ...shown].map((picture) =>
+      height > width ? squared(picture, { width, size }) : picture,
+    ),
     {
       size,
+      tall: height,
       columns: Math.min(mostColumns(size), shown.length + 2),
       captions: ['picture', 'kept', ...shown.map((_, i) => captionOf(i))],
     },
   );
 }
 
-/** In the middle of a white square. */
-function squared(
-  picture: Float32Array,
-  { width, height, size }: { width: number; height: number; size: number },
-): Float32Array {
-  if (width === height) return picture;
+/** A tall picture in the middle of a white square. */
+function squared(picture: Float32Array, { width, size }: { width: number; size: number }): Float32Array {
   const square = new Float32Array(size * size * 3).fill(1);
-  const [left, top] = [(size - width) >> 1, (size - height) >> 1];
-  for (let y = 0; y < height; y++) {
-    square.set(picture.subarray(3 * y * width, 3 * (y + 1) * width), 3 * ((top + y) * size + left));
+  const left = (size - width) >> 1;
+  for (let y = 0; y < size; y++) {
+    square.set(picture.subarray(3 * y * width, 3 * (y + 1) * width), 3 * (y * size + left));
   }
   return square;
 }
