@@ -151,6 +151,9 @@ test.each(priors)(
     const outpaint = () => vqgen(`edit outpaint ${picture} --n 1 --right 50% --decode-steps 2 --run ${run}`);
     if (kind === 'maskgit') {
       await inPasses();
+      await expect(draw('--choice-temperature 2')).rejects.toThrow(
+        'exit code 2: Expected nothing for --choice-temperature but received 2 with order halton.',
+      );
       expect((await outpaint()).summary).toMatchObject({ images: 1 });
     } else {
       await expect(inPasses()).rejects.toThrow(

@@ -179,8 +179,8 @@ const sample = z.strictObject({
   cfg_scale: z.number().nonnegative().default(1),
   /** Of `maskgit`, as all that follows: passes in which a picture is drawn. */
   decode_steps: count.default(8),
-  /** `confidence`: what the network is surest of is kept first; `halton`: cells far from each other come first. */
-  order: z.enum(['confidence', 'halton']).default('confidence'),
+  /** `halton`: cells far from each other come first; `confidence`: what the network is surest of is kept first. */
+  order: z.enum(['halton', 'confidence']).default('halton'),
   /** Of `confidence`: how much chance decides beside it, falling to 0 at the last pass. */
   choice_temperature: z.number().nonnegative().default(4.5),
   /** Share of the codes drawn so far that a pass may mask again, falling to 0 at the last pass. */

@@ -71,6 +71,10 @@ export function passesOf(
     throw expected('a whole number above 0', drawingOptions.decodeSteps, steps);
   if (order !== 'confidence' && order !== 'halton')
     throw expected('confidence or halton', drawingOptions.order, order);
+  if (o.choiceTemperature !== undefined && order === 'halton') {
+    const next = 'It says how much chance decides beside confidence: --order confidence.';
+    throw expected('nothing', drawingOptions.choiceTemperature, `${choiceTemperature} with order halton`, next);
+  }
   if (!(choiceTemperature >= 0 && choiceTemperature < Number.POSITIVE_INFINITY)) {
     const next = '0 leaves nothing to chance.';
     throw expected('a number of at least 0', drawingOptions.choiceTemperature, choiceTemperature, next);

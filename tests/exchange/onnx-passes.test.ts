@@ -85,7 +85,7 @@ interface Case {
   readonly classes?: readonly string[];
 }
 test.each<[string, Case]>([
-  ['by confidence', { sample: { choice_temperature: 0.1 } }],
+  ['by confidence', { sample: { order: 'confidence', choice_temperature: 0.1 } }],
   [
     'arccos, in Halton’s order',
     { prior: { mask_schedule: 'arccos' }, sample: { order: 'halton', decode_steps: 3 } },
@@ -201,7 +201,7 @@ describe('by command', () => {
   test.each([
     '',
     ' --decode-steps 3 --order halton',
-    ' --choice-temperature 0 --decode-steps 5',
+    ' --order confidence --choice-temperature 0 --decode-steps 5',
     ' --revise 0.6 --class dog --cfg-scale 2',
   ])('sample --model%s: the pictures of the run', async (options) => {
     const out = path.join(root, 'commands-onnx');
