@@ -73,7 +73,12 @@ export function passesOf(
     throw expected('confidence or halton', drawingOptions.order, order);
   if (o.choiceTemperature !== undefined && order === 'halton') {
     const next = 'It says how much chance decides beside confidence: --order confidence.';
-    throw expected('nothing', drawingOptions.choiceTemperature, `${choiceTemperature} with order halton`, next);
+    throw expected(
+      'nothing',
+      drawingOptions.choiceTemperature,
+      `${choiceTemperature} with order halton`,
+      next,
+    );
   }
   if (!(choiceTemperature >= 0 && choiceTemperature < Number.POSITIVE_INFINITY)) {
     const next = '0 leaves nothing to chance.';
