@@ -206,12 +206,11 @@ test.each(numbers)('numbers, %s: pictures without tokens and prior', async (name
     await expect(vqgen(corrupted)).rejects.toThrow(
       'exit code 2: Expected a run that was trained on corrupted images',
     );
-  const evaluated = (await vqgen(`evaluate --n 8 --run ${run}`)).summary as Record<
-    string,
-    Record<string, number>
-  >;
-  expect(evaluated.tokenizer!.elbo !== undefined).toBe(isVae);
-  expect(evaluated.samples).toHaveProperty('fd_vqgen');
+  if (!name.includes(',')) {
+    const { summary } = await vqgen(`evaluate --n 8 --run ${run}`);
+    expect('elbo' in (summary.tokenizer as object)).toBe(isVae);
+    expect(summary.samples).toHaveProperty('fd_vqgen');
+  }
 
   if (name.endsWith('classes')) {
     const { summary } = await vqgen(`sample --n 2 --class cat --run ${run}`);

@@ -166,7 +166,7 @@ test('sample.mjs chooses by chance, too: pictures differ, each grid’s codes ar
 });
 
 test('metadata and README say what goes in and comes out, and draw in passes', async () => {
-  const sample = { decode_steps: 5, cfg_scale: 2 };
+  const sample = { decode_steps: 5, cfg_scale: 2, order: 'confidence' as const };
   const { run } = await trainedRun(root, 'said', { stage1: hierarchy, prior: maskgit(), sample, classes });
   const { out } = await exportOnnx({ run, reporter });
   expect(await readOnnxMetadata(path.join(out, 'prior.onnx'), '--model')).toMatchObject({

@@ -9,20 +9,16 @@ const script = fileURLToPath(new URL('../../scripts/moon.mjs', import.meta.url))
 
 interface Result {
   readonly name: 'AE' | 'VAE';
-  readonly numbers: number;
-  readonly half: { readonly phase: number; readonly off: number };
-  readonly random: { readonly off: number };
+  readonly half: { readonly phase: number };
 }
 
 /** Seed 1, of ten that agree (docs/lineage.md). */
-test('half way from new to full moon, the middle phases unseen; random vectors', async () => {
-  const args = [script, '--seeds', '1', '--numbers', '1,8', '--json'];
+test('half way from new to full moon, the middle phases unseen', async () => {
+  const args = [script, '--seeds', '1', '--numbers', '1', '--json'];
   const results: Result[] = JSON.parse((await promisify(execFile)(process.execPath, args)).stdout);
-  const of = (name: Result['name'], numbers: number): Result =>
-    results.find((result) => result.name === name && result.numbers === numbers)!;
-  const wrong = (name: Result['name']) => Math.abs(of(name, 1).half.phase - 0.5);
+  const wrong = (name: Result['name']) =>
+    Math.abs(results.find((result) => result.name === name)!.half.phase - 0.5);
 
   expect(wrong('VAE')).toBeLessThanOrEqual(0.15);
   expect(wrong('AE')).toBeGreaterThan(wrong('VAE') + 0.02);
-  expect(of('AE', 8).random.off / of('VAE', 8).random.off).toBeGreaterThan(2);
 });
