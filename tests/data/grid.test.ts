@@ -31,6 +31,15 @@ test('a grid goes row by row, enlarged by a whole factor, white where nothing st
   expect([half(47, 47), half(97, 47), half(47, 97)]).toEqual([0, 153, 204]);
 });
 
+test('wide pictures take no more rows than they have', async () => {
+  const file = path.join(await freshFolder(), 'grid.png');
+  const wide = (level: number) => new Float32Array(48 * 24 * 3).fill(level);
+  await writeGrid(file, [wide(-1), wide(0.2)], { size: 48, tall: 24, columns: 1 });
+  const { width, height, at } = await pixels(file);
+  expect([width, height]).toEqual([2 * 48, 2 * (24 + 2 + 24)]);
+  expect([at(95, 0), at(0, 47), at(0, 48), at(0, 52), at(95, 99)]).toEqual([0, 0, 255, 153, 153]);
+});
+
 test('no grid is wider than twelve columns or about 2000 pixels, nor without end', () => {
   for (const size of [16, 32, 64, 128, 256, 512, 1024]) {
     const columns = mostColumns(size);
