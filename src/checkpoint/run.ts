@@ -84,7 +84,7 @@ export function findRunConfig(run: string): Config | undefined {
     );
   }
   const { vqgen: _, ...config } = saved;
-  return parseConfig(withOwnPaths(withOldNorms(config), run), file);
+  return parseConfig(withOwnPaths(withOldDefaults(config), run), file);
 }
 
 interface Saved {
@@ -112,9 +112,13 @@ function ownWeights(weights: string, run: string): string {
   return existsSync(file) || !existsSync(beside) ? file : beside;
 }
 
-/** Runs of before `stage1.norm_groups` had 32. */
-function withOldNorms(saved: Record<string, unknown>): Record<string, unknown> {
-  return { ...saved, stage1: { norm_groups: 32, ...(saved.stage1 as object | undefined) } };
+/** What runs had that were saved before these keys were: 32 groups, and GELU. */
+function withOldDefaults(saved: Record<string, unknown>): Record<string, unknown> {
+  return {
+    ...saved,
+    stage1: { norm_groups: 32, ...(saved.stage1 as object | undefined) },
+    prior: { mlp: 'gelu', ...(saved.prior as object | undefined) },
+  };
 }
 
 /** The saved config. @throws UserError "no such run" */

@@ -20,7 +20,7 @@ const blocks = {
   /** Of the blocks of `gpt` and `maskgit`: LayerNorm or RMSNorm. */
   norm: z.enum(['layer', 'rms']).default('layer'),
   /** Its hidden units; `swiglu` has gates for ⅔ as many. */
-  mlp: z.enum(['gelu', 'swiglu', 'relu2']).default('gelu'),
+  mlp: z.enum(['gelu', 'swiglu', 'relu2']).default('relu2'),
   /** RMSNorm of each head's queries and keys. */
   qk_norm: z.boolean().default(false),
   /** A learned vector for each place, or rotations of queries and keys by row and column. */

@@ -35,6 +35,18 @@ test('config.json carries the version and comes back', async () => {
   expect(readRunConfig(run)).toEqual(config());
 });
 
+test('what a run of before a key had, it keeps: 32 groups, GELU', async () => {
+  const run = await runAt('stage1');
+  const file = path.join(run, 'config.json');
+  const saved = JSON.parse(await fs.readFile(file, 'utf8'));
+  delete saved.stage1.norm_groups;
+  delete saved.prior.mlp;
+  await fs.writeFile(file, JSON.stringify(saved));
+  const { stage1, prior } = readRunConfig(run);
+  expect([stage1.norm_groups, prior.mlp]).toEqual([32, 'gelu']);
+  expect([config().stage1.norm_groups, config().prior.mlp]).toEqual([8, 'relu2']);
+});
+
 test('no run, no config, a damaged config', async () => {
   const run = await freshFolder();
   expect(() => readRunConfig(path.join(run, 'none'))).toThrow(

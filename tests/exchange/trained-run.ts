@@ -2,7 +2,7 @@ import path from 'node:path';
 import { runPaths } from '../../src/checkpoint/run.js';
 import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
 import { parseConfig } from '../../src/config/load.js';
-import type { Config } from '../../src/config/schema.js';
+import { type Config, configSchema } from '../../src/config/schema.js';
 import { priorFor, recordClasses, recordTokenizer } from '../../src/stage2-transformer/model.js';
 import { priorStart } from '../../src/stage2-transformer/step.js';
 import { saveTokenizer, tinyConfig } from '../support/run.js';
@@ -16,7 +16,8 @@ export async function trainedRun(
   o: { stage1?: object; prior?: object; sample?: object; classes?: readonly string[] } = {},
 ): Promise<{ run: string; config: Config }> {
   const { classes = [] } = o;
-  const base = tinyConfig({ layers: 2, ...o.prior });
+  const { kind } = configSchema.parse({ prior: o.prior }).prior;
+  const base = tinyConfig({ layers: 2, ...(kind === 'gpt' && { mlp: 'gelu' }), ...o.prior }); // as published
   const config = parseConfig(
     {
       ...base,
