@@ -96,6 +96,8 @@ const stage1 = z.strictObject({
    * convolutions of VQ-VAE.
    */
   network: z.enum(['vqgan', 'strided']).default('vqgan'),
+  /** `photo`: the decoder's pictures pass a filter that leaves no pattern of two pixels, and no finer colour. */
+  filter: z.enum(['none', 'photo']).default('none'),
   ch: count.default(32),
   ch_mult: z.array(count).min(1).default([1, 2, 2]),
   num_res_blocks: count.default(1),

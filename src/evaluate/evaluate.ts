@@ -9,6 +9,8 @@ import type { Config } from '../config/schema.js';
 import { everyImage, readableSplits, type Subset } from '../data/dataset.js';
 import { writeVersions } from '../data/grid.js';
 import { inferenceBatch } from '../data/inference-batch.js';
+import { ninetieth } from '../data/mean-colour.js';
+import { type Pattern, patternOf, patternWarning } from '../data/pattern.js';
 import { classOf, describeSkipped, listImages } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import { accuracyOn, type Classifier, openClassifier } from '../perceptual/classifier.js';
@@ -120,6 +122,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
     if (space.width > manyFeatures)
       reporter.note(`Fréchet distances of ${space.width} features take up to a minute each.`);
     warnOfBias(measureNames(space.label).rfd, folder.images, space, reporter);
+    warnOfPattern('Reconstructions', folder.pattern, folder.spectrum.count, reporter);
     const result = {
       run: o.run,
       data: origin.value,
@@ -218,6 +221,10 @@ function tokenizerMeasures(folder: FolderResult, originals: Statistics, space: F
     ssim: folder.ssim,
     perceptual: folder.perceptual,
     perceptual_network: folder.perceptualNetwork,
+    pattern_luma: null,
+    pattern_colour: null,
+    ...folder.pattern,
+    colour_shift: ninetieth(folder.colourShifts),
     [measureNames(space.label).rfd]: frechetDistance(folder.reconstructions.gaussian(), originals),
     ...codebookUse(folder.uses),
     ...folder.bound,
@@ -270,6 +277,8 @@ async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Me
   }
   const names = measureNames(space.label);
   warnOfBias(names.fd, Math.min(n, reference.count), space, reporter);
+  const pattern = patternOf(folder.spectrum, drawn.spectrum);
+  warnOfPattern('Samples', pattern, drawn.spectrum.count, reporter);
   return {
     n,
     seed: source.seed,
@@ -278,6 +287,9 @@ async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Me
       class_accuracy: drawn.classified.right / drawn.classified.images,
       classified: drawn.classified.images,
     }),
+    pattern_luma: null,
+    pattern_colour: null,
+    ...pattern,
     [names.fd]: frechetDistance(drawn.moments.gaussian(), reference),
     reference: o.stats ?? work.data,
     reference_images: reference.count,
@@ -373,4 +385,14 @@ function warnOfBias(name: string, images: number, { width }: FeatureSpace, repor
   reporter.warn(
     `${name} is of ${images} images in ${width} dimensions and too high: a covariance needs at least ${width + 1}, a number to compare some thousands.`,
   );
+}
+
+function warnOfPattern(
+  what: string,
+  pattern: Pattern | undefined,
+  pictures: number,
+  reporter: Reporter,
+): void {
+  const warning = patternWarning(what, pattern, pictures);
+  if (warning) reporter.warn(warning);
 }

@@ -12,6 +12,8 @@ import { streamEvalImages } from '../data/batches.js';
 import type { Subset } from '../data/dataset.js';
 import { imageAt } from '../data/grid.js';
 import { inferenceBatch, padBatch } from '../data/inference-batch.js';
+import { colourShifts } from '../data/mean-colour.js';
+import { type Pattern, patternOf, Spectrum } from '../data/pattern.js';
 import { toBytes } from '../data/pictures.js';
 import { psnr } from '../data/psnr.js';
 import type { Skipped } from '../data/source.js';
@@ -54,6 +56,12 @@ export interface FolderResult {
   readonly ssim: number | null;
   readonly perceptual: number;
   readonly perceptualNetwork: string;
+  /** Of reconstructions; see `Pattern`. */
+  readonly pattern?: Pattern;
+  /** Of the originals among which it was measured. */
+  readonly spectrum: Spectrum;
+  /** Of each image; see `colourShifts`. */
+  readonly colourShifts: readonly number[];
   /** Of each grid's book; none where latents are numbers. */
   readonly uses: readonly BookUse[];
   /** Of a VAE. */
@@ -73,6 +81,9 @@ export interface FolderResult {
   readonly digest: string;
 }
 
+/** Images among which a pattern is looked for; more change little. */
+export const mostAnalysed = 300;
+
 /** @throws UserError when no image can be read */
 export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
   const { config, subset, space, reporter, signal } = o;
@@ -83,6 +94,9 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
   const total = subset.indices.length;
   const progress = reporter.progress({ label: 'Evaluate', total, unit: 'images' });
   const chosen = spread(total, o.keep);
+  const analysed = spread(total, mostAnalysed);
+  const spectra = { real: new Spectrum(size), made: new Spectrum(size) };
+  const shifts: number[] = [];
   const skipped: Skipped[] = [];
   const bound = await openBound(config, o.tokenizer.tensors, { batch, device: o.device });
   const grids = gridsOf(config);
@@ -112,7 +126,11 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
         const part = (bytes: Uint8Array) => bytes.subarray(i * area, (i + 1) * area);
         sums.psnr += psnr(imageAt(real, i), imageAt(made, i));
         if (size >= SSIM_WINDOW) sums.ssim += ssim(part(realBytes), part(madeBytes), size);
+        if (!analysed.has(images + i)) continue;
+        spectra.real.add(part(realBytes));
+        spectra.made.add(part(madeBytes));
       }
+      shifts.push(...colourShifts(realBytes, madeBytes, size));
       // Empty places are alike on both sides and add nothing to the mean.
       const compared = await graphs.compare.run({ x: padBatch(real, batch), y: padBatch(made, batch) });
       sums.perceptual += compared.distance.data[0]! * batch;
@@ -158,6 +176,9 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
     ssim: size >= SSIM_WINDOW ? sums.ssim / images : null,
     perceptual: sums.perceptual / images,
     perceptualNetwork: name,
+    pattern: patternOf(spectra.real, spectra.made),
+    spectrum: spectra.real,
+    colourShifts: shifts,
     uses,
     bound: bound?.measures(),
     ...(o.prior && {

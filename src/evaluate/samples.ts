@@ -4,11 +4,13 @@ import { firstAxis, float32, type Shape4 } from '../base/tensor.js';
 import { streamEvalImages } from '../data/batches.js';
 import type { Subset } from '../data/dataset.js';
 import { imageAt } from '../data/grid.js';
+import { Spectrum } from '../data/pattern.js';
+import { toBytes } from '../data/pictures.js';
 import type { Skipped } from '../data/source.js';
 import type { Classifier } from '../perceptual/classifier.js';
 import type { Source } from '../sample/source.js';
 import type { FeatureSpace } from './features.js';
-import { rounded } from './folder.js';
+import { mostAnalysed, rounded } from './folder.js';
 import { Moments } from './frechet.js';
 import { NearestImages } from './neighbours.js';
 
@@ -16,6 +18,8 @@ export interface DrawnSamples {
   readonly moments: Moments;
   /** [n, F] */
   readonly features: Float32Array;
+  /** Of the first of them. */
+  readonly spectrum: Spectrum;
   /** The first few images, [S, S, 3] each. */
   readonly shown: readonly Float32Array[];
   /**
@@ -43,6 +47,7 @@ export async function drawSamples(
   const { size, places } = source;
   const moments = new Moments(space.width);
   const features = new Float32Array(n * space.width);
+  const spectrum = new Spectrum(size);
   const shown: Float32Array[] = [];
   const total = Math.ceil(n / atOnce) * places;
   const progress = o.reporter.progress({ label: 'Sample', total, unit: 'places' });
@@ -58,6 +63,7 @@ export async function drawSamples(
         const seen = rounded(all);
         const extracted = await space.extract(seen);
         moments.add(extracted);
+        if (spectrum.count < mostAnalysed) spectrum.add(toBytes(seen));
         features.set(extracted, (start + at) * space.width);
         const found = (await classifier?.classify(seen))?.classes ?? [];
         for (const [i, name] of found.entries()) {
@@ -72,7 +78,7 @@ export async function drawSamples(
   } finally {
     progress.stop();
   }
-  return { moments, features, shown, classified };
+  return { moments, features, spectrum, shown, classified };
 }
 
 /**

@@ -177,6 +177,7 @@ function misfitOf(config: Config, hasPrior: boolean): UserError | undefined {
   const refuse = (what: string, key: string, received: unknown): UserError =>
     expected(what, key, received, instead);
   if (stage1.network !== 'vqgan') return refuse('vqgan', 'stage1.network', stage1.network);
+  if (stage1.filter !== 'none') return refuse('none', 'stage1.filter', stage1.filter);
   if (!bottleneckOf(config).published) {
     const { kind } = stage1.bottleneck;
     return refuse('a codebook whose nearest row is taken', 'stage1.bottleneck.kind', kind);

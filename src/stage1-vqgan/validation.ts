@@ -6,6 +6,9 @@ import type { Stage1Config } from '../config/schema.js';
 import { evalImages } from '../data/batches.js';
 import type { ImageSet } from '../data/dataset.js';
 import { imageAt, writeVersions } from '../data/grid.js';
+import { colourShifts, ninetieth } from '../data/mean-colour.js';
+import { patternOf, Spectrum } from '../data/pattern.js';
+import { toBytes } from '../data/pictures.js';
 import { psnrOfEach } from '../data/psnr.js';
 import type { Device, Graph } from '../engine/device.js';
 import { under } from '../nn/params.js';
@@ -73,8 +76,8 @@ export function evaluationGraphs(
 }
 
 /**
- * Means over the validation images of the evaluation program's scalars and of `psnr`; writes originals above
- * reconstructions to `gridFile(step)`.
+ * Means over the validation images of the evaluation program's scalars and of `psnr`, the reconstructions' pattern and
+ * shift of colours; writes originals above reconstructions to `gridFile(step)`.
  *
  * @param graphs of `evaluateProgram` at the plan's batch size
  */
@@ -99,6 +102,8 @@ export function validation(
     const sums: Record<string, number[]> = {};
     const shown: { original: Float32Array; second: Float32Array }[] = [];
     const columns = Math.min(gridColumns, images);
+    const spectra = { real: new Spectrum(size), made: new Spectrum(size) };
+    const shifts: number[] = [];
     for (let at = 0; at < images && !signal?.aborted; at += batch) {
       const chosen = indices.slice(at, at + batch);
       const originals = await evalImages(set, chosen, size);
@@ -110,6 +115,10 @@ export function validation(
       for (const [name, list] of [...values, ['psnr', decibels] as const]) {
         sums[name] = list.map((value, i) => (sums[name]?.[i] ?? 0) + value * batch);
       }
+      const bytes = { real: toBytes(originals), made: toBytes(reconstruction) };
+      spectra.real.add(bytes.real);
+      spectra.made.add(bytes.made);
+      shifts.push(...colourShifts(bytes.real, bytes.made, size));
       for (let i = 0; i < batch; i++) {
         // The shown images are spread over the set too.
         if (at + i !== Math.floor((shown.length * images) / columns) || shown.length === columns) continue;
@@ -120,7 +129,11 @@ export function validation(
       const versions = [shown.map((pair) => pair.original), shown.map((pair) => pair.second)];
       await writeVersions(gridFile(step), versions, size);
     }
-    return measuresOf(bottleneck, sums, images);
+    return {
+      ...measuresOf(bottleneck, sums, images),
+      ...patternOf(spectra.real, spectra.made),
+      colour_shift: ninetieth(shifts),
+    };
   };
 }
 

@@ -8,6 +8,7 @@ import { type ParamSpec, specsOf, treeOf } from '../../nn/params.js';
 import type { VqganSizes } from './blocks.js';
 import { decoderFeatures, decoderSpecs } from './decoder.js';
 import { encoder, encoderSpecs } from './encoder.js';
+import { photoFilter } from './filter.js';
 import { narrowed, narrowingSpecs, widenedButLast, wideningSpecs } from './strided.js';
 
 /** Names of parameters are a network's own; `p` holds all of the encoder's, or of the decoder's, by them. */
@@ -18,7 +19,7 @@ export interface Autoencoder {
   encode(p: Tensors, seen: tf.Tensor): tf.Tensor;
   /** What the bottleneck gives, [B, h, w, D], → what the last layer takes. */
   features(p: Tensors, q: tf.Tensor): tf.Tensor;
-  /** The last layer: → images [B, S, S, 3], about [−1, 1] but not clamped. */
+  /** The last layer, and the filter behind it: → images [B, S, S, 3], about [−1, 1] but not clamped. */
   picture(p: Tensors, features: tf.Tensor): tf.Tensor;
   /** The name of its filter. */
   readonly lastFilter: string;
@@ -34,7 +35,7 @@ export interface Joints {
   readonly given: number;
 }
 
-type Sizes = VqganSizes & Pick<Stage1Config, 'network'>;
+type Sizes = VqganSizes & Pick<Stage1Config, 'network' | 'filter'>;
 
 interface Network {
   /** Channels of the encoder's features. */
@@ -86,8 +87,11 @@ const networks: Record<Stage1Config['network'], Network> = {
   },
 };
 
-export const autoencoderOf = (sizes: Sizes, joints: Joints): Autoencoder =>
-  networks[sizes.network].make(sizes, joints);
+export function autoencoderOf(sizes: Sizes, joints: Joints): Autoencoder {
+  const net = networks[sizes.network].make(sizes, joints);
+  if (sizes.filter === 'none') return net;
+  return { ...net, picture: (p, features) => photoFilter(net.picture(p, features)) };
+}
 
 export const featuresOf = (sizes: Omit<Sizes, 'size'>): number => networks[sizes.network].features(sizes);
 
