@@ -64,7 +64,15 @@ describe('a run that has only a tokenizer', () => {
     expect(summary).toMatchObject({ run, data, images, skipped: 0, prior: null, samples: null });
     expect(summary.features).toEqual({ name: ownFeatures, width: 192 });
     expect(Object.keys(summary.tokenizer)).toEqual([
-      ...['psnr', 'ssim', 'perceptual', 'perceptual_network', 'pattern_luma', 'pattern_colour', 'colour_shift'],
+      ...[
+        'psnr',
+        'ssim',
+        'perceptual',
+        'perceptual_network',
+        'pattern_luma',
+        'pattern_colour',
+        'colour_shift',
+      ],
       ...['rfd_vqgen', 'codebook_usage', 'perplexity'],
     ]);
     expect(said).toEqual([

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs-core';
+import type * as tf from '@tensorflow/tfjs-core';
 import { float32 } from '../../../src/base/tensor.js';
 import { photoFilter } from '../../../src/stage1-vqgan/autoencoder/filter.js';
 import { device, eager, expectParity, noise } from '../../support/parity.js';
@@ -28,9 +28,7 @@ test('plain colour stays, up to the border', async () => {
 
 test('a pattern from pixel to pixel becomes its mean: brightness away from the border, colour too', async () => {
   const sign = (y: number, x: number) => ((x + y) % 2 === 0 ? 1 : -1);
-  const grey = await filtered(
-    picture(10, (y, x) => [0.5, 0.5, 0.5].map((mean) => mean + 0.25 * sign(y, x))),
-  );
+  const grey = await filtered(picture(10, (y, x) => [0.5, 0.5, 0.5].map((mean) => mean + 0.25 * sign(y, x))));
   const coloured = await filtered(picture(10, (_, x) => [x % 2, 0.5, 0.5]));
   for (let y = 2; y < 8; y++)
     for (let x = 2; x < 8; x++) {
