@@ -6,6 +6,7 @@ import { writeFileAtomic } from '../base/files.js';
 import { nearest } from '../base/nearest.js';
 import { mapPaths, parseConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
+import { runAt, shippedName, shippedNames } from './shipped.js';
 
 /** Also the names of the stages' folders. */
 export type StageName = 'stage1' | 'prior';
@@ -21,18 +22,26 @@ export interface RunPaths {
   readonly stage1: string;
   readonly prior: string;
   readonly tokens: string;
+  /** Of a run that comes with vqgen: in the working folder, by its name. */
   readonly samples: string;
 }
 
 export function runPaths(run: string): RunPaths {
+  const name = shippedName(run);
   return {
     config: path.join(run, 'config.json'),
     pictures: path.join(run, 'pictures.json'),
     stage1: path.join(run, 'stage1'),
     prior: path.join(run, 'prior'),
     tokens: path.join(run, 'tokens'),
-    samples: path.join(run, 'samples'),
+    samples: name === undefined ? path.join(run, 'samples') : path.join('samples', name),
   };
+}
+
+/** Where an export goes, if nowhere else: beside the run's stages, or into the working folder as samples do. */
+export function exportFolder(run: string, to: string): string {
+  const name = shippedName(run);
+  return name === undefined ? path.join(run, to) : path.join('exports', name, to);
 }
 
 export const tokenFile = (run: string, split: string): string =>
@@ -129,11 +138,14 @@ export function readRunConfig(run: string): Config {
 }
 
 export function noSuchRun(run: string): UserError {
+  const shipped = shippedNames.includes(run)
+    ? `It comes with vqgen, to be sampled, measured and exported; to train on, copy it: ${runAt(run)}`
+    : `${placesNear(run, 'config.json')}Train a tokenizer first: vqgen train-stage1 --run ${run}`;
   return expected(
     'a run folder',
     '--run',
     existsSync(run) ? `${run}, which holds no config.json` : `${run}, which does not exist`,
-    `${placesNear(run, 'config.json')}Train a tokenizer first: vqgen train-stage1 --run ${run}`,
+    shipped,
   );
 }
 

@@ -28,6 +28,8 @@ export interface Command {
   /** Positional words: how help calls them, and how many there may be. */
   readonly words?: { readonly usage: string; readonly describe: string; readonly most: number };
   readonly examples: readonly (readonly [command: string, what: string])[];
+  /** Whether `--run` also takes the name of a run that comes with vqgen: nothing is written into it. */
+  readonly readsRun?: boolean;
   /** Whether it computes on a device. */
   readonly computes?: boolean;
   /** Whether it ends by itself after the first Ctrl-C: a training saves, the others leave nothing half done. */

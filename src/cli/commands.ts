@@ -88,6 +88,7 @@ export const commands: readonly Command[] = [
       ['vqgen sample --class cat --class car --cfg-scale 2', 'cats and cars, more like cats and cars'],
       ['vqgen sample --model exported/', 'with exported files, into exported/samples'],
     ],
+    readsRun: true,
     endsItself: true,
     computes: true,
     run: sample,
@@ -117,6 +118,7 @@ export const commands: readonly Command[] = [
         'then, for any run: --stats photos.safetensors',
       ],
     ],
+    readsRun: true,
     endsItself: true,
     computes: true,
     run: evaluate,
@@ -308,7 +310,8 @@ async function trainPerceptual(context: Context): Promise<Outcome> {
 
 async function info({ flags, words }: Context): Promise<Outcome> {
   const { describeRun } = await import('./info.js');
-  return describeRun(words[0] ?? flags.run ?? defaultRun);
+  const { runAt } = await import('../checkpoint/shipped.js');
+  return describeRun(runAt(words[0] ?? flags.run ?? defaultRun));
 }
 
 async function devices({ flags, reporter }: Context): Promise<Outcome> {

@@ -60,6 +60,7 @@ export const exchangeCommands: readonly Command[] = [
       ['vqgen export --to taming --run checkpoints/mine', 'for training on with PyTorch'],
       ['vqgen export --to run --precision f16 --run checkpoints/mine --out mine', 'a small run to hand on'],
     ],
+    readsRun: true,
     run: exportRun,
   },
 ];

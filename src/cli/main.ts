@@ -11,6 +11,7 @@ import yargs from 'yargs';
 import { expected, UserError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
 import { createReporter } from '../base/progress.js';
+import { runAt } from '../checkpoint/shipped.js';
 import { type Command, commands, commonFlags } from './commands.js';
 import { type FlagName, flags, readFlags } from './flags.js';
 import { commandHelp, overview } from './help.js';
@@ -39,6 +40,7 @@ async function run(command: Command, given: Arguments, streams: Streams): Promis
   const words = given._.slice(command.name.split(' ').length).map(String);
   checkNames(command, given, words);
   const options = readFlags(given);
+  if (command.readsRun && options.run !== undefined) options.run = runAt(options.run);
   if (command.computes && streams === process) {
     const env = await (await import('../engine/index.js')).guardOf(options.device);
     const args = [...process.execArgv, ...process.argv.slice(1)];

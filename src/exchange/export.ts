@@ -12,7 +12,7 @@ import type { StoredPrecision } from '../base/half.js';
 import { must } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
-import { readRunConfig, runPaths } from '../checkpoint/run.js';
+import { exportFolder, readRunConfig, runPaths } from '../checkpoint/run.js';
 import {
   openSafetensors,
   readSafetensors,
@@ -85,7 +85,7 @@ type Tensors = [name: string, tensor: Written][];
  */
 export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
   const { run, to, precision = 'f32', reporter } = o;
-  const out = path.resolve(o.out ?? path.join(run, to));
+  const out = path.resolve(o.out ?? exportFolder(run, to));
   const saved = readRunConfig(run);
   checkOut(out, isOurs);
   const { tokenizer, prior } = await loadTrainedParts(run);

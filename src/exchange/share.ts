@@ -7,7 +7,7 @@ import { writeFolderAtomic } from '../base/files.js';
 import type { StoredPrecision } from '../base/half.js';
 import type { Reporter } from '../base/progress.js';
 import type { HostTensors } from '../base/tensor.js';
-import { readRunConfig, runPaths, writeRunConfig } from '../checkpoint/run.js';
+import { exportFolder, readRunConfig, runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { inHalves, readSafetensors, sha256, toHosts, writeSafetensors } from '../checkpoint/safetensors.js';
 import { type Checkpoint, listCheckpoints, readState, saveWeights } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
@@ -60,7 +60,7 @@ export async function exportRunFolder(o: {
   readonly reporter: Reporter;
 }): Promise<ShareSummary> {
   const { run, precision = 'f32', reporter } = o;
-  const out = path.resolve(o.out ?? path.join(run, 'run'));
+  const out = path.resolve(o.out ?? exportFolder(run, 'run'));
   const config = readRunConfig(run);
   const { tokenizer, prior } = await loadTrainedParts(run);
   checkOutRun(run, out);

@@ -8,7 +8,7 @@ import { writeFolderAtomic } from '../../base/files.js';
 import type { StoredPrecision } from '../../base/half.js';
 import type { Reporter } from '../../base/progress.js';
 import { sizeOf } from '../../base/tensor.js';
-import { readRunConfig } from '../../checkpoint/run.js';
+import { exportFolder, readRunConfig } from '../../checkpoint/run.js';
 import type { GraphProgram } from '../../engine/device.js';
 import { PORTABLE } from '../../engine/onnx.js';
 import { portableModel } from '../../engine/portable.js';
@@ -63,7 +63,7 @@ const ours = new Set([README, ...Object.values(scriptNames), ...modelNames.map(f
  */
 export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummary> {
   const { run, precision = 'f32', reporter } = o;
-  const out = o.out ?? path.join(run, 'onnx');
+  const out = o.out ?? exportFolder(run, 'onnx');
   const config = readRunConfig(run);
   checkOut(out, (name) => ours.has(name));
   const { tokenizer, prior } = await loadTrainedParts(run);

@@ -1,9 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core';
 import { float32 } from '../../../src/base/tensor.js';
 import { photoFilter } from '../../../src/stage1-vqgan/autoencoder/filter.js';
-import { device, eager, expectParity, noise } from '../../support/parity.js';
-
-afterAll(() => device.dispose?.());
+import { eager, expectParity, noise } from '../../support/parity.js';
 
 /** [1, side, side, 3] of a colour at each place. */
 const picture = (side: number, colour: (y: number, x: number) => readonly number[]) =>

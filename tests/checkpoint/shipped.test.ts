@@ -1,0 +1,36 @@
+import { existsSync } from 'node:fs';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { exportFolder, noSuchRun, runPaths } from '../../src/checkpoint/run.js';
+import { runAt, shippedName, shippedNames } from '../../src/checkpoint/shipped.js';
+import { freshFolder, removeFolders } from '../support/folder.js';
+
+afterAll(removeFolders);
+
+const [name] = shippedNames as [string];
+
+test('a run that comes with vqgen is found by its name, from any folder', async () => {
+  const before = process.cwd();
+  process.chdir(await freshFolder());
+  try {
+    const run = runAt(name);
+    expect(existsSync(path.join(run, 'config.json'))).toBe(true);
+    expect(shippedName(run)).toBe(name);
+    // Its pictures go into the working folder.
+    expect(runPaths(run).samples).toBe(path.join('samples', name));
+    expect(exportFolder(run, 'onnx')).toBe(path.join('exports', name, 'onnx'));
+    expect(runAt('no-such-run')).toBe('no-such-run');
+    // What stands here comes first.
+    await fs.mkdir(name);
+    expect(runAt(name)).toBe(name);
+    expect(runPaths(name).samples).toBe(path.join(name, 'samples'));
+  } finally {
+    process.chdir(before);
+  }
+});
+
+test('what is trained is the user’s own: the error names the copy to make', () => {
+  expect(noSuchRun(name).message).toMatch(
+    `for --run but received ${name}, which does not exist. It comes with vqgen, to be sampled, measured and exported; to train on, copy it: ${runAt(name)}`,
+  );
+});
