@@ -1,6 +1,7 @@
 /** What each command takes, says in `--help`, and calls. Implementations are imported only when they run. */
 import { expected } from '../base/errors.js';
 import { formatDuration, formatNumber } from '../base/progress.js';
+import type { Budget } from '../train/budget.js';
 import type { Command, Context } from './command.js';
 import { editCommands } from './edit-commands.js';
 import { exchangeCommands } from './exchange-commands.js';
@@ -11,6 +12,7 @@ import {
   drawingFlags,
   drawingOf,
   type FlagName,
+  type Flags,
   onlyData,
   precisionAmong,
 } from './flags.js';
@@ -27,10 +29,11 @@ export const commands: readonly Command[] = [
   {
     name: 'train-stage1',
     describe: 'Train the tokenizer (VQGAN)',
-    flags: ['config', 'data', 'run', 'steps', 'accumulate', 'precision', 'set', 'resume'],
+    flags: ['config', 'data', 'run', 'steps', 'budget', 'accumulate', 'precision', 'set', 'resume'],
     examples: [
       ['vqgen train-stage1', 'the built-in pictures, into checkpoints/default'],
       ['vqgen train-stage1 --config photos-64 --data photos/ --run checkpoints/mine', 'your own images'],
+      ['vqgen train-stage1 --config photos-64 --data photos/ --budget 30m', 'as many steps as fit into it'],
       ['vqgen train-stage1 --run checkpoints/mine --resume --steps 9000', 'go on, to 9000 steps in all'],
     ],
     endsItself: true,
@@ -62,7 +65,7 @@ export const commands: readonly Command[] = [
   {
     name: 'train-prior',
     describe: 'Train the prior (transformer) on the tokens',
-    flags: ['run', 'steps', 'accumulate', 'precision', 'set', 'resume'],
+    flags: ['run', 'steps', 'budget', 'accumulate', 'precision', 'set', 'resume'],
     examples: [
       ['vqgen train-prior --run checkpoints/mine', "by the run's own config"],
       ['vqgen train-prior --set prior.layers=8 --set prior.dropout=0.2', 'a larger one'],
@@ -191,7 +194,8 @@ async function trainStage1(context: Context): Promise<Outcome> {
     : loadConfig({ config: flags.config, set, overrides });
   const { trainStage1 } = await import('../stage1-vqgan/train.js');
   const device = await openDevice(context);
-  return trained(run, 'stage1', await trainStage1({ config, run, resume, device, reporter, signal }));
+  const o = { config, run, resume, budget: budgetOf(flags), device, reporter, signal };
+  return trained(run, 'stage1', await trainStage1(o));
 }
 
 async function trainPrior(context: Context): Promise<Outcome> {
@@ -208,7 +212,20 @@ async function trainPrior(context: Context): Promise<Outcome> {
   const { trainPrior } = await import('../stage2-transformer/train.js');
   const device = await openDevice(context);
   const { resume = false } = flags;
-  return trained(run, 'prior', await trainPrior({ config, run, resume, device, reporter, signal }));
+  const o = { config, run, resume, budget: budgetOf(flags), device, reporter, signal };
+  return trained(run, 'prior', await trainPrior(o));
+}
+
+/** @throws UserError beside what sets the number of steps otherwise */
+function budgetOf({ budget, steps, resume }: Flags): Budget | undefined {
+  if (budget === undefined) return undefined;
+  const other = steps !== undefined ? '--steps' : resume ? '--resume' : undefined;
+  if (other) {
+    const why =
+      'A budget plans the steps of a new training; one that goes on has its own (--steps changes them).';
+    throw expected(`no ${other}`, '--budget', `both`, why);
+  }
+  return { seconds: budget, spent: () => performance.now() / 1000 };
 }
 
 interface Trained {

@@ -39,6 +39,11 @@ export const flags = {
     kind: 'each',
   } as Flag<string>,
   steps: value('N', 'number of steps in all, those of earlier sessions included', wholeAbove(0)),
+  budget: value(
+    'TIME',
+    'train for about this long in all, such as 30m or 1h: how many steps fit is planned from a trial',
+    duration,
+  ),
   accumulate: value(
     'N',
     'compute each batch as N smaller ones, one after another: the same step in less memory',
@@ -231,6 +236,16 @@ function percent(given: string, flag: string): number {
   const number = given.endsWith('%') && given.length > 1 ? Number(given.slice(0, -1)) : Number.NaN;
   if (number > 0 && number <= mostPercent) return number / 100;
   throw expected(`a percentage above 0% and up to ${mostPercent}%`, flag, given, `For example: ${flag} 50%`);
+}
+
+const secondsOf = { s: 1, m: 60, h: 3600 } as const;
+
+/** @returns seconds, of `90s`, `30m` or `1.5h` */
+function duration(given: string, flag: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)([smh])$/.exec(given) ?? [];
+  const seconds = Number(number) * secondsOf[(unit ?? 's') as keyof typeof secondsOf];
+  if (seconds > 0 && seconds < Number.POSITIVE_INFINITY) return seconds;
+  throw expected('a time with its unit, s, m or h,', flag, given, `For example: ${flag} 30m`);
 }
 
 function wholeAbove(limit: number) {

@@ -15,11 +15,13 @@ import { describeSkipped } from '../data/source.js';
 import type { Device, StepRunner } from '../engine/device.js';
 import { loadPerceptual } from '../perceptual/load.js';
 import { meanOf, microBatches } from '../train/accumulation.js';
+import type { Budget } from '../train/budget.js';
 import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
 import { scaleValues } from '../train/loss-scale.js';
 import { lastValues, type Observation, readMetrics, type Values } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
 import { bottleneckOf } from './bottlenecks/index.js';
+import { stage1InTime } from './in-time.js';
 import { type Bottleneck, describeLatent, gridsIn } from './latent.js';
 import { expectedMemory } from './memory.js';
 import { afterStage1, type Model, type Networks, networksOf, stage1Params } from './model.js';
@@ -40,6 +42,8 @@ export interface TrainStage1Options {
   readonly config: Config;
   readonly run: string;
   readonly resume: boolean;
+  /** A new run has as many steps as fit into it. */
+  readonly budget?: Budget;
   readonly device: Device;
   readonly reporter: Reporter;
   readonly signal?: AbortSignal;
@@ -69,14 +73,17 @@ export async function trainStage1(given: TrainStage1Options): Promise<LoopResult
     return { step, seconds, best, ...(await lastValues(folder)), stopped: false };
   }
   const from = beginning.kind === 'resume' ? beginning.checkpoint : undefined;
-  const starts = (from && (readState(from).kept as Starts | undefined)) ?? startsOf(o.config);
-  const config = withStarts(o.config, starts);
-  const networks = networksOf(config);
-  const perceptual = await loadPerceptual(config);
-  if (saved) checkPictures(run, config.data);
-  const splits = await imageSplits(config.data, undefined, reporter);
+  const { data } = o.config;
+  const perceptual = await loadPerceptual(o.config);
+  if (saved) checkPictures(run, data);
+  const splits = await imageSplits(data, undefined, reporter);
   const cacheDir = path.join(run, '.cache');
-  const dataset = await openDataset(config.data, { cacheDir, reporter, signal: o.signal }, splits);
+  const dataset = await openDataset(data, { cacheDir, reporter, signal: o.signal }, splits);
+  const whole =
+    o.budget && !from ? await stage1InTime(o.config, o.budget, { ...o, dataset, perceptual }) : o.config;
+  const starts = (from && (readState(from).kept as Starts | undefined)) ?? startsOf(whole);
+  const config = withStarts(whole, starts);
+  const networks = networksOf(config);
   describe(networks, config.stage1, dataset, reporter);
   if (!from) hintAtFolders(config, dataset, reporter);
 
@@ -88,7 +95,7 @@ export async function trainStage1(given: TrainStage1Options): Promise<LoopResult
   });
   try {
     if (!from) o.signal?.throwIfAborted(); // Nothing is written yet.
-    await writeRunConfig(run, withTrainedPrior(o.config, run));
+    await writeRunConfig(run, withTrainedPrior(whole, run));
     await recordPictures(run, config.data, splits);
     const gridOf = (step: number) => gridFile(folder, step);
     const evaluate = validation(networks, config.stage1, dataset.val, graphs, gridOf);

@@ -8,13 +8,14 @@ import { beginStage } from '../checkpoint/begin.js';
 import { runPaths, tokenFile, writeRunConfig } from '../checkpoint/run.js';
 import { bestCheckpoint, loadModel, readState, type SavedState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
-import type { Device, Graph } from '../engine/device.js';
+import type { Device, Graph, StepRunner } from '../engine/device.js';
 import { countParams, over, under } from '../nn/params.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import { checkCodes, gridsOf } from '../stage1-vqgan/model.js';
 import type { Tokens } from '../tokenize/token-file.js';
 import { meanOf, microBatches, withoutPartial } from '../train/accumulation.js';
+import { type Budget, planSteps, timeSteps } from '../train/budget.js';
 import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
 import { scaleValues } from '../train/loss-scale.js';
 import { lastValues } from '../train/metrics.js';
@@ -38,6 +39,8 @@ export interface TrainPriorOptions {
   readonly config: Config;
   readonly run: string;
   readonly resume: boolean;
+  /** A new prior has as many steps as fit into it. */
+  readonly budget?: Budget;
   readonly device: Device;
   readonly reporter: Reporter;
   readonly signal?: AbortSignal;
@@ -94,13 +97,19 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   const evaluation = await device.prepare(priorEvaluation(prior, microBatch(settings)));
   try {
     if (!from) o.signal?.throwIfAborted(); // Nothing is written yet.
-    await writeRunConfig(run, config);
+    const known = labelled(train, classes);
+    const given = { settings, prior };
+    const whole =
+      o.budget && !from ? await inTime(given, o.budget, { ...o, runner, train: known, val }) : given;
+    const { steps, warmup, eval_every, checkpoint_every } = whole.settings;
+    const plan = { steps, warmup, eval_every, checkpoint_every };
+    await writeRunConfig(run, { ...config, prior: { ...config.prior, ...plan } });
     if (!from) {
       await recordClasses(run, classes);
       await recordTokenizer(run, sha256);
     }
-    const validate = validation(labelled(val, classes), prior, evaluation, settings);
-    const stage = priorStage(settings, folder, prior, { train: labelled(train, classes), validate }, runner);
+    const validate = validation(labelled(val, classes), whole.prior, evaluation, whole.settings);
+    const stage = priorStage(whole.settings, folder, whole.prior, { train: known, validate }, runner);
     const result = await runLoop(stage, { from, reporter, signal: o.signal });
     if (!result.stopped) {
       reporter.note(verdict(result, entropy, uniformEntropy(train.grids)));
@@ -113,6 +122,37 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
     await evaluation.dispose();
   }
 }
+
+interface Trained {
+  readonly settings: PriorSettings;
+  readonly prior: Prior;
+}
+
+/** With as many steps as fit into the time. @throws UserError when it is too short */
+async function inTime(
+  { settings, prior }: Trained,
+  budget: Budget,
+  o: {
+    runner: StepRunner;
+    train: Labelled;
+    val: Tokens;
+    reporter: Reporter;
+    signal?: AbortSignal;
+  },
+): Promise<Trained> {
+  const { runner, reporter, signal } = o;
+  const { seed, precision, batch_size, warmup } = settings;
+  const state = priorStart(prior, seed, precision);
+  const inputs = await stepInputs(settings, prior, o.train)(1, 1, {});
+  const step = await timeSteps(runner, { state, inputs, budget, signal });
+  const rows = Math.min(o.val.count, mostValidated(settings, prior));
+  const validation = validationShare * step * (rows / batch_size);
+  const planned = { ...settings, ...planSteps(budget, { step, validation, warmup, reporter }) };
+  return { settings: planned, prior: priorOf(planned, prior.grids, prior.condition) };
+}
+
+/** A sequence costs a validation about this share of what it costs a step. */
+const validationShare = 0.4;
 
 /** Both numbers for each of several grids. */
 function eachGrid(grids: readonly Grid[], entropies: readonly number[]): string {
@@ -167,13 +207,8 @@ function priorStage(
   data: { train: Labelled; validate: Stage['evaluate'] },
   runner: Stage['runner'],
 ): Stage {
-  const { seed, batch_size, accumulate, precision } = settings;
+  const { seed, batch_size, precision } = settings;
   const names = lossNames(model);
-  const canvases = trainingCanvases(data.train, {
-    batchSize: batch_size,
-    seed,
-    classDropout: model.condition.classes.length > 0 ? settings.class_dropout : 0,
-  });
   return {
     name: 'Prior',
     folder,
@@ -187,11 +222,7 @@ function priorStage(
     lr: settings.lr,
     guarded: { key: 'loss' },
     initialState: () => priorStart(model, seed, precision),
-    inputs: async (step, factor) => {
-      const common = { lr: scalar(factor * learningRate(step, settings)), step: scalar(step) };
-      const { batched = {}, runs } = model.feed('train', step, canvases(step));
-      return microBatches(accumulate, batched, common).map((entry, i) => ({ ...entry, ...runs?.[i] }));
-    },
+    inputs: stepInputs(settings, model, data.train),
     observe: (_, outputs) => {
       const losses = Object.fromEntries(names.map((name) => [name, must(meanOf(outputs, name), name)]));
       // What a prior that draws anywhere minimises is not what a token costs.
@@ -209,6 +240,17 @@ function priorStage(
   };
 }
 
+function stepInputs(settings: PriorSettings, model: Prior, train: Labelled): Stage['inputs'] {
+  const { seed, batch_size, accumulate, class_dropout } = settings;
+  const classDropout = model.condition.classes.length > 0 ? class_dropout : 0;
+  const canvases = trainingCanvases(train, { batchSize: batch_size, seed, classDropout });
+  return async (step, factor) => {
+    const common = { lr: scalar(factor * learningRate(step, settings)), step: scalar(step) };
+    const { batched = {}, runs } = model.feed('train', step, canvases(step));
+    return microBatches(accumulate, batched, common).map((entry, i) => ({ ...entry, ...runs?.[i] }));
+  };
+}
+
 /** Nats by `lossNames`, and bits in their place. */
 const lossValues = (losses: Readonly<Record<string, number>>): Record<string, number> =>
   Object.fromEntries(
@@ -221,10 +263,12 @@ const lossValues = (losses: Readonly<Record<string, number>>): Record<string, nu
 const microBatch = ({ batch_size, accumulate }: Pick<PriorSettings, 'batch_size' | 'accumulate'>): number =>
   batch_size / accumulate;
 
+const mostValidated = ({ batch_size }: PriorSettings, { grids }: Prior): number =>
+  Math.max(batch_size, Math.floor(validationTokens / cellsIn(grids)));
+
 /** Mean loss over a fixed choice of validation sequences. */
 function validation(val: Labelled, model: Prior, graph: Graph, settings: PriorSettings): Stage['evaluate'] {
-  const most = Math.max(settings.batch_size, Math.floor(validationTokens / cellsIn(model.grids)));
-  const rows = validationRows(val.tokens.count, most);
+  const rows = validationRows(val.tokens.count, mostValidated(settings, model));
   const batch = microBatch(settings);
   return async (_, state, signal) => {
     const weights = over('model', under('model', state));

@@ -1,7 +1,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { type Reporter, silent } from '../../src/base/progress.js';
-import { runPaths, tokenFile } from '../../src/checkpoint/run.js';
+import { readRunConfig, runPaths, tokenFile } from '../../src/checkpoint/run.js';
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.js';
 import { loadModel } from '../../src/checkpoint/store.js';
 import type { Config } from '../../src/config/schema.js';
@@ -13,6 +13,7 @@ import { priorEvaluation } from '../../src/stage2-transformer/step.js';
 import { trainPrior } from '../../src/stage2-transformer/train.js';
 import { readTokens } from '../../src/tokenize/token-file.js';
 import { tokenize } from '../../src/tokenize/tokenize.js';
+import type { Budget } from '../../src/train/budget.js';
 import { readMetrics } from '../../src/train/metrics.js';
 import { saveTokenizer, temporaryFolder, tinyConfig } from '../support/run.js';
 
@@ -50,8 +51,10 @@ async function copyOfRun(name: string): Promise<string> {
   return run;
 }
 
-const train = (run: string, o: { config?: Config; resume?: boolean; reporter?: Reporter } = {}) =>
-  trainPrior({ config, run, resume: false, device, reporter: silent, ...o });
+const train = (
+  run: string,
+  o: { config?: Config; resume?: boolean; budget?: Budget; reporter?: Reporter } = {},
+) => trainPrior({ config, run, resume: false, device, reporter: silent, ...o });
 
 const weights = (run: string) =>
   readSafetensors(path.join(runPaths(run).prior, 'step-00000004', 'model.safetensors'));
@@ -76,6 +79,15 @@ test('trains, validates, saves, and says how good it is', async () => {
   expect(notes.join('\n')).toMatch(/4\.00 bits per token \(log₂ of 16 codes\)/);
   expect(notes.join('\n')).toMatch(/entropy of their histogram/);
   expect((await train(run)).step).toBe(4); // finished: says so and does nothing
+});
+
+test('with a budget it trains the steps that were planned, and its config has them', async () => {
+  const run = await copyOfRun('planned');
+  const { step } = await train(run, { budget: { seconds: 10, spent: () => 7 } });
+  const { steps, eval_every } = readRunConfig(run).prior;
+  expect(steps).toBeGreaterThanOrEqual(20);
+  expect([step, eval_every]).toEqual([steps, Math.ceil(steps / 10)]);
+  expect((await train(run, { config: readRunConfig(run) })).step).toBe(steps);
 });
 
 test('the validation loss is the mean over all validation sequences', async () => {
