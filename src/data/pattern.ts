@@ -104,6 +104,15 @@ export function patternOf(real: Spectrum, made: Spectrum): Pattern | undefined {
   return { pattern_luma: luma, pattern_colour: Math.max(...colours) };
 }
 
+/** What a validation found. */
+export function patternIn({
+  pattern_luma,
+  pattern_colour,
+}: Readonly<Record<string, number>>): Pattern | undefined {
+  if (pattern_luma === undefined || pattern_colour === undefined) return undefined;
+  return { pattern_luma, pattern_colour };
+}
+
 /** The largest rise, towards high frequencies, of what `made` has more than `real`, smoothed over three of them; dB. */
 function rise(real: Float64Array, made: Float64Array, size: number): number {
   const more = real.map((v, f) => (made[f]! - v) * (10 / Math.LN10));

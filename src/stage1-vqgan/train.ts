@@ -11,6 +11,7 @@ import type { Config, Stage1Config } from '../config/schema.js';
 import { trainBatch } from '../data/batches.js';
 import { type Dataset, type ImageSet, imageSplits, openDataset } from '../data/dataset.js';
 import { layoutHint } from '../data/layout.js';
+import { patternIn, patternWarning } from '../data/pattern.js';
 import { describeSkipped } from '../data/source.js';
 import type { Device, StepRunner } from '../engine/device.js';
 import { loadPerceptual } from '../perceptual/load.js';
@@ -87,7 +88,7 @@ export async function trainStage1(given: TrainStage1Options): Promise<LoopResult
   describe(networks, config.stage1, dataset, reporter);
   if (!from) hintAtFolders(config, dataset, reporter);
 
-  const { batch } = validationPlan(dataset.val.count, config.data.size, config.stage1);
+  const { batch, images } = validationPlan(dataset.val.count, config.data.size, config.stage1);
   const graphs = evaluationGraphs(networks, perceptual, config.stage1, device, batch);
   const runner = await stage1Runner(networks, perceptual, config.stage1, device, {
     adversarial: (from?.step ?? 0) + 1 >= firstAdversarialStep(starts),
@@ -105,6 +106,8 @@ export async function trainStage1(given: TrainStage1Options): Promise<LoopResult
       { ...stage, kept: afresh(starts), warning },
       { from, reporter, signal: o.signal },
     );
+    const seen = patternWarning('Reconstructions', patternIn(result.metrics), images);
+    if (seen && !result.stopped) reporter.warn(seen);
     const { skipped, train, val } = dataset;
     if (skipped.length > 0) {
       reporter.warn(describeSkipped(skipped, skipped.length + train.count + val.count));

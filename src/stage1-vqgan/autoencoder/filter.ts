@@ -6,7 +6,7 @@
  * Checkerboard Artifacts", Distill 2016), and no loss sees coloured noise between neighbours well: photographs, most of
  * them JPEG files, hold colour at half the resolution. Behind each such filter StyleGAN2 (arXiv 1912.04958) has a blur
  * for the same reason. Along rows and columns, with s = sin²(ω / 2), which is 1 for a change from pixel to pixel,
- * colour is multiplied by 1 − s, [1 2 1] / 4, and luma by 1 − s², [−1 4 10 4 −1] / 16.
+ * colour is multiplied by (1 − s)², [1 4 6 4 1] / 16, and luma by 1 − s², [−1 4 10 4 −1] / 16.
  */
 import * as tf from '@tensorflow/tfjs-core';
 
@@ -18,7 +18,7 @@ export function photoFilter(x: tf.Tensor): tf.Tensor {
   let colour = tf.sub(x, luma);
   let brightness: tf.Tensor = luma;
   for (const axis of [1, 2]) {
-    colour = tf.add(colour, tf.mul(bent(colour, axis), 1 / 4));
+    for (let twice = 0; twice < 2; twice++) colour = tf.add(colour, tf.mul(bent(colour, axis), 1 / 4));
     brightness = tf.sub(brightness, tf.mul(bent(bent(brightness, axis), axis), 1 / 16));
   }
   return tf.add(brightness, colour);

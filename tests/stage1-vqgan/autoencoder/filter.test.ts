@@ -36,7 +36,7 @@ test('a pattern from pixel to pixel becomes its mean: brightness away from the b
     }
 });
 
-test('a point of light spreads as [−1 4 10 4 −1] / 16, a point of colour as [1 2 1] / 4', async () => {
+test('a point of light spreads as [−1 4 10 4 −1] / 16, a point of colour as [1 4 6 4 1] / 16', async () => {
   const side = 9;
   const at = (y: number, x: number) => 3 * (side * y + x);
   const light = await filtered(picture(side, (y, x) => (y === 4 && x === 4 ? [1, 1, 1] : [0, 0, 0])));
@@ -45,7 +45,7 @@ test('a point of light spreads as [−1 4 10 4 −1] / 16, a point of colour as 
   // Red beside so much less blue that brightness stays: luma counts red 0.299, blue 0.114.
   const blue = -0.299 / 0.114;
   const red = await filtered(picture(side, (y, x) => (y === 4 && x === 4 ? [1, 0, blue] : [0, 0, 0])));
-  const soft = [0, 1, 2, 1, 0].map((v) => v / 4);
+  const soft = [1, 4, 6, 4, 1].map((v) => v / 16);
   for (let k = -2; k <= 2; k++) {
     expect(red[at(4 + k, 4)]).toBeCloseTo(soft[2]! * soft[k + 2]!, 5);
     expect(red[at(4 + k, 4) + 2]).toBeCloseTo(blue * soft[2]! * soft[k + 2]!, 5);
