@@ -90,7 +90,7 @@ test.each(codes)('codes, %s: tokens, a prior, pictures', async (kind, vocab, key
 
 test('codes, hierarchy: a level of each sort, strided, against a discriminator', async () => {
   const levels = '[{"kind":"ema","codes":4},{"kind":"fsq","levels":[4,4]}]';
-  const keys = `network=strided ch_mult=[1,2] disc.weight=0.4 disc.start=1 bottleneck.kind=hierarchy bottleneck.levels=${levels}`;
+  const keys = `network=strided ch_mult=[1,2] disc.weight=0.4 disc.start=1 disc.augment=[translation,cutout,colour] filter=photo bottleneck.kind=hierarchy bottleneck.levels=${levels}`;
   const { train } = await trained('hierarchy', keys);
   expect(train.commitment_top).toBeGreaterThan(0);
   expect(train.commitment).toBeCloseTo(train.commitment_top as number, 5);

@@ -57,6 +57,8 @@ const disc = z.strictObject({
   lecam: z.number().nonnegative().default(0),
   /** γ of the R1 gradient penalty; 0 has none. */
   r1: z.number().nonnegative().default(0),
+  /** How the pictures are changed that it judges, real and reconstructed ones alike. */
+  augment: z.array(z.enum(['translation', 'cutout', 'colour'])).default([]),
 });
 
 const corrupt = z.strictObject({

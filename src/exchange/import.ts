@@ -15,9 +15,8 @@ import type { Config } from '../config/schema.js';
 import { imageSplits } from '../data/dataset.js';
 import { listImages } from '../data/source.js';
 import { countParams, initialise, over, specsOf } from '../nn/params.js';
-import { adversaryOf } from '../stage1-vqgan/adversary/index.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
-import { gridsOf, modelSpecs } from '../stage1-vqgan/model.js';
+import { gridsOf, modelSpecs, networksOf } from '../stage1-vqgan/model.js';
 import { recordPictures } from '../stage1-vqgan/moved.js';
 import { startsOf } from '../stage1-vqgan/starts.js';
 import { recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
@@ -349,8 +348,9 @@ async function discriminatorOf(
 }
 
 /** From the seed; nothing where the config has none. */
-export function freshDiscriminator({ stage1, seed }: Config): HostTensors {
-  const adversary = adversaryOf(stage1);
+export function freshDiscriminator(config: Config): HostTensors {
+  const { adversary } = networksOf(config);
+  const { seed } = config;
   return adversary ? over('disc', initialise(specsOf(adversary.specs), seed)) : {};
 }
 

@@ -40,7 +40,7 @@ export async function stage1InTime(
       onSwitch: () => {},
     });
     try {
-      const inputs = await stepInputs(networks.model, config, dataset.train, { step, starts });
+      const inputs = await stepInputs(networks, config, dataset.train, { step, starts });
       return await timeSteps(runner, { state: initialState(networks, stage1, seed), inputs, budget, signal });
     } finally {
       await runner.dispose();

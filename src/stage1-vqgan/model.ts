@@ -60,7 +60,7 @@ export interface Networks {
 
 export const networksOf = (config: Config): Networks => ({
   model: modelOf(config),
-  adversary: adversaryOf(config.stage1),
+  adversary: adversaryOf(config.stage1, { size: config.data.size, seed: config.seed }),
 });
 
 export const modelSpecs = (config: Config): ModelSpecs => modelOf(config).specs;

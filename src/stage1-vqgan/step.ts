@@ -63,6 +63,7 @@ export function stage1Step(
       lr: { shape: [], dtype: 'float32' },
       step: { shape: [], dtype: 'float32' },
       ...(adversary && { disc_step: { shape: [], dtype: 'float32' } as const }),
+      ...adversary?.augmentation.inputs(batch),
       ...accumulated.inputs,
       ...corruption.inputs(batch),
       ...bottleneck.inputs('train', batch),
@@ -84,7 +85,7 @@ export function stage1Step(
       const reconstruction = last.picture(last.filter);
 
       // 2. The objective, and its gradient at the reconstruction.
-      const judge = adversary?.judge(state, entry(inputs, 'disc_step'));
+      const judge = adversary?.judge(state, inputs);
       const at = { images, reconstruction, last, judge, scale };
       const objective = objectiveAt(settings, perceptual, constants, at);
 

@@ -25,7 +25,7 @@ import { bottleneckOf } from './bottlenecks/index.js';
 import { stage1InTime } from './in-time.js';
 import { type Bottleneck, describeLatent, gridsIn } from './latent.js';
 import { expectedMemory } from './memory.js';
-import { afterStage1, type Model, type Networks, networksOf, stage1Params } from './model.js';
+import { afterStage1, type Networks, networksOf, stage1Params } from './model.js';
 import { checkPictures, movedKeys, recordPictures, withMoved } from './moved.js';
 import { stage1Runner } from './runner.js';
 import {
@@ -212,7 +212,7 @@ function stage1(
     guarded: { key: 'l1', anew: model.bottleneck.settles, most: farthest },
     initialState: () => initialState(networks, stage1, seed),
     inputs: (step, factor, starts) =>
-      stepInputs(model, config, train, { step, factor, starts: starts as Starts }),
+      stepInputs(networks, config, train, { step, factor, starts: starts as Starts }),
     follows: followReconstruction(stage1),
     observe: (step, outputs) => observe(step, outputs.slice(-stage1.accumulate), model.bottleneck),
     evaluate,
@@ -242,7 +242,7 @@ async function warnings(bottleneck: Bottleneck, folder: string, step: number): P
  * step (from 1) and the learning rate's factor.
  */
 export async function stepInputs(
-  { size, corruption, bottleneck }: Model,
+  { model: { size, corruption, bottleneck }, adversary }: Networks,
   { stage1, data: { flip }, seed }: Config,
   train: ImageSet,
   { step, starts, factor = 1 }: { step: number; starts: Starts; factor?: number },
@@ -255,7 +255,12 @@ export async function stepInputs(
     ...(step >= firstAdversarial && { disc_step: scalar(step - firstAdversarial + 1) }),
   };
   const { batched, runs = [{}] } = bottleneck.feed('train', step, batch.labels);
-  const rows = { images: batch.images, ...corruption.feed(step, stage1.batch_size), ...batched };
+  const rows = {
+    images: batch.images,
+    ...corruption.feed(step, stage1.batch_size),
+    ...(step >= firstAdversarial && adversary?.augmentation.feed(step, stage1.batch_size)),
+    ...batched,
+  };
   const entries = microBatches(stage1.accumulate, rows, common);
   const times = Math.max(entries.length, runs.length);
   return Array.from({ length: times }, (_, i) => ({

@@ -1,17 +1,20 @@
 /** What keeps the discriminator from wrecking a run: its warm-up, its norms, its regularisers. */
 import '../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
+import { float32, type HostTensors, int32 } from '../../src/base/tensor.js';
 import { parseConfig } from '../../src/config/load.js';
 import type { Config } from '../../src/config/schema.js';
 import type { Tensors } from '../../src/engine/device.js';
 import { valueAndGradsOf } from '../../src/nn/gradients.js';
 import { treeOf, under } from '../../src/nn/params.js';
+import type { Augmentation } from '../../src/stage1-vqgan/adversary/augment.js';
 import {
   discriminator,
   discriminatorSpecs,
   spectrum,
 } from '../../src/stage1-vqgan/adversary/discriminator.js';
 import { discriminatorLoss, gradientDirection, lecamLoss, r1Penalty } from '../../src/stage1-vqgan/losses.js';
+import { networksOf } from '../../src/stage1-vqgan/model.js';
 import { firstActingStep, startsOf } from '../../src/stage1-vqgan/starts.js';
 import { expectClose } from '../support/close.js';
 import { startOf, stepOf } from '../support/networks.js';
@@ -84,6 +87,38 @@ describe('a step with LeCam', () => {
     expect(startOf(plain)).not.toHaveProperty(['disc_lecam.real']);
   });
 });
+
+test('with augmentation both losses are of what it was made to see', () => {
+  const config = configOf({ norm: 'group', ch: 32, augment: ['translation', 'cutout'] });
+  const { adversary } = networksOf(config);
+  const { augmentation } = adversary!;
+  const fed = tensorsOf(augmentation.feed(1, 2));
+  const state = tensorsOf(startOf(config));
+  const program = stepOf(config, undefined, { adversarial: true });
+  const { outputs } = runStep(program, state, { ...inputsAt(1), ...fed });
+  const plain = runStep(program, state, { ...inputsAt(1), ...tensorsOf(stillOf(augmentation)) });
+  const judge = judgeOf(config, under('disc', state));
+  const onReal = tf.mean(tf.relu(tf.sub(1, judge(augmentation.apply(images, fed)))));
+  // hinge: twice the loss less what the real pictures bring is mean max(0, 1 + D(T x̂)); D is small at first, so that
+  // it is 1 − the generator's loss.
+  const onFake = tf.sub(tf.mul(2, outputs.discriminator!), onReal);
+  expectClose(onFake, tf.sub(1, outputs.generator!), { atol: 1e-5, rtol: 1e-5 });
+  expect(outputs.discriminator!.dataSync()[0]).not.toBe(plain.outputs.discriminator!.dataSync()[0]);
+});
+
+/** Fed so that nothing moves and nothing is covered. */
+const stillOf = (augmentation: Augmentation): HostTensors =>
+  Object.fromEntries(
+    Object.entries(augmentation.feed(1, 2)).map(([name, { shape, dtype, data }]) => [
+      name,
+      dtype === 'int32'
+        ? int32(
+            shape,
+            Int32Array.from(data, (_, i) => i % (shape[1] ?? 1)),
+          )
+        : float32(shape, new Float32Array(data.length).fill(1)),
+    ]),
+  );
 
 describe('R1', () => {
   const config = configOf({ norm: 'group', r1: 10, ch: 8 });

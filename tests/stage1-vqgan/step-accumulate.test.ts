@@ -45,7 +45,7 @@ const images: ImageSet = {
 };
 
 const inputsAt = (of: Config, step: number) =>
-  stepInputs(networksOf(of).model, of, images, { step, starts: startsOf(of) });
+  stepInputs(networksOf(of), of, images, { step, starts: startsOf(of) });
 
 const prepared = (of: Config) =>
   stage1Runner(networksOf(of), undefined, of.stage1, device, {

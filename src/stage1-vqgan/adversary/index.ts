@@ -7,6 +7,7 @@ import { accumulation } from '../../train/accumulation.js';
 import { lossScaling } from '../../train/loss-scale.js';
 import { adamSpecs } from '../../train/optimizer.js';
 import { adaptiveWeight, discriminatorLoss } from '../losses.js';
+import { type Augmentation, augmentationOf } from './augment.js';
 import { type Discriminator, discriminator, discriminatorSpecs, spectrum } from './discriminator.js';
 import { discriminatorUpdate, type Pictures, type Update, type UpdateSettings } from './update.js';
 
@@ -35,8 +36,12 @@ export interface Adversary {
   readonly partial: Specs;
   /** Steps in which it learns and does not act yet. */
   readonly warmup: number;
-  /** @param state with what `judging` names. @param step scalar, 1 at its first; left out, it acts */
-  judge(state: Tensors, step?: tf.Tensor): Judge;
+  readonly augmentation: Augmentation;
+  /**
+   * @param state with what `judging` names
+   * @param inputs `disc_step`, 1 at its first, and what augmentation is fed; without them it acts, on plain pictures
+   */
+  judge(state: Tensors, inputs?: Tensors): Judge;
   readonly update: Update;
 }
 
@@ -47,7 +52,10 @@ const lecamAnchors: Specs = {
 };
 
 /** @returns undefined where the config has none (`disc.weight` 0) */
-export function adversaryOf(settings: UpdateSettings): Adversary | undefined {
+export function adversaryOf(
+  settings: UpdateSettings,
+  of: { size: number; seed: number },
+): Adversary | undefined {
   const { disc, accumulate, precision } = settings;
   if (disc.weight === 0) return undefined;
   const specs = discriminatorSpecs(disc);
@@ -56,9 +64,10 @@ export function adversaryOf(settings: UpdateSettings): Adversary | undefined {
   const { sums } = accumulation(accumulate);
   const lecam = disc.lecam > 0 && lecamAnchors;
   const judging = { ...over('disc', specsOf(specs)), ...over('disc_u', spectral.specs) };
+  const augmentation = augmentationOf(disc.augment, of);
 
   return {
-    ...{ specs, judging, warmup: disc.warmup },
+    ...{ specs, judging, augmentation, warmup: disc.warmup },
     state: {
       ...over('disc', learned),
       ...adamSpecs(learned, 'disc_adam'),
@@ -67,12 +76,13 @@ export function adversaryOf(settings: UpdateSettings): Adversary | undefined {
       ...(lecam && over('disc_lecam', lecam)),
     },
     partial: { ...sums('disc', learned), ...(lecam && sums('disc_lecam', lecam)) },
-    judge(state, step) {
+    judge(state, inputs = {}) {
       const { weight, weight_cap } = disc;
+      const { disc_step: step } = inputs;
       const params = under('disc', state);
       const directions = spectral.directions(params, under('disc_u', state));
       const judging = treeOf(specs, spectral.normalised(params, directions));
-      const logits = (images: tf.Tensor) => discriminator(judging, images);
+      const logits = (images: tf.Tensor) => discriminator(judging, augmentation.apply(images, inputs));
       return {
         logits,
         loss: ({ images, reconstruction }) =>
@@ -81,7 +91,7 @@ export function adversaryOf(settings: UpdateSettings): Adversary | undefined {
         ...(step && disc.warmup > 0 && { acts: tf.cast(tf.greater(step, disc.warmup), 'float32') }),
       };
     },
-    update: discriminatorUpdate(specs, spectral, settings),
+    update: discriminatorUpdate(specs, spectral, augmentation, settings),
   };
 }
 

@@ -9,6 +9,7 @@ import { accumulation } from '../../train/accumulation.js';
 import { lossScaling } from '../../train/loss-scale.js';
 import { type AdamOptions, adamStep, emaStep } from '../../train/optimizer.js';
 import { discriminatorLoss, gradientDirection, lecamLoss, r1Penalty } from '../losses.js';
+import type { Augmentation } from './augment.js';
 import { type Discriminator, discriminator, type Spectrum } from './discriminator.js';
 
 /** Decay of LeCam's running means, the paper's. */
@@ -24,7 +25,7 @@ export interface Pictures {
  * One update. Returned are the parts of the state that it replaces (`Adversary.state` and `partial`), and scalars for
  * the metrics: the loss without regularisers as `discriminator`, in float16 what `scaleValues` reads.
  *
- * @param inputs `lr` and `disc_step`; in micro-batches `first` and `last`
+ * @param inputs `lr`, `disc_step` and what augmentation is fed; in micro-batches `first` and `last`
  */
 export type Update = (
   pictures: Pictures,
@@ -36,10 +37,11 @@ export type OptimizerSettings = Pick<Stage1Config, 'optimizer' | 'betas' | 'weig
 export type UpdateSettings = OptimizerSettings &
   Pick<Stage1Config, 'disc' | 'accumulate' | 'precision' | 'clip'>;
 
-/** @param specs of the discriminator. @param spectral of its filters */
+/** @param specs of the discriminator. @param spectral of its filters. @param augmentation of what it sees */
 export function discriminatorUpdate(
   specs: Discriminator,
   spectral: Spectrum,
+  augmentation: Augmentation,
   settings: UpdateSettings,
 ): Update {
   const { disc: options, accumulate, precision, clip } = settings;
@@ -47,7 +49,9 @@ export function discriminatorUpdate(
   const scaling = lossScaling(precision, 'disc_');
   const optimizer = adamOptions(settings);
 
-  return ({ images, reconstruction }, state, inputs) => {
+  return (pictures, state, inputs) => {
+    const images = augmentation.apply(pictures.images, inputs);
+    const reconstruction = augmentation.apply(pictures.reconstruction, inputs);
     const disc = under('disc', state);
     const { lr, disc_step: step } = picked(inputs, ['lr', 'disc_step']);
     const { last } = inputs;
