@@ -4,9 +4,9 @@ import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import { nearest } from '../base/nearest.js';
-import { mapPaths, parseConfig } from '../config/load.js';
+import { mapPaths, parseSaved } from '../config/load.js';
 import type { Config } from '../config/schema.js';
-import { runAt, shippedName, shippedNames } from './shipped.js';
+import { runAt, shippedName, shippedNames, shippedOutputs } from './shipped.js';
 
 /** Also the names of the stages' folders. */
 export type StageName = 'stage1' | 'prior';
@@ -34,14 +34,14 @@ export function runPaths(run: string): RunPaths {
     stage1: path.join(run, 'stage1'),
     prior: path.join(run, 'prior'),
     tokens: path.join(run, 'tokens'),
-    samples: name === undefined ? path.join(run, 'samples') : path.join('samples', name),
+    samples: name === undefined ? path.join(run, 'samples') : shippedOutputs(name).samples,
   };
 }
 
 /** Where an export goes, if nowhere else: beside the run's stages, or into the working folder as samples do. */
 export function exportFolder(run: string, to: string): string {
   const name = shippedName(run);
-  return name === undefined ? path.join(run, to) : path.join('exports', name, to);
+  return path.join(name === undefined ? run : shippedOutputs(name).exports, to);
 }
 
 export const tokenFile = (run: string, split: string): string =>
@@ -93,7 +93,7 @@ export function findRunConfig(run: string): Config | undefined {
     );
   }
   const { vqgen: _, ...config } = saved;
-  return parseConfig(withOwnPaths(withOldDefaults(config), run), file);
+  return parseSaved(withOwnPaths(config, run), file);
 }
 
 interface Saved {
@@ -119,15 +119,6 @@ function withOwnPaths(saved: Saved, run: string): Saved {
 function ownWeights(weights: string, run: string): string {
   const [file, beside] = [path.resolve(run, weights), path.resolve(run, path.basename(weights))];
   return existsSync(file) || !existsSync(beside) ? file : beside;
-}
-
-/** What runs had that were saved before these keys were: 32 groups, and GELU. */
-function withOldDefaults(saved: Record<string, unknown>): Record<string, unknown> {
-  return {
-    ...saved,
-    stage1: { norm_groups: 32, ...(saved.stage1 as object | undefined) },
-    prior: { mlp: 'gelu', ...(saved.prior as object | undefined) },
-  };
 }
 
 /** The saved config. @throws UserError "no such run" */

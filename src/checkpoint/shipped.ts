@@ -1,13 +1,20 @@
 /** The trained runs that come with vqgen: found by their names from any folder, and never written into. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { expected } from '../base/errors.js';
+import { writeFileAtomic } from '../base/files.js';
+import { markName } from '../data/own-folders.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
+const { files, version: packageVersion }: { files: string[]; version: string } = JSON.parse(
+  readFileSync(path.join(root, 'package.json'), 'utf8'),
+);
+
 /** Name → folder. A run is a folder of `checkpoints/` that package.json ships and that has a config. */
 const shipped: ReadonlyMap<string, string> = new Map(
-  (JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')).files as string[])
+  files
     .filter((file) => file.startsWith('checkpoints/'))
     .map((file): [string, string] => [path.basename(file), path.join(root, file)])
     .filter(([, folder]) => existsSync(path.join(folder, 'config.json'))),
@@ -15,11 +22,37 @@ const shipped: ReadonlyMap<string, string> = new Map(
 
 export const shippedNames: readonly string[] = [...shipped.keys()];
 
-/** A run's folder: the place itself where there is one, else the shipped run of this name. */
-export const runAt = (place: string): string => (existsSync(place) ? place : (shipped.get(place) ?? place));
+/** A run's folder: the place itself where a run stands there, else the shipped run of this name. */
+export const runAt = (place: string): string =>
+  existsSync(path.join(place, 'config.json')) ? place : (shipped.get(place) ?? place);
 
 /** The name of a run that comes with vqgen. */
 export function shippedName(run: string): string | undefined {
-  const folder = path.resolve(run);
-  return shippedNames.find((name) => shipped.get(name) === folder);
+  if (!existsSync(run)) return undefined;
+  const folder = realpathSync.native(run);
+  return shippedNames.find((name) => realpathSync.native(shipped.get(name) ?? '') === folder);
+}
+
+/** Where what is made of such a run goes, in the working folder. */
+export const shippedOutputs = (name: string) => ({
+  samples: path.join('samples', name),
+  exports: path.join('exports', name),
+});
+
+/** Marks the folders that a command made: their pictures are no data. */
+export async function markOutputs(run: string): Promise<void> {
+  const name = shippedName(run);
+  if (name === undefined) return;
+  for (const folder of Object.values(shippedOutputs(name))) {
+    const mark = path.join(folder, markName);
+    if (existsSync(folder) && !existsSync(mark))
+      await writeFileAtomic(mark, `${JSON.stringify({ vqgen: packageVersion, run: name })}\n`);
+  }
+}
+
+/** @throws UserError for a run that comes with vqgen, where something would be written into it */
+export function ownRun(run: string): string {
+  const name = shippedName(run);
+  if (name === undefined) return run;
+  throw expected('a run of your own', '--run', run, `${name} comes with vqgen: copy it, and name the copy.`);
 }

@@ -126,7 +126,7 @@ function configOf(work: WorkName, f: BenchFlags): Config {
     prior: {
       ...(isPixelcnn(work) && { kind: 'pixelcnn', betas: [0.9, 0.999], weight_decay: 0 }),
       ...(isMaskgit(work) && { kind: 'maskgit', label_smoothing: 0, substitute: 0, mask_schedule: 'cosine' }),
-      ...{ norm: 'layer', mlp: 'gelu', qk_norm: false, positions: 'learned' },
+      ...(!isPixelcnn(work) && { norm: 'layer', mlp: 'gelu', qk_norm: false, positions: 'learned' }),
       layers: f.layers,
       heads: f.heads,
       width: f.width,

@@ -178,6 +178,7 @@ async function trainStage1(context: Context): Promise<Outcome> {
   const { flags, reporter, signal } = context;
   const { changeConfig, loadConfig } = await import('../config/load.js');
   const { findRunConfig } = await import('../checkpoint/run.js');
+  const budget = budgetOf(flags, 'stage1');
   const run = flags.run ?? defaultRun;
   const resume = flags.resume ?? false;
   const { set } = flags;
@@ -194,12 +195,13 @@ async function trainStage1(context: Context): Promise<Outcome> {
     : loadConfig({ config: flags.config, set, overrides });
   const { trainStage1 } = await import('../stage1-vqgan/train.js');
   const device = await openDevice(context);
-  const o = { config, run, resume, budget: budgetOf(flags), device, reporter, signal };
+  const o = { config, run, resume, budget, device, reporter, signal };
   return trained(run, 'stage1', await trainStage1(o));
 }
 
 async function trainPrior(context: Context): Promise<Outcome> {
   const { flags, reporter, signal } = context;
+  const budget = budgetOf(flags, 'prior');
   const run = flags.run ?? defaultRun;
   const { changeConfig } = await import('../config/load.js');
   const overrides = {
@@ -212,20 +214,27 @@ async function trainPrior(context: Context): Promise<Outcome> {
   const { trainPrior } = await import('../stage2-transformer/train.js');
   const device = await openDevice(context);
   const { resume = false } = flags;
-  const o = { config, run, resume, budget: budgetOf(flags), device, reporter, signal };
+  const o = { config, run, resume, budget, device, reporter, signal };
   return trained(run, 'prior', await trainPrior(o));
 }
 
 /** @throws UserError beside what sets the number of steps otherwise */
-function budgetOf({ budget, steps, resume }: Flags): Budget | undefined {
+function budgetOf({ budget, steps, resume, set = [] }: Flags, stage: 'stage1' | 'prior'): Budget | undefined {
   if (budget === undefined) return undefined;
-  const other = steps !== undefined ? '--steps' : resume ? '--resume' : undefined;
-  if (other) {
-    const why =
-      'A budget plans the steps of a new training; one that goes on has its own (--steps changes them).';
-    throw expected(`no ${other}`, '--budget', `both`, why);
-  }
-  return { seconds: budget, spent: () => performance.now() / 1000 };
+  const planned = ['steps', 'eval_every', 'checkpoint_every'].map((key) => `${stage}.${key}`);
+  const other =
+    steps !== undefined
+      ? '--steps'
+      : resume
+        ? '--resume'
+        : set.find((item) => planned.some((key) => item.startsWith(`${key}=`)));
+  if (other === undefined) return { seconds: budget, spent: () => performance.now() / 1000 };
+  throw expected(
+    'no other word on how long',
+    '--budget',
+    other,
+    'It plans the steps of a new training, and when it validates; one that goes on has its own: --resume alone.',
+  );
 }
 
 interface Trained {

@@ -11,7 +11,7 @@ import yargs from 'yargs';
 import { expected, UserError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
 import { createReporter } from '../base/progress.js';
-import { runAt } from '../checkpoint/shipped.js';
+import { markOutputs, ownRun, runAt } from '../checkpoint/shipped.js';
 import { type Command, commands, commonFlags } from './commands.js';
 import { type FlagName, flags, readFlags } from './flags.js';
 import { commandHelp, overview } from './help.js';
@@ -40,7 +40,7 @@ async function run(command: Command, given: Arguments, streams: Streams): Promis
   const words = given._.slice(command.name.split(' ').length).map(String);
   checkNames(command, given, words);
   const options = readFlags(given);
-  if (command.readsRun && options.run !== undefined) options.run = runAt(options.run);
+  if (options.run !== undefined) options.run = command.readsRun ? runAt(options.run) : ownRun(options.run);
   if (command.computes && streams === process) {
     const env = await (await import('../engine/index.js')).guardOf(options.device);
     const args = [...process.execArgv, ...process.argv.slice(1)];
@@ -59,6 +59,7 @@ async function run(command: Command, given: Arguments, streams: Streams): Promis
     const outcome = await command.run({ flags: options, words, reporter, signal: interrupts.signal });
     reporter.close();
     await print(outcome, options.json ?? false, streams);
+    if (options.run !== undefined) await markOutputs(options.run);
     return outcome.stopped ? interrupts.code() : 0;
   } catch (error) {
     reporter.close();

@@ -13,7 +13,7 @@ import { nearest } from '../base/nearest.js';
 import { plainLevels, product } from './bottlenecks.js';
 import { checkTogether } from './checks.js';
 import { configKeys, describeKey } from './keys.js';
-import { sizesOf, withoutForeign } from './priors.js';
+import { ofAnotherKind, sizesOf, withoutForeign } from './priors.js';
 import { type Config, configSchema } from './schema.js';
 
 export const defaultConfig = 'drawn-32';
@@ -50,6 +50,24 @@ export function loadConfig(
  */
 export function parseConfig(raw: unknown, where: string): Config {
   return resolve([{ values: asSection(raw, where), where }]);
+}
+
+/**
+ * What an earlier vqgen may have saved: keys that it did not know have the value that it went by, and keys of other
+ * kinds of prior, whose defaults may have changed, are left out.
+ *
+ * @throws UserError
+ */
+export function parseSaved(saved: { prior?: object; stage1?: object }, where: string): Config {
+  const prior: Record<string, unknown> = { mlp: 'gelu', ...saved.prior };
+  return parseConfig(
+    {
+      ...saved,
+      stage1: { norm_groups: 32, ...saved.stage1 },
+      prior: withoutForeign(prior.kind ?? 'gpt', prior),
+    },
+    where,
+  );
 }
 
 /**
@@ -114,7 +132,7 @@ function asOtherKind(base: Section, given: Section): Section {
   const { kind } = priorIn(given);
   const before = priorIn(base);
   if (kind === undefined || kind === (before.kind ?? 'gpt')) return base;
-  return { ...base, prior: withoutForeign(kind, before) };
+  return { ...base, prior: ofAnotherKind(kind, before) };
 }
 
 /** The defaults of a kind of prior under what is given. */

@@ -137,12 +137,17 @@ function* foreignTo(kind: Prior['kind']): Generator<[key: keyof Prior, type: z.Z
       for (const [key, type] of Object.entries(keys)) yield [key as keyof Prior, type, kinds.join(' and ')];
 }
 
-/** What is written for another kind, its sizes and keys that this kind has not, is left out. */
-export const withoutForeign = (kind: unknown, prior: Record<string, unknown>): Record<string, unknown> => {
-  const left = new Set<string>(['layers', 'width']);
-  for (const [key] of foreignTo(kind as Prior['kind'])) left.add(key);
+/** Keys that this kind has not are left out. */
+export function withoutForeign(kind: unknown, prior: Record<string, unknown>): Record<string, unknown> {
+  const left = new Set<string>(Array.from(foreignTo(kind as Prior['kind']), ([key]) => key));
   return Object.fromEntries(Object.entries(prior).filter(([key]) => !left.has(key)));
-};
+}
+
+/** What is written for another kind, its sizes and keys that this kind has not, is left out. */
+export function ofAnotherKind(kind: unknown, prior: Record<string, unknown>): Record<string, unknown> {
+  const { layers: _, width: __, ...others } = withoutForeign(kind, prior);
+  return others;
+}
 
 /** @throws UserError for a value of a key that only other kinds have */
 function checkKeys(prior: Prior): void {

@@ -6,6 +6,7 @@
  *   the data folder itself, only the folders that a run has (`runFolders`).
  * - An ONNX export is a folder whose `decoder.onnx` names vqgen as its producer: the scripts beside it draw there.
  *   `export --to run` writes a run; the other exports, and what `dataset make` writes, need no rule.
+ * - What is drawn from a run that comes with vqgen lies in a folder with a file `vqgen.json`.
  */
 import fs from 'node:fs/promises';
 import { firstBytes, type Place } from './file-names.js';
@@ -13,19 +14,24 @@ import { firstBytes, type Place } from './file-names.js';
 /** What lies in a run beside its config, see `runPaths`. */
 export const runFolders: readonly string[] = ['stage1', 'prior', 'tokens', 'samples'];
 
-export type Own = 'a run of vqgen' | 'an export of vqgen';
+/** By which a folder is known that vqgen made: `{ "vqgen": … }`. */
+export const markName = 'vqgen.json';
+
+export type Own = 'a run of vqgen' | 'an export of vqgen' | 'pictures of vqgen';
 
 /** @param files the regular files of a folder, by name */
 export async function ownFolder(files: ReadonlyMap<string, Place>): Promise<Own | undefined> {
   const config = files.get('config.json');
-  if (config && (await isRunConfig(config))) return 'a run of vqgen';
+  if (config && (await namesVqgen(config))) return 'a run of vqgen';
+  const mark = files.get(markName);
+  if (mark && (await namesVqgen(mark))) return 'pictures of vqgen';
   const decoder = files.get('decoder.onnx');
   return decoder && isExported(decoder) ? 'an export of vqgen' : undefined;
 }
 
 const mostConfig = 2 ** 20;
 
-async function isRunConfig(file: Place): Promise<boolean> {
+async function namesVqgen(file: Place): Promise<boolean> {
   try {
     const { size } = await fs.stat(file);
     return size <= mostConfig && typeof JSON.parse(await fs.readFile(file, 'utf8')).vqgen === 'string';

@@ -5,6 +5,7 @@
  * difference fall towards high frequencies; a pattern makes it rise again, and by how much is the measure. Two halves
  * of one set of photographs differ by about 1 dB; a person sees 2 dB in luma and, as colour is seen less, 6 in colour.
  */
+import type { Stage1Config } from '../config/schema.js';
 
 /** Smaller pictures have too few frequencies. */
 export const smallestForPattern = 16;
@@ -134,7 +135,7 @@ const seen = { luma: 2, colour: 6, pictures: 32 };
 export function patternWarning(
   what: string,
   found: Pattern | undefined,
-  pictures: number,
+  { pictures, filter }: { pictures: number; filter: Stage1Config['filter'] },
 ): string | undefined {
   if (!found || pictures < seen.pictures) return undefined;
   const parts = [
@@ -144,6 +145,7 @@ export function patternWarning(
   if (parts.length === 0) return undefined;
   return (
     `${what} carry a fine pattern that the images do not have: ${parts.join(', ')} ` +
-    `(visible from ${seen.luma} and ${seen.colour} on). More training helps, and for photographs stage1.filter: photo.`
+    `(visible from ${seen.luma} and ${seen.colour} on). ` +
+    (filter === 'photo' ? 'More training helps.' : 'For photographs a new run may have stage1.filter=photo.')
   );
 }

@@ -10,7 +10,7 @@ import { everyImage, readableSplits, type Subset } from '../data/dataset.js';
 import { writeVersions } from '../data/grid.js';
 import { inferenceBatch } from '../data/inference-batch.js';
 import { ninetieth } from '../data/mean-colour.js';
-import { type Pattern, patternOf, patternWarning } from '../data/pattern.js';
+import { patternOf, patternWarning } from '../data/pattern.js';
 import { classOf, describeSkipped, listImages } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import { accuracyOn, type Classifier, openClassifier } from '../perceptual/classifier.js';
@@ -122,7 +122,11 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
     if (space.width > manyFeatures)
       reporter.note(`Fréchet distances of ${space.width} features take up to a minute each.`);
     warnOfBias(measureNames(space.label).rfd, folder.images, space, reporter);
-    warnOfPattern('Reconstructions', folder.pattern, folder.spectrum.count, reporter);
+    const warning = patternWarning('Reconstructions', folder.pattern, {
+      pictures: folder.spectrum.count,
+      filter: config.stage1.filter,
+    });
+    if (warning) reporter.warn(warning);
     const result = {
       run: o.run,
       data: origin.value,
@@ -278,7 +282,9 @@ async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Me
   const names = measureNames(space.label);
   warnOfBias(names.fd, Math.min(n, reference.count), space, reporter);
   const pattern = patternOf(folder.spectrum, drawn.spectrum);
-  warnOfPattern('Samples', pattern, drawn.spectrum.count, reporter);
+  const pictures = Math.min(folder.spectrum.count, drawn.spectrum.count);
+  const warning = patternWarning('Samples', pattern, { pictures, filter: work.config.stage1.filter });
+  if (warning) reporter.warn(warning);
   return {
     n,
     seed: source.seed,
@@ -385,14 +391,4 @@ function warnOfBias(name: string, images: number, { width }: FeatureSpace, repor
   reporter.warn(
     `${name} is of ${images} images in ${width} dimensions and too high: a covariance needs at least ${width + 1}, a number to compare some thousands.`,
   );
-}
-
-function warnOfPattern(
-  what: string,
-  pattern: Pattern | undefined,
-  pictures: number,
-  reporter: Reporter,
-): void {
-  const warning = patternWarning(what, pattern, pictures);
-  if (warning) reporter.warn(warning);
 }

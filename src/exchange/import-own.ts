@@ -7,7 +7,7 @@ import { finite } from '../checkpoint/finite.js';
 import { runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { readSafetensors, sha256, toHost } from '../checkpoint/safetensors.js';
 import { saveWeights } from '../checkpoint/store.js';
-import { parseConfig } from '../config/load.js';
+import { parseSaved } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { imageSplits } from '../data/dataset.js';
 import { over, type ParamSpec, specsOf } from '../nn/params.js';
@@ -66,7 +66,7 @@ export async function importOwn({ files, run, data }: OwnImportOptions): Promise
       'For example: vqgen import exported/model.safetensors exported/prior.safetensors --run checkpoints/again',
     );
   }
-  const config = ofFile(parseConfig(JSON.parse(tokenizer.metadata.config!), tokenizer.file), data);
+  const config = ofFile(parseSaved(JSON.parse(tokenizer.metadata.config!), tokenizer.file), data);
   const classes: readonly string[] = JSON.parse(prior?.metadata.classes ?? '[]');
   checkTensors(tokenizer, specsOf(modelSpecs(config)));
   if (prior) checkTensors(prior, priorFor(config, classes).learned);

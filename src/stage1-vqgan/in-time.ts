@@ -7,7 +7,7 @@ import type { Perceptual } from '../perceptual/distances.js';
 import { type Budget, planSteps, timeSteps } from '../train/budget.js';
 import { networksOf } from './model.js';
 import { stage1Runner } from './runner.js';
-import { firstActingStep, startsOf, withStarts } from './starts.js';
+import { firstAdversarialStep, startsOf, withStarts } from './starts.js';
 import { initialState } from './state.js';
 import { stepInputs } from './train.js';
 import { validationPlan } from './validation.js';
@@ -15,7 +15,11 @@ import { validationPlan } from './validation.js';
 /** An image costs a validation about this share of what it costs a step. */
 const validationShare = 0.4;
 
-/** @throws UserError when the budget is too short */
+/**
+ * Steps, and how often it validates and saves; what is a share of the run stays one.
+ *
+ * @throws UserError when the budget is too short
+ */
 export async function stage1InTime(
   given: Config,
   budget: Budget,
@@ -48,14 +52,19 @@ export async function stage1InTime(
   };
 
   const plain = await secondsAt(starts.quantised, false);
-  let step = plain;
-  if (adversary) {
-    const first = firstActingStep(starts, adversary);
-    const share = Math.max(0, 1 - first / stage1.steps);
-    if (share > 0) step += share * ((await secondsAt(first, true)) - plain);
-  }
+  const opposed = adversary ? await secondsAt(firstAdversarialStep(starts), true) : plain;
+  const secondsOf = (steps: number): number => {
+    const before = Math.min(steps, stepsBefore(given, steps));
+    return before * plain + (steps - before) * opposed;
+  };
   const { images } = validationPlan(dataset.val.count, config.data.size, stage1);
   const validation = validationShare * plain * (images / stage1.batch_size);
-  const plan = planSteps(budget, { step, validation, warmup: stage1.warmup, reporter });
+  const plan = planSteps(budget, { secondsOf, validation, warmup: stage1.warmup, reporter });
   return { ...given, stage1: { ...given.stage1, ...plan } };
+}
+
+/** Steps before the discriminator's first, in a run of so many; with `flat`, which cannot be told, none. */
+function stepsBefore(config: Config, steps: number): number {
+  if (config.stage1.disc.start === 'flat') return 0;
+  return firstAdversarialStep(startsOf({ ...config, stage1: { ...config.stage1, steps } })) - 1;
 }

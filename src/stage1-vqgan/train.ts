@@ -54,7 +54,7 @@ export interface TrainStage1Options {
 export async function trainStage1(given: TrainStage1Options): Promise<LoopResult> {
   const { run, device, reporter } = given;
   const folder = runPaths(run).stage1;
-  const o = { ...given, config: await withClasses(given.config) };
+  const o = { ...given, config: asPlanned(await withClasses(given.config), given) };
   if (bottleneckOf(o.config).importedOnly) {
     throw expected(
       'a bottleneck that vqgen trains',
@@ -106,7 +106,10 @@ export async function trainStage1(given: TrainStage1Options): Promise<LoopResult
       { ...stage, kept: afresh(starts), warning },
       { from, reporter, signal: o.signal },
     );
-    const seen = patternWarning('Reconstructions', patternIn(result.metrics), images);
+    const seen = patternWarning('Reconstructions', patternIn(result.metrics), {
+      pictures: images,
+      filter: config.stage1.filter,
+    });
     if (seen && !result.stopped) reporter.warn(seen);
     const { skipped, train, val } = dataset;
     if (skipped.length > 0) {
@@ -117,6 +120,14 @@ export async function trainStage1(given: TrainStage1Options): Promise<LoopResult
     await runner.dispose();
     await graphs.dispose();
   }
+}
+
+/** The same command again means the same training: it has the steps that were planned. */
+function asPlanned(config: Config, { run, budget }: TrainStage1Options): Config {
+  const saved = budget && findRunConfig(run);
+  if (!saved) return config;
+  const { steps, eval_every, checkpoint_every } = saved.stage1;
+  return { ...config, stage1: { ...config.stage1, steps, eval_every, checkpoint_every } };
 }
 
 /**

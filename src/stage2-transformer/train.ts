@@ -15,7 +15,7 @@ import type { Grid } from '../stage1-vqgan/latent.js';
 import { checkCodes, gridsOf } from '../stage1-vqgan/model.js';
 import type { Tokens } from '../tokenize/token-file.js';
 import { meanOf, microBatches, withoutPartial } from '../train/accumulation.js';
-import { type Budget, planSteps, timeSteps } from '../train/budget.js';
+import { type Budget, type Plan, planSteps, timeSteps } from '../train/budget.js';
 import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
 import { scaleValues } from '../train/loss-scale.js';
 import { lastValues } from '../train/metrics.js';
@@ -101,8 +101,8 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
     const given = { settings, prior };
     const whole =
       o.budget && !from ? await inTime(given, o.budget, { ...o, runner, train: known, val }) : given;
-    const { steps, warmup, eval_every, checkpoint_every } = whole.settings;
-    const plan = { steps, warmup, eval_every, checkpoint_every };
+    const { steps, eval_every, checkpoint_every } = whole.settings;
+    const plan: Plan = { steps, eval_every, checkpoint_every };
     await writeRunConfig(run, { ...config, prior: { ...config.prior, ...plan } });
     if (!from) {
       await recordClasses(run, classes);
@@ -147,7 +147,8 @@ async function inTime(
   const step = await timeSteps(runner, { state, inputs, budget, signal });
   const rows = Math.min(o.val.count, mostValidated(settings, prior));
   const validation = validationShare * step * (rows / batch_size);
-  const planned = { ...settings, ...planSteps(budget, { step, validation, warmup, reporter }) };
+  const secondsOf = (steps: number): number => steps * step;
+  const planned = { ...settings, ...planSteps(budget, { secondsOf, validation, warmup, reporter }) };
   return { settings: planned, prior: priorOf(planned, prior.grids, prior.condition) };
 }
 

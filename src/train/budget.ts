@@ -25,9 +25,6 @@ const reserve = 0.05;
 /** Validations of a planned run, at each of which a checkpoint stands. */
 const validations = 10;
 
-/** The fewest steps that a plan has. */
-const fewest = 2 * validations;
-
 /**
  * Seconds of a step. The runner's state is another one afterwards.
  *
@@ -55,37 +52,48 @@ export async function timeSteps(
 /** What a plan sets of a stage. */
 export interface Plan {
   readonly steps: number;
-  readonly warmup: number;
   readonly eval_every: number;
   readonly checkpoint_every: number;
 }
 
 /**
- * @param o.step seconds of a step, the mean over the run. @param o.validation seconds of a validation
+ * @param o.secondsOf seconds of so many steps, more for more. @param o.validation seconds of a validation
+ * @param o.warmup steps in which the learning rate rises: a plan has at least twice as many
  * @throws UserError when the budget is too short for a training
  */
 export function planSteps(
   budget: Budget,
-  o: { step: number; validation: number; warmup: number; reporter: Reporter },
+  o: { secondsOf(steps: number): number; validation: number; warmup: number; reporter: Reporter },
 ): Plan {
-  const { step, validation, warmup, reporter } = o;
-  const left = (1 - reserve) * budget.seconds - budget.spent();
-  const steps = Math.floor((left - validations * validation) / step);
-  if (steps < fewest) {
-    const needed = Math.ceil(
-      (budget.spent() + fewest * step + validations * validation) / (1 - reserve) / 60,
-    );
+  const { secondsOf, validation, warmup, reporter } = o;
+  const fewest = Math.max(2 * validations, 2 * warmup);
+  const left = (1 - reserve) * budget.seconds - budget.spent() - validations * validation;
+  if (secondsOf(fewest) > left) {
+    const needed = (budget.seconds - left + secondsOf(fewest)) / (1 - reserve);
     throw expected(
-      `at least ${needed}m`,
+      `at least ${Math.ceil(needed / 60)}m`,
       '--budget',
-      formatDuration(budget.seconds),
-      `A step takes ${step.toPrecision(2)} s here, with these sizes.`,
+      `${budget.seconds}s`,
+      `A step takes ${secondsOf(1).toPrecision(2)} s here, and ${fewest} are the fewest with these sizes and this warm-up.`,
     );
   }
+  const steps = mostWithin(left, secondsOf, fewest);
   reporter.note(
-    `Planned for ${formatDuration(budget.seconds)}: ${steps} steps of ${step.toPrecision(2)} s, ` +
-      `a checkpoint and a validation at each tenth.`,
+    `Planned for ${formatDuration(budget.seconds)}: ${steps} steps, the first of ${secondsOf(1).toPrecision(2)} s; ` +
+      'a validation and a checkpoint at each tenth.',
   );
   const tenth = Math.ceil(steps / validations);
-  return { steps, warmup: Math.min(warmup, tenth), eval_every: tenth, checkpoint_every: tenth };
+  return { steps, eval_every: tenth, checkpoint_every: tenth };
+}
+
+/** The most steps that take at most so long; `fewest` do. */
+function mostWithin(seconds: number, secondsOf: (steps: number) => number, fewest: number): number {
+  let [fits, fails] = [fewest, 2 * fewest];
+  while (secondsOf(fails) <= seconds) [fits, fails] = [fails, 2 * fails];
+  while (fails - fits > 1) {
+    const middle = Math.floor((fits + fails) / 2);
+    if (secondsOf(middle) <= seconds) fits = middle;
+    else fails = middle;
+  }
+  return fits;
 }

@@ -45,6 +45,14 @@ test('what a run of before a key had, it keeps: 32 groups, GELU', async () => {
   const { stage1, prior } = readRunConfig(run);
   expect([stage1.norm_groups, prior.mlp]).toEqual([32, 'gelu']);
   expect([config().stage1.norm_groups, config().prior.mlp]).toEqual([8, 'relu2']);
+  // Keys of other kinds were saved too, with their defaults of then.
+  for (const [kind, mlp] of [
+    ['pixelcnn', 'relu2'],
+    ['maskgit', 'gelu'],
+  ]) {
+    await fs.writeFile(file, JSON.stringify({ ...saved, prior: { ...saved.prior, kind, mlp: 'gelu' } }));
+    expect(readRunConfig(run).prior).toMatchObject({ kind, mlp });
+  }
 });
 
 test('no run, no config, a damaged config', async () => {

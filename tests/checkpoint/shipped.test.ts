@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { exportFolder, noSuchRun, runPaths } from '../../src/checkpoint/run.js';
-import { runAt, shippedName, shippedNames } from '../../src/checkpoint/shipped.js';
+import { markOutputs, ownRun, runAt, shippedName, shippedNames } from '../../src/checkpoint/shipped.js';
+import { markName } from '../../src/data/own-folders.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
 
 afterAll(removeFolders);
@@ -20,13 +21,30 @@ test('a run that comes with vqgen is found by its name, from any folder', async 
     expect(runPaths(run).samples).toBe(path.join('samples', name));
     expect(exportFolder(run, 'onnx')).toBe(path.join('exports', name, 'onnx'));
     expect(runAt('no-such-run')).toBe('no-such-run');
-    // What stands here comes first.
+    // What was made of it is marked, and only what was made.
+    await fs.mkdir(path.join('samples', name), { recursive: true });
+    await markOutputs(run);
+    expect(JSON.parse(await fs.readFile(path.join('samples', name, markName), 'utf8'))).toMatchObject({
+      run: name,
+    });
+    expect(existsSync('exports')).toBe(false);
+    // A run that stands here comes first, another folder does not.
     await fs.mkdir(name);
+    expect(runAt(name)).toBe(run);
+    await fs.writeFile(path.join(name, 'config.json'), '{}');
     expect(runAt(name)).toBe(name);
+    expect(ownRun(name)).toBe(name);
     expect(runPaths(name).samples).toBe(path.join(name, 'samples'));
   } finally {
     process.chdir(before);
   }
+});
+
+test('nothing is written into it', () => {
+  const run = runAt(name);
+  expect(() => ownRun(run)).toThrow(
+    `Expected a run of your own for --run but received ${run}. ${name} comes with vqgen: copy it, and name the copy.`,
+  );
 });
 
 test('what is trained is the user’s own: the error names the copy to make', () => {

@@ -130,6 +130,14 @@ describe('a mistake is one sentence on stderr and exit code 2', () => {
     ['sample --seed x', 'Expected a whole number of at least 0 for --seed but received x.'],
     ['sample --device gpu', 'Expected one of auto, cpu, webgpu, tfjs for --device but received gpu.'],
     ['sample --threads 0', 'Expected a whole number above 0 for --threads but received 0.'],
+    ...['0m', '30', '1h30m', '-1h', 'm'].map((time): [string, string] => [
+      `train-prior --budget ${time}`,
+      `Expected a time with its unit, s, m or h, for --budget but received ${time}. For example: --budget 30m`,
+    ]),
+    ...['--steps 5', '--resume', '--set prior.steps=5'].map((other): [string, string] => [
+      `train-prior --budget 1.5h ${other}`,
+      `Expected no other word on how long for --budget but received ${other.replace('--set ', '').replace(' 5', '')}. It plans the steps of a new training, and when it validates; one that goes on has its own: --resume alone.`,
+    ]),
     [
       'tokenize a b',
       'Expected [DATASET] only for vqgen tokenize but received b. vqgen tokenize --help shows how it is used.',

@@ -56,14 +56,16 @@ test('nothing is said of no pictures, and of very small ones', () => {
   expect(patternOf(small, small)).toBeUndefined();
 });
 
-test('the warning: of what is seen, and of enough pictures', () => {
+test('the warning: of what is seen, of enough pictures, and what helps', () => {
   const found = { pattern_luma: 2.34, pattern_colour: 18.4 };
-  expect(patternWarning('Samples', found, 300)).toMatch(
-    /^Samples carry a fine pattern .*: 2\.3 dB in brightness, 18\.4 dB in colour /,
+  const many = { pictures: 300, filter: 'none' } as const;
+  expect(patternWarning('Samples', found, many)).toMatch(
+    /^Samples carry a fine pattern .*: 2\.3 dB in brightness, 18\.4 dB in colour .*stage1\.filter=photo\.$/,
   );
-  expect(patternWarning('Samples', { ...found, pattern_luma: 1.9 }, 300)).not.toMatch('brightness');
-  expect(patternWarning('Samples', { pattern_luma: 1.9, pattern_colour: 5.9 }, 300)).toBeUndefined();
-  expect(patternWarning('Samples', found, 31)).toBeUndefined();
+  expect(patternWarning('Samples', found, { ...many, filter: 'photo' })).toMatch(/More training helps\.$/);
+  expect(patternWarning('Samples', { ...found, pattern_luma: 1.9 }, many)).not.toMatch('brightness');
+  expect(patternWarning('Samples', { pattern_luma: 1.9, pattern_colour: 5.9 }, many)).toBeUndefined();
+  expect(patternWarning('Samples', found, { ...many, pictures: 31 })).toBeUndefined();
 });
 
 test('how far mean colours move: each picture, in its worst channel', () => {

@@ -87,6 +87,16 @@ describe("vqgen's own folders", () => {
     expect(said).toEqual([`Left out of ${dir}: exported/ (an export of vqgen).`]);
   });
 
+  test('so is what was drawn from a run that comes with vqgen, unless it is named itself', async () => {
+    await picture('cat/1.png');
+    await picture('samples/some-64/seed-0/1.png');
+    await write('samples/some-64/vqgen.json', '{"vqgen":"0.1.0","run":"some-64"}');
+    const { source, said } = await listed();
+    expect(source.names).toEqual(['cat/1.png']);
+    expect(said).toEqual([`Left out of ${dir}: samples/some-64/ (pictures of vqgen).`]);
+    expect(await names(path.join(dir, 'samples/some-64'))).toEqual(['seed-0/1.png']);
+  });
+
   test('folders that only look alike stay; so do the samples of a run that are named themselves', async () => {
     await picture('samples/1.png');
     await picture('stage1/grids/1.png');

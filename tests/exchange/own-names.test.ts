@@ -45,6 +45,7 @@ test.each<[string, object, object?]>([
   ['pixelcnn', {}, { kind: 'pixelcnn' }],
   ['maskgit', {}, { kind: 'maskgit' }],
   ['strided', { network: 'strided', attn_resolutions: [] }],
+  ['filter', { filter: 'photo' }],
 ])('%s, with a prior of classes', async (name, stage1, prior = {}) => {
   const { run } = await trainedRun(folder(), name, { stage1, prior, classes: ['cat', 'dog'] });
   const { files, ...summary } = await exportTaming({ run, to: 'safetensors', reporter: quiet });

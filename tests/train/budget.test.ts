@@ -3,25 +3,30 @@ import { scalar } from '../../src/base/tensor.js';
 import { planSteps, timeSteps } from '../../src/train/budget.js';
 
 const budget = { seconds: 1000, spent: () => 50 };
+const each = (seconds: number) => (steps: number) => seconds * steps;
 const plan = (o: object = {}) =>
-  planSteps(budget, { step: 0.5, validation: 4, warmup: 100, reporter: silent, ...o });
+  planSteps(budget, { secondsOf: each(0.5), validation: 4, warmup: 100, reporter: silent, ...o });
 
 test('what is left, less a twentieth and ten validations, is steps', () => {
   // 950 − 50 − 40 = 860 seconds.
-  expect(plan()).toEqual({ steps: 1720, warmup: 100, eval_every: 172, checkpoint_every: 172 });
+  expect(plan()).toEqual({ steps: 1720, eval_every: 172, checkpoint_every: 172 });
 });
 
-test('the warm-up is at most a tenth', () => {
-  expect(plan({ step: 10 })).toEqual({ steps: 86, warmup: 9, eval_every: 9, checkpoint_every: 9 });
+test('steps may take longer from some share of them on', () => {
+  // Half of them take 0.5 s, half 1.5 s: 1 s each.
+  const secondsOf = (steps: number) => 0.5 * Math.ceil(steps / 2) + 1.5 * Math.floor(steps / 2);
+  expect(plan({ secondsOf }).steps).toBe(860);
 });
 
 test('a budget that is too short says which would do, and it does', () => {
-  const step = 50;
-  expect(() => plan({ step })).toThrow(
-    'Expected at least 20m for --budget but received 16 min 40 s. A step takes 50 s here, with these sizes.',
+  const secondsOf = each(5);
+  expect(() => plan({ secondsOf })).toThrow(
+    'Expected at least 20m for --budget but received 1000s. A step takes 5.0 s here, and 200 are the fewest with these sizes and this warm-up.',
   );
   const longer = { ...budget, seconds: 20 * 60 };
-  expect(planSteps(longer, { step, validation: 4, warmup: 1, reporter: silent }).steps).toBe(21);
+  const { steps } = planSteps(longer, { secondsOf, validation: 4, warmup: 100, reporter: silent });
+  expect(steps).toBe(210); // 1140 − 50 − 40 = 1050 seconds
+  expect(plan({ secondsOf, warmup: 10 }).steps).toBe(172);
 });
 
 test('a step is timed on the state given, after one that does not count', async () => {

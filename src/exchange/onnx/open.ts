@@ -4,7 +4,7 @@ import path from 'node:path';
 import { expected, type UserError } from '../../base/errors.js';
 import { picked } from '../../base/lookup.js';
 import { float32, type HostTensor, int32, sizeOf } from '../../base/tensor.js';
-import { parseConfig } from '../../config/load.js';
+import { parseSaved } from '../../config/load.js';
 import type { Config } from '../../config/schema.js';
 import type { Graph } from '../../engine/device.js';
 import { type OnnxModel, openOnnxModel, readOnnxMetadata } from '../../engine/onnx-file.js';
@@ -124,7 +124,7 @@ async function described(
       'For example: vqgen export --to onnx --run checkpoints/mine',
     );
   }
-  return { file, metadata, tokenizer, config: parseConfig(JSON.parse(config), file) };
+  return { file, metadata, tokenizer, config: parseSaved(JSON.parse(config), file) };
 }
 
 /** @throws UserError where it is missing, or of another tokenizer */
