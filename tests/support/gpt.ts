@@ -9,13 +9,14 @@ import { wave } from './wave.js';
 
 export const small: GptSizes = { layers: 2, heads: 2, width: 8, codes: 5, tokens: 4 };
 
-/** The prior of these sizes, its codes in one row; without dropout or corruption unless given. */
+/** The prior of these sizes, its codes in one row, its blocks as published; without dropout or corruption unless given. */
 export function priorOfSizes(
   sizes: GptSizes,
   o: { dropout?: number; pkeep?: number; accumulate?: number; seed?: number } = {},
 ): Prior {
   const { layers, heads, width, codes, classes = 0, tokens } = sizes;
-  const settings = { ...configSchema.parse({}).prior, dropout: 0, ...o, seed: o.seed ?? 0 };
+  const { prior } = configSchema.parse({});
+  const settings = { ...prior, mlp: 'gelu' as const, dropout: 0, ...o, seed: o.seed ?? 0 };
   return gptPrior(
     { ...settings, layers, heads, width },
     [{ name: 'codes', height: 1, width: tokens, vocab: codes }],

@@ -36,7 +36,7 @@ const grids = [
 const [batch, tokens, codes] = [3, 10, 11];
 const settings = (o: Partial<PriorConfig>) => ({
   ...configSchema.parse({}).prior,
-  ...{ layers: 2, heads: 2, width: 16, dropout: 0 },
+  ...{ layers: 2, heads: 2, width: 16, mlp: 'gelu' as const, dropout: 0 },
   ...o,
   seed: 0,
 });
