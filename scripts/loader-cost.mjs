@@ -13,7 +13,7 @@ import { networksOf } from '../dist/stage1-vqgan/model.js';
 import { startsOf } from '../dist/stage1-vqgan/starts.js';
 import { initialState } from '../dist/stage1-vqgan/state.js';
 import { stage1Step } from '../dist/stage1-vqgan/step.js';
-import { stepInputs } from '../dist/stage1-vqgan/train.js';
+import { stepInputs } from '../dist/stage1-vqgan/step-inputs.js';
 
 const { values } = parseArgs({
   options: { config: { type: 'string' }, data: { type: 'string' }, disk: { type: 'boolean' } },
@@ -34,7 +34,7 @@ runner.load(initialState(networks, config.stage1, config.seed));
 
 const steps = 6;
 const rounds = 12;
-const inputs = async (step) => (await stepInputs(networks.model, config, dataset.train, { step, starts }))[0];
+const inputs = async (step) => (await stepInputs(networks, config, dataset.train, { step, starts }))[0];
 const chunk = (first) => Promise.all(Array.from({ length: steps }, (_, i) => inputs(first + i)));
 const kept = await inputs(1);
 

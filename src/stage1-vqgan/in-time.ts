@@ -9,7 +9,7 @@ import { networksOf } from './model.js';
 import { stage1Runner } from './runner.js';
 import { firstAdversarialStep, startsOf, withStarts } from './starts.js';
 import { initialState } from './state.js';
-import { stepInputs } from './train.js';
+import { stepInputs } from './step-inputs.js';
 import { validationPlan } from './validation.js';
 
 /** An image costs a validation about this share of what it costs a step. */

@@ -3,24 +3,22 @@ import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { entry } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
-import { type HostTensors, scalar } from '../base/tensor.js';
+import type { HostTensors } from '../base/tensor.js';
 import { beginStage } from '../checkpoint/begin.js';
 import { findRunConfig, gridFile, metricsFile, runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { latestCheckpoint, readState } from '../checkpoint/store.js';
 import type { Config, Stage1Config } from '../config/schema.js';
-import { trainBatch } from '../data/batches.js';
-import { type Dataset, type ImageSet, imageSplits, openDataset } from '../data/dataset.js';
+import { type Dataset, imageSplits, openDataset } from '../data/dataset.js';
 import { layoutHint } from '../data/layout.js';
 import { patternIn, patternWarning } from '../data/pattern.js';
 import { describeSkipped } from '../data/source.js';
 import type { Device, StepRunner } from '../engine/device.js';
 import { loadPerceptual } from '../perceptual/load.js';
-import { meanOf, microBatches } from '../train/accumulation.js';
+import { meanOf } from '../train/accumulation.js';
 import type { Budget } from '../train/budget.js';
 import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
 import { scaleValues } from '../train/loss-scale.js';
 import { lastValues, type Observation, readMetrics, type Values } from '../train/metrics.js';
-import { learningRate } from '../train/schedule.js';
 import { bottleneckOf } from './bottlenecks/index.js';
 import { stage1InTime } from './in-time.js';
 import { type Bottleneck, describeLatent, gridsIn } from './latent.js';
@@ -37,6 +35,7 @@ import {
   withStarts,
 } from './starts.js';
 import { initialState } from './state.js';
+import { stepInputs } from './step-inputs.js';
 import { evaluationGraphs, validation, validationPlan } from './validation.js';
 
 export interface TrainStage1Options {
@@ -246,38 +245,6 @@ async function warnings(bottleneck: Bottleneck, folder: string, step: number): P
     if (line.step <= step && line.split === 'train') watch(line.step, line as unknown as Values);
   }
   return watch;
-}
-
-/**
- * What a step takes in beside the state, an entry for each run of its program; depends on nothing but the config, the
- * step (from 1) and the learning rate's factor.
- */
-export async function stepInputs(
-  { model: { size, corruption, bottleneck }, adversary }: Networks,
-  { stage1, data: { flip }, seed }: Config,
-  train: ImageSet,
-  { step, starts, factor = 1 }: { step: number; starts: Starts; factor?: number },
-): Promise<HostTensors[]> {
-  const batch = await trainBatch(train, { size, flip, batchSize: stage1.batch_size, seed, step: step - 1 });
-  const firstAdversarial = firstAdversarialStep(starts);
-  const common = {
-    lr: scalar(factor * learningRate(step, stage1)),
-    step: scalar(step),
-    ...(step >= firstAdversarial && { disc_step: scalar(step - firstAdversarial + 1) }),
-  };
-  const { batched, runs = [{}] } = bottleneck.feed('train', step, batch.labels);
-  const rows = {
-    images: batch.images,
-    ...corruption.feed(step, stage1.batch_size),
-    ...(step >= firstAdversarial && adversary?.augmentation.feed(step, stage1.batch_size)),
-    ...batched,
-  };
-  const entries = microBatches(stage1.accumulate, rows, common);
-  const times = Math.max(entries.length, runs.length);
-  return Array.from({ length: times }, (_, i) => ({
-    ...entries[i % entries.length],
-    ...runs[i % runs.length],
-  }));
 }
 
 const scalars = ['loss', 'l1', 'perceptual', 'generator', 'discriminator', 'adaptive_weight'];

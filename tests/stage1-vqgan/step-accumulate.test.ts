@@ -9,7 +9,7 @@ import { expectedMemory } from '../../src/stage1-vqgan/memory.js';
 import { networksOf } from '../../src/stage1-vqgan/model.js';
 import { stage1Runner } from '../../src/stage1-vqgan/runner.js';
 import { firstAdversarialStep, startsOf } from '../../src/stage1-vqgan/starts.js';
-import { stepInputs } from '../../src/stage1-vqgan/train.js';
+import { stepInputs } from '../../src/stage1-vqgan/step-inputs.js';
 import { expectSameUpTo } from '../support/close.js';
 import { startOf, stepOf } from '../support/networks.js';
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { float32, type HostTensors } from '../../src/base/tensor.js';
-import { augmentationOf } from '../../src/stage1-vqgan/adversary/augment.js';
-import { eager, expectParity, noise } from '../support/parity.js';
+import { float32, type HostTensors } from '../../../src/base/tensor.js';
+import { augmentationOf } from '../../../src/stage1-vqgan/adversary/augment.js';
+import { eager, expectParity, noise } from '../../support/parity.js';
 
 const size = 16;
 const of = { size, seed: 3 };
