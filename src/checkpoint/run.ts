@@ -129,9 +129,10 @@ export function readRunConfig(run: string): Config {
 }
 
 export function noSuchRun(run: string): UserError {
+  const meant = nearest(run, shippedNames);
   const shipped = shippedNames.includes(run)
     ? `It comes with vqgen, to be sampled, measured and exported; to train on, copy it: ${runAt(run)}`
-    : `${placesNear(run, 'config.json')}Train a tokenizer first: vqgen train-stage1 --run ${run}`;
+    : `${meant ? `Did you mean ${meant}, which comes with vqgen? ` : placesNear(run, 'config.json')}Train a tokenizer first: vqgen train-stage1 --run ${run}`;
   return expected(
     'a run folder',
     '--run',

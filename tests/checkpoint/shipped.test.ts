@@ -52,3 +52,10 @@ test('what is trained is the user’s own: the error names the copy to make', ()
     `for --run but received ${name}, which does not exist. It comes with vqgen, to be sampled, measured and exported; to train on, copy it: ${runAt(name)}`,
   );
 });
+
+test('a mistyped name is told', () => {
+  const mistyped = name.slice(0, -1);
+  expect(noSuchRun(mistyped).message).toContain(
+    `received ${mistyped}, which does not exist. Did you mean ${name}, which comes with vqgen? Train a tokenizer`,
+  );
+});
