@@ -129,16 +129,20 @@ export function readRunConfig(run: string): Config {
 }
 
 export function noSuchRun(run: string): UserError {
-  const meant = nearest(run, shippedNames);
-  const shipped = shippedNames.includes(run)
-    ? `It comes with vqgen, to be sampled, measured and exported; to train on, copy it: ${runAt(run)}`
-    : `${meant ? `Did you mean ${meant}, which comes with vqgen? ` : placesNear(run, 'config.json')}Train a tokenizer first: vqgen train-stage1 --run ${run}`;
   return expected(
     'a run folder',
     '--run',
     existsSync(run) ? `${run}, which holds no config.json` : `${run}, which does not exist`,
-    shipped,
+    whatNext(run),
   );
+}
+
+function whatNext(run: string): string {
+  if (shippedNames.includes(run))
+    return `It comes with vqgen, to be sampled, measured and exported; to train on, copy it: ${runAt(run)}`;
+  const meant = nearest(run, shippedNames);
+  const near = meant ? `Did you mean ${meant}, which comes with vqgen? ` : placesNear(run, 'config.json');
+  return `${near}Train a tokenizer first: vqgen train-stage1 --run ${run}`;
 }
 
 const mostNear = 5;

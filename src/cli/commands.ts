@@ -153,6 +153,7 @@ export const commands: readonly Command[] = [
     flags: ['run'],
     words: { usage: '[RUN]', describe: 'run folder, as --run', most: 1 },
     examples: [['vqgen info checkpoints/mine', '']],
+    readsRun: true,
     run: info,
   },
   {
@@ -230,7 +231,7 @@ function budgetOf({ budget, steps, resume, set = [] }: Flags, stage: 'stage1' | 
         : set.find((item) => planned.some((key) => item.startsWith(`${key}=`)));
   if (other === undefined) return { seconds: budget, spent: () => performance.now() / 1000 };
   throw expected(
-    'no other word on how long',
+    'nothing else that sets the steps',
     '--budget',
     other,
     'It plans the steps of a new training, and when it validates; one that goes on has its own: --resume alone.',

@@ -2,15 +2,15 @@
  * How much of a fine pattern (a grid, a checkerboard, coloured noise) made pictures carry that real ones do not.
  *
  * Their power at each frequency of rows and columns is set beside that of real pictures, in decibels. Blur makes the
- * difference fall towards high frequencies; a pattern makes it rise again, and by how much is the measure. Two halves
- * of one set of photographs differ by about 1 dB; a person sees 2 dB in luma and, as colour is seen less, 6 in colour.
+ * difference fall towards high frequencies; a pattern makes it rise again, and by how much is the measure. Photographs
+ * of one set beside others of it have less than half a decibel (`docs/log.md`). Diagonal patterns are hardly measured.
  */
 import type { Stage1Config } from '../config/schema.js';
 
 /** Smaller pictures have too few frequencies. */
 export const smallestForPattern = 16;
 
-/** More lines of a picture add little: of larger ones every second, third … is taken. */
+/** So many lines of a picture are enough: of larger ones every second, third … is taken. */
 const mostLines = 64;
 
 /** 8-bit RGB → luma, and two differences of colour. */
@@ -128,8 +128,8 @@ function rise(real: Float64Array, made: Float64Array, size: number): number {
   return largest;
 }
 
-/** From where on a person sees it, dB; too few pictures say little. */
-const seen = { luma: 2, colour: 6, pictures: 32 };
+/** From where on the user is told, dB; chosen, as colour is seen less, and not measured. Few pictures say little. */
+const told = { luma: 2, colour: 6, pictures: 32 };
 
 /** What to tell the user of it, where there is something. @param what whose it is: 'Reconstructions', 'Samples' */
 export function patternWarning(
@@ -137,15 +137,15 @@ export function patternWarning(
   found: Pattern | undefined,
   { pictures, filter }: { pictures: number; filter: Stage1Config['filter'] },
 ): string | undefined {
-  if (!found || pictures < seen.pictures) return undefined;
+  if (!found || pictures < told.pictures) return undefined;
   const parts = [
-    ...(found.pattern_luma > seen.luma ? [`${found.pattern_luma.toFixed(1)} dB in brightness`] : []),
-    ...(found.pattern_colour > seen.colour ? [`${found.pattern_colour.toFixed(1)} dB in colour`] : []),
+    ...(found.pattern_luma > told.luma ? [`${found.pattern_luma.toFixed(1)} dB in brightness`] : []),
+    ...(found.pattern_colour > told.colour ? [`${found.pattern_colour.toFixed(1)} dB in colour`] : []),
   ];
   if (parts.length === 0) return undefined;
   return (
     `${what} carry a fine pattern that the images do not have: ${parts.join(', ')} ` +
-    `(visible from ${seen.luma} and ${seen.colour} on). ` +
+    `(limits: ${told.luma} and ${told.colour} dB). ` +
     (filter === 'photo' ? 'More training helps.' : 'For photographs a new run may have stage1.filter=photo.')
   );
 }

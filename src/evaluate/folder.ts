@@ -81,7 +81,7 @@ export interface FolderResult {
   readonly digest: string;
 }
 
-/** Images among which a pattern is looked for; more change little. */
+/** Images among which a pattern is looked for, at most. */
 export const mostAnalysed = 300;
 
 /** @throws UserError when no image can be read */

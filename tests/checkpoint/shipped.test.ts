@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { Writable } from 'node:stream';
 import { exportFolder, noSuchRun, runPaths } from '../../src/checkpoint/run.js';
 import { markOutputs, ownRun, runAt, shippedName, shippedNames } from '../../src/checkpoint/shipped.js';
+import { main } from '../../src/cli/main.js';
 import { markName } from '../../src/data/own-folders.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
 
@@ -58,4 +60,16 @@ test('a mistyped name is told', () => {
   expect(noSuchRun(mistyped).message).toContain(
     `received ${mistyped}, which does not exist. Did you mean ${name}, which comes with vqgen? Train a tokenizer`,
   );
+});
+
+test('vqgen info takes the folder of such a run, too', async () => {
+  const out: string[] = [];
+  const stdout = new Writable({
+    write: (chunk, _, done) => {
+      out.push(String(chunk));
+      done();
+    },
+  });
+  expect(await main(['info', '--run', runAt(name)], { stdout, stderr: stdout })).toBe(0);
+  expect(out.join('')).toContain('tokenizer');
 });

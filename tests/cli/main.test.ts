@@ -136,7 +136,7 @@ describe('a mistake is one sentence on stderr and exit code 2', () => {
     ]),
     ...['--steps 5', '--resume', '--set prior.steps=5'].map((other): [string, string] => [
       `train-prior --budget 1.5h ${other}`,
-      `Expected no other word on how long for --budget but received ${other.replace('--set ', '').replace(' 5', '')}. It plans the steps of a new training, and when it validates; one that goes on has its own: --resume alone.`,
+      `Expected nothing else that sets the steps for --budget but received ${other.replace('--set ', '').replace(' 5', '')}. It plans the steps of a new training, and when it validates; one that goes on has its own: --resume alone.`,
     ]),
     [
       'tokenize a b',
