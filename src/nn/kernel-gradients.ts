@@ -60,6 +60,23 @@ function spread(dy: tf.Tensor, shape: number[], axis: unknown): tf.Tensor {
 /** dy where `open`, of the same shape, is true. */
 const gate = (dy: tf.Tensor, open: tf.Tensor): tf.Tensor =>
   composite('Gate', { dy, open }, {}, () => [tf.where(open, dy, tf.zerosLike(dy))])[0];
+type Window = number | [number, number];
+
+/**
+ * [1, H, W, 1]: a window's size over the number of its pixels that lie within the image, for windows around every
+ * pixel. A mean is of the latter, while the kernel of the gradient, TF.js's as ours, divides by the former.
+ */
+function missing(shape: number[], window: Window): tf.Tensor {
+  const [down, across] = typeof window === 'number' ? [window, window] : window;
+  const counts = (size: number, window: number): number[] =>
+    Array.from({ length: size }, (_, at) => {
+      const reach = (window - 1) / 2;
+      return window / (Math.min(size, at + reach + 1) - Math.max(0, at - reach));
+    });
+  const rows = tf.tensor4d(counts(shape[1]!, down), [1, shape[1]!, 1, 1]);
+  return tf.mul(rows, tf.tensor4d(counts(shape[2]!, across), [1, 1, shape[2]!, 1]));
+}
+
 const run = (name: string, inputs: Record<string, tf.Tensor>, attrs: Attrs): tf.Tensor =>
   tf.engine().runKernel(name, inputs, attrs as tf.NamedAttrMap) as tf.Tensor;
 
@@ -200,9 +217,10 @@ gradient(
     };
   },
 );
-ofInput('AvgPool', (dy, x, { filterSize, strides, pad }) =>
-  run('AvgPoolGrad', { dy, input: x }, { filterSize, strides, pad }),
-);
+ofInput('AvgPool', (dy, x, { filterSize, strides, pad }) => {
+  const shared = pad === 'same' && strides === 1 ? tf.mul(dy, missing(x.shape, filterSize as Window)) : dy;
+  return run('AvgPoolGrad', { dy: shared, input: x }, { filterSize, strides, pad });
+});
 gradient('MaxPool', ['x', 'y'], (dy, [x, y], { filterSize, strides, pad }) => ({
   x: () => run('MaxPoolGrad', { dy, input: x, output: y }, { filterSize, strides, pad }),
 }));

@@ -68,12 +68,12 @@ export async function openClassifier(
   };
 }
 
-function classifyProgram({ weights, size }: Trained): GraphProgram<'images', 'probabilities'> {
+function classifyProgram({ weights, size, pooling }: Trained): GraphProgram<'images', 'probabilities'> {
   return {
     name: 'classify',
     inputs: { images: { shape: [batch, size, size, 3], dtype: 'float32' } },
     constants: weights,
-    run: ({ images }, constants) => ({ probabilities: tf.softmax(classLogits(constants, images)) }),
+    run: ({ images }, constants) => ({ probabilities: tf.softmax(classLogits(constants, images, pooling)) }),
   };
 }
 

@@ -14,7 +14,7 @@ import {
   randomFeatures,
   vgg16Shapes,
 } from './distances.js';
-import { trainedFeatures, trainedShapes } from './trained-features.js';
+import { type Pooling, trainedFeatures, trainedShapes } from './trained-features.js';
 
 export const configKey = 'stage1.perceptual.weights';
 
@@ -46,8 +46,8 @@ export async function loadTrainedFeatures(
   place?: string,
   where?: string,
 ): Promise<Perceptual & FeatureNetwork> {
-  const { weights, name } = await loadTrained(place, where);
-  return trainedFeatures(weights, { size, name });
+  const { weights, name, pooling } = await loadTrained(place, where);
+  return trainedFeatures(weights, { size, name, pooling });
 }
 
 /** What a file of `train-perceptual` holds. */
@@ -60,6 +60,7 @@ export interface Trained {
   readonly classes: readonly string[];
   /** Side of the images that it was trained on, pixels. */
   readonly size: number;
+  readonly pooling: Pooling;
 }
 
 /** The file's name in a folder of `train-perceptual`. */
@@ -77,10 +78,10 @@ export async function loadTrained(
   where = 'the weights that come with vqgen',
 ): Promise<Trained> {
   const file = networkFile(place);
-  let about: Pick<Trained, 'classes' | 'size'> = { classes: [], size: 0 };
+  let about: Pick<Trained, 'classes' | 'size' | 'pooling'> = { classes: [], size: 0, pooling: 'means' };
   const weights = await readWeights(file, where, {
-    shapes: ({ classes = '[]', size = '0' }) => {
-      about = { classes: JSON.parse(classes), size: Number(size) };
+    shapes: ({ classes = '[]', size = '0', pooling = 'means' }) => {
+      about = { classes: JSON.parse(classes), size: Number(size), pooling: pooling as Pooling };
       return trainedShapes(about.classes.length);
     },
     remedy: 'It takes a folder that vqgen train-perceptual made, or its file.',

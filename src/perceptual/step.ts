@@ -21,7 +21,7 @@ import { valueAndGradsOf } from '../nn/gradients.js';
 import { type Linear, linear, linearSpecs } from '../nn/linear.js';
 import { initialise, over, specsOf, type TensorTree, tensorSpecs, treeOf, under } from '../nn/params.js';
 import { adamSpecs, adamStep, emaStep } from '../train/optimizer.js';
-import { classLogits, featureWidth, halve, layers } from './trained-features.js';
+import { classLogits, featureWidth, layers, pooling, poolings } from './trained-features.js';
 
 type Layer = ConvWithoutBias & BatchNorm;
 type Learned = { layers: Layer[]; head: Linear };
@@ -131,7 +131,7 @@ function pass(params: TensorTree<Learned>, images: tf.Tensor): { logits: tf.Tens
   let x = images;
   let before = 0;
   for (const [{ stage }, layer] of pairs(layers, params.layers)) {
-    if (stage > before) x = halve(x as tf.Tensor4D);
+    if (stage > before) x = poolings[pooling](x as tf.Tensor4D);
     before = stage;
     const y = conv(layer, x);
     seen.push(batchStatistics(y));
@@ -153,7 +153,7 @@ export function classifierEvaluation(o: {
       images: { shape: [o.batch, o.size, o.size, 3], dtype: 'float32' },
     },
     constants: {},
-    run: ({ images, ...model }) => ({ logits: classLogits(folded(model, o.classes), images) }),
+    run: ({ images, ...model }) => ({ logits: classLogits(folded(model, o.classes), images, pooling) }),
   };
 }
 

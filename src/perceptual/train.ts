@@ -33,6 +33,7 @@ import {
   foldProgram,
   initialClassifier,
 } from './step.js';
+import { type Pooling, pooling } from './trained-features.js';
 
 export interface TrainPerceptualOptions {
   /** Folders whose subfolders are the classes; none: the built-in drawings. */
@@ -90,6 +91,7 @@ interface Settings {
   readonly size: number;
   readonly steps: number;
   readonly seed: number;
+  readonly pooling: Pooling;
 }
 
 /** @throws UserError for missing or unreadable images, fewer than two classes, or a training in the way */
@@ -139,7 +141,7 @@ function settingsOf(o: TrainPerceptualOptions, saved?: Settings): Settings {
   if (val.length > 0 && data.length === 0) {
     throw expected('--data', '--val', 'no --data', 'The built-in drawings bring unseen ones of their own.');
   }
-  return { data, val, size, steps, seed };
+  return { data, val, size, steps, seed, pooling };
 }
 
 function readSettings(file: string): Settings {
@@ -340,6 +342,7 @@ async function writeTrained(file: string, classes: readonly string[], o: Trainin
       format: 'vqgen-classifier',
       classes: JSON.stringify(classes),
       size: `${o.settings.size}`,
+      pooling,
     });
   } finally {
     await graph.dispose();

@@ -1,7 +1,7 @@
 /**
  * vqgen's own perceptual network: the convolutions of an image classifier that `vqgen train-perceptual` trained. It is
- * plain (3×3 convolutions, ReLU, means of 2×2 between stages), so that as a frozen loss it is cheap and its gradient
- * smooth; batch normalisation is folded into its filters.
+ * plain (3×3 convolutions, ReLU, means between stages), so that as a frozen loss it is cheap and its gradient smooth;
+ * batch normalisation is folded into its filters.
  */
 
 import * as tf from '@tensorflow/tfjs-core';
@@ -57,20 +57,32 @@ export function trainedShapes(classes: number): Record<string, number[]> {
 }
 
 /** The network as far as images of `size` pixels can be halved, at most to `depth`. */
-function trunkFor(size: number, depth: number, names: (layer: number) => string): Trunk {
+function trunkFor(size: number, depth: number, pooling: Pooling, names: (layer: number) => string): Trunk {
   const count = Math.min(depth, Math.floor(Math.log2(size)) + 1);
   return {
     stages: Array.from({ length: count }, (_, stage) => ({
       filters: layers.flatMap((layer, i) => (layer.stage === stage ? [names(i)] : [])),
       lin: scale / count,
     })),
-    pool: halve,
+    pool: poolings[pooling],
     prepare: (x) => x,
   };
 }
 
-/** Means of 2×2 positions, between two stages. */
-export const halve = (x: tf.Tensor4D): tf.Tensor4D => tf.avgPool(x, 2, 2, 'valid');
+/**
+ * How stages halve an image. `smooth`: [1 2 2 1] / 6 along rows and columns, so that what is too fine for the stage
+ * behind does not come back in it as something coarser (Zhang, "Making Convolutional Networks Shift-Invariant Again",
+ * arXiv 1904.11486); means are of what lies within the image. `means` of 2×2 positions: files of before have it.
+ */
+export const poolings = {
+  smooth: (x: tf.Tensor4D): tf.Tensor4D => poolings.means(tf.avgPool(x, 3, 1, 'same')),
+  means: (x: tf.Tensor4D): tf.Tensor4D => tf.avgPool(x, 2, 2, 'valid'),
+};
+
+export type Pooling = keyof typeof poolings;
+
+/** Of what is trained today. */
+export const pooling = 'smooth' satisfies Pooling;
 
 /**
  * The trained network for images of `size` pixels; a tenth of the mean of its depths. A set of images is described by
@@ -81,11 +93,11 @@ export const halve = (x: tf.Tensor4D): tf.Tensor4D => tf.avgPool(x, 2, 2, 'valid
  */
 export function trainedFeatures(
   weights: HostTensors,
-  { size, name }: { size: number; name: string },
+  { size, name, pooling }: { size: number; name: string; pooling: Pooling },
 ): Perceptual & FeatureNetwork {
   const names = (layer: number) => `${prefix}.${layerName(layer)}`;
-  const compared = trunkFor(size, taps, names);
-  const whole = trunkFor(size, stages.length, names);
+  const compared = trunkFor(size, taps, pooling, names);
+  const whole = trunkFor(size, stages.length, pooling, names);
   const constants: HostTensors = {};
   for (const stage of whole.stages) {
     for (const filter of stage.filters) {
@@ -103,9 +115,9 @@ export function trainedFeatures(
 }
 
 /** The classifier: images [B, S, S, 3] in [−1, 1] → logits [B, K]. */
-export function classLogits(weights: Tensors, images: tf.Tensor): tf.Tensor {
+export function classLogits(weights: Tensors, images: tf.Tensor, pooling: Pooling): tf.Tensor {
   const [, size] = images.shape as [number, number];
-  const trunk = trunkFor(size, stages.length, layerName);
+  const trunk = trunkFor(size, stages.length, pooling, layerName);
   const head = picked(under('head', weights), ['weight', 'bias']);
   return linear(head, means(trunk, weights, images));
 }

@@ -108,6 +108,14 @@ check('pools and enlarging', {
     fn: ({ x }) => tf.avgPool(x as tf.Tensor4D, 2, 2, 'valid'),
   },
   maxPool: { inputs: { x: noise([2, 4, 6, 3]) }, fn: ({ x }) => tf.maxPool(x as tf.Tensor4D, 2, 2, 'valid') },
+  'avgPool at every pixel': {
+    inputs: { x: noise([2, 4, 6, 3]) },
+    fn: ({ x }) => tf.avgPool(x as tf.Tensor4D, 3, 1, 'same'),
+  },
+  'avgPool at every pixel, wide': {
+    inputs: { x: noise([1, 3, 2, 5]) },
+    fn: ({ x }) => tf.avgPool(x as tf.Tensor4D, [3, 5], 1, 'same'),
+  },
   avgPool: { inputs: { x: noise([2, 4, 6, 3]) }, fn: ({ x }) => tf.avgPool(x as tf.Tensor4D, 2, 2, 'valid') },
   'enlarging convolution': {
     inputs: { x: noise([2, 3, 5, 4]), weight: noise([3, 3, 4, 6]), bias: noise([6]) },

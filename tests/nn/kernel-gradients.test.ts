@@ -114,6 +114,7 @@ const cases: [string, number[][], F][] = [
     (x, w) => tf.conv2dTranspose(image(x!), image(w!), [1, 4, 4, 1], 2, 'same'),
   ],
   ['AvgPool', [[1, 4, 4, 1]], (x) => tf.avgPool(image(x!), 2, 2, 'valid')],
+  ['AvgPool at every pixel', [[1, 3, 4, 1]], (x) => tf.avgPool(image(x!), 3, 1, 'same')],
   ['MaxPool', [[1, 4, 4, 1]], (x) => tf.maxPool(image(x!), 2, 2, 'valid')],
 ];
 

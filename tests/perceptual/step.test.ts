@@ -10,7 +10,7 @@ import {
   foldProgram,
   initialClassifier,
 } from '../../src/perceptual/step.js';
-import { classLogits, trainedShapes } from '../../src/perceptual/trained-features.js';
+import { classLogits, pooling, trainedShapes } from '../../src/perceptual/trained-features.js';
 import { expectClose } from '../support/close.js';
 import { device, noise } from '../support/parity.js';
 
@@ -86,7 +86,7 @@ test('the folded filters normalise by the kept statistics, each image by itself'
     name: 'one',
     inputs: { images: { shape: [1, 16, 16, 3], dtype: 'float32' } },
     constants: weights,
-    run: ({ images }, constants) => ({ logits: classLogits(constants, images!) }),
+    run: ({ images }, constants) => ({ logits: classLogits(constants, images!, pooling) }),
   };
   const third = float32([1, 16, 16, 3], images.data.slice(2 * 768, 3 * 768) as Float32Array);
   const { logits } = await once(alone, { images: third });

@@ -61,11 +61,29 @@ function withRest(t: Tracer, part: Value, c: ConvInfo): Value {
 }
 
 kernel('AvgPoolGrad', ['dy', 'input'], (t, { dy, input }, attrs: PoolAttrs) => {
+  const around = poolInfo(attrs, input.shape);
+  if (atEveryPixel(around, attrs)) {
+    // A pixel lies in the windows around the pixels of its own.
+    const { filterHeight, filterWidth } = around;
+    const onnx = { kernel_shape: [filterHeight, filterWidth], pads: pads(around), count_include_pad: 1 };
+    const value = t.as(dy, NCHW);
+    return t.out(
+      t.graph.op('AveragePool', [value], onnx, { shape: value.shape }),
+      input.shape,
+      'float32',
+      NCHW,
+    );
+  }
   const c = disjoint('AvgPoolGrad', attrs, input.shape);
   const spread = enlarge(t, t.as(dy, NCHW), c.filterHeight, c.filterWidth);
   const scaled = t.graph.op('Mul', [spread, t.graph.float(1 / taps(c))], {}, { shape: spread.shape });
   return t.out(withRest(t, scaled, c), input.shape, 'float32', NCHW);
 });
+
+/** Windows of odd sides around every pixel of an image. */
+function atEveryPixel(c: ConvInfo, { pad }: PoolAttrs): boolean {
+  return c.strideHeight === 1 && c.strideWidth === 1 && taps(c) % 2 === 1 && pad === 'same';
+}
 
 /**
  * A window's maximum passes its gradient on; equal maxima (after a ReLU: zeros, which pass nothing on) each get it.
