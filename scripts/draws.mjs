@@ -1,7 +1,7 @@
 // node scripts/draws.mjs --run RUN --classifier DIR [--n 512] [--seeds 0,1,2] SETTING…: how ways of drawing compare. A
 // SETTING is a list of options of vqgen sample without their dashes, such as order=halton,revise=0.1, or none. For
 // each: fd_vqgen from the run's validation pictures, the share of samples that a classifier (vqgen train-perceptual)
-// takes for what was asked for, their pattern in brightness and colour (dB), and the seconds that drawing and measuring
+// takes for what was asked for, their pattern in brightness, colour and lattice (dB), and the seconds that drawing and measuring
 // took.
 import { parseArgs } from 'node:util';
 import { silent } from '../dist/base/progress.js';
@@ -43,15 +43,15 @@ const keys = Object.fromEntries(Object.entries(drawingOptions).map(([key, flag])
 const spread = (all) =>
   `${(all.reduce((a, b) => a + b, 0) / all.length).toFixed(3)} (${Math.min(...all).toFixed(3)} to ${Math.max(...all).toFixed(3)})`;
 console.log(
-  `| ${run} | fd_vqgen, ${seeds.length} seeds (${seeds.join(', ')}), ${n} samples each | class accuracy | pattern, brightness | colour | seconds |`,
+  `| ${run} | fd_vqgen, ${seeds.length} seeds (${seeds.join(', ')}), ${n} samples each | class accuracy | pattern, brightness | colour | lattice | seconds |`,
 );
-console.log('|--|--|--|--|--|--|');
+console.log('|--|--|--|--|--|--|--|');
 for (const setting of positionals) {
   const pairs = setting === 'none' ? [] : setting.split(',').map((pair) => pair.split('='));
   const drawing = Object.fromEntries(
     pairs.map(([name, value]) => [keys[name], name === 'order' ? value : Number(value)]),
   );
-  const [distances, right, luma, colour] = [[], [], [], []];
+  const [distances, right, luma, colour, lattice] = [[], [], [], [], []];
   const started = performance.now();
   for (const seed of seeds) {
     const source = await openSource({ run, device, seed, n, reporter: silent, ...drawing });
@@ -62,9 +62,10 @@ for (const setting of positionals) {
     const pattern = patternOf(spectrum, drawn.spectrum);
     luma.push(pattern?.pattern_luma ?? Number.NaN);
     colour.push(pattern?.pattern_colour ?? Number.NaN);
+    lattice.push(pattern?.pattern_lattice ?? Number.NaN);
   }
   const seconds = (performance.now() - started) / 1000;
-  const shown = [distances, right, luma, colour].map(spread).join(' | ');
+  const shown = [distances, right, luma, colour, lattice].map(spread).join(' | ');
   console.log(`| ${setting} | ${shown} | ${seconds.toFixed(0)} |`);
 }
 await classifier.dispose();

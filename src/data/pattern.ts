@@ -3,9 +3,11 @@
  *
  * Their power at each frequency of rows and columns is set beside that of real pictures, in decibels. Blur makes the
  * difference fall towards high frequencies; a pattern makes it rise again, and by how much is the measure. Photographs
- * of one set beside others of it have less than half a decibel (`docs/log.md`). Diagonal patterns are hardly measured.
+ * of one set beside others of it have less than half a decibel (`docs/log.md`). Diagonal patterns are hardly measured
+ * so; of those `LatticePower` finds what repeats with a tokenizer's cells.
  */
 import type { Stage1Config } from '../config/schema.js';
+import { LatticePower } from './lattice.js';
 
 /** Smaller pictures have too few frequencies. */
 export const smallestForPattern = 16;
@@ -25,11 +27,13 @@ export class Spectrum {
   /** Number of pictures. */
   count = 0;
   private readonly sums: readonly Float64Array[];
+  readonly lattice: LatticePower;
   private readonly waves: { readonly cos: Float64Array; readonly sin: Float64Array }[];
 
   /** @param size side of the pictures, pixels */
   constructor(readonly size: number) {
     const highest = Math.floor(size / 2);
+    this.lattice = new LatticePower(size);
     this.sums = Array.from({ length: 2 * planes.length }, () => new Float64Array(highest + 1));
     this.waves = Array.from({ length: highest + 1 }, (_, f) => {
       const angle = (i: number): number => (2 * Math.PI * f * i) / size;
@@ -62,6 +66,7 @@ export class Spectrum {
       const plane = Float64Array.from({ length: size ** 2 }, (_, i) =>
         value(rgb[3 * i]!, rgb[3 * i + 1]!, rgb[3 * i + 2]!),
       );
+      if (p === 0 && size >= smallestForPattern) this.lattice.add(plane);
       for (const axis of [0, 1]) {
         const power = new Float64Array(waves.length);
         for (let at = 0; at < size; at += step) {
@@ -94,7 +99,12 @@ export interface Pattern {
   readonly pattern_luma: number;
   /** dB; the largest of rows and columns in two differences of colour. */
   readonly pattern_colour: number;
+  /** dB; see `LatticePower`. */
+  readonly pattern_lattice: number;
 }
+
+/** Of pictures in which none can be looked for. */
+export const noPattern = { pattern_luma: null, pattern_colour: null, pattern_lattice: null };
 
 /** @returns nothing for pictures below `smallestForPattern`, and where there are none */
 export function patternOf(real: Spectrum, made: Spectrum): Pattern | undefined {
@@ -102,16 +112,18 @@ export function patternOf(real: Spectrum, made: Spectrum): Pattern | undefined {
   const [luma = 0, ...colours] = planes.map((_, p) =>
     Math.max(...[0, 1].map((axis) => rise(real.mean(p, axis), made.mean(p, axis), real.size))),
   );
-  return { pattern_luma: luma, pattern_colour: Math.max(...colours) };
+  return {
+    pattern_luma: luma,
+    pattern_colour: Math.max(...colours),
+    pattern_lattice: LatticePower.excess(real.lattice, made.lattice),
+  };
 }
 
 /** What a validation found. */
-export function patternIn({
-  pattern_luma,
-  pattern_colour,
-}: Readonly<Record<string, number>>): Pattern | undefined {
+export function patternIn(values: Readonly<Record<string, number>>): Pattern | undefined {
+  const { pattern_luma, pattern_colour, pattern_lattice = 0 } = values;
   if (pattern_luma === undefined || pattern_colour === undefined) return undefined;
-  return { pattern_luma, pattern_colour };
+  return { pattern_luma, pattern_colour, pattern_lattice };
 }
 
 /** The largest rise, towards high frequencies, of what `made` has more than `real`, smoothed over three of them; dB. */
@@ -129,7 +141,7 @@ function rise(real: Float64Array, made: Float64Array, size: number): number {
 }
 
 /** From where on the user is told, dB; chosen, as colour is seen less, and not measured. Few pictures say little. */
-const told = { luma: 2, colour: 6, pictures: 32 };
+const told = { luma: 2, colour: 6, lattice: 8, pictures: 32 };
 
 /** What to tell the user of it, where there is something. @param what whose it is: 'Reconstructions', 'Samples' */
 export function patternWarning(
@@ -141,11 +153,14 @@ export function patternWarning(
   const parts = [
     ...(found.pattern_luma > told.luma ? [`${found.pattern_luma.toFixed(1)} dB in brightness`] : []),
     ...(found.pattern_colour > told.colour ? [`${found.pattern_colour.toFixed(1)} dB in colour`] : []),
+    ...(found.pattern_lattice > told.lattice
+      ? [`${found.pattern_lattice.toFixed(1)} dB in a lattice of a few pixels`]
+      : []),
   ];
   if (parts.length === 0) return undefined;
   return (
     `${what} carry a fine pattern that the images do not have: ${parts.join(', ')} ` +
-    `(limits: ${told.luma} and ${told.colour} dB). ` +
+    `(limits: ${told.luma}, ${told.colour} and ${told.lattice} dB). ` +
     (filter === 'photo' ? 'More training helps.' : 'For photographs a new run may have stage1.filter=photo.')
   );
 }

@@ -10,7 +10,7 @@ import { everyImage, readableSplits, type Subset } from '../data/dataset.js';
 import { writeVersions } from '../data/grid.js';
 import { inferenceBatch } from '../data/inference-batch.js';
 import { ninetieth } from '../data/mean-colour.js';
-import { patternOf, patternWarning } from '../data/pattern.js';
+import { noPattern, patternOf, patternWarning } from '../data/pattern.js';
 import { classOf, describeSkipped, listImages } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import { accuracyOn, type Classifier, openClassifier } from '../perceptual/classifier.js';
@@ -225,8 +225,7 @@ function tokenizerMeasures(folder: FolderResult, originals: Statistics, space: F
     ssim: folder.ssim,
     perceptual: folder.perceptual,
     perceptual_network: folder.perceptualNetwork,
-    pattern_luma: null,
-    pattern_colour: null,
+    ...noPattern,
     ...folder.pattern,
     colour_shift: ninetieth(folder.colourShifts),
     [measureNames(space.label).rfd]: frechetDistance(folder.reconstructions.gaussian(), originals),
@@ -293,8 +292,7 @@ async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Me
       class_accuracy: drawn.classified.right / drawn.classified.images,
       classified: drawn.classified.images,
     }),
-    pattern_luma: null,
-    pattern_colour: null,
+    ...noPattern,
     ...pattern,
     [names.fd]: frechetDistance(drawn.moments.gaussian(), reference),
     reference: o.stats ?? work.data,

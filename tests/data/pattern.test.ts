@@ -57,14 +57,18 @@ test('nothing is said of no pictures, and of very small ones', () => {
 });
 
 test('the warning: of what is seen, of enough pictures, and what helps', () => {
-  const found = { pattern_luma: 2.34, pattern_colour: 18.4 };
+  const found = { pattern_luma: 2.34, pattern_colour: 18.4, pattern_lattice: 7.9 };
   const many = { pictures: 300, filter: 'none' } as const;
   expect(patternWarning('Samples', found, many)).toMatch(
     /^Samples carry a fine pattern .*: 2\.3 dB in brightness, 18\.4 dB in colour .*stage1\.filter=photo\.$/,
   );
   expect(patternWarning('Samples', found, { ...many, filter: 'photo' })).toMatch(/More training helps\.$/);
   expect(patternWarning('Samples', { ...found, pattern_luma: 1.9 }, many)).not.toMatch('brightness');
-  expect(patternWarning('Samples', { pattern_luma: 1.9, pattern_colour: 5.9 }, many)).toBeUndefined();
+  const little = { pattern_luma: 1.9, pattern_colour: 5.9, pattern_lattice: 7.9 };
+  expect(patternWarning('Samples', little, many)).toBeUndefined();
+  expect(patternWarning('Samples', { ...little, pattern_lattice: 8.12 }, many)).toMatch(
+    ': 8.1 dB in a lattice',
+  );
   expect(patternWarning('Samples', found, { ...many, pictures: 31 })).toBeUndefined();
 });
 
