@@ -100,6 +100,8 @@ const stage1 = z.strictObject({
   network: z.enum(['vqgan', 'strided']).default('vqgan'),
   /** `photo`: the decoder's pictures pass a filter that leaves no pattern of two pixels, and no finer colour. */
   filter: z.enum(['none', 'photo']).default('none'),
+  /** Of `strided`, how its decoder doubles the picture's sides: as published, or by neighbours and a 3×3 filter. */
+  upsampling: z.enum(['transposed', 'nearest']).default('transposed'),
   ch: count.default(32),
   ch_mult: z.array(count).min(1).default([1, 2, 2]),
   num_res_blocks: count.default(1),

@@ -3,13 +3,13 @@ import type * as tf from '@tensorflow/tfjs-core';
 import { entry, last } from '../../base/lookup.js';
 import type { Stage1Config } from '../../config/schema.js';
 import type { Tensors } from '../../engine/device.js';
-import { conv, convSpecs, imageConv, transposedConv } from '../../nn/conv.js';
+import { conv, convSpecs, imageConv } from '../../nn/conv.js';
 import { type ParamSpec, specsOf, treeOf } from '../../nn/params.js';
 import type { VqganSizes } from './blocks.js';
 import { decoderFeatures, decoderSpecs } from './decoder.js';
 import { encoder, encoderSpecs } from './encoder.js';
 import { photoFilter } from './filter.js';
-import { narrowed, narrowingSpecs, widenedButLast, wideningSpecs } from './strided.js';
+import { doubled, narrowed, narrowingSpecs, widenedButLast, wideningSpecs } from './strided.js';
 
 /** Names of parameters are a network's own; `p` holds all of the encoder's, or of the decoder's, by them. */
 export interface Autoencoder {
@@ -35,7 +35,7 @@ export interface Joints {
   readonly given: number;
 }
 
-type Sizes = VqganSizes & Pick<Stage1Config, 'network' | 'filter'>;
+type Sizes = VqganSizes & Pick<Stage1Config, 'network' | 'filter' | 'upsampling'>;
 
 interface Network {
   /** Channels of the encoder's features. */
@@ -62,7 +62,7 @@ const networks: Record<Stage1Config['network'], Network> = {
 
   strided: {
     features: ({ ch, ch_mult }) => ch * last(ch_mult),
-    make({ ch, ch_mult, num_res_blocks: blocks }, { seen, taken, given }) {
+    make({ ch, ch_mult, num_res_blocks: blocks, upsampling }, { seen, taken, given }) {
       const width = ch * last(ch_mult);
       const halvings = ch_mult.slice(0, -1).map((mult) => ch * mult);
       const doublings = [...halvings.slice(0, -1).reverse(), 3];
@@ -70,7 +70,7 @@ const networks: Record<Stage1Config['network'], Network> = {
         ...narrowingSpecs(seen, halvings, { outputs: width, blocks }),
         ...(taken !== undefined && { embed: convSpecs(1, width, taken) }),
       };
-      const dec = wideningSpecs(given, doublings, { width, blocks });
+      const dec = wideningSpecs(given, doublings, { width, blocks, upsampling });
       return {
         encoder: specsOf(enc),
         decoder: specsOf(dec),
@@ -80,7 +80,7 @@ const networks: Record<Stage1Config['network'], Network> = {
           return params.embed ? conv(params.embed, features) : features;
         },
         features: (p, q) => widenedButLast(treeOf(dec, p), q),
-        picture: (p, features) => transposedConv(last(treeOf(dec, p).doublings), features),
+        picture: (p, features) => doubled(last(treeOf(dec, p).doublings), features),
         lastFilter: `doublings.${doublings.length - 1}.weight`,
       };
     },

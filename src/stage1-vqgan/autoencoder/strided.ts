@@ -5,8 +5,10 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { last } from '../../base/lookup.js';
+import type { Stage1Config } from '../../config/schema.js';
 import { type Conv, conv, convSpecs, imageConv, transposedConv, transposedConvSpecs } from '../../nn/conv.js';
 import type { TensorTree } from '../../nn/params.js';
+import { upsampleConv } from '../../nn/upsample-conv.js';
 
 /** 3×3 to a quarter of the channels, 1×1 back. */
 type Residual = { conv1: Conv; conv2: Conv };
@@ -21,7 +23,7 @@ export type Narrowing = {
 export type Widening = {
   conv_in: Conv;
   blocks: Residual[];
-  /** 4×4, stride 2, transposed. */
+  /** Of `doublingSpecs`. */
   doublings: Conv[];
 };
 
@@ -71,19 +73,33 @@ export function narrowed(params: TensorTree<Narrowing>, x: tf.Tensor): tf.Tensor
 
 /**
  * @param doublings channels after each doubling. @param o.width channels from the 3×3 convolution on. @param o.blocks
- * how many residual blocks
+ * how many residual blocks. @param o.upsampling how a doubling is done; left out, as published
  */
 export function wideningSpecs(
   inputs: number,
   doublings: readonly number[],
-  { width, blocks }: { width: number; blocks: number },
+  { width, blocks, upsampling }: { width: number; blocks: number; upsampling?: Upsampling },
 ): Widening {
   return {
     conv_in: convSpecs(3, inputs, width),
     blocks: residualSpecs(blocks, width),
-    doublings: steps(width, doublings).map(([before, after]) => transposedConvSpecs(4, before, after)),
+    doublings: steps(width, doublings).map((widths) => doublingSpecs(upsampling, ...widths)),
   };
 }
+
+type Upsampling = Stage1Config['upsampling'];
+
+/**
+ * `transposed`: 4×4, stride 2. Each of the four pixels under one has filter values of its own, and what they differ by
+ * is a pattern that any picture can carry at no cost (Odena et al., "Deconvolution and Checkerboard Artifacts", Distill
+ * 2016). `nearest`: 3×3 behind an enlargement, as many products, and what is even stays even.
+ */
+const doublingSpecs = (upsampling: Upsampling = 'transposed', inputs: number, outputs: number): Conv =>
+  upsampling === 'nearest' ? convSpecs(3, inputs, outputs) : transposedConvSpecs(4, inputs, outputs);
+
+/** x [B, H, W, in] → [B, 2H, 2W, out], by what its filter is. */
+export const doubled = (params: TensorTree<Conv>, x: tf.Tensor): tf.Tensor =>
+  params.weight.shape[0] === 3 ? upsampleConv(params, x) : transposedConv(params, x);
 
 /** Each width with the one before it, the first of which is `from`. */
 function steps(from: number, widths: readonly number[]): [number, number][] {
@@ -97,12 +113,12 @@ function steps(from: number, widths: readonly number[]): [number, number][] {
 
 /** x [B, h, w, in] → [B, h · 2^n, w · 2^n, out]. */
 export function widened(params: TensorTree<Widening>, x: tf.Tensor): tf.Tensor {
-  return transposedConv(last(params.doublings), widenedButLast(params, x));
+  return doubled(last(params.doublings), widenedButLast(params, x));
 }
 
 /** Everything but the last doubling. */
 export function widenedButLast(params: TensorTree<Widening>, x: tf.Tensor): tf.Tensor {
   let y = residual(params.blocks, conv(params.conv_in, x));
-  for (const doubling of params.doublings.slice(0, -1)) y = tf.relu(transposedConv(doubling, y));
+  for (const doubling of params.doublings.slice(0, -1)) y = tf.relu(doubled(doubling, y));
   return y;
 }
