@@ -4,7 +4,9 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Stage1Config } from '../config/schema.js';
+import type { Tensors } from '../engine/device.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
+import type { Perceptual } from '../perceptual/distances.js';
 
 /** So that the likelihood of a perfect copy is finite: the variance of a step of one 8-bit level, rounded. */
 const leastVariance = (2 / 255) ** 2 / 12;
@@ -34,15 +36,16 @@ export type ReconstructionSettings = {
  */
 export function reconstructionLoss(
   { pixel, perceptual: { weight } }: ReconstructionSettings,
-  distanceOf: ((reconstruction: tf.Tensor) => tf.Tensor) | undefined,
+  perceptual: Perceptual | undefined,
+  constants: Tensors,
   x: tf.Tensor,
   reconstruction: tf.Tensor,
 ): { total: tf.Tensor; l1: tf.Tensor; perceptual?: tf.Tensor } {
   const l1 = pixelLoss('l1', x, reconstruction);
   const error = pixel === 'l1' ? l1 : pixelLoss(pixel, x, reconstruction);
   const settled = (error: tf.Tensor) => (pixel === 'nll' ? likelihoodLoss(error) : error);
-  if (!distanceOf) return { total: settled(error), l1 };
-  const distance = distanceOf(reconstruction);
+  if (!perceptual) return { total: settled(error), l1 };
+  const distance = perceptual.distance(constants, x, reconstruction);
   return { total: settled(tf.add(error, tf.mul(weight, distance))), l1, perceptual: distance };
 }
 

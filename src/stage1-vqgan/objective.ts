@@ -20,7 +20,6 @@ export interface Objective {
  * @param at.reconstruction [B, S, S, 3]
  * @param at.last the decoder's last layer: its filter, and the reconstruction with another
  * @param at.judge the discriminator, where there is one
- * @param at.shown what the perceptual network sees of pictures; left out, the pictures
  * @param at.scale scalar by which gradients are multiplied on their way, in low precision; where one is not finite λ
  *   is 0
  */
@@ -34,18 +33,17 @@ export function objectiveAt(
     last: { filter: tf.Tensor; picture: (filter: tf.Tensor) => tf.Tensor };
     judge: Judge | undefined;
     scale?: tf.Tensor;
-    shown?: (pictures: tf.Tensor) => tf.Tensor;
   },
 ): Objective {
-  const { images, reconstruction, last, judge, scale, shown = (x: tf.Tensor) => x } = at;
-  const distance = perceptual && ((x: tf.Tensor) => perceptual.distance(constants, shown(images), shown(x)));
-  const lossAt = (x: tf.Tensor) => reconstructionLoss(settings, distance, images, x);
+  const { images, reconstruction, last, judge, scale } = at;
+  const lossAt = (x: tf.Tensor) => reconstructionLoss(settings, perceptual, constants, images, x);
   const gradientOf = (loss: (x: tf.Tensor) => tf.Tensor) => {
     const { value, grads } = valueAndGradsOf({ x: reconstruction }, ({ x }) => loss(x), scale);
     return { value, gradient: scale ? tf.div(grads.x, scale) : grads.x };
   };
   const error = gradientOf((x) => lossAt(x).total);
-  const { total: _, ...terms } = lossAt(reconstruction);
+  const { l1, perceptual: distance } = lossAt(reconstruction);
+  const terms = { l1, ...(distance && { perceptual: distance }) };
   if (!judge) return { loss: error.value, gradient: error.gradient, terms };
 
   const adversarial = gradientOf((x) => generatorLoss(judge.logits(x)));

@@ -6,7 +6,6 @@ import type { ImageSet } from '../data/dataset.js';
 import { microBatches } from '../train/accumulation.js';
 import { learningRate } from '../train/schedule.js';
 import type { Networks } from './model.js';
-import { phasesOf } from './phases.js';
 import { firstAdversarialStep, type Starts } from './starts.js';
 
 /**
@@ -30,7 +29,6 @@ export async function stepInputs(
   const rows = {
     images: batch.images,
     ...corruption.feed(step, stage1.batch_size),
-    ...phasesOf(stage1, size).feed({ seed, step, batch: stage1.batch_size }),
     ...(step >= firstAdversarial && adversary?.augmentation.feed(step, stage1.batch_size)),
     ...batched,
   };

@@ -19,7 +19,6 @@ import { select } from './bottlenecks/quantiser.js';
 import { gridsIn, type Latent, type Passed } from './latent.js';
 import type { Networks } from './model.js';
 import { objectiveAt } from './objective.js';
-import { phasesOf } from './phases.js';
 import { type StateSettings, stage1Partial, stage1State } from './state.js';
 
 export type StepSettings = StateSettings &
@@ -49,7 +48,6 @@ export function stage1Step(
   const { size, net, corruption, bottleneck } = model;
   const { batch_size, accumulate, precision, clip, ema: decay } = settings;
   const batch = batch_size / accumulate;
-  const phases = phasesOf(settings, size);
   const learned = Object.keys(model.trained);
   const accumulated = accumulation(accumulate, precision === 'f16');
   const scaling = lossScaling(precision);
@@ -68,7 +66,6 @@ export function stage1Step(
       ...adversary?.augmentation.inputs(batch),
       ...accumulated.inputs,
       ...corruption.inputs(batch),
-      ...phases.inputs(batch),
       ...bottleneck.inputs('train', batch),
     },
 
@@ -89,14 +86,7 @@ export function stage1Step(
 
       // 2. The objective, and its gradient at the reconstruction.
       const judge = adversary?.judge(state, inputs);
-      const at = {
-        images,
-        reconstruction,
-        last,
-        judge,
-        scale,
-        shown: (x: tf.Tensor) => phases.apply(x, inputs),
-      };
+      const at = { images, reconstruction, last, judge, scale };
       const objective = objectiveAt(settings, perceptual, constants, at);
 
       // 3. The discriminator's update, on the same reconstructions.

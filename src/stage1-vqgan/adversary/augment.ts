@@ -10,7 +10,6 @@ import { type Rng, stream } from '../../base/rng.js';
 import { float32, type HostTensors, int32 } from '../../base/tensor.js';
 import type { Stage1Config } from '../../config/schema.js';
 import type { Specs, Tensors } from '../../engine/device.js';
-import { moved } from '../../nn/moved.js';
 
 export interface Augmentation {
   /** @param batch images of a run */
@@ -123,9 +122,26 @@ function translation(size: number): Way {
       return { rows: sources(down), columns: sources(across), inside };
     },
     apply(x, { rows, columns, inside }) {
-      return tf.mul(moved(x, rows!, columns!), inside!);
+      const moved = alongColumns(alongRows(x, rows!), columns!);
+      return tf.mul(moved, inside!);
     },
   };
+}
+
+/** Row y of the result is row `sources` [B, S] of x [B, S, S, 3]. */
+function alongRows(x: tf.Tensor4D, sources: tf.Tensor): tf.Tensor4D {
+  const [batch, size, width, channels] = x.shape;
+  const hot = tf.oneHot(tf.reshape(sources, [batch * size]) as tf.Tensor1D, size, 1, 0, 'float32');
+  const chosen = tf.matMul(
+    tf.reshape(hot, [batch, size, size]),
+    tf.reshape(x, [batch, size, width * channels]),
+  );
+  return tf.reshape(chosen, x.shape);
+}
+
+function alongColumns(x: tf.Tensor4D, sources: tf.Tensor): tf.Tensor4D {
+  const turned = (y: tf.Tensor4D): tf.Tensor4D => tf.transpose(y, [0, 2, 1, 3]);
+  return turned(alongRows(turned(x), sources));
 }
 
 /** A square of half the side, its middle anywhere, is 0. */
