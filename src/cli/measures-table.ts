@@ -1,6 +1,7 @@
 /** What `vqgen evaluate` says to people: every number with its unit, and how to read it. */
 import { formatDuration, formatNumber } from '../base/progress.js';
-import type { EvaluateSummary, Measures } from '../evaluate/evaluate.js';
+import type { EvaluateSummary } from '../evaluate/evaluate.js';
+import type { Measures } from '../evaluate/features.js';
 
 /** How a measure is read, by its name; those of a feature space or a grid by the name without it. */
 const meanings: Record<string, string> = {
@@ -31,9 +32,13 @@ const meanings: Record<string, string> = {
   class_accuracy: 'share of samples in which the classifier finds the class that was drawn',
   precision: 'share of samples that look like images',
   recall: 'share of images that samples look like',
+  nearest_sample_least: 'smallest distance of two samples; much less than below: one picture again and again',
+  nearest_reconstruction_least: 'the same of as many reconstructions of --data',
   nearest_train: 'distance of a sample to its nearest training image, median',
   nearest_train_reconstructions:
     'the same of reconstructions of --data: much more than above means memorised',
+  nearest_train_least: 'the smallest of samples',
+  nearest_train_reconstructions_least: 'the smallest of as many reconstructions',
   picture: 'samples above their nearest training images',
 };
 

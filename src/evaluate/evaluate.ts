@@ -1,5 +1,4 @@
 /** `vqgen evaluate`: how well a run's tokenizer reconstructs, its prior predicts, and its samples resemble images. */
-import path from 'node:path';
 import { expected, UserError } from '../base/errors.js';
 import { pairs } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
@@ -7,7 +6,6 @@ import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { latestCheckpoint, loadModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { everyImage, readableSplits, type Subset } from '../data/dataset.js';
-import { writeVersions } from '../data/grid.js';
 import { inferenceBatch } from '../data/inference-batch.js';
 import { ninetieth } from '../data/mean-colour.js';
 import { noPattern, patternOf, patternWarning } from '../data/pattern.js';
@@ -15,7 +13,7 @@ import { classOf, describeSkipped, listImages } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import { accuracyOn, type Classifier, openClassifier } from '../perceptual/classifier.js';
 import { type ClassOf, inProportion } from '../sample/classes.js';
-import { checkOut, checkPicture, obstacleInSamples } from '../sample/out.js';
+import { checkOut, checkPicture } from '../sample/out.js';
 import { type DrawingOptions, drawingOptions } from '../sample/source.js';
 import { openSource } from '../sample/sources.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
@@ -24,11 +22,12 @@ import { checkPictures } from '../stage1-vqgan/moved.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
 import { maskedPercents } from '../stage2-transformer/prior.js';
 import { codebookUse } from '../train/book-use.js';
-import { type FeatureSpace, measureNames, onnxSpace, vqgenSpace } from './features.js';
+import { type FeatureSpace, type Measures, measureNames, onnxSpace, vqgenSpace } from './features.js';
 import { type FolderResult, measureFolder } from './folder.js';
 import { frechetDistance } from './frechet.js';
+import { memorising, shownPairs } from './memorising.js';
 import { NEIGHBOURS, precisionRecall } from './neighbours.js';
-import { drawSamples, nearestTraining } from './samples.js';
+import { drawSamples } from './samples.js';
 import { readStatistics, type Statistics, writeStatistics } from './statistics.js';
 
 export interface EvaluateOptions extends DrawingOptions {
@@ -57,9 +56,6 @@ export interface EvaluateOptions extends DrawingOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Numbers by name; null where there is nothing to measure. */
-export type Measures = Readonly<Record<string, number | string | null>>;
-
 export interface EvaluateSummary {
   readonly run: string;
   readonly data: string;
@@ -74,8 +70,6 @@ export interface EvaluateSummary {
   readonly samples: Measures | null;
   readonly seconds: number;
 }
-
-const shownPairs = 32;
 
 /** From about here on a Fréchet distance takes seconds. */
 const manyFeatures = 1000;
@@ -298,7 +292,7 @@ async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Me
     reference: o.stats ?? work.data,
     reference_images: reference.count,
     ...manifolds(drawn.features, folder.kept.originals, space),
-    ...(await memorising(o, work, drawn)),
+    ...(await memorising(o, { ...work, drawn, unseen: folder.kept.reconstructions })),
   };
 }
 
@@ -332,56 +326,6 @@ function manifolds(drawn: Float32Array, real: Float32Array, space: FeatureSpace)
   const part = (rows: Float32Array) => rows.subarray(0, compared * space.width);
   const result = precisionRecall(part(real), part(drawn), space.width);
   return { [precision]: result.precision, [recall]: result.recall, compared };
-}
-
-/**
- * Samples beside their nearest training images, in feature space. Whether they are too near is seen beside
- * reconstructions of the folder's images, which went through the same decoder.
- */
-async function memorising(
-  o: EvaluateOptions,
-  { config, space, batch, folder }: SampleWork,
-  drawn: { features: Float32Array; shown: readonly Float32Array[] },
-): Promise<Measures> {
-  const { data } = config;
-  let train: Subset;
-  try {
-    checkPictures(o.run, data);
-    train = (await readableSplits(data, 'data.dir')).train;
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    o.reporter.warn(`The nearest training images are left out. ${error.message}`);
-    return { nearest_train: null, nearest_train_reconstructions: null, picture: null };
-  }
-  const points = new Float32Array(drawn.features.length + folder.kept.reconstructions.length);
-  points.set(drawn.features);
-  points.set(folder.kept.reconstructions, drawn.features.length);
-  const { reporter, signal } = o;
-  const nearest = await nearestTraining(points, {
-    ...{ train, batch, space, reporter, signal },
-    size: data.size,
-    mirrored: data.flip,
-    show: shownPairs,
-  });
-  const obstacle = o.out === undefined ? obstacleInSamples(o.run) : undefined;
-  const picture = obstacle ? null : (o.out ?? path.join(runPaths(o.run).samples, 'nearest.png'));
-  if (picture) await writeVersions(picture, [drawn.shown, nearest.images], data.size);
-  else
-    reporter.warn(
-      `The picture of nearest training images is left out: ${o.run} takes none, ${obstacle}. --out names another place.`,
-    );
-  const samples = drawn.features.length / space.width;
-  return {
-    nearest_train: median(nearest.distances.subarray(0, samples)),
-    nearest_train_reconstructions: median(nearest.distances.subarray(samples)),
-    picture,
-  };
-}
-
-function median(values: Float64Array): number {
-  const sorted = values.slice().sort();
-  const middle = sorted.length / 2;
-  return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
 }
 
 function warnOfBias(name: string, images: number, { width }: FeatureSpace, reporter: Reporter): void {

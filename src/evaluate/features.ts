@@ -12,6 +12,9 @@ import { type OnnxShape, openOnnxFile } from '../engine/onnx-file.js';
 import type { FeatureNetwork } from '../perceptual/distances.js';
 import { loadTrainedFeatures } from '../perceptual/load.js';
 
+/** Numbers by name; null where there is nothing to measure. */
+export type Measures = Readonly<Record<string, number | string | null>>;
+
 export interface FeatureSpace {
   /** Tells the network and what it is given; what is measured under another name cannot be compared. */
   readonly name: string;

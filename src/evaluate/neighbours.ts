@@ -49,6 +49,18 @@ function squaredDistance(a: Float32Array, atA: number, b: Float32Array, atB: num
   return sum;
 }
 
+/** Distance of each of some points [n, F] to the nearest of the others; none of a single point. */
+export function nearestOther(points: Float32Array, width: number): Float64Array {
+  const count = points.length / width;
+  if (count < 2) return new Float64Array();
+  return Float64Array.from({ length: count }, (_, i) => {
+    let least = Number.POSITIVE_INFINITY;
+    for (let j = 0; j < count; j++)
+      if (j !== i) least = Math.min(least, squaredDistance(points, i * width, points, j * width, width));
+    return Math.sqrt(least);
+  });
+}
+
 /** For each of some points, the nearest of all images offered so far. */
 export class NearestImages {
   private readonly squared: Float64Array;

@@ -71,6 +71,7 @@ describe('a run that has only a tokenizer', () => {
         'perceptual_network',
         'pattern_luma',
         'pattern_colour',
+        'pattern_lattice',
         'colour_shift',
       ],
       ...['rfd_vqgen', 'codebook_usage', 'perplexity'],
@@ -207,7 +208,10 @@ describe('a run with a prior', () => {
       compared: 18,
       picture: out,
     });
-    for (const name of ['fd_vqgen', 'nearest_train', 'nearest_train_reconstructions']) {
+    for (const name of [
+      ...['fd_vqgen', 'nearest_train', 'nearest_train_reconstructions', 'nearest_train_least'],
+      ...['nearest_train_reconstructions_least', 'nearest_sample_least', 'nearest_reconstruction_least'],
+    ]) {
       expect(samples![name]).toBeGreaterThan(0);
     }
     for (const name of ['precision_vqgen', 'recall_vqgen']) {

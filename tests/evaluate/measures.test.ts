@@ -4,7 +4,7 @@ import { float32 } from '../../src/base/tensor.js';
 import { symmetricEigenvalues } from '../../src/evaluate/eigenvalues.js';
 import { resize } from '../../src/evaluate/features.js';
 import { frechetDistance, Moments } from '../../src/evaluate/frechet.js';
-import { NearestImages, precisionRecall } from '../../src/evaluate/neighbours.js';
+import { NearestImages, nearestOther, precisionRecall } from '../../src/evaluate/neighbours.js';
 import { ssim } from '../../src/evaluate/ssim.js';
 import { expectClose } from '../support/close.js';
 
@@ -136,4 +136,14 @@ test("the standard network's resize is bilinear between pixel centres, channels 
   resize(image, 0, 4, into);
   for (let y = 0; y < 4; y++) expect([...into.subarray(4 * y, 4 * y + 4)]).toEqual([0, 0.25, 0.75, 1]);
   expect([...into.subarray(16)]).toEqual(new Array(32).fill(0.5));
+});
+
+test('distance to the nearest other point, of equal ones 0', () => {
+  expect([...nearestOther(Float32Array.of(0, 0, 3, 4, 3, 5), 2)]).toEqual([5, 1, 1]);
+  expect([...nearestOther(Float32Array.of(1, 2, 9, 9, 1, 2), 2)].slice(0, 3)).toEqual([
+    0,
+    Math.hypot(8, 7),
+    0,
+  ]);
+  expect(nearestOther(Float32Array.of(1, 2), 2)).toHaveLength(0);
 });

@@ -1,0 +1,86 @@
+/** Whether samples are training images learned by heart, or one another. */
+import path from 'node:path';
+import { UserError } from '../base/errors.js';
+import type { Reporter } from '../base/progress.js';
+import { runPaths } from '../checkpoint/run.js';
+import type { Config } from '../config/schema.js';
+import { readableSplits, type Subset } from '../data/dataset.js';
+import { writeVersions } from '../data/grid.js';
+import { obstacleInSamples } from '../sample/out.js';
+import { checkPictures } from '../stage1-vqgan/moved.js';
+import type { FeatureSpace, Measures } from './features.js';
+import { nearestOther } from './neighbours.js';
+import { nearestTraining } from './samples.js';
+
+/** Samples that are shown above their nearest training images. */
+export const shownPairs = 32;
+
+/**
+ * Samples beside their nearest training images, and each other, in feature space. Whether they are too near is seen
+ * beside reconstructions of as many images that were not trained on, which went through the same decoder.
+ */
+export async function memorising(
+  o: { run: string; out?: string; reporter: Reporter; signal?: AbortSignal },
+  work: {
+    config: Config;
+    space: FeatureSpace;
+    batch: number;
+    drawn: { features: Float32Array; shown: readonly Float32Array[] };
+    /** Features of reconstructions, [m, F]. */
+    unseen: Float32Array;
+  },
+): Promise<Measures> {
+  const { space, batch, drawn, unseen } = work;
+  const { data } = work.config;
+  const { width } = space;
+  const samples = drawn.features.length / width;
+  const among = {
+    nearest_sample_least: least(nearestOther(drawn.features, width)),
+    nearest_reconstruction_least: least(nearestOther(unseen.subarray(0, samples * width), width)),
+  };
+  let train: Subset;
+  try {
+    checkPictures(o.run, data);
+    train = (await readableSplits(data, 'data.dir')).train;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    o.reporter.warn(`The nearest training images are left out. ${error.message}`);
+    return { ...among, nearest_train: null, nearest_train_reconstructions: null, picture: null };
+  }
+  const points = new Float32Array(drawn.features.length + unseen.length);
+  points.set(drawn.features);
+  points.set(unseen, drawn.features.length);
+  const { reporter, signal } = o;
+  const nearest = await nearestTraining(points, {
+    ...{ train, batch, space, reporter, signal },
+    size: data.size,
+    mirrored: data.flip,
+    show: shownPairs,
+  });
+  const obstacle = o.out === undefined ? obstacleInSamples(o.run) : undefined;
+  const picture = obstacle ? null : (o.out ?? path.join(runPaths(o.run).samples, 'nearest.png'));
+  if (picture) await writeVersions(picture, [drawn.shown, nearest.images], data.size);
+  else
+    reporter.warn(
+      `The picture of nearest training images is left out: ${o.run} takes none, ${obstacle}. --out names another place.`,
+    );
+  const ofSamples = nearest.distances.subarray(0, samples);
+  const ofUnseen = nearest.distances.subarray(samples);
+  return {
+    ...among,
+    nearest_train: median(ofSamples),
+    nearest_train_reconstructions: median(ofUnseen),
+    nearest_train_least: least(ofSamples),
+    nearest_train_reconstructions_least: least(ofUnseen.subarray(0, samples)),
+    picture,
+  };
+}
+
+/** null of no values. */
+const least = (values: Float64Array): number | null => (values.length > 0 ? Math.min(...values) : null);
+
+function median(values: Float64Array): number {
+  const sorted = values.slice().sort();
+  const middle = sorted.length / 2;
+  return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
+}
