@@ -64,7 +64,7 @@ function section(title: string, measures: Measures): string[] {
       );
       const meaning = meanings[name] ?? meanings[plain] ?? '';
       const shown = value === null ? 'not measured' : formatNumber(value);
-      return `  ${name.padEnd(29)} ${shown.padEnd(10)} ${meaning}`.trimEnd();
+      return `  ${name.padEnd(36)} ${shown.padEnd(10)} ${meaning}`.trimEnd();
     }),
   ];
 }
