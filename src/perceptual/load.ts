@@ -14,7 +14,7 @@ import {
   randomFeatures,
   vgg16Shapes,
 } from './distances.js';
-import { type Pooling, trainedFeatures, trainedShapes } from './trained-features.js';
+import { type Pooling, poolings, trainedFeatures, trainedShapes } from './trained-features.js';
 
 export const configKey = 'stage1.perceptual.weights';
 
@@ -81,6 +81,14 @@ export async function loadTrained(
   let about: Pick<Trained, 'classes' | 'size' | 'pooling'> = { classes: [], size: 0, pooling: 'means' };
   const weights = await readWeights(file, where, {
     shapes: ({ classes = '[]', size = '0', pooling = 'means' }) => {
+      if (!(pooling in poolings)) {
+        throw expected(
+          `a network that halves images by ${Object.keys(poolings).join(' or ')}`,
+          file,
+          pooling,
+          'A newer vqgen may have made it.',
+        );
+      }
       about = { classes: JSON.parse(classes), size: Number(size), pooling: pooling as Pooling };
       return trainedShapes(about.classes.length);
     },

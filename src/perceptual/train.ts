@@ -101,6 +101,14 @@ export async function trainPerceptual(o: TrainPerceptualOptions): Promise<TrainP
   const settingsFile = path.join(out, 'settings.json');
   checkPlace({ option: '--out', place: out });
   const saved = existsSync(settingsFile) ? readSettings(settingsFile) : undefined;
+  if (saved && saved.pooling !== pooling) {
+    throw expected(
+      'a classifier that this version of vqgen began',
+      '--out',
+      `${out} of another one, whose network halves images otherwise`,
+      'Train into another --out; the file of a finished one can be used as it is.',
+    );
+  }
   const settings = settingsOf(o, o.resume ? saved : undefined);
   const beginning = beginTraining({
     ...{ option: '--out', place: out, folder, settings: settingsFile },

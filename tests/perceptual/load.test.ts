@@ -29,7 +29,10 @@ test.each([
 });
 
 /** The network that comes with vqgen, as F64 and changed. */
-async function changed(change: (values: Float64Array, name: string) => void): Promise<string> {
+async function changed(
+  change: (values: Float64Array, name: string) => void,
+  about: (metadata: Record<string, string>) => Record<string, string> = (metadata) => metadata,
+): Promise<string> {
   const { tensors, metadata } = await readSafetensors('checkpoints/perceptual/perceptual.safetensors');
   const doubles = Object.entries(tensors).map(([name, { shape, data }]) => {
     const values = Float64Array.from(data as Float32Array);
@@ -37,7 +40,7 @@ async function changed(change: (values: Float64Array, name: string) => void): Pr
     return [name, { dtype: 'F64', shape, data: values }] as const;
   });
   const file = path.join(await freshFolder(), 'perceptual.safetensors');
-  await writeSafetensors(file, Object.fromEntries(doubles) as StoredTensors, metadata);
+  await writeSafetensors(file, Object.fromEntries(doubles) as StoredTensors, about(metadata));
   return file;
 }
 
@@ -55,5 +58,21 @@ test('a value that is not finite is told', async () => {
   });
   await expect(loadTrained(file)).rejects.toThrow(
     `Expected finite numbers for the tensor ${name} in ${file} but received NaN at place 1 of`,
+  );
+});
+
+test('how images are halved: as the file says, by means where it is of before', async () => {
+  expect((await loadTrained()).pooling).toBe('smooth');
+  const before = await changed(
+    () => {},
+    ({ pooling: _, ...metadata }) => metadata,
+  );
+  expect((await loadTrained(before)).pooling).toBe('means');
+  const other = await changed(
+    () => {},
+    (metadata) => ({ ...metadata, pooling: 'wide' }),
+  );
+  await expect(loadTrained(other)).rejects.toThrow(
+    `Expected a network that halves images by smooth or means for ${other} but received wide. A newer vqgen`,
   );
 });

@@ -83,6 +83,13 @@ test('learns the union of the classes of its folders; stopped and resumed it giv
   expect(await sha256(files[1]!)).toBe(await sha256(files[0]!));
   expect((await fs.stat(files[0]!)).size).toBeLessThan(4e6);
 
+  const settings = path.join(parts, 'settings.json');
+  const { pooling: _, ...before } = JSON.parse(readFileSync(settings, 'utf8'));
+  await fs.writeFile(settings, JSON.stringify(before));
+  await expect(train({ out: parts, resume: true })).rejects.toThrow(
+    `Expected a classifier that this version of vqgen began for --out but received ${parts} of another one`,
+  );
+
   const finished = await train({ out: whole });
   expect(finished).toMatchObject({ step: 4, accuracy: result.accuracy, loss: result.loss });
 });
