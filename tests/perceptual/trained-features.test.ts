@@ -22,7 +22,9 @@ test('is small, and says what it was trained on', async () => {
   const { file, classes, size } = await loadTrained();
   expect(fs.statSync(file).size).toBeLessThan(4 * 2 ** 20);
   expect(classes).toHaveLength(87);
-  expect(classes).toEqual(expect.arrayContaining(['airplane', 'truck', 'Dress', 'T-Shirt', 'Apple 10', 'Tomato 11']));
+  expect(classes).toEqual(
+    expect.arrayContaining(['airplane', 'truck', 'Dress', 'T-Shirt', 'Apple 10', 'Tomato 11']),
+  );
   expect(size).toBe(32);
 });
 
