@@ -208,11 +208,14 @@ describe('a run with a prior', () => {
       compared: 18,
       picture: out,
     });
-    for (const name of [
-      ...['fd_vqgen', 'nearest_train', 'nearest_train_reconstructions', 'nearest_train_least'],
-      ...['nearest_train_reconstructions_least', 'nearest_sample_least', 'nearest_reconstruction_least'],
-    ]) {
+    for (const name of ['fd_vqgen', 'nearest_train', 'nearest_train_reconstructions']) {
       expect(samples![name]).toBeGreaterThan(0);
+    }
+    for (const name of ['nearest_train', 'nearest_train_reconstructions']) {
+      expect(samples![`${name}_least`]).toBeLessThanOrEqual(Number(samples![name]));
+    }
+    for (const name of ['nearest_sample_least', 'nearest_reconstruction_least']) {
+      expect(samples![name]).toBeGreaterThanOrEqual(0); // so small a model draws the same again
     }
     for (const name of ['precision_vqgen', 'recall_vqgen']) {
       expect(samples![name]).toBeGreaterThanOrEqual(0);
