@@ -1,8 +1,8 @@
 // node scripts/draws.mjs --run RUN --classifier DIR [--n 512] [--seeds 0,1,2] SETTING…: how ways of drawing compare. A
 // SETTING is a list of options of vqgen sample without their dashes, such as order=halton,revise=0.1, or none. For
 // each: fd_vqgen from the run's validation pictures, the share of samples that a classifier (vqgen train-perceptual)
-// takes for what was asked for, their pattern in brightness, colour and lattice (dB), and the seconds that drawing and measuring
-// took.
+// takes for what was asked for, their pattern in brightness, colour and lattice (dB), and the seconds that drawing and
+// measuring took.
 import { parseArgs } from 'node:util';
 import { silent } from '../dist/base/progress.js';
 import { readRunConfig } from '../dist/checkpoint/run.js';

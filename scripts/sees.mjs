@@ -1,6 +1,6 @@
 // node scripts/sees.mjs FOLDER [--weights DIR] [--size 64] [--n 96] [--psnr 28]: what a perceptual network sees. The
-// folder's pictures, changed in several ways by as much (their difference scaled to one PSNR), and their mean distance
-// from the originals.
+// folder's pictures, changed in several ways by as much (their difference scaled to one PSNR; values may leave [-1, 1]),
+// and their mean distance from the originals. At least 16 pictures.
 import { parseArgs } from 'node:util';
 import { float32 } from '../dist/base/tensor.js';
 import { streamEvalImages } from '../dist/data/batches.js';
@@ -38,7 +38,7 @@ const noise = Array.from({ length: size * size }, random);
 const inside = (at) => Math.min(size - 1, Math.max(0, at));
 /** Each gives what is added to a value, up to a factor: of pixel (y, x), channel c, of a picture read by `at`. */
 const ways = {
-  'brighter or darker': () => 1,
+  brighter: () => 1,
   'another colour': (_, __, ___, c) => [1, 0, -1][c],
   'moved by a pixel': (at, y, x, c) => at(y, inside(x + 1), c) - at(y, x, c),
   blurred: (at, y, x, c) => {
@@ -49,7 +49,7 @@ const ways = {
   },
   'a lattice of 8 pixels': (_, y, x) => Math.cos((2 * Math.PI * (x + y)) / 8),
   'a lattice of 4 pixels': (_, y, x) => Math.cos((2 * Math.PI * (x + y)) / 4 + 0.5),
-  'a chessboard': (_, y, x) => (x + y) % 2 || -1,
+  'a chessboard of pixels': (_, y, x) => (x + y) % 2 || -1,
   'grey noise': (_, y, x) => noise[y * size + x],
   'coloured noise': () => random(),
 };

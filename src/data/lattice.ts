@@ -1,11 +1,13 @@
 /**
- * How much of a pattern that repeats with the cells of a tokenizer's grids, in any direction, made pictures carry and
- * real ones do not: their power in brightness at the waves that repeat every eight pixels, or a whole number of times
- * in them, beside that at the waves around.
+ * How much of a lattice made pictures carry and real ones do not: their power in brightness at the waves that repeat
+ * every eight pixels, or a whole number of times in them, in any direction, beside that at the waves around.
  */
 
-/** Waves that repeat within so many pixels both ways are a lattice's: it is the cell of a tokenizer f8, and of f4's. */
+/** Pixels: the cell of an f8 tokenizer; the four of an f4 divide it. */
 const cell = 8;
+
+/** In smaller pictures the waves of a lattice lie too close to each other. */
+export const smallestForLattice = 32;
 
 /** A part of the picture tells of all of it, as what is looked for repeats. */
 const mostSide = 64;
@@ -20,7 +22,7 @@ export class LatticePower {
   private readonly side: number;
   private readonly window: Float64Array;
 
-  /** @param size side S of the pictures, pixels; below 16 there is nothing to measure */
+  /** @param size side S of the pictures, pixels, at least `smallestForLattice` */
   constructor(private readonly size: number) {
     this.side = Math.min(mostSide, size - (size % cell));
     const { side } = this;
@@ -88,14 +90,14 @@ interface Wave {
 
 const keyOf = ({ down, across }: Wave): string => `${down},${across}`;
 
-/** The lattice's waves with those around them; a wave and its opposite are one. */
+/** The lattice's waves with those around them. */
 function lattice(side: number): { key: string; wave: Wave; around: string[]; ring: Wave[] }[] {
   const spacing = side / cell;
   const half = cell / 2;
   const found = [];
   for (let i = 0; i <= half; i++) {
     for (let j = -half + 1; j <= half; j++) {
-      if (i === 0 && j <= 0) continue;
+      if ((i === 0 && j <= 0) || (i === half && j < 0)) continue; // a wave and its opposite are one
       const wave = { down: i * spacing, across: j * spacing };
       const ring: Wave[] = [];
       for (let y = -apart; y <= apart; y++)

@@ -4,10 +4,10 @@
  * Their power at each frequency of rows and columns is set beside that of real pictures, in decibels. Blur makes the
  * difference fall towards high frequencies; a pattern makes it rise again, and by how much is the measure. Photographs
  * of one set beside others of it have less than half a decibel (`docs/log.md`). Diagonal patterns are hardly measured
- * so; of those `LatticePower` finds what repeats with a tokenizer's cells.
+ * so; of those `LatticePower` finds what repeats every eight pixels.
  */
 import type { Stage1Config } from '../config/schema.js';
-import { LatticePower } from './lattice.js';
+import { LatticePower, smallestForLattice } from './lattice.js';
 
 /** Smaller pictures have too few frequencies. */
 export const smallestForPattern = 16;
@@ -66,7 +66,7 @@ export class Spectrum {
       const plane = Float64Array.from({ length: size ** 2 }, (_, i) =>
         value(rgb[3 * i]!, rgb[3 * i + 1]!, rgb[3 * i + 2]!),
       );
-      if (p === 0 && size >= smallestForPattern) this.lattice.add(plane);
+      if (p === 0 && size >= smallestForLattice) this.lattice.add(plane);
       for (const axis of [0, 1]) {
         const power = new Float64Array(waves.length);
         for (let at = 0; at < size; at += step) {
@@ -99,8 +99,8 @@ export interface Pattern {
   readonly pattern_luma: number;
   /** dB; the largest of rows and columns in two differences of colour. */
   readonly pattern_colour: number;
-  /** dB; see `LatticePower`. */
-  readonly pattern_lattice: number;
+  /** dB; see `LatticePower`. Left out of pictures that are too small for it. */
+  readonly pattern_lattice?: number;
 }
 
 /** Of pictures in which none can be looked for. */
@@ -115,15 +115,17 @@ export function patternOf(real: Spectrum, made: Spectrum): Pattern | undefined {
   return {
     pattern_luma: luma,
     pattern_colour: Math.max(...colours),
-    pattern_lattice: LatticePower.excess(real.lattice, made.lattice),
+    ...(real.size >= smallestForLattice && {
+      pattern_lattice: LatticePower.excess(real.lattice, made.lattice),
+    }),
   };
 }
 
 /** What a validation found. */
 export function patternIn(values: Readonly<Record<string, number>>): Pattern | undefined {
-  const { pattern_luma, pattern_colour, pattern_lattice = 0 } = values;
+  const { pattern_luma, pattern_colour, pattern_lattice } = values;
   if (pattern_luma === undefined || pattern_colour === undefined) return undefined;
-  return { pattern_luma, pattern_colour, pattern_lattice };
+  return { pattern_luma, pattern_colour, ...(pattern_lattice !== undefined && { pattern_lattice }) };
 }
 
 /** The largest rise, towards high frequencies, of what `made` has more than `real`, smoothed over three of them; dB. */
@@ -147,20 +149,31 @@ const told = { luma: 2, colour: 6, lattice: 8, pictures: 32 };
 export function patternWarning(
   what: string,
   found: Pattern | undefined,
-  { pictures, filter }: { pictures: number; filter: Stage1Config['filter'] },
+  { pictures, stage1 }: { pictures: number; stage1: Pick<Stage1Config, 'network' | 'filter' | 'upsampling'> },
 ): string | undefined {
   if (!found || pictures < told.pictures) return undefined;
+  const { pattern_lattice: lattice = 0 } = found;
   const parts = [
     ...(found.pattern_luma > told.luma ? [`${found.pattern_luma.toFixed(1)} dB in brightness`] : []),
     ...(found.pattern_colour > told.colour ? [`${found.pattern_colour.toFixed(1)} dB in colour`] : []),
-    ...(found.pattern_lattice > told.lattice
-      ? [`${found.pattern_lattice.toFixed(1)} dB in a lattice of a few pixels`]
-      : []),
+    ...(lattice > told.lattice ? [`${lattice.toFixed(1)} dB in a lattice of a few pixels`] : []),
   ];
   if (parts.length === 0) return undefined;
   return (
     `${what} carry a fine pattern that the images do not have: ${parts.join(', ')} ` +
     `(limits: ${told.luma}, ${told.colour} and ${told.lattice} dB). ` +
-    (filter === 'photo' ? 'More training helps.' : 'For photographs a new run may have stage1.filter=photo.')
+    remedy(stage1, lattice > told.lattice)
   );
+}
+
+function remedy(
+  { network, filter, upsampling }: Pick<Stage1Config, 'network' | 'filter' | 'upsampling'>,
+  lattice: boolean,
+): string {
+  const settings = [
+    ...(lattice && network === 'strided' && upsampling === 'transposed' ? ['stage1.upsampling=nearest'] : []),
+    ...(filter === 'none' ? ['for photographs stage1.filter=photo'] : []),
+  ];
+  if (settings.length === 0) return 'More training helps.';
+  return `A new run may have ${settings.join(' and ')}.`;
 }

@@ -118,7 +118,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
     warnOfBias(measureNames(space.label).rfd, folder.images, space, reporter);
     const warning = patternWarning('Reconstructions', folder.pattern, {
       pictures: folder.spectrum.count,
-      filter: config.stage1.filter,
+      stage1: config.stage1,
     });
     if (warning) reporter.warn(warning);
     const result = {
@@ -276,7 +276,7 @@ async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Me
   warnOfBias(names.fd, Math.min(n, reference.count), space, reporter);
   const pattern = patternOf(folder.spectrum, drawn.spectrum);
   const pictures = Math.min(folder.spectrum.count, drawn.spectrum.count);
-  const warning = patternWarning('Samples', pattern, { pictures, filter: work.config.stage1.filter });
+  const warning = patternWarning('Samples', pattern, { pictures, stage1: work.config.stage1 });
   if (warning) reporter.warn(warning);
   return {
     n,

@@ -17,7 +17,8 @@ export const shownPairs = 32;
 
 /**
  * Samples beside their nearest training images, and each other, in feature space. Whether they are too near is seen
- * beside reconstructions of as many images that were not trained on, which went through the same decoder.
+ * beside reconstructions of images that were not trained on, which went through the same decoder; what is smallest, beside
+ * as many of them.
  */
 export async function memorising(
   o: { run: string; out?: string; reporter: Reporter; signal?: AbortSignal },
@@ -33,10 +34,14 @@ export async function memorising(
   const { space, batch, drawn, unseen } = work;
   const { data } = work.config;
   const { width } = space;
-  const samples = drawn.features.length / width;
+  const [samples, others] = [drawn.features.length / width, unseen.length / width];
+  const spread = (count: number) =>
+    Array.from({ length: Math.min(samples, others) }, (_, i) =>
+      Math.floor((i * count) / Math.min(samples, others)),
+    );
   const among = {
-    nearest_sample_least: least(nearestOther(drawn.features, width)),
-    nearest_reconstruction_least: least(nearestOther(unseen.subarray(0, samples * width), width)),
+    nearest_sample_least: least(nearestOther(rows(drawn.features, spread(samples), width), width)),
+    nearest_reconstruction_least: least(nearestOther(rows(unseen, spread(others), width), width)),
   };
   let train: Subset;
   try {
@@ -45,7 +50,14 @@ export async function memorising(
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     o.reporter.warn(`The nearest training images are left out. ${error.message}`);
-    return { ...among, nearest_train: null, nearest_train_reconstructions: null, picture: null };
+    return {
+      ...among,
+      nearest_train: null,
+      nearest_train_reconstructions: null,
+      nearest_train_least: null,
+      nearest_train_reconstructions_least: null,
+      picture: null,
+    };
   }
   const points = new Float32Array(drawn.features.length + unseen.length);
   points.set(drawn.features);
@@ -70,14 +82,22 @@ export async function memorising(
     ...among,
     nearest_train: median(ofSamples),
     nearest_train_reconstructions: median(ofUnseen),
-    nearest_train_least: least(ofSamples),
-    nearest_train_reconstructions_least: least(ofUnseen.subarray(0, samples)),
+    nearest_train_least: least(spread(samples).map((i) => ofSamples[i]!)),
+    nearest_train_reconstructions_least: least(spread(others).map((i) => ofUnseen[i]!)),
     picture,
   };
 }
 
 /** null of no values. */
-const least = (values: Float64Array): number | null => (values.length > 0 ? Math.min(...values) : null);
+const least = (values: ArrayLike<number>): number | null =>
+  values.length > 0 ? Array.from(values).reduce((a, b) => Math.min(a, b)) : null;
+
+/** Some of the rows of [n, F]. */
+function rows(all: Float32Array, indices: readonly number[], width: number): Float32Array {
+  const some = new Float32Array(indices.length * width);
+  for (const [to, i] of indices.entries()) some.set(all.subarray(i * width, (i + 1) * width), to * width);
+  return some;
+}
 
 function median(values: Float64Array): number {
   const sorted = values.slice().sort();

@@ -60,11 +60,12 @@ function spread(dy: tf.Tensor, shape: number[], axis: unknown): tf.Tensor {
 /** dy where `open`, of the same shape, is true. */
 const gate = (dy: tf.Tensor, open: tf.Tensor): tf.Tensor =>
   composite('Gate', { dy, open }, {}, () => [tf.where(open, dy, tf.zerosLike(dy))])[0];
+
 type Window = number | [number, number];
 
 /**
- * [1, H, W, 1]: a window's size over the number of its pixels that lie within the image, for windows around every
- * pixel. A mean is of the latter, while the kernel of the gradient, TF.js's as ours, divides by the former.
+ * [1, H, W, 1]: a window's size over the number of its pixels that lie within the image, for windows of odd sides around
+ * every pixel. A mean is of the latter, while the kernel of the gradient, TF.js's as ours, divides by the former.
  */
 function missing(shape: number[], window: Window): tf.Tensor {
   const [down, across] = typeof window === 'number' ? [window, window] : window;
@@ -218,7 +219,8 @@ gradient(
   },
 );
 ofInput('AvgPool', (dy, x, { filterSize, strides, pad }) => {
-  const shared = pad === 'same' && strides === 1 ? tf.mul(dy, missing(x.shape, filterSize as Window)) : dy;
+  const everywhere = pad === 'same' && [strides].flat().every((n) => n === 1);
+  const shared = everywhere ? tf.mul(dy, missing(x.shape, filterSize as Window)) : dy;
   return run('AvgPoolGrad', { dy: shared, input: x }, { filterSize, strides, pad });
 });
 gradient('MaxPool', ['x', 'y'], (dy, [x, y], { filterSize, strides, pad }) => ({

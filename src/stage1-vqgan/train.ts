@@ -107,7 +107,7 @@ export async function trainStage1(given: TrainStage1Options): Promise<LoopResult
     );
     const seen = patternWarning('Reconstructions', patternIn(result.metrics), {
       pictures: images,
-      filter: config.stage1.filter,
+      stage1: config.stage1,
     });
     if (seen && !result.stopped) reporter.warn(seen);
     const { skipped, train, val } = dataset;

@@ -58,17 +58,28 @@ test('nothing is said of no pictures, and of very small ones', () => {
 
 test('the warning: of what is seen, of enough pictures, and what helps', () => {
   const found = { pattern_luma: 2.34, pattern_colour: 18.4, pattern_lattice: 7.9 };
-  const many = { pictures: 300, filter: 'none' } as const;
+  const stage1 = { network: 'strided', filter: 'none', upsampling: 'transposed' } as const;
+  const many = { pictures: 300, stage1 };
+  const photo = { ...many, stage1: { ...stage1, filter: 'photo' as const } };
   expect(patternWarning('Samples', found, many)).toMatch(
     /^Samples carry a fine pattern .*: 2\.3 dB in brightness, 18\.4 dB in colour .*stage1\.filter=photo\.$/,
   );
-  expect(patternWarning('Samples', found, { ...many, filter: 'photo' })).toMatch(/More training helps\.$/);
+  expect(patternWarning('Samples', found, photo)).toMatch(/More training helps\.$/);
   expect(patternWarning('Samples', { ...found, pattern_luma: 1.9 }, many)).not.toMatch('brightness');
   const little = { pattern_luma: 1.9, pattern_colour: 5.9, pattern_lattice: 7.9 };
   expect(patternWarning('Samples', little, many)).toBeUndefined();
   expect(patternWarning('Samples', { ...little, pattern_lattice: 8.12 }, many)).toMatch(
     ': 8.1 dB in a lattice',
   );
+  const lattice = { ...little, pattern_lattice: 8.12 };
+  expect(patternWarning('Samples', lattice, photo)).toMatch(
+    /A new run may have stage1\.upsampling=nearest\.$/,
+  );
+  expect(patternWarning('Samples', lattice, many)).toMatch(
+    /nearest and for photographs stage1\.filter=photo\.$/,
+  );
+  const nearest = { ...photo, stage1: { ...photo.stage1, upsampling: 'nearest' as const } };
+  expect(patternWarning('Samples', lattice, nearest)).toMatch(/More training helps\.$/);
   expect(patternWarning('Samples', found, { ...many, pictures: 31 })).toBeUndefined();
 });
 
