@@ -49,7 +49,7 @@ console.log('|--|--|--|--|--|--|--|');
 for (const setting of positionals) {
   const pairs = setting === 'none' ? [] : setting.split(',').map((pair) => pair.split('='));
   const drawing = Object.fromEntries(
-    pairs.map(([name, value]) => [keys[name], name === 'order' ? value : Number(value)]),
+    pairs.map(([name, value]) => [keys[name], Number.isNaN(Number(value)) ? value : Number(value)]),
   );
   const [distances, right, luma, colour, lattice] = [[], [], [], [], []];
   const started = performance.now();

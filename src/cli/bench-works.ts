@@ -257,7 +257,6 @@ const publishedPasses = (steps: number): Passes => ({
   order: 'confidence',
   choiceTemperature: 4.5,
   revise: 0,
-  guidance: 'linear',
 });
 
 const never = Number.POSITIVE_INFINITY;

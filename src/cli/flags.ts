@@ -83,6 +83,11 @@ export const flags = {
     'classifier-free guidance: above 1 more of what tells a class from the others; 1: none',
     numberIn('a number of at least 0', (v) => v >= 0 && v < Number.POSITIVE_INFINITY),
   ),
+  'cfg-growth': value(
+    'NAME',
+    'how guidance grows from 1 at the first code or pass to S at the last: linear or cosine; constant: not at all',
+    choice('constant', 'linear', 'cosine'),
+  ),
   'decode-steps': value('N', 'of maskgit: passes in which a picture is drawn', wholeAbove(0)),
   order: value(
     'NAME',
@@ -275,7 +280,7 @@ function choice<T extends string>(...names: readonly T[]) {
 
 /** The flags of how codes are drawn. */
 export const drawingFlags = [
-  ...(['cfg-scale', 'temperature', 'top-k', 'top-p'] as const),
+  ...(['cfg-scale', 'cfg-growth', 'temperature', 'top-k', 'top-p'] as const),
   ...(['decode-steps', 'order', 'choice-temperature', 'revise'] as const),
 ] as const satisfies readonly FlagName[];
 
@@ -285,6 +290,7 @@ export const drawingOf = (flags: Flags) => ({
   topK: flags['top-k'],
   topP: flags['top-p'],
   cfgScale: flags['cfg-scale'],
+  cfgGrowth: flags['cfg-growth'],
   decodeSteps: flags['decode-steps'],
   order: flags.order,
   choiceTemperature: flags['choice-temperature'],

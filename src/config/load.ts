@@ -58,13 +58,18 @@ export function parseConfig(raw: unknown, where: string): Config {
  *
  * @throws UserError
  */
-export function parseSaved(saved: { prior?: object; stage1?: object }, where: string): Config {
+export function parseSaved(
+  saved: { prior?: object; stage1?: object; sample?: { cfg_schedule?: string; [key: string]: unknown } },
+  where: string,
+): Config {
   const prior: Record<string, unknown> = { mlp: 'gelu', ...saved.prior };
+  const { cfg_schedule, ...sample } = saved.sample ?? {};
   return parseConfig(
     {
       ...saved,
       stage1: { norm_groups: 32, ...saved.stage1 },
       prior: withoutForeign(prior.kind ?? 'gpt', prior),
+      sample: { ...(prior.kind === 'maskgit' && { cfg_growth: cfg_schedule }), ...sample },
     },
     where,
   );
@@ -240,7 +245,7 @@ function unknownKey(key: string, where: string) {
     'a known config key',
     where,
     key,
-    near ? `Did you mean ${near}?` : 'The file configs/drawn-32.yaml explains every key.',
+    near ? `Did you mean ${near}?` : 'The file configs/vqgan.yaml explains every key.',
   );
 }
 

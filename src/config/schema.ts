@@ -183,6 +183,8 @@ const sample = z.strictObject({
   top_p: z.number().gt(0).max(1).default(0.92),
   /** Classifier-free guidance: how much of the difference that the class makes is added; 1 as it is. */
   cfg_scale: z.number().nonnegative().default(1),
+  /** How it grows from 1 at the first code or pass to `cfg_scale` at the last; null: `linear` of `maskgit` alone. */
+  cfg_growth: z.enum(['constant', 'linear', 'cosine']).nullable().default(null),
   /** Of `maskgit`, as all that follows: passes in which a picture is drawn. */
   decode_steps: count.default(8),
   /** `halton`: cells far from each other come first; `confidence`: what the network is surest of is kept first. */
@@ -191,8 +193,6 @@ const sample = z.strictObject({
   choice_temperature: z.number().nonnegative().default(4.5),
   /** Share of the codes drawn so far that a pass may mask again, falling to 0 at the last pass. */
   revise: belowOne.default(0),
-  /** How guidance grows from the first pass to the last, from 1 to `cfg_scale`. */
-  cfg_schedule: z.enum(['constant', 'linear', 'cosine']).default('linear'),
 });
 
 export const configSchema = z.strictObject({

@@ -2,6 +2,7 @@
 import { expected } from '../base/errors.js';
 import type { Config } from '../config/schema.js';
 import type { Choice } from '../stage2-transformer/choose.js';
+import type { Growth } from '../stage2-transformer/guidance.js';
 import type { Passes } from '../stage2-transformer/passes.js';
 import type { Prior } from '../stage2-transformer/prior.js';
 import { type DrawingOptions, drawingOptions } from './source.js';
@@ -21,6 +22,23 @@ export function guidanceOf(given: number | undefined, config: Config, classes: r
     throw expected('1', '--cfg-scale', `${scale}, where prior.class_dropout was 0`, next);
   }
   return scale;
+}
+
+/**
+ * How it grows while a picture is drawn.
+ *
+ * @param o.cfgScale guidance that was settled
+ * @throws UserError where something is said of guidance, and there is none
+ */
+export function growthOf(
+  { cfgGrowth: given, cfgScale }: { cfgGrowth?: Growth; cfgScale: number },
+  { sample }: Pick<Config, 'sample'>,
+  { draws }: Pick<Prior, 'draws'>,
+): Growth {
+  if (given !== undefined && cfgScale === 1) {
+    throw expected('nothing', '--cfg-growth', `${given} of guidance 1, which is none`, 'Try --cfg-scale 3.');
+  }
+  return given ?? sample.cfg_growth ?? (draws === 'in order' ? 'constant' : 'linear');
 }
 
 /** @param codes of the largest vocabulary. @throws UserError for what is out of range */
@@ -66,7 +84,6 @@ export function passesOf(
   }
   const { decodeSteps: steps = sample.decode_steps, order = sample.order, revise = sample.revise } = o;
   const { choiceTemperature = sample.choice_temperature } = o;
-  const { cfg_schedule: guidance } = sample;
   if (!Number.isInteger(steps) || steps < 1)
     throw expected('a whole number above 0', drawingOptions.decodeSteps, steps);
   if (order !== 'confidence' && order !== 'halton')
@@ -95,5 +112,5 @@ export function passesOf(
     const next = 'It never learned to doubt a code. Another prior would: --set prior.substitute=0.2.';
     throw expected('0', drawingOptions.revise, `${revise}, where prior.substitute was 0`, next);
   }
-  return { steps, order, choiceTemperature, revise, guidance };
+  return { steps, order, choiceTemperature, revise };
 }

@@ -8,6 +8,7 @@ import { runPaths } from '../checkpoint/run.js';
 import { endingOf, gridEndings } from '../data/grid.js';
 import type { Precision } from '../engine/device.js';
 import type { Choice } from '../stage2-transformer/choose.js';
+import type { Growth } from '../stage2-transformer/guidance.js';
 import type { Passes } from '../stage2-transformer/passes.js';
 
 /** @throws UserError when no file can be written there */
@@ -47,6 +48,7 @@ export function checkOutOrRun(out: string | undefined, run: string): void {
 interface Settings {
   readonly choice: Choice;
   readonly cfgScale: number;
+  readonly growth?: Growth;
   readonly passes?: Passes;
   /** Names, in turn. */
   readonly classes: readonly string[];
@@ -59,13 +61,14 @@ interface Settings {
  * as in `seed-3_class-cat+car_top-k-5`.
  */
 export function samplesName(o: Settings & { seed: number; precision?: Precision }, usual: Settings): string {
-  const { choice, cfgScale, passes, precision = 'f32' } = o;
+  const { choice, cfgScale, growth, passes, precision = 'f32' } = o;
   const differing = (name: string, value?: number | string, usually?: number | string) =>
     value === usually ? [] : [`${name}-${value}`];
   return [
     `seed-${o.seed}`,
     ...(o.classes.join() === usual.classes.join() ? [] : [`class-${joined(o.classes)}`]),
     ...differing('cfg-scale', cfgScale, usual.cfgScale),
+    ...(cfgScale === 1 ? [] : differing('cfg-growth', growth, usual.growth)),
     ...differing('temperature', choice.temperature, usual.choice.temperature),
     ...differing('top-k', choice.topK, usual.choice.topK),
     ...differing('top-p', choice.topP, usual.choice.topP),

@@ -20,9 +20,10 @@ import { checkCodes, modelOf } from '../stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
 import { unknown } from '../stage2-transformer/canvas.js';
 import type { Choice } from '../stage2-transformer/choose.js';
+import type { Growth } from '../stage2-transformer/guidance.js';
 import { listed, loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
 import type { Passes } from '../stage2-transformer/passes.js';
-import { choiceOf, guidanceOf, passesOf } from './choices.js';
+import { choiceOf, growthOf, guidanceOf, passesOf } from './choices.js';
 import { chosenClasses, inTurn } from './classes.js';
 import { checkOutOrRun, joined, obstacleInSamples, samplesName } from './out.js';
 import { decodeImages, tellOfBest } from './prior-source.js';
@@ -75,6 +76,7 @@ export interface PaintModels {
 export interface Painter extends PaintModels {
   readonly choice: Choice;
   readonly cfgScale: number;
+  readonly growth: Growth;
   readonly passes?: Passes;
   /** Indices into the prior's classes, in turn; none: without. */
   readonly chosen: readonly number[];
@@ -93,7 +95,8 @@ export async function painterOf(o: PaintOptions, models?: PaintModels): Promise<
   checkUntold(o, { config, prior, tokenizer });
   const cfgScale = chosen.length > 0 ? guidanceOf(o.cfgScale, config, classes) : 1;
   const passes = passesOf(o, config, model);
-  return { config, prior, tokenizer, choice, cfgScale, passes, chosen };
+  const growth = growthOf({ cfgGrowth: o.cfgGrowth, cfgScale }, config, model);
+  return { config, prior, tokenizer, choice, cfgScale, growth, passes, chosen };
 }
 
 /** @throws UserError for a run without a trained tokenizer and prior */
@@ -126,8 +129,8 @@ function checkUntold({ classes, cfgScale }: PaintOptions, { config, prior }: Pai
  *
  * @returns `steps`: calls of `onPlace` for a canvas
  */
-function drawingOf({ choice, passes, prior }: Painter): { choice: Choice; passes?: Passes; steps: number } {
-  return { choice, passes, steps: passes?.steps ?? cellsIn(prior.model.grids) };
+function drawingOf({ choice, growth, passes, prior }: Painter) {
+  return { choice, growth, passes, steps: passes?.steps ?? cellsIn(prior.model.grids) };
 }
 
 /**
@@ -141,16 +144,17 @@ export async function paint(
   o: PaintOptions & { readonly name: string },
 ): Promise<PaintSummary> {
   const started = performance.now();
-  const { config, prior, chosen, choice, cfgScale, passes } = painter;
+  const { config, prior, chosen, choice, cfgScale, growth, passes } = painter;
   const { n = usualProposals, seed = config.seed, run, reporter } = o;
   const classes = take(prior.classes, chosen);
-  const settings = { choice, cfgScale, passes, classes };
+  const settings = { choice, cfgScale, growth, passes, classes };
   const { temperature, top_k: topK, top_p: topP } = config.sample;
   const usualScale = chosen.length > 0 ? config.sample.cfg_scale : 1;
   const usualPasses = passesOf({}, config, prior.model);
   const usual = {
     choice: { temperature, topK, topP },
     cfgScale: usualScale,
+    growth: growthOf({ cfgScale: usualScale }, config, prior.model),
     passes: usualPasses,
     classes: [],
   };

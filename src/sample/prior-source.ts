@@ -17,7 +17,7 @@ import { blankCanvas, unknown } from '../stage2-transformer/canvas.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
 import type { Passes } from '../stage2-transformer/passes.js';
 import type { Drawer, Opening, Prior } from '../stage2-transformer/prior.js';
-import { choiceOf, guidanceOf, passesOf } from './choices.js';
+import { choiceOf, growthOf, guidanceOf, passesOf } from './choices.js';
 import { chosenClasses, inTurn } from './classes.js';
 import { type Int8Loss, reportInt8Loss } from './int8-loss.js';
 import { samplesName } from './out.js';
@@ -49,6 +49,7 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
   const chosen = chosenClasses(o.classes, classes);
   const classOf = classes.length > 0 ? (o.classOf ?? inTurn(chosen)) : undefined;
   const cfgScale = guidanceOf(o.cfgScale, config, classes);
+  const growth = growthOf({ cfgGrowth: o.cfgGrowth, cfgScale }, config, prior);
   const passes = passesOf(o, config, prior);
   const batch = passes && o.device.name === 'cpu' ? batchFor(o.n) : sampleBatch;
   const { drawer, decoder, int8 } = await open({ batch, cfgScale, decodeBatch });
@@ -57,7 +58,7 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
     seed,
     name: samplesName(
       {
-        ...{ seed, choice, cfgScale, passes, precision: o.precision, only: o.only },
+        ...{ seed, choice, cfgScale, growth, passes, precision: o.precision, only: o.only },
         classes: take(classes, chosen),
       },
       usualOf(config, prior),
@@ -72,6 +73,7 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
       top_k: choice.topK,
       top_p: choice.topP,
       ...(classes.length > 0 && { cfg_scale: cfgScale }),
+      ...(cfgScale !== 1 && { cfg_growth: growth }),
       ...(passes && settingsOf(passes)),
     },
     int8,
@@ -81,7 +83,7 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
       const random = Array.from({ length: batch }, (_, row) => stream(seed, 'sample', first + row));
       const labels = Int32Array.from({ length: batch }, (_, row) => classOf?.(first + row) ?? unknown);
       const canvas = blankCanvas(cells, labels);
-      const drawing = { choice, passes, greedyFrom, random, onPlace, signal: o.signal };
+      const drawing = { choice, growth, passes, greedyFrom, random, onPlace, signal: o.signal };
       const codes = await drawer.draw(canvas, drawing);
       const seconds = (performance.now() - before) / 1000;
       return { seconds, labels, images: await decodeImages(decoder, codes, { batch: decodeBatch, grids }) };
@@ -179,7 +181,13 @@ function usualOf(config: Config, prior: Prior) {
   const { temperature, top_k: topK, top_p: topP } = sample;
   const { classes } = prior.condition;
   const cfgScale = classes.length > 0 ? sample.cfg_scale : 1;
-  return { choice: { temperature, topK, topP }, cfgScale, passes: passesOf({}, config, prior), classes };
+  return {
+    choice: { temperature, topK, topP },
+    cfgScale,
+    growth: growthOf({ cfgScale }, config, prior),
+    passes: passesOf({}, config, prior),
+    classes,
+  };
 }
 
 /**
@@ -187,10 +195,9 @@ function usualOf(config: Config, prior: Prior) {
  */
 const batchFor = (n = sampleBatch): number => Math.min(sampleBatch, 2 ** Math.ceil(Math.log2(n)));
 
-const settingsOf = ({ steps, order, choiceTemperature, revise, guidance }: Passes) => ({
+const settingsOf = ({ steps, order, choiceTemperature, revise }: Passes) => ({
   decode_steps: steps,
   order,
   ...(order === 'confidence' && { choice_temperature: choiceTemperature }),
   revise,
-  cfg_schedule: guidance,
 });

@@ -4,6 +4,7 @@
  */
 import type { Reporter } from '../base/progress.js';
 import type { Device, Precision } from '../engine/device.js';
+import type { Growth } from '../stage2-transformer/guidance.js';
 import type { ClassOf } from './classes.js';
 import type { Int8Loss } from './int8-loss.js';
 
@@ -16,6 +17,7 @@ export interface DrawingOptions {
   readonly topK?: number;
   readonly topP?: number;
   readonly cfgScale?: number;
+  readonly cfgGrowth?: Growth;
   /** These of a prior that draws anywhere, see `Passes`. */
   readonly decodeSteps?: number;
   readonly order?: string;
@@ -29,6 +31,7 @@ export const drawingOptions = {
   topK: '--top-k',
   topP: '--top-p',
   cfgScale: '--cfg-scale',
+  cfgGrowth: '--cfg-growth',
   decodeSteps: '--decode-steps',
   order: '--order',
   choiceTemperature: '--choice-temperature',

@@ -5,6 +5,7 @@ import type { Grid } from '../stage1-vqgan/latent.js';
 import { decodeLoop, type NextLogits } from './autoregressive.js';
 import { type Canvas, unknown } from './canvas.js';
 import { choose } from './choose.js';
+import { between, guidanceAt } from './guidance.js';
 import type { Drawer, Opening } from './prior.js';
 
 export interface CachedModel {
@@ -26,14 +27,20 @@ export function drawerOf(
 ): Drawer {
   const { grids, cfgScale: scale, starts } = o;
   const [start] = starts(Int32Array.of(unknown)) as unknown as [number];
-  const nextLogits = scale === 1 ? model.nextLogits : guided(model.nextLogits, { scale, start });
   const allowed = vocabulary(grids);
+  const steps = allowed.length;
   return {
-    draw: (known: Canvas, { choice, greedyFrom = allowed.length, random, onPlace, signal }) =>
+    draw: (known: Canvas, { choice, growth = 'constant', greedyFrom = steps, random, onPlace, signal }) =>
       decodeLoop({
         known: known.codes,
         start: starts(known.labels),
-        nextLogits,
+        nextLogits:
+          scale === 1
+            ? model.nextLogits
+            : guided(model.nextLogits, {
+                scaleAt: (place) => guidanceAt(growth, { scale, step: place + 1, steps }),
+                start,
+              }),
         pick: (row, logits, place) =>
           choose(
             logits.subarray(0, allowed[place]),
@@ -50,25 +57,20 @@ export function drawerOf(
 const likeliest = { temperature: 1, topK: 1, topP: 1 };
 
 /**
- * Classifier-free guidance (Ho & Salimans, arXiv 2207.12598; for codes as in LlamaGen): u + s·(c − u) of the logits c
- * with a class and u without.
- *
  * @param nextLogits of 2B sequences: the second half goes the way of the first, but begins without a class
+ * @param o.scaleAt guidance at a place
  * @param o.start what begins a sequence without a class
  * @returns the same of B sequences
  */
 export function guided(
   nextLogits: NextLogits,
-  { scale, start }: { scale: number; start: number },
+  { scaleAt, start }: { scaleAt: (place: number) => number; start: number },
 ): NextLogits {
   return async (ids, position) => {
     const both = new Int32Array(2 * ids.length);
     both.set(ids);
     if (position === 0) both.fill(start, ids.length);
     else both.set(ids, ids.length);
-    const logits = await nextLogits(both, position);
-    const half = logits.length / 2;
-    const without = logits.subarray(half);
-    return logits.subarray(0, half).map((logit, i) => without[i]! + scale * (logit - without[i]!));
+    return between(await nextLogits(both, position), scaleAt(position));
   };
 }

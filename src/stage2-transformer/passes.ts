@@ -16,6 +16,4 @@ export interface Passes {
    * the last pass.
    */
   readonly revise: number;
-  /** How guidance grows from pass to pass: `constant` is the scale from the first on, the others begin at 1. */
-  readonly guidance: SampleConfig['cfg_schedule'];
 }

@@ -12,6 +12,7 @@ import type { ParamSpec } from '../nn/params.js';
 import type { Feed, Grid, Phase } from '../stage1-vqgan/latent.js';
 import type { Canvas } from './canvas.js';
 import type { Choice } from './choose.js';
+import type { Growth } from './guidance.js';
 import type { Passes } from './passes.js';
 
 /** What is told of an image before its codes are drawn. */
@@ -70,7 +71,7 @@ export interface Prior {
 export interface Opening {
   /** Canvases at a time. */
   readonly batch: number;
-  /** Classifier-free guidance (Ho & Salimans, arXiv 2207.12598); 1, or where the prior knows no classes: none. */
+  /** Guidance at its strongest; 1, or where the prior knows no classes: none. */
   readonly cfgScale: number;
 }
 
@@ -87,6 +88,8 @@ export interface Drawer {
 
 export interface Drawing {
   readonly choice: Choice;
+  /** How guidance grows from the first place or pass to the last; `constant` unless given. */
+  readonly growth?: Growth;
   /** From this place on the likeliest code in place of a chosen one; none unless given. */
   readonly greedyFrom?: number;
   /** Of a prior that draws anywhere: how it goes about it. */

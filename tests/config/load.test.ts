@@ -4,7 +4,7 @@ import path from 'node:path';
 import { UserError } from '../../src/base/errors.js';
 import { levelsOf } from '../../src/config/bottlenecks.js';
 import { configKeys, describeKey } from '../../src/config/keys.js';
-import { changeConfig, loadConfig, parseConfig, shippedConfigs } from '../../src/config/load.js';
+import { changeConfig, loadConfig, parseConfig, parseSaved, shippedConfigs } from '../../src/config/load.js';
 import { type Config, configSchema } from '../../src/config/schema.js';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vqgen-config-'));
@@ -26,9 +26,9 @@ function mistake(load: () => unknown): string {
   throw new Error('nothing was refused');
 }
 
-test('the default config has every key, and the values of the schema', () => {
-  expect(loadConfig()).toEqual(configSchema.parse({}));
-  const text = fs.readFileSync('configs/drawn-32.yaml', 'utf8');
+test('vqgan.yaml has every key, and the values of the schema', () => {
+  expect(loadConfig({ config: 'vqgan' })).toEqual(configSchema.parse({}));
+  const text = fs.readFileSync('configs/vqgan.yaml', 'utf8');
   for (const key of configKeys) expect(text).toMatch(new RegExp(`^ *${key.split('.').at(-1)}: `, 'm'));
 });
 
@@ -38,7 +38,7 @@ test('every shipped config is valid', () => {
       ' ',
     ),
   );
-  expect(loadConfig({ config: 'vqgan' })).toEqual(loadConfig());
+  expect(loadConfig()).toEqual(loadConfig({ config: 'drawn-32' }));
   for (const config of shippedConfigs()) expect(() => loadConfig({ config })).not.toThrow();
 });
 
@@ -95,9 +95,17 @@ test('paths become absolute', () => {
   ]);
 });
 
-test('JSON is read as well, and an empty file is the default', () => {
+test('JSON is read as well, and an empty file leaves everything to vqgan.yaml', () => {
   expect(loadConfig({ config: file('{"stage1": {"ch": 64}}') }).stage1.ch).toBe(64);
-  expect(loadConfig({ config: file('# nothing') })).toEqual(loadConfig());
+  expect(loadConfig({ config: file('# nothing') })).toEqual(loadConfig({ config: 'vqgan' }));
+});
+
+test('guidance as an earlier vqgen saved it: of passes alone', () => {
+  const saved = (kind: string) =>
+    parseSaved({ prior: { kind }, sample: { cfg_schedule: 'cosine', top_k: 5 } }, 'config.json').sample;
+  expect(saved('maskgit')).toMatchObject({ cfg_growth: 'cosine', top_k: 5 });
+  expect(saved('gpt')).toMatchObject({ cfg_growth: null, top_k: 5 });
+  expect(parseSaved({ sample: { cfg_growth: 'linear' } }, 'config.json').sample.cfg_growth).toBe('linear');
 });
 
 test('a later command changes its own sections only', () => {
@@ -134,7 +142,7 @@ test('another kind of prior begins with its own sizes, unless they are given wit
 });
 
 describe('one sentence for a mistake', () => {
-  const set = (...items: string[]) => mistake(() => loadConfig({ set: items }));
+  const set = (...items: string[]) => mistake(() => loadConfig({ config: 'vqgan', set: items }));
 
   test.each([
     [
@@ -148,7 +156,7 @@ describe('one sentence for a mistake', () => {
     ],
     [
       ['__proto__.x=9'],
-      'Expected a known config key for --set but received __proto__. The file configs/drawn-32.yaml explains every key.',
+      'Expected a known config key for --set but received __proto__. The file configs/vqgan.yaml explains every key.',
     ],
     [['stage1.ch'], 'Expected key=value for --set but received stage1.ch. For example --set stage1.ch=64.'],
     [
@@ -330,31 +338,39 @@ describe('codes that are the points of a grid', () => {
 
   test('fsq: the product of the levels, or null for that', () => {
     for (const codes of ['200', 'null']) {
-      expect(loadConfig({ set: [...fsq, `stage1.codes=${codes}`] }).stage1.codes).toBe(200);
+      expect(loadConfig({ config: 'vqgan', set: [...fsq, `stage1.codes=${codes}`] }).stage1.codes).toBe(200);
     }
-    expect(loadConfig({ set: ['stage1.bottleneck.kind=fsq', 'stage1.codes=null'] }).stage1.codes).toBe(240);
-    expect(mistake(() => loadConfig({ set: fsq }))).toBe(
+    expect(
+      loadConfig({ config: 'vqgan', set: ['stage1.bottleneck.kind=fsq', 'stage1.codes=null'] }).stage1.codes,
+    ).toBe(240);
+    expect(mistake(() => loadConfig({ config: 'vqgan', set: fsq }))).toBe(
       'Expected 200 (8 × 5 × 5) for stage1.codes but received 256. With fsq the levels make the codes: ' +
         'try --set stage1.codes=200, or other stage1.bottleneck.levels.',
     );
     const many = [...fsq.slice(0, 1), 'stage1.bottleneck.levels=[2000,2000]', 'stage1.codes=null'];
-    expect(mistake(() => loadConfig({ set: many }))).toMatch(
+    expect(mistake(() => loadConfig({ config: 'vqgan', set: many }))).toMatch(
       /^Expected levels with a product of at most 1048576 /,
     );
-    expect(mistake(() => loadConfig({ set: [...fsq.slice(0, 1), 'stage1.bottleneck.levels=[1]'] }))).toMatch(
-      /of at least 2 for each of stage1\.bottleneck\.levels but received 1\./,
-    );
+    expect(
+      mistake(() =>
+        loadConfig({ config: 'vqgan', set: [...fsq.slice(0, 1), 'stage1.bottleneck.levels=[1]'] }),
+      ),
+    ).toMatch(/of at least 2 for each of stage1\.bottleneck\.levels but received 1\./);
   });
 
   test('only fsq makes them', () => {
-    expect(mistake(() => loadConfig({ set: ['stage1.codes=null'] }))).toMatch(
+    expect(mistake(() => loadConfig({ config: 'vqgan', set: ['stage1.codes=null'] }))).toMatch(
       /^Expected a whole number above 0 for stage1\.codes but received null\./,
     );
   });
 
   test('lfq: a power of two', () => {
-    expect(loadConfig({ set: ['stage1.bottleneck.kind=lfq'] }).stage1.codes).toBe(256);
-    expect(mistake(() => loadConfig({ set: ['stage1.bottleneck.kind=lfq', 'stage1.codes=1000'] }))).toBe(
+    expect(loadConfig({ config: 'vqgan', set: ['stage1.bottleneck.kind=lfq'] }).stage1.codes).toBe(256);
+    expect(
+      mistake(() =>
+        loadConfig({ config: 'vqgan', set: ['stage1.bottleneck.kind=lfq', 'stage1.codes=1000'] }),
+      ),
+    ).toBe(
       'Expected a power of two from 2 to 1048576 for stage1.codes but received 1000. ' +
         'With lfq each bit is a number of the code: try --set stage1.codes=1024.',
     );
@@ -362,7 +378,7 @@ describe('codes that are the points of a grid', () => {
 
   test('rotation needs a codebook', () => {
     const set = ['stage1.bottleneck.kind=lfq', 'stage1.bottleneck.gradient=rotation'];
-    expect(mistake(() => loadConfig({ set }))).toBe(
+    expect(mistake(() => loadConfig({ config: 'vqgan', set }))).toBe(
       'Expected straight-through for stage1.bottleneck.gradient but received rotation. ' +
         'Rotation needs a codebook, which lfq has not: leave one of the two out.',
     );
@@ -372,11 +388,12 @@ describe('codes that are the points of a grid', () => {
 describe('a hierarchy', () => {
   const levels = (text: string, ...more: string[]) =>
     loadConfig({
+      config: 'vqgan',
       set: ['stage1.bottleneck.kind=hierarchy', `stage1.bottleneck.levels=${text}`, ...more],
     }).stage1;
 
   test('without levels of its own it has two plain ones, with the codes and width of stage1', () => {
-    const { stage1 } = loadConfig({ set: ['stage1.bottleneck.kind=hierarchy'] });
+    const { stage1 } = loadConfig({ config: 'vqgan', set: ['stage1.bottleneck.kind=hierarchy'] });
     expect(levelsOf(stage1)).toMatchObject(
       ['top', 'bottom'].map((name) => ({
         name,
@@ -433,7 +450,12 @@ describe('a hierarchy', () => {
       /^Expected 1 for stage1\.accumulate /,
     );
     expect(
-      mistake(() => loadConfig({ set: ['stage1.bottleneck.kind=fsq', 'stage1.bottleneck.levels=[{}, {}]'] })),
+      mistake(() =>
+        loadConfig({
+          config: 'vqgan',
+          set: ['stage1.bottleneck.kind=fsq', 'stage1.bottleneck.levels=[{}, {}]'],
+        }),
+      ),
     ).toMatch(
       /^Expected whole numbers for stage1\.bottleneck\.levels but received the levels of a hierarchy\./,
     );
@@ -441,12 +463,13 @@ describe('a hierarchy', () => {
 });
 
 test('the strided network halves the picture, and has no attention', () => {
-  const strided = (set: string) => mistake(() => loadConfig({ set: ['stage1.network=strided', set] }));
+  const strided = (set: string) =>
+    mistake(() => loadConfig({ config: 'vqgan', set: ['stage1.network=strided', set] }));
   expect(strided('stage1.ch_mult=[2]')).toMatch(
     /^Expected at least two levels for stage1\.ch_mult but received \[2\]\./,
   );
   expect(strided('stage1.attn_resolutions=[8]')).toMatch(
     /^Expected none for stage1\.attn_resolutions but received \[8\]\. The network strided has no attention/,
   );
-  expect(loadConfig({ set: ['stage1.network=strided', 'stage1.ch=5'] }).stage1.ch).toBe(5); // no groups
+  expect(loadConfig({ config: 'vqgan', set: ['stage1.network=strided', 'stage1.ch=5'] }).stage1.ch).toBe(5); // no groups
 });

@@ -10,7 +10,7 @@ import { type Config, configSchema } from '../../src/config/schema.js';
 import { readOnnxMetadata } from '../../src/engine/onnx-file.js';
 import { exportOnnx } from '../../src/exchange/onnx/export.js';
 import { exportedModels } from '../../src/exchange/onnx/open.js';
-import { passesOf } from '../../src/sample/choices.js';
+import { growthOf, passesOf } from '../../src/sample/choices.js';
 import { blankCanvas } from '../../src/stage2-transformer/canvas.js';
 import { haltonOrder } from '../../src/stage2-transformer/maskgit/halton.js';
 import { call } from '../support/streams.js';
@@ -67,6 +67,7 @@ async function drawn(folder: string, sample: Config['sample']): Promise<number[]
   const uniform = chance(); // of all pictures, as in the script
   const codes = await drawer.draw(blankCanvas(cells, labels), {
     choice: { temperature: sample.temperature, topK: sample.top_k, topP: sample.top_p },
+    growth: growthOf({ cfgScale }, { sample }, prior),
     passes: passesOf({}, { sample, prior: { ...configSchema.parse({}).prior, substitute: 0.2 } }, prior),
     random: Array.from(labels, () => ({ uniform })),
   });
@@ -97,13 +98,13 @@ test.each<[string, Case]>([
   ],
   ['linear guidance', { classes, sample: { cfg_scale: 3, decode_steps: 3 } }],
   ['a pass, guided', { classes, sample: { cfg_scale: 3, decode_steps: 1 } }],
-  ['cosine guidance', { classes, sample: { cfg_scale: 3, cfg_schedule: 'cosine', revise: 0.5 } }],
+  ['cosine guidance', { classes, sample: { cfg_scale: 3, cfg_growth: 'cosine', revise: 0.5 } }],
   [
     'two grids, no chance, constant guidance',
     {
       classes,
       stage1: hierarchy,
-      sample: { cfg_scale: 3, cfg_schedule: 'constant', decode_steps: 4, choice_temperature: 0 },
+      sample: { cfg_scale: 3, cfg_growth: 'constant', decode_steps: 4, choice_temperature: 0 },
     },
   ],
   [

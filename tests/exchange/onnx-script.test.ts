@@ -51,7 +51,7 @@ function runScript(folder: string, script: string, latent = 'codes'): { latent: 
 async function drawn(
   folder: string,
   choice: Choice,
-  o: { starts: number[]; scale: number },
+  o: { starts: number[]; scale: number; scaleAt?: (place: number) => number },
 ): Promise<number[]> {
   const sizes = { layers: 2, heads: 2, width: 8, codes: 16, tokens: 4 };
   const file = await openOnnxModel(path.join(folder, 'prior.onnx'), '--model', 1);
@@ -61,7 +61,9 @@ async function drawn(
     known: new Int32Array(4 * sizes.tokens).fill(-1),
     start: Int32Array.from(o.starts),
     nextLogits:
-      o.scale === 1 ? model.nextLogits : guided(model.nextLogits, { scale: o.scale, start: sizes.codes }),
+      o.scale === 1
+        ? model.nextLogits
+        : guided(model.nextLogits, { scaleAt: o.scaleAt ?? (() => o.scale), start: sizes.codes }),
     pick(_, logits) {
       const order = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]!);
       const sorted = Float32Array.from(order, (code) => logits[code]!);
@@ -74,7 +76,7 @@ async function drawn(
 
 const none = [16, 16, 16, 16];
 
-test.each<[string, Partial<Config['sample']>, { classes?: string[]; starts: number[]; scale: number }]>([
+test.each<[string, Partial<Config['sample']>, Parameters<typeof drawn>[2] & { classes?: string[] }]>([
   ['top-p', { top_p: 0.8 }, { starts: none, scale: 1 }],
   ['top-k and a temperature', { temperature: 4, top_k: 5, top_p: 1 }, { starts: none, scale: 1 }],
   ['all three', { temperature: 3, top_k: 6, top_p: 0.6 }, { starts: none, scale: 1 }],
@@ -82,6 +84,11 @@ test.each<[string, Partial<Config['sample']>, { classes?: string[]; starts: numb
     'classes in turn, with guidance',
     { top_p: 0.9, cfg_scale: 2 },
     { classes: ['cat', 'dog', 'eel'], starts: [17, 18, 19, 17], scale: 2 },
+  ],
+  [
+    'with guidance that grows over four codes',
+    { top_p: 0.9, cfg_scale: 7, cfg_growth: 'linear' },
+    { classes: ['cat', 'dog', 'eel'], starts: [17, 18, 19, 17], scale: 7, scaleAt: (place) => 1 + 2 * place },
   ],
 ])('sample.mjs draws as the config says: %s', async (name, sample, o) => {
   const { run, config } = await trainedRun(root, name, { sample, classes: o.classes });

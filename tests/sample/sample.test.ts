@@ -102,6 +102,7 @@ describe('sample', () => {
     expect(name({ classes: ['c', 'a'], cfgScale: 2.5, precision: 'int8' })).toBe(
       'seed-3_class-c+a_cfg-scale-2.5_int8',
     );
+    expect(name({ cfgScale: 2, growth: 'linear' })).toBe('seed-3_cfg-scale-2_cfg-growth-linear');
     expect(name({ choice: { temperature: 0.8, topK: 5, topP: 0.9 } })).toBe(
       'seed-3_temperature-0.8_top-k-5_top-p-0.9',
     );
@@ -218,6 +219,10 @@ describe('sample', () => {
         { cfgScale: 2 },
         /Expected 1 for --cfg-scale but received 2, where the prior was trained without classes/,
       ],
+      [
+        { cfgGrowth: 'linear' },
+        /Expected nothing for --cfg-growth but received linear of guidance 1, which is none\. Try --cfg-scale 3\./,
+      ],
       [{ cfgScale: -1 }, /Expected a number of at least 0 for --cfg-scale but received -1/],
     ])('%j is refused', async (settings, message) => {
       await expect(draw(settings)).rejects.toThrow(message);
@@ -282,6 +287,8 @@ describe('sample', () => {
       const guided = await bytesOf((await drawClassed({ cfgScale: 4 })).files);
       expect(guided).not.toEqual(plain);
       expect((await bytesOf((await drawClassed({ cfgScale: 4, n: 18 })).files)).slice(0, 3)).toEqual(guided);
+      const growing = await drawClassed({ cfgScale: 4, cfgGrowth: 'linear' });
+      expect(await bytesOf(growing.files)).not.toEqual(guided);
       const none = await bytesOf((await drawClassed({ cfgScale: 0 })).files);
       expect(await bytesOf((await drawClassed({ cfgScale: 0, classes: ['house'] })).files)).toEqual(none);
       await writeRunConfig(classed, { ...config, sample: { ...config.sample, cfg_scale: 4, top_p: 1 } });

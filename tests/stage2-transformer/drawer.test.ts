@@ -7,7 +7,7 @@ test('guidance: u + s·(c − u), and what begins without a class goes the way o
     asked.push([...ids]);
     return Float32Array.from([...ids].flatMap((id) => [id, id * id])); // [B, 2]
   };
-  const next = guided(model, { scale: 3, start: 5 });
+  const next = guided(model, { scaleAt: (place) => 3 - place, start: 5 });
   expect([...(await next(Int32Array.of(6, 7), 0))]).toEqual([5 + 3, 25 + 3 * 11, 5 + 6, 25 + 3 * 24]);
   expect([...(await next(Int32Array.of(2, 3), 1))]).toEqual([2, 4, 3, 9]);
   expect(asked).toEqual([

@@ -1,7 +1,8 @@
 /** What the scripts beside exported ONNX files have to know to draw as `vqgen sample` does without options. */
 import type { Config } from '../../config/schema.js';
-import { passesOf } from '../../sample/choices.js';
+import { growthOf, passesOf } from '../../sample/choices.js';
 import type { Grid } from '../../stage1-vqgan/latent.js';
+import type { Growth } from '../../stage2-transformer/guidance.js';
 import type { Passes } from '../../stage2-transformer/passes.js';
 import type { Portable, Prior } from '../../stage2-transformer/prior.js';
 import { portableOf } from './metadata.js';
@@ -20,6 +21,8 @@ export interface DrawnAs {
   readonly topP: number;
   /** 1 without guidance. */
   readonly cfgScale: number;
+  /** Of guidance. */
+  readonly growth: Growth;
   /** Of a prior that draws in passes. */
   readonly passes?: Passes;
 }
@@ -28,6 +31,7 @@ export function drawnAs(config: Config, prior: Prior): DrawnAs {
   const { condition, grids } = prior;
   const { temperature, top_k: topK, top_p: topP, cfg_scale } = config.sample;
   const guided = condition.classes.length > 0 && config.prior.class_dropout > 0;
+  const cfgScale = guided ? cfg_scale : 1;
   return {
     asked: portableOf(prior).asked,
     grids,
@@ -36,7 +40,8 @@ export function drawnAs(config: Config, prior: Prior): DrawnAs {
     temperature,
     topK,
     topP,
-    cfgScale: guided ? cfg_scale : 1,
+    cfgScale,
+    growth: growthOf({ cfgScale }, config, prior),
     passes: passesOf({}, config, prior),
   };
 }

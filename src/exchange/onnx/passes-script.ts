@@ -5,14 +5,9 @@
 import { must } from '../../base/lookup.js';
 import { cellsIn } from '../../stage1-vqgan/grids.js';
 import { unknown } from '../../stage2-transformer/canvas.js';
-import type { Passes } from '../../stage2-transformer/passes.js';
 import type { InPasses } from '../../stage2-transformer/prior.js';
 import { type DrawnAs, vocabulariesDiffer } from './drawn-as.js';
-
-interface InBoth {
-  readonly js: string;
-  readonly python: string;
-}
+import { guidance, type InBoth, ofPasses } from './guidance-script.js';
 
 /** The share of cells that stay unknown when the share `done` of the passes is over (`maskedShare`). */
 const stillUnknown: Record<InPasses['schedule'], InBoth> = {
@@ -21,21 +16,6 @@ const stillUnknown: Record<InPasses['schedule'], InBoth> = {
   square: { js: '(1 - done * done)', python: '(1 - done * done)' },
   arccos: { js: 'Math.acos(done) / (Math.PI / 2)', python: 'np.arccos(done) / (np.pi / 2)' },
 };
-
-/** Guidance at pass `step` of `steps` (`guidanceAt`). */
-function guidance(schedule: Passes['guidance'], scale: number): InBoth {
-  const js = 'steps > 1 ? (step - 1) / (steps - 1) : 1';
-  const python = '(step - 1) / (steps - 1) if steps > 1 else 1';
-  const of = (grown: string) => `1 + (${scale} - 1) * ${grown}`;
-  return {
-    constant: { js: `${scale}`, python: `${scale}` },
-    linear: { js: of(`(${js})`), python: of(`(${python})`) },
-    cosine: {
-      js: of(`(1 - Math.cos(Math.PI * (${js}))) / 2`),
-      python: of(`(1 - np.cos(np.pi * (${python}))) / 2`),
-    },
-  }[schedule];
-}
 
 /** Of lines those that are there. */
 const lines = (...all: (string | false)[]): string => all.filter((line) => line !== false).join('\n');
@@ -47,8 +27,8 @@ const lines = (...all: (string | false)[]): string => all.filter((line) => line 
  *   `steps`, `grids`, `draw`, `int64` and `prior`
  */
 export function passesScript({ schedule }: InPasses, drawn: DrawnAs): string {
-  const { grids, codes, classes, cfgScale } = drawn;
-  const { order, choiceTemperature, revise, guidance: grows } = must(drawn.passes, 'passes');
+  const { grids, codes, classes, cfgScale, growth } = drawn;
+  const { order, choiceTemperature, revise } = must(drawn.passes, 'passes');
   const cells = cellsIn(grids);
   const guided = cfgScale !== 1;
   const batch = guided ? '2 * n' : 'n';
@@ -73,7 +53,7 @@ for (let step = 1; step <= steps; step++) {
   const canvas = ${guided ? '[...codes, ...codes]' : 'codes'}.flat();
   const { logits: all } = await prior.run({ codes: int64(canvas, [${batch}, ${cells}])${classes > 0 ? ', labels' : ''} });
   const row = (i, cell) => all.data.subarray((i * ${cells} + cell) * ${codes}, (i * ${cells} + cell + 1) * ${codes});
-  const logits = ${guided ? guidedJs(guidance(grows, cfgScale).js) : 'row'};
+  const logits = ${guided ? guidedJs(guidance(growth, cfgScale, ofPasses).js) : 'row'};
   for (const [i, picture] of codes.entries()) {
     const unknown = cells.filter((cell) => picture[cell] < 0);`,
     revise > 0 && '    const known = cells.filter((cell) => picture[cell] >= 0);',
@@ -144,8 +124,8 @@ const orders = codes.map(() => {
  *   and `prior`
  */
 export function passesPython({ schedule }: InPasses, drawn: DrawnAs): string {
-  const { grids, codes, classes, cfgScale } = drawn;
-  const { order, choiceTemperature, revise, guidance: grows } = must(drawn.passes, 'passes');
+  const { grids, codes, classes, cfgScale, growth } = drawn;
+  const { order, choiceTemperature, revise } = must(drawn.passes, 'passes');
   const cells = cellsIn(grids);
   const guided = cfgScale !== 1;
   const first = `np.arange(n) % ${classes}`;
@@ -156,7 +136,7 @@ export function passesPython({ schedule }: InPasses, drawn: DrawnAs): string {
   const score = far
     ? '-place'
     : `np.log(of(p, drawn)) + ${choiceTemperature} * (1 - done) * np.random.gumbel(size=drawn.shape)`;
-  const { python: scale } = guidance(grows, cfgScale);
+  const { python: scale } = guidance(growth, cfgScale, ofPasses);
   return lines(
     `codes = np.full((n, ${cells}), ${unknown}, np.int64)  # unknown`,
     classes > 0 &&

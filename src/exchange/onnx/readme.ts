@@ -9,6 +9,7 @@ import { unknown } from '../../stage2-transformer/canvas.js';
 import { listed, type TrainedPrior } from '../../stage2-transformer/model.js';
 import type { InPasses, Prior, Stepwise } from '../../stage2-transformer/prior.js';
 import { type DrawnAs, drawnAs, vocabulariesDiffer } from './drawn-as.js';
+import { guidance, ofCodes } from './guidance-script.js';
 import { aroundClasses, type Gaussian, latentPorts, license } from './metadata.js';
 import { passesPython } from './passes-script.js';
 import { scriptOf } from './script.js';
@@ -113,14 +114,15 @@ ${pythonShow}`;
 
 /** Statements that make of the list `codes` codes [n, T], place after place. */
 function pythonPlaces(asked: Exclude<DrawnAs['asked'], InPasses>, drawn: DrawnAs): string {
-  const { grids, cfgScale } = drawn;
+  const { grids, cfgScale, growth } = drawn;
+  const { python: scale } = guidance(growth, cfgScale, ofCodes(cellsIn(grids)));
   const { begin, logits } = asked.by === 'steps' ? pythonSteps(asked, drawn) : pythonCanvas(drawn);
   const cells = grids.map(({ height, width }) => height * width);
   const differ = vocabulariesDiffer(drawn);
   return `${begin}
 for ${differ ? `vocab in np.repeat([${grids.map(({ vocab }) => vocab).join(', ')}], [${cells.join(', ')}])` : `_ in range(${cellsIn(grids)})`}:
 ${logits}
-${cfgScale !== 1 ? `    logits = logits[n:] + ${cfgScale} * (logits[:n] - logits[n:])  # guidance\n` : ''}${differ ? '    logits = logits[:, :vocab]\n' : ''}    order = np.argsort(-logits)[:, :top_k or None]  # the likeliest first
+${cfgScale !== 1 ? `    logits = logits[n:] + (${scale}) * (logits[:n] - logits[n:])  # guidance\n` : ''}${differ ? '    logits = logits[:, :vocab]\n' : ''}    order = np.argsort(-logits)[:, :top_k or None]  # the likeliest first
     p = np.exp((np.take_along_axis(logits, order, 1) - logits.max(1, keepdims=True)) / temperature, dtype=float)
     sums = (p * (p.cumsum(1) - p < top_p * p.sum(1, keepdims=True))).cumsum(1)
     codes.append(order[np.arange(n), (sums <= np.random.rand(n, 1) * sums[:, -1:]).sum(1)])

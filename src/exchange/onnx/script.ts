@@ -8,6 +8,7 @@ import { type Latent, latentSpecs } from '../../stage1-vqgan/latent.js';
 import { unknown } from '../../stage2-transformer/canvas.js';
 import type { InPasses, Prior, Stepwise } from '../../stage2-transformer/prior.js';
 import { type DrawnAs, drawnAs } from './drawn-as.js';
+import { guidance, ofCodes } from './guidance-script.js';
 import type { Gaussian } from './metadata.js';
 import { passesScript } from './passes-script.js';
 
@@ -78,7 +79,7 @@ ${show}`;
 
 /** Statements that leave the code of every cell in `codes`, of as many arrays as pictures, place after place. */
 function placesScript(asked: Exclude<DrawnAs['asked'], InPasses>, drawn: DrawnAs): string {
-  const { codes, cfgScale } = drawn;
+  const { grids, codes, cfgScale, growth } = drawn;
   const { begin, logits, at } = asked.by === 'steps' ? bySteps(asked, drawn) : byCanvas(drawn);
   const guided = cfgScale !== 1;
   return `const codes = Array.from({ length: n }, () => []);
@@ -90,7 +91,8 @@ ${logits}
   const row = (i) => logits.data.subarray(${at}, ${at} + ${codes});
 ${
   guided
-    ? `  const guided = (asked, free) => asked.map((x, k) => free[k] + ${cfgScale} * (x - free[k]));
+    ? `  const scale = ${guidance(growth, cfgScale, ofCodes(cellsIn(grids))).js};
+  const guided = (asked, free) => asked.map((x, k) => free[k] + scale * (x - free[k]));
   return codes.map((_, i) => guided(row(i), row(n + i)));`
     : '  return codes.map((_, i) => row(i));'
 }

@@ -3,6 +3,7 @@ import { must } from '../../base/lookup.js';
 import type { Rng } from '../../base/rng.js';
 import { type Canvas, unknown } from '../canvas.js';
 import { chooseByProbability } from '../choose.js';
+import { guidanceAt } from '../guidance.js';
 import type { Passes } from '../passes.js';
 import type { Drawing } from '../prior.js';
 import { type MaskSchedule, stillMasked } from './schedule.js';
@@ -26,13 +27,14 @@ export interface FillOptions extends Drawing {
  * cells: what is drawn does not depend on the canvases beside it. Cells from `greedyFrom` on take one pass more.
  */
 export async function fill(known: Canvas, ask: Ask, o: FillOptions): Promise<Int32Array> {
-  const { passes, choice, vocabulary, greedyFrom = vocabulary.length, random, onPlace, signal } = o;
+  const { passes, choice, growth = 'constant', vocabulary, random, onPlace, signal } = o;
+  const { greedyFrom = vocabulary.length } = o;
   const { steps } = passes;
   const cells = vocabulary.length;
   const canvas = { ...known, codes: Int32Array.from(known.codes) };
   const probabilities = async (step: number): Promise<ProbabilitiesOf> => {
     signal?.throwIfAborted();
-    const scale = guidanceAt(passes.guidance, o.scale, steps > 1 ? (step - 1) / (steps - 1) : 1);
+    const scale = guidanceAt(growth, { scale: o.scale, step, steps });
     const all = await ask(canvas, { temperature: choice.temperature, scale });
     const width = all.length / canvas.codes.length;
     return (row, cell) => {
@@ -135,15 +137,6 @@ function begunAnywhere(far: Int32Array, free: readonly number[], rng: Pick<Rng, 
   const cells = Array.from(far).filter((cell) => wanted.has(cell));
   const start = Math.floor(rng.uniform() * cells.length);
   return [...cells.slice(start), ...cells.slice(0, start)];
-}
-
-/**
- * Guidance at a share `done` of the passes: u + s·(c − u) of the logits c with a class and u without, s from 1 to the
- * scale.
- */
-export function guidanceAt(schedule: Passes['guidance'], scale: number, done: number): number {
-  const grown = { constant: 1, linear: done, cosine: (1 - Math.cos(Math.PI * done)) / 2 }[schedule];
-  return 1 + (scale - 1) * grown;
 }
 
 /** Gumbel(0, 1) of u from U(0, 1). */

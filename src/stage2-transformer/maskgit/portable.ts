@@ -8,6 +8,7 @@ import { treeOf } from '../../nn/params.js';
 import type { Grid } from '../../stage1-vqgan/latent.js';
 import { unknown } from '../canvas.js';
 import { canvasFile, logitsOf } from '../canvas-file.js';
+import { between } from '../guidance.js';
 import type { Portable } from '../prior.js';
 import { passesDrawer, withAndWithout } from './drawing.js';
 import type { Ask } from './filling.js';
@@ -47,13 +48,6 @@ function idsOf(sizes: MaskgitSizes, codes: tf.Tensor, labels?: tf.Tensor): tf.Te
   if (!labels) return cells;
   const ofClass = tf.add(labels, tf.scalar(classToken(sizes, 0), 'int32'));
   return tf.concat([tf.expandDims(ofClass, 1), cells], 1);
-}
-
-/** c and u, one after the other, → u + s·(c − u). */
-function between(both: Float32Array, scale: number): Float32Array {
-  const half = both.length / 2;
-  const untold = both.subarray(half);
-  return both.subarray(0, half).map((told, i) => untold[i]! + scale * (told - untold[i]!));
 }
 
 /** Of rows of so many logits. @returns another array */

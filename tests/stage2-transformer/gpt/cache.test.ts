@@ -78,7 +78,7 @@ test.each([
 
     const device = await openDevice({ device: name, threads: 1, reporter: silent });
     const model = await open({ sizes, weights, batch: 4, device });
-    const next = guided(model.nextLogits, { scale: 2.5, start: codes });
+    const next = guided(model.nextLogits, { scaleAt: () => 2.5, start: codes });
     for (let place = 0; place < tokens; place++) {
       const ids = Int32Array.from(given, (row) => row[place]!);
       const place2 = tf.reshape(tf.slice(wanted, [0, place, 0], [2, 1, codes]), [2, codes]);

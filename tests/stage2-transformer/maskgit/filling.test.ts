@@ -1,12 +1,7 @@
 /** Filling canvases with networks whose answers are known. */
 import { stream } from '../../../src/base/rng.js';
 import type { Canvas } from '../../../src/stage2-transformer/canvas.js';
-import {
-  type Ask,
-  type FillOptions,
-  fill,
-  guidanceAt,
-} from '../../../src/stage2-transformer/maskgit/filling.js';
+import { type Ask, type FillOptions, fill } from '../../../src/stage2-transformer/maskgit/filling.js';
 import { haltonOrder } from '../../../src/stage2-transformer/maskgit/halton.js';
 
 const cells = 16;
@@ -18,7 +13,7 @@ const blank = (rows: number): Canvas => ({
 const options = (rows: number, o: Partial<FillOptions['passes']> = {}, first = 0): FillOptions => ({
   choice: { temperature: 1, topK: 0, topP: 1 },
   random: Array.from({ length: rows }, (_, row) => stream('fill', first + row)),
-  passes: { steps: 5, order: 'confidence', choiceTemperature: 0, revise: 0, guidance: 'linear', ...o },
+  passes: { steps: 5, order: 'confidence', choiceTemperature: 0, revise: 0, ...o },
   schedule: 'cosine',
   vocabulary: new Int32Array(cells).fill(codes),
   far: haltonOrder(4, 4),
@@ -152,10 +147,16 @@ test('cells behind greedyFrom stay masked until all others are drawn, then have 
   expect([...drawn.subarray(12)]).toEqual([2, 3, 4, 5]);
 });
 
-test('guidance grows to its scale', () => {
-  expect([0, 0.5, 1].map((done) => guidanceAt('linear', 3, done))).toEqual([1, 2, 3]);
-  expect([0, 0.5, 1].map((done) => guidanceAt('constant', 3, done))).toEqual([3, 3, 3]);
-  expect(guidanceAt('cosine', 3, 0)).toBe(1);
-  expect(guidanceAt('cosine', 3, 0.5)).toBeCloseTo(2);
-  expect(guidanceAt('cosine', 3, 1)).toBeCloseTo(3);
+test('guidance grows from pass to pass, or does not', async () => {
+  const asked = async (growth?: 'linear'): Promise<number[]> => {
+    const scales: number[] = [];
+    const ask: Ask = (canvas, { scale }) => {
+      scales.push(scale);
+      return knowing().ask(canvas, { temperature: 1, scale });
+    };
+    await fill(blank(1), ask, { ...options(1), scale: 3, growth });
+    return scales;
+  };
+  expect(await asked('linear')).toEqual([1, 1.5, 2, 2.5, 3]);
+  expect(await asked()).toEqual([3, 3, 3, 3, 3]);
 });

@@ -19,12 +19,12 @@ const passes: Passes = {
   order: 'confidence',
   choiceTemperature: 2,
   revise: 0.2,
-  guidance: 'linear',
 };
 
 const drawing = (rows: number, o: Partial<Drawing> = {}): Drawing => ({
   choice: { temperature: 1, topK: 0, topP: 1 },
   passes,
+  growth: 'linear',
   random: Array.from({ length: rows }, (_, row) => stream('drawn', row)),
   ...o,
 });

@@ -10,6 +10,7 @@ import { onnxDevice } from '../../../src/engine/onnx-device.js';
 import { openOnnxModel } from '../../../src/engine/onnx-file.js';
 import { portableModel } from '../../../src/engine/portable.js';
 import { treeOf } from '../../../src/nn/params.js';
+import type { Growth } from '../../../src/stage2-transformer/guidance.js';
 import { maskgitPrior, sizesOf } from '../../../src/stage2-transformer/maskgit/index.js';
 import { maskgitLogits, maskgitSpecs } from '../../../src/stage2-transformer/maskgit/network.js';
 import type { Passes } from '../../../src/stage2-transformer/passes.js';
@@ -97,16 +98,22 @@ test.each<[string[], number, object]>([
   },
 );
 
-const passes: Passes = { steps: 5, order: 'confidence', choiceTemperature: 2, revise: 0, guidance: 'linear' };
+const passes: Passes = { steps: 5, order: 'confidence', choiceTemperature: 2, revise: 0 };
 const choice = { temperature: 1, topK: 0, topP: 0.9 };
 
-test.each<[string, string[], { passes?: object; choice?: object; greedyFrom?: number; scale?: number }]>([
+test.each<
+  [
+    string,
+    string[],
+    { passes?: object; choice?: object; greedyFrom?: number; scale?: number; growth?: Growth },
+  ]
+>([
   ['by confidence', [], {}],
   ['in Halton’s order, warmer', [], { passes: { order: 'halton', steps: 4 }, choice: { temperature: 1.5 } }],
   ['revised, top-k', [], { passes: { revise: 0.5 }, choice: { topK: 3 } }],
   ['from a place on the likeliest', [], { greedyFrom: 8 }],
-  ['guided', ['cat', 'dog'], { scale: 4 }],
-  ['guided from the first pass on', ['cat', 'dog'], { scale: 3, passes: { guidance: 'constant' } }],
+  ['guided', ['cat', 'dog'], { scale: 4, growth: 'linear' }],
+  ['guided from the first pass on', ['cat', 'dog'], { scale: 3, growth: 'constant' }],
 ])('%s: the file draws the codes of the prior, seed by seed', async (_, classes, o) => {
   const { prior, weights, graph } = await exported(classes);
   const opening = { batch: 3, cfgScale: o.scale ?? 1 };
@@ -118,6 +125,7 @@ test.each<[string, string[], { passes?: object; choice?: object; greedyFrom?: nu
   };
   const drawing = (seed: string) => ({
     ...{ choice: { ...choice, ...o.choice }, passes: { ...passes, ...o.passes }, greedyFrom: o.greedyFrom },
+    growth: o.growth,
     random: [0, 1, 2].map((row) => stream(seed, row)),
   });
   const drawers = [
