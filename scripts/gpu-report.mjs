@@ -31,7 +31,7 @@ const parts = [
     60,
     (o) => profile({ ...o, work, quick }),
   ]),
-  ['agreement vqgan', 90, (o) => agreement({ ...o, config: 'vqgan', start: 3, quick })],
+  ['agreement defaults', 90, (o) => agreement({ ...o, config: 'defaults', start: 3, quick })],
   ...trainings.map((work) => [
     `${work} webgpu f16`,
     60,

@@ -245,7 +245,7 @@ function unknownKey(key: string, where: string) {
     'a known config key',
     where,
     key,
-    near ? `Did you mean ${near}?` : 'The file configs/vqgan.yaml explains every key.',
+    near ? `Did you mean ${near}?` : 'The file configs/defaults.yaml explains every key.',
   );
 }
 

@@ -26,19 +26,19 @@ function mistake(load: () => unknown): string {
   throw new Error('nothing was refused');
 }
 
-test('vqgan.yaml has every key, and the values of the schema', () => {
-  expect(loadConfig({ config: 'vqgan' })).toEqual(configSchema.parse({}));
-  const text = fs.readFileSync('configs/vqgan.yaml', 'utf8');
+test('defaults.yaml has every key, and the values of the schema', () => {
+  expect(loadConfig({ config: 'defaults' })).toEqual(configSchema.parse({}));
+  const text = fs.readFileSync('configs/defaults.yaml', 'utf8');
   for (const key of configKeys) expect(text).toMatch(new RegExp(`^ *${key.split('.').at(-1)}: `, 'm'));
 });
 
 test('every shipped config is valid', () => {
   expect(shippedConfigs()).toEqual(
-    'ae cifar10 cvae dae drawn-32 imagenet-f16 mae maskgit photos-128 photos-64 tiny vae vq-vae vq-vae-2 vqgan'.split(
+    'ae cifar10 cvae dae defaults drawn-32 imagenet-f16 mae maskgit photos-128 photos-64 tiny vae vq-vae vq-vae-2 vqgan'.split(
       ' ',
     ),
   );
-  expect(loadConfig()).toEqual(loadConfig({ config: 'drawn-32' }));
+  expect(loadConfig({ config: 'vqgan' })).toEqual(loadConfig());
   for (const config of shippedConfigs()) expect(() => loadConfig({ config })).not.toThrow();
 });
 
@@ -95,9 +95,9 @@ test('paths become absolute', () => {
   ]);
 });
 
-test('JSON is read as well, and an empty file leaves everything to vqgan.yaml', () => {
+test('JSON is read as well, and an empty file leaves everything to defaults.yaml', () => {
   expect(loadConfig({ config: file('{"stage1": {"ch": 64}}') }).stage1.ch).toBe(64);
-  expect(loadConfig({ config: file('# nothing') })).toEqual(loadConfig({ config: 'vqgan' }));
+  expect(loadConfig({ config: file('# nothing') })).toEqual(loadConfig({ config: 'defaults' }));
 });
 
 test('guidance as an earlier vqgen saved it: of passes alone', () => {
@@ -142,7 +142,7 @@ test('another kind of prior begins with its own sizes, unless they are given wit
 });
 
 describe('one sentence for a mistake', () => {
-  const set = (...items: string[]) => mistake(() => loadConfig({ config: 'vqgan', set: items }));
+  const set = (...items: string[]) => mistake(() => loadConfig({ config: 'defaults', set: items }));
 
   test.each([
     [
@@ -156,7 +156,7 @@ describe('one sentence for a mistake', () => {
     ],
     [
       ['__proto__.x=9'],
-      'Expected a known config key for --set but received __proto__. The file configs/vqgan.yaml explains every key.',
+      'Expected a known config key for --set but received __proto__. The file configs/defaults.yaml explains every key.',
     ],
     [['stage1.ch'], 'Expected key=value for --set but received stage1.ch. For example --set stage1.ch=64.'],
     [
@@ -315,7 +315,7 @@ describe('one sentence for a mistake', () => {
 
   test('--config', () => {
     expect(mistake(() => loadConfig({ config: 'cifar' }))).toBe(
-      'Expected a YAML file or one of ae, cifar10, cvae, dae, drawn-32, imagenet-f16, mae, maskgit, photos-128, photos-64, tiny, vae, vq-vae, vq-vae-2, vqgan for --config but received cifar. Did you mean cifar10?',
+      'Expected a YAML file or one of ae, cifar10, cvae, dae, defaults, drawn-32, imagenet-f16, mae, maskgit, photos-128, photos-64, tiny, vae, vq-vae, vq-vae-2, vqgan for --config but received cifar. Did you mean cifar10?',
     );
     expect(mistake(() => loadConfig({ config: './none.yaml' }))).toBe(
       'Expected a readable YAML file for --config but received ./none.yaml. Give the path of a file that exists.',
@@ -338,37 +338,40 @@ describe('codes that are the points of a grid', () => {
 
   test('fsq: the product of the levels, or null for that', () => {
     for (const codes of ['200', 'null']) {
-      expect(loadConfig({ config: 'vqgan', set: [...fsq, `stage1.codes=${codes}`] }).stage1.codes).toBe(200);
+      expect(loadConfig({ config: 'defaults', set: [...fsq, `stage1.codes=${codes}`] }).stage1.codes).toBe(
+        200,
+      );
     }
     expect(
-      loadConfig({ config: 'vqgan', set: ['stage1.bottleneck.kind=fsq', 'stage1.codes=null'] }).stage1.codes,
+      loadConfig({ config: 'defaults', set: ['stage1.bottleneck.kind=fsq', 'stage1.codes=null'] }).stage1
+        .codes,
     ).toBe(240);
-    expect(mistake(() => loadConfig({ config: 'vqgan', set: fsq }))).toBe(
+    expect(mistake(() => loadConfig({ config: 'defaults', set: fsq }))).toBe(
       'Expected 200 (8 × 5 × 5) for stage1.codes but received 256. With fsq the levels make the codes: ' +
         'try --set stage1.codes=200, or other stage1.bottleneck.levels.',
     );
     const many = [...fsq.slice(0, 1), 'stage1.bottleneck.levels=[2000,2000]', 'stage1.codes=null'];
-    expect(mistake(() => loadConfig({ config: 'vqgan', set: many }))).toMatch(
+    expect(mistake(() => loadConfig({ config: 'defaults', set: many }))).toMatch(
       /^Expected levels with a product of at most 1048576 /,
     );
     expect(
       mistake(() =>
-        loadConfig({ config: 'vqgan', set: [...fsq.slice(0, 1), 'stage1.bottleneck.levels=[1]'] }),
+        loadConfig({ config: 'defaults', set: [...fsq.slice(0, 1), 'stage1.bottleneck.levels=[1]'] }),
       ),
     ).toMatch(/of at least 2 for each of stage1\.bottleneck\.levels but received 1\./);
   });
 
   test('only fsq makes them', () => {
-    expect(mistake(() => loadConfig({ config: 'vqgan', set: ['stage1.codes=null'] }))).toMatch(
+    expect(mistake(() => loadConfig({ config: 'defaults', set: ['stage1.codes=null'] }))).toMatch(
       /^Expected a whole number above 0 for stage1\.codes but received null\./,
     );
   });
 
   test('lfq: a power of two', () => {
-    expect(loadConfig({ config: 'vqgan', set: ['stage1.bottleneck.kind=lfq'] }).stage1.codes).toBe(256);
+    expect(loadConfig({ config: 'defaults', set: ['stage1.bottleneck.kind=lfq'] }).stage1.codes).toBe(256);
     expect(
       mistake(() =>
-        loadConfig({ config: 'vqgan', set: ['stage1.bottleneck.kind=lfq', 'stage1.codes=1000'] }),
+        loadConfig({ config: 'defaults', set: ['stage1.bottleneck.kind=lfq', 'stage1.codes=1000'] }),
       ),
     ).toBe(
       'Expected a power of two from 2 to 1048576 for stage1.codes but received 1000. ' +
@@ -378,7 +381,7 @@ describe('codes that are the points of a grid', () => {
 
   test('rotation needs a codebook', () => {
     const set = ['stage1.bottleneck.kind=lfq', 'stage1.bottleneck.gradient=rotation'];
-    expect(mistake(() => loadConfig({ config: 'vqgan', set }))).toBe(
+    expect(mistake(() => loadConfig({ config: 'defaults', set }))).toBe(
       'Expected straight-through for stage1.bottleneck.gradient but received rotation. ' +
         'Rotation needs a codebook, which lfq has not: leave one of the two out.',
     );
@@ -388,12 +391,12 @@ describe('codes that are the points of a grid', () => {
 describe('a hierarchy', () => {
   const levels = (text: string, ...more: string[]) =>
     loadConfig({
-      config: 'vqgan',
+      config: 'defaults',
       set: ['stage1.bottleneck.kind=hierarchy', `stage1.bottleneck.levels=${text}`, ...more],
     }).stage1;
 
   test('without levels of its own it has two plain ones, with the codes and width of stage1', () => {
-    const { stage1 } = loadConfig({ config: 'vqgan', set: ['stage1.bottleneck.kind=hierarchy'] });
+    const { stage1 } = loadConfig({ config: 'defaults', set: ['stage1.bottleneck.kind=hierarchy'] });
     expect(levelsOf(stage1)).toMatchObject(
       ['top', 'bottom'].map((name) => ({
         name,
@@ -452,7 +455,7 @@ describe('a hierarchy', () => {
     expect(
       mistake(() =>
         loadConfig({
-          config: 'vqgan',
+          config: 'defaults',
           set: ['stage1.bottleneck.kind=fsq', 'stage1.bottleneck.levels=[{}, {}]'],
         }),
       ),
@@ -464,12 +467,14 @@ describe('a hierarchy', () => {
 
 test('the strided network halves the picture, and has no attention', () => {
   const strided = (set: string) =>
-    mistake(() => loadConfig({ config: 'vqgan', set: ['stage1.network=strided', set] }));
+    mistake(() => loadConfig({ config: 'defaults', set: ['stage1.network=strided', set] }));
   expect(strided('stage1.ch_mult=[2]')).toMatch(
     /^Expected at least two levels for stage1\.ch_mult but received \[2\]\./,
   );
   expect(strided('stage1.attn_resolutions=[8]')).toMatch(
     /^Expected none for stage1\.attn_resolutions but received \[8\]\. The network strided has no attention/,
   );
-  expect(loadConfig({ config: 'vqgan', set: ['stage1.network=strided', 'stage1.ch=5'] }).stage1.ch).toBe(5); // no groups
+  expect(loadConfig({ config: 'defaults', set: ['stage1.network=strided', 'stage1.ch=5'] }).stage1.ch).toBe(
+    5,
+  ); // no groups
 });

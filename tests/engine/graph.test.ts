@@ -26,7 +26,7 @@ test('what was pruned is made again when it is asked for again', () => {
 test.each([false, true])(
   'the default config’s step, as a GPU gets it, is a graph that ONNX Runtime takes (adversarial: %s)',
   async (adversarial) => {
-    const config = loadConfig({ config: 'vqgan' });
+    const config = loadConfig({ config: 'defaults' });
     const program = stepOf(config, await loadPerceptual(config), { adversarial });
     const { model } = await compileStep(program, { loopBelow: 0, target: webgpuTarget });
     const session = await openSession(model, (folder) => ({
