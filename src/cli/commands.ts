@@ -15,6 +15,7 @@ import {
   type Flags,
   onlyData,
   precisionAmong,
+  squareOf,
 } from './flags.js';
 import { openDevice, savedConfig } from './open.js';
 import { type Outcome, runOption } from './outcome.js';
@@ -78,17 +79,20 @@ export const commands: readonly Command[] = [
     name: 'sample',
     describe: 'Draw new images',
     flags: [
-      ...(['n', 'run', 'class'] as const),
+      ...(['n', 'run', 'class', 'size'] as const),
       ...drawingFlags,
       ...(['only', 'precision', 'out', 'model'] as const),
     ],
     meanings: {
       precision: { placeholder: 'NAME', describe: 'f32, or int8: 8-bit weights, faster for a large prior' },
+      size: { placeholder: 'WxH', describe: 'pixels, in whole codes: a window goes over what is larger' },
     },
+    standards: { size: 'as trained' },
     examples: [
       ['vqgen sample --n 16', 'single pictures and a grid, into checkpoints/default/samples'],
       ['vqgen sample --n 4 --seed 7 --top-k 100 --out grid.png', 'always the same four'],
       ['vqgen sample --class cat --class car --cfg-scale 2', 'cats and cars, more like cats and cars'],
+      ['vqgen sample --n 1 --size 256x128', 'larger than the pictures of the training'],
       ['vqgen sample --model exported/', 'with exported files, into exported/samples'],
     ],
     readsRun: true,
@@ -296,10 +300,18 @@ async function sample(context: Context): Promise<Outcome> {
   const run = flags.run ?? exported?.folder ?? defaultRun;
   const { sample } = await import('../sample/sample.js');
   const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
-  const { n = 16, class: classes, only, seed, out } = flags;
+  const { n = 16, class: classes, only, seed, out, size: extent } = flags;
+  if (exported && extent) {
+    throw expected(
+      'nothing',
+      '--size',
+      `${extent.width}x${extent.height} with --model`,
+      'A run draws it: --run.',
+    );
+  }
   const summary = await sample({
     ...drawingOf(flags),
-    ...{ run, open: exported?.source, n, classes, only, seed },
+    ...{ run, open: exported?.source, n, classes, only, seed, extent },
     ...{ precision, out, device, reporter, signal },
   });
   const drawn = [...new Set(summary.classes)];
@@ -352,7 +364,8 @@ async function makeDataset({ flags, words, reporter, signal }: Context): Promise
     throw expected('a new folder', 'DIR', 'nothing', 'For example: vqgen dataset make drawn/ --n 1000');
   }
   const { makeDataset } = await import('../data/drawn.js');
-  const { n = 1000, size = 32, seed = 0 } = flags;
+  const { n = 1000, seed = 0 } = flags;
+  const size = squareOf(flags.size) ?? 32;
   await makeDataset(dir, { n, size, seed }, { reporter, signal });
   return {
     summary: { images: n, size, seed, dir },

@@ -153,7 +153,7 @@ export const flags = {
     text,
   ),
   model: value('PATH', 'what vqgen export --to onnx wrote, or a file in it, in place of a run', text),
-  size: value('S', 'side of the pictures in pixels', wholeAbove(0), '32'),
+  size: value('S', 'side of the pictures in pixels', extent, '32'),
   run: value('DIR', 'run folder', text, defaultRun),
   seed: value('S', `seed of everything random, up to ${Number.MAX_SAFE_INTEGER}`, wholeAbove(-1)),
   device: value(
@@ -232,6 +232,20 @@ function box(given: string, flag: string) {
     return { x, y, width, height };
   }
   throw expected('X,Y,W,H, whole numbers of pixels,', flag, given, `For example: ${flag} 120,80,200,150`);
+}
+
+/** `64` or `256x128`. */
+function extent(given: string, flag: string): { width: number; height: number } {
+  const [, width = '0', height = width] = /^(\d{1,6})(?:x(\d{1,6}))?$/i.exec(given) ?? [];
+  const read = { width: Number(width), height: Number(height) };
+  if (read.width > 0 && read.height > 0) return read;
+  throw expected('pixels, a side or WxH,', flag, given, `For example: ${flag} 64, or ${flag} 256x128`);
+}
+
+/** The side of what must be square. */
+export function squareOf(size: { width: number; height: number } | undefined): number | undefined {
+  if (size === undefined || size.width === size.height) return size?.width;
+  throw expected('the side of square pictures', '--size', `${size.width}x${size.height}`);
 }
 
 const mostPercent = 1000;

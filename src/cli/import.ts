@@ -3,7 +3,7 @@ import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
 import { importCheckpoint, importLpips, isLpips } from '../exchange/import.js';
 import { importOwn, isOwn } from '../exchange/import-own.js';
-import { type Flags, onlyData } from './flags.js';
+import { type Flags, onlyData, squareOf } from './flags.js';
 import { type Outcome, runOption } from './outcome.js';
 
 const lpipsFile = 'lpips-vgg16.safetensors';
@@ -37,7 +37,8 @@ export async function importWords(
     throw expected('only --run', checkpoint, `--out ${flags.out}`, 'A file is what weights of LPIPS become.');
   }
   if (own) return ownNames(words, flags.run, flags);
-  const { run, config, size, set } = flags;
+  const { run, config, set } = flags;
+  const size = squareOf(flags.size);
   const data = onlyData(flags);
   const summary = await importCheckpoint({ checkpoint, run, config, size, set, data, reporter });
   const parts = [

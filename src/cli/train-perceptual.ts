@@ -2,7 +2,7 @@
 import { formatDuration, type Reporter } from '../base/progress.js';
 import type { Device } from '../engine/device.js';
 import { trainPerceptual } from '../perceptual/train.js';
-import { defaultClassifier, type Flags } from './flags.js';
+import { defaultClassifier, type Flags, squareOf } from './flags.js';
 import type { Outcome } from './outcome.js';
 
 export async function runTrainPerceptual(o: {
@@ -12,9 +12,9 @@ export async function runTrainPerceptual(o: {
   device: Device;
 }): Promise<Outcome> {
   const { flags, reporter, signal, device } = o;
-  const { data = [], val = [], out = defaultClassifier, size, steps, seed, resume = false } = flags;
+  const { data = [], val = [], out = defaultClassifier, steps, seed, resume = false } = flags;
   const { stopped, ...summary } = await trainPerceptual({
-    ...{ data, val, out, size, steps, seed, resume },
+    ...{ data, val, out, size: squareOf(flags.size), steps, seed, resume },
     ...{ device, reporter, signal },
   });
   const { step, seconds, accuracy, file } = summary;

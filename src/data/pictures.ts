@@ -140,6 +140,9 @@ export function writeCrop(picture: Picture, target: Float32Array, offset: number
   }
 }
 
+/** Bytes as values in [−1, 1], in their order. */
+export const fromBytes = (data: Uint8Array): Float32Array => Float32Array.from(data, (byte) => unit[byte]!);
+
 const unit = Float32Array.from({ length: 256 }, (_, byte) => byte / 127.5 - 1);
 
 /** [−1, 1] to the nearest of 0 … 255, values outside clamped; same order and count. */

@@ -25,9 +25,10 @@ import { listed, loadModels, type TrainedPrior } from '../stage2-transformer/mod
 import type { Passes } from '../stage2-transformer/passes.js';
 import { choiceOf, growthOf, guidanceOf, passesOf } from './choices.js';
 import { chosenClasses, inTurn } from './classes.js';
+import { codesIn } from './code-sheet.js';
 import { checkOutOrRun, joined, obstacleInSamples, samplesName } from './out.js';
 import { decodeImages, tellOfBest } from './prior-source.js';
-import { codesIn, copyOf, extentOf, lay, type Plan, type Scene, sceneOf } from './scene.js';
+import { copyOf, extentOf, lay, type Plan, type Scene, sceneOf } from './scene.js';
 import { writeProposals } from './sheet.js';
 import type { DrawingOptions } from './source.js';
 

@@ -38,36 +38,60 @@ export interface Models {
 /** @throws UserError for a run without a trained tokenizer and prior, or settings out of range */
 export async function priorSource(o: SourceOptions, models?: Models): Promise<Source> {
   const { config, prior, open } = models ?? (await modelsOf(o));
-  const { condition, grids } = prior;
-  const { classes } = condition;
-  const vocab = Math.max(...grids.map((grid) => grid.vocab));
-  const choice = choiceOf(o, config.sample, vocab);
-  const seed = o.seed ?? config.seed;
+  const { grids } = prior;
+  const { classes } = prior.condition;
   const { size } = config.data;
   const decodeBatch = inferenceBatch(size);
-  const greedyFrom = endOfOnly(o.only, prior);
-  const chosen = chosenClasses(o.classes, classes);
-  const classOf = classes.length > 0 ? (o.classOf ?? inTurn(chosen)) : undefined;
-  const cfgScale = guidanceOf(o.cfgScale, config, classes);
-  const growth = growthOf({ cfgGrowth: o.cfgGrowth, cfgScale }, config, prior);
-  const passes = passesOf(o, config, prior);
+  const { seed, name, settings, cfgScale, passes, classOf, ...how } = drawingOf(o, config, prior);
   const batch = passes && o.device.name === 'cpu' ? batchFor(o.n) : sampleBatch;
   const { drawer, decoder, int8 } = await open({ batch, cfgScale, decodeBatch });
   const cells = cellsIn(grids);
   return {
     seed,
-    name: samplesName(
-      {
-        ...{ seed, choice, cfgScale, growth, passes, precision: o.precision, only: o.only },
-        classes: take(classes, chosen),
-      },
-      usualOf(config, prior),
-    ),
+    name,
     size,
     batch,
     places: passes?.steps ?? cells,
     tokens: cells,
     classes,
+    settings,
+    int8,
+    async draw(first, onPlace) {
+      const before = performance.now();
+      // The last batch draws images that nobody asked for, too: a padded place would be another place.
+      const random = Array.from({ length: batch }, (_, row) => stream(seed, 'sample', first + row));
+      const labels = Int32Array.from({ length: batch }, (_, row) => classOf(first + row));
+      const canvas = blankCanvas(cells, labels);
+      const codes = await drawer.draw(canvas, { ...how, passes, random, onPlace, signal: o.signal });
+      const seconds = (performance.now() - before) / 1000;
+      return { seconds, labels, images: await decodeImages(decoder, codes, { batch: decodeBatch, grids }) };
+    },
+    async dispose() {
+      await drawer.dispose();
+      await decoder.dispose();
+    },
+  };
+}
+
+/** How a prior draws for a call, and what that is called. @throws UserError for settings out of range */
+export function drawingOf(o: SourceOptions, config: Config, prior: Prior) {
+  const { condition, grids } = prior;
+  const { classes } = condition;
+  const choice = choiceOf(o, config.sample, Math.max(...grids.map(({ vocab }) => vocab)));
+  const seed = o.seed ?? config.seed;
+  const greedyFrom = endOfOnly(o.only, prior);
+  const chosen = chosenClasses(o.classes, classes);
+  const asked = o.classOf ?? inTurn(chosen);
+  const cfgScale = guidanceOf(o.cfgScale, config, classes);
+  const growth = growthOf({ cfgGrowth: o.cfgGrowth, cfgScale }, config, prior);
+  const passes = passesOf(o, config, prior);
+  const { precision, only } = o;
+  const chosenOf = { seed, choice, cfgScale, growth, passes, precision, only };
+  return {
+    ...{ seed, choice, cfgScale, growth, passes, greedyFrom },
+    /** Of a picture by its number, `unknown` where the prior knows none. */
+    classOf: classes.length > 0 ? asked : () => unknown,
+    name: samplesName({ ...chosenOf, classes: take(classes, chosen) }, usualOf(config, prior)),
     settings: {
       temperature: choice.temperature,
       top_k: choice.topK,
@@ -75,22 +99,6 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
       ...(classes.length > 0 && { cfg_scale: cfgScale }),
       ...(cfgScale !== 1 && { cfg_growth: growth }),
       ...(passes && settingsOf(passes)),
-    },
-    int8,
-    async draw(first, onPlace) {
-      const before = performance.now();
-      // The last batch draws images that nobody asked for, too: a padded place would be another place.
-      const random = Array.from({ length: batch }, (_, row) => stream(seed, 'sample', first + row));
-      const labels = Int32Array.from({ length: batch }, (_, row) => classOf?.(first + row) ?? unknown);
-      const canvas = blankCanvas(cells, labels);
-      const drawing = { choice, growth, passes, greedyFrom, random, onPlace, signal: o.signal };
-      const codes = await drawer.draw(canvas, drawing);
-      const seconds = (performance.now() - before) / 1000;
-      return { seconds, labels, images: await decodeImages(decoder, codes, { batch: decodeBatch, grids }) };
-    },
-    async dispose() {
-      await drawer.dispose();
-      await decoder.dispose();
     },
   };
 }
@@ -166,7 +174,7 @@ function endOfOnly(only: string | undefined, { grids, condition }: Prior): numbe
 }
 
 /** @throws UserError for one that the prior does not draw with */
-function checkPrecision(given: Precision = 'f32', { precisions, described }: Prior): void {
+export function checkPrecision(given: Precision = 'f32', { precisions, described }: Prior): void {
   if (precisions.includes(given)) return;
   throw expected(
     precisions.join(' or '),

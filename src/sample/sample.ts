@@ -46,7 +46,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   const started = performance.now();
   let drawing = 0;
   const source = await (o.open ?? openSource)(o);
-  const { seed, size, places, tokens, batch, int8, classes } = source;
+  const { seed, size, tall = size, places, tokens, batch, int8, classes } = source;
   const batches = Math.ceil(o.n / batch);
   const progress = o.reporter.progress({ label: 'Sample', total: batches * places, unit: 'places' });
   const folder = path.join(runPaths(o.run).samples, source.name);
@@ -62,12 +62,15 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
       drawing += drawn.seconds;
       for (const [row, image] of drawn.images.slice(0, o.n - first).entries()) {
         if (!obstacle) {
-          const file = path.join(folder, `${`${first + row}`.padStart(digits, '0')}.png`);
-          await writePng(file, float32([size, size, 3], image));
+          const number = `${first + row}`.padStart(digits, '0');
+          const file = path.join(folder, `${number}${drawn.unfinished ? '-unfinished' : ''}.png`);
+          await writePng(file, float32([tall, size, 3], image));
           files.push(file);
+          if (drawn.unfinished) o.reporter.note(`What is drawn of it so far: ${file}`);
         }
-        if (shown.length < mostPictures(size)) shown.push(image);
+        if (shown.length < mostPictures(Math.max(size, tall))) shown.push(image);
       }
+      if (drawn.unfinished) o.signal?.throwIfAborted();
       labels.push(...drawn.labels.subarray(0, o.n - first));
     }
   } finally {
@@ -77,7 +80,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   if (!obstacle) await tellOfOthers(folder, files, o.reporter);
   const grid = o.out ?? path.join(folder, 'grid.png');
   if (shown.length < o.n) o.reporter.note(`The grid shows the first ${shown.length} of ${o.n} images.`);
-  await writeGridOf(grid, shown, { size, labels, classes, reporter: o.reporter });
+  await writeGridOf(grid, shown, { size, tall, labels, classes, reporter: o.reporter });
   return {
     images: o.n,
     grid,
@@ -104,6 +107,7 @@ async function writeGridOf(
   images: readonly Float32Array[],
   o: {
     size: number;
+    tall: number;
     /** Of the images and more. */
     labels: readonly number[];
     classes: readonly string[];
@@ -125,6 +129,6 @@ async function writeGridOf(
   await writeGrid(
     file,
     cells.map((cell) => (cell === undefined ? undefined : images[cell])),
-    { size: o.size, columns, captions },
+    { size: o.size, tall: o.tall, columns, captions },
   );
 }

@@ -2,12 +2,12 @@
  * A picture that is being drawn: pixels and codes side by side, as large as it is to become, and the window of the
  * trained size that goes over it. Places in it are counted in cells of the coarsest grid. Pure but for `lay`.
  */
-import { must } from '../base/lookup.js';
-import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import { unknown } from '../stage2-transformer/canvas.js';
 import { coarsestSide } from './canvas-of.js';
+import { blankSheet, type Sheet, write } from './code-sheet.js';
 import { blend, softMask } from './composite.js';
+import { stepAnywhere, type Window, windowsFrom } from './windows.js';
 
 /** What is to be drawn of a picture, and around it. */
 export interface Plan {
@@ -22,25 +22,14 @@ export interface Plan {
   readonly added: Readonly<Record<'top' | 'left' | 'right' | 'bottom', number>>;
 }
 
-export interface Scene {
-  readonly grids: readonly Grid[];
-  readonly rows: number;
-  readonly columns: number;
-  /** Side of a window, and of a cell in pixels. */
-  readonly side: number;
+export interface Scene extends Sheet {
+  /** Side of a cell in pixels. */
   readonly cell: number;
   /** [H, W, 3]; white where nothing is yet. */
   picture: Float32Array;
   /** [H, W], 1 for pixels that are still to be replaced. */
   readonly missing: Uint8Array;
-  /** Of each grid its codes over all of the scene, `unknown` where they are to be drawn. */
-  readonly codes: readonly Int32Array[];
   readonly windows: readonly Window[];
-}
-
-export interface Window {
-  readonly left: number;
-  readonly top: number;
 }
 
 /** Pixels over which old and new mix: a cell of the finest grid. */
@@ -59,13 +48,11 @@ export function sceneOf(plan: Plan, codes: Int32Array, grids: readonly Grid[]): 
   const cell = size / side;
   const origin: Window = { left: added.left, top: added.top };
   const scene: Scene = {
-    ...{ grids, rows, columns, side, cell },
+    ...blankSheet(grids, rows, columns),
+    cell,
     picture: new Float32Array(rows * columns * cell * cell * 3).fill(1),
     missing: new Uint8Array(rows * columns * cell * cell).fill(1),
-    codes: grids.map(({ height, width }) =>
-      new Int32Array((rows * columns * height * width) / side ** 2).fill(unknown),
-    ),
-    windows: windowsFrom(origin, { rows, columns, side }),
+    windows: windowsFrom(origin, { rows, columns, side }, stepAnywhere(side)),
   };
   const known = codes.slice();
   let first = 0;
@@ -89,14 +76,6 @@ export const copyOf = (scene: Scene): Scene => ({
   codes: scene.codes.map((codes) => codes.slice()),
 });
 
-/** The codes of a window, [T]. */
-export function codesIn(scene: Scene, window: Window): Int32Array {
-  const codes = new Int32Array(cellsIn(scene.grids));
-  for (const { sheet, from, to, length } of codeRows(scene, window))
-    codes.set(sheet.subarray(to, to + length), from);
-  return codes;
-}
-
 /**
  * Puts what was drawn for a window where it belongs: codes [T], and where pixels are missing their picture [S, S, 3].
  */
@@ -115,55 +94,8 @@ export function lay(scene: Scene, window: Window, codes: Int32Array, image: Floa
     scene.picture.set(mixed.subarray(3 * from, 3 * (from + size)), 3 * to);
 }
 
-function write(scene: Scene, window: Window, codes: Int32Array): void {
-  for (const { sheet, from, to, length } of codeRows(scene, window))
-    sheet.set(codes.subarray(from, from + length), to);
-}
-
-/** Every row of every grid: where it begins in a window's codes, and where on the grid's sheet. */
-function* codeRows({ grids, codes, columns, side }: Scene, { left, top }: Window) {
-  let first = 0;
-  for (const [i, { name, height, width }] of grids.entries()) {
-    const sheet = must(codes[i], name);
-    const finer = height / side;
-    for (let row = 0; row < height; row++) {
-      const to = ((top * finer + row) * columns + left) * finer;
-      yield { sheet, from: first + row * width, to, length: width };
-    }
-    first += height * width;
-  }
-}
-
 /** Where each row of pixels begins in a window, and in the scene. */
 function* pixelRows({ columns, side, cell }: Scene, { left, top }: Window): Generator<[number, number]> {
   const size = side * cell;
   for (let y = 0; y < size; y++) yield [y * size, ((top * cell + y) * columns + left) * cell];
-}
-
-/**
- * Windows that together cover a scene, each at most three quarters of a window from those before it: a quarter of what
- * it sees is known, so that the pictures meet; with half of it known a prior of pictures of one thing each draws halves
- * of things. From the origin to either side, then the rows of windows above and below.
- */
-export function windowsFrom(
-  origin: Window,
-  { rows, columns, side }: { rows: number; columns: number; side: number },
-): Window[] {
-  const lefts = startsFrom(origin.left, columns - side, side);
-  return startsFrom(origin.top, rows - side, side).flatMap((top) => lefts.map((left) => ({ left, top })));
-}
-
-/** From `origin` up to `last` in steps of three quarters of a window, then down to 0. */
-function startsFrom(origin: number, last: number, side: number): number[] {
-  const step = Math.max(1, Math.floor((3 * side) / 4));
-  const starts = [origin];
-  for (let at = origin; at < last; ) {
-    at = Math.min(last, at + step);
-    starts.push(at);
-  }
-  for (let at = origin; at > 0; ) {
-    at = Math.max(0, at - step);
-    starts.push(at);
-  }
-  return starts;
 }

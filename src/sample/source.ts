@@ -38,9 +38,17 @@ export const drawingOptions = {
   revise: '--revise',
 } as const satisfies Record<keyof DrawingOptions, string>;
 
+/** Of a picture, in pixels. */
+export interface Extent {
+  readonly width: number;
+  readonly height: number;
+}
+
 /** What a call may say. A source refuses what it has no use for. */
 export interface SourceOptions extends DrawingOptions {
   readonly run: string;
+  /** That of the pictures that it was trained on unless given. */
+  readonly extent?: Extent;
   /** Pictures that are wanted in all; as many as it likes unless given. */
   readonly n?: number;
   /** Name of the last grid that is drawn; those after it have their likeliest codes. All are drawn unless given. */
@@ -58,12 +66,14 @@ export interface SourceOptions extends DrawingOptions {
 }
 
 export interface Drawn {
-  /** [S, S, 3] in about [−1, 1]. */
+  /** [S, S, 3] in about [−1, 1], or [`tall`, S, 3]. */
   readonly images: readonly Float32Array[];
   /** The class of each, an index into `classes`; −1 without. */
   readonly labels: Int32Array;
   /** How long its latents took. */
   readonly seconds: number;
+  /** Set where the signal ended it: what is not drawn is white. */
+  readonly unfinished?: boolean;
 }
 
 /** Ready to draw. */
@@ -71,8 +81,9 @@ export interface Source {
   readonly seed: number;
   /** Of the folder of what it draws. */
   readonly name: string;
-  /** Side of an image, pixels. */
+  /** Width of an image, pixels, and its height where that is another. */
   readonly size: number;
+  readonly tall?: number;
   /**
    * Pictures that it draws at a time. A batch is always full: what a picture looks like does not depend on how many
    * were asked for.

@@ -5,6 +5,7 @@ import type { Latent } from '../stage1-vqgan/latent.js';
 import { numbersSource } from './numbers-source.js';
 import { priorSource } from './prior-source.js';
 import type { Source, SourceOptions } from './source.js';
+import { windowedSource } from './windowed-source.js';
 
 const kinds: Record<Latent['kind'], (o: SourceOptions) => Promise<Source>> = {
   codes: priorSource,
@@ -14,5 +15,9 @@ const kinds: Record<Latent['kind'], (o: SourceOptions) => Promise<Source>> = {
 
 /** @throws UserError for a run that is not trained, or settings out of range */
 export function openSource(o: SourceOptions): Promise<Source> {
-  return kinds[bottleneckOf(readRunConfig(o.run)).latent.kind](o);
+  const config = readRunConfig(o.run);
+  const { size } = config.data;
+  const { width = size, height = size } = o.extent ?? {};
+  if (width !== size || height !== size) return windowedSource(o, { width, height });
+  return kinds[bottleneckOf(config).latent.kind](o);
 }

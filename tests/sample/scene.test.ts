@@ -1,4 +1,5 @@
-import { codesIn, copyOf, extentOf, lay, type Plan, sceneOf, windowsFrom } from '../../src/sample/scene.js';
+import { codesIn } from '../../src/sample/code-sheet.js';
+import { copyOf, extentOf, lay, type Plan, sceneOf } from '../../src/sample/scene.js';
 
 const grids = [
   { name: 'top', height: 2, width: 2, vocab: 50 },
@@ -12,18 +13,6 @@ const plan = (added: Partial<Plan['added']>): Plan => ({
   ...{ image: flat(0.25), size: 16, pixels: new Uint8Array(256) },
   redrawn: [new Uint8Array(4), new Uint8Array(16)],
   added: { top: 0, left: 0, right: 0, bottom: 0, ...added },
-});
-
-test('windows go from the picture outwards, three quarters of a window at a time, to the very edge', () => {
-  const at = (windows: ReturnType<typeof windowsFrom>) => windows.map(({ left, top }) => `${left},${top}`);
-  expect(at(windowsFrom({ left: 0, top: 0 }, { rows: 4, columns: 9, side: 4 }))).toEqual([
-    ...['0,0', '3,0', '5,0'],
-  ]);
-  expect(at(windowsFrom({ left: 3, top: 2 }, { rows: 7, columns: 7, side: 4 }))).toEqual([
-    ...['3,2', '0,2'],
-    ...['3,3', '0,3'],
-    ...['3,0', '0,0'],
-  ]);
 });
 
 test('a window sees the codes of its place on every grid', () => {

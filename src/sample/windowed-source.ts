@@ -1,0 +1,142 @@
+/**
+ * Pictures larger than a prior was trained on, or of another shape: a window of the trained size goes over a sheet of
+ * codes, and what it finds drawn is known (after the sliding window of Esser et al., arXiv 2012.09841, §3.4, which moves
+ * by a code and computes all that it sees anew each time; this one moves by half of its side, or three quarters).
+ */
+import { expected } from '../base/errors.js';
+import { must } from '../base/lookup.js';
+import { stream } from '../base/rng.js';
+import { readRunConfig } from '../checkpoint/run.js';
+import type { Config } from '../config/schema.js';
+import { fromBytes } from '../data/pictures.js';
+import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
+import { cellsIn } from '../stage1-vqgan/grids.js';
+import { unknown } from '../stage2-transformer/canvas.js';
+import { loadModels } from '../stage2-transformer/model.js';
+import type { Prior } from '../stage2-transformer/prior.js';
+import { coarsestSide } from './canvas-of.js';
+import { blankSheet, codesIn, cropped, type Sheet, write } from './code-sheet.js';
+import { decodeSheet } from './decode-sheet.js';
+import { reportInt8Loss } from './int8-loss.js';
+import { checkPrecision, drawingOf, tellOfBest } from './prior-source.js';
+import type { Drawn, Extent, Source, SourceOptions } from './source.js';
+import { stepAnywhere, stepInOrder, type Window, wavesOf, windowsFrom } from './windows.js';
+
+/** Windows drawn at a time, always as many: none depends on what else is drawn. */
+const atOnce = 4;
+
+/** @param extent pixels. @throws UserError as `priorSource`, and for an extent that is no whole number of codes */
+export async function windowedSource(o: SourceOptions, extent: Extent): Promise<Source> {
+  const { run, device, precision, reporter, signal } = o;
+  const config = readRunConfig(run);
+  checkExtent(extent, config);
+  const { prior, tokenizer } = await loadModels(run);
+  const { model } = prior;
+  checkPrecision(precision, model);
+  const { seed, name, settings, cfgScale, passes, classOf, ...how } = drawingOf(o, config, model);
+  tellOfBest(run, prior, reporter);
+  const int8 =
+    precision === 'int8'
+      ? await reportInt8Loss({ run, config, prior, tokenizer, device, reporter, signal })
+      : undefined;
+  const sides = sidesOf(extent, config, model);
+  const { rows, columns } = sides.drawn;
+  const windows = windowsFrom({ left: 0, top: 0 }, { rows, columns, side: sides.side }, sides.step);
+  const rounds = wavesOf(windows, sides.side).flatMap((wave) => inParts(wave, atOnce));
+  const drawer = await model.open(device, prior.tensors, { batch: atOnce, cfgScale, precision });
+  const ofWindow = passes?.steps ?? cellsIn(model.grids);
+
+  /** Draws the windows of a round into the sheet. */
+  const fill = async (
+    sheet: Sheet,
+    round: readonly Window[],
+    picture: number,
+    onPlace: (at: number) => void,
+  ) => {
+    const rows = Array.from({ length: atOnce }, (_, i) => round[i] ?? must(round[0], 'window'));
+    const codes = await drawer.draw(
+      {
+        codes: Int32Array.from(rows.flatMap((window) => [...codesIn(sheet, window)])),
+        labels: new Int32Array(atOnce).fill(classOf(picture)),
+      },
+      {
+        ...{ ...how, passes, onPlace, signal },
+        random: rows.map((window) => stream(seed, 'sample', picture, ...placeOf(window))),
+      },
+    );
+    const cells = codes.length / atOnce;
+    for (const [i, window] of round.entries())
+      write(sheet, window, codes.subarray(i * cells, (i + 1) * cells));
+  };
+
+  return {
+    seed,
+    name: `${name}_${extent.width}x${extent.height}`,
+    size: extent.width,
+    tall: extent.height,
+    batch: 1,
+    places: rounds.length * ofWindow,
+    tokens: (sides.rows * sides.columns * cellsIn(model.grids)) / sides.side ** 2,
+    classes: model.condition.classes,
+    settings,
+    int8,
+    async draw(picture, onPlace): Promise<Drawn> {
+      const before = performance.now();
+      const sheet = blankSheet(model.grids, rows, columns);
+      let unfinished = false;
+      try {
+        for (const [i, round] of rounds.entries())
+          await fill(sheet, round, picture, (at) => onPlace(i * ofWindow + at));
+      } catch (error) {
+        if (!signal?.aborted || sheet.codes.every((codes) => codes.every((code) => code === unknown)))
+          throw error;
+        unfinished = true;
+      }
+      const seconds = (performance.now() - before) / 1000;
+      const wanted = cropped(sheet, sides.rows, sides.columns);
+      const { data } = await decodeSheet(wanted, { config, tokenizer, device });
+      return { images: [fromBytes(data)], labels: Int32Array.of(classOf(picture)), seconds, unfinished };
+    },
+    dispose: () => drawer.dispose(),
+  };
+}
+
+/** The first has the chance that a picture of the trained size has. */
+const placeOf = ({ top, left }: Window): number[] => (top === 0 && left === 0 ? [] : [top, left]);
+
+const inParts = <T>(all: readonly T[], length: number): T[][] =>
+  Array.from({ length: Math.ceil(all.length / length) }, (_, i) => all.slice(i * length, (i + 1) * length));
+
+/** In cells of the coarsest grid: the picture, and what is drawn for it, which is at least a window. */
+function sidesOf({ width, height }: Extent, { data: { size } }: Config, { grids, draws }: Prior) {
+  const side = coarsestSide(grids);
+  const [rows, columns] = [(height * side) / size, (width * side) / size];
+  return {
+    ...{ side, rows, columns },
+    drawn: { rows: Math.max(rows, side), columns: Math.max(columns, side) },
+    step: draws === 'in order' ? stepInOrder(side) : stepAnywhere(side),
+  };
+}
+
+const mostPixels = 2 ** 25;
+
+/** @throws UserError for one that no run of the kind can draw, is no whole number of codes, or too large */
+function checkExtent({ width, height }: Extent, config: Config): void {
+  const given = `${width}x${height}`;
+  const { latent } = bottleneckOf(config);
+  if (latent.kind !== 'codes') {
+    const next = 'Its pictures are drawn whole, from numbers; those of codes can be continued.';
+    throw expected('nothing', '--size', `${given} for a run without codes`, next);
+  }
+  const cell = config.data.size / coarsestSide(latent.grids);
+  if (width % cell > 0 || height % cell > 0) {
+    const near = (side: number) => Math.max(1, Math.round(side / cell)) * cell;
+    throw expected(
+      `multiples of ${cell}, the pixels of a code,`,
+      '--size',
+      given,
+      `Try --size ${near(width)}x${near(height)}.`,
+    );
+  }
+  if (width * height > mostPixels) throw expected(`at most ${mostPixels} pixels`, '--size', given);
+}
