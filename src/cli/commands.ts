@@ -44,7 +44,7 @@ export const commands: readonly Command[] = [
   {
     name: 'tokenize',
     describe: 'Turn images into tokens',
-    flags: ['run', 'split', 'codings', 'check', 'model'],
+    flags: ['run', 'split', 'codings', 'set', 'check', 'model'],
     words: {
       usage: '[DATASET]',
       describe:
@@ -53,6 +53,10 @@ export const commands: readonly Command[] = [
     },
     examples: [
       ['vqgen tokenize --check', 'the training and validation images of checkpoints/default'],
+      [
+        'vqgen tokenize --set prior.condition.kind=edges',
+        'and where they have edges, for a prior to be told',
+      ],
       ['vqgen tokenize more-photos/ --split test --run checkpoints/mine', 'into tokens/test.safetensors'],
       [
         'vqgen tokenize photos/ --split all --model exported/encoder.onnx',
@@ -79,7 +83,7 @@ export const commands: readonly Command[] = [
     name: 'sample',
     describe: 'Draw new images',
     flags: [
-      ...(['n', 'run', 'class', 'size'] as const),
+      ...(['n', 'run', 'class', 'condition', 'size'] as const),
       ...drawingFlags,
       ...(['only', 'precision', 'out', 'model'] as const),
     ],
@@ -87,7 +91,7 @@ export const commands: readonly Command[] = [
       precision: { placeholder: 'NAME', describe: 'f32, or int8: 8-bit weights, faster for a large prior' },
       size: { placeholder: 'WxH', describe: 'pixels, in whole codes: a window goes over what is larger' },
     },
-    standards: { size: 'as trained' },
+    standards: { size: 'as trained', n: '16, with --condition 4' },
     examples: [
       ['vqgen sample --n 16', 'single pictures and a grid, into checkpoints/default/samples'],
       ['vqgen sample --n 4 --seed 7 --top-k 100 --out grid.png', 'always the same four'],
@@ -275,9 +279,9 @@ async function tokenize(context: Context): Promise<Outcome> {
   const { tokenize } = await import('../tokenize/tokenize.js');
   const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
   const tokenizer = await exported?.tokenizer();
-  const { split, codings, seed, check = false } = flags;
+  const { split, codings, seed, set, check = false } = flags;
   const summary = await tokenize({
-    ...{ run, tokenizer, dataset: words[0], split, codings, seed, check },
+    ...{ run, tokenizer, dataset: words[0], split, codings, seed, set, check },
     ...{ device, reporter, signal },
   });
   const { describeGrids } = await import('../tokenize/token-file.js');
@@ -300,7 +304,8 @@ async function sample(context: Context): Promise<Outcome> {
   const run = flags.run ?? exported?.folder ?? defaultRun;
   const { sample } = await import('../sample/sample.js');
   const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
-  const { n = 16, class: classes, only, seed, out, size: extent } = flags;
+  const { class: classes, condition, only, seed, out, size: extent } = flags;
+  const { n = condition === undefined ? 16 : 4 } = flags;
   if (exported && extent) {
     throw expected(
       'nothing',
@@ -311,7 +316,7 @@ async function sample(context: Context): Promise<Outcome> {
   }
   const summary = await sample({
     ...drawingOf(flags),
-    ...{ run, open: exported?.source, n, classes, only, seed, extent },
+    ...{ run, open: exported?.source, n, classes, condition, only, seed, extent },
     ...{ precision, out, device, reporter, signal },
   });
   const drawn = [...new Set(summary.classes)];

@@ -10,7 +10,8 @@ import type { Config } from '../config/schema.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { describeLatent, type Grid } from '../stage1-vqgan/latent.js';
 import { gridsOf } from '../stage1-vqgan/model.js';
-import { listed, priorClasses, speaksCodesOf } from '../stage2-transformer/model.js';
+import { listed, priorClasses, priorCondition, speaksCodesOf } from '../stage2-transformer/model.js';
+import { describeCondition } from '../tokenize/conditions/condition.js';
 import { describeGrids, gridsIn, sizesOf } from '../tokenize/token-file.js';
 import { lastValues, type Values } from '../train/metrics.js';
 import { type Outcome, runOption } from './outcome.js';
@@ -52,13 +53,14 @@ export async function describeRun(run: string): Promise<Outcome> {
   const tokens = await describeTokens(run, tokenizer);
   const prior = await describeStage(run, 'prior', config, tokenizer);
   const classes = prior ? priorClasses(run) : [];
+  const told = prior ? priorCondition(run) : undefined;
   const samples = countSamples(run);
   const command = nextCommand({ stage1, tokens, prior });
   const next = `vqgen ${command}${runOption(run)}`;
   const first = command === 'train-prior' && prior ? `remove ${runPaths(run).prior}, then ` : '';
   const { size } = config.data;
   return {
-    summary: { run, vqgen: version, stage1, tokens, prior, classes, samples, next },
+    summary: { run, vqgen: version, stage1, tokens, prior, classes, condition: told ?? null, samples, next },
     lines: [
       `${run}: ${trainedOn(run)}, ${size} × ${size} pixels, ${latentIn(config)}`,
       ...stageLines('tokenizer', stage1),
@@ -66,6 +68,7 @@ export async function describeRun(run: string): Promise<Outcome> {
         ? 'tokens     none'
         : `tokens     ${tokens.map(({ split, images, outdated }) => `${split}: ${images} images${outdated ? earlier : ''}`).join(', ')}`,
       ...stageLines('prior', prior),
+      ...(told ? [`${' '.repeat(10)} told ${describeCondition(told)}`] : []),
       ...(classes.length > 0 ? [`${' '.repeat(10)} ${classes.length} classes: ${listed(classes)}`] : []),
       `samples    ${samples === 0 ? 'none' : `${samples} pictures in ${runPaths(run).samples}`}`,
       `Next: ${first}${next}`,

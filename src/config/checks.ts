@@ -1,6 +1,7 @@
 /** What no single key can know: values that must fit each other. Checked before any work begins. */
 import { expected } from '../base/errors.js';
 import { checkBottleneck, vocabularies } from './bottlenecks.js';
+import { checkCondition } from './conditions.js';
 import { checkPriorKind, nearestDivisor } from './priors.js';
 import type { Config } from './schema.js';
 
@@ -13,6 +14,7 @@ export function checkTogether(config: Config): void {
   checkCorruption(config.stage1);
   checkLosses(config);
   checkPrior(config);
+  checkCondition(config.prior.condition, config.data.size);
   checkBatches(config);
   checkPrecision(config);
 }

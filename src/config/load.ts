@@ -290,11 +290,13 @@ const withAbsolutePaths = (config: Config): Config => mapPaths(config, (file) =>
 /** The config with every path in it changed. */
 export function mapPaths(config: Config, change: (file: string) => string): Config {
   const changed = (file: string | null): string | null => (file === null ? null : change(file));
-  const { data, stage1 } = config;
+  const { data, stage1, prior } = config;
   const { perceptual } = stage1;
+  const { maps, val_maps } = prior.condition;
   return {
     ...config,
     data: { ...data, dir: changed(data.dir), val_dir: changed(data.val_dir) },
     stage1: { ...stage1, perceptual: { ...perceptual, weights: changed(perceptual.weights) } },
+    prior: { ...prior, condition: { ...prior.condition, maps: changed(maps), val_maps: changed(val_maps) } },
   };
 }

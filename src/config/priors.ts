@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { expected } from '../base/errors.js';
+import { conditionSection } from './conditions.js';
 
 const count = z.int().positive();
 
@@ -57,6 +58,7 @@ export const priorKinds = {
    * `maskgit`: a transformer that fills masked codes from all others.
    */
   kind: z.enum(['gpt', 'pixelcnn', 'maskgit']).default('gpt'),
+  condition: conditionSection.prefault({}),
   ...shared,
   ...blocks,
   ...gpt,

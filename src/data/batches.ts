@@ -131,6 +131,8 @@ export interface EvalBatch {
   readonly names: readonly string[];
   /** [n], into the source's classes. */
   readonly labels: Int32Array;
+  /** The same views of the pictures' maps, where there are any: float32 [n, S, S, 3]. */
+  readonly maps?: HostTensor;
 }
 
 /**
@@ -138,35 +140,43 @@ export interface EvalBatch {
  * pictures decoded ahead, however many there are.
  *
  * @param o.views the evaluation view unless given
+ * @param o.maps the map of a picture, of the same width and height
  * @param o.skipped receives the name of each file that cannot be read, and why
  * @throws UserError when not one can be read
  */
 export async function* streamEvalImages(
   { source, indices }: Subset,
-  o: { size: number; batchSize: number; skipped: Skipped[]; views?: Views },
+  o: {
+    size: number;
+    batchSize: number;
+    skipped: Skipped[];
+    views?: Views;
+    maps?: (name: string, picture: Picture) => Promise<Picture>;
+  },
 ): AsyncGenerator<EvalBatch> {
   const { size, batchSize, skipped, views = (picture) => [centreCrop(picture, size)] } = o;
-  let waiting: (View & { index: number })[] = [];
+  let waiting: (View & { index: number; map?: Picture })[] = [];
   let readable = 0;
   const batchOf = (members: typeof waiting): EvalBatch => {
     const shown = members.map(({ index }) => index);
     return {
       images: cut(members),
+      ...(o.maps && { maps: cut(members.map(({ map, crop }) => ({ picture: must(map, 'map'), crop }))) }),
       names: take(source.names, shown),
       labels: Int32Array.from(take(source.labels, shown)),
     };
   };
-  for await (const { index, name, result } of mapInOrder(indices, decodeWidth, async (index) => ({
-    index,
-    name: must(source.names[index], `image ${index}`),
-    result: await attempt(source, index, size),
-  }))) {
+  for await (const { index, name, result, map } of mapInOrder(indices, decodeWidth, async (index) => {
+    const name = must(source.names[index], `image ${index}`);
+    const result = await attempt(source, index, size);
+    return { index, name, result, map: 'reason' in result ? undefined : await o.maps?.(name, result) };
+  })) {
     if ('reason' in result) {
       skipped.push(result);
       continue;
     }
     readable++;
-    for (const crop of views(result, name)) waiting.push({ picture: result, crop, index });
+    for (const crop of views(result, name)) waiting.push({ picture: result, crop, index, map });
     while (waiting.length >= batchSize) {
       yield batchOf(waiting.slice(0, batchSize));
       waiting = waiting.slice(batchSize);

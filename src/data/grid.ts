@@ -165,20 +165,21 @@ const versionColumns = 8;
  * Versions of the same pictures below each other: up to 8 of the first, then as many of the second, …; further
  * pictures below these.
  *
- * @param versions as many pictures each, [S, S, 3] in [−1, 1]
+ * @param versions as many pictures each, [S, S, 3] in [−1, 1]. @param o.tall rows of each, where they are fewer than S
  */
 export async function writeVersions(
   file: string,
   versions: readonly (readonly Float32Array[])[],
-  size: number,
+  o: { size: number; tall?: number },
 ): Promise<void> {
+  const { size, tall } = o;
   const count = must(versions[0], 'version').length;
   const columns = Math.min(versionColumns, mostColumns(size), count);
   const cells: (Float32Array | undefined)[] = [];
   for (let first = 0; first < count; first += columns) {
     for (const images of versions) for (let i = 0; i < columns; i++) cells.push(images[first + i]);
   }
-  await writeGrid(file, cells, { size, columns });
+  await writeGrid(file, cells, { size, tall, columns });
 }
 
 /** Image `i` of [n, S, S, 3], a copy. */

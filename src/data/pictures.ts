@@ -15,10 +15,14 @@ import { turns } from './turns.js';
 sharp.concurrency(1);
 sharp.cache(false);
 
-/** 8-bit RGB, row by row: `data` has height · width · 3 bytes. */
-export interface Picture {
+/** Pixels. */
+export interface Extent {
   readonly width: number;
   readonly height: number;
+}
+
+/** 8-bit RGB, row by row: `data` has height · width · 3 bytes. */
+export interface Picture extends Extent {
   readonly data: Uint8Array;
 }
 
@@ -42,19 +46,26 @@ export async function decode(file: Buffer, size: number): Promise<Picture> {
  */
 const decoding = turns();
 
+/** Width and height that `decode` gives a picture. */
+export function fitted(w: number, h: number, size: number): Extent {
+  const scale = size / Math.min(w, h);
+  const side = (from: number) => Math.min(Math.round(from * scale), longestSide * size);
+  return { width: side(w), height: side(h) };
+}
+
 async function decodeOnce(file: Buffer, size: number): Promise<Picture> {
   const { image, width: w, height: h, scalable } = await open(file);
   const scale = size / Math.min(w, h);
   const isEnlarged = scale > 1 && !scalable;
   const full = (side: number): number => Math.round(side * scale);
-  const fitted = (side: number): number => Math.min(full(side), longestSide * size);
+  const { width, height } = fitted(w, h, size);
   const opaque = image.flatten({ background: 'white' }).toColourspace('srgb');
-  if (!isEnlarged) opaque.resize({ width: fitted(w), height: fitted(h), fit: 'cover', position: 'centre' });
+  if (!isEnlarged) opaque.resize({ width, height, fit: 'cover', position: 'centre' });
   const { data, info } = await opaque.raw().toBuffer({ resolveWithObject: true });
   const picture = { width: info.width, height: info.height, data: rgb(data, info.channels) };
   if (!isEnlarged) return picture;
-  const side = (from: number): Side => ({ from, full: full(from), kept: fitted(from) });
-  return { width: fitted(w), height: fitted(h), data: enlarge(picture.data, side(w), side(h)) };
+  const side = (from: number, kept: number): Side => ({ from, full: full(from), kept });
+  return { width, height, data: enlarge(picture.data, side(w, width), side(h, height)) };
 }
 
 function rgb(data: Uint8Array, channels: number): Uint8Array {
@@ -78,6 +89,26 @@ export async function readEvalImage(file: string, size: number): Promise<HostTen
   const image = new Float32Array(size * size * 3);
   writeCrop(picture, image, 0, { size, ...centreOf(picture, size), mirrored: false });
   return float32([size, size, 3], image);
+}
+
+/**
+ * A picture that covers so many pixels, what of it is longer trimmed about the centre: float32 [height, width, 3] in
+ * [−1, 1].
+ *
+ * @throws UserError naming the file when it is missing or no picture
+ */
+export async function readCovering(file: string, { width, height }: Extent): Promise<Float32Array> {
+  const picture = await readPicture(file, async (bytes) => {
+    const { image } = await open(bytes);
+    const { data, info } = await image
+      .flatten({ background: 'white' })
+      .toColourspace('srgb')
+      .resize({ width, height, fit: 'cover', position: 'centre' })
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    return rgb(data, info.channels);
+  });
+  return fromBytes(picture);
 }
 
 /** What `read` makes of a file's bytes. @throws UserError naming the file when it is missing or no picture */

@@ -1,12 +1,13 @@
 /** `vqgen evaluate`: how well a run's tokenizer reconstructs, its prior predicts, and its samples resemble images. */
 import { expected, UserError } from '../base/errors.js';
-import { pairs } from '../base/lookup.js';
+import { must, pairs } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { latestCheckpoint, loadModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { everyImage, readableSplits, type Subset } from '../data/dataset.js';
 import { inferenceBatch } from '../data/inference-batch.js';
+import { mapsFor } from '../data/maps.js';
 import { ninetieth } from '../data/mean-colour.js';
 import { noPattern, patternOf, patternWarning } from '../data/pattern.js';
 import { classOf, describeSkipped, listImages } from '../data/source.js';
@@ -21,6 +22,9 @@ import { cellsIn } from '../stage1-vqgan/grids.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
 import { maskedPercents } from '../stage2-transformer/prior.js';
+import { drawnGrids } from '../stage2-transformer/told.js';
+import { conditionerFrom } from '../tokenize/conditions/index.js';
+import type { Teller } from '../tokenize/told.js';
 import { codebookUse } from '../train/book-use.js';
 import { type FeatureSpace, type Measures, measureNames, onnxSpace, vqgenSpace } from './features.js';
 import { type FolderResult, measureFolder } from './folder.js';
@@ -101,6 +105,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
     const { device, signal } = o;
     const folder = await measureFolder({
       ...{ config, subset, tokenizer, prior, space, device, reporter, signal },
+      teller: prior && (await tellerFor(config, prior, subset, o)),
       keep: draws ? n : 0,
     });
     const { origin } = subset.source;
@@ -132,7 +137,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
       prior:
         folder.nats === undefined || !prior
           ? null
-          : priorMeasures(folder, cellsIn(prior.model.grids), config),
+          : priorMeasures(folder, cellsIn(drawnGrids(prior.model)), config),
       samples: draws
         ? await samplesMeasures(o, {
             n,
@@ -213,6 +218,33 @@ async function findPrior(run: string, reporter: Reporter): Promise<TrainedPrior 
   }
 }
 
+/**
+ * What tells the prior of the images: what it is told can be computed from them, or is a map of the run's own; else it
+ * is told nothing, and that is noted.
+ */
+async function tellerFor(
+  config: Config,
+  { told }: TrainedPrior,
+  { source, indices }: Subset,
+  { data, reporter }: EvaluateOptions,
+): Promise<Teller | undefined> {
+  if (!told) return undefined;
+  const conditioner = conditionerFrom(told);
+  if (told.kind !== 'maps') return { conditioner };
+  const { maps, val_maps } = config.prior.condition;
+  const dir = val_maps ?? maps;
+  if (data !== undefined || dir === null) {
+    reporter.note('The images of --data have no maps: the prior is told nothing of them.');
+    return undefined;
+  }
+  const names = indices.map((i) => must(source.names[i], 'name'));
+  const where = 'prior.condition.maps';
+  return {
+    conditioner,
+    maps: await mapsFor(names, dir, { all: source.names, where, size: told.size, reporter }),
+  };
+}
+
 function tokenizerMeasures(folder: FolderResult, originals: Statistics, space: FeatureSpace): Measures {
   return {
     psnr: folder.psnr,
@@ -265,7 +297,9 @@ interface SampleWork {
 async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Measures> {
   const { n, batch, space, folder, reference, classOf, classifier } = work;
   const { reporter } = o;
-  const source = await openSource({ ...o, classOf });
+  const { told } = folder;
+  const toldOf = told.length > 0 ? (i: number) => must(told[i % told.length], 'told') : undefined;
+  const source = await openSource({ ...o, classOf, toldOf });
   let drawn: Awaited<ReturnType<typeof drawSamples>>;
   try {
     drawn = await drawSamples(source, { n, batch, space, classifier, reporter, show: shownPairs });

@@ -28,6 +28,8 @@ import type { TrainedPrior } from '../stage2-transformer/model.js';
 import { maskedPercents } from '../stage2-transformer/prior.js';
 import { labelsAmong } from '../stage2-transformer/sequences.js';
 import { frozenEvaluation } from '../stage2-transformer/step.js';
+import { drawnGrids, untoldCodes, withTold } from '../stage2-transformer/told.js';
+import { type Teller, toldOf } from '../tokenize/told.js';
 import { type BookUse, countCodes, noUse } from '../train/book-use.js';
 import { type BoundMeasures, openBound } from './bound.js';
 import type { FeatureSpace } from './features.js';
@@ -40,6 +42,8 @@ export interface FolderOptions {
   readonly tokenizer: TrainedModel;
   /** Left out, nothing is said of codes' likelihoods. */
   readonly prior?: TrainedPrior;
+  /** Tells it of the images; left out, it is told nothing. */
+  readonly teller?: Teller;
   readonly space: FeatureSpace;
   /** Of how many images, spread evenly over the folder, features are kept. */
   readonly keep: number;
@@ -73,6 +77,8 @@ export interface FolderResult {
    * empty.
    */
   readonly natsMasked?: readonly number[];
+  /** What was told of each image, [G]. */
+  readonly told: readonly Int32Array[];
   readonly originals: Moments;
   readonly reconstructions: Moments;
   /** Features [n, F] of the kept images, and of their reconstructions. */
@@ -86,8 +92,9 @@ export const mostAnalysed = 300;
 
 /** @throws UserError when no image can be read */
 export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
-  const { config, subset, space, reporter, signal } = o;
+  const { config, subset, teller, space, reporter, signal } = o;
   const { size } = config.data;
+  const told: Int32Array[] = [];
   const batch = inferenceBatch(size);
   const { network, name } = await perceptualNetwork(config);
   const graphs = await prepareAll(o, batch, network);
@@ -109,11 +116,11 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
   if (o.prior?.model.maskedBy) sums.masked = maskedPercents.map(() => 0);
   let images = 0;
   try {
-    for await (const { images: real, labels } of streamEvalImages(subset, {
-      size,
-      batchSize: batch,
-      skipped,
+    for await (const seen of streamEvalImages(subset, {
+      ...{ size, batchSize: batch, skipped },
+      maps: teller?.maps && ((name, picture) => must(teller.maps, 'maps').of(name, picture)),
     })) {
+      const { images: real, labels } = seen;
       signal?.throwIfAborted();
       const n = firstAxis(real);
       const passed = await graphs.reconstruct.run({ images: padBatch(real, batch) });
@@ -144,7 +151,9 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
       await bound?.add(padBatch(real, batch), names, n);
       if (graphs.prior && o.prior) {
         const known = labelsAmong(o.prior.classes, { labels, classes: subset.source.classes });
-        const canvas = canvasOf(o.prior, passed, known);
+        const rows = teller ? inRows(toldOf(teller, seen), known.length) : [];
+        told.push(...rows);
+        const canvas = canvasOf(o.prior, passed, known, rows);
         const { model } = o.prior;
         const ask = (inputs: HostTensors = {}) => natsOf(must(graphs.prior, 'prior'), inputs, known.length);
         sums.nats += await ask(model.feed('eval', images, canvas).batched);
@@ -185,6 +194,7 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
       nats: sums.nats / images,
       natsMasked: sums.masked.map((sum) => sum / images),
     }),
+    told,
     originals,
     reconstructions,
     kept: {
@@ -247,12 +257,23 @@ function compareProgram(
   };
 }
 
-/** The codes of a batch of images, of which the first have labels. */
-function canvasOf({ model }: TrainedPrior, codes: HostTensors, known: Int32Array): Canvas {
+const inRows = (all: Int32Array, rows: number): Int32Array[] =>
+  Array.from({ length: rows }, (_, i) => all.slice((i * all.length) / rows, ((i + 1) * all.length) / rows));
+
+/** The codes of a batch of images, of which the first have labels. @param told of the first, nothing of the others */
+function canvasOf(
+  { model }: TrainedPrior,
+  codes: HostTensors,
+  known: Int32Array,
+  told: readonly Int32Array[],
+): Canvas {
   const batch = firstAxis(must(Object.values(codes)[0], 'codes'));
   const labels = new Int32Array(batch).fill(unknown);
   labels.set(known);
-  return { codes: endToEnd(model.grids, codes), labels };
+  const canvas = { codes: endToEnd(drawnGrids(model), codes), labels };
+  const nothing = untoldCodes(model.condition.grids);
+  const before = Array.from({ length: batch }, (_, i) => [...(told[i] ?? nothing)]).flat();
+  return before.length > 0 ? withTold(before, canvas) : canvas;
 }
 
 /** Sum over the first `images` of a batch of their nats per token. */

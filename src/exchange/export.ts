@@ -160,12 +160,12 @@ export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
 /** What a prior would be, published; nothing where it learned classes here, whose tokens are no codes. */
 async function publishable(
   config: Config,
-  { classes }: TrainedPrior,
+  { classes, told }: TrainedPrior,
   folder: string,
 ): Promise<Kept<PublishedPrior> | undefined> {
   const kept = await readKept<PublishedPrior>(folder);
   const own = kept ?? { published: publishedPrior(config), tensors: {} };
-  return classes.length === own.published.classes ? own : undefined;
+  return classes.length === own.published.classes && !told ? own : undefined;
 }
 
 const instead =

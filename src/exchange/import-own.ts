@@ -16,7 +16,8 @@ import { describeLatent } from '../stage1-vqgan/latent.js';
 import { modelSpecs } from '../stage1-vqgan/model.js';
 import { recordPictures } from '../stage1-vqgan/moved.js';
 import { startsOf } from '../stage1-vqgan/starts.js';
-import { priorFor, recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
+import { priorFor, recordClasses, recordCondition, recordTokenizer } from '../stage2-transformer/model.js';
+import type { ConditionRecord } from '../tokenize/conditions/condition.js';
 import { checkRun, freshDiscriminator } from './import.js';
 import { openTensors } from './open.js';
 
@@ -69,7 +70,8 @@ export async function importOwn({ files, run, data }: OwnImportOptions): Promise
   const config = ofFile(parseSaved(JSON.parse(tokenizer.metadata.config!), tokenizer.file), data);
   const classes: readonly string[] = JSON.parse(prior?.metadata.classes ?? '[]');
   checkTensors(tokenizer, specsOf(modelSpecs(config)));
-  if (prior) checkTensors(prior, priorFor(config, classes).learned);
+  const told: ConditionRecord | undefined = prior?.metadata.condition && JSON.parse(prior.metadata.condition);
+  if (prior) checkTensors(prior, priorFor(config, classes, told).learned);
   const step = Number(tokenizer.metadata.tokenizer_step);
   const images = await imageSplits(config.data);
   await writeFolderAtomic(run, async (folder) => {
@@ -81,6 +83,7 @@ export async function importOwn({ files, run, data }: OwnImportOptions): Promise
     if (!prior) return;
     await saveWeights(paths.prior, over('model', prior.tensors), { step: Number(prior.metadata.prior_step) });
     if (classes.length > 0) await recordClasses(folder, classes);
+    if (told) await recordCondition(folder, told);
     await recordTokenizer(folder, await sha256(path.join(saved.path, 'model.safetensors')));
   });
   const tensors = parts.flatMap((part) => Object.values(part.tensors));

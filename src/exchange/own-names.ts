@@ -26,8 +26,11 @@ export async function writeOwnNames(
   const common = commonMetadata(config, precision, tokenizer);
   const parts: [name: string, HostTensors, Metadata][] = [['model', tokenizer.tensors, common]];
   if (prior) {
-    const { tensors, sha256, step, classes } = prior;
-    const own = { prior: sha256, prior_step: `${step}`, classes: JSON.stringify(classes) };
+    const { tensors, sha256, step, classes, told } = prior;
+    const own = {
+      ...{ prior: sha256, prior_step: `${step}`, classes: JSON.stringify(classes) },
+      ...(told && { condition: JSON.stringify(told) }),
+    };
     parts.push(['prior', tensors, { ...common, ...own }]);
   }
   const fileOf = (folder: string, name: string) => path.join(folder, `${name}.safetensors`);

@@ -13,7 +13,12 @@ import { type Checkpoint, listCheckpoints, readState, saveWeights } from '../che
 import type { Config } from '../config/schema.js';
 import { over } from '../nn/params.js';
 import { trainedFile } from '../perceptual/load.js';
-import { loadTrainedParts, recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
+import {
+  loadTrainedParts,
+  recordClasses,
+  recordCondition,
+  recordTokenizer,
+} from '../stage2-transformer/model.js';
 import { checkOut } from './out-folder.js';
 
 export interface ShareSummary {
@@ -39,7 +44,13 @@ function checkOutRun(run: string, out: string): void {
   checkOut(out, (name) => ours.includes(name));
   for (const stage of [runPaths(out).stage1, runPaths(out).prior]) {
     const [first] = listCheckpoints(stage);
-    const own = ['latest', 'classes.json', 'tokenizer.json', first && path.basename(first.path)];
+    const own = [
+      'latest',
+      'classes.json',
+      'condition.json',
+      'tokenizer.json',
+      first && path.basename(first.path),
+    ];
     checkOut(stage, (name) => own.includes(name));
   }
 }
@@ -88,6 +99,7 @@ export async function exportRunFolder(o: {
     if (!prior) return;
     await saveWeights(paths.prior, stored(over('model', prior.tensors)), { step: prior.step });
     if (prior.classes.length > 0) await recordClasses(folder, prior.classes);
+    if (prior.told) await recordCondition(folder, prior.told);
     await recordTokenizer(folder, await sha256(path.join(saved.path, 'model.safetensors')));
   });
   const bytes = await sizeOfFolder(out);
@@ -111,7 +123,8 @@ function perceptualWeights({ stage1: { perceptual } }: Config): string | undefin
 
 function toShare(config: Config, weights: string | undefined): Config {
   const last = (dir: string | null) => dir?.split(path.sep).slice(-2).join('/') ?? null;
-  const { data, stage1 } = config;
+  const { data, stage1, prior } = config;
+  const { maps, val_maps } = prior.condition;
   const { kind, weight } = stage1.perceptual;
   const perceptual =
     weights && existsSync(weights)
@@ -121,6 +134,7 @@ function toShare(config: Config, weights: string | undefined): Config {
     ...config,
     data: { ...data, dir: last(data.dir), val_dir: last(data.val_dir) },
     stage1: { ...stage1, ema: 0, perceptual },
+    prior: { ...prior, condition: { ...prior.condition, maps: last(maps), val_maps: last(val_maps) } },
   };
 }
 

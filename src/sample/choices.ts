@@ -4,18 +4,19 @@ import type { Config } from '../config/schema.js';
 import type { Choice } from '../stage2-transformer/choose.js';
 import type { Growth } from '../stage2-transformer/guidance.js';
 import type { Passes } from '../stage2-transformer/passes.js';
-import type { Prior } from '../stage2-transformer/prior.js';
+import type { Condition, Prior } from '../stage2-transformer/prior.js';
 import { type DrawingOptions, drawingOptions } from './source.js';
 
 /** How strongly a class acts. @throws UserError where the prior cannot draw without class beside with */
-export function guidanceOf(given: number | undefined, config: Config, classes: readonly string[]): number {
+export function guidanceOf(given: number | undefined, config: Config, { classes, grids }: Condition): number {
+  const told = classes.length + grids.length > 0;
   const scale = given ?? config.sample.cfg_scale;
   if (!(scale >= 0 && scale < Number.POSITIVE_INFINITY)) {
     throw expected('a number of at least 0', '--cfg-scale', scale, '1 is no guidance.');
   }
-  if (scale === 1 || (classes.length === 0 && given === undefined)) return 1;
+  if (scale === 1 || (!told && given === undefined)) return 1;
   const next = 'Guidance goes from what a prior draws without class to what it draws with one.';
-  if (classes.length === 0) {
+  if (!told) {
     throw expected('1', '--cfg-scale', `${scale}, where the prior was trained without classes`, next);
   }
   if (config.prior.class_dropout === 0) {

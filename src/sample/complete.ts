@@ -1,6 +1,7 @@
 /** `vqgen complete`: the rest of a picture of which a part is kept, by any prior. */
 import { expected } from '../base/errors.js';
 import { readEvalImage } from '../data/pictures.js';
+import { drawnGrids } from '../stage2-transformer/told.js';
 import { coarsestSide, type Keep, keptLines, pixelsBeyond, touchedCells } from './canvas-of.js';
 import {
   type Painter,
@@ -25,7 +26,7 @@ export async function complete(o: CompleteOptions, models?: PaintModels): Promis
   const painter = await painterOf(o, models);
   checkKeep(keep, painter);
   const { size } = painter.config.data;
-  const { grids } = painter.prior.model;
+  const grids = drawnGrids(painter.prior.model);
   const { data } = await readEvalImage(o.image, size);
   const pixels = pixelsBeyond(keep, grids, size);
   return paint(
@@ -49,8 +50,8 @@ function checkKeep(keep: Keep, { prior, config }: Painter): void {
       'A prior of prior.kind maskgit draws anywhere.',
     );
   }
-  const side = coarsestSide(prior.model.grids);
-  const kept = keptLines(keep, prior.model.grids);
+  const side = coarsestSide(drawnGrids(prior.model));
+  const kept = keptLines(keep, drawnGrids(prior.model));
   if (kept >= 1 && kept < side) return;
   throw expected(
     'a fraction that leaves rows of codes to keep and to draw',

@@ -3,6 +3,7 @@ import { expected } from '../base/errors.js';
 import { type Box, boxPixels, frameOf, maskPixels } from '../data/frame.js';
 import { readEvalImage } from '../data/pictures.js';
 import { listed } from '../stage2-transformer/model.js';
+import { drawnGrids } from '../stage2-transformer/told.js';
 import { coarsestSide, shareKept, touchedCells } from './canvas-of.js';
 import {
   modelsOf,
@@ -57,7 +58,7 @@ async function redrawn(
   o: InpaintOptions & { readonly name: string },
 ): Promise<PaintSummary> {
   const { size } = painter.config.data;
-  const { grids } = painter.prior.model;
+  const grids = drawnGrids(painter.prior.model);
   const image = (await readEvalImage(o.image, size)).data as Float32Array;
   const pixels = await markedPixels(o, size);
   const cells = grids.map((grid) => touchedCells(pixels, grid, growth));
@@ -101,7 +102,7 @@ async function markedPixels({ image, box, mask }: InpaintOptions, size: number):
 export async function outpaint(o: OutpaintOptions, models?: PaintModels): Promise<PaintSummary> {
   const painter = await editorOf(o, models);
   const { size } = painter.config.data;
-  const { grids } = painter.prior.model;
+  const grids = drawnGrids(painter.prior.model);
   const side = coarsestSide(grids);
   const cells = (share = 0): number => (share > 0 ? Math.max(1, Math.round(share * side)) : 0);
   const { top, left, right, bottom } = o.added;

@@ -23,6 +23,7 @@ import type { Choice } from '../stage2-transformer/choose.js';
 import type { Growth } from '../stage2-transformer/guidance.js';
 import { listed, loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
 import type { Passes } from '../stage2-transformer/passes.js';
+import { drawnGrids, drawTold } from '../stage2-transformer/told.js';
 import { choiceOf, growthOf, guidanceOf, passesOf } from './choices.js';
 import { chosenClasses, inTurn } from './classes.js';
 import { codesIn } from './code-sheet.js';
@@ -90,11 +91,11 @@ export async function painterOf(o: PaintOptions, models?: PaintModels): Promise<
   const { n = usualProposals } = o;
   if (!Number.isInteger(n) || n < 1) throw expected('a positive whole number', '--n', n);
   checkOutOrRun(o.out, o.run);
-  const vocab = Math.max(...model.grids.map((grid) => grid.vocab));
+  const vocab = Math.max(...drawnGrids(model).map((grid) => grid.vocab));
   const choice = choiceOf(o, config.sample, vocab);
   const chosen = o.classes ? chosenClasses(o.classes, classes) : [];
   checkUntold(o, { config, prior, tokenizer });
-  const cfgScale = chosen.length > 0 ? guidanceOf(o.cfgScale, config, classes) : 1;
+  const cfgScale = chosen.length > 0 ? guidanceOf(o.cfgScale, config, model.condition) : 1;
   const passes = passesOf(o, config, model);
   const growth = growthOf({ cfgGrowth: o.cfgGrowth, cfgScale }, config, model);
   return { config, prior, tokenizer, choice, cfgScale, growth, passes, chosen };
@@ -109,8 +110,12 @@ export async function modelsOf({ run, reporter }: PaintOptions): Promise<PaintMo
   return { config, prior, tokenizer };
 }
 
-/** @throws UserError where no class is named and that cannot be */
-function checkUntold({ classes, cfgScale }: PaintOptions, { config, prior }: PaintModels): void {
+/** @throws UserError where no class is named, or nothing is told of a picture, and that cannot be */
+function checkUntold({ classes, cfgScale, run }: PaintOptions, { config, prior }: PaintModels): void {
+  if (prior.told && config.prior.class_dropout === 0) {
+    const received = `${run}, whose prior never learned to draw without (prior.class_dropout was 0)`;
+    throw expected(`a prior that need not be told of ${prior.told.kind}`, '--run', received);
+  }
   if (classes) return;
   if (cfgScale !== undefined && cfgScale !== 1) {
     throw expected('1', '--cfg-scale', `${cfgScale}, without a class`, 'Name one: --class NAME.');
@@ -205,7 +210,7 @@ async function drawAll(
 ): Promise<{ scene: Scene; drawn: Float32Array[] }> {
   const { config, prior, tokenizer, cfgScale, chosen } = painter;
   const { device, n, seed, signal } = o;
-  const { grids } = prior.model;
+  const grids = drawnGrids(prior.model);
   const scene = sceneOf(plan, await encoded(painter, plan, device), grids);
   const { steps, ...how } = drawingOf(painter);
   const windows = scene.windows.filter((window) => codesIn(scene, window).includes(unknown));
@@ -228,7 +233,8 @@ async function drawAll(
         for (const window of windows) {
           const known = Int32Array.from(scenes.flatMap((scene) => [...codesIn(scene, window)]));
           const onPlace = (place: number) => progress.update(done + place + 1);
-          const codes = await drawer.draw({ codes: known, labels }, { ...how, random, onPlace, signal });
+          const canvas = { codes: known, labels };
+          const codes = await drawTold(drawer, prior.model, canvas, { ...how, random, onPlace, signal });
           const images = await decodeImages(decoder, codes, { batch: decodeBatch, grids });
           const cells = codes.length / paintBatch;
           for (const [i, scene] of scenes.entries()) {
@@ -257,7 +263,10 @@ async function encoded(
   const encoder = await device.prepare(encodeProgram(modelOf(config), tokenizer.tensors, 1));
   try {
     const { size, image } = plan;
-    return endToEnd(prior.model.grids, await encoder.run({ images: float32([1, size, size, 3], image) }));
+    return endToEnd(
+      drawnGrids(prior.model),
+      await encoder.run({ images: float32([1, size, size, 3], image) }),
+    );
   } finally {
     await encoder.dispose();
   }

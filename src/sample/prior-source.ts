@@ -1,4 +1,5 @@
 /** Codes drawn from a prior, decoded by the tokenizer. */
+import { createHash } from 'node:crypto';
 import { expected } from '../base/errors.js';
 import { must, take } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
@@ -17,16 +18,21 @@ import { blankCanvas, unknown } from '../stage2-transformer/canvas.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
 import type { Passes } from '../stage2-transformer/passes.js';
 import type { Drawer, Opening, Prior } from '../stage2-transformer/prior.js';
+import { drawnGrids, drawTold } from '../stage2-transformer/told.js';
+import type { ConditionRecord } from '../tokenize/conditions/condition.js';
 import { choiceOf, growthOf, guidanceOf, passesOf } from './choices.js';
 import { chosenClasses, inTurn } from './classes.js';
+import { type Told, toldBy, toldRows } from './conditions.js';
 import { type Int8Loss, reportInt8Loss } from './int8-loss.js';
-import { samplesName } from './out.js';
+import { joined, samplesName } from './out.js';
 import { type Source, type SourceOptions, sampleBatch } from './source.js';
 
 /** A trained prior and its decoder, not opened yet. */
 export interface Models {
   readonly config: Config;
   readonly prior: Prior;
+  /** What it is told of pictures beside their classes. */
+  readonly record?: ConditionRecord;
   open(
     o: Opening & {
       /** Images at a time. */
@@ -37,12 +43,15 @@ export interface Models {
 
 /** @throws UserError for a run without a trained tokenizer and prior, or settings out of range */
 export async function priorSource(o: SourceOptions, models?: Models): Promise<Source> {
-  const { config, prior, open } = models ?? (await modelsOf(o));
-  const { grids } = prior;
+  const { config, prior, record, open } = models ?? (await modelsOf(o));
+  const grids = drawnGrids(prior);
   const { classes } = prior.condition;
+  const told = o.toldOf ? undefined : await toldBy(o.condition, { config, record });
   const { size } = config.data;
   const decodeBatch = inferenceBatch(size);
-  const { seed, name, settings, cfgScale, passes, classOf, ...how } = drawingOf(o, config, prior);
+  const { seed, name, settings, cfgScale, passes, classOf, ...how } = drawingOf(o, config, prior, told);
+  const { fileOf, chanceOf } = ofEach(told, o);
+  const toldOf = (i: number) => o.toldOf?.(i) ?? fileOf(i)?.codes();
   const batch = passes && o.device.name === 'cpu' ? batchFor(o.n) : sampleBatch;
   const { drawer, decoder, int8 } = await open({ batch, cfgScale, decodeBatch });
   const cells = cellsIn(grids);
@@ -51,7 +60,8 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
     name,
     size,
     batch,
-    places: passes?.steps ?? cells,
+    places: passes?.steps ?? cellsIn(prior.grids),
+    told,
     tokens: cells,
     classes,
     settings,
@@ -59,10 +69,14 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
     async draw(first, onPlace) {
       const before = performance.now();
       // The last batch draws images that nobody asked for, too: a padded place would be another place.
-      const random = Array.from({ length: batch }, (_, row) => stream(seed, 'sample', first + row));
-      const labels = Int32Array.from({ length: batch }, (_, row) => classOf(first + row));
-      const canvas = blankCanvas(cells, labels);
-      const codes = await drawer.draw(canvas, { ...how, passes, random, onPlace, signal: o.signal });
+      const numbers = Array.from({ length: batch }, (_, row) => first + row);
+      const random = numbers.map((i) => stream(seed, 'sample', ...chanceOf(i)));
+      const labels = Int32Array.from(numbers, classOf);
+      const drawing = { ...how, passes, random, onPlace, signal: o.signal };
+      const codes = await drawTold(drawer, prior, blankCanvas(cells, labels), {
+        ...drawing,
+        told: toldRows(prior, numbers.map(toldOf)),
+      });
       const seconds = (performance.now() - before) / 1000;
       return { seconds, labels, images: await decodeImages(decoder, codes, { batch: decodeBatch, grids }) };
     },
@@ -74,15 +88,16 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
 }
 
 /** How a prior draws for a call, and what that is called. @throws UserError for settings out of range */
-export function drawingOf(o: SourceOptions, config: Config, prior: Prior) {
-  const { condition, grids } = prior;
+export function drawingOf(o: SourceOptions, config: Config, prior: Prior, told?: readonly Told[]) {
+  const { condition } = prior;
   const { classes } = condition;
-  const choice = choiceOf(o, config.sample, Math.max(...grids.map(({ vocab }) => vocab)));
+  const choice = choiceOf(o, config.sample, Math.max(...drawnGrids(prior).map(({ vocab }) => vocab)));
   const seed = o.seed ?? config.seed;
   const greedyFrom = endOfOnly(o.only, prior);
   const chosen = chosenClasses(o.classes, classes);
   const asked = o.classOf ?? inTurn(chosen);
-  const cfgScale = guidanceOf(o.cfgScale, config, classes);
+  const untold = classes.length === 0 || (told && !o.classes && config.prior.class_dropout > 0);
+  const cfgScale = guidanceOf(o.cfgScale, config, condition);
   const growth = growthOf({ cfgGrowth: o.cfgGrowth, cfgScale }, config, prior);
   const passes = passesOf(o, config, prior);
   const { precision, only } = o;
@@ -90,19 +105,38 @@ export function drawingOf(o: SourceOptions, config: Config, prior: Prior) {
   return {
     ...{ seed, choice, cfgScale, growth, passes, greedyFrom },
     /** Of a picture by its number, `unknown` where the prior knows none. */
-    classOf: classes.length > 0 ? asked : () => unknown,
-    name: samplesName({ ...chosenOf, classes: take(classes, chosen) }, usualOf(config, prior)),
+    classOf: untold ? () => unknown : asked,
+    name:
+      samplesName({ ...chosenOf, classes: take(classes, chosen) }, usualOf(config, prior)) +
+      (told ? `_condition-${digestOf(told)}` : ''),
     settings: {
       temperature: choice.temperature,
       top_k: choice.topK,
       top_p: choice.topP,
-      ...(classes.length > 0 && { cfg_scale: cfgScale }),
+      ...(classes.length + condition.grids.length > 0 && { cfg_scale: cfgScale }),
       ...(cfgScale !== 1 && { cfg_growth: growth }),
       ...(passes && settingsOf(passes)),
     },
   };
 }
 
+/** Tells what is told apart, with the name of the first. */
+function digestOf(told: readonly Told[]): string {
+  const hash = createHash('sha256');
+  for (const { name, codes } of told) hash.update(`${name} ${codes().join()};`);
+  return `${joined(told.slice(0, 1).map(({ name }) => name))}-${hash.digest('hex').slice(0, 8)}`;
+}
+
+/**
+ * Of which file a picture is told, by its number, and what its chance is of: of each `n` pictures, which do not depend
+ * on how many those are.
+ */
+export function ofEach(told: readonly Told[] | undefined, { n = 1 }: Pick<SourceOptions, 'n'>) {
+  return {
+    fileOf: (i: number) => told?.[Math.floor(i / n)],
+    chanceOf: (i: number) => (told ? [i % n, Math.floor(i / n)] : [i]),
+  };
+}
 /** A run's. Nothing but `open` keeps the weights, of which the sessions have copies. */
 async function modelsOf({ run, device, precision, reporter, signal, ...o }: SourceOptions): Promise<Models> {
   const config = readRunConfig(run);
@@ -114,6 +148,7 @@ async function modelsOf({ run, device, precision, reporter, signal, ...o }: Sour
   return {
     config,
     prior: prior.model,
+    record: prior.told,
     async open({ decodeBatch, ...opening }) {
       const int8 =
         precision === 'int8'
@@ -187,8 +222,8 @@ export function checkPrecision(given: Precision = 'f32', { precisions, described
 function usualOf(config: Config, prior: Prior) {
   const { sample } = config;
   const { temperature, top_k: topK, top_p: topP } = sample;
-  const { classes } = prior.condition;
-  const cfgScale = classes.length > 0 ? sample.cfg_scale : 1;
+  const { classes, grids } = prior.condition;
+  const cfgScale = classes.length + grids.length > 0 ? sample.cfg_scale : 1;
   return {
     choice: { temperature, topK, topP },
     cfgScale,

@@ -103,7 +103,7 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
   await writeVersions(
     out,
     shown[0]!.map((_, version) => shown.map((column) => column[version]!)),
-    size,
+    { size },
   );
   return {
     images,

@@ -6,10 +6,11 @@ import { take } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { float32 } from '../base/tensor.js';
 import { runPaths } from '../checkpoint/run.js';
-import { arranged, captionsOf, mostColumns, mostPictures, writeGrid } from '../data/grid.js';
+import { arranged, captionsOf, mostColumns, mostPictures, writeGrid, writeVersions } from '../data/grid.js';
 import { writePng } from '../data/pictures.js';
+import type { Told } from './conditions.js';
 import type { Int8Loss } from './int8-loss.js';
-import { checkOutOrRun, obstacleInSamples } from './out.js';
+import { checkOutOrRun, joined, obstacleInSamples } from './out.js';
 import type { Source, SourceOptions } from './source.js';
 import { openSource } from './sources.js';
 
@@ -46,24 +47,31 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   const started = performance.now();
   let drawing = 0;
   const source = await (o.open ?? openSource)(o);
-  const { seed, size, tall = size, places, tokens, batch, int8, classes } = source;
-  const batches = Math.ceil(o.n / batch);
+  const { seed, size, tall = size, places, tokens, batch, int8, classes, told } = source;
+  const n = o.n * (told?.length ?? 1);
+  const batches = Math.ceil(n / batch);
   const progress = o.reporter.progress({ label: 'Sample', total: batches * places, unit: 'places' });
   const folder = path.join(runPaths(o.run).samples, source.name);
-  const digits = Math.max(4, `${o.n - 1}`.length);
+  const nameOf = (i: number): string => {
+    const number = `${i % o.n}`.padStart(Math.max(4, `${o.n - 1}`.length), '0');
+    const of = told?.[Math.floor(i / o.n)];
+    return of ? `${joined([of.name])}-${number}` : number;
+  };
   const shown: Float32Array[] = [];
   const files: string[] = [];
   const labels: number[] = [];
   try {
-    for (let first = 0; first < o.n; first += batch) {
+    for (let first = 0; first < n; first += batch) {
       const drawn = await source.draw(first, (place) =>
         progress.update((first / batch) * places + place + 1),
       );
       drawing += drawn.seconds;
-      for (const [row, image] of drawn.images.slice(0, o.n - first).entries()) {
+      for (const [row, image] of drawn.images.slice(0, n - first).entries()) {
         if (!obstacle) {
-          const number = `${first + row}`.padStart(digits, '0');
-          const file = path.join(folder, `${number}${drawn.unfinished ? '-unfinished' : ''}.png`);
+          const file = path.join(
+            folder,
+            `${nameOf(first + row)}${drawn.unfinished ? '-unfinished' : ''}.png`,
+          );
           await writePng(file, float32([tall, size, 3], image));
           files.push(file);
           if (drawn.unfinished) o.reporter.note(`What is drawn of it so far: ${file}`);
@@ -71,7 +79,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
         if (shown.length < mostPictures(Math.max(size, tall))) shown.push(image);
       }
       if (drawn.unfinished) o.signal?.throwIfAborted();
-      labels.push(...drawn.labels.subarray(0, o.n - first));
+      labels.push(...drawn.labels.subarray(0, n - first));
     }
   } finally {
     progress.stop();
@@ -79,16 +87,17 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   }
   if (!obstacle) await tellOfOthers(folder, files, o.reporter);
   const grid = o.out ?? path.join(folder, 'grid.png');
-  if (shown.length < o.n) o.reporter.note(`The grid shows the first ${shown.length} of ${o.n} images.`);
-  await writeGridOf(grid, shown, { size, tall, labels, classes, reporter: o.reporter });
+  if (shown.length < n) o.reporter.note(`The grid shows the first ${shown.length} of ${n} images.`);
+  if (told) await writeTold(grid, told, shown, { n: o.n, size, tall });
+  else await writeGridOf(grid, shown, { size, tall, labels, classes, reporter: o.reporter });
   return {
-    images: o.n,
+    images: n,
     grid,
     files,
     seed,
     seconds: (performance.now() - started) / 1000,
-    tokens_per_second: (o.n * tokens) / drawing,
-    ...(classes.length > 0 && { classes: take(classes, labels) }),
+    tokens_per_second: (n * tokens) / drawing,
+    ...(labels.some((label) => label >= 0) && { classes: take(classes, labels) }),
     ...(int8 !== undefined && { int8 }),
   };
 }
@@ -96,9 +105,26 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
 /** Pictures of an earlier call stay, and are not of this one. */
 async function tellOfOthers(folder: string, files: readonly string[], { note }: Reporter): Promise<void> {
   const others = (await fs.readdir(folder)).filter(
-    (name) => /^\d+\.png$/.test(name) && !files.includes(path.join(folder, name)),
+    (name) => /\d+\.png$/.test(name) && !files.includes(path.join(folder, name)),
   );
   if (others.length > 0) note(`${folder} also holds ${others.length} pictures of an earlier call.`);
+}
+
+/** Photographs, what is told of them, and below it what was drawn; of maps without the first. */
+async function writeTold(
+  file: string,
+  told: readonly Told[],
+  images: readonly Float32Array[],
+  o: { n: number; size: number; tall: number },
+): Promise<void> {
+  const whole = told.slice(0, Math.max(1, Math.floor(images.length / o.n)));
+  const photographs = whole.flatMap(({ photograph }) => photograph ?? []);
+  const draws = Array.from({ length: o.n }, (_, i) => whole.flatMap((_, j) => images[j * o.n + i] ?? []));
+  await writeVersions(
+    file,
+    [photographs, whole.map(({ shown }) => shown), ...draws].filter(({ length }) => length === whole.length),
+    o,
+  );
 }
 
 /** Every class in columns of its own, under its name. */

@@ -3,9 +3,11 @@
  * `sources.ts`.
  */
 import type { Reporter } from '../base/progress.js';
+import type { Extent } from '../data/pictures.js';
 import type { Device, Precision } from '../engine/device.js';
 import type { Growth } from '../stage2-transformer/guidance.js';
 import type { ClassOf } from './classes.js';
+import type { Told } from './conditions.js';
 import type { Int8Loss } from './int8-loss.js';
 
 /** Pictures drawn at a time, where a source does not say otherwise. */
@@ -38,12 +40,6 @@ export const drawingOptions = {
   revise: '--revise',
 } as const satisfies Record<keyof DrawingOptions, string>;
 
-/** Of a picture, in pixels. */
-export interface Extent {
-  readonly width: number;
-  readonly height: number;
-}
-
 /** What a call may say. A source refuses what it has no use for. */
 export interface SourceOptions extends DrawingOptions {
   readonly run: string;
@@ -58,6 +54,10 @@ export interface SourceOptions extends DrawingOptions {
   readonly classes?: readonly string[];
   /** In place of `classes`. */
   readonly classOf?: ClassOf;
+  /** A file or a folder: pictures, or maps, of which the prior is told; then `n` are drawn for each. */
+  readonly condition?: string;
+  /** In place of `condition`: the codes that tell it, by the picture's number. */
+  readonly toldOf?: (image: number) => Int32Array;
   /** Of the source's products; `f32` unless given. */
   readonly precision?: Precision;
   readonly device: Device;
@@ -93,6 +93,8 @@ export interface Source {
   readonly places: number;
   /** Codes of a picture. */
   readonly tokens: number;
+  /** What is told, in turn: of each file `n` pictures. */
+  readonly told?: readonly Told[];
   /** Names of the classes that it knows. */
   readonly classes: readonly string[];
   /** What decides its pictures beside the seed, as `evaluate` names it. */

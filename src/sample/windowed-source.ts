@@ -8,18 +8,20 @@ import { must } from '../base/lookup.js';
 import { stream } from '../base/rng.js';
 import { readRunConfig } from '../checkpoint/run.js';
 import type { Config } from '../config/schema.js';
-import { fromBytes } from '../data/pictures.js';
+import { type Extent, fromBytes } from '../data/pictures.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import { unknown } from '../stage2-transformer/canvas.js';
 import { loadModels } from '../stage2-transformer/model.js';
 import type { Prior } from '../stage2-transformer/prior.js';
+import { drawnGrids, drawTold } from '../stage2-transformer/told.js';
 import { coarsestSide } from './canvas-of.js';
 import { blankSheet, codesIn, cropped, type Sheet, write } from './code-sheet.js';
+import { toldBy, toldRows } from './conditions.js';
 import { decodeSheet } from './decode-sheet.js';
 import { reportInt8Loss } from './int8-loss.js';
-import { checkPrecision, drawingOf, tellOfBest } from './prior-source.js';
-import type { Drawn, Extent, Source, SourceOptions } from './source.js';
+import { checkPrecision, drawingOf, ofEach, tellOfBest } from './prior-source.js';
+import type { Drawn, Source, SourceOptions } from './source.js';
 import { stepAnywhere, stepInOrder, type Window, wavesOf, windowsFrom } from './windows.js';
 
 /** Windows drawn at a time, always as many: none depends on what else is drawn. */
@@ -33,7 +35,11 @@ export async function windowedSource(o: SourceOptions, extent: Extent): Promise<
   const { prior, tokenizer } = await loadModels(run);
   const { model } = prior;
   checkPrecision(precision, model);
-  const { seed, name, settings, cfgScale, passes, classOf, ...how } = drawingOf(o, config, model);
+  const told = await toldBy(o.condition, { config, record: prior.told, extent });
+  const { seed, name, settings, cfgScale, passes, classOf, ...how } = drawingOf(o, config, model, told);
+  const { fileOf, chanceOf } = ofEach(told, o);
+  const grids = drawnGrids(model);
+  const cell = config.data.size / coarsestSide(grids);
   tellOfBest(run, prior, reporter);
   const int8 =
     precision === 'int8'
@@ -54,14 +60,20 @@ export async function windowedSource(o: SourceOptions, extent: Extent): Promise<
     onPlace: (at: number) => void,
   ) => {
     const rows = Array.from({ length: atOnce }, (_, i) => round[i] ?? must(round[0], 'window'));
-    const codes = await drawer.draw(
+    const codes = await drawTold(
+      drawer,
+      model,
       {
         codes: Int32Array.from(rows.flatMap((window) => [...codesIn(sheet, window)])),
         labels: new Int32Array(atOnce).fill(classOf(picture)),
       },
       {
         ...{ ...how, passes, onPlace, signal },
-        random: rows.map((window) => stream(seed, 'sample', picture, ...placeOf(window))),
+        random: rows.map((window) => stream(seed, 'sample', ...chanceOf(picture), ...placeOf(window))),
+        told: toldRows(
+          model,
+          rows.map(({ left, top }) => fileOf(picture)?.codes(left * cell, top * cell)),
+        ),
       },
     );
     const cells = codes.length / atOnce;
@@ -76,13 +88,14 @@ export async function windowedSource(o: SourceOptions, extent: Extent): Promise<
     tall: extent.height,
     batch: 1,
     places: rounds.length * ofWindow,
-    tokens: (sides.rows * sides.columns * cellsIn(model.grids)) / sides.side ** 2,
+    told,
+    tokens: (sides.rows * sides.columns * cellsIn(grids)) / sides.side ** 2,
     classes: model.condition.classes,
     settings,
     int8,
     async draw(picture, onPlace): Promise<Drawn> {
       const before = performance.now();
-      const sheet = blankSheet(model.grids, rows, columns);
+      const sheet = blankSheet(grids, rows, columns);
       let unfinished = false;
       try {
         for (const [i, round] of rounds.entries())
@@ -108,13 +121,13 @@ const inParts = <T>(all: readonly T[], length: number): T[][] =>
   Array.from({ length: Math.ceil(all.length / length) }, (_, i) => all.slice(i * length, (i + 1) * length));
 
 /** In cells of the coarsest grid: the picture, and what is drawn for it, which is at least a window. */
-function sidesOf({ width, height }: Extent, { data: { size } }: Config, { grids, draws }: Prior) {
-  const side = coarsestSide(grids);
+function sidesOf({ width, height }: Extent, { data: { size } }: Config, prior: Prior) {
+  const side = coarsestSide(drawnGrids(prior));
   const [rows, columns] = [(height * side) / size, (width * side) / size];
   return {
     ...{ side, rows, columns },
     drawn: { rows: Math.max(rows, side), columns: Math.max(columns, side) },
-    step: draws === 'in order' ? stepInOrder(side) : stepAnywhere(side),
+    step: prior.draws === 'in order' ? stepInOrder(side) : stepAnywhere(side),
   };
 }
 

@@ -127,7 +127,7 @@ export function validation(
     }
     if (!signal?.aborted) {
       const versions = [shown.map((pair) => pair.original), shown.map((pair) => pair.second)];
-      await writeVersions(gridFile(step), versions, size);
+      await writeVersions(gridFile(step), versions, { size });
     }
     return {
       ...measuresOf(bottleneck, sums, images),

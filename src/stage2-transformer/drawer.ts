@@ -7,6 +7,7 @@ import { type Canvas, unknown } from './canvas.js';
 import { choose } from './choose.js';
 import { between, guidanceAt } from './guidance.js';
 import type { Drawer, Opening } from './prior.js';
+import { untoldCodes } from './told.js';
 
 export interface CachedModel {
   /** Must be asked for the places 0, 1, 2, … in order; place 0 starts new sequences. */
@@ -19,13 +20,20 @@ export const sequencesFor = ({ batch, cfgScale }: Opening): number => (cfgScale 
 
 /**
  * @param model of as many sequences as `sequencesFor` says
+ * @param o.given those of the grids that are given, the first ones
  * @param o.starts [B], what the model takes at place 0 for labels [B]
  */
 export function drawerOf(
   model: CachedModel,
-  o: { grids: readonly Grid[]; cfgScale: number; starts: (labels: Int32Array) => Int32Array },
+  o: {
+    grids: readonly Grid[];
+    given?: readonly Grid[];
+    cfgScale: number;
+    starts: (labels: Int32Array) => Int32Array;
+  },
 ): Drawer {
-  const { grids, cfgScale: scale, starts } = o;
+  const { grids, given = [], cfgScale: scale, starts } = o;
+  const untold = untoldCodes(given);
   const [start] = starts(Int32Array.of(unknown)) as unknown as [number];
   const allowed = vocabulary(grids);
   const steps = allowed.length;
@@ -40,6 +48,7 @@ export function drawerOf(
             : guided(model.nextLogits, {
                 scaleAt: (place) => guidanceAt(growth, { scale, step: place + 1, steps }),
                 start,
+                untold,
               }),
         pick: (row, logits, place) =>
           choose(
@@ -60,17 +69,19 @@ const likeliest = { temperature: 1, topK: 1, topP: 1 };
  * @param nextLogits of 2B sequences: the second half goes the way of the first, but begins without a class
  * @param o.scaleAt guidance at a place
  * @param o.start what begins a sequence without a class
+ * @param o.untold codes of the first cells that tell nothing, for the second half
  * @returns the same of B sequences
  */
 export function guided(
   nextLogits: NextLogits,
-  { scaleAt, start }: { scaleAt: (place: number) => number; start: number },
+  o: { scaleAt: (place: number) => number; start: number; untold?: Int32Array },
 ): NextLogits {
   return async (ids, position) => {
     const both = new Int32Array(2 * ids.length);
     both.set(ids);
-    if (position === 0) both.fill(start, ids.length);
-    else both.set(ids, ids.length);
-    return between(await nextLogits(both, position), scaleAt(position));
+    const nothing = position === 0 ? o.start : o.untold?.[position - 1];
+    if (nothing === undefined) both.set(ids, ids.length);
+    else both.fill(nothing, ids.length);
+    return between(await nextLogits(both, position), o.scaleAt(position));
   };
 }

@@ -8,13 +8,14 @@ import { bestCheckpoint, latestCheckpoint, loadModel, type TrainedModel } from '
 import type { Config } from '../config/schema.js';
 import { describeLatent, type Grid } from '../stage1-vqgan/latent.js';
 import { gridsOf } from '../stage1-vqgan/model.js';
+import type { ConditionRecord } from '../tokenize/conditions/condition.js';
 import { readTokens, type Tokens } from '../tokenize/token-file.js';
 import { priorOf, priorSettings } from './index.js';
 import type { Prior } from './prior.js';
 
 /** The prior that a run's config names, of its tokenizer's codes. */
-export const priorFor = (config: Config, classes: readonly string[] = []): Prior =>
-  priorOf(priorSettings(config), gridsOf(config), { classes, grids: [] });
+export const priorFor = (config: Config, classes: readonly string[] = [], told?: ConditionRecord): Prior =>
+  priorOf(priorSettings(config), gridsOf(config), { classes, grids: told ? [told.grid] : [] });
 
 const classesFile = (run: string): string => path.join(runPaths(run).prior, 'classes.json');
 
@@ -32,6 +33,22 @@ export function priorClasses(run: string): readonly string[] {
   const file = classesFile(run);
   const classes = readNote(file, run) ?? [];
   if (Array.isArray(classes) && classes.every((name) => typeof name === 'string')) return classes;
+  throw damaged(file, run);
+}
+
+const conditionFile = (run: string): string => path.join(runPaths(run).prior, 'condition.json');
+
+/** Notes beside the prior what it is told of pictures beside their classes. */
+export async function recordCondition(run: string, told: ConditionRecord): Promise<void> {
+  await writeFileAtomic(conditionFile(run), `${JSON.stringify(told)}\n`);
+}
+
+/** That, or nothing where it is told nothing. @throws UserError when the file that holds it is damaged */
+export function priorCondition(run: string): ConditionRecord | undefined {
+  const file = conditionFile(run);
+  const told = readNote(file, run) as ConditionRecord | undefined;
+  if (told === undefined || (typeof told.kind === 'string' && typeof told.grid?.vocab === 'number'))
+    return told;
   throw damaged(file, run);
 }
 
@@ -85,6 +102,7 @@ export function checkTokenizer(run: string, sha256: string): void {
 export interface TrainedPrior extends TrainedModel {
   readonly model: Prior;
   readonly classes: readonly string[];
+  readonly told?: ConditionRecord;
 }
 
 /**
@@ -97,8 +115,9 @@ export async function loadModels(run: string): Promise<{ prior: TrainedPrior; to
   const tokenizer = await loadModel(run, 'stage1');
   const prior = await loadModel(run, 'prior', bestCheckpoint(runPaths(run).prior));
   checkTokenizer(run, tokenizer.sha256);
-  const classes = priorClasses(run);
-  return { prior: { ...prior, model: priorFor(readRunConfig(run), classes), classes }, tokenizer };
+  const [classes, told] = [priorClasses(run), priorCondition(run)];
+  const model = priorFor(readRunConfig(run), classes, told);
+  return { prior: { ...prior, model, classes, told }, tokenizer };
 }
 
 /** The same, the prior only where the run has one. */

@@ -5,6 +5,7 @@ import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import type { Tokens } from '../tokenize/token-file.js';
 import { type Canvas, unknown } from './canvas.js';
+import { untoldCodes, withTold } from './told.js';
 
 /** Codes, and of each row [N] its class, an index into those that the prior knows. */
 export interface Labelled {
@@ -29,18 +30,25 @@ export function labelsAmong(
 
 /** Nothing of it unknown. */
 export function canvasOf({ tokens, labels }: Labelled, rows: ArrayLike<number>): Canvas {
-  const cells = tokens.codes.length / tokens.count;
-  const codes = new Int32Array(rows.length * cells);
   const chosen = Array.from(rows);
-  for (const [b, row] of chosen.entries())
-    codes.set(tokens.codes.subarray(row * cells, (row + 1) * cells), b * cells);
-  return { codes, labels: Int32Array.from(take(labels, chosen)) };
+  const ofRows = (all: Tokens['codes']): Int32Array => {
+    const cells = all.length / tokens.count;
+    const codes = new Int32Array(chosen.length * cells);
+    for (const [b, row] of chosen.entries())
+      codes.set(all.subarray(row * cells, (row + 1) * cells), b * cells);
+    return codes;
+  };
+  const canvas = { codes: ofRows(tokens.codes), labels: Int32Array.from(take(labels, chosen)) };
+  return tokens.told ? withTold(ofRows(tokens.told), canvas) : canvas;
 }
 
 export interface TrainingOptions {
   readonly batchSize: number;
   readonly seed: number;
-  /** Share of the images that a step is not told the class of (Ho & Salimans, arXiv 2207.12598). */
+  /**
+   * Share of the images that a step is not told the class of (Ho & Salimans, arXiv 2207.12598). Where it is told
+   * something beside, as many are told neither, and as many the class alone.
+   */
   readonly classDropout: number;
 }
 
@@ -67,8 +75,25 @@ export function trainingCanvases(set: Labelled, o: TrainingOptions): (step: numb
     );
     if (o.classDropout === 0) return canvas;
     const rng = stream(o.seed, 'class dropout', step);
-    const labels = canvas.labels.map((label) => (rng.uniform() < o.classDropout ? unknown : label));
-    return { ...canvas, labels };
+    const { condition } = tokens;
+    if (!condition) {
+      const labels = canvas.labels.map((label) => (rng.uniform() < o.classDropout ? unknown : label));
+      return { ...canvas, labels };
+    }
+    const nothing = untoldCodes([condition.grid]);
+    const cells = canvas.codes.length / o.batchSize;
+    for (const row of canvas.labels.keys()) {
+      const [neither, noClass, classAlone] = [1, 2, 3].map((n) => n * o.classDropout) as [
+        number,
+        number,
+        number,
+      ];
+      const chance = rng.uniform();
+      if (chance < noClass) canvas.labels[row] = unknown;
+      if (chance < neither || (chance >= noClass && chance < classAlone))
+        canvas.codes.set(nothing, row * cells);
+    }
+    return canvas;
   };
 }
 

@@ -1,11 +1,10 @@
 /** `vqgen train-prior`: token files → batches → steps → checkpoints. */
 
-import { expected } from '../base/errors.js';
-import { entry, must, pairs, take } from '../base/lookup.js';
+import { entry, must, pairs } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { scalar } from '../base/tensor.js';
 import { beginStage } from '../checkpoint/begin.js';
-import { runPaths, tokenFile, writeRunConfig } from '../checkpoint/run.js';
+import { runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { bestCheckpoint, loadModel, readState, type SavedState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Device, Graph, StepRunner } from '../engine/device.js';
@@ -13,6 +12,7 @@ import { countParams, over, under } from '../nn/params.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import { checkCodes, gridsOf } from '../stage1-vqgan/model.js';
+import { describeCondition } from '../tokenize/conditions/condition.js';
 import type { Tokens } from '../tokenize/token-file.js';
 import { meanOf, microBatches, withoutPartial } from '../train/accumulation.js';
 import { type Budget, type Plan, planSteps, timeSteps } from '../train/budget.js';
@@ -21,8 +21,18 @@ import { scaleValues } from '../train/loss-scale.js';
 import { lastValues } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
 import type { Canvas } from './canvas.js';
+import { checkClasses, chosenClasses, chosenCondition } from './conditions.js';
 import { type PriorSettings, priorOf, priorSettings } from './index.js';
-import { checkTokenizer, listed, priorClasses, recordClasses, recordTokenizer, tokensFor } from './model.js';
+import {
+  checkTokenizer,
+  listed,
+  priorClasses,
+  priorCondition,
+  recordClasses,
+  recordCondition,
+  recordTokenizer,
+  tokensFor,
+} from './model.js';
 import { maskedPercents, type Prior } from './prior.js';
 import {
   histogramEntropies,
@@ -34,6 +44,7 @@ import {
   validationRows,
 } from './sequences.js';
 import { lossNames, meanLosses, priorEvaluation, priorStart, priorStep } from './step.js';
+import { drawnGrids } from './told.js';
 
 export interface TrainPriorOptions {
   readonly config: Config;
@@ -75,8 +86,14 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   if (from) checkTokenizer(run, sha256);
   const classes = from ? priorClasses(run) : chosenClasses(train, config.prior);
   if (from) checkClasses(run, train, classes);
+  const told = chosenCondition(
+    run,
+    { train, val },
+    config.prior.condition.kind,
+    from ? priorCondition(run) : undefined,
+  );
   const settings = priorSettings(config);
-  const prior = priorOf(settings, grids, { classes, grids: [] });
+  const prior = priorOf(settings, grids, { classes, grids: told ? [told.grid] : [] });
 
   const entropies = histogramEntropies(train);
   const entropy = meanOverCells(train.grids, entropies);
@@ -86,6 +103,7 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
       `${train.count / train.codings} training and ${val.count / val.codings} validation sequences of ${cellsIn(prior.grids)} codes` +
       `${train.codings > 1 ? `, the former in ${train.codings} codings each` : ''}.`,
   );
+  if (told) reporter.note(`It is told: ${describeCondition(told)}.`);
   if (classes.length > 0) reporter.note(`It learns ${classes.length} classes: ${listed(classes)}.`);
   reporter.note(
     `Nothing learned: ${uniformEntropy(train.grids).toFixed(2)} bits per token (log₂ of ${vocabularies} codes). ` +
@@ -106,6 +124,7 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
     await writeRunConfig(run, { ...config, prior: { ...config.prior, ...plan } });
     if (!from) {
       await recordClasses(run, classes);
+      if (told) await recordCondition(run, told);
       await recordTokenizer(run, sha256);
     }
     const validate = validation(labelled(val, classes), whole.prior, evaluation, whole.settings);
@@ -149,7 +168,7 @@ async function inTime(
   const validation = validationShare * step * (rows / batch_size);
   const secondsOf = (steps: number): number => steps * step;
   const planned = { ...settings, ...planSteps(budget, { secondsOf, validation, warmup, reporter }) };
-  return { settings: planned, prior: priorOf(planned, prior.grids, prior.condition) };
+  return { settings: planned, prior: priorOf(planned, drawnGrids(prior), prior.condition) };
 }
 
 /** A sequence costs a validation about this share of what it costs a step. */
@@ -162,30 +181,6 @@ function eachGrid(grids: readonly Grid[], entropies: readonly number[]): string 
     ([{ name, vocab }, entropy]) => `${name} ${Math.log2(vocab).toFixed(2)} and ${entropy.toFixed(2)}`,
   );
   return ` Of each grid: ${each.join('; ')}.`;
-}
-
-/** Classes that some training image is of: of one or none there is nothing to tell. */
-function chosenClasses(
-  { classes, labels }: Tokens,
-  { class_labels: from }: Pick<PriorSettings, 'class_labels'>,
-): readonly string[] {
-  if (from === 'none') return [];
-  const present = new Set(labels);
-  const known = classes.filter((_, label) => present.has(label));
-  return known.length > 1 ? known : [];
-}
-
-/** @throws UserError when a training that goes on is given images of other classes than it began with */
-function checkClasses(run: string, train: Tokens, classes: readonly string[]): void {
-  if (classes.length === 0) return;
-  const other = take(train.classes, new Set(train.labels)).find((name) => !classes.includes(name));
-  if (other === undefined) return;
-  throw expected(
-    `the classes that the prior began with (${listed(classes)})`,
-    tokenFile(run, 'train'),
-    other,
-    `Train another prior: remove ${runPaths(run).prior}, then vqgen train-prior --run ${run}`,
-  );
 }
 
 function finished(
@@ -243,7 +238,8 @@ function priorStage(
 
 function stepInputs(settings: PriorSettings, model: Prior, train: Labelled): Stage['inputs'] {
   const { seed, batch_size, accumulate, class_dropout } = settings;
-  const classDropout = model.condition.classes.length > 0 ? class_dropout : 0;
+  const { classes, grids } = model.condition;
+  const classDropout = classes.length + grids.length > 0 ? class_dropout : 0;
   const canvases = trainingCanvases(train, { batchSize: batch_size, seed, classDropout });
   return async (step, factor) => {
     const common = { lr: scalar(factor * learningRate(step, settings)), step: scalar(step) };

@@ -12,6 +12,7 @@ import {
 } from '../checkpoint/safetensors.js';
 import { endToEnd } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
+import type { ConditionRecord } from './conditions/condition.js';
 
 export interface TokenInfo {
   /** sha256 of the tokenizer's `model.safetensors`. */
@@ -23,6 +24,8 @@ export interface TokenInfo {
   readonly classes: readonly string[];
   /** M: each image's codings are M rows, one after another; 1 unless given. */
   readonly codings?: number;
+  /** What is told of each row beside its class. */
+  readonly condition?: ConditionRecord;
 }
 
 export interface Tokens extends TokenInfo {
@@ -34,6 +37,8 @@ export interface Tokens extends TokenInfo {
   readonly count: number;
   /** [N], into `classes`. */
   readonly labels: Int32Array;
+  /** [N, G], where there is a condition. */
+  readonly told?: Uint16Array | Uint32Array;
 }
 
 /** The narrowest type that holds codes 0 … K−1. */
@@ -47,32 +52,39 @@ function toStoredCodes(codes: ArrayLike<number>, vocab: number): Uint16Array | U
 const tensorOf = (grids: readonly Grid[], { name }: Grid): string =>
   grids.length === 1 ? 'codes' : `codes.${name}`;
 
+/** Of what is told of each row, [N, h, w]. */
+const toldTensor = 'condition';
+
 export interface TokenWriter {
-  /** Each grid's codes [n, h, w] by its name. */
-  append(codes: HostTensors): Promise<void>;
+  /** Each grid's codes [n, h, w] by its name. @param told [n · G], where there is a condition */
+  append(codes: HostTensors, told?: Int32Array): Promise<void>;
   /** @param labels of all rows */
   finish(info: TokenInfo, labels: Int32Array): Promise<void>;
   /** Gives up: nothing stays. */
   abort(): Promise<void>;
 }
 
-export async function openTokenWriter(file: string, grids: readonly Grid[]): Promise<TokenWriter> {
-  const rows = grids.map((grid) => {
-    const { height, width, vocab } = grid;
-    return [tensorOf(grids, grid), { dtype: codesType(vocab), row: [height, width] }] as const;
-  });
+export async function openTokenWriter(
+  file: string,
+  grids: readonly Grid[],
+  condition?: ConditionRecord,
+): Promise<TokenWriter> {
+  const rowOf = ({ height, width, vocab }: Grid) => ({ dtype: codesType(vocab), row: [height, width] });
+  const rows = grids.map((grid) => [tensorOf(grids, grid), rowOf(grid)] as const);
+  if (condition) rows.push([toldTensor, rowOf(condition.grid)]);
   const writer = await openRowsWriter(file, Object.fromEntries(rows));
   const [only, another] = grids;
   return {
-    append: (codes) =>
-      writer.append(
-        Object.fromEntries(
+    append: (codes, told) =>
+      writer.append({
+        ...Object.fromEntries(
           grids.map((grid) => {
             const { data } = must(codes[grid.name], grid.name);
             return [tensorOf(grids, grid), toStoredCodes(data, grid.vocab)];
           }),
         ),
-      ),
+        ...(condition && { [toldTensor]: toStoredCodes(must(told, 'told'), condition.grid.vocab) }),
+      }),
     finish: (info, labels) =>
       writer.finish(
         { labels: int32([labels.length], labels) },
@@ -83,6 +95,7 @@ export async function openTokenWriter(file: string, grids: readonly Grid[]): Pro
           names: JSON.stringify(info.names),
           classes: JSON.stringify(info.classes),
           codings: `${info.codings ?? 1}`,
+          ...(condition && { condition: JSON.stringify(condition) }),
         },
       ),
     abort: () => writer.abort(),
@@ -129,6 +142,7 @@ export async function readTokens(file: string, next: string): Promise<Tokens> {
       throw expected('a token file', file, 'a file without codes or their description', next);
     }
     const labels = (await opened.read('labels')).data as Int32Array;
+    const { condition } = opened.metadata;
     return {
       codes: await readCodes(opened, grids),
       labels,
@@ -139,6 +153,10 @@ export async function readTokens(file: string, next: string): Promise<Tokens> {
       names: JSON.parse(names),
       classes: JSON.parse(classes),
       codings: Number(codings),
+      ...(condition && {
+        condition: JSON.parse(condition),
+        told: (await opened.read(toldTensor)).data as Tokens['codes'],
+      }),
     };
   } finally {
     await opened.close();

@@ -6,7 +6,8 @@ import { obstacleIn } from '../base/files.js';
 import { must } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { type HostTensors, int32 } from '../base/tensor.js';
-import { runPaths, tokenFile } from '../checkpoint/run.js';
+import { runPaths, tokenFile, writeRunConfig } from '../checkpoint/run.js';
+import { changeConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { streamEvalImages, viewsOf } from '../data/batches.js';
 import { everyImage, readableSplits, type Splits, type Subset } from '../data/dataset.js';
@@ -21,6 +22,7 @@ import { checkCodes, gridsOf } from '../stage1-vqgan/model.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
 import { openTokenWriter, sizesOf, type TokenWriter } from './token-file.js';
 import { type Tokenizer, tokenizerOf } from './tokenizer.js';
+import { type Teller, tellersOf, toldOf } from './told.js';
 
 export interface TokenizeOptions {
   /** Where the files go and, unless `tokenizer` is given, whose tokenizer it is. */
@@ -34,6 +36,8 @@ export interface TokenizeOptions {
   readonly codings?: number;
   /** Of the crops among them; the config's unless given. */
   readonly seed?: number;
+  /** Changes of the config's sections `tokenize` and `prior`, which the run keeps. */
+  readonly set?: readonly string[];
   /** Also decodes a few and writes originals above decoded. */
   readonly check?: boolean;
   readonly device: Device;
@@ -63,11 +67,12 @@ const checked = 8;
 export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   const started = performance.now();
   const tokenizer = o.tokenizer ?? (await tokenizerOf(o.run, o.device));
-  const { config } = tokenizer;
+  const config = changedConfig(tokenizer, o);
   checkCodes(config, o.run);
   checkTakesTokens(o.run);
   const { classes, subsets } = await chooseSubsets(config, o);
   const codings = chooseCodings(config, o);
+  const tellers = await tellersOf(config, subsets, o);
 
   const { size } = config.data;
   const batch = inferenceBatch(size);
@@ -82,7 +87,8 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   try {
     let before = 0;
     for (const [name, subset] of Object.entries(subsets)) {
-      const file = await openSplit(o.run, name, config, name === trainSplit ? codings : 1);
+      const teller = tellers?.[name];
+      const file = await openSplit(o.run, name, config, name === trainSplit ? codings : 1, teller);
       files.push(file);
       const seed = o.seed ?? config.seed;
       await encodeSplit(file, subset, { graph, batch, config, seed, signal: o.signal }, (done) =>
@@ -90,6 +96,7 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
       );
       before += subset.indices.length;
     }
+    if (o.set?.length) await writeRunConfig(o.run, config);
     for (const file of files)
       await file.writer.finish(
         { ...info, names: file.names, codings: file.codings },
@@ -104,6 +111,21 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   }
   if (o.check) await writeChecks(o.run, files, tokenizer);
   return summarise(files, config, o, (performance.now() - started) / 1000);
+}
+
+/** @throws UserError for what cannot be set, or is not this run's */
+function changedConfig({ config }: Tokenizer, { set = [], tokenizer }: TokenizeOptions): Config {
+  const [first] = set;
+  if (first === undefined) return config;
+  if (tokenizer) throw expected('nothing', '--set with --model', first, 'Exported files have their config.');
+  const other = set.find((item) => item.startsWith('prior.') && !item.startsWith('prior.condition'));
+  if (other === undefined) return changeConfig(config, { set, sections: ['tokenize', 'prior'] });
+  throw expected(
+    'a key of tokenize or prior.condition',
+    '--set',
+    other,
+    'The others of the prior go with vqgen train-prior.',
+  );
 }
 
 /** @throws UserError where nothing can be written, before the work */
@@ -180,6 +202,7 @@ interface SplitFile {
   readonly name: string;
   readonly file: string;
   readonly writer: TokenWriter;
+  readonly teller?: Teller;
   readonly codings: number;
   /** Row by row: that of an image as often as it has codings. */
   readonly names: string[];
@@ -193,14 +216,21 @@ interface SplitFile {
   readonly first: { image: Float32Array; codes: HostTensors }[];
 }
 
-async function openSplit(run: string, name: string, config: Config, codings: number): Promise<SplitFile> {
+async function openSplit(
+  run: string,
+  name: string,
+  config: Config,
+  codings: number,
+  teller?: Teller,
+): Promise<SplitFile> {
   const file = tokenFile(run, name);
   const grids = gridsOf(config);
-  const writer = await openTokenWriter(file, grids);
+  const writer = await openTokenWriter(file, grids, teller?.conditioner.record);
   return {
     name,
     file,
     writer,
+    teller,
     codings,
     names: [],
     labels: [],
@@ -220,6 +250,7 @@ async function encodeSplit(
   const { graph, batch, config, seed } = o;
   const { size, flip } = config.data;
   const grids = gridsOf(config);
+  const maps = split.teller?.maps;
   const viewsOfImage = viewsOf(split.codings, { size, flip, seed });
   const stream = streamEvalImages(subset, {
     size,
@@ -230,12 +261,14 @@ async function encodeSplit(
       split.views = Math.max(split.views, new Set(crops.map((crop) => JSON.stringify(crop))).size);
       return crops;
     },
+    maps: maps && ((name, picture) => maps.of(name, picture)),
   });
-  for await (const { images, names, labels } of stream) {
+  for await (const batchOf of stream) {
+    const { images, names, labels } = batchOf;
     o.signal?.throwIfAborted();
     const output = await graph.run({ images: padBatch(images, batch) });
     const codes = rowsOf(grids, output, 0, names.length);
-    await split.writer.append(codes);
+    await split.writer.append(codes, split.teller && toldOf(split.teller, batchOf));
     for (const [name, counts] of Object.entries(split.counts))
       for (const code of must(codes[name], name).data) counts[code]!++;
     for (let i = 0; i < names.length && split.first.length < checked; i++) {
@@ -276,7 +309,7 @@ async function writeChecks(
       }
       const file = path.join(runPaths(run).tokens, `${name}-check.png`);
       const originals = first.map(({ image }) => image);
-      await writeVersions(file, [originals, decoded], size);
+      await writeVersions(file, [originals, decoded], { size });
     }
   } finally {
     await graph.dispose();

@@ -130,11 +130,11 @@ test.each([
 test('pairs: rows of originals, each with its second version below, narrower where pictures are large', async () => {
   const file = path.join(await freshFolder(), 'pairs.png');
   const level = (n: number, sign: number) => Array.from({ length: n }, () => plain(96, sign));
-  await writeVersions(file, [level(9, -1), level(9, 1)], 96);
+  await writeVersions(file, [level(9, -1), level(9, 1)], { size: 96 });
   const { width, height, at } = await pixels(file);
   expect([width, height]).toEqual([8 * 98 - 2, 4 * 98 - 2]);
   expect([at(0, 0), at(0, 98), at(0, 196), at(98, 196)]).toEqual([0, 255, 0, 255]);
   const large = [-1, 1].map((sign) => level(5, sign).map(() => plain(600, sign)));
-  await writeVersions(file, large, 600);
+  await writeVersions(file, large, { size: 600 });
   expect(await pixels(file)).toMatchObject({ width: 3 * 602 - 2, height: 4 * 602 - 2 });
 });

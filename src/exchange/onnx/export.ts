@@ -69,6 +69,15 @@ export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummar
   const { tokenizer, prior } = await loadTrainedParts(run);
   const { latent } = bottleneckOf(config);
   const around = aroundClasses(latent);
+  if (prior?.told) {
+    const received = `${run}, whose prior is told of ${prior.told.kind}`;
+    throw expected(
+      'a prior that is told of classes alone',
+      '--run',
+      received,
+      'vqgen draws with it: vqgen sample.',
+    );
+  }
   if (!prior && latent.kind === 'codes') {
     reporter.note(`${run} has no prior yet: encoder and decoder only.`);
   }

@@ -84,7 +84,7 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
       const { ids, targets } = sequencesOf(codes, canvas);
       return {
         batched: {
-          ids: pkeep < 1 ? corrupted(ids, { pkeep, vocabulary: vocabulary(grids), seed, step }) : ids,
+          ids: pkeep < 1 ? corrupted(ids, { pkeep, vocabulary: vocabulary(grids), given, seed, step }) : ids,
           targets,
           ...order,
         },
@@ -107,7 +107,8 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
     async open(device, weights, o) {
       const { batch, cfgScale, precision } = { ...o, batch: sequencesFor(o) };
       const model = await openCachedModel({ sizes, weights, batch, precision, device });
-      return drawerOf(model, { grids, cfgScale, starts: (labels) => startTokens(codes, labels) });
+      const starts = (labels: Int32Array) => startTokens(codes, labels);
+      return drawerOf(model, { grids, given: condition.grids, cfgScale, starts });
     },
     portable: portableGpt(sizes, grids),
   };

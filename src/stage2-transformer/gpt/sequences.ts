@@ -35,18 +35,19 @@ export function sequencesOf(codes: number, canvas: Canvas): Sequences {
  * Of the codes that go in (not of those to predict, nor of the start tokens) a share 1 − `pkeep` replaced by random
  * ones.
  *
- * @param o.vocabulary [T], how many codes each cell may have
+ * @param o.vocabulary [T], how many codes each cell may have. @param o.given how many of them are told, and stay
  */
 export function corrupted(
   ids: HostTensor,
-  o: { pkeep: number; vocabulary: Int32Array; seed: number; step: number },
+  o: { pkeep: number; vocabulary: Int32Array; given?: number; seed: number; step: number },
 ): HostTensor {
   const rng = stream(o.seed, 'pkeep', o.step);
   const tokens = o.vocabulary.length;
+  const { given = 0 } = o;
   return int32(
     ids.shape,
     Int32Array.from(ids.data, (id, i) =>
-      i % tokens > 0 && rng.uniform() >= o.pkeep ? rng.below(o.vocabulary[(i % tokens) - 1]!) : id,
+      i % tokens > given && rng.uniform() >= o.pkeep ? rng.below(o.vocabulary[(i % tokens) - 1]!) : id,
     ),
   );
 }

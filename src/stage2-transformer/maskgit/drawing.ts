@@ -8,6 +8,7 @@ import { vocabulary } from '../../stage1-vqgan/grids.js';
 import type { Grid } from '../../stage1-vqgan/latent.js';
 import { type Canvas, unknown } from '../canvas.js';
 import type { Drawer, Opening } from '../prior.js';
+import { untoldCodes } from '../told.js';
 import { type Ask, fill } from './filling.js';
 import { haltonOrder } from './halton.js';
 import { type MaskgitSizes, maskgitLogits, maskgitSpecs, tokensIn } from './network.js';
@@ -17,6 +18,7 @@ import { tokensOf } from './tokens.js';
 interface DrawerOptions extends Opening {
   readonly sizes: MaskgitSizes;
   readonly grids: readonly Grid[];
+  readonly given: readonly Grid[];
   readonly schedule: MaskSchedule;
   readonly weights: HostTensors;
   readonly precision?: Precision;
@@ -43,11 +45,12 @@ export async function openDrawer(o: DrawerOptions): Promise<Drawer> {
 
 async function opened(o: DrawerOptions): Promise<{ ask: Ask; dispose(): Promise<void> }> {
   const { sizes, device, cfgScale } = o;
+  const untold = untoldCodes(o.given);
   const guided = cfgScale !== 1;
   const graph = await device.prepare(probabilitiesProgram(o, guided));
   return {
     async ask(canvas, { temperature, scale }) {
-      const ids = tokensOf(sizes, guided ? withAndWithout(canvas) : canvas);
+      const ids = tokensOf(sizes, guided ? withAndWithout(canvas, untold) : canvas);
       const inputs = { ids, temperature: scalar(temperature), ...(guided && { scale: scalar(scale) }) };
       return (await graph.run(inputs)).probabilities.data as Float32Array;
     },
@@ -98,11 +101,13 @@ export function farApart(grids: readonly Grid[]): Int32Array {
   return Int32Array.from(cells);
 }
 
-/** The same canvases twice, the second time without their classes. */
-export function withAndWithout({ codes, labels }: Canvas): Canvas {
+/** The same canvases twice, the second time without their classes, and where cells come first that are told, nothing. */
+export function withAndWithout({ codes, labels }: Canvas, untold: Int32Array = new Int32Array()): Canvas {
   const both = new Int32Array(2 * codes.length);
   both.set(codes);
   both.set(codes, codes.length);
+  const cells = codes.length / labels.length;
+  for (const row of labels.keys()) both.set(untold, codes.length + row * cells);
   const told = new Int32Array(2 * labels.length).fill(unknown);
   told.set(labels);
   return { codes: both, labels: told };

@@ -77,7 +77,7 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
       return tf.mul(natsOfCells(grids, logits, targets, smoothing), weights);
     },
     async open(device, weights, o) {
-      return openDrawer({ ...o, device, weights, sizes, grids, schedule });
+      return openDrawer({ ...o, device, weights, sizes, grids, given: condition.grids, schedule });
     },
     portable: portableMaskgit(sizes, grids, schedule),
   };

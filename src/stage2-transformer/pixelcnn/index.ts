@@ -114,7 +114,7 @@ export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condit
     async open(device, weights, o) {
       const { cfgScale } = o;
       const model = await openCachedNetworks({ device, weights, batch: sequencesFor(o), grids, networks });
-      return drawerOf(model, { grids, cfgScale, starts: (labels) => labels });
+      return drawerOf(model, { grids, given: condition.grids, cfgScale, starts: (labels) => labels });
     },
     portable: wholePortable({ grids, classes }, (p, all, labels) => {
       const codes = cut(all, grids);

@@ -1,0 +1,43 @@
+/** What a prior is told of a picture beside its class, as a section of the config, `prior.condition`. */
+import { z } from 'zod';
+import { expected } from '../base/errors.js';
+
+export const conditionKeys = {
+  /**
+   * `edges`: where there are edges; `lowres`: its colours at a few places; `palette`: its most frequent colours; `maps`:
+   * a map of each picture, from a folder of them.
+   */
+  kind: z.enum(['none', 'edges', 'lowres', 'palette', 'maps']).default('none'),
+  /** Rows and columns of codes that tell it; null: 8 of `lowres`, as many as the picture has codes of the others. */
+  side: z.int().positive().nullable().default(null),
+  /** `palette`: how many colours. */
+  colours: z.int().positive().max(64).default(5),
+  /** `maps`: folders of them, of the training images and where `data.val_dir` is one, of the validation images. */
+  maps: z.string().nullable().default(null),
+  val_maps: z.string().nullable().default(null),
+};
+
+export const conditionSection = z.strictObject(conditionKeys);
+
+export type ConditionConfig = z.output<typeof conditionSection>;
+
+/** @throws UserError naming the key to change */
+export function checkCondition({ kind, side, maps, val_maps }: ConditionConfig, size: number): void {
+  const key = (name: keyof ConditionConfig) => `prior.condition.${name}`;
+  if (kind === 'maps' && maps === null) {
+    throw expected(
+      'a folder of maps',
+      key('maps'),
+      null,
+      'prior.condition.kind maps takes one for each picture.',
+    );
+  }
+  for (const [name, folder] of Object.entries({ maps, val_maps })) {
+    if (folder !== null && kind !== 'maps')
+      throw expected('null', key(name as 'maps'), folder, `It is of ${key('kind')} maps, not ${kind}.`);
+  }
+  if (side === null) return;
+  if (kind === 'none' || kind === 'palette')
+    throw expected('null', key('side'), side, `With ${key('kind')} ${kind} nothing comes of it.`);
+  if (size % side > 0) throw expected(`a divisor of data.size (${size})`, key('side'), side);
+}
