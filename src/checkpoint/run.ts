@@ -99,16 +99,24 @@ export function findRunConfig(run: string): Config | undefined {
 interface Saved {
   data?: { dir?: string | null; val_dir?: string | null };
   stage1?: { perceptual?: { weights?: string | null } };
+  prior?: { condition?: { maps?: string | null; val_maps?: string | null } };
 }
 
 /** Paths into the run lead on from where it stands now. */
 function withOwnPaths(saved: Saved, run: string): Saved {
   const own = (file?: string | null) => (file?.startsWith(here) ? path.resolve(run, file) : file);
-  const { data, stage1 } = saved;
+  const { data, stage1, prior } = saved;
+  const { condition } = prior ?? {};
   const weights = stage1?.perceptual?.weights;
   return {
     ...saved,
     ...(data && { data: { ...data, dir: own(data.dir), val_dir: own(data.val_dir) } }),
+    ...(condition && {
+      prior: {
+        ...prior,
+        condition: { ...condition, maps: own(condition.maps), val_maps: own(condition.val_maps) },
+      },
+    }),
     ...(weights && {
       stage1: { ...stage1, perceptual: { ...stage1.perceptual, weights: ownWeights(weights, run) } },
     }),

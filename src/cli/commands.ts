@@ -174,10 +174,13 @@ export const commands: readonly Command[] = [
   {
     name: 'dataset make',
     describe: 'Write the built-in pictures into a folder',
-    flags: ['n', 'size'],
+    flags: ['n', 'size', 'maps'],
     standards: { n: '1000', seed: '0' },
     words: { usage: 'DIR', describe: 'new folder', most: 1 },
-    examples: [['vqgen dataset make drawn/ --n 1000 --size 64', 'ten classes, as subfolders']],
+    examples: [
+      ['vqgen dataset make drawn/ --n 1000 --size 64', 'ten classes, as subfolders'],
+      ['vqgen dataset make pairs/ --n 4000 --maps', 'and what in each picture is the boat, the cat …'],
+    ],
     endsItself: true,
     run: makeDataset,
   },
@@ -369,11 +372,16 @@ async function makeDataset({ flags, words, reporter, signal }: Context): Promise
     throw expected('a new folder', 'DIR', 'nothing', 'For example: vqgen dataset make drawn/ --n 1000');
   }
   const { makeDataset } = await import('../data/drawn.js');
-  const { n = 1000, seed = 0 } = flags;
+  const { n = 1000, seed = 0, maps = false } = flags;
   const size = squareOf(flags.size) ?? 32;
-  await makeDataset(dir, { n, size, seed }, { reporter, signal });
+  await makeDataset(dir, { n, size, seed, maps }, { reporter, signal });
   return {
     summary: { images: n, size, seed, dir },
-    lines: [`${n} pictures in ${dir}`, `Next: vqgen train-stage1 --data ${dir}`],
+    lines: maps
+      ? [
+          `${n} pictures and their maps in ${dir}`,
+          `Next: vqgen train-stage1 --data ${dir}/images --set prior.condition.kind=maps --set prior.condition.maps=${dir}/maps`,
+        ]
+      : [`${n} pictures in ${dir}`, `Next: vqgen train-stage1 --data ${dir}`],
   };
 }

@@ -104,6 +104,7 @@ export const flags = {
     'of maskgit trained with prior.substitute: share of the codes drawn so far that a pass may draw again; 0: none',
     numberIn('a number of at least 0 and below 1', (v) => v >= 0 && v < 1),
   ),
+  maps: toggle('also write label maps: pictures into DIR/images, their maps into DIR/maps'),
   condition: value(
     'FILE|FOLDER',
     'of a prior that is told of edges, colours or maps: pictures, or maps; N are drawn for each',

@@ -15,8 +15,16 @@ export function checkTogether(config: Config): void {
   checkLosses(config);
   checkPrior(config);
   checkCondition(config.prior.condition, config.data.size);
+  checkTold(config.prior);
   checkBatches(config);
   checkPrecision(config);
+}
+
+/** As many images are told nothing, as many the class alone, as many all but the class. */
+function checkTold({ condition, class_dropout }: Config['prior']): void {
+  if (condition.kind === 'none' || class_dropout < 1 / 3) return;
+  const next = `With prior.condition.kind ${condition.kind} it acts three times: try --set prior.class_dropout=0.1.`;
+  throw expected('a number below 1/3', 'prior.class_dropout', class_dropout, next);
 }
 
 function checkSizes({ data, stage1 }: Config): void {

@@ -19,6 +19,9 @@ export const conditionKeys = {
 
 export const conditionSection = z.strictObject(conditionKeys);
 
+/** Places at which `lowres` says a colour, along each side, where it is not said. */
+export const lowresSide = 8;
+
 export type ConditionConfig = z.output<typeof conditionSection>;
 
 /** @throws UserError naming the key to change */
@@ -36,8 +39,9 @@ export function checkCondition({ kind, side, maps, val_maps }: ConditionConfig, 
     if (folder !== null && kind !== 'maps')
       throw expected('null', key(name as 'maps'), folder, `It is of ${key('kind')} maps, not ${kind}.`);
   }
-  if (side === null) return;
+  if (side === null && (kind !== 'lowres' || size % lowresSide === 0)) return;
   if (kind === 'none' || kind === 'palette')
     throw expected('null', key('side'), side, `With ${key('kind')} ${kind} nothing comes of it.`);
-  if (size % side > 0) throw expected(`a divisor of data.size (${size})`, key('side'), side);
+  if (size % (side ?? lowresSide) > 0)
+    throw expected(`a divisor of data.size (${size})`, key('side'), side ?? lowresSide);
 }

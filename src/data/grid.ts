@@ -47,7 +47,7 @@ export const endingOf = (file: string): string => path.extname(file).toLowerCase
  * Pictures row by row in one file, white between them, in the format of the file's ending.
  *
  * @param cells [S, S, 3] in [−1, 1] each; undefined leaves a place white
- * @param o.tall rows of a picture, where they are fewer than S. @param o.captions what stands above a cell, of `captionsOf`
+ * @param o.tall rows of a picture, where they are not S. @param o.captions what stands above a cell, of `captionsOf`
  */
 export async function writeGrid(
   file: string,
@@ -165,7 +165,7 @@ const versionColumns = 8;
  * Versions of the same pictures below each other: up to 8 of the first, then as many of the second, …; further
  * pictures below these.
  *
- * @param versions as many pictures each, [S, S, 3] in [−1, 1]. @param o.tall rows of each, where they are fewer than S
+ * @param versions as many pictures each, [S, S, 3] in [−1, 1]. @param o.tall rows of each, where they are not S
  */
 export async function writeVersions(
   file: string,

@@ -12,6 +12,7 @@ import {
   fromBytes,
   type Picture,
   readPicture,
+  rgb,
   writeCrop,
 } from './pictures.js';
 import { listImages } from './source.js';
@@ -22,7 +23,8 @@ export interface Maps {
   of(name: string, picture: Picture): Promise<Picture>;
 }
 
-const stemOf = (name: string): string => name.slice(0, name.length - path.extname(name).length);
+/** A name without its ending. */
+export const stemOf = (name: string): string => name.slice(0, name.length - path.extname(name).length);
 
 const mostNamed = 5;
 
@@ -40,9 +42,9 @@ function someOf(names: readonly string[]): string {
 export async function mapsFor(
   names: readonly string[],
   dir: string,
-  o: { all: readonly string[]; where: string; size: number; reporter: Reporter },
+  o: { all: readonly string[]; where: string; reporter: Reporter },
 ): Promise<Maps> {
-  const { where, size, reporter } = o;
+  const { where, reporter } = o;
   const listed = await listImages(dir, where);
   const byStem = new Map(listed.names.map((name) => [stemOf(name), name]));
   const missing = names.filter((name) => !byStem.has(stemOf(name)));
@@ -61,7 +63,7 @@ export async function mapsFor(
     dir,
     async of(name, { width, height }) {
       const file = path.join(dir, must(byStem.get(stemOf(name)), 'map'));
-      const map = await decodeMap(await fs.readFile(file), size).catch((cause) => {
+      const map = await decodeMap(await fs.readFile(file), Math.min(width, height)).catch((cause) => {
         throw expected(
           'a picture',
           file,
@@ -93,15 +95,7 @@ async function covering(file: Buffer, { width, height }: Extent): Promise<Pictur
     .resize({ width, height, fit: 'cover', position: 'centre', kernel: 'nearest' })
     .raw()
     .toBuffer({ resolveWithObject: true });
-  return { width: info.width, height: info.height, data: threeChannels(data, info.channels) };
-}
-
-function threeChannels(data: Uint8Array, channels: number): Uint8Array {
-  if (channels === 3) return data;
-  return Uint8Array.from(
-    { length: (data.length / channels) * 3 },
-    (_, i) => data[Math.floor(i / 3) * channels]!,
-  );
+  return { width: info.width, height: info.height, data: rgb(data, info.channels) };
 }
 
 /** The evaluation view of a map: [size, size, 3] in [−1, 1]. @throws UserError naming the file */

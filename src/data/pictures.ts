@@ -68,7 +68,8 @@ async function decodeOnce(file: Buffer, size: number): Promise<Picture> {
   return { width, height, data: enlarge(picture.data, side(w, width), side(h, height)) };
 }
 
-function rgb(data: Uint8Array, channels: number): Uint8Array {
+/** Three channels of one, two, three or four: grey thrice, alpha left out. */
+export function rgb(data: Uint8Array, channels: number): Uint8Array {
   if (channels === 3) return data;
   const pixels = data.length / channels;
   const result = new Uint8Array(pixels * 3);

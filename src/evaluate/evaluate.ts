@@ -226,7 +226,7 @@ async function tellerFor(
   config: Config,
   { told }: TrainedPrior,
   { source, indices }: Subset,
-  { data, reporter }: EvaluateOptions,
+  { data, run, reporter }: EvaluateOptions,
 ): Promise<Teller | undefined> {
   if (!told) return undefined;
   const conditioner = conditionerFrom(told);
@@ -234,14 +234,23 @@ async function tellerFor(
   const { maps, val_maps } = config.prior.condition;
   const dir = val_maps ?? maps;
   if (data !== undefined || dir === null) {
+    if (config.prior.class_dropout === 0) {
+      const received = `${data}, whose images have no maps; the prior never learned to draw without`;
+      throw expected(
+        "the run's own validation images",
+        '--data',
+        received,
+        `Next: vqgen evaluate --run ${run}`,
+      );
+    }
     reporter.note('The images of --data have no maps: the prior is told nothing of them.');
     return undefined;
   }
   const names = indices.map((i) => must(source.names[i], 'name'));
-  const where = 'prior.condition.maps';
+  const where = `prior.condition.${val_maps === null ? 'maps' : 'val_maps'}`;
   return {
     conditioner,
-    maps: await mapsFor(names, dir, { all: source.names, where, size: told.size, reporter }),
+    maps: await mapsFor(names, dir, { all: source.names, where, reporter }),
   };
 }
 
@@ -297,9 +306,7 @@ interface SampleWork {
 async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Measures> {
   const { n, batch, space, folder, reference, classOf, classifier } = work;
   const { reporter } = o;
-  const { told } = folder;
-  const toldOf = told.length > 0 ? (i: number) => must(told[i % told.length], 'told') : undefined;
-  const source = await openSource({ ...o, classOf, toldOf });
+  const source = await openSource({ ...o, classOf, ...ofFolder(folder) });
   let drawn: Awaited<ReturnType<typeof drawSamples>>;
   try {
     drawn = await drawSamples(source, { n, batch, space, classifier, reporter, show: shownPairs });
@@ -328,6 +335,13 @@ async function samplesMeasures(o: EvaluateOptions, work: SampleWork): Promise<Me
     ...manifolds(drawn.features, folder.kept.originals, space),
     ...(await memorising(o, { ...work, drawn, unseen: folder.kept.reconstructions })),
   };
+}
+
+/** Where the prior is told of images, samples are told of the kept ones, in turn, each of its own class. */
+function ofFolder({ told }: FolderResult): { toldOf?: (i: number) => Int32Array; classOf?: ClassOf } {
+  if (told.length === 0) return {};
+  const at = (i: number) => must(told[i % told.length], 'told');
+  return { toldOf: (i) => at(i).codes, classOf: (i) => at(i).label };
 }
 
 /**

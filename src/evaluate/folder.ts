@@ -77,8 +77,8 @@ export interface FolderResult {
    * empty.
    */
   readonly natsMasked?: readonly number[];
-  /** What was told of each image, [G]. */
-  readonly told: readonly Int32Array[];
+  /** What was told of the kept images, [G], and their labels, `unknown` of no class that the prior knows. */
+  readonly told: readonly { readonly codes: Int32Array; readonly label: number }[];
   readonly originals: Moments;
   readonly reconstructions: Moments;
   /** Features [n, F] of the kept images, and of their reconstructions. */
@@ -94,7 +94,7 @@ export const mostAnalysed = 300;
 export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
   const { config, subset, teller, space, reporter, signal } = o;
   const { size } = config.data;
-  const told: Int32Array[] = [];
+  const told: { codes: Int32Array; label: number }[] = [];
   const batch = inferenceBatch(size);
   const { network, name } = await perceptualNetwork(config);
   const graphs = await prepareAll(o, batch, network);
@@ -152,7 +152,8 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
       if (graphs.prior && o.prior) {
         const known = labelsAmong(o.prior.classes, { labels, classes: subset.source.classes });
         const rows = teller ? inRows(toldOf(teller, seen), known.length) : [];
-        told.push(...rows);
+        for (const [i, codes] of rows.entries())
+          if (chosen.has(images + i)) told.push({ codes, label: known[i] ?? unknown });
         const canvas = canvasOf(o.prior, passed, known, rows);
         const { model } = o.prior;
         const ask = (inputs: HostTensors = {}) => natsOf(must(graphs.prior, 'prior'), inputs, known.length);

@@ -89,7 +89,7 @@ export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
   const saved = readRunConfig(run);
   checkOut(out, isOurs);
   const { tokenizer, prior } = await loadTrainedParts(run);
-  const misfit = misfitOf(saved, prior !== undefined);
+  const misfit = misfitOf(saved, prior);
   if (misfit && to === 'taming') throw misfit;
   if (misfit) {
     reporter.note(
@@ -160,19 +160,20 @@ export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
 /** What a prior would be, published; nothing where it learned classes here, whose tokens are no codes. */
 async function publishable(
   config: Config,
-  { classes, told }: TrainedPrior,
+  { classes }: TrainedPrior,
   folder: string,
 ): Promise<Kept<PublishedPrior> | undefined> {
   const kept = await readKept<PublishedPrior>(folder);
   const own = kept ?? { published: publishedPrior(config), tensors: {} };
-  return classes.length === own.published.classes && !told ? own : undefined;
+  return classes.length === own.published.classes ? own : undefined;
 }
 
 const instead =
   "taming-transformers has no other: --to safetensors writes it under vqgen's names, --to onnx for any runtime.";
 
 /** What the published classes cannot be, if anything. */
-function misfitOf(config: Config, hasPrior: boolean): UserError | undefined {
+function misfitOf(config: Config, given?: TrainedPrior): UserError | undefined {
+  const hasPrior = given !== undefined;
   const { stage1, prior } = config;
   const refuse = (what: string, key: string, received: unknown): UserError =>
     expected(what, key, received, instead);
@@ -183,6 +184,7 @@ function misfitOf(config: Config, hasPrior: boolean): UserError | undefined {
     return refuse('a codebook whose nearest row is taken', 'stage1.bottleneck.kind', kind);
   }
   if (hasPrior && prior.kind !== 'gpt') return refuse('gpt', 'prior.kind', prior.kind);
+  if (given?.told) return refuse('none', 'prior.condition.kind', given.told.kind);
   if (!Number.isInteger(copiesOf(config)))
     return refuse(`a divisor of ${PUBLISHED_GROUPS}`, 'stage1.norm_groups', stage1.norm_groups);
   const uneven = [1, ...stage1.ch_mult]

@@ -1,33 +1,42 @@
 /** Pictures or maps of the user's from which a prior is told what to draw. */
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
-import type { HostTensor } from '../base/tensor.js';
+import { must } from '../base/lookup.js';
+import { sha256 } from '../checkpoint/safetensors.js';
 import type { Config } from '../config/schema.js';
-import { readMap, readMapCovering } from '../data/maps.js';
+import { readMap, readMapCovering, stemOf } from '../data/maps.js';
 import { type Extent, readCovering, readEvalImage } from '../data/pictures.js';
 import { listImages } from '../data/source.js';
 import type { Prior } from '../stage2-transformer/prior.js';
 import { untoldCodes } from '../stage2-transformer/told.js';
 import type { Conditioner, ConditionRecord } from '../tokenize/conditions/condition.js';
 import { conditionerFrom } from '../tokenize/conditions/index.js';
-import { checkColours } from '../tokenize/told.js';
+import { checkColours, coloursOf } from '../tokenize/told.js';
 
-/** What a file tells; a picture is [S, S, 3], or as large as what is to be drawn. */
+/** A file that tells something; it is read when it is looked at. */
 export interface Told {
-  /** Without its ending. */
+  /** That of the file, in a folder from there on, without its ending where no other has the same. */
   readonly name: string;
+  /** Of its bytes, sha256. */
+  readonly digest: string;
+  read(): Promise<Telling>;
+}
+
+/** A picture is [S, S, 3], or as large as what is to be drawn. */
+export interface Telling {
   /** Where it is not a map. */
   readonly photograph?: Float32Array;
   /** What of it is told. */
-  readonly shown: Float32Array;
+  shown(): Float32Array;
   /** [G] of all of it, or of the square [S, S] of a larger one from so many pixels to the right and down. */
   codes(left?: number, top?: number): Int32Array;
 }
 
 /**
- * What the files of `--condition` tell, one after another; of none where it is not given, which a prior can do without
- * that was trained without, at times.
+ * What the files of `--condition` tell, one after another; none where it is not given, which a prior can do without that
+ * was trained without, at times. Each file is read once, so that a mistake is told before the work.
  *
  * @param o.extent of pictures that are larger than the prior was trained on, or smaller
  * @throws UserError for what is no picture, a map of other colours, a prior that is told nothing, or that must be
@@ -53,40 +62,52 @@ export async function toldBy(
   }
   const conditioner = conditionerFrom(record);
   const found: Told[] = [];
-  for (const file of await filesOf(condition)) found.push(await tell(file, conditioner, extent));
+  for (const { file, name } of await filesOf(condition)) {
+    const read = () => tell(file, conditioner, extent);
+    await read();
+    found.push({ name, digest: await sha256(file), read });
+  }
   return found;
 }
 
 const wantedOf = ({ kind }: ConditionRecord): string =>
   kind === 'maps' ? 'a map' : `a picture, of which it is told the ${kind},`;
 
-/** A file, or those of a folder: names of files. */
-async function filesOf(condition: string): Promise<string[]> {
+/** A file, or those of a folder. */
+async function filesOf(condition: string): Promise<{ file: string; name: string }[]> {
   const stat = fs.statSync(condition, { throwIfNoEntry: false });
-  if (!stat?.isDirectory()) return [condition];
+  if (!stat?.isDirectory()) return [{ file: condition, name: path.parse(condition).name }];
   const { names } = await listImages(condition, '--condition');
-  return names.map((name) => path.join(condition, name));
+  const stems = names.map(stemOf);
+  return names.map((name, i) => {
+    const stem = must(stems[i], name);
+    const isOne = stems.indexOf(stem) === stems.lastIndexOf(stem);
+    return { file: path.join(condition, name), name: isOne ? stem : name };
+  });
 }
 
-async function tell(file: string, conditioner: Conditioner, extent?: Extent): Promise<Told> {
-  const { kind, size } = conditioner.record;
-  const { width, height } = extent ?? { width: size, height: size };
-  const { name } = path.parse(file);
+/** Tells all of it apart, with the name of the first. */
+export function digestOf(told: readonly Told[]): { first: string; digest: string } {
+  const hash = createHash('sha256');
+  for (const { name, digest } of told) hash.update(`${name} ${digest};`);
+  return { first: must(told[0], 'file').name, digest: hash.digest('hex').slice(0, 8) };
+}
+
+async function tell(file: string, conditioner: Conditioner, extent?: Extent): Promise<Telling> {
+  const { kind, size, labels = [] } = conditioner.record;
+  const whole = extent ?? { width: size, height: size };
   const map = kind === 'maps';
-  const trained = () => (map ? readMap(file, size) : readEvalImage(file, size).then(valuesOf));
-  const image = await (extent ? (map ? readMapCovering : readCovering)(file, extent) : trained());
-  if (map) checkColours(image, conditioner, file);
-  const codes = (left = 0, top = 0) =>
-    conditioner.codes(square(image, { width, height }, { left, top, size }));
-  return {
-    name,
-    ...(!map && { photograph: image }),
-    shown: shownOf(conditioner, codes, { width, height }),
-    codes,
-  };
+  const image = await (extent
+    ? (map ? readMapCovering : readCovering)(file, extent)
+    : trained(file, size, map));
+  if (map) checkColours(coloursOf(image, file), labels);
+  const codes = (left = 0, top = 0) => conditioner.codes(square(image, whole, { left, top, size }));
+  return { ...(!map && { photograph: image }), shown: () => shownOf(conditioner, codes, whole), codes };
 }
 
-const valuesOf = ({ data }: HostTensor) => data as Float32Array;
+async function trained(file: string, size: number, map: boolean): Promise<Float32Array> {
+  return map ? readMap(file, size) : ((await readEvalImage(file, size)).data as Float32Array);
+}
 
 /** [size, size, 3] of a picture; beyond its border it goes on as it is there. */
 function square(
@@ -106,7 +127,7 @@ function square(
 /** What is told of a whole picture, square beside square. */
 function shownOf(
   { record, shown }: Conditioner,
-  codes: Told['codes'],
+  codes: Telling['codes'],
   { width, height }: Extent,
 ): Float32Array {
   const { size } = record;

@@ -1,4 +1,4 @@
-/** A sheet of codes → a picture as large as it is, part after part: what it takes beside the picture does not grow. */
+/** A sheet of codes → a picture as large as it is, decoded part after part. */
 import { must } from '../base/lookup.js';
 import { int32 } from '../base/tensor.js';
 import type { TrainedModel } from '../checkpoint/store.js';

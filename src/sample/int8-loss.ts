@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { UserError } from '../base/errors.js';
+import { expected, UserError } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import type { Reporter } from '../base/progress.js';
 import { tokenFile } from '../checkpoint/run.js';
@@ -15,6 +15,8 @@ import { gridsOf } from '../stage1-vqgan/model.js';
 import { type TrainedPrior, tokensFor } from '../stage2-transformer/model.js';
 import { labelled, validationRows } from '../stage2-transformer/sequences.js';
 import { frozenEvaluation, meanLosses } from '../stage2-transformer/step.js';
+import { drawnGrids } from '../stage2-transformer/told.js';
+import type { ConditionRecord } from '../tokenize/conditions/condition.js';
 import type { Tokens } from '../tokenize/token-file.js';
 
 export interface Int8Loss {
@@ -55,6 +57,7 @@ export async function reportInt8Loss(o: Int8LossOptions): Promise<Int8Loss | nul
   let val: Tokens;
   try {
     val = await tokensFor(o.run, 'val', gridsOf(o.config), o.tokenizer.sha256);
+    checkTold(val, o);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     o.reporter.note(`What int8 weights cost cannot be measured. ${error.message}`);
@@ -79,6 +82,14 @@ export async function reportInt8Loss(o: Int8LossOptions): Promise<Int8Loss | nul
   return loss;
 }
 
+/** @throws UserError for tokens that tell something else than the prior is told */
+function checkTold({ condition }: Tokens, { run, prior }: Int8LossOptions): void {
+  if (JSON.stringify(condition) === JSON.stringify(prior.told)) return;
+  const kindOf = (told?: ConditionRecord) => told?.kind ?? 'nothing';
+  const wanted = `tokens that tell of ${kindOf(prior.told)}, as the prior is told,`;
+  throw expected(wanted, tokenFile(run, 'val'), kindOf(condition));
+}
+
 function readKept(file: string, key: string): Int8Loss | undefined {
   try {
     const { key: of, ...loss } = JSON.parse(readFileSync(file, 'utf8'));
@@ -90,7 +101,7 @@ function readKept(file: string, key: string): Int8Loss | undefined {
 
 async function measure({ prior, device, signal }: Int8LossOptions, val: Tokens): Promise<Int8Loss> {
   const { model, classes } = prior;
-  const cells = cellsIn(model.grids);
+  const cells = cellsIn(drawnGrids(model));
   const rows = validationRows(val.count, Math.max(batch, Math.floor(tokensLookedAt / cells)));
   const loss = { f32: 0, int8: 0 };
   // First the one that a device may refuse.

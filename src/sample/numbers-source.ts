@@ -122,10 +122,12 @@ function numbersIn(config: Config): Exclude<Latent, { kind: 'codes' }> {
   return latent;
 }
 
+const others = { only: '--only', precision: '--precision', condition: '--condition' };
+
 /** @throws UserError for options that only codes drawn by a prior have a use for */
 function refuseForCodes({ run, ...o }: SourceOptions): void {
   const { temperature: _, ...ofCodes } = drawingOptions;
-  for (const [key, option] of Object.entries({ ...ofCodes, only: '--only', precision: '--precision' })) {
+  for (const [key, option] of Object.entries({ ...ofCodes, ...others })) {
     const value = o[key as keyof typeof o] as string | number | undefined;
     if (value === undefined || value === 'f32') continue;
     throw expected(

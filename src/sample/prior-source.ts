@@ -1,5 +1,4 @@
 /** Codes drawn from a prior, decoded by the tokenizer. */
-import { createHash } from 'node:crypto';
 import { expected } from '../base/errors.js';
 import { must, take } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
@@ -22,7 +21,7 @@ import { drawnGrids, drawTold } from '../stage2-transformer/told.js';
 import type { ConditionRecord } from '../tokenize/conditions/condition.js';
 import { choiceOf, growthOf, guidanceOf, passesOf } from './choices.js';
 import { chosenClasses, inTurn } from './classes.js';
-import { type Told, toldBy, toldRows } from './conditions.js';
+import { digestOf, type Told, toldBy, toldRows } from './conditions.js';
 import { type Int8Loss, reportInt8Loss } from './int8-loss.js';
 import { joined, samplesName } from './out.js';
 import { type Source, type SourceOptions, sampleBatch } from './source.js';
@@ -51,7 +50,7 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
   const decodeBatch = inferenceBatch(size);
   const { seed, name, settings, cfgScale, passes, classOf, ...how } = drawingOf(o, config, prior, told);
   const { fileOf, chanceOf } = ofEach(told, o);
-  const toldOf = (i: number) => o.toldOf?.(i) ?? fileOf(i)?.codes();
+  const toldOf = async (i: number) => o.toldOf?.(i) ?? (await fileOf(i)?.read())?.codes();
   const batch = passes && o.device.name === 'cpu' ? batchFor(o.n) : sampleBatch;
   const { drawer, decoder, int8 } = await open({ batch, cfgScale, decodeBatch });
   const cells = cellsIn(grids);
@@ -75,7 +74,7 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
       const drawing = { ...how, passes, random, onPlace, signal: o.signal };
       const codes = await drawTold(drawer, prior, blankCanvas(cells, labels), {
         ...drawing,
-        told: toldRows(prior, numbers.map(toldOf)),
+        told: toldRows(prior, await Promise.all(numbers.map(toldOf))),
       });
       const seconds = (performance.now() - before) / 1000;
       return { seconds, labels, images: await decodeImages(decoder, codes, { batch: decodeBatch, grids }) };
@@ -96,8 +95,10 @@ export function drawingOf(o: SourceOptions, config: Config, prior: Prior, told?:
   const greedyFrom = endOfOnly(o.only, prior);
   const chosen = chosenClasses(o.classes, classes);
   const asked = o.classOf ?? inTurn(chosen);
+  const { drawOf } = ofEach(told, o);
   const untold = classes.length === 0 || (told && !o.classes && config.prior.class_dropout > 0);
-  const cfgScale = guidanceOf(o.cfgScale, config, condition);
+  const acting = told || o.toldOf ? condition : { classes, grids: [] };
+  const cfgScale = guidanceOf(o.cfgScale, config, acting);
   const growth = growthOf({ cfgGrowth: o.cfgGrowth, cfgScale }, config, prior);
   const passes = passesOf(o, config, prior);
   const { precision, only } = o;
@@ -105,10 +106,10 @@ export function drawingOf(o: SourceOptions, config: Config, prior: Prior, told?:
   return {
     ...{ seed, choice, cfgScale, growth, passes, greedyFrom },
     /** Of a picture by its number, `unknown` where the prior knows none. */
-    classOf: untold ? () => unknown : asked,
+    classOf: (i: number) => (untold ? unknown : asked(drawOf(i))),
     name:
       samplesName({ ...chosenOf, classes: take(classes, chosen) }, usualOf(config, prior)) +
-      (told ? `_condition-${digestOf(told)}` : ''),
+      (told ? `_condition-${joined([digestOf(told).first])}-${digestOf(told).digest}` : ''),
     settings: {
       temperature: choice.temperature,
       top_k: choice.topK,
@@ -120,20 +121,14 @@ export function drawingOf(o: SourceOptions, config: Config, prior: Prior, told?:
   };
 }
 
-/** Tells what is told apart, with the name of the first. */
-function digestOf(told: readonly Told[]): string {
-  const hash = createHash('sha256');
-  for (const { name, codes } of told) hash.update(`${name} ${codes().join()};`);
-  return `${joined(told.slice(0, 1).map(({ name }) => name))}-${hash.digest('hex').slice(0, 8)}`;
-}
-
 /**
- * Of which file a picture is told, by its number, and what its chance is of: of each `n` pictures, which do not depend
- * on how many those are.
+ * Of which file a picture is told, by its number, the how manieth of that file it is, and what its chance is of: of each
+ * `n` pictures, which do not depend on how many those are.
  */
 export function ofEach(told: readonly Told[] | undefined, { n = 1 }: Pick<SourceOptions, 'n'>) {
   return {
     fileOf: (i: number) => told?.[Math.floor(i / n)],
+    drawOf: (i: number) => (told ? i % n : i),
     chanceOf: (i: number) => (told ? [i % n, Math.floor(i / n)] : [i]),
   };
 }

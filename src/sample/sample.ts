@@ -118,11 +118,16 @@ async function writeTold(
   o: { n: number; size: number; tall: number },
 ): Promise<void> {
   const whole = told.slice(0, Math.max(1, Math.floor(images.length / o.n)));
-  const photographs = whole.flatMap(({ photograph }) => photograph ?? []);
+  const [photographs, shown]: [Float32Array[], Float32Array[]] = [[], []];
+  for (const { read } of whole) {
+    const telling = await read();
+    photographs.push(...(telling.photograph ? [telling.photograph] : []));
+    shown.push(telling.shown());
+  }
   const draws = Array.from({ length: o.n }, (_, i) => whole.flatMap((_, j) => images[j * o.n + i] ?? []));
   await writeVersions(
     file,
-    [photographs, whole.map(({ shown }) => shown), ...draws].filter(({ length }) => length === whole.length),
+    [photographs, shown, ...draws].filter(({ length }) => length === whole.length),
     o,
   );
 }

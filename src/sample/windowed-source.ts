@@ -17,7 +17,7 @@ import type { Prior } from '../stage2-transformer/prior.js';
 import { drawnGrids, drawTold } from '../stage2-transformer/told.js';
 import { coarsestSide } from './canvas-of.js';
 import { blankSheet, codesIn, cropped, type Sheet, write } from './code-sheet.js';
-import { toldBy, toldRows } from './conditions.js';
+import { type Telling, toldBy, toldRows } from './conditions.js';
 import { decodeSheet } from './decode-sheet.js';
 import { reportInt8Loss } from './int8-loss.js';
 import { checkPrecision, drawingOf, ofEach, tellOfBest } from './prior-source.js';
@@ -56,7 +56,7 @@ export async function windowedSource(o: SourceOptions, extent: Extent): Promise<
   const fill = async (
     sheet: Sheet,
     round: readonly Window[],
-    picture: number,
+    { picture, telling }: { picture: number; telling?: Telling },
     onPlace: (at: number) => void,
   ) => {
     const rows = Array.from({ length: atOnce }, (_, i) => round[i] ?? must(round[0], 'window'));
@@ -72,7 +72,7 @@ export async function windowedSource(o: SourceOptions, extent: Extent): Promise<
         random: rows.map((window) => stream(seed, 'sample', ...chanceOf(picture), ...placeOf(window))),
         told: toldRows(
           model,
-          rows.map(({ left, top }) => fileOf(picture)?.codes(left * cell, top * cell)),
+          rows.map(({ left, top }) => telling?.codes(left * cell, top * cell)),
         ),
       },
     );
@@ -96,10 +96,11 @@ export async function windowedSource(o: SourceOptions, extent: Extent): Promise<
     async draw(picture, onPlace): Promise<Drawn> {
       const before = performance.now();
       const sheet = blankSheet(grids, rows, columns);
+      const telling = await fileOf(picture)?.read();
       let unfinished = false;
       try {
         for (const [i, round] of rounds.entries())
-          await fill(sheet, round, picture, (at) => onPlace(i * ofWindow + at));
+          await fill(sheet, round, { picture, telling }, (at) => onPlace(i * ofWindow + at));
       } catch (error) {
         if (!signal?.aborted || sheet.codes.every((codes) => codes.every((code) => code === unknown)))
           throw error;

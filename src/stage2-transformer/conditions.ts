@@ -2,10 +2,12 @@
 import { expected } from '../base/errors.js';
 import { take } from '../base/lookup.js';
 import { runPaths, tokenFile } from '../checkpoint/run.js';
+import type { Config } from '../config/schema.js';
 import { type ConditionRecord, describeCondition } from '../tokenize/conditions/condition.js';
+import { conditionerOf } from '../tokenize/conditions/index.js';
 import type { Tokens } from '../tokenize/token-file.js';
 import type { PriorSettings } from './index.js';
-import { listed } from './model.js';
+import { listed, priorCondition } from './model.js';
 
 /** Classes that some training image is of: of one or none there is nothing to tell. */
 export function chosenClasses(
@@ -21,43 +23,42 @@ export function chosenClasses(
 /**
  * What tokens tell of their images.
  *
- * @param began what a training that goes on was told
- * @throws UserError where it is not what the config says, or not what it began with
+ * @throws UserError where it is not what the config says, or not the same of both splits
  */
 export function chosenCondition(
   run: string,
   { train, val }: { train: Tokens; val: Tokens },
-  kind: string,
-  began?: ConditionRecord,
+  config: Config,
 ): ConditionRecord | undefined {
+  const { kind } = config.prior.condition;
   const again = `Next: vqgen tokenize --run ${run} --set prior.condition.kind=${kind}`;
-  const { condition } = train;
-  const found = condition?.kind ?? 'none';
-  if (found !== kind) {
-    throw expected(
-      `tokens that tell of ${kind}, as prior.condition.kind says,`,
-      tokenFile(run, 'train'),
-      found,
-      again,
-    );
+  for (const [split, { condition }] of Object.entries({ train, val })) {
+    const wanted = conditionerOf(config, train.condition?.labels)?.record;
+    if (JSON.stringify(condition) === JSON.stringify(wanted)) continue;
+    const what = wanted
+      ? `tokens that tell of ${describeCondition(wanted)},`
+      : 'tokens that tell of nothing,';
+    const found = condition ? describeCondition(condition) : 'nothing';
+    throw expected(`${what} as prior.condition says,`, tokenFile(run, split), found, again);
   }
-  const [a, b] = [condition, val.condition].map((each) => JSON.stringify(each?.grid));
-  if (a !== b)
-    throw expected(
-      'tokens that tell what those of the training images do',
-      tokenFile(run, 'val'),
-      'others',
-      again,
-    );
-  if (began && JSON.stringify(began) !== JSON.stringify(condition)) {
-    throw expected(
-      `what the prior began with (${describeCondition(began)})`,
-      tokenFile(run, 'train'),
-      condition ? describeCondition(condition) : 'nothing',
-      `Train another prior: remove ${runPaths(run).prior}, then vqgen train-prior --run ${run}`,
-    );
-  }
-  return condition;
+  return train.condition;
+}
+
+/**
+ * @param kind of what the config says now. @param told by the present tokens, where they were looked at
+ * @throws UserError where a prior that was begun is told something else
+ */
+export function checkBegun(run: string, kind: string, told?: ConditionRecord): void {
+  const began = priorCondition(run);
+  const differs =
+    told && began ? JSON.stringify(told) !== JSON.stringify(began) : (began?.kind ?? 'none') !== kind;
+  if (!differs) return;
+  throw expected(
+    `a prior that is told of ${told ? describeCondition(told) : kind}`,
+    '--run',
+    `${run}, whose prior was begun with ${began ? describeCondition(began) : 'nothing told'}`,
+    `Train another prior: remove ${runPaths(run).prior}, then vqgen train-prior --run ${run}`,
+  );
 }
 
 /** @throws UserError when a training that goes on is given images of other classes than it began with */

@@ -37,6 +37,8 @@ export function drawerOf(
   const [start] = starts(Int32Array.of(unknown)) as unknown as [number];
   const allowed = vocabulary(grids);
   const steps = allowed.length;
+  /** The how manieth of the cells that are drawn. */
+  const drawn = (place: number): number => Math.max(1, place + 1 - untold.length);
   return {
     draw: (known: Canvas, { choice, growth = 'constant', greedyFrom = steps, random, onPlace, signal }) =>
       decodeLoop({
@@ -46,7 +48,8 @@ export function drawerOf(
           scale === 1
             ? model.nextLogits
             : guided(model.nextLogits, {
-                scaleAt: (place) => guidanceAt(growth, { scale, step: place + 1, steps }),
+                scaleAt: (place) =>
+                  guidanceAt(growth, { scale, step: drawn(place), steps: drawn(steps - 1) }),
                 start,
                 untold,
               }),

@@ -38,15 +38,15 @@ export function priorClasses(run: string): readonly string[] {
 
 const conditionFile = (run: string): string => path.join(runPaths(run).prior, 'condition.json');
 
-/** Notes beside the prior what it is told of pictures beside their classes. */
-export async function recordCondition(run: string, told: ConditionRecord): Promise<void> {
-  await writeFileAtomic(conditionFile(run), `${JSON.stringify(told)}\n`);
+/** Notes beside the prior what it is told of pictures beside their classes, if anything. */
+export async function recordCondition(run: string, told?: ConditionRecord): Promise<void> {
+  await writeFileAtomic(conditionFile(run), `${JSON.stringify(told ?? null)}\n`);
 }
 
 /** That, or nothing where it is told nothing. @throws UserError when the file that holds it is damaged */
 export function priorCondition(run: string): ConditionRecord | undefined {
   const file = conditionFile(run);
-  const told = readNote(file, run) as ConditionRecord | undefined;
+  const told = (readNote(file, run) ?? undefined) as ConditionRecord | undefined;
   if (told === undefined || (typeof told.kind === 'string' && typeof told.grid?.vocab === 'number'))
     return told;
   throw damaged(file, run);

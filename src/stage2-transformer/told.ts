@@ -1,6 +1,7 @@
 /** What a prior is told of a picture beside its class: codes of grids that come first on its canvas. */
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
+import { untold } from '../tokenize/conditions/condition.js';
 import type { Canvas } from './canvas.js';
 import type { Drawer, Drawing, Prior } from './prior.js';
 
@@ -10,9 +11,7 @@ export const drawnGrids = ({ grids, condition }: Pick<Prior, 'grids' | 'conditio
 
 /** [G]: each cell's last code, which says that nothing is told. */
 export const untoldCodes = (given: readonly Grid[]): Int32Array =>
-  Int32Array.from(
-    given.flatMap(({ height, width, vocab }) => new Array<number>(height * width).fill(vocab - 1)),
-  );
+  Int32Array.from(given.flatMap((grid) => new Array<number>(grid.height * grid.width).fill(untold(grid))));
 
 /** Codes [B, G] before those of canvases [B, T]. */
 export function withTold(told: ArrayLike<number>, { codes, labels }: Canvas): Canvas {

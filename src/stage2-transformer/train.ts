@@ -21,13 +21,12 @@ import { scaleValues } from '../train/loss-scale.js';
 import { lastValues } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
 import type { Canvas } from './canvas.js';
-import { checkClasses, chosenClasses, chosenCondition } from './conditions.js';
+import { checkBegun, checkClasses, chosenClasses, chosenCondition } from './conditions.js';
 import { type PriorSettings, priorOf, priorSettings } from './index.js';
 import {
   checkTokenizer,
   listed,
   priorClasses,
-  priorCondition,
   recordClasses,
   recordCondition,
   recordTokenizer,
@@ -72,6 +71,7 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   checkCodes(config, run);
   const grids = gridsOf(config);
   const beginning = beginStage({ run, stage: 'prior', config, resume: o.resume });
+  if (beginning.kind !== 'fresh') checkBegun(run, config.prior.condition.kind);
   if (beginning.kind === 'finished') {
     checkTokenizer(run, (await loadModel(run, 'stage1')).sha256);
     const state = readState(beginning.checkpoint);
@@ -86,12 +86,8 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   if (from) checkTokenizer(run, sha256);
   const classes = from ? priorClasses(run) : chosenClasses(train, config.prior);
   if (from) checkClasses(run, train, classes);
-  const told = chosenCondition(
-    run,
-    { train, val },
-    config.prior.condition.kind,
-    from ? priorCondition(run) : undefined,
-  );
+  const told = chosenCondition(run, { train, val }, config);
+  if (from) checkBegun(run, told?.kind ?? 'none', told);
   const settings = priorSettings(config);
   const prior = priorOf(settings, grids, { classes, grids: told ? [told.grid] : [] });
 
@@ -124,7 +120,7 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
     await writeRunConfig(run, { ...config, prior: { ...config.prior, ...plan } });
     if (!from) {
       await recordClasses(run, classes);
-      if (told) await recordCondition(run, told);
+      await recordCondition(run, told);
       await recordTokenizer(run, sha256);
     }
     const validate = validation(labelled(val, classes), whole.prior, evaluation, whole.settings);
@@ -314,7 +310,7 @@ async function tellOfMasked(
     progress.stop();
   }
   reporter.note(
-    `That is a bound: the mean over all orders of drawing one code a pass, ${cellsIn(prior.grids)} passes a picture. ` +
+    `That is a bound: the mean over all orders of drawing one code a pass, ${cellsIn(drawnGrids(prior))} passes a picture. ` +
       `Bits of a masked code by how many are masked (pseudo-likelihood): ${each.join(', ')}.`,
   );
 }

@@ -43,6 +43,28 @@ test('two renderings are equal and fill the canvas', async () => {
   }
 });
 
+test('with maps: images and maps in folders of their own, a colour for each class, black around it', async () => {
+  const folder = path.join(dir, 'pairs');
+  await makeDataset(folder, { n: 20, size: 32, seed: 0, maps: true });
+  const [images, maps] = [
+    await listImages(path.join(folder, 'images')),
+    await listImages(path.join(folder, 'maps')),
+  ];
+  expect(maps.names).toEqual(images.names);
+  const colours = new Set<string>();
+  for (const i of maps.names.keys()) {
+    const { data } = await maps.read(i, 32);
+    const pixels = Array.from({ length: 32 * 32 }, (_, j) => data.subarray(3 * j, 3 * j + 3).join());
+    const [black, ...others] = [...new Set(pixels)].sort();
+    expect([black, others.length]).toEqual(['0,0,0', 1]);
+    colours.add(others[0]!);
+    const share = pixels.filter((pixel) => pixel !== '0,0,0').length / pixels.length;
+    expect(share).toBeGreaterThan(0.1);
+    expect(share).toBeLessThan(0.7);
+  }
+  expect(colours.size).toBe(10);
+});
+
 test('the folder that is written lists and reads as the built-in set', async () => {
   const folder = path.join(dir, 'made');
   await makeDataset(folder, { n: 23, size: 16, seed: 0 });

@@ -149,6 +149,11 @@ describe.each([
     const summary = await evaluate({ run, n: 4, device, reporter: silent });
     expect(summary.prior!.bits_per_token).toBeGreaterThan(0);
     expect(summary.samples).toMatchObject({ n: 4, cfg_scale: 1 });
+    const untold = await evaluate({ run, n: 4, cfgScale: 3, device, reporter: silent });
+    expect(untold.samples).toMatchObject({
+      cfg_scale: 3,
+      cfg_growth: kind === 'maskgit' ? 'linear' : 'constant',
+    });
   });
 });
 
@@ -227,8 +232,41 @@ describe('maps', () => {
     await expect(
       trainPrior({ config: edges as never, run: at('copy'), resume: false, device, reporter: silent }),
     ).rejects.toThrow(
-      /Expected tokens that tell of edges, as prior\.condition\.kind says, for .* but received maps\./,
+      /Expected tokens that tell of edges, 4 × 4 codes, as prior\.condition says, for .*train\.safetensors but received maps, 4 × 4 codes of 2 colours\./,
     );
+  });
+
+  test('a prior that was begun stays with what it is told, and is told nothing else', async () => {
+    await fs.cp(run, at('begun'), { recursive: true });
+    const set = ['prior.condition.kind=edges', 'prior.condition.maps=null'];
+    await tokenize({ run: at('begun'), set, device, reporter: silent });
+    const config = readRunConfig(at('begun'));
+    await expect(
+      trainPrior({ config, run: at('begun'), resume: true, device, reporter: silent }),
+    ).rejects.toThrow(
+      /Expected a prior that is told of edges for --run but received .*, whose prior was begun with maps, 4 × 4 codes of 2 colours\. Train another prior: remove /,
+    );
+    const notes: string[] = [];
+    const reporter = { ...silent, note: (line: string) => notes.push(line) };
+    const draws = await drawn(at('begun'), {
+      precision: 'int8',
+      reporter,
+      condition: at('pairs/maps/odd/1.png'),
+    });
+    expect(draws.int8).toBeNull();
+    expect(notes.join()).toMatch(
+      /Expected tokens that tell of maps, as the prior is told, .* but received edges\./,
+    );
+  });
+
+  test('files of one name but two endings are two', async () => {
+    const folder = at('twins');
+    await fs.mkdir(folder);
+    await fs.copyFile(at('pairs/maps/odd/1.png'), path.join(folder, 'a.png'));
+    const webp = await sharp(at('pairs/maps/even/2.png')).webp({ lossless: true }).toBuffer();
+    await fs.writeFile(path.join(folder, 'a.webp'), webp);
+    const { files } = await drawn(run, { condition: folder, n: 1 });
+    expect(files.map((file) => path.basename(file))).toEqual(['a.png-0000.png', 'a.webp-0000.png']);
   });
 
   test('a prior that always was told must be; one that is told nothing cannot be', async () => {

@@ -45,6 +45,23 @@ test('guidance: one half is told, the other told nothing, and both go on alike',
   expect([...both.codes]).toEqual([1, 0, -1, 2, 3, 3, -1, 2]);
 });
 
+test('guidance grows over the cells that are drawn, not over those that are told', async () => {
+  const model = {
+    async nextLogits(ids: Int32Array) {
+      const half = ids.length / 2;
+      return Float32Array.from([...ids].flatMap((_, i) => [1.5, i < half ? 1 : 0, 0, 0]));
+    },
+    async dispose() {},
+  };
+  const drawer = drawerOf(model, { grids, given: [condition], cfgScale: 3, starts: (labels) => labels });
+  const prior = { grids, condition: { classes: [], grids: [condition] } };
+  const known = { codes: Int32Array.of(-1, -1), labels: Int32Array.of(1) };
+  const o = { choice: { temperature: 1, topK: 1, topP: 1 }, random: [{ uniform: () => 0 }] };
+  // Code 1 has s beside 1.5 of code 0: s is 1 at the first cell and 3 at the last.
+  expect([...(await drawTold(drawer, prior, known, { ...o, growth: 'linear' }))]).toEqual([0, 1]);
+  expect([...(await drawTold(drawer, prior, known, o))]).toEqual([1, 1]);
+});
+
 test('in training some are told neither, some the class alone, some all but the class', () => {
   const rows = 400;
   const tokens = {

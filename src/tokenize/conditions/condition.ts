@@ -23,7 +23,7 @@ export interface MapLabel {
   readonly share: number;
 }
 
-/** What shows a picture to a kind. */
+/** Makes codes of what a picture, or its map, tells. */
 export interface Conditioner {
   readonly record: ConditionRecord;
   /** A picture, or where the kind is `maps` a map, [S, S, 3] in [−1, 1] → codes [h · w]. */

@@ -1,4 +1,5 @@
 /** What a config, or a prior's record, tells of pictures. A new kind is a file beside this one and an entry here. */
+import { lowresSide } from '../../config/conditions.js';
 import type { Config } from '../../config/schema.js';
 import { gridsOf } from '../../stage1-vqgan/model.js';
 import type { Conditioner, ConditionRecord, MapLabel } from './condition.js';
@@ -21,9 +22,6 @@ const kinds: Record<ConditionRecord['kind'], (o: Sizes) => Conditioner> = {
   palette: ({ size, colours }) => palette(size, colours),
   maps: ({ size, side, labels }) => maps(size, side, labels),
 };
-
-/** Places at which `lowres` says a colour, along each side. */
-const lowresSide = 8;
 
 /** @param labels of training maps. @returns undefined where a prior is told nothing */
 export function conditionerOf(config: Config, labels: readonly MapLabel[] = []): Conditioner | undefined {

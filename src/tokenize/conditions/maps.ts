@@ -2,13 +2,14 @@
 import { must } from '../../base/lookup.js';
 import { type Conditioner, conditionGrid, type MapLabel, shownCells } from './condition.js';
 
+export function hexOfBytes(red: number, green: number, blue: number): string {
+  return `#${((red << 16) | (green << 8) | blue).toString(16).padStart(6, '0')}`;
+}
+
 /** Of values in [−1, 1]. */
 export function hexOf(red: number, green: number, blue: number): string {
-  const digits = (value: number) =>
-    Math.round((value + 1) * 127.5)
-      .toString(16)
-      .padStart(2, '0');
-  return `#${digits(red)}${digits(green)}${digits(blue)}`;
+  const byte = (value: number) => Math.round((value + 1) * 127.5);
+  return hexOfBytes(byte(red), byte(green), byte(blue));
 }
 
 function valuesOf(hex: string): [number, number, number] {
@@ -36,12 +37,4 @@ export function maps(size: number, side: number, labels: readonly MapLabel[]): C
     },
     shown: (codes) => shownCells(record, (at) => valuesOf(labels[codes[at]!]?.colour ?? '#ffffff')),
   };
-}
-
-/** Colours that a map has and the labels have not. */
-export function strangers(map: Float32Array, labels: readonly MapLabel[]): string[] {
-  const known = new Set(labels.map(({ colour }) => colour));
-  const found = new Set<string>();
-  for (let at = 0; at < map.length; at += 3) found.add(hexOf(map[at]!, map[at + 1]!, map[at + 2]!));
-  return [...found].filter((colour) => !known.has(colour)).sort();
 }
