@@ -14,7 +14,7 @@ export function guidanceOf(given: number | undefined, config: Config, { classes,
   if (!(scale >= 0 && scale < Number.POSITIVE_INFINITY)) {
     throw expected('a number of at least 0', '--cfg-scale', scale, '1 is no guidance.');
   }
-  if (scale === 1 || (!told && given === undefined)) return 1;
+  if (scale === 1 || (given === undefined && (!told || config.prior.class_dropout === 0))) return 1;
   const next = 'Guidance goes from what a prior draws without class to what it draws with one.';
   if (!told) {
     throw expected('1', '--cfg-scale', `${scale}, where the prior was trained without classes`, next);

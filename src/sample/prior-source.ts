@@ -217,8 +217,8 @@ export function checkPrecision(given: Precision = 'f32', { precisions, described
 function usualOf(config: Config, prior: Prior) {
   const { sample } = config;
   const { temperature, top_k: topK, top_p: topP } = sample;
-  const { classes, grids } = prior.condition;
-  const cfgScale = classes.length + grids.length > 0 ? sample.cfg_scale : 1;
+  const { classes } = prior.condition;
+  const cfgScale = guidanceOf(undefined, config, prior.condition);
   return {
     choice: { temperature, topK, topP },
     cfgScale,
