@@ -122,8 +122,8 @@ export function drawingOf(o: SourceOptions, config: Config, prior: Prior, told?:
 }
 
 /**
- * Of which file a picture is told, by its number, the how manieth of that file it is, and what its chance is of: of each
- * `n` pictures, which do not depend on how many those are.
+ * By a picture's number: the file of which it is told, its number among the `n` pictures of that file, and what its
+ * chance is drawn from, which does not depend on `n`.
  */
 export function ofEach(told: readonly Told[] | undefined, { n = 1 }: Pick<SourceOptions, 'n'>) {
   return {

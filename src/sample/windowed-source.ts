@@ -59,20 +59,20 @@ export async function windowedSource(o: SourceOptions, extent: Extent): Promise<
     { picture, telling }: { picture: number; telling?: Telling },
     onPlace: (at: number) => void,
   ) => {
-    const rows = Array.from({ length: atOnce }, (_, i) => round[i] ?? must(round[0], 'window'));
+    const batch = Array.from({ length: atOnce }, (_, i) => round[i] ?? must(round[0], 'window'));
     const codes = await drawTold(
       drawer,
       model,
       {
-        codes: Int32Array.from(rows.flatMap((window) => [...codesIn(sheet, window)])),
+        codes: Int32Array.from(batch.flatMap((window) => [...codesIn(sheet, window)])),
         labels: new Int32Array(atOnce).fill(classOf(picture)),
       },
       {
         ...{ ...how, passes, onPlace, signal },
-        random: rows.map((window) => stream(seed, 'sample', ...chanceOf(picture), ...placeOf(window))),
+        random: batch.map((window) => stream(seed, 'sample', ...chanceOf(picture), ...placeOf(window))),
         told: toldRows(
           model,
-          rows.map(({ left, top }) => telling?.codes(left * cell, top * cell)),
+          batch.map(({ left, top }) => telling?.codes(left * cell, top * cell)),
         ),
       },
     );

@@ -37,7 +37,7 @@ export function drawerOf(
   const [start] = starts(Int32Array.of(unknown)) as unknown as [number];
   const allowed = vocabulary(grids);
   const steps = allowed.length;
-  /** The how manieth of the cells that are drawn. */
+  /** A place's number among the cells that are drawn, from 1 on. */
   const drawn = (place: number): number => Math.max(1, place + 1 - untold.length);
   return {
     draw: (known: Canvas, { choice, growth = 'constant', greedyFrom = steps, random, onPlace, signal }) =>
