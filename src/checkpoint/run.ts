@@ -22,6 +22,8 @@ export interface RunPaths {
   readonly stage1: string;
   readonly prior: string;
   readonly tokens: string;
+  /** A run of its own: the tokenizer of what the prior is told. */
+  readonly condition: string;
   /** Of a run that comes with vqgen: in the working folder, by its name. */
   readonly samples: string;
 }
@@ -34,6 +36,7 @@ export function runPaths(run: string): RunPaths {
     stage1: path.join(run, 'stage1'),
     prior: path.join(run, 'prior'),
     tokens: path.join(run, 'tokens'),
+    condition: path.join(run, 'condition'),
     samples: name === undefined ? path.join(run, 'samples') : shippedOutputs(name).samples,
   };
 }
@@ -99,7 +102,7 @@ export function findRunConfig(run: string): Config | undefined {
 interface Saved {
   data?: { dir?: string | null; val_dir?: string | null };
   stage1?: { perceptual?: { weights?: string | null } };
-  prior?: { condition?: { maps?: string | null; val_maps?: string | null } };
+  prior?: { condition?: { maps?: string | null; val_maps?: string | null; tokenizer?: string | null } };
 }
 
 /** Paths into the run lead on from where it stands now. */
@@ -114,7 +117,11 @@ function withOwnPaths(saved: Saved, run: string): Saved {
     ...(condition && {
       prior: {
         ...prior,
-        condition: { ...condition, maps: own(condition.maps), val_maps: own(condition.val_maps) },
+        condition: {
+          ...condition,
+          ...{ maps: own(condition.maps), val_maps: own(condition.val_maps) },
+          ...(condition.tokenizer !== undefined && { tokenizer: own(condition.tokenizer) }),
+        },
       },
     }),
     ...(weights && {

@@ -121,6 +121,17 @@ export async function saveWeights(
   return { step, path: folder };
 }
 
+/** Another run's weights, byte by byte, as the only checkpoint of a stage. */
+export async function copyWeights({ step, path: from }: Checkpoint, stageFolder: string): Promise<void> {
+  const name = stepName(step);
+  await writeFolderAtomic(path.join(stageFolder, name), async (temporary) => {
+    await fs.copyFile(modelFile(from), modelFile(temporary));
+    await fs.copyFile(stateFile(from), stateFile(temporary));
+    await writeSafetensors(optimizerFile(temporary), {}, { state: fresh });
+  });
+  await writeFileAtomic(path.join(stageFolder, 'latest'), `${name}\n`);
+}
+
 /** Of an optimiser's file without tensors: all of them start at 0. */
 const fresh = 'fresh';
 

@@ -9,6 +9,7 @@ import type { Config } from './schema.js';
 export function checkTogether(config: Config): void {
   checkBottleneck(config.stage1);
   checkSizes(config);
+  checkPictures(config);
   checkNetwork(config);
   checkDiscriminator(config);
   checkCorruption(config.stage1);
@@ -59,6 +60,23 @@ function checkSizes({ data, stage1 }: Config): void {
   }
   if (data.val_dir !== null && data.dir === null) {
     throw expected('a folder', 'data.dir', null, 'data.val_dir holds the validation images of a data.dir.');
+  }
+}
+
+/** What maps have no use for. */
+function checkPictures({ data, stage1 }: Config): void {
+  const { pictures, labels } = data;
+  if (pictures !== 'labels' && labels.length > 0)
+    throw expected('an empty list', 'data.labels', labels.join(', '), `data.pictures is ${pictures}.`);
+  if (pictures === 'photographs') return;
+  const only = [['stage1.corrupt.kind', stage1.corrupt.kind, 'none']] as const;
+  const ofLabels = [
+    ['stage1.filter', stage1.filter, 'none'],
+    ['stage1.perceptual.kind', stage1.perceptual.kind, 'none'],
+    ['stage1.disc.weight', stage1.disc.weight, 0],
+  ] as const;
+  for (const [key, value, wanted] of [...only, ...(pictures === 'labels' ? ofLabels : [])]) {
+    if (value !== wanted) throw expected(`${wanted}`, key, value, `data.pictures is ${pictures}.`);
   }
 }
 

@@ -12,6 +12,7 @@ import { must } from '../base/lookup.js';
 import { nearest } from '../base/nearest.js';
 import { plainLevels, product } from './bottlenecks.js';
 import { checkTogether } from './checks.js';
+import { ownTokenizer } from './conditions.js';
 import { configKeys, describeKey } from './keys.js';
 import { ofAnotherKind, sizesOf, withoutForeign } from './priors.js';
 import { type Config, configSchema } from './schema.js';
@@ -292,11 +293,16 @@ export function mapPaths(config: Config, change: (file: string) => string): Conf
   const changed = (file: string | null): string | null => (file === null ? null : change(file));
   const { data, stage1, prior } = config;
   const { perceptual } = stage1;
-  const { maps, val_maps } = prior.condition;
+  const { maps, val_maps, tokenizer } = prior.condition;
+  const condition = {
+    ...prior.condition,
+    ...{ maps: changed(maps), val_maps: changed(val_maps) },
+    tokenizer: tokenizer === ownTokenizer ? tokenizer : changed(tokenizer),
+  };
   return {
     ...config,
     data: { ...data, dir: changed(data.dir), val_dir: changed(data.val_dir) },
     stage1: { ...stage1, perceptual: { ...perceptual, weights: changed(perceptual.weights) } },
-    prior: { ...prior, condition: { ...prior.condition, maps: changed(maps), val_maps: changed(val_maps) } },
+    prior: { ...prior, condition },
   };
 }

@@ -24,6 +24,16 @@ const data = z.strictObject({
   dir: z.string().nullable().default(null),
   /** Folder of validation images; null splits `dir` by file-name hash. */
   val_dir: z.string().nullable().default(null),
+  /**
+   * What the images are: `photographs`, or drawings; `labels`: maps in which each colour means something; `depth`: maps
+   * of one value a pixel.
+   */
+  pictures: z.enum(['photographs', 'labels', 'depth']).default('photographs'),
+  /** Of `labels`, their colours; those of the training images unless given. */
+  labels: z
+    .array(z.string().regex(/^#[0-9a-f]{6}$/, 'a colour such as #3c1098'))
+    .max(256)
+    .default([]),
   /** Side of the square images, pixels. */
   size: count.default(32),
   flip: z.boolean().default(false),

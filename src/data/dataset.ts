@@ -2,6 +2,7 @@
  * The data set of a run: a folder of images, or the built-in drawings, in two splits. `imageSplits` lists it and
  * decodes nothing (for streaming); `openDataset` holds every picture decoded (for training).
  */
+import { expected } from '../base/errors.js';
 import { must, take } from '../base/lookup.js';
 import { type Reporter, silent } from '../base/progress.js';
 import type { DataConfig } from '../config/schema.js';
@@ -52,14 +53,18 @@ const drawnSeed = 0;
  * @throws UserError for a folder that is missing or has no image file
  */
 export async function imageSplits(
-  config: Pick<DataConfig, 'dir' | 'val_dir' | 'val_fraction' | 'drawn'>,
+  config: Pick<DataConfig, 'dir' | 'val_dir' | 'val_fraction' | 'drawn' | 'pictures'>,
   where = '--data',
   reporter: Reporter = silent,
 ): Promise<Splits> {
-  const { dir, val_dir } = config;
+  const { dir, val_dir, pictures } = config;
+  if (dir === null && pictures !== 'photographs')
+    throw expected('a folder of maps', where, 'nothing', `The built-in pictures are no ${pictures}.`);
   const without = val_dir === null ? [] : [{ name: val_dir, reason: 'for validation, data.val_dir' }];
   const source =
-    dir === null ? drawnImages(config.drawn, drawnSeed) : await listImages(dir, where, { reporter, without });
+    dir === null
+      ? drawnImages(config.drawn, drawnSeed)
+      : await listImages(dir, where, { reporter, without, pictures });
   if (val_dir === null) {
     const { train, val } = splitNames(source.names, config.val_fraction);
     return {
@@ -68,7 +73,7 @@ export async function imageSplits(
       val: { source, indices: val },
     };
   }
-  const other = await listImages(val_dir, 'data.val_dir', { reporter });
+  const other = await listImages(val_dir, 'data.val_dir', { reporter, pictures });
   const classes = [...new Set([...source.classes, ...other.classes])].sort();
   return { classes, train: everyImage(relabel(source, classes)), val: everyImage(relabel(other, classes)) };
 }
@@ -79,7 +84,7 @@ export async function imageSplits(
  * `val`, for whoever streams it to tell.
  */
 export async function readableSplits(
-  config: Pick<DataConfig, 'dir' | 'val_dir' | 'val_fraction' | 'drawn' | 'size'>,
+  config: Pick<DataConfig, 'dir' | 'val_dir' | 'val_fraction' | 'drawn' | 'pictures' | 'size'>,
   where?: string,
   reporter?: Reporter,
 ): Promise<Splits> {

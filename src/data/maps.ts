@@ -1,20 +1,11 @@
 /** Maps beside pictures: a folder with one for each, of the same name but for its ending. */
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import sharp from 'sharp';
 import { expected } from '../base/errors.js';
 import { must } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
-import {
-  centreOf,
-  type Extent,
-  fitted,
-  fromBytes,
-  type Picture,
-  readPicture,
-  rgb,
-  writeCrop,
-} from './pictures.js';
+import type { Picture } from './pictures.js';
+import { type PictureKind, readings } from './reading.js';
 import { listImages } from './source.js';
 
 export interface Maps {
@@ -36,15 +27,15 @@ function someOf(names: readonly string[]): string {
 
 /**
  * @param names of the pictures that need one
- * @param o.all of all pictures of the folder. @param o.where the key that named `dir`
+ * @param o.all of all pictures of the folder. @param o.kind what the maps are. @param o.where the key that named `dir`
  * @throws UserError for a folder that is none, and for pictures without a map
  */
 export async function mapsFor(
   names: readonly string[],
   dir: string,
-  o: { all: readonly string[]; where: string; reporter: Reporter },
+  o: { all: readonly string[]; kind: PictureKind; where: string; reporter: Reporter },
 ): Promise<Maps> {
-  const { where, reporter } = o;
+  const { kind, where, reporter } = o;
   const listed = await listImages(dir, where);
   const byStem = new Map(listed.names.map((name) => [stemOf(name), name]));
   const missing = names.filter((name) => !byStem.has(stemOf(name)));
@@ -63,7 +54,8 @@ export async function mapsFor(
     dir,
     async of(name, { width, height }) {
       const file = path.join(dir, must(byStem.get(stemOf(name)), 'map'));
-      const map = await decodeMap(await fs.readFile(file), Math.min(width, height)).catch((cause) => {
+      const bytes = await fs.readFile(file);
+      const map = await readings[kind].decode(bytes, Math.min(width, height)).catch((cause) => {
         throw expected(
           'a picture',
           file,
@@ -80,33 +72,4 @@ export async function mapsFor(
       );
     },
   };
-}
-
-/** As `decode`, but that no colour is mixed with another: each pixel is one of the map's. */
-export async function decodeMap(file: Buffer, size: number): Promise<Picture> {
-  const { width, height } = await sharp(file, { failOn: 'error' }).metadata();
-  return covering(file, fitted(width, height, size));
-}
-
-async function covering(file: Buffer, { width, height }: Extent): Promise<Picture> {
-  const { data, info } = await sharp(file, { failOn: 'error' })
-    .flatten({ background: 'white' })
-    .toColourspace('srgb')
-    .resize({ width, height, fit: 'cover', position: 'centre', kernel: 'nearest' })
-    .raw()
-    .toBuffer({ resolveWithObject: true });
-  return { width: info.width, height: info.height, data: rgb(data, info.channels) };
-}
-
-/** The evaluation view of a map: [size, size, 3] in [−1, 1]. @throws UserError naming the file */
-export async function readMap(file: string, size: number): Promise<Float32Array> {
-  const map = await readPicture(file, (bytes) => decodeMap(bytes, size));
-  const image = new Float32Array(size * size * 3);
-  writeCrop(map, image, 0, { size, ...centreOf(map, size), mirrored: false });
-  return image;
-}
-
-/** As `readCovering`, of a map. @throws UserError naming the file */
-export async function readMapCovering(file: string, extent: Extent): Promise<Float32Array> {
-  return fromBytes((await readPicture(file, (bytes) => covering(bytes, extent))).data);
 }

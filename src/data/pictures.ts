@@ -79,39 +79,6 @@ export function rgb(data: Uint8Array, channels: number): Uint8Array {
   return result;
 }
 
-/**
- * The evaluation view of a picture file: shorter side resized, centre crop.
- *
- * @returns float32 [size, size, 3] in [−1, 1]
- * @throws UserError naming the file when it is missing or no picture
- */
-export async function readEvalImage(file: string, size: number): Promise<HostTensor> {
-  const picture = await readPicture(file, (bytes) => decode(bytes, size));
-  const image = new Float32Array(size * size * 3);
-  writeCrop(picture, image, 0, { size, ...centreOf(picture, size), mirrored: false });
-  return float32([size, size, 3], image);
-}
-
-/**
- * A picture that covers so many pixels, what of it is longer trimmed about the centre: float32 [height, width, 3] in
- * [−1, 1].
- *
- * @throws UserError naming the file when it is missing or no picture
- */
-export async function readCovering(file: string, { width, height }: Extent): Promise<Float32Array> {
-  const picture = await readPicture(file, async (bytes) => {
-    const { image } = await open(bytes);
-    const { data, info } = await image
-      .flatten({ background: 'white' })
-      .toColourspace('srgb')
-      .resize({ width, height, fit: 'cover', position: 'centre' })
-      .raw()
-      .toBuffer({ resolveWithObject: true });
-    return rgb(data, info.channels);
-  });
-  return fromBytes(picture);
-}
-
 /** What `read` makes of a file's bytes. @throws UserError naming the file when it is missing or no picture */
 export async function readPicture<T>(file: string, read: (bytes: Buffer) => Promise<T>): Promise<T> {
   try {

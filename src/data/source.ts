@@ -9,7 +9,8 @@ import { must, take } from '../base/lookup.js';
 import { type Reporter, silent } from '../base/progress.js';
 import { missing } from './file-names.js';
 import { mapInOrder } from './map-in-order.js';
-import { decode, type Picture, reasonOf } from './pictures.js';
+import { type Picture, reasonOf } from './pictures.js';
+import { type PictureKind, readings } from './reading.js';
 import { describeEndings, describeLeftOut, type PictureFile, type Skipped, walkPictures } from './walk.js';
 
 export type { Skipped } from './walk.js';
@@ -37,14 +38,16 @@ const next = 'Give a folder that holds JPEG, PNG, WebP, AVIF, GIF, TIFF or SVG f
  * the litter of systems are passed over in silence.
  *
  * @param where the option or config key that named the folder, for errors
+ * @param o.pictures what they are: `photographs` unless given
  * @param o.without folders below `dir` that are left out, with the reason
  * @throws UserError when `dir` is missing, is no folder or holds no image file
  */
 export async function listImages(
   dir: string,
   where = '--data',
-  { reporter = silent, without = [] }: { reporter?: Reporter; without?: readonly Skipped[] } = {},
+  o: { reporter?: Reporter; without?: readonly Skipped[]; pictures?: PictureKind } = {},
 ): Promise<ImageSource> {
+  const { reporter = silent, without = [], pictures = 'photographs' } = o;
   const root = path.resolve(dir);
   const stat = await fs.stat(root).catch(() => undefined);
   if (!stat) throw expected('a folder of images', where, missing(dir), next);
@@ -74,8 +77,12 @@ export async function listImages(
     names,
     ...classesOf(names),
     origin: { where, value: dir },
-    read: async (index, size) => decode(await fs.readFile(must(files[index], `image ${index}`).place), size),
-    stamps: () => mapInOrder(files, 16, stampOf),
+    read: async (index, size) =>
+      readings[pictures].decode(await fs.readFile(must(files[index], `image ${index}`).place), size),
+    async *stamps() {
+      if (pictures !== 'photographs') yield pictures;
+      yield* mapInOrder(files, 16, stampOf);
+    },
   };
 }
 

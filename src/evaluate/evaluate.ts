@@ -23,7 +23,7 @@ import { checkPictures } from '../stage1-vqgan/moved.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
 import { maskedPercents } from '../stage2-transformer/prior.js';
 import { drawnGrids } from '../stage2-transformer/told.js';
-import { conditionerFrom } from '../tokenize/conditions/index.js';
+import { openConditioner } from '../tokenize/conditions/index.js';
 import type { Teller } from '../tokenize/told.js';
 import { codebookUse } from '../train/book-use.js';
 import { type FeatureSpace, type Measures, measureNames, onnxSpace, vqgenSpace } from './features.js';
@@ -103,11 +103,11 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
     const found = classifier ? await classified(classifier, subset, o) : null;
     const reference = o.stats === undefined ? undefined : await readStatistics(o.stats, space);
     const { device, signal } = o;
+    const teller = prior && (await tellerFor(config, prior, subset, o));
     const folder = await measureFolder({
-      ...{ config, subset, tokenizer, prior, space, device, reporter, signal },
-      teller: prior && (await tellerFor(config, prior, subset, o)),
+      ...{ config, subset, tokenizer, prior, space, device, reporter, signal, teller },
       keep: draws ? n : 0,
-    });
+    }).finally(() => teller?.conditioner.dispose());
     const { origin } = subset.source;
     checkEnough(folder.images, origin);
     const total = folder.images + folder.skipped.length;
@@ -164,7 +164,7 @@ async function chosenImages(config: Config, { run, data, reporter }: EvaluateOpt
   const subset =
     data === undefined
       ? (await readableSplits(config.data, 'data.dir', reporter)).val
-      : everyImage(await listImages(data, '--data', { reporter }));
+      : everyImage(await listImages(data, '--data', { reporter, pictures: config.data.pictures }));
   checkEnough(subset.indices.length, subset.source.origin);
   return subset;
 }
@@ -226,11 +226,11 @@ async function tellerFor(
   config: Config,
   { told }: TrainedPrior,
   { source, indices }: Subset,
-  { data, run, reporter }: EvaluateOptions,
+  { data, run, reporter, device }: EvaluateOptions,
 ): Promise<Teller | undefined> {
   if (!told) return undefined;
-  const conditioner = conditionerFrom(told);
-  if (told.kind !== 'maps') return { conditioner };
+  const open = () => openConditioner(told, { run, device, batch: inferenceBatch(told.size) });
+  if (told.kind !== 'maps') return { conditioner: await open() };
   const { maps, val_maps } = config.prior.condition;
   const dir = val_maps ?? maps;
   if (data !== undefined || dir === null) {
@@ -248,10 +248,9 @@ async function tellerFor(
   }
   const names = indices.map((i) => must(source.names[i], 'name'));
   const where = `prior.condition.${val_maps === null ? 'maps' : 'val_maps'}`;
-  return {
-    conditioner,
-    maps: await mapsFor(names, dir, { all: source.names, where, reporter }),
-  };
+  const kind = told.tokenizer?.pictures ?? 'labels';
+  const found = await mapsFor(names, dir, { all: source.names, kind, where, reporter });
+  return { conditioner: await open(), maps: found };
 }
 
 function tokenizerMeasures(folder: FolderResult, originals: Statistics, space: FeatureSpace): Measures {

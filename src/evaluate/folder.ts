@@ -151,7 +151,7 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
       await bound?.add(padBatch(real, batch), names, n);
       if (graphs.prior && o.prior) {
         const known = labelsAmong(o.prior.classes, { labels, classes: subset.source.classes });
-        const rows = teller ? inRows(toldOf(teller, seen), known.length) : [];
+        const rows = teller ? inRows(await toldOf(teller, seen), known.length) : [];
         for (const [i, codes] of rows.entries())
           if (chosen.has(images + i)) told.push({ codes, label: known[i] ?? unknown });
         const canvas = canvasOf(o.prior, passed, known, rows);

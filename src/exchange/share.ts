@@ -19,6 +19,7 @@ import {
   recordCondition,
   recordTokenizer,
 } from '../stage2-transformer/model.js';
+import { toldTokenizer } from '../tokenize/conditions/index.js';
 import { checkOut } from './out-folder.js';
 
 export interface ShareSummary {
@@ -40,7 +41,7 @@ function checkOutRun(run: string, out: string): void {
   if (path.resolve(run) === out) {
     throw expected('another folder than --run', '--out', out, 'What an export leaves out would be lost.');
   }
-  const ours = ['config.json', weightsFile, 'stage1', 'prior'];
+  const ours = ['config.json', weightsFile, 'stage1', 'prior', 'condition'];
   checkOut(out, (name) => ours.includes(name));
   for (const stage of [runPaths(out).stage1, runPaths(out).prior]) {
     const [first] = listCheckpoints(stage);
@@ -100,6 +101,8 @@ export async function exportRunFolder(o: {
     await saveWeights(paths.prior, stored(over('model', prior.tensors)), { step: prior.step });
     if (prior.classes.length > 0) await recordClasses(folder, prior.classes);
     if (prior.told) await recordCondition(folder, prior.told);
+    const told = prior.told && toldTokenizer(run, prior.told);
+    if (told && told !== run) await fs.cp(told, paths.condition, { recursive: true });
     await recordTokenizer(folder, await sha256(path.join(saved.path, 'model.safetensors')));
   });
   const bytes = await sizeOfFolder(out);
@@ -124,7 +127,7 @@ function perceptualWeights({ stage1: { perceptual } }: Config): string | undefin
 function toShare(config: Config, weights: string | undefined): Config {
   const last = (dir: string | null) => dir?.split(path.sep).slice(-2).join('/') ?? null;
   const { data, stage1, prior } = config;
-  const { maps, val_maps } = prior.condition;
+  const { maps, val_maps, tokenizer } = prior.condition;
   const { kind, weight } = stage1.perceptual;
   const perceptual =
     weights && existsSync(weights)
@@ -134,7 +137,13 @@ function toShare(config: Config, weights: string | undefined): Config {
     ...config,
     data: { ...data, dir: last(data.dir), val_dir: last(data.val_dir) },
     stage1: { ...stage1, ema: 0, perceptual },
-    prior: { ...prior, condition: { ...prior.condition, maps: last(maps), val_maps: last(val_maps) } },
+    prior: {
+      ...prior,
+      condition: {
+        ...prior.condition,
+        ...{ maps: last(maps), val_maps: last(val_maps), tokenizer: last(tokenizer) },
+      },
+    },
   };
 }
 

@@ -1,6 +1,6 @@
 /** `vqgen complete`: the rest of a picture of which a part is kept, by any prior. */
 import { expected } from '../base/errors.js';
-import { readEvalImage } from '../data/pictures.js';
+import { readEvalImage } from '../data/reading.js';
 import { drawnGrids } from '../stage2-transformer/told.js';
 import { coarsestSide, type Keep, keptLines, pixelsBeyond, touchedCells } from './canvas-of.js';
 import {
@@ -25,9 +25,9 @@ export async function complete(o: CompleteOptions, models?: PaintModels): Promis
   const { keep = 'top' } = o;
   const painter = await painterOf(o, models);
   checkKeep(keep, painter);
-  const { size } = painter.config.data;
+  const { size, pictures } = painter.config.data;
   const grids = drawnGrids(painter.prior.model);
-  const { data } = await readEvalImage(o.image, size);
+  const { data } = await readEvalImage(o.image, size, pictures);
   const pixels = pixelsBeyond(keep, grids, size);
   return paint(
     painter,

@@ -6,14 +6,14 @@ import { expected } from '../base/errors.js';
 import { must } from '../base/lookup.js';
 import { sha256 } from '../checkpoint/safetensors.js';
 import type { Config } from '../config/schema.js';
-import { readMap, readMapCovering, stemOf } from '../data/maps.js';
-import { type Extent, readCovering, readEvalImage } from '../data/pictures.js';
+import { checkColours, coloursOf } from '../data/map-labels.js';
+import { stemOf } from '../data/maps.js';
+import type { Extent } from '../data/pictures.js';
+import { type PictureKind, readCovering, readEvalImage } from '../data/reading.js';
 import { listImages } from '../data/source.js';
 import type { Prior } from '../stage2-transformer/prior.js';
 import { untoldCodes } from '../stage2-transformer/told.js';
 import type { Conditioner, ConditionRecord } from '../tokenize/conditions/condition.js';
-import { conditionerFrom } from '../tokenize/conditions/index.js';
-import { checkColours, coloursOf } from '../tokenize/told.js';
 
 /** A file that tells something; it is read when it is looked at. */
 export interface Told {
@@ -29,30 +29,31 @@ export interface Telling {
   /** Where it is not a map. */
   readonly photograph?: Float32Array;
   /** What of it is told. */
-  shown(): Float32Array;
+  shown(): Promise<Float32Array>;
   /** [G] of all of it, or of the square [S, S] of a larger one from so many pixels to the right and down. */
-  codes(left?: number, top?: number): Int32Array;
+  codes(left?: number, top?: number): Promise<Int32Array>;
 }
 
 /**
  * What the files of `--condition` tell, one after another; none where it is not given, which a prior can do without that
  * was trained without, at times. Each file is read once, so that a mistake is told before the work.
  *
+ * @param o.conditioner where the prior is told anything
  * @param o.extent of pictures that are larger than the prior was trained on, or smaller
  * @throws UserError for what is no picture, a map of other colours, a prior that is told nothing, or that must be
  */
 export async function toldBy(
   condition: string | undefined,
-  { config, record, extent }: { config: Config; record?: ConditionRecord; extent?: Extent },
+  { config, conditioner, extent }: { config: Config; conditioner?: Conditioner; extent?: Extent },
 ): Promise<readonly Told[] | undefined> {
   if (condition === undefined) {
-    if (record && config.prior.class_dropout === 0) {
+    if (conditioner && config.prior.class_dropout === 0) {
       const next = 'The prior never learned to draw without: prior.class_dropout was 0.';
-      throw expected(wantedOf(record), '--condition', 'nothing', next);
+      throw expected(wantedOf(conditioner.record), '--condition', 'nothing', next);
     }
     return undefined;
   }
-  if (!record) {
+  if (!conditioner) {
     throw expected(
       'nothing',
       '--condition',
@@ -60,7 +61,6 @@ export async function toldBy(
       'Another would be: vqgen tokenize --set prior.condition.kind=edges, then vqgen train-prior.',
     );
   }
-  const conditioner = conditionerFrom(record);
   const found: Told[] = [];
   for (const { file, name } of await filesOf(condition)) {
     const read = () => tell(file, conditioner, extent);
@@ -94,19 +94,18 @@ export function digestOf(told: readonly Told[]): { first: string; digest: string
 }
 
 async function tell(file: string, conditioner: Conditioner, extent?: Extent): Promise<Telling> {
-  const { kind, size, labels = [] } = conditioner.record;
+  const { kind, size, labels, tokenizer } = conditioner.record;
   const whole = extent ?? { width: size, height: size };
   const map = kind === 'maps';
-  const image = await (extent
-    ? (map ? readMapCovering : readCovering)(file, extent)
-    : trained(file, size, map));
-  if (map) checkColours(coloursOf(image, file), labels);
-  const codes = (left = 0, top = 0) => conditioner.codes(square(image, whole, { left, top, size }));
+  const pictures = map ? (tokenizer?.pictures ?? 'labels') : 'photographs';
+  const image = await (extent ? readCovering(file, extent, pictures) : trained(file, size, pictures));
+  if (map && labels) checkColours(coloursOf(image, file), labels);
+  const codes = (left = 0, top = 0) => conditioner.codes([square(image, whole, { left, top, size })]);
   return { ...(!map && { photograph: image }), shown: () => shownOf(conditioner, codes, whole), codes };
 }
 
-async function trained(file: string, size: number, map: boolean): Promise<Float32Array> {
-  return map ? readMap(file, size) : ((await readEvalImage(file, size)).data as Float32Array);
+async function trained(file: string, size: number, pictures: PictureKind): Promise<Float32Array> {
+  return (await readEvalImage(file, size, pictures)).data as Float32Array;
 }
 
 /** [size, size, 3] of a picture; beyond its border it goes on as it is there. */
@@ -125,16 +124,16 @@ function square(
 }
 
 /** What is told of a whole picture, square beside square. */
-function shownOf(
+async function shownOf(
   { record, shown }: Conditioner,
   codes: Telling['codes'],
   { width, height }: Extent,
-): Float32Array {
+): Promise<Float32Array> {
   const { size } = record;
   const whole = new Float32Array(width * height * 3);
   for (let top = 0; top < height; top += size)
     for (let left = 0; left < width; left += size) {
-      const part = shown(codes(left, top));
+      const part = await shown(await codes(left, top));
       for (let y = top; y < Math.min(height, top + size); y++) {
         const from = 3 * (y - top) * size;
         whole.set(part.subarray(from, from + 3 * Math.min(size, width - left)), 3 * (y * width + left));

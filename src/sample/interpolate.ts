@@ -10,7 +10,7 @@ import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { loadModel, type TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { imageAt, mostColumns, writeGrid } from '../data/grid.js';
-import { readEvalImage } from '../data/pictures.js';
+import { readEvalImage } from '../data/reading.js';
 import type { Device } from '../engine/device.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { modelOf } from '../stage1-vqgan/model.js';
@@ -42,7 +42,7 @@ const usualSteps = 9;
 export async function interpolate(o: InterpolateOptions): Promise<InterpolateSummary> {
   const config = readRunConfig(o.run);
   const model = await loadModel(o.run, 'stage1');
-  const { size } = config.data;
+  const { size, pictures: kind } = config.data;
   const { steps = usualSteps } = o;
   const most = mostColumns(size);
   if (steps < 2 || steps > most) {
@@ -50,7 +50,7 @@ export async function interpolate(o: InterpolateOptions): Promise<InterpolateSum
   }
   checkEnds(o, config);
   checkOutOrRun(o.out, o.run);
-  const pictures = await Promise.all(o.images.map((file) => readEvalImage(file, size)));
+  const pictures = await Promise.all(o.images.map((file) => readEvalImage(file, size, kind)));
 
   const { toPoint, fromPoint, shape } = walkPrograms(modelOf(config), model.tensors, 1);
   const encoder = await o.device.prepare(toPoint);

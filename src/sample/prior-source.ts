@@ -19,6 +19,7 @@ import type { Passes } from '../stage2-transformer/passes.js';
 import type { Drawer, Opening, Prior } from '../stage2-transformer/prior.js';
 import { drawnGrids, drawTold } from '../stage2-transformer/told.js';
 import type { ConditionRecord } from '../tokenize/conditions/condition.js';
+import { openConditioner } from '../tokenize/conditions/index.js';
 import { choiceOf, growthOf, guidanceOf, passesOf } from './choices.js';
 import { chosenClasses, inTurn } from './classes.js';
 import { digestOf, type Told, toldBy, toldRows } from './conditions.js';
@@ -45,7 +46,8 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
   const { config, prior, record, open } = models ?? (await modelsOf(o));
   const grids = drawnGrids(prior);
   const { classes } = prior.condition;
-  const told = o.toldOf ? undefined : await toldBy(o.condition, { config, record });
+  const conditioner = o.toldOf || !record ? undefined : await openConditioner(record, o);
+  const told = o.toldOf ? undefined : await toldBy(o.condition, { config, conditioner });
   const { size } = config.data;
   const decodeBatch = inferenceBatch(size);
   const { seed, name, settings, cfgScale, passes, classOf, ...how } = drawingOf(o, config, prior, told);
@@ -82,6 +84,7 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
     async dispose() {
       await drawer.dispose();
       await decoder.dispose();
+      await conditioner?.dispose();
     },
   };
 }

@@ -9,14 +9,14 @@ import type { Reporter } from '../base/progress.js';
 import { float32 } from '../base/tensor.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { loadModel } from '../checkpoint/store.js';
-import type { Config } from '../config/schema.js';
+import type { Config, DataConfig } from '../config/schema.js';
 import { streamEvalImages } from '../data/batches.js';
 import { everyImage, type Subset } from '../data/dataset.js';
 import { missing } from '../data/file-names.js';
 import { imageAt, writeVersions } from '../data/grid.js';
 import { inferenceBatch, padBatch } from '../data/inference-batch.js';
-import { readEvalImage } from '../data/pictures.js';
 import { psnr } from '../data/psnr.js';
+import { type PictureKind, readEvalImage } from '../data/reading.js';
 import { describeSkipped, listImages, type Skipped } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import type { Corruption } from '../stage1-vqgan/autoencoder/corruption.js';
@@ -54,8 +54,8 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
   const config = readRunConfig(o.run);
   const { tensors } = await loadModel(o.run, 'stage1');
   checkOutOrRun(o.out, o.run);
-  const places = await Promise.all(o.images.map((place) => findImages(place, o.reporter)));
-  const { size } = config.data;
+  const { size, pictures } = config.data;
+  const places = await Promise.all(o.images.map((place) => findImages(place, pictures, o.reporter)));
   const batch = inferenceBatch(size);
   const corruption = o.corrupt ? chosenCorruption(config, o.run, o.seed) : undefined;
   const model = modelOf(config);
@@ -71,7 +71,7 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
   const decibels = { clean: 0, corrupted: 0, restored: 0 };
   let images = 0;
   try {
-    for await (const originals of batches(eachImage(places, size, skipped), batch)) {
+    for await (const originals of batches(eachImage(places, { size, pictures }, skipped), batch)) {
       const data = float32([originals.length, size, size, 3]);
       for (const [i, image] of originals.entries()) data.data.set(image, i * image.length);
       const padded = padBatch(data, batch);
@@ -128,10 +128,14 @@ function chosenCorruption(config: Config, run: string, seed = config.seed): Corr
 }
 
 /** A file's path, or the images of a folder. */
-async function findImages(place: string, reporter: Reporter): Promise<string | Subset> {
+async function findImages(
+  place: string,
+  pictures: PictureKind,
+  reporter: Reporter,
+): Promise<string | Subset> {
   const stat = statSync(place, { throwIfNoEntry: false });
   if (!stat) throw expected('an image or a folder', 'IMAGE', missing(place));
-  return stat.isDirectory() ? everyImage(await listImages(place, 'IMAGE', { reporter })) : place;
+  return stat.isDirectory() ? everyImage(await listImages(place, 'IMAGE', { reporter, pictures })) : place;
 }
 
 /**
@@ -140,11 +144,11 @@ async function findImages(place: string, reporter: Reporter): Promise<string | S
  */
 async function* eachImage(
   places: readonly (string | Subset)[],
-  size: number,
+  { size, pictures }: Pick<DataConfig, 'size' | 'pictures'>,
   skipped: Skipped[],
 ): AsyncGenerator<Float32Array> {
   for (const place of places) {
-    if (typeof place === 'string') yield (await readEvalImage(place, size)).data as Float32Array;
+    if (typeof place === 'string') yield (await readEvalImage(place, size, pictures)).data as Float32Array;
     else {
       for await (const { images, names } of streamEvalImages(place, { size, batchSize: 16, skipped })) {
         for (let i = 0; i < names.length; i++) yield imageAt(images, i);

@@ -60,6 +60,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   const shown: Float32Array[] = [];
   const files: string[] = [];
   const labels: number[] = [];
+  let tellings: Tellings | undefined;
   try {
     for (let first = 0; first < n; first += batch) {
       const drawn = await source.draw(first, (place) =>
@@ -81,6 +82,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
       if (drawn.unfinished) o.signal?.throwIfAborted();
       labels.push(...drawn.labels.subarray(0, n - first));
     }
+    tellings = told && (await rowsTold(told.slice(0, Math.max(1, Math.floor(shown.length / o.n)))));
   } finally {
     progress.stop();
     await source.dispose();
@@ -88,7 +90,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   if (!obstacle) await tellOfOthers(folder, files, o.reporter);
   const grid = o.out ?? path.join(folder, 'grid.png');
   if (shown.length < n) o.reporter.note(`The grid shows the first ${shown.length} of ${n} images.`);
-  if (told) await writeTold(grid, told, shown, { n: o.n, size, tall });
+  if (tellings) await writeTold(grid, tellings, shown, { n: o.n, size, tall });
   else await writeGridOf(grid, shown, { size, tall, labels, classes, reporter: o.reporter });
   return {
     images: n,
@@ -110,24 +112,33 @@ async function tellOfOthers(folder: string, files: readonly string[], { note }: 
   if (others.length > 0) note(`${folder} also holds ${others.length} pictures of an earlier call.`);
 }
 
-/** Photographs, what is told of them, and below it what was drawn; of maps without the first. */
+/** What is shown of files: photographs, of maps none, and what is told of them. */
+interface Tellings {
+  readonly photographs: readonly Float32Array[];
+  readonly told: readonly Float32Array[];
+}
+
+async function rowsTold(files: readonly Told[]): Promise<Tellings> {
+  const [photographs, told]: [Float32Array[], Float32Array[]] = [[], []];
+  for (const { read } of files) {
+    const telling = await read();
+    photographs.push(...(telling.photograph ? [telling.photograph] : []));
+    told.push(await telling.shown());
+  }
+  return { photographs, told };
+}
+
+/** Photographs, what is told of them, and below it what was drawn. */
 async function writeTold(
   file: string,
-  told: readonly Told[],
+  { photographs, told }: Tellings,
   images: readonly Float32Array[],
   o: { n: number; size: number; tall: number },
 ): Promise<void> {
-  const whole = told.slice(0, Math.max(1, Math.floor(images.length / o.n)));
-  const [photographs, shown]: [Float32Array[], Float32Array[]] = [[], []];
-  for (const { read } of whole) {
-    const telling = await read();
-    photographs.push(...(telling.photograph ? [telling.photograph] : []));
-    shown.push(telling.shown());
-  }
-  const draws = Array.from({ length: o.n }, (_, i) => whole.flatMap((_, j) => images[j * o.n + i] ?? []));
+  const draws = Array.from({ length: o.n }, (_, i) => told.flatMap((_, j) => images[j * o.n + i] ?? []));
   await writeVersions(
     file,
-    [photographs, shown, ...draws].filter(({ length }) => length === whole.length),
+    [photographs, told, ...draws].filter(({ length }) => length === told.length),
     o,
   );
 }

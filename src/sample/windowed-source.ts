@@ -15,6 +15,7 @@ import { unknown } from '../stage2-transformer/canvas.js';
 import { loadModels } from '../stage2-transformer/model.js';
 import type { Prior } from '../stage2-transformer/prior.js';
 import { drawnGrids, drawTold } from '../stage2-transformer/told.js';
+import { openConditioner } from '../tokenize/conditions/index.js';
 import { coarsestSide } from './canvas-of.js';
 import { blankSheet, codesIn, cropped, type Sheet, write } from './code-sheet.js';
 import { type Telling, toldBy, toldRows } from './conditions.js';
@@ -35,7 +36,8 @@ export async function windowedSource(o: SourceOptions, extent: Extent): Promise<
   const { prior, tokenizer } = await loadModels(run);
   const { model } = prior;
   checkPrecision(precision, model);
-  const told = await toldBy(o.condition, { config, record: prior.told, extent });
+  const conditioner = prior.told && (await openConditioner(prior.told, { run, device }));
+  const told = await toldBy(o.condition, { config, conditioner, extent });
   const { seed, name, settings, cfgScale, passes, classOf, ...how } = drawingOf(o, config, model, told);
   const { fileOf, chanceOf } = ofEach(told, o);
   const grids = drawnGrids(model);
@@ -72,7 +74,7 @@ export async function windowedSource(o: SourceOptions, extent: Extent): Promise<
         random: batch.map((window) => stream(seed, 'sample', ...chanceOf(picture), ...placeOf(window))),
         told: toldRows(
           model,
-          batch.map(({ left, top }) => telling?.codes(left * cell, top * cell)),
+          await Promise.all(batch.map(({ left, top }) => telling?.codes(left * cell, top * cell))),
         ),
       },
     );
@@ -111,7 +113,10 @@ export async function windowedSource(o: SourceOptions, extent: Extent): Promise<
       const { data } = await decodeSheet(wanted, { config, tokenizer, device });
       return { images: [fromBytes(data)], labels: Int32Array.of(classOf(picture)), seconds, unfinished };
     },
-    dispose: () => drawer.dispose(),
+    async dispose() {
+      await drawer.dispose();
+      await conditioner?.dispose();
+    },
   };
 }
 

@@ -3,8 +3,10 @@
  * and van den Oord et al., arXiv 1711.00937, for the codebook. All return scalars; x are images, x̂ reconstructions.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { last } from '../base/lookup.js';
 import type { Stage1Config } from '../config/schema.js';
 import type { Tensors } from '../engine/device.js';
+import { crossEntropy } from '../nn/cross-entropy.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
 import type { Perceptual } from '../perceptual/distances.js';
 
@@ -47,6 +49,22 @@ export function reconstructionLoss(
   if (!perceptual) return { total: settled(error), l1 };
   const distance = perceptual.distance(constants, x, reconstruction);
   return { total: settled(tf.add(error, tf.mul(weight, distance))), l1, perceptual: distance };
+}
+
+/**
+ * Of label maps: mean cross entropy of a pixel, in nats, the share of pixels whose likeliest label is theirs, and as
+ * `l1` what other labels have of a pixel: 1 less the geometric mean of the shares of the right ones.
+ *
+ * @param labels int32 [B, S, S]. @param logits [B, S, S, L]
+ */
+export function labelLoss(
+  labels: tf.Tensor,
+  logits: tf.Tensor,
+): { total: tf.Tensor; l1: tf.Tensor; label_accuracy: tf.Tensor } {
+  const [rows, flat] = [tf.reshape(logits, [-1, last(logits.shape)]), tf.reshape(labels, [-1])];
+  const total = tf.mean(crossEntropy(rows, flat));
+  const right = tf.cast(tf.equal(tf.argMax(rows, -1), flat), 'float32');
+  return { total, l1: tf.sub(1, tf.exp(tf.neg(total))), label_accuracy: tf.mean(right) };
 }
 
 /** The generator's adversarial term −mean D(x̂), under both kinds of discriminator loss (as published). */

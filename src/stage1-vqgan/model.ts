@@ -5,6 +5,7 @@ import { countParams, type ParamSpec, specsOf } from '../nn/params.js';
 import { type Adversary, adversaryOf } from './adversary/index.js';
 import { type Corruption, corruptionOf } from './autoencoder/corruption.js';
 import { type Autoencoder, autoencoderOf } from './autoencoder/index.js';
+import { planesOf } from './autoencoder/planes.js';
 import { bottleneckOf } from './bottlenecks/index.js';
 import { type Bottleneck, type Grid, gridsIn } from './latent.js';
 
@@ -40,6 +41,7 @@ export function modelOf(config: Config): Model {
       taken: takesFeatures ? undefined : channels.in,
       given: channels.out,
     },
+    planesOf(data),
   );
   const specs = { encoder: net.encoder, bottleneck: { ...learned, ...own }, decoder: net.decoder };
   const moved = Object.entries(specsOf(specs)).filter(

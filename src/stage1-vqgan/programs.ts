@@ -181,14 +181,20 @@ export function evaluateProgram(
       const last = lastLayer(net, decoder, passed.mode ?? passed.output);
       const reconstruction = last.picture(last.filter);
       const judge = adversary?.judge(inputs);
-      const at = { images, reconstruction, last, judge };
+      const at = { images, reconstruction, last, judge, planes: net.planes };
       const { loss, terms } = objectiveAt(settings, perceptual, constants, at);
       const discriminated = judge && { discriminator: judge.loss({ images, reconstruction }) };
       const noisy = passed.mode && {
         sampled_mse: pixelLoss('l2', images, decoded(net, decoder, passed.output)),
       };
       return {
-        ...{ reconstruction, loss: tf.add(loss, passed.loss), ...terms, ...passed.terms, ...noisy },
+        ...{
+          reconstruction: net.planes.shown(reconstruction),
+          loss: tf.add(loss, passed.loss),
+          ...terms,
+          ...passed.terms,
+          ...noisy,
+        },
         ...passed.units,
         ...discriminated,
       };

@@ -14,7 +14,7 @@ import { accumulation, partial } from '../train/accumulation.js';
 import { lossScaling } from '../train/loss-scale.js';
 import { adamStep, emaStep } from '../train/optimizer.js';
 import { adamOptions, type OptimizerSettings } from './adversary/update.js';
-import { decoded, lastLayer } from './autoencoder/index.js';
+import { compared, lastLayer } from './autoencoder/index.js';
 import { select } from './bottlenecks/quantiser.js';
 import { gridsIn, type Latent, type Passed } from './latent.js';
 import type { Networks } from './model.js';
@@ -86,7 +86,7 @@ export function stage1Step(
 
       // 2. The objective, and its gradient at the reconstruction.
       const judge = adversary?.judge(state, inputs);
-      const at = { images, reconstruction, last, judge, scale };
+      const at = { images, reconstruction, last, judge, scale, planes: net.planes };
       const objective = objectiveAt(settings, perceptual, constants, at);
 
       // 3. The discriminator's update, on the same reconstructions.
@@ -98,7 +98,7 @@ export function stage1Step(
         const all = { ...params, ...p };
         const z = net.encode(under('encoder', all), seen);
         const passed = bottleneck.pass(under('bottleneck', all), z, io);
-        const reconstruction = decoded(net, under('decoder', all), passed.output);
+        const reconstruction = compared(net, under('decoder', all), passed.output);
         return tf.add(passed.loss, injectGradient(reconstruction, objective.gradient));
       };
       const own = valueAndGradsOf(trained, passAgain, scale);

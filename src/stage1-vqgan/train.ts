@@ -21,9 +21,10 @@ import { scaleValues } from '../train/loss-scale.js';
 import { lastValues, type Observation, readMetrics, type Values } from '../train/metrics.js';
 import { bottleneckOf } from './bottlenecks/index.js';
 import { stage1InTime } from './in-time.js';
+import { withLabels } from './labels.js';
 import { type Bottleneck, describeLatent, gridsIn } from './latent.js';
 import { expectedMemory } from './memory.js';
-import { afterStage1, type Networks, networksOf, stage1Params } from './model.js';
+import { afterStage1, type Model, type Networks, networksOf, stage1Params } from './model.js';
 import { checkPictures, movedKeys, recordPictures, withMoved } from './moved.js';
 import { stage1Runner } from './runner.js';
 import {
@@ -53,7 +54,8 @@ export interface TrainStage1Options {
 export async function trainStage1(given: TrainStage1Options): Promise<LoopResult> {
   const { run, device, reporter } = given;
   const folder = runPaths(run).stage1;
-  const o = { ...given, config: asPlanned(await withClasses(given.config), given) };
+  const known = withKnownLabels(await withClasses(given.config), run);
+  const o = { ...given, config: asPlanned(known, given) };
   if (bottleneckOf(o.config).importedOnly) {
     throw expected(
       'a bottleneck that vqgen trains',
@@ -79,8 +81,9 @@ export async function trainStage1(given: TrainStage1Options): Promise<LoopResult
   const splits = await imageSplits(data, undefined, reporter);
   const cacheDir = path.join(run, '.cache');
   const dataset = await openDataset(data, { cacheDir, reporter, signal: o.signal }, splits);
+  const counted = await withLabels(o.config, dataset, reporter);
   const whole =
-    o.budget && !from ? await stage1InTime(o.config, o.budget, { ...o, dataset, perceptual }) : o.config;
+    o.budget && !from ? await stage1InTime(counted, o.budget, { ...o, dataset, perceptual }) : counted;
   const starts = (from && (readState(from).kept as Starts | undefined)) ?? startsOf(whole);
   const config = withStarts(whole, starts);
   const networks = networksOf(config);
@@ -127,6 +130,13 @@ function asPlanned(config: Config, { run, budget }: TrainStage1Options): Config 
   if (!saved) return config;
   const { steps, eval_every, checkpoint_every } = saved.stage1;
   return { ...config, stage1: { ...config.stage1, steps, eval_every, checkpoint_every } };
+}
+
+/** The colours of label maps are those that the run began with. */
+function withKnownLabels(config: Config, run: string): Config {
+  const { pictures, labels } = config.data;
+  const saved = pictures === 'labels' && labels.length === 0 && findRunConfig(run);
+  return saved ? { ...config, data: { ...config.data, labels: saved.data.labels } } : config;
 }
 
 /**
@@ -217,26 +227,31 @@ function stage1(
     unit: 'images',
     unitsPerStep: stage1.batch_size,
     books: gridsIn(model.bottleneck.latent),
-    bestBy: { key: 'psnr', higher: true },
+    bestBy: { key: model.net.planes.labels ? 'label_accuracy' : 'psnr', higher: true },
     lr: stage1.lr,
     guarded: { key: 'l1', anew: model.bottleneck.settles, most: farthest },
     initialState: () => initialState(networks, stage1, seed),
     inputs: (step, factor, starts) =>
       stepInputs(networks, config, train, { step, factor, starts: starts as Starts }),
     follows: followReconstruction(stage1),
-    observe: (step, outputs) => observe(step, outputs.slice(-stage1.accumulate), model.bottleneck),
+    observe: (step, outputs) => observe(step, outputs.slice(-stage1.accumulate), model),
     evaluate,
-    fields: ({ loss, l1, codebook_usage: used, perplexity, kl, active_units: active, 'val psnr': psnr }) => ({
+    fields: ({ loss, l1, codebook_usage: used, perplexity, kl, active_units: active, ...more }) => ({
       ...(loss !== undefined && { loss }),
       ...(l1 !== undefined && { l1 }),
       ...(used !== undefined && { 'codes used': `${Math.round(100 * used)} %` }),
       ...(perplexity !== undefined && { perplexity: perplexity.toPrecision(3) }),
       ...(kl !== undefined && { kl: kl.toPrecision(3) }),
       ...(active !== undefined && { 'active units': active.toFixed(0) }),
-      ...(psnr !== undefined && { 'val psnr': `${psnr.toFixed(1)} dB` }),
+      ...shownOf(more),
     }),
   };
 }
+
+const shownOf = ({ label_accuracy: accuracy, 'val psnr': psnr }: Values): Record<string, string> => ({
+  ...(accuracy !== undefined && { 'label accuracy': `${(100 * accuracy).toFixed(1)} %` }),
+  ...(psnr !== undefined && { 'val psnr': `${psnr.toFixed(1)} dB` }),
+});
 
 /** What the bottleneck warns of; what a run said before `step` is not said again. */
 async function warnings(bottleneck: Bottleneck, folder: string, step: number): Promise<Stage['warning']> {
@@ -257,9 +272,10 @@ const scalars = ['loss', 'l1', 'perceptual', 'generator', 'discriminator', 'adap
 function observe(
   step: number,
   outputs: readonly HostTensors[],
-  { latent, terms, settles }: Bottleneck,
+  { bottleneck: { latent, terms, settles }, net }: Model,
 ): Observation {
-  const values = Object.fromEntries([...scalars, ...terms].map((name) => [name, meanOf(outputs, name) ?? 0]));
+  const names = [...scalars, ...(net.planes.labels ? ['label_accuracy'] : []), ...terms];
+  const values = Object.fromEntries(names.map((name) => [name, meanOf(outputs, name) ?? 0]));
   Object.assign(values, scaleValues(outputs));
   const codes = gridsIn(latent).map(({ name }) =>
     outputs.flatMap((output) => Array.from(entry(output, name).data)),

@@ -88,7 +88,7 @@ export function validation(
   graphs: EvaluationGraphs,
   gridFile: (step: number) => string,
 ): Stage['evaluate'] {
-  const { size, bottleneck } = model;
+  const { size, bottleneck, net } = model;
   const { batch, images } = validationPlan(set.count, size, settings);
   const indices = Array.from({ length: images }, (_, i) => Math.floor((i * set.count) / images));
   return async (step, state, signal, starts) => {
@@ -131,8 +131,10 @@ export function validation(
     }
     return {
       ...measuresOf(bottleneck, sums, images),
-      ...patternOf(spectra.real, spectra.made),
-      colour_shift: ninetieth(shifts),
+      ...(!net.planes.labels && {
+        ...patternOf(spectra.real, spectra.made),
+        colour_shift: ninetieth(shifts),
+      }),
     };
   };
 }

@@ -1,10 +1,11 @@
 /** What a prior's training tells it of images: what its tokens say, checked against what it began with. */
+import { existsSync } from 'node:fs';
 import { expected } from '../base/errors.js';
 import { take } from '../base/lookup.js';
 import { runPaths, tokenFile } from '../checkpoint/run.js';
 import type { Config } from '../config/schema.js';
 import { type ConditionRecord, describeCondition } from '../tokenize/conditions/condition.js';
-import { conditionerOf } from '../tokenize/conditions/index.js';
+import { conditionRecord, toldTokenizer } from '../tokenize/conditions/index.js';
 import type { Tokens } from '../tokenize/token-file.js';
 import type { PriorSettings } from './index.js';
 import { listed, priorCondition } from './model.js';
@@ -25,19 +26,22 @@ export function chosenClasses(
  *
  * @throws UserError where it is not what the config says, or not the same of both splits
  */
-export function chosenCondition(
+export async function chosenCondition(
   run: string,
   { train, val }: { train: Tokens; val: Tokens },
   config: Config,
-): ConditionRecord | undefined {
-  const { kind } = config.prior.condition;
+): Promise<ConditionRecord | undefined> {
+  const { kind, tokenizer } = config.prior.condition;
   const again = `Next: vqgen tokenize --run ${run} --set prior.condition.kind=${kind}`;
   for (const [split, { condition }] of Object.entries({ train, val })) {
-    const wanted = conditionerOf(config, train.condition?.labels)?.record;
-    if (JSON.stringify(condition) === JSON.stringify(wanted)) continue;
-    const what = wanted
-      ? `tokens that tell of ${describeCondition(wanted)},`
-      : 'tokens that tell of nothing,';
+    const place = kind === 'none' ? undefined : toldTokenizer(run, { kind, tokenizer });
+    const wanted =
+      place !== undefined && !existsSync(place)
+        ? undefined
+        : await conditionRecord(config, { place, labels: train.condition?.labels });
+    if (wanted === undefined && kind === 'none' && condition === undefined) continue;
+    if (wanted && JSON.stringify(condition) === JSON.stringify(wanted)) continue;
+    const what = `tokens that tell of ${wanted ? describeCondition(wanted) : kind === 'none' ? 'nothing' : kind},`;
     const found = condition ? describeCondition(condition) : 'nothing';
     throw expected(`${what} as prior.condition says,`, tokenFile(run, split), found, again);
   }

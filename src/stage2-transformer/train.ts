@@ -86,7 +86,7 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   if (from) checkTokenizer(run, sha256);
   const classes = from ? priorClasses(run) : chosenClasses(train, config.prior);
   if (from) checkClasses(run, train, classes);
-  const told = chosenCondition(run, { train, val }, config);
+  const told = await chosenCondition(run, { train, val }, config);
   if (from) checkBegun(run, told?.kind ?? 'none', told);
   const settings = priorSettings(config);
   const prior = priorOf(settings, grids, { classes, grids: told ? [told.grid] : [] });

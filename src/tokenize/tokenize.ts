@@ -22,7 +22,7 @@ import { checkCodes, gridsOf } from '../stage1-vqgan/model.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
 import { openTokenWriter, sizesOf, type TokenWriter } from './token-file.js';
 import { type Tokenizer, tokenizerOf } from './tokenizer.js';
-import { type Teller, tellersOf, toldOf } from './told.js';
+import { openTelling, type Teller, tellingOf, toldOf } from './told.js';
 
 export interface TokenizeOptions {
   /** Where the files go and, unless `tokenizer` is given, whose tokenizer it is. */
@@ -72,11 +72,12 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   checkTakesTokens(o.run);
   const { classes, subsets } = await chooseSubsets(config, o);
   const codings = chooseCodings(config, o);
-  const tellers = await tellersOf(config, subsets, o);
+  const telling = await tellingOf(config, subsets, o);
 
   const { size } = config.data;
   const batch = inferenceBatch(size);
   const graph = await tokenizer.encoder(batch);
+  const conditioner = telling && (await openTelling(telling, { ...o, batch }));
   const files: SplitFile[] = [];
   const progress = o.reporter.progress({
     label: 'Tokenize',
@@ -87,7 +88,7 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   try {
     let before = 0;
     for (const [name, subset] of Object.entries(subsets)) {
-      const teller = tellers?.[name];
+      const teller = conditioner && { conditioner, maps: telling?.maps?.[name] };
       const file = await openSplit(o.run, name, config, name === trainSplit ? codings : 1, teller);
       files.push(file);
       const seed = o.seed ?? config.seed;
@@ -108,6 +109,7 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   } finally {
     progress.stop();
     await graph.dispose();
+    await conditioner?.dispose();
   }
   if (o.check) await writeChecks(o.run, files, tokenizer);
   return summarise(files, config, o, (performance.now() - started) / 1000);
@@ -268,7 +270,7 @@ async function encodeSplit(
     o.signal?.throwIfAborted();
     const output = await graph.run({ images: padBatch(images, batch) });
     const codes = rowsOf(grids, output, 0, names.length);
-    await split.writer.append(codes, split.teller && toldOf(split.teller, batchOf));
+    await split.writer.append(codes, split.teller && (await toldOf(split.teller, batchOf)));
     for (const [name, counts] of Object.entries(split.counts))
       for (const code of must(codes[name], name).data) counts[code]!++;
     for (let i = 0; i < names.length && split.first.length < checked; i++) {

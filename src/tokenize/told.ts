@@ -1,20 +1,44 @@
 /** What is told of the images of a data set: computed from them, or read from their maps. */
 import { existsSync } from 'node:fs';
-import { expected, type UserError } from '../base/errors.js';
+import path from 'node:path';
+import { expected } from '../base/errors.js';
+import { writeFolderAtomic } from '../base/files.js';
 import { must } from '../base/lookup.js';
 import { type Reporter, silent } from '../base/progress.js';
-import { tokenFile } from '../checkpoint/run.js';
+import { readRunConfig, runPaths, tokenFile, writeRunConfig } from '../checkpoint/run.js';
+import { copyWeights, latestCheckpoint } from '../checkpoint/store.js';
+import { ownTokenizer } from '../config/conditions.js';
 import type { Config } from '../config/schema.js';
 import type { EvalBatch } from '../data/batches.js';
 import { attempt, decodeWidth } from '../data/cache.js';
 import type { Subset } from '../data/dataset.js';
 import { imageAt } from '../data/grid.js';
 import { mapInOrder } from '../data/map-in-order.js';
+import {
+  type Colours,
+  checkColours,
+  countColours,
+  describeLabels,
+  labelsOf,
+  type MapLabel,
+  mostLabels,
+  tooManyColours,
+} from '../data/map-labels.js';
 import { type Maps, mapsFor } from '../data/maps.js';
-import type { Conditioner, MapLabel } from './conditions/condition.js';
-import { conditionerOf } from './conditions/index.js';
-import { hexOf, hexOfBytes } from './conditions/maps.js';
+import type { PictureKind } from '../data/reading.js';
+import type { Device } from '../engine/device.js';
+import type { Conditioner, ConditionRecord } from './conditions/condition.js';
+import { conditionRecord, openConditioner, toldTokenizer } from './conditions/index.js';
 import { readTokens } from './token-file.js';
+
+/** What tells of a data set's images. */
+export interface Telling {
+  readonly record: ConditionRecord;
+  /** Where the tokenizer lies that makes codes of it, where one does. */
+  readonly place?: string;
+  /** Of each split by its name, where it tells by maps. */
+  readonly maps?: Readonly<Record<string, Maps>>;
+}
 
 /** What tells of a split's images. */
 export interface Teller {
@@ -23,49 +47,100 @@ export interface Teller {
   readonly maps?: Maps;
 }
 
-const mostLabels = 256;
-
 /**
  * @param subsets by the names of their files; maps of `train` say which colours there are
- * @returns for each what tells of its images; none where the prior is told nothing
+ * @returns undefined where the prior is told nothing
  * @throws UserError for maps that are missing or do not fit, or have colours that no training map has
  */
-export async function tellersOf(
+export async function tellingOf(
   config: Config,
   subsets: Readonly<Record<string, Subset>>,
   o: { run: string; reporter: Reporter; signal?: AbortSignal },
-): Promise<Readonly<Record<string, Teller>> | undefined> {
-  const { kind, maps, val_maps } = config.prior.condition;
+): Promise<Telling | undefined> {
+  const { kind } = config.prior.condition;
   if (kind === 'none') return undefined;
-  if (kind !== 'maps' || maps === null) {
-    const conditioner = conditionerOf(config);
-    return conditioner && Object.fromEntries(Object.keys(subsets).map((name) => [name, { conditioner }]));
+  const place = placeOf(config, o.run);
+  if (kind !== 'maps') {
+    const record = await conditionRecord(config, { place });
+    return record && { record, place };
   }
+  const own = place === undefined ? undefined : readRunConfig(place).data;
+  const pictures = own?.pictures ?? 'labels';
+  const maps = await mapsOf(config, subsets, { kind: pictures, reporter: o.reporter });
+  const labels = pictures === 'labels' ? await labelsIn(subsets, maps, own?.labels, { ...o, config }) : [];
+  const record = await conditionRecord(config, { place, labels });
+  return record && { record, place, maps };
+}
+
+/**
+ * What tells, opened. A tokenizer that it needs is copied into the run, which is whole without the one it came from.
+ *
+ * @param o.batch images at a time
+ */
+export async function openTelling(
+  { record, place }: Telling,
+  o: { run: string; device: Device; batch: number },
+): Promise<Conditioner> {
+  const home = toldTokenizer(o.run, record);
+  if (home !== undefined && place !== undefined && path.resolve(home) !== path.resolve(place)) {
+    const checkpoint = must(latestCheckpoint(runPaths(place).stage1), 'checkpoint');
+    await writeFolderAtomic(home, async (folder) => {
+      await writeRunConfig(folder, readRunConfig(place));
+      await copyWeights(checkpoint, runPaths(folder).stage1);
+    });
+  }
+  return openConditioner(record, o);
+}
+
+/** The tokenizer that the config names, where it still is, or the run's copy of it. */
+function placeOf({ prior }: Config, run: string): string | undefined {
+  const { tokenizer } = prior.condition;
+  if (tokenizer === null) return undefined;
+  if (tokenizer === ownTokenizer) return run;
+  const copy = runPaths(run).condition;
+  return existsSync(tokenizer) || !existsSync(copy) ? tokenizer : copy;
+}
+
+async function mapsOf(
+  config: Config,
+  subsets: Readonly<Record<string, Subset>>,
+  { kind, reporter }: { kind: PictureKind; reporter: Reporter },
+): Promise<Record<string, Maps>> {
+  const { maps, val_maps } = config.prior.condition;
   const found: Record<string, Maps> = {};
   const listed = new Set<string>();
   for (const [split, { source, indices }] of Object.entries(subsets)) {
     const own = split === 'val' && val_maps !== null;
-    const [dir, where] = own ? [val_maps, 'prior.condition.val_maps'] : [maps, 'prior.condition.maps'];
+    const dir = own ? val_maps : must(maps ?? undefined, 'maps');
+    const where = own ? 'prior.condition.val_maps' : mapsKey;
     const names = indices.map((i) => must(source.names[i], 'name'));
-    const reporter = listed.has(dir) ? silent : o.reporter;
-    found[split] = await mapsFor(names, dir, { all: source.names, where, reporter });
+    const told = { all: source.names, kind, where, reporter: listed.has(dir) ? silent : reporter };
+    found[split] = await mapsFor(names, dir, told);
     listed.add(dir);
   }
-  const counts = await countColours(subsets, found, { ...o, size: config.data.size });
-  const { train } = counts;
-  const labels = train ? labelsOf(train, o.reporter) : await recordedLabels(o.run);
-  for (const colours of Object.values(counts)) checkColours(colours, labels);
-  const conditioner = conditionerOf(config, labels);
-  return (
-    conditioner &&
-    Object.fromEntries(Object.entries(found).map(([name, maps]) => [name, { conditioner, maps }]))
-  );
+  return found;
 }
 
-/** How many pixels of a split's maps have each colour, and the first map in which it is. */
-type Colours = Map<string, { pixels: number; first: string }>;
+const mapsKey = 'prior.condition.maps';
 
-async function countColours(
+/** The colours of all maps, by those of training. @param known of the tokenizer that was trained on such maps */
+async function labelsIn(
+  subsets: Readonly<Record<string, Subset>>,
+  maps: Readonly<Record<string, Maps>>,
+  known: readonly string[] | undefined,
+  o: { config: Config; run: string; reporter: Reporter; signal?: AbortSignal },
+): Promise<readonly MapLabel[]> {
+  const counts = await countAll(subsets, maps, { ...o, size: o.config.data.size });
+  const { train } = counts;
+  const found = train ? labelsOf(train) : await recordedLabels(o.run);
+  if (train) o.reporter.note(describeLabels(found));
+  const shares = new Map(found.map(({ colour, share }) => [colour, share]));
+  const labels = known?.map((colour) => ({ colour, share: shares.get(colour) ?? 0 })) ?? found;
+  for (const colours of Object.values(counts)) checkColours(colours, labels);
+  return labels;
+}
+
+async function countAll(
   subsets: Readonly<Record<string, Subset>>,
   maps: Readonly<Record<string, Maps>>,
   { size, reporter, signal }: { size: number; reporter: Reporter; signal?: AbortSignal },
@@ -85,8 +160,8 @@ async function countColours(
         return 'reason' in picture ? undefined : { name, data: (await of(name, picture)).data };
       })) {
         signal?.throwIfAborted();
-        if (map) count(colours, map.data, `${map.name} of ${dir}`);
-        if (colours.size > mostLabels) throw tooMany(dir, must(map, 'map').name);
+        if (map) countColours(colours, map.data, `${map.name} of ${dir}`);
+        if (colours.size > mostLabels) throw tooManyColours(mapsKey, dir, must(map, 'map').name);
         done++;
         progress.update(done);
       }
@@ -95,34 +170,6 @@ async function countColours(
   } finally {
     progress.stop();
   }
-}
-
-function count(colours: Colours, data: Uint8Array, name: string): void {
-  for (let at = 0; at < data.length; at += 3) {
-    const colour = hexOfBytes(data[at]!, data[at + 1]!, data[at + 2]!);
-    const found = colours.get(colour);
-    if (found) found.pixels++;
-    else colours.set(colour, { pixels: 1, first: name });
-  }
-}
-
-const tooMany = (dir: string, name: string): UserError =>
-  expected(
-    `maps of at most ${mostLabels} colours`,
-    'prior.condition.maps',
-    `${dir}, which has more by ${name}`,
-    'Each colour means something: such maps are saved without loss, as PNG.',
-  );
-
-/** The most frequent first. */
-function labelsOf(colours: Colours, reporter: Reporter): MapLabel[] {
-  const pixels = [...colours.values()].reduce((sum, { pixels }) => sum + pixels, 0);
-  const labels = [...colours]
-    .map(([colour, found]) => ({ colour, share: found.pixels / pixels }))
-    .sort((a, b) => b.share - a.share || (a.colour < b.colour ? -1 : 1));
-  const each = labels.map(({ colour, share }) => `${colour} ${(100 * share).toFixed(1)} %`);
-  reporter.note(`Maps of ${labels.length} colours: ${each.join(', ')}.`);
-  return labels;
 }
 
 /** Those of the training tokens. */
@@ -135,38 +182,5 @@ async function recordedLabels(run: string): Promise<readonly MapLabel[]> {
 }
 
 /** What is told of a batch, [n · G]. */
-export function toldOf({ conditioner }: Teller, { images, maps, names }: EvalBatch): Int32Array {
-  const { height, width } = conditioner.record.grid;
-  const told = new Int32Array(names.length * height * width);
-  for (const i of names.keys()) told.set(conditioner.codes(imageAt(maps ?? images, i)), i * height * width);
-  return told;
-}
-
-/** @throws UserError for a colour that no training map has, naming the map */
-export function checkColours(
-  found: ReadonlyMap<string, { readonly first: string }>,
-  labels: readonly MapLabel[],
-): void {
-  const known = new Set(labels.map(({ colour }) => colour));
-  const strange = [...found].filter(([colour]) => !known.has(colour));
-  const [first] = strange;
-  if (!first) return;
-  const more = strange.length > 8 ? ` and ${strange.length - 8} more` : '';
-  throw expected(
-    `a map of the colours ${labels.map(({ colour }) => colour).join(', ')}`,
-    first[1].first,
-    strange
-      .slice(0, 8)
-      .map(([colour]) => colour)
-      .join(', ') + more,
-    'The maps of the training images have no other.',
-  );
-}
-
-/** Of a map [S, S, 3] in [−1, 1], for `checkColours`. */
-export function coloursOf(map: Float32Array, name: string): Map<string, { first: string }> {
-  const found = new Map<string, { first: string }>();
-  for (let at = 0; at < map.length; at += 3)
-    found.set(hexOf(map[at]!, map[at + 1]!, map[at + 2]!), { first: name });
-  return found;
-}
+export const toldOf = ({ conditioner }: Teller, { images, maps, names }: EvalBatch): Promise<Int32Array> =>
+  conditioner.codes(names.map((_, i) => imageAt(maps ?? images, i)));

@@ -34,7 +34,7 @@ test('defaults.yaml has every key, and the values of the schema', () => {
 
 test('every shipped config is valid', () => {
   expect(shippedConfigs()).toEqual(
-    'ae cifar10 cvae dae defaults drawn-32 imagenet-f16 mae maskgit photos-128 photos-64 tiny vae vq-vae vq-vae-2 vqgan'.split(
+    'ae cifar10 cvae dae defaults drawn-32 imagenet-f16 mae maps-depth maps-labels maskgit photos-128 photos-64 tiny vae vq-vae vq-vae-2 vqgan'.split(
       ' ',
     ),
   );
@@ -315,7 +315,7 @@ describe('one sentence for a mistake', () => {
 
   test('--config', () => {
     expect(mistake(() => loadConfig({ config: 'cifar' }))).toBe(
-      'Expected a YAML file or one of ae, cifar10, cvae, dae, defaults, drawn-32, imagenet-f16, mae, maskgit, photos-128, photos-64, tiny, vae, vq-vae, vq-vae-2, vqgan for --config but received cifar. Did you mean cifar10?',
+      'Expected a YAML file or one of ae, cifar10, cvae, dae, defaults, drawn-32, imagenet-f16, mae, maps-depth, maps-labels, maskgit, photos-128, photos-64, tiny, vae, vq-vae, vq-vae-2, vqgan for --config but received cifar. Did you mean cifar10?',
     );
     expect(mistake(() => loadConfig({ config: './none.yaml' }))).toBe(
       'Expected a readable YAML file for --config but received ./none.yaml. Give the path of a file that exists.',

@@ -1,8 +1,8 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
-import { decodeMap, readMap, readMapCovering } from '../../src/data/maps.js';
 import { decode } from '../../src/data/pictures.js';
+import { readCovering, readEvalImage, readings } from '../../src/data/reading.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
 
 afterAll(removeFolders);
@@ -24,7 +24,7 @@ test.each([
   'a map of %d×%d fitted to %d has the shape of its picture, and no colour but its own',
   async (w, h, size) => {
     const file = await stripes(w, h);
-    const [map, picture] = [await decodeMap(file, size), await decode(file, size)];
+    const [map, picture] = [await readings.labels.decode(file, size), await decode(file, size)];
     expect([map.width, map.height]).toEqual([picture.width, picture.height]);
     for (let i = 0; i < map.data.length; i += 3)
       expect([...map.data.subarray(i, i + 3)].sort((a, b) => a - b)).toEqual([0, 0, 255]);
@@ -35,7 +35,7 @@ test('grey maps and those with a palette are read by their colours', async () =>
   const grey = await sharp(Buffer.from([0, 1, 2, 3]), { raw: { width: 2, height: 2, channels: 1 } })
     .png()
     .toBuffer();
-  expect([...(await decodeMap(grey, 2)).data]).toEqual([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]);
+  expect([...(await readings.labels.decode(grey, 2)).data]).toEqual([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]);
   const file = path.join(await freshFolder(), 'map.png');
   await fs.writeFile(
     file,
@@ -43,10 +43,10 @@ test('grey maps and those with a palette are read by their colours', async () =>
       .png({ palette: true })
       .toBuffer(),
   );
-  const map = await readMap(file, 9);
+  const map = (await readEvalImage(file, 9, 'labels')).data;
   expect([...map.subarray(0, 9)]).toEqual([1, -1, -1, 1, -1, -1, 1, -1, -1]);
-  expect(await readMapCovering(file, { width: 9, height: 9 })).toEqual(map);
-  await expect(readMap(`${file}.missing`, 9)).rejects.toThrow(
+  expect(await readCovering(file, { width: 9, height: 9 }, 'labels')).toEqual(map);
+  await expect(readEvalImage(`${file}.missing`, 9, 'labels')).rejects.toThrow(
     /Expected a picture for .* but received no such file/,
   );
 });

@@ -26,5 +26,9 @@ export async function writePicture(
 }
 
 export function dataConfig(changes: Partial<DataConfig>): DataConfig {
-  return { dir: null, val_dir: null, size: 8, flip: false, val_fraction: 0.3, drawn: 20, ...changes };
+  return {
+    ...{ dir: null, val_dir: null, pictures: 'photographs', labels: [], size: 8, flip: false },
+    ...{ val_fraction: 0.3, drawn: 20 },
+    ...changes,
+  };
 }

@@ -4,15 +4,8 @@ import path from 'node:path';
 import sharp, { type Color, type Sharp } from 'sharp';
 import { UserError } from '../../src/base/errors.js';
 import { float32, type HostTensor } from '../../src/base/tensor.js';
-import {
-  decode,
-  type Picture,
-  readEvalImage,
-  reasonOf,
-  resizeImages,
-  toBytes,
-  writePng,
-} from '../../src/data/pictures.js';
+import { decode, type Picture, reasonOf, resizeImages, toBytes, writePng } from '../../src/data/pictures.js';
+import { readEvalImage } from '../../src/data/reading.js';
 
 let dir: string;
 beforeAll(async () => {

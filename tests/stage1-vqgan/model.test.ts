@@ -41,7 +41,7 @@ describe('the networks give the numbers of their PyTorch peers', () => {
   });
 
   test('decoder', () => {
-    const params = waves(decoderSpecs(sizes, 5));
+    const params = waves(decoderSpecs(sizes, { inputs: 5, outputs: 3 }));
     const y = imageConv(params.conv_out, decoderFeatures(params, wave([2, 4, 4, 5], 0.7)));
     expect(y.shape).toEqual([2, 8, 8, 3]);
     expectClose(firstSix(y), [0.047933, 0.424931, 0.27408, 0.009466, -0.206275, -0.168337], close);

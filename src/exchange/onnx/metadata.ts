@@ -37,12 +37,18 @@ export function commonMetadata(
 function withoutFolders(config: Config): Config {
   const last = (file: string | null): string | null => file && path.basename(file);
   const { data, stage1, prior } = config;
-  const { maps, val_maps } = prior.condition;
+  const { maps, val_maps, tokenizer } = prior.condition;
   return {
     ...config,
     data: { ...data, dir: last(data.dir), val_dir: last(data.val_dir) },
     stage1: { ...stage1, perceptual: { ...stage1.perceptual, weights: last(stage1.perceptual.weights) } },
-    prior: { ...prior, condition: { ...prior.condition, maps: last(maps), val_maps: last(val_maps) } },
+    prior: {
+      ...prior,
+      condition: {
+        ...prior.condition,
+        ...{ maps: last(maps), val_maps: last(val_maps), tokenizer: last(tokenizer) },
+      },
+    },
   };
 }
 

@@ -27,10 +27,10 @@ export type Decoder = {
   conv_out: Conv;
 };
 
-/** @param inputs channels that the bottleneck gives */
+/** @param inputs channels that the bottleneck gives. @param outputs those of a picture */
 export function decoderSpecs(
   { size, ch, ch_mult, num_res_blocks, attn_resolutions, z_channels, norm_groups: groups }: VqganSizes,
-  inputs: number,
+  { inputs, outputs }: { inputs: number; outputs: number },
 ): Decoder {
   const coarsest = ch * last(ch_mult);
   let channels = coarsest;
@@ -52,7 +52,7 @@ export function decoderSpecs(
     middle: middleSpecs(coarsest, groups),
     levels,
     norm_out: groupNormSpecs(channels, groups),
-    conv_out: convSpecs(3, channels, 3),
+    conv_out: convSpecs(3, channels, outputs),
   };
 }
 

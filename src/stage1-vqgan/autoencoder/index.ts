@@ -9,6 +9,7 @@ import type { VqganSizes } from './blocks.js';
 import { decoderFeatures, decoderSpecs } from './decoder.js';
 import { encoder, encoderSpecs } from './encoder.js';
 import { photoFilter } from './filter.js';
+import { type Planes, planesOf } from './planes.js';
 import { doubled, narrowed, narrowingSpecs, widenedButLast, wideningSpecs } from './strided.js';
 
 /** Names of parameters are a network's own; `p` holds all of the encoder's, or of the decoder's, by them. */
@@ -19,8 +20,12 @@ export interface Autoencoder {
   encode(p: Tensors, seen: tf.Tensor): tf.Tensor;
   /** What the bottleneck gives, [B, h, w, D], → what the last layer takes. */
   features(p: Tensors, q: tf.Tensor): tf.Tensor;
-  /** The last layer, and the filter behind it: → images [B, S, S, 3], about [−1, 1] but not clamped. */
+  /**
+   * The last layer, and the filter behind it: → images [B, S, S, 3], about [−1, 1] but not clamped, or of labels the
+   * logits of each, [B, S, S, L].
+   */
   picture(p: Tensors, features: tf.Tensor): tf.Tensor;
+  readonly planes: Planes;
   /** The name of its filter. */
   readonly lastFilter: string;
 }
@@ -40,15 +45,16 @@ type Sizes = VqganSizes & Pick<Stage1Config, 'network' | 'filter' | 'upsampling'
 interface Network {
   /** Channels of the encoder's features. */
   features(sizes: Omit<Sizes, 'size'>): number;
-  make(sizes: Sizes, joints: Joints): Autoencoder;
+  /** @param joints.made channels of what the decoder makes */
+  make(sizes: Sizes, joints: Joints & { readonly made: number }): Omit<Autoencoder, 'planes'>;
 }
 
 const networks: Record<Stage1Config['network'], Network> = {
   vqgan: {
     features: ({ z_channels }) => z_channels,
-    make(sizes, { seen, taken, given }) {
+    make(sizes, { seen, taken, given, made }) {
       const enc = encoderSpecs(sizes, { inputs: seen, outputs: taken });
-      const dec = decoderSpecs(sizes, given);
+      const dec = decoderSpecs(sizes, { inputs: given, outputs: made });
       return {
         encoder: specsOf(enc),
         decoder: specsOf(dec),
@@ -62,10 +68,10 @@ const networks: Record<Stage1Config['network'], Network> = {
 
   strided: {
     features: ({ ch, ch_mult }) => ch * last(ch_mult),
-    make({ ch, ch_mult, num_res_blocks: blocks, upsampling }, { seen, taken, given }) {
+    make({ ch, ch_mult, num_res_blocks: blocks, upsampling }, { seen, taken, given, made }) {
       const width = ch * last(ch_mult);
       const halvings = ch_mult.slice(0, -1).map((mult) => ch * mult);
-      const doublings = [...halvings.slice(0, -1).reverse(), 3];
+      const doublings = [...halvings.slice(0, -1).reverse(), made];
       const enc = {
         ...narrowingSpecs(seen, halvings, { outputs: width, blocks }),
         ...(taken !== undefined && { embed: convSpecs(1, width, taken) }),
@@ -87,21 +93,33 @@ const networks: Record<Stage1Config['network'], Network> = {
   },
 };
 
-export function autoencoderOf(sizes: Sizes, joints: Joints): Autoencoder {
-  const net = networks[sizes.network].make(sizes, joints);
-  if (sizes.filter === 'none') return net;
-  return { ...net, picture: (p, features) => photoFilter(net.picture(p, features)) };
+/** @param planes red, green and blue unless given */
+export function autoencoderOf(sizes: Sizes, joints: Joints, planes = planesOf(photographs)): Autoencoder {
+  const seen = joints.seen - photographs.channels + planes.count;
+  const net = networks[sizes.network].make(sizes, { ...joints, seen, made: planes.count });
+  const filter = sizes.filter === 'none' ? (picture: tf.Tensor) => picture : photoFilter;
+  return {
+    ...net,
+    planes,
+    encode: (p, seen) => net.encode(p, planes.of(seen)),
+    picture: (p, features) => filter(planes.compared(net.picture(p, features))),
+  };
 }
+
+const photographs = { pictures: 'photographs', labels: [] as string[], channels: 3 } as const;
 
 export const featuresOf = (sizes: Omit<Sizes, 'size'>): number => networks[sizes.network].features(sizes);
 
-/** The whole decoder: [B, h, w, D] → images [B, S, S, 3]. */
-export const decoded = ({ features, picture }: Autoencoder, p: Tensors, q: tf.Tensor): tf.Tensor =>
+/** The whole decoder: [B, h, w, D] → what losses compare, see `Planes`. */
+export const compared = ({ features, picture }: Autoencoder, p: Tensors, q: tf.Tensor): tf.Tensor =>
   picture(p, features(p, q));
 
+/** [B, h, w, D] → images [B, S, S, 3]. */
+export const decoded = (net: Autoencoder, p: Tensors, q: tf.Tensor): tf.Tensor =>
+  net.planes.shown(compared(net, p, q));
+
 /**
- * The decoder up to its last layer, and that: its filter, and the images [B, S, S, 3] that it makes with that or
- * another.
+ * The decoder up to its last layer, and that: its filter, and what losses compare, made with that or another.
  */
 export function lastLayer(net: Autoencoder, p: Tensors, q: tf.Tensor) {
   const features = net.features(p, q);

@@ -2,7 +2,7 @@
  * Where a picture has edges: of each cell, in which of its nine parts there is one. An edge is a ridge of the gradient
  * (Sobel) across its direction, as Canny (1986) has it, that is steep for the picture.
  */
-import { type Conditioner, conditionGrid, shownCells } from './condition.js';
+import { conditionGrid, type Plain, shownCells } from './condition.js';
 
 const parts = 3;
 const codes = 2 ** (parts * parts);
@@ -13,7 +13,7 @@ const leastSteep = 0.15;
 const share = 0.2;
 
 /** @param side rows and columns of cells; it divides `size` */
-export function edges(size: number, side: number): Conditioner {
+export function edges(size: number, side: number): Plain {
   const record = { kind: 'edges', size, grid: conditionGrid(side, side, codes) } as const;
   const place = (at: number) => Math.floor((at * side * parts) / size);
   return {

@@ -1,9 +1,9 @@
 /** A picture's colours at a few places: the mean of each cell, as the nearest code. */
 import { colourCode, colourCodes, colourOf } from './colours.js';
-import { type Conditioner, conditionGrid, shownCells } from './condition.js';
+import { conditionGrid, type Plain, shownCells } from './condition.js';
 
 /** @param side rows and columns; it divides `size` */
-export function lowres(size: number, side: number): Conditioner {
+export function lowres(size: number, side: number): Plain {
   const record = { kind: 'lowres', size, grid: conditionGrid(side, side, colourCodes) } as const;
   return {
     record,

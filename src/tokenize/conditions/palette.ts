@@ -1,11 +1,11 @@
 /** A picture's most frequent colours, the most frequent first. */
 import { colourCode, colourCodes, colourOf } from './colours.js';
-import { type Conditioner, conditionGrid, shownCells } from './condition.js';
+import { conditionGrid, type Plain, shownCells } from './condition.js';
 
 const rounds = 8;
 
 /** @param colours how many; those that a picture has not are told as nothing */
-export function palette(size: number, colours: number): Conditioner {
+export function palette(size: number, colours: number): Plain {
   const grid = conditionGrid(1, colours, colourCodes);
   const record = { kind: 'palette', size, grid } as const;
   return {

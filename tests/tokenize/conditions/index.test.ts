@@ -1,10 +1,12 @@
 /** What each kind tells of pictures that are known. */
+import { hexOf } from '../../../src/data/map-labels.js';
+import { onnxDevice } from '../../../src/engine/onnx-device.js';
 import { colourCode, colourCodes, colourOf } from '../../../src/tokenize/conditions/colours.js';
 import { untold } from '../../../src/tokenize/conditions/condition.js';
 import { edges } from '../../../src/tokenize/conditions/edges.js';
-import { conditionerFrom } from '../../../src/tokenize/conditions/index.js';
+import { openConditioner } from '../../../src/tokenize/conditions/index.js';
 import { cellMeans, lowres } from '../../../src/tokenize/conditions/lowres.js';
-import { hexOf, maps } from '../../../src/tokenize/conditions/maps.js';
+import { maps } from '../../../src/tokenize/conditions/maps.js';
 import { palette } from '../../../src/tokenize/conditions/palette.js';
 
 type Colour = readonly [number, number, number];
@@ -106,11 +108,14 @@ test('maps: the colour that covers most of a cell', () => {
   expect(hexOf(0.2, -0.7, 1)).toBe('#9926ff');
 });
 
-test('a record makes the same again', () => {
+test('a record makes the same again', async () => {
   const image = painted(16, (x, y) => [Math.sin(x * y), Math.cos(x), Math.sin(y)]);
   for (const told of [edges(16, 4), lowres(16, 4), palette(16, 3)]) {
-    const again = conditionerFrom(JSON.parse(JSON.stringify(told.record)));
+    const record = JSON.parse(JSON.stringify(told.record));
+    const again = await openConditioner(record, { run: 'none', device: onnxDevice() });
     expect(again.record).toEqual(told.record);
-    expect(again.codes(image)).toEqual(told.codes(image));
+    const codes = told.codes(image);
+    expect(await again.codes([image, image])).toEqual(Int32Array.from([...codes, ...codes]));
+    expect(await again.shown(codes)).toEqual(told.shown(codes));
   }
 });

@@ -1,0 +1,122 @@
+/**
+ * What a tokenizer makes of maps, or of pictures with fewer pixels (Esser et al., arXiv 2012.09841, section 4.1): its
+ * codes are what is told.
+ */
+import { expected } from '../../base/errors.js';
+import { must, nth, only } from '../../base/lookup.js';
+import { float32, int32 } from '../../base/tensor.js';
+import { readRunConfig } from '../../checkpoint/run.js';
+import { loadModel } from '../../checkpoint/store.js';
+import type { Config } from '../../config/schema.js';
+import { imageAt } from '../../data/grid.js';
+import { padBatch } from '../../data/inference-batch.js';
+import type { MapLabel } from '../../data/map-labels.js';
+import type { Device } from '../../engine/device.js';
+import { gridsOf, modelOf } from '../../stage1-vqgan/model.js';
+import { decodePartProgram } from '../../stage1-vqgan/parts.js';
+import { encodeProgram } from '../../stage1-vqgan/programs.js';
+import { type Conditioner, type ConditionRecord, conditionGrid, shownCells } from './condition.js';
+import { cellMeans } from './lowres.js';
+
+interface Given extends Pick<ConditionRecord, 'kind' | 'size'> {
+  /** Side of what the tokenizer takes. */
+  readonly pixels: number;
+  /** Of a copy in the run. */
+  readonly sha256?: string;
+  /** Of training maps, where they are maps of labels. */
+  readonly labels: readonly MapLabel[];
+}
+
+/**
+ * @param config the tokenizer's. @param place where it lies, for errors
+ * @throws UserError for one of several grids, of maps of another size, or of more pixels than make a code
+ */
+export function learnedRecord(
+  { kind, size, pixels, sha256, labels }: Given,
+  config: Config,
+  place: string,
+): ConditionRecord {
+  const key = 'prior.condition.tokenizer';
+  const grids = gridsOf(config);
+  if (grids.length !== 1)
+    throw expected('a tokenizer of one grid of codes', key, `${place}, of ${grids.length}`);
+  const { height, vocab } = only(grids);
+  if (kind === 'maps' && config.data.size !== size)
+    throw expected(
+      `a tokenizer of ${size}×${size} pixels`,
+      key,
+      `${place}, of ${config.data.size}×${config.data.size}`,
+    );
+  const cell = config.data.size / height;
+  const side = pixels / cell;
+  if (!Number.isInteger(side) || side < 1) {
+    const next = `A code is ${cell} pixels wide.`;
+    throw expected(`a multiple of ${cell} that divides ${size}`, 'prior.condition.side', pixels, next);
+  }
+  const { pictures } = config.data;
+  return {
+    ...{ kind, size, grid: conditionGrid(side, side, vocab) },
+    ...(pictures === 'labels' && { labels }),
+    tokenizer: { ...(sha256 !== undefined && { sha256 }), pictures, pixels },
+  };
+}
+
+/**
+ * @param o.place the run whose tokenizer it is. @param o.batch pictures that it takes at a time
+ * @throws UserError where the prior was told of the codes of another one
+ */
+export async function openLearned(
+  record: ConditionRecord,
+  o: { place: string; device: Device; batch: number },
+): Promise<Conditioner> {
+  const { place, device, batch } = o;
+  const { size, grid } = record;
+  const { pixels, sha256: wanted } = must(record.tokenizer, 'tokenizer');
+  const config = readRunConfig(place);
+  const { tensors, sha256 } = await loadModel(place, 'stage1');
+  if (wanted !== undefined && wanted !== sha256) {
+    throw expected(
+      `the tokenizer ${wanted.slice(0, 8)}, of whose codes the prior is told,`,
+      place,
+      sha256.slice(0, 8),
+      'A prior knows no codes of another: put back what it was, or train another prior.',
+    );
+  }
+  const encoder = await device.prepare(encodeProgram({ ...modelOf(config), size: pixels }, tensors, batch));
+  const part = { rows: grid.height, columns: grid.width };
+  const decoder = await device.prepare(decodePartProgram(config, tensors, part));
+  const { name } = only(gridsOf(config));
+  const area = grid.height * grid.width;
+  return {
+    record,
+    async codes(images) {
+      const codes = new Int32Array(images.length * area);
+      for (let at = 0; at < images.length; at += batch) {
+        const part = images.slice(at, at + batch);
+        const values = Float32Array.from(
+          part.flatMap((image) => [...(pixels === size ? image : cellMeans(image, size, pixels))]),
+        );
+        const taken = padBatch(float32([part.length, pixels, pixels, 3], values), batch);
+        const { data } = must((await encoder.run({ images: taken }))[name], name);
+        codes.set(data.subarray(0, part.length * area) as Int32Array, at * area);
+      }
+      return codes;
+    },
+    async shown(codes) {
+      const known = codes.map((code) => Math.min(code, grid.vocab - 2));
+      const { images } = await decoder.run({ [name]: int32([1, grid.height, grid.width], known) });
+      const image = imageAt(images, 0);
+      const pixel = (at: number) => nth(image, at);
+      const places = { ...grid, height: pixels, width: pixels };
+      return shownCells({ size, grid: places }, (at) => [
+        pixel(3 * at),
+        pixel(3 * at + 1),
+        pixel(3 * at + 2),
+      ]);
+    },
+    async dispose() {
+      await encoder.dispose();
+      await decoder.dispose();
+    },
+  };
+}
