@@ -58,8 +58,6 @@ export async function imageSplits(
   reporter: Reporter = silent,
 ): Promise<Splits> {
   const { dir, val_dir, pictures } = config;
-  if (dir === null && pictures !== 'photographs')
-    throw expected('a folder of maps', where, 'nothing', `The built-in pictures are no ${pictures}.`);
   const without = val_dir === null ? [] : [{ name: val_dir, reason: 'for validation, data.val_dir' }];
   const source =
     dir === null
@@ -88,6 +86,7 @@ export async function readableSplits(
   where?: string,
   reporter?: Reporter,
 ): Promise<Splits> {
+  checkNamed(config);
   const splits = await imageSplits(config, where, reporter);
   const { source } = splits.train;
   if (splits.val.source !== source) return splits;
@@ -113,6 +112,12 @@ export async function readableSplits(
   }
   const told = [...val, ...unreadable].sort((a, b) => a - b);
   return { ...splits, train: { source, indices: train }, val: { source, indices: told } };
+}
+
+/** @throws UserError for maps that are in no folder */
+export function checkNamed({ dir, pictures }: Pick<DataConfig, 'dir' | 'pictures'>): void {
+  if (dir !== null || pictures === 'photographs') return;
+  throw expected('a folder of maps', '--data', 'nothing', `The built-in pictures are no ${pictures}.`);
 }
 
 export function everyImage(source: ImageSource): Subset {
