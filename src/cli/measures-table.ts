@@ -12,6 +12,7 @@ const meanings: Record<string, string> = {
   pattern_luma: 'dB, a grid or noise that images do not have; too much above 2',
   pattern_colour: 'dB, the same in colour; too much above 6',
   pattern_lattice: 'dB, what repeats every eight pixels or several times in them; too much above 8',
+  label_accuracy: 'share of the pixels that have their label again',
   colour_shift: "of 255, how far pictures' mean colours move: nine of ten by less",
   rfd: 'reconstructions to originals, 0 is equal',
   rfid: 'reconstructions to originals, 0 is equal',

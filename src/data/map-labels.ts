@@ -45,6 +45,14 @@ export function coloursOf(map: Float32Array, name: string): Map<string, { first:
   return found;
 }
 
+/** Share of the pixels of two 8-bit RGB pictures that are of one colour. */
+export function shareAlike(a: Uint8Array, b: Uint8Array): number {
+  let alike = 0;
+  for (let at = 0; at < a.length; at += 3)
+    if (a[at] === b[at] && a[at + 1] === b[at + 1] && a[at + 2] === b[at + 2]) alike++;
+  return alike / (a.length / 3);
+}
+
 /** The most frequent first. */
 export function labelsOf(colours: Colours): MapLabel[] {
   const pixels = [...colours.values()].reduce((sum, { pixels }) => sum + pixels, 0);

@@ -12,6 +12,7 @@ import { streamEvalImages } from '../data/batches.js';
 import type { Subset } from '../data/dataset.js';
 import { imageAt } from '../data/grid.js';
 import { inferenceBatch, padBatch } from '../data/inference-batch.js';
+import { shareAlike } from '../data/map-labels.js';
 import { colourShifts } from '../data/mean-colour.js';
 import { type Pattern, patternOf, Spectrum } from '../data/pattern.js';
 import { toBytes } from '../data/pictures.js';
@@ -60,6 +61,8 @@ export interface FolderResult {
   readonly ssim: number | null;
   readonly perceptual: number;
   readonly perceptualNetwork: string;
+  /** Of label maps: share of the pixels that are of their colour again. */
+  readonly labelAccuracy?: number;
   /** Of reconstructions; see `Pattern`. */
   readonly pattern?: Pattern;
   /** Of the originals among which it was measured. */
@@ -93,7 +96,8 @@ export const mostAnalysed = 300;
 /** @throws UserError when no image can be read */
 export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
   const { config, subset, teller, space, reporter, signal } = o;
-  const { size } = config.data;
+  const { size, pictures } = config.data;
+  const labelled = pictures === 'labels';
   const told: { codes: Int32Array; label: number }[] = [];
   const batch = inferenceBatch(size);
   const { network, name } = await perceptualNetwork(config);
@@ -112,7 +116,7 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
   const reconstructions = new Moments(space.width);
   const kept = { originals: [] as Float32Array[], reconstructions: [] as Float32Array[] };
   const digest = createHash('sha256');
-  const sums = { psnr: 0, ssim: 0, perceptual: 0, nats: 0, masked: new Array<number>(0) };
+  const sums = { psnr: 0, ssim: 0, perceptual: 0, alike: 0, nats: 0, masked: new Array<number>(0) };
   if (o.prior?.model.maskedBy) sums.masked = maskedPercents.map(() => 0);
   let images = 0;
   try {
@@ -132,6 +136,7 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
       for (let i = 0; i < n; i++) {
         const part = (bytes: Uint8Array) => bytes.subarray(i * area, (i + 1) * area);
         sums.psnr += psnr(imageAt(real, i), imageAt(made, i));
+        if (labelled) sums.alike += shareAlike(part(realBytes), part(madeBytes));
         if (size >= SSIM_WINDOW) sums.ssim += ssim(part(realBytes), part(madeBytes), size);
         if (!analysed.has(images + i)) continue;
         spectra.real.add(part(realBytes));
@@ -186,9 +191,10 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
     ssim: size >= SSIM_WINDOW ? sums.ssim / images : null,
     perceptual: sums.perceptual / images,
     perceptualNetwork: name,
-    pattern: patternOf(spectra.real, spectra.made),
+    ...(labelled && { labelAccuracy: sums.alike / images }),
+    pattern: labelled ? undefined : patternOf(spectra.real, spectra.made),
     spectrum: spectra.real,
-    colourShifts: shifts,
+    colourShifts: labelled ? [] : shifts,
     uses,
     bound: bound?.measures(),
     ...(o.prior && {

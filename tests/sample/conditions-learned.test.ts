@@ -115,6 +115,9 @@ describe('labels', () => {
     const pixels = await pixelsOf(out);
     for (let i = 0; i < pixels.length; i += 3) colours.add([...pixels.subarray(i, i + 3)].join());
     for (const colour of colours) expect(['255,0,0', '0,0,255', '255,255,255']).toContain(colour);
+    const measured = await evaluate({ run: tokenizer, device, reporter: silent });
+    expect(measured.tokenizer.label_accuracy).toBeGreaterThan(0.9);
+    expect(measured.tokenizer).not.toHaveProperty('colour_shift');
   });
 
   test('a run has a copy of it, by which it tells of maps', async () => {
