@@ -22,7 +22,11 @@ export function checkTogether(config: Config): void {
 }
 
 /** As many images are told nothing, as many the class alone, as many all but the class. */
-function checkTold({ condition, class_dropout }: Config['prior']): void {
+function checkTold({ condition, class_dropout, class_labels, start }: Config['prior']): void {
+  if (start === 'told' && class_labels !== 'none') {
+    const next = 'With prior.start told a sequence begins with the first code that is told, and no class.';
+    throw expected('none', 'prior.class_labels', class_labels, next);
+  }
   if (condition.kind === 'none' || class_dropout < 1 / 3) return;
   const next = `With prior.condition.kind ${condition.kind} it acts three times: try --set prior.class_dropout=0.1.`;
   throw expected('a number below 1/3', 'prior.class_dropout', class_dropout, next);

@@ -33,6 +33,11 @@ const gpt = {
   pkeep: z.number().gt(0).max(1).default(1),
   /** `gpt`: `annealed` is trained in random orders at first, and by rows at last (RAR). */
   order: z.enum(['raster', 'annealed']).default('raster'),
+  /**
+   * `gpt`: what a sequence begins with: a token of its own, or the first code that is told, as published conditional
+   * transformers have it.
+   */
+  start: z.enum(['token', 'told']).default('token'),
 };
 
 const pixelcnn = {
@@ -80,7 +85,10 @@ type Prior = z.output<z.ZodObject<typeof priorKinds>>;
 
 /** @throws UserError naming the key to change */
 const checks: Record<Prior['kind'], (prior: Prior) => void> = {
-  gpt: checkTransformer,
+  gpt(prior) {
+    checkTransformer(prior);
+    checkStart(prior);
+  },
   pixelcnn(prior) {
     if (prior.attention_every > prior.layers) {
       throw expected(
@@ -98,6 +106,15 @@ const checks: Record<Prior['kind'], (prior: Prior) => void> = {
 function checkTransformer(prior: Prior): void {
   checkHeads(prior);
   checkRotations(prior);
+}
+
+/** A sequence that begins with what is told says nothing else first. */
+function checkStart({ start, condition, order }: Prior): void {
+  if (start === 'token') return;
+  const why = 'With prior.start told a sequence begins with the first code that is told.';
+  if (condition.kind === 'none')
+    throw expected('edges, lowres, palette or maps', 'prior.condition.kind', 'none', why);
+  if (order !== 'raster') throw expected('raster', 'prior.order', order, why);
 }
 
 function checkHeads({ width, heads }: Prior): void {

@@ -130,6 +130,20 @@ test('keys of another kind of prior are refused where they are set', () => {
   expect([prior.pkeep, prior.norm]).toEqual([1, 'rms']);
 });
 
+test('a sequence begins with a code that is told only where one is, before anything else', () => {
+  const of = (...set: string[]) =>
+    mistake(() => loadConfig({ set: ['start=told', ...set].map((key) => `prior.${key}`) }));
+  expect(of()).toBe(
+    'Expected edges, lowres, palette or maps for prior.condition.kind but received none. With prior.start told a sequence begins with the first code that is told.',
+  );
+  expect(of('condition.kind=edges')).toBe(
+    'Expected none for prior.class_labels but received subfolders. With prior.start told a sequence begins with the first code that is told, and no class.',
+  );
+  expect(of('condition.kind=edges', 'class_labels=none', 'order=annealed')).toBe(
+    'Expected raster for prior.order but received annealed. With prior.start told a sequence begins with the first code that is told.',
+  );
+});
+
 test('another kind of prior begins with its own sizes, unless they are given with it', () => {
   const sizes = ({ prior }: Config) => [prior.layers, prior.width];
   const pixelcnn = loadConfig({ set: ['prior.width=48', 'prior.kind=pixelcnn'] });

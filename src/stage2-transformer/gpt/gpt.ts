@@ -2,10 +2,11 @@
  * The prior over code sequences: a GPT as taming-transformers trains it (Esser et al., arXiv 2012.09841; layout after
  * Radford et al., GPT-2), or with the options of `nn/transformer.ts`, rotary positions, and trained in many orders
  * (Yu et al., RAR, arXiv 2411.00776). A start token stands before the first code, one for each class where there are
- * classes; logits are over the K codes only.
+ * classes; or a sequence begins with a code that is told, as published conditional transformers have it. Logits are over
+ * the K codes only.
  *
- * Places: 0 the start token's, c + 1 that of cell c. The token at a place predicts the code of the place behind it; in
- * training it may be that of any other, see `orders.ts`.
+ * Places: 0 the start token's, c + 1 that of cell c; without a start token c. The token at a place predicts the code of
+ * the place behind it; in training it may be that of any other, see `orders.ts`.
  *
  * Shapes: B sequences, T tokens, K codes, C classes, D width, H heads, E = D/H, N = B·T rows. Weights are [in, out].
  */
@@ -33,6 +34,8 @@ export interface GptSizes extends BlockOptions {
   readonly codes: number;
   /** C; none unless given. */
   readonly classes?: number;
+  /** Whether sequences begin with a code: the token table has no other rows; not unless given. */
+  readonly told?: boolean;
   /** T, length of a sequence. */
   readonly tokens: number;
   /** Rotary positions of the `placesOf` it. */
@@ -55,10 +58,11 @@ export const placesOf = ({ tokens, annealed = false }: Pick<GptSizes, 'tokens' |
 
 /** Linear and embedding weights N(0, 0.02²), positions and biases 0, norms γ 1, β 0. */
 export function gptSpecs(o: GptSizes) {
-  const { layers, width, codes, classes = 0, tokens, unplaced = false, annealed = false } = o;
+  const { layers, width, codes, classes = 0, told = false, tokens, unplaced = false, annealed = false } = o;
+  const rows = told ? codes : codes + 1 + classes;
   const table = (rows: number): ParamSpec => ({ shape: [rows, width], init: { kind: 'zeros' } });
   return {
-    tokens: { weight: { shape: [codes + 1 + classes, width], init: transformerInit } as ParamSpec },
+    tokens: { weight: { shape: [rows, width], init: transformerInit } as ParamSpec },
     ...(!unplaced && { positions: table(placesOf(o)) }),
     /** By the cell that comes next (RAR, section 3.3). */
     ...(annealed && { targets: table(tokens) }),
@@ -75,7 +79,7 @@ export interface Order {
 }
 
 /**
- * ids int32 [B, T] (the start token, then codes) → logits [B, T, K] for the code that follows each.
+ * ids int32 [B, T] (what begins a sequence, then codes) → logits [B, T, K] for the code that follows each.
  *
  * @param more.order that of the cells unless given
  */
@@ -114,7 +118,7 @@ const firstRows = (table: tf.Tensor, count: number): tf.Tensor =>
 export interface CachedInputs {
   /** int32 [B]: the token before the one to draw. */
   readonly ids: tf.Tensor;
-  /** int32 [1]: its place in the sequence, the start token being 0. */
+  /** int32 [1]: its place in the sequence, from 0 on. */
   readonly position: tf.Tensor;
   /** [1, 1, 1, L]: 0 for places before `position`, −10⁹ for those that are not filled yet. */
   readonly mask: tf.Tensor;

@@ -1,7 +1,7 @@
 /** The prior `gpt`: a transformer that reads the codes one after another, all grids end to end. */
 import * as tf from '@tensorflow/tfjs-core';
 import { picked } from '../../base/lookup.js';
-import { firstAxis } from '../../base/tensor.js';
+import { firstAxis, type HostTensor } from '../../base/tensor.js';
 import type { PriorConfig } from '../../config/schema.js';
 import type { Specs } from '../../engine/device.js';
 import { crossEntropy } from '../../nn/cross-entropy.js';
@@ -18,11 +18,12 @@ import { type GptSizes, gptLogits, gptSpecs, placesOf } from './gpt.js';
 import { ordersOf, randomShare, reordered } from './orders.js';
 import { portableGpt } from './portable.js';
 import { corrupted, sequencesOf, startTokens } from './sequences.js';
+import { afterFirst, ofAllCells, withoutFirst } from './told-start.js';
 
 /** What it is made of. */
 type Structure = Pick<
   PriorConfig,
-  'layers' | 'heads' | 'width' | 'norm' | 'mlp' | 'qk_norm' | 'positions' | 'order'
+  'layers' | 'heads' | 'width' | 'norm' | 'mlp' | 'qk_norm' | 'positions' | 'order' | 'start'
 >;
 
 /** What it takes of the config's section, and the seed that acts. */
@@ -33,11 +34,12 @@ type Settings = Structure &
 export function gptSizes(o: Structure, grids: readonly Grid[], classes = 0): GptSizes {
   const { layers, heads, width, norm, mlp, qk_norm } = o;
   const codes = Math.max(...grids.map(({ vocab }) => vocab));
-  const tokens = cellsIn(grids);
+  const told = o.start === 'told';
+  const tokens = told ? cellsIn(grids) - 1 : cellsIn(grids);
   const annealed = o.order === 'annealed';
-  const places = [beforeAll, ...centres(grids)].slice(0, placesOf({ tokens, annealed }));
+  const places = [...(told ? [] : [beforeAll]), ...centres(grids)].slice(0, placesOf({ tokens, annealed }));
   return {
-    ...{ layers, heads, width, norm, mlp, qk_norm, codes, classes, tokens, annealed },
+    ...{ layers, heads, width, norm, mlp, qk_norm, codes, classes, told, tokens, annealed },
     ...(o.positions === 'rope' && {
       turns: turnsOf(places, width / heads),
       unplaced: grids.length === 1, // else nothing would say which grid a code is of
@@ -52,7 +54,7 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
   const { dropout, pkeep, accumulate, seed, steps } = settings;
   const grids = [...condition.grids, ...drawn];
   const sizes = gptSizes(settings, grids, condition.classes.length);
-  const { codes, tokens, width, annealed } = sizes;
+  const { codes, told, tokens, width, annealed } = sizes;
   const specs = gptSpecs(sizes);
   const given = cellsIn(condition.grids);
   const layout = { sites: dropoutSites(sizes), rows: tokens, columns: width };
@@ -75,7 +77,8 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
       };
     },
     feed(phase, step, batch) {
-      if (phase === 'eval') return { batched: { ...sequencesOf(codes, batch) } };
+      const inputs = (all: Record<string, HostTensor>) => (told ? withoutFirst(all) : all);
+      if (phase === 'eval') return { batched: inputs({ ...sequencesOf(codes, batch) }) };
       const size = batch.labels.length;
       const share = randomShare(step, steps);
       const { canvas, ...order } = annealed
@@ -83,11 +86,11 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
         : { canvas: batch };
       const { ids, targets } = sequencesOf(codes, canvas);
       return {
-        batched: {
+        batched: inputs({
           ids: pkeep < 1 ? corrupted(ids, { pkeep, vocabulary: vocabulary(grids), given, seed, step }) : ids,
           targets,
           ...order,
-        },
+        }),
         runs: drops.feeds(step, size),
       };
     },
@@ -101,22 +104,24 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
         order,
       });
       const nats = crossEntropy(tf.reshape(logits, [-1, codes]), tf.reshape(targets, [-1])); // [B·T]
-      const each = tf.reshape(nats, ids.shape);
-      return given === 0 ? each : tf.mul(each, predicted(given, tokens));
+      const ofPlaces = tf.reshape(nats, ids.shape);
+      const each = told ? ofAllCells(ofPlaces) : ofPlaces;
+      return given === 0 ? each : tf.mul(each, predicted(given, cellsIn(grids)));
     },
     async open(device, weights, o) {
       const { batch, cfgScale, precision } = { ...o, batch: sequencesFor(o) };
-      const model = await openCachedModel({ sizes, weights, batch, precision, device });
+      const opened = await openCachedModel({ sizes, weights, batch, precision, device });
+      const model = told ? afterFirst(opened, codes) : opened;
       const starts = (labels: Int32Array) => startTokens(codes, labels);
       return drawerOf(model, { grids, given: condition.grids, cfgScale, starts });
     },
-    portable: portableGpt(sizes, grids),
+    ...(!told && { portable: portableGpt(sizes, grids) }),
   };
 }
 
 /** [1, T]: 0 for the first cells, which are given, 1 for the others. */
-const predicted = (given: number, tokens: number): tf.Tensor =>
+const predicted = (given: number, cells: number): tf.Tensor =>
   tf.tensor2d(
-    Float32Array.from({ length: tokens }, (_, cell) => (cell < given ? 0 : 1)),
-    [1, tokens],
+    Float32Array.from({ length: cells }, (_, cell) => (cell < given ? 0 : 1)),
+    [1, cells],
   );
