@@ -36,14 +36,6 @@ export type ConditionConfig = z.output<typeof conditionSection>;
 export function checkCondition(o: ConditionConfig, size: number): void {
   const { kind, side, maps, val_maps } = o;
   const key = (name: keyof ConditionConfig) => `prior.condition.${name}`;
-  if (kind === 'maps' && maps === null) {
-    throw expected(
-      'a folder of maps',
-      key('maps'),
-      null,
-      'prior.condition.kind maps takes one for each picture.',
-    );
-  }
   for (const [name, folder] of Object.entries({ maps, val_maps })) {
     if (folder !== null && kind !== 'maps')
       throw expected('null', key(name as 'maps'), folder, `It is of ${key('kind')} maps, not ${kind}.`);

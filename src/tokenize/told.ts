@@ -64,6 +64,10 @@ export async function tellingOf(
     const record = await conditionRecord(config, { place });
     return record && { record, place };
   }
+  if (config.prior.condition.maps === null) {
+    const next = 'prior.condition.kind maps takes one for each picture.';
+    throw expected('a folder of maps', 'prior.condition.maps', null, next);
+  }
   const own = place === undefined ? undefined : readRunConfig(place).data;
   const pictures = own?.pictures ?? 'labels';
   const maps = await mapsOf(config, subsets, { kind: pictures, reporter: o.reporter });
