@@ -70,7 +70,7 @@ export async function openLearned(
   o: { place: string; device: Device; batch: number },
 ): Promise<Conditioner> {
   const { place, device, batch } = o;
-  const { size, grid } = record;
+  const { kind, size, grid } = record;
   const { pixels, sha256: wanted } = must(record.tokenizer, 'tokenizer');
   const config = readRunConfig(place);
   const { tensors, sha256 } = await loadModel(place, 'stage1');
@@ -85,7 +85,12 @@ export async function openLearned(
   const encoder = await device.prepare(encodeProgram({ ...modelOf(config), size: pixels }, tensors, batch));
   const part = { rows: grid.height, columns: grid.width };
   const decoder = await device.prepare(decodePartProgram(config, tensors, part));
-  const { name } = only(gridsOf(config));
+  const { name, vocab } = only(gridsOf(config));
+  const taken = (image: Float32Array): ArrayLike<number> => {
+    if (pixels === size) return image;
+    // Colours of labels are not mixed: as published, the pixel in whose place it is.
+    return kind === 'maps' ? resized(image, size, pixels) : cellMeans(image, size, pixels);
+  };
   const area = grid.height * grid.width;
   return {
     record,
@@ -93,26 +98,17 @@ export async function openLearned(
       const codes = new Int32Array(images.length * area);
       for (let at = 0; at < images.length; at += batch) {
         const part = images.slice(at, at + batch);
-        const values = Float32Array.from(
-          part.flatMap((image) => [...(pixels === size ? image : cellMeans(image, size, pixels))]),
-        );
-        const taken = padBatch(float32([part.length, pixels, pixels, 3], values), batch);
-        const { data } = must((await encoder.run({ images: taken }))[name], name);
+        const values = Float32Array.from(part.flatMap((image) => Array.from(taken(image))));
+        const padded = padBatch(float32([part.length, pixels, pixels, 3], values), batch);
+        const { data } = must((await encoder.run({ images: padded }))[name], name);
         codes.set(data.subarray(0, part.length * area) as Int32Array, at * area);
       }
       return codes;
     },
     async shown(codes) {
-      const known = codes.map((code) => Math.min(code, grid.vocab - 2));
+      const known = codes.map((code) => Math.min(code, vocab - 1));
       const { images } = await decoder.run({ [name]: int32([1, grid.height, grid.width], known) });
-      const image = imageAt(images, 0);
-      const pixel = (at: number) => nth(image, at);
-      const places = { ...grid, height: pixels, width: pixels };
-      return shownCells({ size, grid: places }, (at) => [
-        pixel(3 * at),
-        pixel(3 * at + 1),
-        pixel(3 * at + 2),
-      ]);
+      return resized(imageAt(images, 0), pixels, size);
     },
     async dispose() {
       await encoder.dispose();
@@ -120,3 +116,11 @@ export async function openLearned(
     },
   };
 }
+
+/** [S, S, 3] → [side, side, 3], each pixel one of the old ones. */
+const resized = (image: Float32Array, size: number, side: number): Float32Array =>
+  shownCells({ size: side, grid: { name: 'pixels', height: size, width: size, vocab: 0 } }, (at) => [
+    nth(image, 3 * at),
+    nth(image, 3 * at + 1),
+    nth(image, 3 * at + 2),
+  ]);
