@@ -101,9 +101,10 @@ def fill(model, seed, size=40_000):
 
 
 @torch.no_grad()
-def spread_codes(model, state, prefix=""):
+def spread_codes(model, state, prefix="", images=None):
     """Codes among what the encoder gives, so that pictures have many of them."""
-    z = model.quant_conv(model.encoder(wave([4, 16, 16, 3], 0.37).permute(0, 3, 1, 2)))
+    images = wave([4, 16, 16, 3], 0.37).permute(0, 3, 1, 2) if images is None else images
+    z = model.quant_conv(model.encoder(images))
     rows = z.permute(0, 2, 3, 1).reshape(-1, z.shape[1])
     gumbel = hasattr(model.quantize, "proj")
     table = model.quantize.embed.weight if gumbel else model.quantize.embedding.weight
@@ -264,6 +265,59 @@ def main(repository, out):
     with torch.no_grad():
         logits, target = model(images, images)
     write(at("transformer.json"), codes=target.flatten().tolist(), logits=numbers(logits[0]), last=numbers(logits[1, -1]))
+
+    # 6. A transformer that is told depth, 4 × 4 codes of maps half as large as the pictures.
+    depth = tokenizer_config(n_embed=40)
+    depth["ddconfig"] = {**depth["ddconfig"], "in_channels": 1, "out_ch": 1, "resolution": 8, "ch_mult": [1, 1]}
+    depth["ddconfig"]["attn_resolutions"] = [4]
+    told = lambda count, step: wave([count, 8, 8, 1], step).permute(0, 3, 1, 2)
+    conditional(at, yaml, "depth", 5, depth, "VQModel", [told(4, 0.29), told(2, 0.53)], images, vocabulary=50, block=40)
+
+    # 7. One that is told segmentations, 8 × 8 codes, more than there are of pictures.
+    labels = 6
+    segmentation = tokenizer_config(n_embed=60, n_labels=labels, image_key="segmentation")
+    planes = {"in_channels": labels, "out_ch": labels, "ch_mult": [1, 1], "attn_resolutions": []}
+    segmentation["ddconfig"] = {**segmentation["ddconfig"], **planes}
+
+    def told(count, step):
+        label = ((wave([count, 16, 16], step) + 1) * labels / 2).long().clamp(0, labels - 1)
+        return torch.nn.functional.one_hot(label, labels).permute(0, 3, 1, 2).float()
+
+    maps = [told(4, 0.29), told(2, 0.53)]
+    conditional(at, yaml, "segmentation", 6, segmentation, "VQSegmentationModel", maps, images, vocabulary=64, block=79)
+
+
+def conditional(at, yaml, key, seed, cond_stage, target, maps, images, vocabulary, block):
+    """A transformer of pictures with 4 × 4 codes that is told maps: those that its codes are spread among, and two others."""
+    from taming.models.cond_transformer import Net2NetTransformer
+
+    stage1 = tokenizer_config()
+    stage1["ddconfig"] = {**stage1["ddconfig"], "ch_mult": [1, 1, 1], "attn_resolutions": []}
+    params = {
+        "cond_stage_key": key,
+        "transformer_config": {
+            "target": "taming.modules.transformer.mingpt.GPT",
+            "params": {"vocab_size": vocabulary, "block_size": block, "n_layer": 2, "n_head": 4, "n_embd": 32},
+        },
+        "first_stage_config": {"target": "taming.models.vqgan.VQModel", "params": stage1},
+        # Codes of a batch by its pictures: else encode_to_c has them end to end, which forward cannot join.
+        "cond_stage_config": {"target": f"taming.models.vqgan.{target}", "params": {**cond_stage, "sane_index_shape": True}},
+    }
+    model = Net2NetTransformer(**params).eval()
+    state = spread_codes(model.first_stage_model, fill(model, seed, 12_000), "first_stage_model.")
+    save(at(f"{key}.ckpt"), spread_codes(model.cond_stage_model, state, "cond_stage_model.", maps[0]))
+    yaml(f"{key}.yaml", "taming.models.cond_transformer.Net2NetTransformer", params)
+    with torch.no_grad():
+        logits, target = model(images, maps[1])
+        _, told = model.encode_to_c(maps[1])
+        decoded = model.cond_stage_model.decode(model.cond_stage_model.encode(maps[1])[0])
+    write(
+        at(f"{key}.json"),
+        codes=target.flatten().tolist(),
+        told=told.flatten().tolist(),
+        decoded=numbers(decoded[0].permute(1, 2, 0)),
+        logits=numbers(logits),
+    )
 
 
 def write(file, **values):

@@ -4,7 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import { createReporter } from '../../src/base/progress.js';
-import { type ImportOptions, importCheckpoint } from '../../src/exchange/import.js';
+import { importCheckpoint } from '../../src/exchange/import.js';
+import type { ImportOptions } from '../../src/exchange/understand.js';
 
 const root = path.resolve('tests/exchange/fixtures');
 
@@ -12,7 +13,7 @@ export const fixture = (name: string): string => path.join(root, name);
 
 /** Numbers in row-major order, the last axis channels or codes. */
 type Outputs = Record<
-  'codes' | 'reconstruction' | 'decoded' | 'discriminator' | 'logits' | 'last',
+  'codes' | 'told' | 'reconstruction' | 'decoded' | 'discriminator' | 'logits' | 'last',
   number[]
 > &
   Record<'used' | 'nearest' | 'ids', number[]> & {
