@@ -98,8 +98,8 @@ test('a kind of prior is known to the table of kinds alone; GPT also where publi
   const inside = (file: string): boolean => file.startsWith('stage2-transformer/gpt/');
   const users = files.filter((file) => !inside(file) && local(file).some(inside));
   expect(users.sort()).toEqual([
-    'exchange/export.ts',
     'exchange/taming-names.ts',
+    'exchange/taming-tensors.ts',
     'stage2-transformer/index.ts',
   ]);
 });

@@ -7,63 +7,34 @@ import type { Reporter } from '../base/progress.js';
 import { type HostTensors, lastAxis } from '../base/tensor.js';
 import { checkPlace } from '../checkpoint/begin.js';
 import { runPaths, writeRunConfig } from '../checkpoint/run.js';
-import { type StoredTensors, sha256, writeSafetensors } from '../checkpoint/safetensors.js';
+import { sha256, writeSafetensors } from '../checkpoint/safetensors.js';
 import { saveWeights } from '../checkpoint/store.js';
 import { vocabularies } from '../config/bottlenecks.js';
-import { loadConfig } from '../config/load.js';
-import type { Config } from '../config/schema.js';
+import type { Config, DataConfig } from '../config/schema.js';
 import { imageSplits } from '../data/dataset.js';
 import { listImages } from '../data/source.js';
 import { countParams, initialise, over, specsOf } from '../nn/params.js';
-import { cellsIn } from '../stage1-vqgan/grids.js';
-import { gridsOf, modelSpecs, networksOf } from '../stage1-vqgan/model.js';
+import { modelSpecs, networksOf } from '../stage1-vqgan/model.js';
 import { recordPictures } from '../stage1-vqgan/moved.js';
 import { startsOf } from '../stage1-vqgan/starts.js';
-import { recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
-import { type Kept, writeKept } from './kept.js';
-import { gatherLpips, holdsLpips, lpipsNames, readLpips } from './lpips.js';
+import { recordClasses, recordCondition, recordTokenizer } from '../stage2-transformer/model.js';
+import { toldRun } from './import-told.js';
+import { type Kept, keptOf, writeKept } from './kept.js';
+import { gatherLpips, holdsLpips, readLpips } from './lpips.js';
 import { openTensors } from './open.js';
-import { checkPlaces, coversAll, fetchPlace, type Named, type Place } from './places.js';
-import {
-  embeddingsIn,
-  firstStage,
-  gpt,
-  type Kind,
-  kindOf,
-  type Overrides,
-  type Project,
-  priorConfig,
-  readProject,
-  type Section,
-  sectionAt,
-  shapesOf,
-  tokenizerConfig,
-} from './taming-config.js';
-import {
-  attentionMasks,
-  discriminatorPlaces,
-  gptMisfit,
-  type PublishedPrior,
-  type PublishedTokenizer,
-  priorPlaces,
-  runningStatistics,
-  tokenizerPlaces,
-} from './taming-names.js';
+import { checkPlaces, fetchAll, type Named, type Place } from './places.js';
+import { type Kind, kindOf, type Project, readProject } from './taming-config.js';
+import type { PublishedTokenizer } from './taming-names.js';
 import type { TensorFile } from './torch-file.js';
+import {
+  checkTarget,
+  type ImportOptions,
+  lpipsFile,
+  perceptualPrefix,
+  stepOf,
+  understand,
+} from './understand.js';
 import { importVqVae2, isVqVae2 } from './vq-vae-2.js';
-
-export interface ImportOptions {
-  readonly checkpoint: string;
-  readonly run: string;
-  /** YAML of the project that it comes from. */
-  readonly config?: string;
-  /** Side of the pictures, pixels. */
-  readonly size?: number;
-  readonly set?: readonly string[];
-  /** Folder of images, for what comes after. */
-  readonly data?: string;
-  readonly reporter: Reporter;
-}
 
 export interface ImportSummary {
   readonly run: string;
@@ -76,11 +47,9 @@ export interface ImportSummary {
   readonly discriminator: boolean;
   readonly perceptual: boolean;
   readonly prior: boolean;
+  /** What its prior is told maps of, or pictures. */
+  readonly told: DataConfig['pictures'] | null;
 }
-
-const perceptualPrefix = 'loss.perceptual_loss.';
-const discriminatorPrefix = 'loss.discriminator.';
-const lpipsFile = 'lpips-vgg16.safetensors';
 
 /** @throws UserError, having written nothing, for no such checkpoint, one that wants something executed or does not fit */
 export async function importCheckpoint(o: ImportOptions): Promise<ImportSummary> {
@@ -101,7 +70,7 @@ async function vqVae2(file: TensorFile, o: ImportOptions): Promise<ImportSummary
   return {
     ...{ run: o.run, kind: 'VQVAE', tensors: Object.keys(file.entries).length, parameters },
     ...{ step: config.stage1.steps, size: config.data.size, codes: Math.max(...vocabularies(config.stage1)) },
-    ...{ discriminator: false, perceptual: false, prior: false },
+    ...{ discriminator: false, perceptual: false, prior: false, told: null },
   };
 }
 
@@ -113,19 +82,6 @@ export function checkRun(run: string): void {
   throw expected('a new folder', '--run', `${run}, which exists`, 'Name another --run, or remove it.');
 }
 
-/** A checkpoint as vqgen understands it. */
-interface Understood {
-  readonly config: Config;
-  readonly tokenizer: PublishedTokenizer;
-  readonly prior?: PublishedPrior;
-  readonly places: { readonly model: Place[]; readonly disc: Place[]; readonly prior: Place[] };
-  readonly lpips: Named[];
-  /** Not read, because they follow from the sizes. */
-  readonly masks: Named[];
-  /** Kept as they are. */
-  readonly other: Named[];
-}
-
 async function importTensors(
   file: TensorFile,
   project: Project | undefined,
@@ -135,29 +91,26 @@ async function importTensors(
   checkTarget(kind, project, o);
   if (file.unwrapped.length > 0) o.reporter.note(unwrappedNote(o.checkpoint, file));
   const understood = await understand(file, prefix, project, o);
-  const { config, places, lpips, masks, other } = understood;
-  const all = [...places.model, ...places.disc, ...places.prior];
-  checkPlaces([...all.flatMap(({ theirs }) => theirs), ...lpips, ...masks, ...other], file, {
+  const { config, places, disc, lpips, other, prior, told } = understood;
+  const all = [...places, ...disc, ...(prior?.places ?? []), ...(told?.places ?? [])];
+  const asTheyAre = [...lpips, ...other, ...(prior?.masks ?? []), ...(told?.other ?? [])];
+  checkPlaces([...all.flatMap(({ theirs }) => theirs), ...asTheyAre], file, {
     file: o.checkpoint,
     what: `a ${kind}${o.config ? ` as ${o.config} describes it` : ''}`,
     next: o.config ? 'Is it the YAML of this checkpoint?' : 'Name its YAML by --config.',
   });
-  for (const mask of masks) await checkMask(mask, file, o.checkpoint);
+  for (const mask of prior?.masks ?? []) await checkMask(mask, file, o.checkpoint);
 
   const step = stepOf(file);
-  const model = over('model', await fetchAll(places.model, file));
-  const disc = await discriminatorOf(config, places.disc, file);
+  const model = over('model', await fetchAll(places, file));
+  const adversary = await discriminatorOf(config, disc, file);
   const perceptual = lpips.length > 0 ? await readLpips(file, prefix + perceptualPrefix) : undefined;
-  const gptWeights = over('model', await fetchAll(places.prior, file));
-  const kept = (parts: Place[], others: Named[]) => keptOf(parts, others, file);
+  const gptWeights = over('model', await fetchAll(prior?.places ?? [], file));
   const keptTokenizer: Kept<PublishedTokenizer> = {
-    published: understood.tokenizer,
-    tensors: await kept([...places.model, ...places.disc], other),
+    published: understood.published,
+    tensors: await keptOf([...places, ...disc], other, file),
   };
-  const keptPrior = understood.prior && {
-    published: understood.prior,
-    tensors: await kept(places.prior, []),
-  };
+  const writeTold = told && (await toldRun(told, file, config.data.size));
 
   const images = await imageSplits(config.data);
   await writeFolderAtomic(o.run, async (run) => {
@@ -167,15 +120,17 @@ async function importTensors(
     if (perceptual) await writeSafetensors(path.join(run, lpipsFile), perceptual);
     const saved = await saveWeights(
       folders.stage1,
-      { ...model, ...disc },
+      { ...model, ...adversary },
       { step, kept: { ...startsOf(config) } },
     );
     await writeKept(folders.stage1, keptTokenizer);
-    if (!keptPrior) return;
+    if (!prior) return;
+    const { published } = prior;
     await saveWeights(folders.prior, gptWeights, { step });
-    await writeKept(folders.prior, keptPrior);
-    const labels = Array.from({ length: keptPrior.published.classes }, (_, label) => String(label));
+    await writeKept(folders.prior, { published, tensors: await keptOf(prior.places, [], file) });
+    const labels = Array.from({ length: published.classes }, (_, label) => String(label));
     if (labels.length > 0) await recordClasses(run, labels);
+    if (writeTold) await recordCondition(run, await writeTold(folders.condition));
     await recordTokenizer(run, await sha256(path.join(saved.path, 'model.safetensors')));
   });
   const ofPrior = Object.values(gptWeights).reduce((sum, { data }) => sum + data.length, 0);
@@ -183,137 +138,19 @@ async function importTensors(
     run: o.run,
     kind,
     tensors: Object.keys(file.entries).length,
-    parameters: countParams(modelSpecs(config)) + ofPrior,
+    parameters: countParams(modelSpecs(config)) + ofPrior + (told ? countParams(modelSpecs(told.config)) : 0),
     step,
     size: config.data.size,
     codes: config.stage1.codes,
-    discriminator: places.disc.length > 0,
+    discriminator: disc.length > 0,
     perceptual: perceptual !== undefined,
-    prior: keptPrior !== undefined,
+    prior: prior !== undefined,
+    told: told?.config.data.pictures ?? null,
   };
 }
 
 const unwrappedNote = (name: string, { unwrapped }: TensorFile): string =>
   `Unwrapped in ${name}: ${unwrapped.join(', ')}.`;
-
-function checkTarget(kind: Kind, project: Project | undefined, o: ImportOptions): void {
-  const named = project?.target?.split('.').at(-1);
-  if (named === undefined || named === kind) return;
-  throw expected(`the YAML of a ${kind}`, '--config', `${o.config}, which is that of a ${named}`);
-}
-
-async function understand(
-  file: TensorFile,
-  prefix: string,
-  project: Project | undefined,
-  o: ImportOptions,
-): Promise<Understood> {
-  const shape = shapesOf(file);
-  const params: Section = project?.params ?? {};
-  const isTransformer = prefix === firstStage;
-  const stage1: Section = isTransformer
-    ? ((sectionAt(params, 'first_stage_config')?.params as Section | undefined) ?? {})
-    : params;
-  const used = await usedCodes(file, prefix, o.checkpoint);
-  const names = Object.keys(file.entries);
-  const holds = (part: string) => names.some((name) => name.startsWith(prefix + part));
-  const lpips = holds(perceptualPrefix) ? lpipsNames(prefix + perceptualPrefix) : [];
-  const step = stepOf(file);
-  const overrides: Overrides = {
-    ...tokenizerConfig(shape, stage1, { file: o.checkpoint, prefix, size: o.size, used: used?.length }),
-    ...perceptualConfig(lpips.length > 0, stage1, o.run),
-    ...trainingConfig(project, isTransformer ? 'prior' : 'stage1'),
-    'data.dir': o.data ?? null,
-    'stage1.steps': step,
-  };
-  const base = { config: 'imagenet-f16', set: o.set };
-  let config = loadConfig({ ...base, overrides: withoutSet(overrides, o.set) });
-  let prior: PublishedPrior | undefined;
-  if (isTransformer) {
-    const found = priorConfig(shape, params, {
-      file: o.checkpoint,
-      codes: config.stage1.codes,
-      tokens: cellsIn(gridsOf(config)),
-      heads: headsOf(o.set),
-    });
-    prior = found.published;
-    const more = { ...overrides, ...found.overrides, 'prior.steps': step };
-    config = loadConfig({ ...base, overrides: withoutSet(more, o.set) });
-    const misfit = gptMisfit(config, 'Published transformers have no other: leave it out of --set.');
-    if (misfit) throw misfit;
-    if (found.guessed) {
-      o.reporter.warn(
-        `${config.prior.heads} attention heads, as published transformers of width ${config.prior.width} have: no shape tells. The project's YAML does: --config.`,
-      );
-    }
-  }
-  const tokenizer: PublishedTokenizer = { embeddings: embeddingsIn(shape, prefix), ...(used && { used }) };
-  const disc = holds(discriminatorPrefix);
-  return {
-    config,
-    tokenizer,
-    ...(prior && { prior }),
-    places: {
-      model: tokenizerPlaces(config, tokenizer, prefix),
-      disc: disc ? discriminatorPlaces(config.stage1.disc, prefix) : [],
-      prior: prior ? priorPlaces(config, prior, gpt) : [],
-    },
-    lpips,
-    masks: prior ? attentionMasks(config, prior, gpt).filter(({ name }) => shape(name)) : [],
-    other: [
-      ...(disc ? runningStatistics(config.stage1.disc, prefix) : []),
-      ...(used ? [{ name: `${prefix}quantize.used`, shape: [used.length] }] : []),
-    ],
-  };
-}
-
-/** Keys that `--set` names are the user's own. */
-function withoutSet(overrides: Overrides, set: readonly string[] = []): Overrides {
-  const own = set.map((item) => item.split('=')[0]);
-  return Object.fromEntries(Object.entries(overrides).filter(([key]) => !own.includes(key)));
-}
-
-const headsOf = (set: readonly string[] = []): number | undefined => {
-  const heads = set.findLast((item) => item.startsWith('prior.heads='))?.split('=')[1];
-  return heads === undefined ? undefined : Number(heads);
-};
-
-function perceptualConfig(present: boolean, params: Section, run: string): Overrides {
-  if (!present) return { 'stage1.perceptual.kind': 'none', 'stage1.perceptual.weights': null };
-  const loss = sectionAt(sectionAt(params, 'lossconfig'), 'params');
-  return {
-    'stage1.perceptual.kind': 'lpips-vgg16',
-    'stage1.perceptual.weights': path.resolve(run, lpipsFile),
-    'stage1.perceptual.weight': loss?.perceptual_weight ?? 1,
-  };
-}
-
-function trainingConfig({ batch, rate }: Project = { params: {} }, stage: 'stage1' | 'prior'): Overrides {
-  return {
-    ...(batch !== undefined && { [`${stage}.batch_size`]: batch }),
-    ...(batch !== undefined && rate !== undefined && { [`${stage}.lr`]: batch * rate }),
-  };
-}
-
-/** The step that a checkpoint says; 1 where it says none. */
-function stepOf({ notes }: TensorFile): number {
-  const { global_step: step } = notes;
-  return Number.isSafeInteger(step) && (step as number) > 0 ? (step as number) : 1;
-}
-
-/** The codes that a tokenizer's transformer knows, by their numbers in the whole codebook. */
-async function usedCodes(file: TensorFile, prefix: string, name: string): Promise<number[] | undefined> {
-  const shape = shapesOf(file);
-  if (!shape(`${prefix}quantize.used`)) return undefined;
-  const { data } = await file.read(`${prefix}quantize.used`);
-  const used = Array.from(data as ArrayLike<number | bigint>, Number);
-  const codes = embeddingsIn(shape, prefix);
-  const known = used.every((code) => Number.isInteger(code) && code >= 0 && code < codes);
-  if (used.length === 0 || !known || new Set(used).size < used.length) {
-    throw expected('the numbers of different codes', `quantize.used in ${name}`, 'something else');
-  }
-  return used;
-}
 
 /** @throws UserError where a mask hides something else than what comes later */
 async function checkMask({ name, shape }: Named, file: TensorFile, checkpoint: string): Promise<void> {
@@ -331,12 +168,6 @@ async function checkMask({ name, shape }: Named, file: TensorFile, checkpoint: s
   }
 }
 
-async function fetchAll(places: readonly Place[], { read }: TensorFile): Promise<HostTensors> {
-  const found: HostTensors = {};
-  for (const place of places) found[place.ours.name] = await fetchPlace(place, read);
-  return found;
-}
-
 /** Of a config with a discriminator; one that the checkpoint lacks starts from the seed. */
 async function discriminatorOf(
   config: Config,
@@ -352,18 +183,6 @@ export function freshDiscriminator(config: Config): HostTensors {
   const { adversary } = networksOf(config);
   const { seed } = config;
   return adversary ? over('disc', initialise(specsOf(adversary.specs), seed)) : {};
-}
-
-/** What vqgen holds only in part, or not at all, so that an export gives it back. */
-async function keptOf(
-  places: readonly Place[],
-  other: readonly Named[],
-  { read }: TensorFile,
-): Promise<StoredTensors> {
-  const kept: StoredTensors = {};
-  const partial = places.filter((place) => !coversAll(place)).flatMap(({ theirs }) => theirs);
-  for (const { name } of [...partial, ...other]) kept[name] = await read(name);
-  return kept;
 }
 
 /** @throws UserError when the files do not hold LPIPS between them */

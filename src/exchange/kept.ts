@@ -5,11 +5,25 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { readSafetensors, type StoredTensors, writeSafetensors } from '../checkpoint/safetensors.js';
+import { coversAll, type Named, type Place } from './places.js';
+import type { TensorFile } from './torch-file.js';
 
 export interface Kept<Published> {
   readonly published: Published;
   /** By their published names. */
   readonly tensors: StoredTensors;
+}
+
+/** What vqgen holds only in part, or not at all. */
+export async function keptOf(
+  places: readonly Place[],
+  other: readonly Named[],
+  { read }: TensorFile,
+): Promise<StoredTensors> {
+  const kept: StoredTensors = {};
+  const partial = places.filter((place) => !coversAll(place)).flatMap(({ theirs }) => theirs);
+  for (const { name } of [...partial, ...other]) kept[name] = await read(name);
+  return kept;
 }
 
 const fileIn = (stageFolder: string): string => path.join(stageFolder, 'published.safetensors');

@@ -4,7 +4,15 @@
  */
 import { expected, type UserError } from '../base/errors.js';
 import { must, pairs } from '../base/lookup.js';
-import { firstAxis, float32, type HostTensor, lastAxis, type Shape4, sizeOf } from '../base/tensor.js';
+import {
+  firstAxis,
+  float32,
+  type HostTensor,
+  type HostTensors,
+  lastAxis,
+  type Shape4,
+  sizeOf,
+} from '../base/tensor.js';
 import type { StoredTensor, StoredTensors } from '../checkpoint/safetensors.js';
 import type { TensorFile } from './torch-file.js';
 
@@ -30,6 +38,13 @@ const valuesOf = (t: StoredTensor, name: string): Float32Array => {
   if (t.data instanceof Float32Array) return t.data;
   throw expected('floats', `the tensor ${name}`, `values of type ${t.dtype}`);
 };
+
+/** Our tensors, by our names. */
+export async function fetchAll(places: readonly Place[], { read }: TensorFile): Promise<HostTensors> {
+  const found: HostTensors = {};
+  for (const place of places) found[place.ours.name] = await fetchPlace(place, read);
+  return found;
+}
 
 /** Our tensor from theirs. */
 export async function fetchPlace(place: Place, read: TensorFile['read']): Promise<HostTensor> {

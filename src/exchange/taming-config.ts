@@ -6,7 +6,9 @@ import fs from 'node:fs';
 import { parse } from 'yaml';
 import { expected, type UserError } from '../base/errors.js';
 import { must } from '../base/lookup.js';
+import { runPaths } from '../checkpoint/run.js';
 import { checkStandIn } from '../checkpoint/stand-in.js';
+import { mostLabels } from '../data/map-labels.js';
 import type { PublishedPrior } from './taming-names.js';
 import type { TensorFile } from './torch-file.js';
 import { PUBLISHED_GROUPS } from './widen.js';
@@ -18,8 +20,9 @@ export type Overrides = Record<string, unknown>;
 
 export type Section = Readonly<Record<string, unknown>>;
 
-/** Where a Net2NetTransformer holds its tokenizer and its GPT. */
+/** Where a Net2NetTransformer holds its tokenizer, that of what it is told, and its GPT. */
 export const firstStage = 'first_stage_model.';
+export const condStage = 'cond_stage_model.';
 export const gpt = 'transformer.';
 
 export type Shapes = (name: string) => readonly number[] | undefined;
@@ -133,7 +136,7 @@ export function tokenizerConfig(
   const at = (name: string) => shape(o.prefix + name);
   const dd = section(params.ddconfig);
   const gumbel = at('quantize.proj.weight') !== undefined;
-  const [ch = 0, channels] = at('encoder.conv_in.weight') ?? [];
+  const [ch = 0] = at('encoder.conv_in.weight') ?? [];
   const level = (i: number, part: string) => `${o.prefix}encoder.down.${i}.${part}`;
   const levels = countOf(shape, (i) => level(i, 'block.0.conv1.weight'));
   const indices = Array.from({ length: levels }, (_, i) => i);
@@ -149,14 +152,14 @@ export function tokenizerConfig(
   const size = o.size ?? whole(dd.resolution) ?? 256;
   const attended = indices.filter((i) => shape(level(i, 'attn.0.q.weight'))).map((i) => size >> i);
   const sides = indices.map((i) => size >> i);
-  const attention = numbers(dd.attn_resolutions)?.filter((side) => sides.includes(side)) ?? attended;
-  checkChannels(o.file, [channels, at('decoder.conv_out.weight')?.[0]], 'tensors');
-  checkChannels(o.file, [whole(dd.in_channels), whole(dd.out_ch)], 'YAML');
+  const described = size === (whole(dd.resolution) ?? size) ? numbers(dd.attn_resolutions) : undefined;
+  const attention = described?.filter((side) => sides.includes(side)) ?? attended;
   const [embeddings = 0, width] = at(gumbel ? 'quantize.embed.weight' : 'quantize.embedding.weight') ?? [];
   const disc = section(sectionAt(params, 'lossconfig')?.params);
   const codes = o.used ?? whole(params.n_embed) ?? embeddings;
   return {
     'data.size': size,
+    ...picturesConfig(at, params, o.file),
     'stage1.ch': whole(dd.ch) ?? inferred.ch,
     'stage1.ch_mult': numbers(dd.ch_mult) ?? inferred.ch_mult,
     'stage1.num_res_blocks': whole(dd.num_res_blocks) ?? inferred.num_res_blocks,
@@ -171,19 +174,32 @@ export function tokenizerConfig(
   };
 }
 
-/** @throws UserError for a tokenizer of other pictures than vqgen's */
-function checkChannels(
-  file: string,
-  [takes = 3, gives = 3]: readonly (number | undefined)[],
-  where: 'tensors' | 'YAML',
-): void {
-  if (takes === 3 && gives === 3) return;
+/** What its pictures are, where they are no photographs: a channel for each label, or one of depth. */
+function picturesConfig(at: Shapes, params: Section, file: string): Overrides {
+  const dd = section(params.ddconfig);
+  const channels = at('encoder.conv_in.weight')?.[1] ?? 0;
+  checkChannels(file, channels, at('decoder.conv_out.weight')?.[0], 'tensors');
+  checkChannels(file, whole(dd.in_channels) ?? channels, whole(dd.out_ch) ?? channels, 'YAML');
+  const labelled = at('colorize') ?? whole(params.n_labels) ?? whole(params.colorize_nlabels);
+  if (labelled === undefined && channels === 3) return {};
+  if (labelled === undefined && channels === 1) return { 'data.pictures': 'depth' };
+  if (channels > mostLabels)
+    throw expected(`at most ${mostLabels} labels`, file, `a tokenizer of ${channels}`);
+  const grey = (label: number): string => `#${label.toString(16).padStart(2, '0').repeat(3)}`;
+  return {
+    'data.pictures': 'labels',
+    'data.labels': Array.from({ length: channels }, (_, label) => grey(label)),
+  };
+}
+
+/** @throws UserError where it gives other pictures than it takes */
+function checkChannels(file: string, takes: number, gives = 0, where: 'tensors' | 'YAML'): void {
+  if (takes === gives) return;
   const plural = (n: number): string => `${n} channel${n === 1 ? '' : 's'}`;
   throw expected(
-    'a tokenizer of pictures with 3 channels, red, green and blue,',
+    'a tokenizer that gives pictures such as it takes,',
     file,
     `one that takes pictures with ${plural(takes)} and gives ${plural(gives)}, as its ${where} say${where === 'YAML' ? 's' : ''}`,
-    'vqgen has none of grey pictures, depth maps or segmentations: train one on such pictures as RGB.',
   );
 }
 
@@ -204,24 +220,47 @@ function discriminatorConfig(at: Shapes, loss: Section): Overrides {
 const whole = (v: unknown): number | undefined => (Number.isSafeInteger(v) ? (v as number) : undefined);
 const numbers = (v: unknown): number[] | undefined => (Array.isArray(v) ? v.map(Number) : undefined);
 
+/**
+ * Side of what a transformer is told of pictures of a size: of maps of their own size the same, whatever that is.
+ *
+ * @param params its section of the YAML
+ */
+export function toldSize(params: Section, size: number): number {
+  const { downsample_cond_size: few } = params;
+  if (Number(few) > 0) return Number(few);
+  const resolution = (key: string) =>
+    whole(sectionAt(sectionAt(sectionAt(params, key), 'params'), 'ddconfig')?.resolution);
+  const own = resolution('cond_stage_config');
+  return own === undefined || own === resolution('first_stage_config') ? size : own;
+}
+
+/** The keys of a prior that is told the codes of another tokenizer, and was never told nothing. */
+export const toldConfig = (run: string): Overrides => ({
+  'prior.condition.kind': 'maps',
+  'prior.condition.tokenizer': runPaths(run).condition,
+  'prior.start': 'told',
+  'prior.class_dropout': 0,
+});
+
 /** Width → heads of the published transformers; no shape tells. */
 const publishedHeads: Record<number, number> = { 1024: 16, 1536: 16 };
 
 /**
  * The prior's keys, and what they leave out.
  *
- * @param o.tokens codes of a picture
- * @throws UserError for a condition other than a class, a permuted order, or where the number of heads must be told
+ * @param o.tokens codes of a picture, and of what is told of it. @param o.told whether there is a tokenizer of that
+ * @throws UserError for another condition than that or a class, a permuted order, or where the number of heads must be
+ *   told
  */
 export function priorConfig(
   shape: Shapes,
   params: Section,
-  o: { file: string; codes: number; tokens: number; heads?: number },
+  o: { file: string; codes: number; tokens: number; heads?: number; told: boolean },
 ): { overrides: Overrides; published: PublishedPrior; guessed: boolean } {
   const [vocabulary = 0, width = 0] = shape(`${gpt}tok_emb.weight`) ?? [];
   const block = shape(`${gpt}pos_emb`)?.[1] ?? 0;
   const transformer = section(sectionAt(params, 'transformer_config')?.params);
-  checkCondition(params, transformer, o.file);
+  checkCondition(params, transformer, o);
   const heads = o.heads ?? whole(transformer.n_head) ?? publishedHeads[width];
   if (heads === undefined) {
     throw expected(
@@ -233,8 +272,9 @@ export function priorConfig(
   }
   const cond = sectionAt(params, 'cond_stage_config');
   const classes = (cond && whole(section(cond.params).n_classes)) ?? 0;
-  const start = whole(params.sos_token) ?? 0;
-  const fits = vocabulary >= o.codes && block >= o.tokens && start < vocabulary && classes <= vocabulary;
+  const start = o.told ? undefined : (whole(params.sos_token) ?? 0);
+  const fits =
+    vocabulary >= o.codes && block >= o.tokens && (start ?? 0) < vocabulary && classes <= vocabulary;
   if (!fits) {
     throw expected(
       `at least ${o.codes} tokens and ${o.tokens} positions`,
@@ -252,23 +292,28 @@ export function priorConfig(
       'prior.pkeep': params.pkeep ?? 1,
       'prior.class_labels': classes > 0 ? 'subfolders' : 'none',
     },
-    published: { vocabulary, block, start, classes },
+    published: { vocabulary, block, classes, ...(start !== undefined && { start }) },
     guessed: o.heads === undefined && whole(transformer.n_head) === undefined,
   };
 }
 
-function checkCondition(params: Section, transformer: Section, file: string): void {
+function checkCondition(
+  params: Section,
+  transformer: Section,
+  { file, told }: { file: string; told: boolean },
+): void {
   const cond = params.cond_stage_config;
   const target = isSection(cond) ? String(cond.target) : cond;
   const none = cond === undefined || cond === '__is_unconditional__' || params.unconditional === true;
   const refuse = (received: string): UserError =>
     expected(
-      'a transformer without condition, or with a class as its first token,',
+      'a transformer without condition, with a class as its first token, or with a tokenizer of what it is told,',
       file,
       received,
       'Its tokenizer alone can be imported from a checkpoint of its own.',
     );
-  if (!none && !/\.Labelator$/.test(String(target))) throw refuse(`one with the condition ${String(target)}`);
+  if (!none && !told && !/\.Labelator$/.test(String(target)))
+    throw refuse(`one with the condition ${String(target)}`);
   const permuter = sectionAt(params, 'permuter_config')?.target;
   if (permuter !== undefined && !/\.Identity$/.test(String(permuter))) {
     throw refuse(`one that reads the codes in another order, ${String(permuter)}`);

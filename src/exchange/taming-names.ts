@@ -9,8 +9,8 @@ import type { Config, Stage1Config } from '../config/schema.js';
 import { type ParamSpec, specsOf } from '../nn/params.js';
 import { discriminatorSpecs } from '../stage1-vqgan/adversary/discriminator.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
-import { cellsIn } from '../stage1-vqgan/grids.js';
-import { gridsOf, modelSpecs } from '../stage1-vqgan/model.js';
+import type { Grid } from '../stage1-vqgan/latent.js';
+import { modelSpecs } from '../stage1-vqgan/model.js';
 import { gptSpecs } from '../stage2-transformer/gpt/gpt.js';
 import { gptSizes } from '../stage2-transformer/gpt/index.js';
 import { rowsOfOneTable } from '../stage2-transformer/gpt/sequences.js';
@@ -21,6 +21,8 @@ export interface PublishedTokenizer {
   /** All rows of its codebook; vqgen has those that `used` names, by their new numbers, or all. */
   readonly embeddings: number;
   readonly used?: readonly number[];
+  /** The section of the YAML on losses, whose tensors are kept and not used. */
+  readonly loss?: object;
 }
 
 /** And of a published transformer. */
@@ -29,8 +31,8 @@ export interface PublishedPrior {
   readonly vocabulary: number;
   /** Length of its table of positions. */
   readonly block: number;
-  /** The token that stands before the codes, where no class does. */
-  readonly start: number;
+  /** The token that stands before the codes, where no class does; left out where codes that are told do. */
+  readonly start?: number;
   /** Labels 0, 1, … as first tokens, which are rows of the codes' table; 0: none. */
   readonly classes: number;
 }
@@ -125,9 +127,18 @@ export function runningStatistics({ ch, layers }: Stage1Config['disc'], prefix =
   }).flat();
 }
 
-/** The GPT; the names of ours as a prior's `model.` has them, without it. */
-export function priorPlaces(config: Config, published: PublishedPrior, prefix = 'transformer.'): Place[] {
-  const sizes = gptSizes(config.prior, gridsOf(config), published.classes);
+/**
+ * The GPT; the names of ours as a prior's `model.` has them, without it.
+ *
+ * @param grids of its canvas, those that are told first
+ */
+export function priorPlaces(
+  config: Config,
+  published: PublishedPrior,
+  grids: readonly Grid[],
+  prefix = 'transformer.',
+): Place[] {
+  const sizes = gptSizes(config.prior, grids, published.classes);
   const { codes, tokens, width } = sizes;
   const rowsUpTo = (n: number) => Array.from({ length: n }, (_, i) => i);
   return Object.entries(specsOf(gptSpecs(sizes))).map(([name, { shape }]): Place => {
@@ -192,13 +203,11 @@ function gptNames(name: string): string[] {
 /** What an untouched tokenizer of vqgen's would be, published. */
 export const publishedTokenizer = ({ stage1 }: Config): PublishedTokenizer => ({ embeddings: stage1.codes });
 
-/** A GPT of vqgen's, published: its start token becomes token 0, see `foldStart`. */
-export const publishedPrior = (config: Config): PublishedPrior => ({
-  vocabulary: config.stage1.codes,
-  block: cellsIn(gridsOf(config)),
-  start: 0,
-  classes: 0,
-});
+/** A GPT of vqgen's, published: its start token, where it has one, becomes token 0, see `foldStart`. */
+export function publishedPrior({ prior }: Config, grids: readonly Grid[]): PublishedPrior {
+  const { codes, told, tokens } = gptSizes(prior, grids);
+  return { vocabulary: codes, block: tokens, classes: 0, ...(!told && { start: 0 }) };
+}
 
 /** Values between encoder and bottleneck that the published classes allow: Gumbel scores are of `z_channels` there. */
 export function gumbelFits(config: Config): boolean {

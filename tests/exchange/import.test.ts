@@ -111,6 +111,52 @@ test.each<[what: string, args: () => string[] | Promise<string[]>, sentence: Reg
     /received one with the condition taming\.modules\.misc\.coord\.CoordStage/,
   ],
   [
+    'a condition of boxes',
+    () => [
+      fixture('transformer.ckpt'),
+      '--config',
+      yaml('transformer.yaml', (params) => {
+        params.unconditional = false;
+        params.cond_stage_key = 'objects_bbox';
+        params.cond_stage_config = { target: 'taming.models.dummy_cond_stage.DummyCondStage' };
+      }),
+    ],
+    /with a tokenizer of what it is told, .* received one with the condition taming\.models\.dummy_cond_stage\.DummyCondStage/,
+  ],
+  [
+    'a tokenizer of what it is told that is not there',
+    async () => [
+      await changed('depth.ckpt', (t) => {
+        for (const name of [...t.keys()]) if (name.startsWith('cond_stage_model.')) t.delete(name);
+      }),
+      '--config',
+      fixture('depth.yaml'),
+    ],
+    /received one with the condition taming\.models\.vqgan\.VQModel/,
+  ],
+  [
+    'a tokenizer of what it is told with a tensor too few',
+    async () => [
+      await changed('depth.ckpt', (t) => {
+        t.delete('cond_stage_model.post_quant_conv.bias');
+      }),
+      '--config',
+      fixture('depth.yaml'),
+    ],
+    /received one without cond_stage_model\.post_quant_conv\.bias \[8\]\./,
+  ],
+  [
+    'fewer places than it takes to be told',
+    () => [
+      fixture('depth.ckpt'),
+      '--config',
+      yaml('depth.yaml', (params) => {
+        params.cond_stage_config = { target: 'taming.models.vqgan.VQModel' };
+      }),
+    ],
+    /at least 48 tokens and 79 positions .* but received a transformer of 50 and 40/,
+  ],
+  [
     'a mask that shows what comes later',
     async () => [
       await changed('transformer.ckpt', (t) => {
@@ -134,13 +180,13 @@ test.each<[what: string, args: () => string[] | Promise<string[]>, sentence: Reg
     /at least 48 tokens and 256 positions .* but received a transformer of 50 and 70/,
   ],
   [
-    'channels that are not those of colours',
+    'other channels out than in',
     async () => [
       await changed('vqgan.ckpt', (t) => {
         t.set('encoder.conv_in.weight', floats(32, 1, 3, 3));
       }),
     ],
-    /with 3 channels, .* but received one that takes pictures with 1 channel and gives 3 channels, as its tensors say\./,
+    /gives pictures such as it takes, .* but received one that takes pictures with 1 channel and gives 3 channels, as its tensors say\./,
   ],
   [
     'grey pictures, whatever the YAML says',

@@ -54,14 +54,15 @@ export function corrupted(
 
 /** A table in which what begins a sequence is a row among the codes': the row `start`, or of class c the row c. */
 interface OneTable {
-  readonly start: number;
+  /** Left out where sequences begin with codes. */
+  readonly start?: number;
   readonly classes: number;
 }
 
 /** The rows of such a table that a GPT's has, in its order. */
 export const rowsOfOneTable = (codes: number, { start, classes }: OneTable): number[] => [
   ...Array.from({ length: codes }, (_, code) => code),
-  start,
+  ...(start === undefined ? [] : [start]),
   ...Array.from({ length: classes }, (_, label) => label),
 ];
 
@@ -72,6 +73,7 @@ export const rowsOfOneTable = (codes: number, { start, classes }: OneTable): num
  * @throws UserError where classes are no codes either
  */
 export function foldStart(weights: HostTensors, codes: number, { start, classes }: OneTable): HostTensors {
+  if (start === undefined) return weights;
   const table = must(weights['tokens.weight'], 'tokens.weight');
   const width = lastAxis(table);
   const row = (i: number) => table.data.subarray(i * width, (i + 1) * width);
