@@ -6,6 +6,8 @@ import { importOwn, isOwn } from '../exchange/import-own.js';
 import { type Flags, onlyData, squareOf } from './flags.js';
 import { type Outcome, runOption } from './outcome.js';
 
+const toldOf = { photographs: 'pictures of fewer pixels', labels: 'label maps', depth: 'depth maps' };
+
 const lpipsFile = 'lpips-vgg16.safetensors';
 
 /** @throws UserError without a file, or without --run for a checkpoint */
@@ -41,10 +43,14 @@ export async function importWords(
   const size = squareOf(flags.size);
   const data = onlyData(flags);
   const summary = await importCheckpoint({ checkpoint, run, config, size, set, data, reporter });
+  const { told } = summary;
+  const drawing = told
+    ? `sample --condition ${told === 'photographs' ? 'photo.jpg' : 'map.png'}`
+    : 'sample --n 16';
   const parts = [
     `${summary.size} × ${summary.size} pixels, ${summary.codes} codes`,
     `${summary.parameters.toLocaleString('en')} parameters`,
-    ...(summary.prior ? ['with its transformer'] : []),
+    ...(summary.prior ? [`with its transformer${told ? `, which is told ${toldOf[told]}` : ''}`] : []),
     ...(summary.discriminator ? ['with its discriminator'] : []),
     ...(summary.perceptual ? ['with its LPIPS weights'] : []),
   ];
@@ -52,7 +58,7 @@ export async function importWords(
     summary,
     lines: [
       `${summary.kind} at step ${summary.step}, ${summary.tensors} tensors: ${parts.join(', ')}`,
-      `Next: vqgen ${summary.prior ? 'sample --n 16' : `tokenize ${data ? '' : 'photos/ '}--check`}${runOption(run)}`,
+      `Next: vqgen ${summary.prior ? drawing : `tokenize ${data ? '' : 'photos/ '}--check`}${runOption(run)}`,
     ],
   };
 }

@@ -50,7 +50,7 @@ export interface ExportSummary {
 }
 
 const isOurs = (name: string): boolean =>
-  /^(vqgan|transformer)\.(ckpt|safetensors|yaml)$|^(model|prior)\.safetensors$|^(condition-)?used\.npy$/.test(
+  /^(vqgan|transformer)\.(ckpt|safetensors|yaml)$|^(model|prior|condition)\.safetensors$|^(condition-)?used\.npy$/.test(
     name,
   );
 
@@ -71,7 +71,7 @@ export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
     reporter.note(
       'taming-transformers has no such model: the tensors have the names that they have in vqgen.',
     );
-    const written = await writeOwnNames(out, { config: saved, tokenizer, prior, precision });
+    const written = await writeOwnNames(out, { config: saved, tokenizer, prior, told, precision });
     return { run, to, out, ...written, precision, losses: false, prior: prior !== undefined };
   }
   const folders = runPaths(run);

@@ -19,10 +19,13 @@ import { startsOf } from '../stage1-vqgan/starts.js';
 import { priorFor, recordClasses, recordCondition, recordTokenizer } from '../stage2-transformer/model.js';
 import type { ConditionRecord } from '../tokenize/conditions/condition.js';
 import { checkRun, freshDiscriminator } from './import.js';
+import { writeToldRun } from './import-told.js';
 import { openTensors } from './open.js';
 
 export interface OwnImportOptions {
-  /** `model.safetensors` and, unless its prior is left out, `prior.safetensors`, in any order. */
+  /**
+   * `model.safetensors` and, unless its prior is left out, `prior.safetensors` and what else there was, in any order.
+   */
   readonly files: readonly string[];
   readonly run: string;
   /** Folder of images, for what comes after. */
@@ -56,12 +59,15 @@ export async function isOwn(file: string): Promise<boolean> {
 export async function importOwn({ files, run, data }: OwnImportOptions): Promise<OwnImportSummary> {
   checkRun(run);
   const parts = await Promise.all(files.map(readPart));
-  const tokenizer = parts.find(({ metadata }) => metadata.prior === undefined);
-  const prior = parts.find(({ metadata }) => metadata.prior !== undefined);
+  const [tokenizer, prior, teller] = [
+    parts.find(({ metadata }) => metadata.prior === undefined && metadata.tells === undefined),
+    parts.find(({ metadata }) => metadata.prior !== undefined),
+    parts.find(({ metadata }) => metadata.tells !== undefined),
+  ];
   const fits = tokenizer && parts.every((part) => part.metadata.tokenizer === tokenizer.metadata.tokenizer);
-  if (!tokenizer || parts.length > (prior ? 2 : 1) || !fits) {
+  if (!tokenizer || parts.length > [tokenizer, prior, prior && teller].filter(Boolean).length || !fits) {
     throw expected(
-      'model.safetensors and at most the prior.safetensors of the same export',
+      'model.safetensors and at most the prior.safetensors and condition.safetensors of the same export',
       'CHECKPOINT',
       files.join(' and '),
       'For example: vqgen import exported/model.safetensors exported/prior.safetensors --run checkpoints/again',
@@ -72,6 +78,13 @@ export async function importOwn({ files, run, data }: OwnImportOptions): Promise
   checkTensors(tokenizer, specsOf(modelSpecs(config)));
   const told: ConditionRecord | undefined = prior?.metadata.condition && JSON.parse(prior.metadata.condition);
   if (prior) checkTensors(prior, priorFor(config, classes, told).learned);
+  if (told?.tokenizer?.sha256 !== teller?.metadata.tells) {
+    const next = 'It makes the codes that the prior is told: name it beside prior.safetensors.';
+    throw expected('the condition.safetensors of the same export', 'CHECKPOINT', files.join(' and '), next);
+  }
+  const tellerConfig =
+    teller && ofFile(parseSaved(JSON.parse(teller.metadata.config!), teller.file), undefined);
+  if (teller && tellerConfig) checkTensors(teller, specsOf(modelSpecs(tellerConfig)));
   const step = Number(tokenizer.metadata.tokenizer_step);
   const images = await imageSplits(config.data);
   await writeFolderAtomic(run, async (folder) => {
@@ -83,7 +96,14 @@ export async function importOwn({ files, run, data }: OwnImportOptions): Promise
     if (!prior) return;
     await saveWeights(paths.prior, over('model', prior.tensors), { step: Number(prior.metadata.prior_step) });
     if (classes.length > 0) await recordClasses(folder, classes);
-    if (told) await recordCondition(folder, told);
+    if (told && teller && tellerConfig) {
+      const written = {
+        weights: over('model', teller.tensors),
+        step: Number(teller.metadata.tokenizer_step),
+      };
+      const known = await writeToldRun(paths.condition, tellerConfig, written);
+      await recordCondition(folder, { ...told, tokenizer: { ...told.tokenizer!, sha256: known } });
+    } else if (told) await recordCondition(folder, told);
     await recordTokenizer(folder, await sha256(path.join(saved.path, 'model.safetensors')));
   });
   const tensors = parts.flatMap((part) => Object.values(part.tensors));

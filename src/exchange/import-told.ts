@@ -1,9 +1,11 @@
 /** The tokenizer of what a published transformer is told, as a run of its own inside the run. */
 import path from 'node:path';
 import { only } from '../base/lookup.js';
+import type { HostTensors } from '../base/tensor.js';
 import { runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { sha256 } from '../checkpoint/safetensors.js';
 import { saveWeights } from '../checkpoint/store.js';
+import type { Config } from '../config/schema.js';
 import { over } from '../nn/params.js';
 import { gridsOf } from '../stage1-vqgan/model.js';
 import { startsOf } from '../stage1-vqgan/starts.js';
@@ -29,18 +31,23 @@ export async function toldRun(
   const { size: pixels, pictures, labels } = config.data;
   const grid = only(gridsOf(config));
   return async (run) => {
-    const { stage1 } = runPaths(run);
-    await writeRunConfig(run, config);
-    const saved = await saveWeights(stage1, model, {
-      step: config.stage1.steps,
-      kept: { ...startsOf(config) },
-    });
-    await writeKept(stage1, { published, tensors });
-    const tokenizer = { sha256: await sha256(path.join(saved.path, 'model.safetensors')), pictures, pixels };
+    const known = await writeToldRun(run, config, { weights: model, step: config.stage1.steps });
+    await writeKept(runPaths(run).stage1, { published, tensors });
     return {
-      ...{ kind: 'maps', size, tokenizer },
+      ...{ kind: 'maps', size, tokenizer: { sha256: known, pictures, pixels } },
       grid: { ...grid, name: 'condition' }, // Published priors know no code that says that nothing is told.
       ...(pictures === 'labels' && { labels: labels.map((colour) => ({ colour, share: 0 })) }),
     };
   };
+}
+
+/** @param weights under `model.…`. @returns what the run's prior knows it by */
+export async function writeToldRun(
+  run: string,
+  config: Config,
+  { weights, step }: { weights: HostTensors; step: number },
+): Promise<string> {
+  await writeRunConfig(run, config);
+  const saved = await saveWeights(runPaths(run).stage1, weights, { step, kept: { ...startsOf(config) } });
+  return sha256(path.join(saved.path, 'model.safetensors'));
 }

@@ -13,25 +13,36 @@ import type { TrainedPrior } from '../stage2-transformer/model.js';
 import { commonMetadata } from './onnx/metadata.js';
 
 /**
- * `model.safetensors`, the tokenizer, and where there is one `prior.safetensors`, each with the config as JSON in its
- * metadata.
+ * `model.safetensors`, the tokenizer, and where there are such `prior.safetensors` and `condition.safetensors`, the
+ * tokenizer of what the prior is told; each with its config as JSON in its metadata.
  *
  * @returns the files, and how many tensors are in them
  */
 export async function writeOwnNames(
   out: string,
-  o: { config: Config; tokenizer: TrainedModel; prior?: TrainedPrior; precision: StoredPrecision },
+  o: {
+    config: Config;
+    tokenizer: TrainedModel;
+    prior?: TrainedPrior;
+    told?: { readonly config: Config; readonly model: TrainedModel };
+    precision: StoredPrecision;
+  },
 ): Promise<{ files: string[]; tensors: number }> {
-  const { config, tokenizer, prior, precision } = o;
+  const { config, tokenizer, prior, told, precision } = o;
   const common = commonMetadata(config, precision, tokenizer);
   const parts: [name: string, HostTensors, Metadata][] = [['model', tokenizer.tensors, common]];
   if (prior) {
-    const { tensors, sha256, step, classes, told } = prior;
+    const { tensors, sha256, step, classes } = prior;
     const own = {
       ...{ prior: sha256, prior_step: `${step}`, classes: JSON.stringify(classes) },
-      ...(told && { condition: JSON.stringify(told) }),
+      ...(prior.told && { condition: JSON.stringify(prior.told) }),
     };
     parts.push(['prior', tensors, { ...common, ...own }]);
+  }
+  if (told) {
+    const own = { tokenizer: tokenizer.sha256, tells: told.model.sha256 };
+    const metadata = { ...commonMetadata(told.config, precision, told.model), ...own };
+    parts.push(['condition', told.model.tensors, metadata]);
   }
   const fileOf = (folder: string, name: string) => path.join(folder, `${name}.safetensors`);
   await writeFolderAtomic(out, async (folder) => {

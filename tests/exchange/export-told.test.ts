@@ -10,6 +10,7 @@ import type { Config } from '../../src/config/schema.js';
 import { valuesOf } from '../../src/data/map-labels.js';
 import { exportTaming } from '../../src/exchange/export.js';
 import { importCheckpoint } from '../../src/exchange/import.js';
+import { importOwn } from '../../src/exchange/import-own.js';
 import { treeOf } from '../../src/nn/params.js';
 import { modelOf } from '../../src/stage1-vqgan/model.js';
 import { encodeProgram } from '../../src/stage1-vqgan/programs.js';
@@ -195,5 +196,33 @@ test('a tokenizer of what is told that the published code has not is refused by 
   fs.writeFileSync(runPaths(condition).config, JSON.stringify(strided));
   await expect(exportTaming({ run, to: 'taming', out: folder(), reporter: quiet })).rejects.toThrow(
     "Expected vqgan for the condition's stage1.network but received strided.",
+  );
+});
+
+test('under vqgen’s own names its tokenizer goes along, and back', async () => {
+  const run = await toldRun(maps, {}, { pictures: 'labels', labels });
+  const { files } = await exportTaming({ run, to: 'safetensors', out: folder(), reporter: quiet });
+  expect(files.map((file) => path.basename(file))).toEqual([
+    'model.safetensors',
+    'prior.safetensors',
+    'condition.safetensors',
+  ]);
+  const again = folder();
+  await importOwn({ files: [...files].reverse(), run: again });
+  const [own, taken] = [await loadModels(run), await loadModels(again)];
+  expect(taken.prior.tensors).toEqual(own.prior.tensors);
+  const [before, after] = [run, again].map((of) => runPaths(of).condition) as [string, string];
+  const told = await loadModel(after, 'stage1');
+  expect(told.tensors).toEqual((await loadModel(before, 'stage1')).tensors);
+  const tokenizer = { ...own.prior.told?.tokenizer, sha256: told.sha256 };
+  expect(taken.prior.told).toEqual({ ...own.prior.told, tokenizer });
+  expect(readRunConfig(after).data).toMatchObject({ pictures: 'labels', labels });
+
+  const [model, prior, condition] = files as [string, string, string];
+  await expect(importOwn({ files: [model, prior], run: folder() })).rejects.toThrow(
+    `Expected the condition.safetensors of the same export for CHECKPOINT but received ${model} and ${prior}. It makes the codes that the prior is told`,
+  );
+  await expect(importOwn({ files: [model, condition], run: folder() })).rejects.toThrow(
+    /Expected model\.safetensors and at most the prior\.safetensors and condition\.safetensors/,
   );
 });

@@ -57,7 +57,8 @@ test('mistakes', async () => {
   await expect(back([model], { run: again, set: ['prior.heads=2'] })).rejects.toThrow(
     `Expected nothing for --set with ${model} but received prior.heads=2. The file holds the config of its run.`,
   );
-  const pair = /Expected model\.safetensors and at most the prior\.safetensors of the same export/;
+  const pair =
+    /Expected model\.safetensors and at most the prior\.safetensors and condition\.safetensors of the same export/;
   await expect(back([prior], { run: again })).rejects.toThrow(pair);
   await expect(back([model, model], { run: again })).rejects.toThrow(pair);
   const { tensors, metadata } = await readSafetensors(prior);

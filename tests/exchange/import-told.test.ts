@@ -63,6 +63,12 @@ async function vqgen(...words: string[]): Promise<Record<string, unknown>> {
   return JSON.parse(stdout.trim().split('\n').at(-1)!);
 }
 
+async function saveTorch(file: string, tensors: readonly [string, Written][]): Promise<void> {
+  const handle = await fs.promises.open(file, 'w');
+  await writeTorch(handle, tensors, { step: 1 });
+  await handle.close();
+}
+
 async function computed(run: string, input: 'images' | 'codes', value: HostTensor): Promise<HostTensor> {
   const model = modelOf(readRunConfig(run));
   const { tensors } = await loadModel(run, 'stage1');
@@ -213,9 +219,7 @@ test('a transformer that is told the codes of fewer pixels, by its own tokenizer
     name.startsWith('first_stage_model.') ? [[name.replace('first', 'cond'), t]] : [],
   );
   const [checkpoint, run, out] = [`${folder()}.ckpt`, folder(), folder()];
-  const handle = await fs.promises.open(checkpoint, 'w');
-  await writeTorch(handle, [...own, ...again], { step: 1 });
-  await handle.close();
+  await saveTorch(checkpoint, [...own, ...again]);
   const project = JSON.parse(fs.readFileSync(fixture('depth.yaml'), 'utf8'));
   const few = { cond_stage_key: 'image', cond_stage_config: '__is_first_stage__', downsample_cond_size: 8 };
   Object.assign(project.model.params, few);
@@ -229,6 +233,32 @@ test('a transformer that is told the codes of fewer pixels, by its own tokenizer
   expect(await contents(path.join(out, 'transformer.ckpt'))).toEqual(await contents(checkpoint));
   const written = parse(fs.readFileSync(path.join(out, 'transformer.yaml'), 'utf8')).model.params;
   expect(written).toMatchObject({ cond_stage_key: 'image', downsample_cond_size: 8 });
+});
+
+test.each(['depth', 'segmentation'] as const)('a tokenizer of maps alone: %s', async (name) => {
+  const { maps, data, section } = fixtures[name];
+  const all = Object.entries(await tensorsOf(fixture(`${name}.ckpt`))).flatMap(
+    ([key, t]): [string, Written][] =>
+      key.startsWith('cond_stage_model.') ? [[key.replace('cond_stage_model.', ''), t]] : [],
+  );
+  const filter = { dtype: 'F32', shape: [8, 1, 4, 4], data: Float32Array.from(waves(128, 0.2)) } as const;
+  if (name === 'depth') all.push(['loss.discriminator.main.0.weight', filter]);
+  const [checkpoint, run, out] = [`${folder()}.ckpt`, folder(), folder()];
+  await saveTorch(checkpoint, all);
+  const project = JSON.parse(fs.readFileSync(fixture(`${name}.yaml`), 'utf8'));
+  const { target, params } = project.model.params.cond_stage_config;
+  const lossconfig = { target: 'of.another', params: { weight: 2 } };
+  const model = { target, params: { ...params, ...(name === 'depth' && { lossconfig }) } };
+  fs.writeFileSync(`${run}.yaml`, JSON.stringify({ model }));
+  await vqgen('import', checkpoint, '--config', `${run}.yaml`, '--run', run);
+  expect(readRunConfig(run).data).toMatchObject(data);
+  expect([...(await computed(run, 'images', maps())).data]).toEqual(outputs(name).told);
+
+  await vqgen('export', '--to', 'taming', '--run', run, '--out', out);
+  expect(await contents(path.join(out, 'vqgan.ckpt'))).toEqual(await contents(checkpoint));
+  const written = parse(fs.readFileSync(path.join(out, 'vqgan.yaml'), 'utf8')).model;
+  expect(written.target).toBe(section.target);
+  if (name === 'depth') expect(written.params.lossconfig).toEqual(lossconfig);
 });
 
 test('by its shapes alone, told the heads', async () => {
