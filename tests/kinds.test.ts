@@ -168,6 +168,35 @@ test.each(priors)(
   },
 );
 
+test('a gpt that begins with what it is told: stopped and resumed as if it had not been, drawn from, exported', async () => {
+  const run = 'told';
+  await vqgen(`train-stage1 --config tiny ${options} --run ${run} --steps 2`);
+  await vqgen(`tokenize --run ${run} --set prior.condition.kind=edges`);
+  fs.cpSync(run, `${run}-whole`, { recursive: true });
+  const keys = ['start=told', 'class_labels=none', 'schedule=constant', 'layers=1', 'pkeep=0.8'];
+  const set = keys.map((key) => `--set prior.${key}`).join(' ');
+  await vqgen(`train-prior ${set} --run ${run} --steps 4`);
+  await vqgen(`train-prior ${set} --run ${run} --steps 8 --resume`);
+  await vqgen(`train-prior ${set} --run ${run}-whole --steps 8`);
+  const saved = (run: string) => fs.readFileSync(`${run}/prior/step-00000008/model.safetensors`);
+  expect(saved(run).equals(saved(`${run}-whole`))).toBe(true);
+
+  const draw = async (more: string) => {
+    const { files } = (await vqgen(`sample --n 1 --run ${run} ${more}`)).summary as { files: string[] };
+    return fs.readFileSync(files[0]!);
+  };
+  await writePng('drawing.png', noise([8, 8, 3], 1, 0.5));
+  for (const more of ['--seed 3', '--condition drawing.png --cfg-scale 2', '--precision int8'])
+    expect((await draw(more)).length).toBeGreaterThan(100);
+  await expect(vqgen(`export --to onnx --run ${run}`)).rejects.toThrow('whose prior is told of edges');
+  const { files } = (await vqgen(`export --to safetensors --run ${run}`)).summary as { files: string[] };
+  await vqgen(`import ${files.join(' ')} --run again`);
+  const drawn = await draw('--condition drawing.png');
+  fs.rmSync(run, { recursive: true });
+  fs.renameSync('again', run);
+  expect(await draw('--condition drawing.png')).toEqual(drawn);
+});
+
 const numbers: [string, string][] = [
   ['none', 'bottleneck.kind=none'],
   ['none, noise', 'bottleneck.kind=none bottleneck.shape=vector corrupt.kind=noise'],
