@@ -6,7 +6,7 @@ import { importOwn, isOwn } from '../exchange/import-own.js';
 import { type Flags, onlyData, squareOf } from './flags.js';
 import { type Outcome, runOption } from './outcome.js';
 
-const toldOf = { photographs: 'pictures of fewer pixels', labels: 'label maps', depth: 'depth maps' };
+const toldOf = { photographs: 'pictures', labels: 'label maps', depth: 'depth maps' };
 
 const lpipsFile = 'lpips-vgg16.safetensors';
 

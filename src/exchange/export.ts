@@ -79,7 +79,8 @@ export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
   const { published } = kept;
   const losses = await lossTensors(config, tokenizer, kept.tensors);
   tellLosses(config, losses !== undefined, reporter);
-  tellCopies(saved, reporter);
+  tellCopies(saved, 'this run', reporter);
+  if (told) tellCopies(told.config, "the tokenizer of the prior's condition", reporter);
   const remap = published.used && path.join(out, usedFile);
   const described = { kept, remap, loss: losses ? loss(config, tokenizer.step) : undefined };
 
@@ -169,11 +170,11 @@ function tellLosses(config: Config, present: boolean, reporter: Reporter): void 
   }
 }
 
-function tellCopies(config: Config, reporter: Reporter): void {
+function tellCopies(config: Config, who: string, reporter: Reporter): void {
   const copies = copiesOf(config);
   if (copies === 1) return;
   reporter.warn(
-    `The published GroupNorm has 32 groups, this run ${config.stage1.norm_groups}: each channel is written ${copies} times, which gives the same pictures from ${copies ** 2} times the weights.`,
+    `The published GroupNorm has 32 groups, ${who} ${config.stage1.norm_groups}: each channel is written ${copies} times, which gives the same pictures from ${copies ** 2} times the weights.`,
   );
 }
 

@@ -36,6 +36,7 @@ export async function toldRun(
     return {
       ...{ kind: 'maps', size, tokenizer: { sha256: known, pictures, pixels } },
       grid: { ...grid, name: 'condition' }, // Published priors know no code that says that nothing is told.
+      // How frequent they were was not noted.
       ...(pictures === 'labels' && { labels: labels.map((colour) => ({ colour, share: 0 })) }),
     };
   };

@@ -167,10 +167,18 @@ export function priorPlaces(
 }
 
 /**
- * What of a GPT the published transformer knows one value of, where it has another. @param next what to do about it
+ * What of a GPT the published transformer knows one value of, where it has another.
+ *
+ * @param o.told whether it is told the codes of a tokenizer. @param o.next what to do about it
  */
-export function gptMisfit({ prior }: Config, next: string): UserError | undefined {
-  const published = { norm: 'layer', mlp: 'gelu', qk_norm: false, positions: 'learned', order: 'raster' };
+export function gptMisfit(
+  { prior }: Config,
+  { told, next }: { told: boolean; next: string },
+): UserError | undefined {
+  const published = {
+    ...{ norm: 'layer', mlp: 'gelu', qk_norm: false, positions: 'learned', order: 'raster' },
+    start: told ? 'told' : 'token',
+  };
   for (const [name, only] of Object.entries(published)) {
     const value = prior[name as keyof typeof published];
     if (value !== only) return expected(`${only}`, `prior.${name}`, `${value}`, next);

@@ -187,7 +187,8 @@ function transformer(
   published: PublishedPrior,
   { config, told }: { config: Config; told?: Tokenizer },
 ): Transformer {
-  const misfit = gptMisfit(config, 'Published transformers have no other: leave it out of --set.');
+  const next = 'Published transformers have no other: leave it out of --set.';
+  const misfit = gptMisfit(config, { told: told !== undefined, next });
   if (misfit) throw misfit;
   const shape = shapesOf(file);
   return {

@@ -157,6 +157,11 @@ test.each<[what: string, args: () => string[] | Promise<string[]>, sentence: Reg
     /at least 48 tokens and 79 positions .* but received a transformer of 50 and 40/,
   ],
   [
+    'a start token where there is none',
+    () => [fixture('depth.ckpt'), '--config', fixture('depth.yaml'), '--set', 'prior.start=token'],
+    /Expected told for prior\.start but received token\. Published transformers have no other: leave it out of --set\./,
+  ],
+  [
     'a mask that shows what comes later',
     async () => [
       await changed('transformer.ckpt', (t) => {
