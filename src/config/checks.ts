@@ -72,12 +72,15 @@ function checkPictures({ data, stage1 }: Config): void {
   const { pictures, labels } = data;
   if (pictures !== 'labels' && labels.length > 0)
     throw expected('an empty list', 'data.labels', labels.join(', '), `data.pictures is ${pictures}.`);
+  if (new Set(labels).size < labels.length)
+    throw expected('each colour once', 'data.labels', labels.join(', '));
   if (pictures === 'photographs') return;
   const only = [['stage1.corrupt.kind', stage1.corrupt.kind, 'none']] as const;
   const ofLabels = [
     ['stage1.filter', stage1.filter, 'none'],
     ['stage1.perceptual.kind', stage1.perceptual.kind, 'none'],
     ['stage1.disc.weight', stage1.disc.weight, 0],
+    ['stage1.pixel', stage1.pixel, 'l1'],
   ] as const;
   for (const [key, value, wanted] of [...only, ...(pictures === 'labels' ? ofLabels : [])]) {
     if (value !== wanted) throw expected(`${wanted}`, key, value, `data.pictures is ${pictures}.`);

@@ -53,16 +53,16 @@ const drawnSeed = 0;
  * @throws UserError for a folder that is missing or has no image file
  */
 export async function imageSplits(
-  config: Pick<DataConfig, 'dir' | 'val_dir' | 'val_fraction' | 'drawn' | 'pictures'>,
+  config: Pick<DataConfig, 'dir' | 'val_dir' | 'val_fraction' | 'drawn' | 'pictures' | 'labels'>,
   where = '--data',
   reporter: Reporter = silent,
 ): Promise<Splits> {
-  const { dir, val_dir, pictures } = config;
+  const { dir, val_dir } = config;
   const without = val_dir === null ? [] : [{ name: val_dir, reason: 'for validation, data.val_dir' }];
   const source =
     dir === null
       ? drawnImages(config.drawn, drawnSeed)
-      : await listImages(dir, where, { reporter, without, pictures });
+      : await listImages(dir, where, { reporter, without, data: config });
   if (val_dir === null) {
     const { train, val } = splitNames(source.names, config.val_fraction);
     return {
@@ -71,7 +71,7 @@ export async function imageSplits(
       val: { source, indices: val },
     };
   }
-  const other = await listImages(val_dir, 'data.val_dir', { reporter, pictures });
+  const other = await listImages(val_dir, 'data.val_dir', { reporter, data: config });
   const classes = [...new Set([...source.classes, ...other.classes])].sort();
   return { classes, train: everyImage(relabel(source, classes)), val: everyImage(relabel(other, classes)) };
 }
@@ -82,7 +82,7 @@ export async function imageSplits(
  * `val`, for whoever streams it to tell.
  */
 export async function readableSplits(
-  config: Pick<DataConfig, 'dir' | 'val_dir' | 'val_fraction' | 'drawn' | 'pictures' | 'size'>,
+  config: Pick<DataConfig, 'dir' | 'val_dir' | 'val_fraction' | 'drawn' | 'pictures' | 'labels' | 'size'>,
   where?: string,
   reporter?: Reporter,
 ): Promise<Splits> {

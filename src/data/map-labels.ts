@@ -1,5 +1,6 @@
 /** What label maps consist of: colours, each of which means something. */
 import { expected, type UserError } from '../base/errors.js';
+import { toBytes } from './pictures.js';
 
 export interface MapLabel {
   /** `#3c1098`. */
@@ -29,20 +30,38 @@ export type Colours = Map<string, { pixels: number; first: string }>;
 
 /** @param data 8-bit RGB of the map `name` */
 export function countColours(colours: Colours, data: Uint8Array, name: string): void {
+  let last = -1;
+  let found = { pixels: 0, first: name };
   for (let at = 0; at < data.length; at += 3) {
-    const colour = hexOfBytes(data[at]!, data[at + 1]!, data[at + 2]!);
-    const found = colours.get(colour);
-    if (found) found.pixels++;
-    else colours.set(colour, { pixels: 1, first: name });
+    const number = (data[at]! << 16) | (data[at + 1]! << 8) | data[at + 2]!;
+    if (number !== last) {
+      last = number;
+      const colour = hexOfBytes(data[at]!, data[at + 1]!, data[at + 2]!);
+      found = colours.get(colour) ?? { pixels: 0, first: name };
+      colours.set(colour, found);
+    }
+    found.pixels++;
   }
 }
 
 /** The colours of a map [H, W, 3] in [−1, 1], for `checkColours`. */
-export function coloursOf(map: Float32Array, name: string): Map<string, { first: string }> {
-  const found = new Map<string, { first: string }>();
-  for (let at = 0; at < map.length; at += 3)
-    found.set(hexOf(map[at]!, map[at + 1]!, map[at + 2]!), { first: name });
+export function coloursOf(map: Float32Array, name: string): Colours {
+  const found: Colours = new Map();
+  countColours(found, toBytes({ dtype: 'float32', shape: [map.length], data: map }), name);
   return found;
+}
+
+/** Each pixel of 8-bit RGB as the nearest of some colours, in place. */
+export function snap(data: Uint8Array, colours: readonly string[]): void {
+  const known = colours.map((colour) => valuesOf(colour).map((value) => (value + 1) * 127.5));
+  for (let at = 0; at < data.length; at += 3) {
+    let [best, least] = [known[0], Number.POSITIVE_INFINITY];
+    for (const colour of known) {
+      const away = colour.reduce((sum, value, c) => sum + (value - data[at + c]!) ** 2, 0);
+      if (away < least) [best, least] = [colour, away];
+    }
+    if (best) data.set(best, at);
+  }
 }
 
 /** Share of the pixels of two 8-bit RGB pictures that are of one colour. */
@@ -78,23 +97,37 @@ export const tooManyColours = (where: string, dir: string, name: string): UserEr
     'Each colour means something: such maps are saved without loss, as PNG. Maps of depth have a tokenizer of their own.',
   );
 
-/** @throws UserError for a colour that no training map has, naming the map */
+const mostNamed = 8;
+
+/** Of many the first few. */
+const someOf = (colours: readonly string[]): string =>
+  colours.slice(0, mostNamed).join(', ') +
+  (colours.length > mostNamed ? ` and ${colours.length - mostNamed} more` : '');
+
+/** @throws UserError for a colour that is none of the labels, naming the map */
 export function checkColours(
   found: ReadonlyMap<string, { readonly first: string }>,
   labels: readonly Pick<MapLabel, 'colour'>[],
 ): void {
-  const known = new Set(labels.map(({ colour }) => colour));
-  const strange = [...found].filter(([colour]) => !known.has(colour));
+  const known = labels.map(({ colour }) => colour);
+  const strange = [...found].filter(([colour]) => !known.includes(colour));
   const [first] = strange;
   if (!first) return;
-  const more = strange.length > 8 ? ` and ${strange.length - 8} more` : '';
   throw expected(
-    `a map of the colours ${labels.map(({ colour }) => colour).join(', ')}`,
+    `a map of the colours ${someOf(known)}`,
     first[1].first,
-    strange
-      .slice(0, 8)
-      .map(([colour]) => colour)
-      .join(', ') + more,
-    'The maps of the training images have no other.',
+    someOf(strange.map(([colour]) => colour)),
+    'Those are all that are known: a map is saved without loss, in the colours of the training maps.',
   );
+}
+
+/** @throws UserError for maps of a single colour, which tell nothing */
+export function checkSeveral(
+  labels: readonly { readonly colour: string }[],
+  where: string,
+  dir: string,
+): void {
+  if (labels.length > 1) return;
+  const received = `${dir}, where all is ${labels[0]?.colour}`;
+  throw expected('maps of two colours or more', where, received, 'Each colour means something.');
 }

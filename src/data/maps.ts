@@ -4,7 +4,7 @@ import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { must } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
-import type { Picture } from './pictures.js';
+import { type Picture, reasonOf } from './pictures.js';
 import { type PictureKind, readings } from './reading.js';
 import { listImages } from './source.js';
 
@@ -56,13 +56,7 @@ export async function mapsFor(
       const file = path.join(dir, must(byStem.get(stemOf(name)), 'map'));
       const bytes = await fs.readFile(file);
       const map = await readings[kind].decode(bytes, Math.min(width, height)).catch((cause) => {
-        throw expected(
-          'a picture',
-          file,
-          'what cannot be read',
-          'It is a map: mend it, or take it out.',
-          cause,
-        );
+        throw expected('a map', file, reasonOf(cause), 'It is a map: mend it, or take it out.', cause);
       });
       if (map.width === width && map.height === height) return map;
       throw expected(

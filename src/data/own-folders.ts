@@ -12,7 +12,7 @@ import fs from 'node:fs/promises';
 import { firstBytes, type Place } from './file-names.js';
 
 /** What lies in a run beside its config, see `runPaths`. */
-export const runFolders: readonly string[] = ['stage1', 'prior', 'tokens', 'samples'];
+export const runFolders: readonly string[] = ['stage1', 'prior', 'tokens', 'condition', 'samples'];
 
 /** By which a folder is known that vqgen made: `{ "vqgen": … }`. */
 export const markName = 'vqgen.json';

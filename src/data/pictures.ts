@@ -36,9 +36,12 @@ export const longestSide = 2;
  * @throws whatever `open` or sharp says about a file that is no picture, or is cut off
  */
 export async function decode(file: Buffer, size: number): Promise<Picture> {
-  const work = () => decodeOnce(file, size);
-  return decoding.together(work).catch(() => decoding.alone(work));
+  return decodeAlone(() => decodeOnce(file, size));
 }
+
+/** Work of libvips, once more by itself where it failed beside other. */
+export const decodeAlone = <T>(work: () => Promise<T>): Promise<T> =>
+  decoding.together(work).catch(() => decoding.alone(work));
 
 /**
  * libvips has one list of errors for all threads: of files that fail at a time, one is told the other's reason, or

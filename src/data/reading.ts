@@ -1,10 +1,12 @@
 /** Picture files as pixels and tensors, by what the pictures are: `data.pictures`. */
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
 import { float32, type HostTensor } from '../base/tensor.js';
 import type { DataConfig } from '../config/schema.js';
+import { type Colours, checkColours, countColours } from './map-labels.js';
 import {
   centreOf,
   decode,
+  decodeAlone,
   type Extent,
   fitted,
   fromBytes,
@@ -17,6 +19,11 @@ import { open } from './samples.js';
 
 export type PictureKind = DataConfig['pictures'];
 
+/** What pictures are, and of label maps the colours, as far as they are known. */
+export type PictureData = Pick<DataConfig, 'pictures' | 'labels'>;
+
+const photographs: PictureData = { pictures: 'photographs', labels: [] };
+
 interface Reading {
   /** The shorter side `size`, as `decode` of photographs. */
   decode(file: Buffer, size: number): Promise<Picture>;
@@ -24,7 +31,7 @@ interface Reading {
   covering(file: Buffer, extent: Extent): Promise<Picture>;
 }
 
-/** @throws whatever sharp says about a file that is no picture, or is cut off */
+/** @throws Error in words about a file that is no picture, is cut off, or cannot be of the kind */
 export const readings: Record<PictureKind, Reading> = {
   photographs: {
     decode,
@@ -40,66 +47,103 @@ export const readings: Record<PictureKind, Reading> = {
     },
   },
 
-  /** No colour is mixed with another: each pixel is one of the file's. */
+  /** No colour is mixed with another, or taken to another by a profile: each pixel is one of the file's. */
   labels: {
     async decode(file, size) {
-      const { width, height } = await sharp(file, { failOn: 'error' }).metadata();
+      const { width, height } = (await labelImage(file).metadata()).autoOrient;
       return readings.labels.covering(file, fitted(width, height, size));
     },
-    async covering(file, { width, height }) {
-      const { data, info } = await sharp(file, { failOn: 'error' })
-        .flatten({ background: 'white' })
-        .toColourspace('srgb')
-        .resize({ width, height, fit: 'cover', position: 'centre', kernel: 'nearest' })
-        .raw()
-        .toBuffer({ resolveWithObject: true });
-      return { width, height, data: rgb(data, info.channels) };
-    },
+    covering: (file, { width, height }) =>
+      decodeAlone(async () => {
+        const { depth } = await labelImage(file).metadata();
+        if (depth !== 'uchar')
+          throw new Error('more than 256 values a channel: save labels with 8 bits, or colours');
+        const { data, info } = await labelImage(file)
+          .toColourspace('srgb')
+          .resize({ width, height, fit: 'cover', position: 'centre', kernel: 'nearest' })
+          .raw()
+          .toBuffer({ resolveWithObject: true });
+        return { width, height, data: rgb(whereOpaque(data, info.channels), info.channels) };
+      }),
   },
 
   /** Grey, its least value black and its greatest white: depth is known up to scale and shift. */
   depth: {
     async decode(file, size) {
-      const { width, height } = await open(file);
+      const { width, height } = (await sharp(file).metadata()).autoOrient;
       return readings.depth.covering(file, fitted(width, height, size));
     },
-    async covering(file, { width, height }) {
-      const { image } = await open(file);
-      const { data } = await image
-        .flatten({ background: 'white' })
-        .toColourspace('grey16')
-        .resize({ width, height, fit: 'cover', position: 'centre' })
-        .raw({ depth: 'ushort' })
-        .toBuffer({ resolveWithObject: true });
-      const values = new Uint16Array(data.buffer, data.byteOffset, data.length / 2);
-      return { width, height, data: rgb(stretched(values), values.length / (width * height)) };
-    },
+    covering: (file, { width, height }) =>
+      decodeAlone(async () => {
+        const { depth } = await sharp(file).metadata();
+        const ofFloats = depth === 'float';
+        const image = ofFloats
+          ? sharp(file, strict).autoOrient().extractChannel(0)
+          : (await open(file)).image.flatten({ background: 'white' }).toColourspace('grey16');
+        const { data } = await image
+          .resize({ width, height, fit: 'cover', position: 'centre' })
+          .raw({ depth: ofFloats ? 'float' : 'ushort' })
+          .toBuffer({ resolveWithObject: true });
+        const bytes = new Uint8Array(data).buffer;
+        const values = ofFloats ? new Float32Array(bytes) : new Uint16Array(bytes);
+        return { width, height, data: rgb(stretched(values), values.length / (width * height)) };
+      }),
   },
 };
 
-/** From 0 for the least value to 255 for the greatest; of equal ones 0. */
-function stretched(values: Uint16Array): Uint8Array {
-  let [least, most] = [65535, 0];
+const strict = { failOn: 'error' } as const;
+
+const labelImage = (file: Buffer): Sharp => sharp(file, { ...strict, ignoreIcc: true }).autoOrient();
+
+/** Pixels that are transparent become white. @throws Error where some are so in part: their colour is no label */
+function whereOpaque(data: Buffer, channels: number): Uint8Array {
+  if (channels !== 2 && channels !== 4) return data;
+  const result = new Uint8Array(data);
+  for (let at = 0; at < result.length; at += channels) {
+    const alpha = result[at + channels - 1];
+    if (alpha === 0) result.fill(255, at, at + channels - 1);
+    else if (alpha !== 255) throw new Error('pixels that are transparent in part, which mixes labels');
+  }
+  return result;
+}
+
+/** From 0 for the least value to 255 for the greatest; of equal ones 0. @throws Error for one that is not finite */
+function stretched(values: Uint16Array | Float32Array): Uint8Array {
+  let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (const value of values) {
+    if (!Number.isFinite(value)) throw new Error(`a depth of ${value}`);
     if (value < least) least = value;
     if (value > most) most = value;
   }
-  const span = Math.max(1, most - least);
+  const span = most > least ? most - least : 1;
   return Uint8Array.from(values, (value) => Math.round((255 * (value - least)) / span));
+}
+
+/** A picture for training or a program. @param name for errors. @throws UserError for colours that are no labels */
+export function asKnown(picture: Picture, { pictures, labels }: PictureData, name: string): Picture {
+  if (pictures !== 'labels' || labels.length === 0) return picture;
+  const found: Colours = new Map();
+  countColours(found, picture.data, name);
+  checkColours(
+    found,
+    labels.map((colour) => ({ colour })),
+  );
+  return picture;
 }
 
 /**
  * The evaluation view of a picture file: shorter side resized, centre crop.
  *
+ * @param data what it is: a photograph unless given
  * @returns float32 [size, size, 3] in [−1, 1]
- * @throws UserError naming the file when it is missing or no picture
+ * @throws UserError naming the file when it is missing, no picture, or a label map of other colours
  */
-export async function readEvalImage(
-  file: string,
-  size: number,
-  kind: PictureKind = 'photographs',
-): Promise<HostTensor> {
-  const picture = await readPicture(file, (bytes) => readings[kind].decode(bytes, size));
+export async function readEvalImage(file: string, size: number, data = photographs): Promise<HostTensor> {
+  const picture = asKnown(
+    await readPicture(file, (bytes) => readings[data.pictures].decode(bytes, size)),
+    data,
+    file,
+  );
   const image = new Float32Array(size * size * 3);
   writeCrop(picture, image, 0, { size, ...centreOf(picture, size), mirrored: false });
   return float32([size, size, 3], image);

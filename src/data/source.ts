@@ -10,7 +10,7 @@ import { type Reporter, silent } from '../base/progress.js';
 import { missing } from './file-names.js';
 import { mapInOrder } from './map-in-order.js';
 import { type Picture, reasonOf } from './pictures.js';
-import { type PictureKind, readings } from './reading.js';
+import { asKnown, type PictureData, readings } from './reading.js';
 import { describeEndings, describeLeftOut, type PictureFile, type Skipped, walkPictures } from './walk.js';
 
 export type { Skipped } from './walk.js';
@@ -38,16 +38,16 @@ const next = 'Give a folder that holds JPEG, PNG, WebP, AVIF, GIF, TIFF or SVG f
  * the litter of systems are passed over in silence.
  *
  * @param where the option or config key that named the folder, for errors
- * @param o.pictures what they are: `photographs` unless given
+ * @param o.data what they are: photographs unless given
  * @param o.without folders below `dir` that are left out, with the reason
  * @throws UserError when `dir` is missing, is no folder or holds no image file
  */
 export async function listImages(
   dir: string,
   where = '--data',
-  o: { reporter?: Reporter; without?: readonly Skipped[]; pictures?: PictureKind } = {},
+  o: { reporter?: Reporter; without?: readonly Skipped[]; data?: PictureData } = {},
 ): Promise<ImageSource> {
-  const { reporter = silent, without = [], pictures = 'photographs' } = o;
+  const { reporter = silent, without = [], data } = o;
   const root = path.resolve(dir);
   const stat = await fs.stat(root).catch(() => undefined);
   if (!stat) throw expected('a folder of images', where, missing(dir), next);
@@ -77,10 +77,13 @@ export async function listImages(
     names,
     ...classesOf(names),
     origin: { where, value: dir },
-    read: async (index, size) =>
-      readings[pictures].decode(await fs.readFile(must(files[index], `image ${index}`).place), size),
+    async read(index, size) {
+      const { name, place } = must(files[index], `image ${index}`);
+      const picture = await readings[data?.pictures ?? 'photographs'].decode(await fs.readFile(place), size);
+      return data ? asKnown(picture, data, name) : picture;
+    },
     async *stamps() {
-      if (pictures !== 'photographs') yield pictures;
+      if (data && data.pictures !== 'photographs') yield data.pictures;
       yield* mapInOrder(files, 16, stampOf);
     },
   };

@@ -164,7 +164,7 @@ async function chosenImages(config: Config, { run, data, reporter }: EvaluateOpt
   const subset =
     data === undefined
       ? (await readableSplits(config.data, 'data.dir', reporter)).val
-      : everyImage(await listImages(data, '--data', { reporter, pictures: config.data.pictures }));
+      : everyImage(await listImages(data, '--data', { reporter, data: config.data }));
   checkEnough(subset.indices.length, subset.source.origin);
   return subset;
 }

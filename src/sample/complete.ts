@@ -25,9 +25,10 @@ export async function complete(o: CompleteOptions, models?: PaintModels): Promis
   const { keep = 'top' } = o;
   const painter = await painterOf(o, models);
   checkKeep(keep, painter);
-  const { size, pictures } = painter.config.data;
+  const { data: own } = painter.config;
+  const { size } = own;
   const grids = drawnGrids(painter.prior.model);
-  const { data } = await readEvalImage(o.image, size, pictures);
+  const { data } = await readEvalImage(o.image, size, own);
   const pixels = pixelsBeyond(keep, grids, size);
   return paint(
     painter,

@@ -105,7 +105,7 @@ async function tell(file: string, conditioner: Conditioner, extent?: Extent): Pr
 }
 
 async function trained(file: string, size: number, pictures: PictureKind): Promise<Float32Array> {
-  return (await readEvalImage(file, size, pictures)).data as Float32Array;
+  return (await readEvalImage(file, size, { pictures, labels: [] })).data as Float32Array;
 }
 
 /** [size, size, 3] of a picture; beyond its border it goes on as it is there. */

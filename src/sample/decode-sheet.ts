@@ -3,6 +3,7 @@ import { must } from '../base/lookup.js';
 import { int32 } from '../base/tensor.js';
 import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
+import { snap } from '../data/map-labels.js';
 import { type Picture, toBytes } from '../data/pictures.js';
 import type { Device, Graph } from '../engine/device.js';
 import { decodePartProgram, sightOf } from '../stage1-vqgan/parts.js';
@@ -114,6 +115,8 @@ async function mixed(sheet: Sheet, models: Models): Promise<Picture> {
   }
   for (let i = 0; i < sums.length; i++) sums[i]! /= weights[Math.floor(i / 3)]!;
   picture.data.set(toBytes({ dtype: 'float32', shape: [sums.length], data: sums }));
+  const { labels } = models.config.data;
+  if (labels.length > 0) snap(picture.data, labels);
   return whitened(picture, sheet);
 }
 

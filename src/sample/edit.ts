@@ -57,9 +57,10 @@ async function redrawn(
   painter: Painter,
   o: InpaintOptions & { readonly name: string },
 ): Promise<PaintSummary> {
-  const { size, pictures } = painter.config.data;
+  const { data: own } = painter.config;
+  const { size } = own;
   const grids = drawnGrids(painter.prior.model);
-  const image = (await readEvalImage(o.image, size, pictures)).data as Float32Array;
+  const image = (await readEvalImage(o.image, size, own)).data as Float32Array;
   const pixels = await markedPixels(o, size);
   const cells = grids.map((grid) => touchedCells(pixels, grid, growth));
   if (shareKept(cells, grids) === 0) {
@@ -101,7 +102,8 @@ async function markedPixels({ image, box, mask }: InpaintOptions, size: number):
 /** More of a picture on any side: a window of the trained size goes over it, a quarter of it on what is there. */
 export async function outpaint(o: OutpaintOptions, models?: PaintModels): Promise<PaintSummary> {
   const painter = await editorOf(o, models);
-  const { size, pictures } = painter.config.data;
+  const { data: own } = painter.config;
+  const { size } = own;
   const grids = drawnGrids(painter.prior.model);
   const side = coarsestSide(grids);
   const cells = (share = 0): number => (share > 0 ? Math.max(1, Math.round(share * side)) : 0);
@@ -115,7 +117,7 @@ export async function outpaint(o: OutpaintOptions, models?: PaintModels): Promis
       'For example: --right 50%',
     );
   }
-  const image = (await readEvalImage(o.image, size, pictures)).data as Float32Array;
+  const image = (await readEvalImage(o.image, size, own)).data as Float32Array;
   const pixels = new Uint8Array(size * size);
   const nothing = grids.map(({ height, width }) => new Uint8Array(height * width));
   return paint(painter, { image, size, pixels, redrawn: nothing, added }, { ...o, name: 'outpaint' });

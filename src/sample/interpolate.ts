@@ -42,7 +42,7 @@ const usualSteps = 9;
 export async function interpolate(o: InterpolateOptions): Promise<InterpolateSummary> {
   const config = readRunConfig(o.run);
   const model = await loadModel(o.run, 'stage1');
-  const { size, pictures: kind } = config.data;
+  const { size } = config.data;
   const { steps = usualSteps } = o;
   const most = mostColumns(size);
   if (steps < 2 || steps > most) {
@@ -50,7 +50,7 @@ export async function interpolate(o: InterpolateOptions): Promise<InterpolateSum
   }
   checkEnds(o, config);
   checkOutOrRun(o.out, o.run);
-  const pictures = await Promise.all(o.images.map((file) => readEvalImage(file, size, kind)));
+  const pictures = await Promise.all(o.images.map((file) => readEvalImage(file, size, config.data)));
 
   const { toPoint, fromPoint, shape } = walkPrograms(modelOf(config), model.tensors, 1);
   const encoder = await o.device.prepare(toPoint);

@@ -16,7 +16,7 @@ import { missing } from '../data/file-names.js';
 import { imageAt, writeVersions } from '../data/grid.js';
 import { inferenceBatch, padBatch } from '../data/inference-batch.js';
 import { psnr } from '../data/psnr.js';
-import { type PictureKind, readEvalImage } from '../data/reading.js';
+import { type PictureData, readEvalImage } from '../data/reading.js';
 import { describeSkipped, listImages, type Skipped } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import type { Corruption } from '../stage1-vqgan/autoencoder/corruption.js';
@@ -54,8 +54,9 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
   const config = readRunConfig(o.run);
   const { tensors } = await loadModel(o.run, 'stage1');
   checkOutOrRun(o.out, o.run);
-  const { size, pictures } = config.data;
-  const places = await Promise.all(o.images.map((place) => findImages(place, pictures, o.reporter)));
+  const { data } = config;
+  const { size } = data;
+  const places = await Promise.all(o.images.map((place) => findImages(place, data, o.reporter)));
   const batch = inferenceBatch(size);
   const corruption = o.corrupt ? chosenCorruption(config, o.run, o.seed) : undefined;
   const model = modelOf(config);
@@ -71,7 +72,7 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
   const decibels = { clean: 0, corrupted: 0, restored: 0 };
   let images = 0;
   try {
-    for await (const originals of batches(eachImage(places, { size, pictures }, skipped), batch)) {
+    for await (const originals of batches(eachImage(places, data, skipped), batch)) {
       const data = float32([originals.length, size, size, 3]);
       for (const [i, image] of originals.entries()) data.data.set(image, i * image.length);
       const padded = padBatch(data, batch);
@@ -128,14 +129,10 @@ function chosenCorruption(config: Config, run: string, seed = config.seed): Corr
 }
 
 /** A file's path, or the images of a folder. */
-async function findImages(
-  place: string,
-  pictures: PictureKind,
-  reporter: Reporter,
-): Promise<string | Subset> {
+async function findImages(place: string, data: PictureData, reporter: Reporter): Promise<string | Subset> {
   const stat = statSync(place, { throwIfNoEntry: false });
   if (!stat) throw expected('an image or a folder', 'IMAGE', missing(place));
-  return stat.isDirectory() ? everyImage(await listImages(place, 'IMAGE', { reporter, pictures })) : place;
+  return stat.isDirectory() ? everyImage(await listImages(place, 'IMAGE', { reporter, data })) : place;
 }
 
 /**
@@ -144,11 +141,12 @@ async function findImages(
  */
 async function* eachImage(
   places: readonly (string | Subset)[],
-  { size, pictures }: Pick<DataConfig, 'size' | 'pictures'>,
+  data: DataConfig,
   skipped: Skipped[],
 ): AsyncGenerator<Float32Array> {
+  const { size } = data;
   for (const place of places) {
-    if (typeof place === 'string') yield (await readEvalImage(place, size, pictures)).data as Float32Array;
+    if (typeof place === 'string') yield (await readEvalImage(place, size, data)).data as Float32Array;
     else {
       for await (const { images, names } of streamEvalImages(place, { size, batchSize: 16, skipped })) {
         for (let i = 0; i < names.length; i++) yield imageAt(images, i);

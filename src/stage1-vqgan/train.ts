@@ -79,10 +79,11 @@ export async function trainStage1(given: TrainStage1Options): Promise<LoopResult
   const perceptual = await loadPerceptual(o.config);
   if (saved) checkPictures(run, data);
   checkNamed(data);
-  const splits = await imageSplits(data, undefined, reporter);
+  // Maps of strange colours are no pictures that cannot be read: `withLabels` looks at all of them.
+  const splits = await imageSplits({ ...data, labels: [] }, undefined, reporter);
   const cacheDir = path.join(run, '.cache');
   const dataset = await openDataset(data, { cacheDir, reporter, signal: o.signal }, splits);
-  const counted = await withLabels(o.config, dataset, reporter);
+  const counted = await withLabels(o.config, dataset, o);
   const whole =
     o.budget && !from ? await stage1InTime(counted, o.budget, { ...o, dataset, perceptual }) : counted;
   const starts = (from && (readState(from).kept as Starts | undefined)) ?? startsOf(whole);
@@ -136,7 +137,8 @@ function asPlanned(config: Config, { run, budget }: TrainStage1Options): Config 
 /** The colours of label maps are those that the run began with. */
 function withKnownLabels(config: Config, run: string): Config {
   const { pictures, labels } = config.data;
-  const saved = pictures === 'labels' && labels.length === 0 && findRunConfig(run);
+  if (pictures !== 'labels' || labels.length > 0) return config;
+  const saved = latestCheckpoint(runPaths(run).stage1) && findRunConfig(run);
   return saved ? { ...config, data: { ...config.data, labels: saved.data.labels } } : config;
 }
 
@@ -230,7 +232,10 @@ function stage1(
     books: gridsIn(model.bottleneck.latent),
     bestBy: { key: model.net.planes.labels ? 'label_accuracy' : 'psnr', higher: true },
     lr: stage1.lr,
-    guarded: { key: 'l1', anew: model.bottleneck.settles, most: farthest },
+    guarded: {
+      ...{ key: 'l1', anew: model.bottleneck.settles, most: farthest },
+      ...(model.net.planes.labels && { least: 0.2 }), // It comes near 0, and a few codes that are lost triple it.
+    },
     initialState: () => initialState(networks, stage1, seed),
     inputs: (step, factor, starts) =>
       stepInputs(networks, config, train, { step, factor, starts: starts as Starts }),

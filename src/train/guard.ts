@@ -44,18 +44,20 @@ export function watchStep(watch: Watch, error: number): void {
  * What is wrong where the mean over the last steps exceeds three times the best mean so far, or, above one and a half
  * times that, the mean of the first steps by a tenth: what was learned is lost. Or where the mean over the last 4
  * steps exceeds the most that there is: nothing was learned. The first 15 steps tell nothing.
+ *
+ * @param o.least below it nothing is wrong, however low it was before
  */
 export function jumpOf(
   key: string,
   { steps, recent, fast, first, best }: Watch,
-  most = Number.POSITIVE_INFINITY,
+  { most = Number.POSITIVE_INFINITY, least = 0 }: { most?: number; least?: number } = {},
 ): string | undefined {
   if (steps >= fastSteps && recent > most) {
     return `${key} is ${recent.toPrecision(3)}, where even the worst model has ${most}`;
   }
   if (best === null || steps <= fastSteps) return undefined;
   const bound = Math.min(3 * best, Math.max(1.5 * best, 1.1 * first));
-  if (fast <= bound) return undefined;
+  if (fast <= Math.max(bound, least)) return undefined;
   return `${key} jumped to ${fast.toPrecision(3)} from ${best.toPrecision(3)} at its best`;
 }
 

@@ -95,7 +95,12 @@ export interface Stage {
    * The value of a train line that must not jump, nor stay above `most`. At the step `anew` the task changes, and what
    * the value was before no longer counts.
    */
-  readonly guarded: { readonly key: string; readonly anew?: number; readonly most?: number };
+  readonly guarded: {
+    readonly key: string;
+    readonly anew?: number;
+    readonly most?: number;
+    readonly least?: number;
+  };
   /** At the run's beginning; what a checkpoint holds replaces it. */
   readonly kept?: Kept;
   /** Left out, what is kept stays. */
@@ -308,13 +313,13 @@ const endedEarly = (step: number, stale: number, best: Best): string =>
   'whose checkpoint later commands use.';
 
 /** What is wrong with a step's values, if anything is; adds to what the guard has seen. */
-function judge({ key, most }: Stage['guarded'], values: Values, { watch }: Guard): string | undefined {
+function judge({ key, ...bounds }: Stage['guarded'], values: Values, { watch }: Guard): string | undefined {
   const infinite = infiniteValue(values) ?? vanishedScale(values);
   if (infinite) return infinite;
   const error = values[key];
   if (error === undefined) throw new Error(`internal: a step gives no ${key}`);
   watchStep(watch, error);
-  return jumpOf(key, watch, most);
+  return jumpOf(key, watch, bounds);
 }
 
 /** Where a run stands at a checkpoint, or at its beginning, beside its tensors. */

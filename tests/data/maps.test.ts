@@ -31,6 +31,8 @@ test.each([
   },
 );
 
+const labels = { pictures: 'labels' as const, labels: [] };
+
 test('grey maps and those with a palette are read by their colours', async () => {
   const grey = await sharp(Buffer.from([0, 1, 2, 3]), { raw: { width: 2, height: 2, channels: 1 } })
     .png()
@@ -43,10 +45,10 @@ test('grey maps and those with a palette are read by their colours', async () =>
       .png({ palette: true })
       .toBuffer(),
   );
-  const map = (await readEvalImage(file, 9, 'labels')).data;
+  const map = (await readEvalImage(file, 9, labels)).data;
   expect([...map.subarray(0, 9)]).toEqual([1, -1, -1, 1, -1, -1, 1, -1, -1]);
   expect(await readCovering(file, { width: 9, height: 9 }, 'labels')).toEqual(map);
-  await expect(readEvalImage(`${file}.missing`, 9, 'labels')).rejects.toThrow(
+  await expect(readEvalImage(`${file}.missing`, 9, labels)).rejects.toThrow(
     /Expected a picture for .* but received no such file/,
   );
 });

@@ -1,7 +1,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
-import { readings } from '../../src/data/reading.js';
+import { readEvalImage, readings } from '../../src/data/reading.js';
 import { listImages } from '../../src/data/source.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
 
@@ -37,11 +37,53 @@ test('a folder is read as what it is said to hold; its pictures are kept apart',
   await fs.writeFile(path.join(folder, 'a.png'), await grey16([0, 30000, 60000, 65535], 2));
   const stamps = async (pictures: 'photographs' | 'depth' | 'labels') => {
     const all: string[] = [];
-    for await (const stamp of (await listImages(folder, '--data', { pictures })).stamps()) all.push(stamp);
+    for await (const stamp of (
+      await listImages(folder, '--data', { data: { pictures, labels: [] } })
+    ).stamps())
+      all.push(stamp);
     return all.join();
   };
   const found = await Promise.all((['photographs', 'depth', 'labels'] as const).map(stamps));
   expect(new Set(found).size).toBe(3);
-  const { data } = await (await listImages(folder, '--data', { pictures: 'depth' })).read(0, 2);
+  const { data } = await (
+    await listImages(folder, '--data', { data: { pictures: 'depth', labels: [] } })
+  ).read(0, 2);
   expect(data[3]).toBe(Math.round((255 * 30000) / 65535));
+});
+
+test('labels of 16 bits, and those that alpha mixes, are refused; where nothing is, is white', async () => {
+  const { decode } = readings.labels;
+  await expect(decode(await grey16([0, 1, 5, 300], 2), 2)).rejects.toThrow('more than 256 values a channel');
+  const rgba = (alpha: number) =>
+    sharp(Uint8Array.from([0, 255, 0, alpha, 1, 2, 3, 255]), { raw: { width: 2, height: 1, channels: 4 } })
+      .png()
+      .toBuffer();
+  await expect(decode(await rgba(128), 1)).rejects.toThrow('transparent in part');
+  expect([...(await readings.labels.covering(await rgba(0), { width: 2, height: 1 })).data]).toEqual([
+    255, 255, 255, 1, 2, 3,
+  ]);
+});
+
+test('labels are those of the file, whatever its profile says, and upright', async () => {
+  const data = Uint8Array.from([0, 0, 245, 9, 9, 9, 0, 200, 0, 1, 1, 1]);
+  const file = await sharp(data, { raw: { width: 2, height: 2, channels: 3 } })
+    .withIccProfile('p3')
+    .withMetadata({ orientation: 3 })
+    .png()
+    .toBuffer();
+  const plain = await sharp(file, { ignoreIcc: true }).raw().toBuffer();
+  const turned = [3, 2, 1, 0].flatMap((i) => [...plain.subarray(3 * i, 3 * i + 3)]);
+  expect([...(await readings.labels.decode(file, 2)).data]).toEqual(turned);
+});
+
+test('colours that are none of the labels are told of, with the file', async () => {
+  const folder = await freshFolder();
+  const file = path.join(folder, 'a.png');
+  const labels = ['#0000ff', ...Array.from({ length: 9 }, (_, i) => `#00000${i}`)];
+  await sharp(Uint8Array.from([0, 0, 255, 7, 7, 7]), { raw: { width: 1, height: 2, channels: 3 } })
+    .png()
+    .toFile(file);
+  await expect(readEvalImage(file, 1, { pictures: 'labels', labels })).rejects.toThrow(
+    /Expected a map of the colours #0000ff, .*#000006 and 2 more for .*a\.png but received #070707\./,
+  );
 });

@@ -132,7 +132,12 @@ describe('labels', () => {
     const conditioner = await openConditioner(condition!, { run, device, batch: 3 });
     const { names } = await readTokens(tokenFile(run, 'train'), 'next');
     const maps = await Promise.all(
-      names.slice(0, 4).map(async (name) => (await readEvalImage(at(`maps/${name}`), size, 'labels')).data),
+      names
+        .slice(0, 4)
+        .map(
+          async (name) =>
+            (await readEvalImage(at(`maps/${name}`), size, { pictures: 'labels', labels: [] })).data,
+        ),
     );
     const codes = await conditioner.codes(maps as Float32Array[]);
     for (const row of [0, 2])

@@ -255,12 +255,19 @@ describe('what is a jump', () => {
     const watch = startWatch();
     const at = Array.from({ length: 20 }, () => {
       watchStep(watch, 5);
-      return jumpOf('l1', watch, 2);
+      return jumpOf('l1', watch, { most: 2 });
     });
     expect(at.findIndex((jump) => jump !== undefined)).toBe(15);
     expect(at.at(-1)).toBe('l1 is 5.00, where even the worst model has 2');
-    expect(jumpOf('l1', watch, 6)).toBeUndefined();
+    expect(jumpOf('l1', watch, { most: 6 })).toBeUndefined();
     expect([isCalm(watch), isCalm(watch, 2)]).toEqual([true, false]);
+  });
+
+  test('below the least there is none, however low it was', () => {
+    const watch = startWatch();
+    for (const error of [...fill(40, 0.5), ...fill(3000, 0.001), ...fill(30, 0.01)]) watchStep(watch, error);
+    expect(jumpOf('l1', watch)).toMatch(/jumped to/);
+    expect(jumpOf('l1', watch, { least: 0.2 })).toBeUndefined();
   });
 
   test('the first 16 steps and a single bad batch are none', () => {
