@@ -1,10 +1,12 @@
 /** What makes codes of what a prior is told, as a published transformer holds it: its cond stage. */
 import path from 'node:path';
-import { readRunConfig, runPaths } from '../checkpoint/run.js';
-import { loadModel, type TrainedModel } from '../checkpoint/store.js';
+import { must } from '../base/lookup.js';
+import { runPaths } from '../checkpoint/run.js';
+import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { TrainedPrior } from '../stage2-transformer/model.js';
 import type { ConditionRecord } from '../tokenize/conditions/condition.js';
+import { type ToldTokenizer, toldTokenizer } from '../tokenize/conditions/tokenizer.js';
 import { type Kept, readKept } from './kept.js';
 import { condStage } from './taming-config.js';
 import type { PublishedTokenizer } from './taming-names.js';
@@ -16,18 +18,19 @@ import { widened } from './widen.js';
 export const usedFile = 'used.npy';
 export const usedByTold = 'condition-used.npy';
 
-export interface ToldModel {
-  readonly config: Config;
-  readonly model: TrainedModel;
+export interface ToldModel extends ToldTokenizer {
   readonly kept: Kept<PublishedTokenizer> | undefined;
 }
 
-/** The tokenizer of what a prior is told, where that is another than the images'. */
+/**
+ * The tokenizer of what a prior is told, where that is another than the images'.
+ *
+ * @throws UserError where it is lost, or another
+ */
 export async function loadTold(run: string, prior: TrainedPrior | undefined): Promise<ToldModel | undefined> {
   if (prior?.told?.tokenizer?.sha256 === undefined) return undefined;
-  const { condition } = runPaths(run);
-  const kept = await readKept<PublishedTokenizer>(runPaths(condition).stage1);
-  return { config: readRunConfig(condition), model: await loadModel(condition, 'stage1'), kept };
+  const told = must(await toldTokenizer(run, prior.told), 'tokenizer');
+  return { ...told, kept: await readKept<PublishedTokenizer>(runPaths(told.place).stage1) };
 }
 
 /** A tokenizer with 32 groups and without a mask, and its tensors under any prefix. */

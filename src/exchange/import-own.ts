@@ -16,10 +16,11 @@ import { describeLatent } from '../stage1-vqgan/latent.js';
 import { modelSpecs } from '../stage1-vqgan/model.js';
 import { recordPictures } from '../stage1-vqgan/moved.js';
 import { startsOf } from '../stage1-vqgan/starts.js';
-import { priorFor, recordClasses, recordCondition, recordTokenizer } from '../stage2-transformer/model.js';
+import { priorFor, recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
+import { recordCondition } from '../tokenize/conditions/begun.js';
 import type { ConditionRecord } from '../tokenize/conditions/condition.js';
 import { checkRun, freshDiscriminator } from './import.js';
-import { writeToldRun } from './import-told.js';
+import { toldBy, toldCopied, writeToldRun } from './import-told.js';
 import { openTensors } from './open.js';
 
 export interface OwnImportOptions {
@@ -89,7 +90,7 @@ export async function importOwn({ files, run, data }: OwnImportOptions): Promise
   const images = await imageSplits(config.data);
   await writeFolderAtomic(run, async (folder) => {
     const paths = runPaths(folder);
-    await writeRunConfig(folder, config, run);
+    await writeRunConfig(folder, teller ? toldCopied(config, run) : config, run);
     await recordPictures(folder, config.data, images);
     const weights = { ...over('model', tokenizer.tensors), ...freshDiscriminator(config) };
     const saved = await saveWeights(paths.stage1, weights, { step, kept: { ...startsOf(config) } });
@@ -102,7 +103,7 @@ export async function importOwn({ files, run, data }: OwnImportOptions): Promise
         step: Number(teller.metadata.tokenizer_step),
       };
       const known = await writeToldRun(paths.condition, tellerConfig, written);
-      await recordCondition(folder, { ...told, tokenizer: { ...told.tokenizer!, sha256: known } });
+      await recordCondition(folder, toldBy(told, known));
     } else if (told) await recordCondition(folder, told);
     await recordTokenizer(folder, await sha256(path.join(saved.path, 'model.safetensors')));
   });
@@ -131,8 +132,9 @@ async function readPart(file: string): Promise<Part> {
   return { file, tensors: Object.fromEntries(named), metadata };
 }
 
-/** The averages are the weights; pictures and a perceptual network of a file's own lie elsewhere. */
+/** The averages are the weights; pictures, maps and a perceptual network of a file's own lie elsewhere. */
 function ofFile(config: Config, data: string | undefined): Config {
+  const { prior } = config;
   const { kind, weight, weights } = config.stage1.perceptual;
   return {
     ...config,
@@ -142,6 +144,7 @@ function ofFile(config: Config, data: string | undefined): Config {
       ema: 0,
       perceptual: { kind: weights ? 'vqgen' : kind, weight, weights: null },
     },
+    prior: { ...prior, condition: { ...prior.condition, maps: null, val_maps: null } },
   };
 }
 

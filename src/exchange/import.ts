@@ -17,7 +17,8 @@ import { countParams, initialise, over, specsOf } from '../nn/params.js';
 import { modelSpecs, networksOf } from '../stage1-vqgan/model.js';
 import { recordPictures } from '../stage1-vqgan/moved.js';
 import { startsOf } from '../stage1-vqgan/starts.js';
-import { recordClasses, recordCondition, recordTokenizer } from '../stage2-transformer/model.js';
+import { recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
+import { recordCondition } from '../tokenize/conditions/begun.js';
 import { toldRun } from './import-told.js';
 import { type Kept, keptOf, writeKept } from './kept.js';
 import { gatherLpips, holdsLpips, readLpips } from './lpips.js';
@@ -110,7 +111,7 @@ async function importTensors(
     published: understood.published,
     tensors: await keptOf([...places, ...disc], other, file),
   };
-  const writeTold = told && (await toldRun(told, file, config.data.size));
+  const writeTold = told && (await toldRun(told, file, { size: config.data.size, checkpoint: o.checkpoint }));
 
   const images = await imageSplits(config.data);
   await writeFolderAtomic(o.run, async (run) => {
@@ -134,11 +135,12 @@ async function importTensors(
     await recordTokenizer(run, await sha256(path.join(saved.path, 'model.safetensors')));
   });
   const ofPrior = Object.values(gptWeights).reduce((sum, { data }) => sum + data.length, 0);
+  const ofTold = told && !told.itself ? countParams(modelSpecs(told.config)) : 0;
   return {
     run: o.run,
     kind,
     tensors: Object.keys(file.entries).length,
-    parameters: countParams(modelSpecs(config)) + ofPrior + (told ? countParams(modelSpecs(told.config)) : 0),
+    parameters: countParams(modelSpecs(config)) + ofPrior + ofTold,
     step,
     size: config.data.size,
     codes: config.stage1.codes,

@@ -13,13 +13,10 @@ import { type Checkpoint, listCheckpoints, readState, saveWeights } from '../che
 import type { Config } from '../config/schema.js';
 import { over } from '../nn/params.js';
 import { trainedFile } from '../perceptual/load.js';
-import {
-  loadTrainedParts,
-  recordClasses,
-  recordCondition,
-  recordTokenizer,
-} from '../stage2-transformer/model.js';
-import { toldTokenizer } from '../tokenize/conditions/index.js';
+import { loadTrainedParts, recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
+import { recordCondition } from '../tokenize/conditions/begun.js';
+import { loadTold } from './export-told.js';
+import { toldBy, toldCopied, writeToldRun } from './import-told.js';
 import { checkOut } from './out-folder.js';
 
 export interface ShareSummary {
@@ -59,9 +56,9 @@ function checkOutRun(run: string, out: string): void {
 /**
  * Averaged weights take the place of the last ones, the prior is its best checkpoint, the discriminator stays for
  * training on; optimisers start afresh, metrics, grids, tokens and samples are left out. Of the data folder's path the
- * last two names stay; a perceptual network from a file goes along.
+ * last two names stay; a perceptual network from a file goes along. So does the tokenizer of what the prior is told.
  *
- * @throws UserError, having written nothing, for a run without a tokenizer
+ * @throws UserError, having written nothing, for a run without a tokenizer, or without that of what its prior is told
  */
 export async function exportRunFolder(o: {
   readonly run: string;
@@ -75,6 +72,7 @@ export async function exportRunFolder(o: {
   const out = path.resolve(o.out ?? exportFolder(run, 'run'));
   const config = readRunConfig(run);
   const { tokenizer, prior } = await loadTrainedParts(run);
+  const told = await loadTold(run, prior);
   checkOutRun(run, out);
   const stored = (tensors: HostTensors) =>
     precision === 'f32'
@@ -87,7 +85,8 @@ export async function exportRunFolder(o: {
   const disc = await discriminatorIn(tokenizer.path);
   await writeFolderAtomic(out, async (folder) => {
     const paths = runPaths(folder);
-    await writeRunConfig(folder, toShare(config, weights));
+    const shared = toShare(config, weights && existsSync(weights) ? weightsFile : null);
+    await writeRunConfig(folder, told ? toldCopied(shared, out) : shared, out);
     if (weights && existsSync(weights)) {
       const { tensors, metadata } = await readSafetensors(weights);
       await writeSafetensors(path.join(folder, weightsFile), stored(toHosts(tensors)), metadata);
@@ -100,9 +99,12 @@ export async function exportRunFolder(o: {
     if (!prior) return;
     await saveWeights(paths.prior, stored(over('model', prior.tensors)), { step: prior.step });
     if (prior.classes.length > 0) await recordClasses(folder, prior.classes);
-    if (prior.told) await recordCondition(folder, prior.told);
-    const told = prior.told && toldTokenizer(run, prior.told);
-    if (told && told !== run) await fs.cp(told, paths.condition, { recursive: true });
+    if (told) {
+      const { model, config } = told;
+      const written = { weights: stored(over('model', model.tensors)), step: model.step };
+      const known = await writeToldRun(paths.condition, toShare(config), written);
+      await recordCondition(folder, toldBy(prior.told, known));
+    } else if (prior.told) await recordCondition(folder, prior.told);
     await recordTokenizer(folder, await sha256(path.join(saved.path, 'model.safetensors')));
   });
   const bytes = await sizeOfFolder(out);
@@ -124,15 +126,14 @@ function perceptualWeights({ stage1: { perceptual } }: Config): string | undefin
   return isFolder ? path.join(weights, trainedFile) : weights;
 }
 
-function toShare(config: Config, weights: string | undefined): Config {
+/** @param weights of its perceptual network, where they go along */
+function toShare(config: Config, weights: string | null = null): Config {
   const last = (dir: string | null) => dir?.split(path.sep).slice(-2).join('/') ?? null;
   const { data, stage1, prior } = config;
   const { maps, val_maps, tokenizer } = prior.condition;
   const { kind, weight } = stage1.perceptual;
-  const perceptual =
-    weights && existsSync(weights)
-      ? { kind, weight, weights: weightsFile }
-      : { kind: weights ? 'vqgen' : kind, weight, weights: null };
+  const own = perceptualWeights(config) !== undefined && weights === null;
+  const perceptual = { kind: own ? 'vqgen' : kind, weight, weights };
   return {
     ...config,
     data: { ...data, dir: last(data.dir), val_dir: last(data.val_dir) },

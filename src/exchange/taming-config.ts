@@ -8,6 +8,7 @@ import { expected, type UserError } from '../base/errors.js';
 import { must } from '../base/lookup.js';
 import { runPaths } from '../checkpoint/run.js';
 import { checkStandIn } from '../checkpoint/stand-in.js';
+import { ownTokenizer } from '../config/conditions.js';
 import { mostLabels } from '../data/map-labels.js';
 import type { PublishedPrior } from './taming-names.js';
 import type { TensorFile } from './torch-file.js';
@@ -234,12 +235,22 @@ export function toldSize(params: Section, size: number): number {
   return own === undefined || own === resolution('first_stage_config') ? size : own;
 }
 
-/** The keys of a prior that is told the codes of another tokenizer, and was never told nothing. */
-export const toldConfig = (run: string): Overrides => ({
-  'prior.condition.kind': 'maps',
-  'prior.condition.tokenizer': runPaths(run).condition,
+/**
+ * The keys of a prior that is told the codes of a tokenizer, and was never told nothing.
+ *
+ * @param o.itself whether that is the tokenizer of the images, of pictures of `o.pixels`
+ */
+export const toldConfig = (run: string, o: { itself: boolean; pixels: number }): Overrides => ({
+  ...(o.itself
+    ? { ...conditionKeys('lowres', ownTokenizer), 'prior.condition.side': o.pixels }
+    : conditionKeys('maps', runPaths(run).condition)),
   'prior.start': 'told',
   'prior.class_dropout': 0,
+});
+
+const conditionKeys = (kind: string, tokenizer: string): Overrides => ({
+  'prior.condition.kind': kind,
+  'prior.condition.tokenizer': tokenizer,
 });
 
 /** Width → heads of the published transformers; no shape tells. */

@@ -60,8 +60,13 @@ export interface Understood extends Tokenizer {
   readonly disc: readonly Place[];
   readonly lpips: readonly Named[];
   readonly prior?: Transformer;
-  /** Of what the prior is told. */
-  readonly told?: Tokenizer;
+  readonly told?: Told;
+}
+
+/** The tokenizer of what a prior is told. */
+export interface Told extends Tokenizer {
+  /** Whether it is that of the images, whose tensors are there twice. */
+  readonly itself: boolean;
 }
 
 export interface Transformer {
@@ -138,9 +143,9 @@ async function toldTokenizer(
   project: Section,
   { data }: Config,
   o: ImportOptions,
-): Promise<Tokenizer | undefined> {
+): Promise<Told | undefined> {
   if (!shapesOf(file)(`${condStage}encoder.conv_in.weight`)) return undefined;
-  const itself = project.cond_stage_config === '__is_first_stage__'; // Its tensors are there twice.
+  const itself = project.cond_stage_config === '__is_first_stage__';
   const params = paramsAt(project, itself ? 'first_stage_config' : 'cond_stage_config');
   const { checkpoint } = o;
   const size = toldSize(project, data.size);
@@ -153,7 +158,7 @@ async function toldTokenizer(
     'data.dir': null,
   });
   const { published, other } = found;
-  return { config, published, places: tokenizerPlaces(config, published, condStage), other };
+  return { config, published, places: tokenizerPlaces(config, published, condStage), other, itself };
 }
 
 /** The cells of a canvas, those that are told first. */
@@ -166,7 +171,7 @@ const canvasGrids = (config: Config, told: Tokenizer | undefined) => [
 function transformerIn(
   file: TensorFile,
   project: Section,
-  { alone, told }: { alone: Config; told?: Tokenizer },
+  { alone, told }: { alone: Config; told?: Told },
   { checkpoint, run, set }: ImportOptions,
 ): ReturnType<typeof priorConfig> {
   const grids = canvasGrids(alone, told);
@@ -177,7 +182,11 @@ function transformerIn(
     heads: headsOf(set),
     told: told !== undefined,
   });
-  const more = { ...(told && toldConfig(path.resolve(run))), 'prior.steps': stepOf(file) };
+  const { itself = false, config } = told ?? {};
+  const more = {
+    ...(config && toldConfig(path.resolve(run), { itself, pixels: config.data.size })),
+    'prior.steps': stepOf(file),
+  };
   return { ...found, overrides: { ...overrides, ...more } };
 }
 

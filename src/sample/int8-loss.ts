@@ -16,7 +16,7 @@ import { type TrainedPrior, tokensFor } from '../stage2-transformer/model.js';
 import { labelled, validationRows } from '../stage2-transformer/sequences.js';
 import { frozenEvaluation, meanLosses } from '../stage2-transformer/step.js';
 import { drawnGrids } from '../stage2-transformer/told.js';
-import type { ConditionRecord } from '../tokenize/conditions/condition.js';
+import { describeBoth, sameTelling } from '../tokenize/conditions/compared.js';
 import type { Tokens } from '../tokenize/token-file.js';
 
 export interface Int8Loss {
@@ -84,10 +84,9 @@ export async function reportInt8Loss(o: Int8LossOptions): Promise<Int8Loss | nul
 
 /** @throws UserError for tokens that tell something else than the prior is told */
 function checkTold({ condition }: Tokens, { run, prior }: Int8LossOptions): void {
-  if (JSON.stringify(condition) === JSON.stringify(prior.told)) return;
-  const kindOf = (told?: ConditionRecord) => told?.kind ?? 'nothing';
-  const wanted = `tokens that tell of ${kindOf(prior.told)}, as the prior is told,`;
-  throw expected(wanted, tokenFile(run, 'val'), kindOf(condition));
+  if (sameTelling(condition, prior.told)) return;
+  const [wanted, found] = describeBoth(prior.told, condition);
+  throw expected(`tokens that tell of ${wanted}, as the prior is told,`, tokenFile(run, 'val'), found);
 }
 
 function readKept(file: string, key: string): Int8Loss | undefined {

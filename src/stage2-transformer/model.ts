@@ -1,13 +1,14 @@
 /** The prior of a run: the classes that it knows, and which tokenizer's codes it speaks. */
-import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { expected, type UserError } from '../base/errors.js';
+import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
+import { damagedNote, readNote } from '../checkpoint/prior-notes.js';
 import { readRunConfig, runPaths, tokenFile } from '../checkpoint/run.js';
 import { bestCheckpoint, latestCheckpoint, loadModel, type TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { describeLatent, type Grid } from '../stage1-vqgan/latent.js';
 import { gridsOf } from '../stage1-vqgan/model.js';
+import { priorCondition } from '../tokenize/conditions/begun.js';
 import type { ConditionRecord } from '../tokenize/conditions/condition.js';
 import { readTokens, type Tokens } from '../tokenize/token-file.js';
 import { priorOf, priorSettings } from './index.js';
@@ -33,38 +34,7 @@ export function priorClasses(run: string): readonly string[] {
   const file = classesFile(run);
   const classes = readNote(file, run) ?? [];
   if (Array.isArray(classes) && classes.every((name) => typeof name === 'string')) return classes;
-  throw damaged(file, run);
-}
-
-const conditionFile = (run: string): string => path.join(runPaths(run).prior, 'condition.json');
-
-/** Notes beside the prior what it is told of pictures beside their classes, if anything. */
-export async function recordCondition(run: string, told?: ConditionRecord): Promise<void> {
-  await writeFileAtomic(conditionFile(run), `${JSON.stringify(told ?? null)}\n`);
-}
-
-/** That, or nothing where it is told nothing. @throws UserError when the file that holds it is damaged */
-export function priorCondition(run: string): ConditionRecord | undefined {
-  const file = conditionFile(run);
-  const told = (readNote(file, run) ?? undefined) as ConditionRecord | undefined;
-  if (told === undefined || (typeof told.kind === 'string' && typeof told.grid?.vocab === 'number'))
-    return told;
-  throw damaged(file, run);
-}
-
-/** What is noted as JSON beside the prior, or nothing. @throws UserError when it is damaged */
-function readNote(file: string, run: string): unknown {
-  if (!existsSync(file)) return undefined;
-  try {
-    return JSON.parse(readFileSync(file, 'utf8'));
-  } catch (cause) {
-    throw damaged(file, run, cause);
-  }
-}
-
-function damaged(file: string, run: string, cause?: unknown): UserError {
-  const next = `Put back what it was, or train the prior again: remove ${runPaths(run).prior}, then vqgen train-prior --run ${run}`;
-  return expected('the JSON that vqgen saved', file, 'something else', next, cause);
+  throw damagedNote(file, run);
 }
 
 const mostListed = 30;

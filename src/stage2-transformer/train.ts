@@ -12,6 +12,7 @@ import { countParams, over, under } from '../nn/params.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import { checkCodes, gridsOf } from '../stage1-vqgan/model.js';
+import { recordCondition } from '../tokenize/conditions/begun.js';
 import { describeCondition } from '../tokenize/conditions/condition.js';
 import type { Tokens } from '../tokenize/token-file.js';
 import { meanOf, microBatches, withoutPartial } from '../train/accumulation.js';
@@ -21,17 +22,9 @@ import { scaleValues } from '../train/loss-scale.js';
 import { lastValues } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
 import type { Canvas } from './canvas.js';
-import { checkBegun, checkClasses, chosenClasses, chosenCondition } from './conditions.js';
+import { checkBegun, checkBegunKind, checkClasses, chosenClasses, chosenCondition } from './conditions.js';
 import { type PriorSettings, priorOf, priorSettings } from './index.js';
-import {
-  checkTokenizer,
-  listed,
-  priorClasses,
-  recordClasses,
-  recordCondition,
-  recordTokenizer,
-  tokensFor,
-} from './model.js';
+import { checkTokenizer, listed, priorClasses, recordClasses, recordTokenizer, tokensFor } from './model.js';
 import { maskedPercents, type Prior } from './prior.js';
 import {
   histogramEntropies,
@@ -71,7 +64,7 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   checkCodes(config, run);
   const grids = gridsOf(config);
   const beginning = beginStage({ run, stage: 'prior', config, resume: o.resume });
-  if (beginning.kind !== 'fresh') checkBegun(run, config.prior.condition.kind);
+  if (beginning.kind !== 'fresh') checkBegunKind(run, config.prior.condition.kind);
   if (beginning.kind === 'finished') {
     checkTokenizer(run, (await loadModel(run, 'stage1')).sha256);
     const state = readState(beginning.checkpoint);
@@ -86,8 +79,8 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
   if (from) checkTokenizer(run, sha256);
   const classes = from ? priorClasses(run) : chosenClasses(train, config.prior);
   if (from) checkClasses(run, train, classes);
-  const told = await chosenCondition(run, { train, val }, config);
-  if (from) checkBegun(run, told?.kind ?? 'none', told);
+  const told = await chosenCondition(run, { train, val }, { config, begun: from !== undefined });
+  if (from) checkBegun(run, told);
   const settings = priorSettings(config);
   const prior = priorOf(settings, grids, { classes, grids: told ? [told.grid] : [] });
 

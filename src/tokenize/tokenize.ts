@@ -20,9 +20,12 @@ import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import { checkCodes, gridsOf } from '../stage1-vqgan/model.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
+import type { Conditioner } from './conditions/condition.js';
+import { openConditioner } from './conditions/index.js';
+import { keeping } from './conditions/tokenizer.js';
 import { openTokenWriter, sizesOf, type TokenWriter } from './token-file.js';
 import { type Tokenizer, tokenizerOf } from './tokenizer.js';
-import { openTelling, type Teller, tellingOf, toldOf } from './told.js';
+import { type Teller, type Telling, tellingOf, toldOf } from './told.js';
 
 export interface TokenizeOptions {
   /** Where the files go and, unless `tokenizer` is given, whose tokenizer it is. */
@@ -74,10 +77,32 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   const codings = chooseCodings(config, o);
   const telling = await tellingOf(config, subsets, o);
 
+  const work = { tokenizer, config, classes, subsets, codings, telling };
+  const files = await keeping(telling?.tokenizer, o.run, () => writeTokens(work, o));
+  if (o.check) await writeChecks(o.run, files, tokenizer);
+  return summarise(files, config, o, (performance.now() - started) / 1000);
+}
+
+/** What goes into token files. */
+interface Work {
+  readonly tokenizer: Tokenizer;
+  readonly config: Config;
+  readonly classes: readonly string[];
+  readonly subsets: Readonly<Record<string, Subset>>;
+  /** Of training images. */
+  readonly codings: number;
+  readonly telling?: Telling;
+}
+
+/** All files, or none. */
+async function writeTokens(
+  { tokenizer, config, classes, subsets, codings, telling }: Work,
+  o: TokenizeOptions,
+): Promise<SplitFile[]> {
   const { size } = config.data;
   const batch = inferenceBatch(size);
   const graph = await tokenizer.encoder(batch);
-  const conditioner = telling && (await openTelling(telling, { ...o, batch }));
+  let conditioner: Conditioner | undefined;
   const files: SplitFile[] = [];
   const progress = o.reporter.progress({
     label: 'Tokenize',
@@ -86,6 +111,8 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   });
   const info = { tokenizer: tokenizer.sha256, size, classes };
   try {
+    conditioner =
+      telling && (await openConditioner(telling.record, { ...o, tokenizer: telling.tokenizer, batch }));
     let before = 0;
     for (const [name, subset] of Object.entries(subsets)) {
       const teller = conditioner && { conditioner, maps: telling?.maps?.[name] };
@@ -103,6 +130,7 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
         { ...info, names: file.names, codings: file.codings },
         Int32Array.from(file.labels),
       );
+    return files;
   } catch (error) {
     for (const { writer } of files) await writer.abort().catch(() => {});
     throw error;
@@ -111,8 +139,6 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
     await graph.dispose();
     await conditioner?.dispose();
   }
-  if (o.check) await writeChecks(o.run, files, tokenizer);
-  return summarise(files, config, o, (performance.now() - started) / 1000);
 }
 
 /** @throws UserError for what cannot be set, or is not this run's */

@@ -1,13 +1,9 @@
 /** What is told of the images of a data set: computed from them, or read from their maps. */
 import { existsSync } from 'node:fs';
-import path from 'node:path';
 import { expected } from '../base/errors.js';
-import { writeFolderAtomic } from '../base/files.js';
 import { must } from '../base/lookup.js';
 import { type Reporter, silent } from '../base/progress.js';
-import { readRunConfig, runPaths, tokenFile, writeRunConfig } from '../checkpoint/run.js';
-import { copyWeights, latestCheckpoint } from '../checkpoint/store.js';
-import { ownTokenizer } from '../config/conditions.js';
+import { readRunConfig, tokenFile } from '../checkpoint/run.js';
 import type { Config } from '../config/schema.js';
 import type { EvalBatch } from '../data/batches.js';
 import { attempt, decodeWidth } from '../data/cache.js';
@@ -26,16 +22,17 @@ import {
 } from '../data/map-labels.js';
 import { type Maps, mapsFor } from '../data/maps.js';
 import type { PictureKind } from '../data/reading.js';
-import type { Device } from '../engine/device.js';
+import { asBegun } from './conditions/begun.js';
 import type { Conditioner, ConditionRecord } from './conditions/condition.js';
-import { conditionRecord, openConditioner, toldTokenizer } from './conditions/index.js';
+import { conditionRecord } from './conditions/index.js';
+import { checkNamed, namedPlace, namedTokenizer, type ToldTokenizer } from './conditions/tokenizer.js';
 import { readTokens } from './token-file.js';
 
 /** What tells of a data set's images. */
 export interface Telling {
   readonly record: ConditionRecord;
-  /** Where the tokenizer lies that makes codes of it, where one does. */
-  readonly place?: string;
+  /** What makes codes of it, where a tokenizer does. */
+  readonly tokenizer?: ToldTokenizer;
   /** Of each split by its name, where it tells by maps. */
   readonly maps?: Readonly<Record<string, Maps>>;
 }
@@ -50,7 +47,8 @@ export interface Teller {
 /**
  * @param subsets by the names of their files; maps of `train` say which colours there are
  * @returns undefined where the prior is told nothing
- * @throws UserError for maps that are missing or do not fit, or have colours that no training map has
+ * @throws UserError for maps that are missing or do not fit, have colours that no training map has,
+ *   or by a tokenizer that is missing
  */
 export async function tellingOf(
   config: Config,
@@ -59,11 +57,9 @@ export async function tellingOf(
 ): Promise<Telling | undefined> {
   const { kind } = config.prior.condition;
   if (kind === 'none') return undefined;
-  const place = placeOf(config, o.run);
-  if (kind !== 'maps') {
-    const record = await conditionRecord(config, { place });
-    return record && { record, place };
-  }
+  const place = namedPlace(config, o.run);
+  if (place !== undefined) await checkNamed(place, o.run);
+  if (kind !== 'maps') return tellingBy(config, place, o.run);
   if (config.prior.condition.maps === null) {
     const next = 'prior.condition.kind maps takes one for each picture.';
     throw expected('a folder of maps', 'prior.condition.maps', null, next);
@@ -72,37 +68,19 @@ export async function tellingOf(
   const pictures = own?.pictures ?? 'labels';
   const maps = await mapsOf(config, subsets, { kind: pictures, reporter: o.reporter });
   const labels = pictures === 'labels' ? await labelsIn(subsets, maps, own?.labels, { ...o, config }) : [];
-  const record = await conditionRecord(config, { place, labels });
-  return record && { record, place, maps };
+  return { ...(await tellingBy(config, place, o.run, labels)), maps };
 }
 
-/**
- * What tells, opened. A tokenizer that it needs is copied into the run, which is whole without the one it came from.
- *
- * @param o.batch images at a time
- */
-export async function openTelling(
-  { record, place }: Telling,
-  o: { run: string; device: Device; batch: number },
-): Promise<Conditioner> {
-  const home = toldTokenizer(o.run, record);
-  if (home !== undefined && place !== undefined && path.resolve(home) !== path.resolve(place)) {
-    const checkpoint = must(latestCheckpoint(runPaths(place).stage1), 'checkpoint');
-    await writeFolderAtomic(home, async (folder) => {
-      await writeRunConfig(folder, readRunConfig(place));
-      await copyWeights(checkpoint, runPaths(folder).stage1);
-    });
-  }
-  return openConditioner(record, o);
-}
-
-/** The tokenizer that the config names, where it still is, or the run's copy of it. */
-function placeOf({ prior }: Config, run: string): string | undefined {
-  const { tokenizer } = prior.condition;
-  if (tokenizer === null) return undefined;
-  if (tokenizer === ownTokenizer) return run;
-  const copy = runPaths(run).condition;
-  return existsSync(tokenizer) || !existsSync(copy) ? tokenizer : copy;
+/** The tokenizer is opened last: where it trains on, its checkpoints are not there for long. */
+async function tellingBy(
+  config: Config,
+  place: string | undefined,
+  run: string,
+  labels: readonly MapLabel[] = [],
+): Promise<Telling> {
+  const tokenizer = place === undefined ? undefined : await namedTokenizer(place);
+  const record = must(conditionRecord(config, { tokenizer, labels }), 'condition');
+  return { record: asBegun(record, run), tokenizer };
 }
 
 async function mapsOf(

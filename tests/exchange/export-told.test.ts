@@ -16,14 +16,11 @@ import { modelOf } from '../../src/stage1-vqgan/model.js';
 import { encodeProgram } from '../../src/stage1-vqgan/programs.js';
 import { gptLogits, gptSpecs } from '../../src/stage2-transformer/gpt/gpt.js';
 import { gptSizes } from '../../src/stage2-transformer/gpt/index.js';
-import {
-  loadModels,
-  priorFor,
-  recordCondition,
-  recordTokenizer,
-} from '../../src/stage2-transformer/model.js';
+import { loadModels, priorFor, recordTokenizer } from '../../src/stage2-transformer/model.js';
 import { priorStart } from '../../src/stage2-transformer/step.js';
-import { conditionRecord, toldTokenizer } from '../../src/tokenize/conditions/index.js';
+import { recordCondition } from '../../src/tokenize/conditions/begun.js';
+import { conditionRecord } from '../../src/tokenize/conditions/index.js';
+import { namedTokenizer, toldPlace } from '../../src/tokenize/conditions/tokenizer.js';
 import { expectClose } from '../support/close.js';
 import { eager } from '../support/parity.js';
 import { saveTokenizer, tinyConfig } from '../support/run.js';
@@ -48,10 +45,10 @@ async function toldRun(
   const config = configOf({ condition, ...prior });
   await saveTokenizer(run, config);
   const { kind, tokenizer } = config.prior.condition;
-  const place = kind === 'none' ? undefined : toldTokenizer(run, { kind, tokenizer });
+  const place = kind === 'none' ? undefined : toldPlace(run, { kind, tokenizer });
   if (place !== undefined && place !== run) await saveTokenizer(place, configOf({}, maps), { seed: 5 });
-  const record = await conditionRecord(config, {
-    place,
+  const record = conditionRecord(config, {
+    tokenizer: place === undefined ? undefined : await namedTokenizer(place),
     labels: labels.map((colour) => ({ colour, share: 1 / 3 })),
   });
   const state = priorStart(priorFor(config, [], record), 0);

@@ -15,8 +15,8 @@ import { exportRunFolder } from '../../src/exchange/share.js';
 import { reconstruct } from '../../src/sample/reconstruct.js';
 import { sample } from '../../src/sample/sample.js';
 import { trainStage1 } from '../../src/stage1-vqgan/train.js';
-import { priorCondition } from '../../src/stage2-transformer/model.js';
 import { trainPrior } from '../../src/stage2-transformer/train.js';
+import { priorCondition } from '../../src/tokenize/conditions/begun.js';
 import { openConditioner } from '../../src/tokenize/conditions/index.js';
 import { readTokens } from '../../src/tokenize/token-file.js';
 import { tokenize } from '../../src/tokenize/tokenize.js';
@@ -163,18 +163,25 @@ describe('labels', () => {
     await exportRunFolder({ run, out, precision: 'f16', reporter: silent });
     const again = await sample({ ...o, run: out, condition: at('maps/3.png'), n: 2 });
     expect(await readAll(again.files)).toHaveLength(2);
-    expect(priorCondition(out)).toEqual(priorCondition(run));
+    const { sha256 } = await loadModel(runPaths(out).condition, 'stage1');
+    const told = priorCondition(run)!;
+    expect(priorCondition(out)).toEqual({ ...told, tokenizer: { ...told.tokenizer, sha256 } });
   });
 
   test('codes of another tokenizer are refused, and maps that it does not fit', async () => {
     const other = await mapsTokenizer('other', 'labels', { steps: 8, codes: 16 });
-    await fs.cp(run, at('mixed'), { recursive: true });
-    await tokenize({
-      run: at('mixed'),
-      set: [`prior.condition.tokenizer=${other}`],
-      device,
-      reporter: silent,
-    });
+    const mixed = at('mixed');
+    await fs.cp(run, mixed, { recursive: true });
+    const another = { run: mixed, set: [`prior.condition.tokenizer=${other}`], device, reporter: silent };
+    await expect(tokenize(another)).rejects.toThrow(
+      /^Expected the tokenizer \w{8}, with whose codes the prior in .*mixed was begun, for prior\.condition\.tokenizer but received .*other, \w{8}\. For its codes: --set prior\.condition\.tokenizer=.*condition\. For others remove .*prior, or train in another run\.$/,
+    );
+    expect(await readTokens(tokenFile(mixed, 'val'), '')).toEqual(
+      await readTokens(tokenFile(run, 'val'), ''),
+    );
+    await fs.rename(runPaths(mixed).prior, at('set-aside'));
+    await tokenize(another);
+    await fs.rename(at('set-aside'), runPaths(mixed).prior);
     await expect(
       sample({ run: at('mixed'), condition: at('maps/3.png'), n: 1, device, reporter: silent }),
     ).rejects.toThrow(
@@ -190,8 +197,9 @@ describe('labels', () => {
       config: { ...small, stage1: { ...small.stage1, steps: 2, eval_every: 2 } },
       ...{ run: at('small'), device, ...options },
     });
+    await fs.rm(runPaths(mixed).prior, { recursive: true });
     const set = [`prior.condition.tokenizer=${at('small')}`];
-    await expect(tokenize({ run, set, device, reporter: silent })).rejects.toThrow(
+    await expect(tokenize({ run: mixed, set, device, reporter: silent })).rejects.toThrow(
       /Expected a tokenizer of 16×16 pixels for prior\.condition\.tokenizer but received .*small, of 8×8\./,
     );
     await writePng(at('grey.png'), float32([16, 16, 3], new Float32Array(16 * 16 * 3)));

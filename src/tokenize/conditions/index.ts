@@ -1,6 +1,4 @@
 /** What a config, or a prior's record, tells of pictures. A new kind is a file beside this one and an entry here. */
-import { readRunConfig, runPaths } from '../../checkpoint/run.js';
-import { loadModel } from '../../checkpoint/store.js';
 import { lowresSide } from '../../config/conditions.js';
 import type { Config } from '../../config/schema.js';
 import type { MapLabel } from '../../data/map-labels.js';
@@ -12,6 +10,7 @@ import { learnedRecord, openLearned } from './learned.js';
 import { lowres } from './lowres.js';
 import { maps } from './maps.js';
 import { palette } from './palette.js';
+import { type ToldTokenizer, toldTokenizer } from './tokenizer.js';
 
 interface Sizes {
   /** S. */
@@ -31,49 +30,40 @@ const kinds: Record<ConditionRecord['kind'], (o: Sizes) => Plain> = {
 /**
  * What a prior is told by its run's config.
  *
- * @param o.place where the tokenizer of what is told lies, where there is one
+ * @param o.tokenizer of what is told, where there is one
  * @param o.labels of training maps, where it is told maps of labels
  * @returns undefined where it is told nothing
- * @throws UserError for a tokenizer that is missing, or of pictures of another size
+ * @throws UserError for a tokenizer of pictures of another size
  */
-export async function conditionRecord(
+export function conditionRecord(
   config: Config,
-  { place, labels = [] }: { place?: string; labels?: readonly MapLabel[] },
-): Promise<ConditionRecord | undefined> {
+  { tokenizer, labels = [] }: { tokenizer?: ToldTokenizer; labels?: readonly MapLabel[] },
+): ConditionRecord | undefined {
   const { kind, side, colours } = config.prior.condition;
   if (kind === 'none') return undefined;
   const { size } = config.data;
-  if (place !== undefined) {
-    if (kind === 'lowres') {
-      const pixels = side ?? size / 4;
-      return learnedRecord({ kind, size, pixels, labels }, config, place);
-    }
-    const { sha256 } = await loadModel(place, 'stage1');
-    return learnedRecord({ kind, size, pixels: size, sha256, labels }, readRunConfig(place), place);
+  if (tokenizer) {
+    const ofImages = kind === 'lowres';
+    const pixels = ofImages ? (side ?? size / 4) : size;
+    const { sha256 } = tokenizer.model;
+    return learnedRecord({ kind, size, pixels, labels, ...(!ofImages && { sha256 }) }, tokenizer);
   }
   const usual = kind === 'lowres' ? lowresSide : Math.max(...gridsOf(config).map(({ height }) => height));
   return kinds[kind]({ size, side: side ?? usual, colours, labels }).record;
 }
 
-/** Where a run has the tokenizer of what its prior is told; undefined where that needs none. */
-export function toldTokenizer(
-  run: string,
-  { kind, tokenizer }: Pick<ConditionRecord, 'kind'> & { readonly tokenizer?: unknown },
-): string | undefined {
-  if (!tokenizer) return undefined;
-  return kind === 'lowres' ? run : runPaths(run).condition;
-}
-
 /**
  * @param o.batch pictures that a tokenizer takes at a time; 1 unless given
- * @throws UserError where the run's tokenizer of what is told is another one
+ * @param o.tokenizer the run's unless given
+ * @throws UserError where the run's tokenizer of what is told is lost, or another one
  */
 export async function openConditioner(
   record: ConditionRecord,
-  { run, device, batch = 1 }: { run: string; device: Device; batch?: number },
+  o: { run: string; device: Device; batch?: number; tokenizer?: ToldTokenizer },
 ): Promise<Conditioner> {
-  const place = toldTokenizer(run, record);
-  return place === undefined ? withoutWeights(record) : openLearned(record, { place, device, batch });
+  const { run, device, batch = 1 } = o;
+  const tokenizer = o.tokenizer ?? (await toldTokenizer(run, record));
+  return tokenizer ? openLearned(record, tokenizer, { device, batch }) : withoutWeights(record);
 }
 
 function withoutWeights({ kind, size, grid, labels = [] }: ConditionRecord): Conditioner {

@@ -5,18 +5,15 @@
 import { expected } from '../../base/errors.js';
 import { must, nth, only } from '../../base/lookup.js';
 import { float32, int32 } from '../../base/tensor.js';
-import { readRunConfig } from '../../checkpoint/run.js';
-import { loadModel } from '../../checkpoint/store.js';
-import type { Config } from '../../config/schema.js';
 import { imageAt } from '../../data/grid.js';
 import { padBatch } from '../../data/inference-batch.js';
 import type { MapLabel } from '../../data/map-labels.js';
-import type { Device } from '../../engine/device.js';
+import type { Device, Graph } from '../../engine/device.js';
 import { gridsOf, modelOf } from '../../stage1-vqgan/model.js';
 import { decodePartProgram } from '../../stage1-vqgan/parts.js';
 import { encodeProgram } from '../../stage1-vqgan/programs.js';
 import { type Conditioner, type ConditionRecord, conditionGrid, shownCells } from './condition.js';
-import { cellMeans } from './lowres.js';
+import { tokenizerKey as key, type ToldTokenizer } from './tokenizer.js';
 
 interface Given extends Pick<ConditionRecord, 'kind' | 'size'> {
   /** Side of what the tokenizer takes. */
@@ -27,16 +24,11 @@ interface Given extends Pick<ConditionRecord, 'kind' | 'size'> {
   readonly labels: readonly MapLabel[];
 }
 
-/**
- * @param config the tokenizer's. @param place where it lies, for errors
- * @throws UserError for one of several grids, of maps of another size, or of more pixels than make a code
- */
+/** @throws UserError for one of several grids, of maps of another size, or of more pixels than make a code */
 export function learnedRecord(
   { kind, size, pixels, sha256, labels }: Given,
-  config: Config,
-  place: string,
+  { config, place }: Pick<ToldTokenizer, 'config' | 'place'>,
 ): ConditionRecord {
-  const key = 'prior.condition.tokenizer';
   const grids = gridsOf(config);
   if (grids.length !== 1)
     throw expected('a tokenizer of one grid of codes', key, `${place}, of ${grids.length}`);
@@ -61,36 +53,18 @@ export function learnedRecord(
   };
 }
 
-/**
- * @param o.place the run whose tokenizer it is. @param o.batch pictures that it takes at a time
- * @throws UserError where the prior was told of the codes of another one
- */
+/** @param o.batch pictures that the tokenizer takes at a time */
 export async function openLearned(
   record: ConditionRecord,
-  o: { place: string; device: Device; batch: number },
+  { config, model: { tensors } }: ToldTokenizer,
+  { device, batch }: { device: Device; batch: number },
 ): Promise<Conditioner> {
-  const { place, device, batch } = o;
-  const { kind, size, grid } = record;
-  const { pixels, sha256: wanted } = must(record.tokenizer, 'tokenizer');
-  const config = readRunConfig(place);
-  const { tensors, sha256 } = await loadModel(place, 'stage1');
-  if (wanted !== undefined && wanted !== sha256) {
-    throw expected(
-      `the tokenizer ${wanted.slice(0, 8)}, of whose codes the prior is told,`,
-      place,
-      sha256.slice(0, 8),
-      'A prior knows no codes of another: put back what it was, or train another prior.',
-    );
-  }
+  const { size, grid } = record;
+  const { pixels } = must(record.tokenizer, 'tokenizer');
+  const { name, vocab } = only(gridsOf(config));
   const encoder = await device.prepare(encodeProgram({ ...modelOf(config), size: pixels }, tensors, batch));
   const part = { rows: grid.height, columns: grid.width };
-  const decoder = await device.prepare(decodePartProgram(config, tensors, part));
-  const { name, vocab } = only(gridsOf(config));
-  const taken = (image: Float32Array): ArrayLike<number> => {
-    if (pixels === size) return image;
-    // Colours of labels are not mixed: as published, the pixel in whose place it is.
-    return kind === 'maps' ? resized(image, size, pixels) : cellMeans(image, size, pixels);
-  };
+  let decoder: Promise<Graph<never, 'images'>> | undefined; // Most never show what is told.
   const area = grid.height * grid.width;
   return {
     record,
@@ -98,21 +72,24 @@ export async function openLearned(
       const codes = new Int32Array(images.length * area);
       for (let at = 0; at < images.length; at += batch) {
         const part = images.slice(at, at + batch);
-        const values = Float32Array.from(part.flatMap((image) => Array.from(taken(image))));
-        const padded = padBatch(float32([part.length, pixels, pixels, 3], values), batch);
-        const { data } = must((await encoder.run({ images: padded }))[name], name);
+        const taken = float32([part.length, pixels, pixels, 3]);
+        // As published: each pixel one of the picture's, and of maps, whose colours are not to be mixed.
+        for (const [i, image] of part.entries())
+          taken.data.set(pixels === size ? image : resized(image, size, pixels), i * 3 * pixels ** 2);
+        const { data } = must((await encoder.run({ images: padBatch(taken, batch) }))[name], name);
         codes.set(data.subarray(0, part.length * area) as Int32Array, at * area);
       }
       return codes;
     },
     async shown(codes) {
+      decoder ??= device.prepare(decodePartProgram(config, tensors, part));
       const known = codes.map((code) => Math.min(code, vocab - 1));
-      const { images } = await decoder.run({ [name]: int32([1, grid.height, grid.width], known) });
+      const { images } = await (await decoder).run({ [name]: int32([1, grid.height, grid.width], known) });
       return resized(imageAt(images, 0), pixels, size);
     },
     async dispose() {
       await encoder.dispose();
-      await decoder.dispose();
+      await (await decoder?.catch(() => undefined))?.dispose();
     },
   };
 }
