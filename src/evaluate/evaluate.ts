@@ -1,13 +1,12 @@
 /** `vqgen evaluate`: how well a run's tokenizer reconstructs, its prior predicts, and its samples resemble images. */
-import { expected, UserError } from '../base/errors.js';
+import { expected } from '../base/errors.js';
 import { must, pairs } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
-import { readRunConfig, runPaths } from '../checkpoint/run.js';
-import { latestCheckpoint, loadModel } from '../checkpoint/store.js';
+import { readRunConfig } from '../checkpoint/run.js';
+import { loadModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { everyImage, readableSplits, type Subset } from '../data/dataset.js';
 import { inferenceBatch } from '../data/inference-batch.js';
-import { mapsFor } from '../data/maps.js';
 import { ninetieth } from '../data/mean-colour.js';
 import { noPattern, patternOf, patternWarning } from '../data/pattern.js';
 import { classOf, describeSkipped, listImages } from '../data/source.js';
@@ -20,17 +19,15 @@ import { openSource } from '../sample/sources.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
-import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
 import { maskedPercents } from '../stage2-transformer/prior.js';
 import { drawnGrids } from '../stage2-transformer/told.js';
-import { openConditioner } from '../tokenize/conditions/index.js';
-import type { Teller } from '../tokenize/told.js';
 import { codebookUse } from '../train/book-use.js';
 import { type FeatureSpace, type Measures, measureNames, onnxSpace, vqgenSpace } from './features.js';
 import { type FolderResult, measureFolder } from './folder.js';
 import { frechetDistance } from './frechet.js';
 import { memorising, shownPairs } from './memorising.js';
 import { NEIGHBOURS, precisionRecall } from './neighbours.js';
+import { findPrior } from './prior.js';
 import { drawSamples } from './samples.js';
 import { readStatistics, type Statistics, writeStatistics } from './statistics.js';
 
@@ -91,7 +88,8 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
   const classifier = o.classifier === undefined ? undefined : await openClassifier(o.device, o.classifier);
   const { latent } = bottleneckOf(config);
   const coded = latent.kind === 'codes';
-  const prior = coded ? await findPrior(o.run, reporter) : undefined;
+  const measured = coded ? await findPrior(config, subset, o) : undefined;
+  const prior = measured?.prior;
   const knownClasses = prior?.classes ?? (latent.kind === 'gaussian' ? latent.classes : []);
   const draws = !coded || prior !== undefined;
   if (!draws) warnOfIdle(o);
@@ -103,7 +101,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
     const found = classifier ? await classified(classifier, subset, o) : null;
     const reference = o.stats === undefined ? undefined : await readStatistics(o.stats, space);
     const { device, signal } = o;
-    const teller = prior && (await tellerFor(config, prior, subset, o));
+    const teller = await measured?.tell?.(device);
     const folder = await measureFolder({
       ...{ config, subset, tokenizer, prior, space, device, reporter, signal, teller },
       keep: draws ? n : 0,
@@ -201,56 +199,6 @@ function warnOfIdle(o: EvaluateOptions): void {
   if (names.length === 0) return;
   const listed = names.map(([, name]) => name).join(', ');
   o.reporter.warn(`Without samples nothing comes of ${listed}.`);
-}
-
-/** The prior, where the run has one for its present tokenizer. */
-async function findPrior(run: string, reporter: Reporter): Promise<TrainedPrior | undefined> {
-  if (!latestCheckpoint(runPaths(run).prior)) {
-    reporter.note('The run has no prior: its likelihoods and samples are left out.');
-    return undefined;
-  }
-  try {
-    return (await loadModels(run)).prior;
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    reporter.warn(`Likelihoods and samples are left out. ${error.message}`);
-    return undefined;
-  }
-}
-
-/**
- * What tells the prior of the images: what it is told can be computed from them, or is a map of the run's own; else it
- * is told nothing, and that is noted.
- */
-async function tellerFor(
-  config: Config,
-  { told }: TrainedPrior,
-  { source, indices }: Subset,
-  { data, run, reporter, device }: EvaluateOptions,
-): Promise<Teller | undefined> {
-  if (!told) return undefined;
-  const open = () => openConditioner(told, { run, device, batch: inferenceBatch(told.size) });
-  if (told.kind !== 'maps') return { conditioner: await open() };
-  const { maps, val_maps } = config.prior.condition;
-  const dir = val_maps ?? maps;
-  if (data !== undefined || dir === null) {
-    if (config.prior.class_dropout === 0) {
-      const received = `${data}, whose images have no maps; the prior never learned to draw without`;
-      throw expected(
-        "the run's own validation images",
-        '--data',
-        received,
-        `Next: vqgen evaluate --run ${run}`,
-      );
-    }
-    reporter.note('The images of --data have no maps: the prior is told nothing of them.');
-    return undefined;
-  }
-  const names = indices.map((i) => must(source.names[i], 'name'));
-  const where = `prior.condition.${val_maps === null ? 'maps' : 'val_maps'}`;
-  const kind = told.tokenizer?.pictures ?? 'labels';
-  const found = await mapsFor(names, dir, { all: source.names, kind, where, reporter });
-  return { conditioner: await open(), maps: found };
 }
 
 function tokenizerMeasures(folder: FolderResult, originals: Statistics, space: FeatureSpace): Measures {

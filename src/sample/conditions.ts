@@ -15,13 +15,15 @@ import type { Prior } from '../stage2-transformer/prior.js';
 import { untoldCodes } from '../stage2-transformer/told.js';
 import type { Conditioner, ConditionRecord } from '../tokenize/conditions/condition.js';
 
-/** A file that tells something; it is read when it is looked at. */
+/** A file that tells something; it is read when it is looked at, and once for all draws of it. */
 export interface Told {
   /** That of the file, in a folder from there on, without its ending where no other has the same. */
   readonly name: string;
   /** Of its bytes, sha256. */
   readonly digest: string;
   read(): Promise<Telling>;
+  /** [G] of all of it, or of the square [S, S] of a larger one from so many pixels to the right and down. */
+  codes(left?: number, top?: number): Promise<Int32Array>;
 }
 
 /** A picture is [S, S, 3], or as large as what is to be drawn. */
@@ -30,8 +32,7 @@ export interface Telling {
   readonly photograph?: Float32Array;
   /** What of it is told. */
   shown(): Promise<Float32Array>;
-  /** [G] of all of it, or of the square [S, S] of a larger one from so many pixels to the right and down. */
-  codes(left?: number, top?: number): Promise<Int32Array>;
+  codes: Told['codes'];
 }
 
 /**
@@ -62,12 +63,34 @@ export async function toldBy(
     );
   }
   const found: Told[] = [];
+  const lastRead = lastOf((file) => tell(file, conditioner, extent));
   for (const { file, name } of await filesOf(condition)) {
-    const read = () => tell(file, conditioner, extent);
+    const read = () => lastRead(file);
     await read();
-    found.push({ name, digest: await sha256(file), read });
+    const codes = remembered(async (left, top) => (await read()).codes(left, top));
+    found.push({ name, digest: await sha256(file), read, codes });
   }
   return found;
+}
+
+/** Draws of a file follow each other: of pictures no more than one is kept. */
+function lastOf(read: (file: string) => Promise<Telling>): (file: string) => Promise<Telling> {
+  let last: { file: string; telling: Promise<Telling> } | undefined;
+  return (file) => {
+    if (last?.file !== file) last = { file, telling: read(file) };
+    return last.telling;
+  };
+}
+
+/** Codes are few: all are kept. */
+function remembered(codes: (left: number, top: number) => Promise<Int32Array>): Told['codes'] {
+  const known = new Map<string, Promise<Int32Array>>();
+  return (left = 0, top = 0) => {
+    const place = `${left} ${top}`;
+    const found = known.get(place) ?? codes(left, top);
+    known.set(place, found);
+    return found;
+  };
 }
 
 const wantedOf = ({ kind }: ConditionRecord): string =>

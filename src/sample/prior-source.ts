@@ -1,6 +1,7 @@
 /** Codes drawn from a prior, decoded by the tokenizer. */
 import { expected } from '../base/errors.js';
 import { must, take } from '../base/lookup.js';
+import { type Disposable, opened } from '../base/opened.js';
 import type { Reporter } from '../base/progress.js';
 import { stream } from '../base/rng.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
@@ -42,19 +43,28 @@ export interface Models {
 }
 
 /** @throws UserError for a run without a trained tokenizer and prior, or settings out of range */
-export async function priorSource(o: SourceOptions, models?: Models): Promise<Source> {
+export const priorSource = (o: SourceOptions, models?: Models): Promise<Source> =>
+  opened((note) => openPrior(o, models, note));
+
+async function openPrior(
+  o: SourceOptions,
+  models: Models | undefined,
+  note: <D extends Disposable>(thing: D) => D,
+): Promise<Omit<Source, 'dispose'>> {
   const { config, prior, record, open } = models ?? (await modelsOf(o));
   const grids = drawnGrids(prior);
   const { classes } = prior.condition;
-  const conditioner = o.toldOf || !record ? undefined : await openConditioner(record, o);
+  const conditioner = o.toldOf || !record ? undefined : note(await openConditioner(record, o));
   const told = o.toldOf ? undefined : await toldBy(o.condition, { config, conditioner });
   const { size } = config.data;
   const decodeBatch = inferenceBatch(size);
   const { seed, name, settings, cfgScale, passes, classOf, ...how } = drawingOf(o, config, prior, told);
   const { fileOf, chanceOf } = ofEach(told, o);
-  const toldOf = async (i: number) => o.toldOf?.(i) ?? (await fileOf(i)?.read())?.codes();
+  const toldOf = async (i: number) => o.toldOf?.(i) ?? fileOf(i)?.codes();
   const batch = passes && o.device.name === 'cpu' ? batchFor(o.n) : sampleBatch;
   const { drawer, decoder, int8 } = await open({ batch, cfgScale, decodeBatch });
+  note(drawer);
+  note(decoder);
   const cells = cellsIn(grids);
   return {
     seed,
@@ -80,11 +90,6 @@ export async function priorSource(o: SourceOptions, models?: Models): Promise<So
       });
       const seconds = (performance.now() - before) / 1000;
       return { seconds, labels, images: await decodeImages(decoder, codes, { batch: decodeBatch, grids }) };
-    },
-    async dispose() {
-      await drawer.dispose();
-      await decoder.dispose();
-      await conditioner?.dispose();
     },
   };
 }

@@ -5,6 +5,7 @@
  */
 import { expected } from '../base/errors.js';
 import { must } from '../base/lookup.js';
+import { type Disposable, opened } from '../base/opened.js';
 import { stream } from '../base/rng.js';
 import { readRunConfig } from '../checkpoint/run.js';
 import type { Config } from '../config/schema.js';
@@ -18,7 +19,7 @@ import { drawnGrids, drawTold } from '../stage2-transformer/told.js';
 import { openConditioner } from '../tokenize/conditions/index.js';
 import { coarsestSide } from './canvas-of.js';
 import { blankSheet, codesIn, cropped, type Sheet, write } from './code-sheet.js';
-import { type Telling, toldBy, toldRows } from './conditions.js';
+import { type Told, toldBy, toldRows } from './conditions.js';
 import { decodeSheet } from './decode-sheet.js';
 import { reportInt8Loss } from './int8-loss.js';
 import { checkPrecision, drawingOf, ofEach, tellOfBest } from './prior-source.js';
@@ -29,14 +30,21 @@ import { stepAnywhere, stepInOrder, type Window, wavesOf, windowsFrom } from './
 const atOnce = 4;
 
 /** @param extent pixels. @throws UserError as `priorSource`, and for an extent that is no whole number of codes */
-export async function windowedSource(o: SourceOptions, extent: Extent): Promise<Source> {
+export const windowedSource = (o: SourceOptions, extent: Extent): Promise<Source> =>
+  opened((note) => openWindowed(o, extent, note));
+
+async function openWindowed(
+  o: SourceOptions,
+  extent: Extent,
+  note: <D extends Disposable>(thing: D) => D,
+): Promise<Omit<Source, 'dispose'>> {
   const { run, device, precision, reporter, signal } = o;
   const config = readRunConfig(run);
   checkExtent(extent, config);
   const { prior, tokenizer } = await loadModels(run);
   const { model } = prior;
   checkPrecision(precision, model);
-  const conditioner = prior.told && (await openConditioner(prior.told, { run, device }));
+  const conditioner = prior.told && note(await openConditioner(prior.told, { run, device }));
   const told = await toldBy(o.condition, { config, conditioner, extent });
   const { seed, name, settings, cfgScale, passes, classOf, ...how } = drawingOf(o, config, model, told);
   const { fileOf, chanceOf } = ofEach(told, o);
@@ -51,14 +59,14 @@ export async function windowedSource(o: SourceOptions, extent: Extent): Promise<
   const { rows, columns } = sides.drawn;
   const windows = windowsFrom({ left: 0, top: 0 }, { rows, columns, side: sides.side }, sides.step);
   const rounds = wavesOf(windows, sides.side).flatMap((wave) => inParts(wave, atOnce));
-  const drawer = await model.open(device, prior.tensors, { batch: atOnce, cfgScale, precision });
+  const drawer = note(await model.open(device, prior.tensors, { batch: atOnce, cfgScale, precision }));
   const ofWindow = passes?.steps ?? cellsIn(model.grids);
 
   /** Draws the windows of a round into the sheet. */
   const fill = async (
     sheet: Sheet,
     round: readonly Window[],
-    { picture, telling }: { picture: number; telling?: Telling },
+    { picture, told }: { picture: number; told?: Told },
     onPlace: (at: number) => void,
   ) => {
     const batch = Array.from({ length: atOnce }, (_, i) => round[i] ?? must(round[0], 'window'));
@@ -74,7 +82,7 @@ export async function windowedSource(o: SourceOptions, extent: Extent): Promise<
         random: batch.map((window) => stream(seed, 'sample', ...chanceOf(picture), ...placeOf(window))),
         told: toldRows(
           model,
-          await Promise.all(batch.map(({ left, top }) => telling?.codes(left * cell, top * cell))),
+          await Promise.all(batch.map(({ left, top }) => told?.codes(left * cell, top * cell))),
         ),
       },
     );
@@ -98,11 +106,10 @@ export async function windowedSource(o: SourceOptions, extent: Extent): Promise<
     async draw(picture, onPlace): Promise<Drawn> {
       const before = performance.now();
       const sheet = blankSheet(grids, rows, columns);
-      const telling = await fileOf(picture)?.read();
       let unfinished = false;
       try {
         for (const [i, round] of rounds.entries())
-          await fill(sheet, round, { picture, telling }, (at) => onPlace(i * ofWindow + at));
+          await fill(sheet, round, { picture, told: fileOf(picture) }, (at) => onPlace(i * ofWindow + at));
       } catch (error) {
         if (!signal?.aborted || sheet.codes.every((codes) => codes.every((code) => code === unknown)))
           throw error;
@@ -112,10 +119,6 @@ export async function windowedSource(o: SourceOptions, extent: Extent): Promise<
       const wanted = cropped(sheet, sides.rows, sides.columns);
       const { data } = await decodeSheet(wanted, { config, tokenizer, device });
       return { images: [fromBytes(data)], labels: Int32Array.of(classOf(picture)), seconds, unfinished };
-    },
-    async dispose() {
-      await drawer.dispose();
-      await conditioner?.dispose();
     },
   };
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import sharp from 'sharp';
 import { silent } from '../../src/base/progress.js';
 import { float32 } from '../../src/base/tensor.js';
-import { readRunConfig, runPaths, tokenFile } from '../../src/checkpoint/run.js';
+import { readRunConfig, runPaths, tokenFile, writeRunConfig } from '../../src/checkpoint/run.js';
 import { saveCheckpoint } from '../../src/checkpoint/store.js';
 import { configSchema } from '../../src/config/schema.js';
 import { writePng } from '../../src/data/pictures.js';
@@ -12,10 +12,14 @@ import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
 import { evaluate } from '../../src/evaluate/evaluate.js';
 import { complete } from '../../src/sample/complete.js';
+import { toldBy } from '../../src/sample/conditions.js';
+import { ofEach } from '../../src/sample/prior-source.js';
 import { sample } from '../../src/sample/sample.js';
-import { loadModels, priorCondition } from '../../src/stage2-transformer/model.js';
+import { loadModels } from '../../src/stage2-transformer/model.js';
 import { priorStart } from '../../src/stage2-transformer/step.js';
 import { trainPrior } from '../../src/stage2-transformer/train.js';
+import { priorCondition } from '../../src/tokenize/conditions/begun.js';
+import type { Conditioner, ConditionRecord } from '../../src/tokenize/conditions/condition.js';
 import { readTokens } from '../../src/tokenize/token-file.js';
 import { tokenize } from '../../src/tokenize/tokenize.js';
 import { inFolder, pixelsOf, readAll } from '../support/editing.js';
@@ -255,8 +259,30 @@ describe('maps', () => {
     });
     expect(draws.int8).toBeNull();
     expect(notes.join()).toMatch(
-      /Expected tokens that tell of maps, as the prior is told, .* but received edges\./,
+      /Expected tokens that tell of maps, 4 × 4 codes of 2 colours, as the prior is told, .* but received edges, 4 × 4 codes\./,
     );
+  });
+
+  test('a file is read and made codes of once, however many pictures are drawn of it', async () => {
+    const asked: number[] = [];
+    const record: ConditionRecord = {
+      ...{ kind: 'maps', size: 16, grid: { name: 'condition', height: 1, width: 1, vocab: 3 } },
+    };
+    const conditioner: Conditioner = {
+      record,
+      codes: async ([map]) => Int32Array.of(asked.push(map!.length)),
+      shown: async () => new Float32Array(0),
+      dispose: async () => {},
+    };
+    const folder = at('read');
+    await fs.cp(at('pairs/maps/odd'), folder, { recursive: true });
+    const told = await toldBy(folder, { config: readRunConfig(run), conditioner });
+    await fs.rm(folder, { recursive: true });
+    const { fileOf } = ofEach(told, { n: 3 });
+    const files = told!.length;
+    const codes = [0, 1, 2].map(async (i) => (await fileOf(3 * (files - 1) + i)!.codes())[0]);
+    expect(await Promise.all(codes)).toEqual([1, 1, 1]);
+    expect(asked).toEqual([16 * 16 * 3]);
   });
 
   test('files of one name but two endings are two', async () => {
@@ -272,6 +298,33 @@ describe('maps', () => {
   test('a prior that always was told must be; one that is told nothing cannot be', async () => {
     const always = await trained('always', { class_dropout: 0 }, { maps: maps() });
     await expect(drawn(always)).rejects.toThrow('Expected a map for --condition but received nothing.');
+    const forget = async (of: string) => {
+      const { prior, ...rest } = readRunConfig(of);
+      await writeRunConfig(of, {
+        ...rest,
+        prior: { ...prior, condition: { ...prior.condition, maps: null } },
+      });
+    };
+    await forget(always);
+    const said: string[] = [];
+    const reporter = {
+      ...silent,
+      warn: (line: string) => said.push(line),
+      note: (line: string) => said.push(line),
+    };
+    const o = { n: 4, device, reporter };
+    const measured = await evaluate({ ...o, run: always });
+    expect(measured).toMatchObject({ prior: null, samples: null });
+    expect(measured.tokenizer.psnr).toBeGreaterThan(0);
+    expect(said).toContain(
+      `Likelihoods and samples are left out: the prior never learned to draw without maps, and prior.condition.maps names none. This keeps a folder of them: vqgen tokenize --run ${always} --set prior.condition.maps=FOLDER`,
+    );
+    await fs.cp(run, at('forgetful'), { recursive: true });
+    await forget(at('forgetful'));
+    expect((await evaluate({ ...o, run: at('forgetful') })).prior).not.toBeNull();
+    expect(said).toContain(
+      'Of images without maps the prior is told nothing: prior.condition.maps names none.',
+    );
     const never = await trained('never', {}, {});
     await expect(drawn(never, { condition: at('pairs/maps/odd/1.png') })).rejects.toThrow(
       /Expected nothing for --condition but received .*1\.png, where the prior was told nothing of pictures/,
