@@ -8,6 +8,7 @@ import { stringify } from 'yaml';
 import { writeFolderAtomic } from '../base/files.js';
 import type { StoredPrecision } from '../base/half.js';
 import type { Reporter } from '../base/progress.js';
+import type { HostTensors } from '../base/tensor.js';
 import { exportFolder, readRunConfig, runPaths } from '../checkpoint/run.js';
 import { writeSafetensors } from '../checkpoint/safetensors.js';
 import type { Config } from '../config/schema.js';
@@ -18,6 +19,7 @@ import { loadTrainedParts, type TrainedPrior } from '../stage2-transformer/model
 import { loadTold, publishedParts, publishedTold, usedByTold, usedFile } from './export-told.js';
 import { type Kept, readKept } from './kept.js';
 import { misfitOf } from './misfit.js';
+import { neverDrawn } from './never-drawn.js';
 import { checkOut } from './out-folder.js';
 import { writeOwnNames } from './own-names.js';
 import { firstStage } from './taming-config.js';
@@ -106,7 +108,7 @@ export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
       tensors: [
         ...model(firstStage),
         ...(heard?.tensors ?? []),
-        ...priorTensors(config, prior.tensors, own, grids),
+        ...priorTensors(config, own.weights, own, grids),
       ],
       project: transformerProject(config, { kept, remap }, own.published, heard?.section),
       step: prior.step,
@@ -140,14 +142,19 @@ export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
   return { run, to, out, files, tensors, precision, losses: losses !== undefined, prior: own !== undefined };
 }
 
-/** What a prior would be, published; nothing where it learned classes here, whose tokens are no codes. */
+/**
+ * What a prior would be, published, and its weights; nothing where it learned classes here, whose tokens are no codes.
+ */
 async function publishable(
   config: Config,
-  { classes }: TrainedPrior,
+  { classes, tensors }: TrainedPrior,
   { folder, grids }: { folder: string; grids: readonly Grid[] },
-): Promise<Kept<PublishedPrior> | undefined> {
+): Promise<(Kept<PublishedPrior> & { readonly weights: HostTensors }) | undefined> {
   const kept = await readKept<PublishedPrior>(folder);
-  const own = kept ?? { published: publishedPrior(config, grids), tensors: {} };
+  const drawn = Math.max(...gridsOf(config).map(({ vocab }) => vocab));
+  const own = kept
+    ? { ...kept, weights: tensors }
+    : { published: publishedPrior(config, grids), tensors: {}, weights: neverDrawn(tensors, drawn) };
   return classes.length === own.published.classes ? own : undefined;
 }
 
