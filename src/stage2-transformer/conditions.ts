@@ -4,7 +4,7 @@ import { take } from '../base/lookup.js';
 import { runPaths, tokenFile } from '../checkpoint/run.js';
 import { conditionSection } from '../config/conditions.js';
 import type { Config } from '../config/schema.js';
-import { asBegun, priorCondition } from '../tokenize/conditions/begun.js';
+import { priorCondition } from '../tokenize/conditions/begun.js';
 import { describeBoth, sameTelling } from '../tokenize/conditions/compared.js';
 import { type ConditionRecord, describeCondition } from '../tokenize/conditions/condition.js';
 import { conditionRecord } from '../tokenize/conditions/index.js';
@@ -40,8 +40,8 @@ export async function chosenCondition(
   const tokenizer = place === undefined || !isTrained(place) ? undefined : await namedTokenizer(place);
   if (place !== undefined && !tokenizer)
     throw expected('the tokenizer by which the prior is told of its pictures', place, 'none', again);
-  const record = conditionRecord(config, { tokenizer, labels: train.condition?.labels });
-  const wanted = record && asBegun(record, run);
+  const { labels } = train.condition ?? {};
+  const wanted = conditionRecord(config, { tokenizer, labels, began: priorCondition(run) });
   for (const [split, { condition }] of Object.entries({ train, val })) {
     if (sameTelling(condition, wanted)) continue;
     const [told, found] = describeBoth(wanted, condition);

@@ -22,7 +22,7 @@ import {
 } from '../data/map-labels.js';
 import { type Maps, mapsFor } from '../data/maps.js';
 import type { PictureKind } from '../data/reading.js';
-import { asBegun } from './conditions/begun.js';
+import { priorCondition } from './conditions/begun.js';
 import type { Conditioner, ConditionRecord } from './conditions/condition.js';
 import { conditionRecord } from './conditions/index.js';
 import { checkNamed, namedPlace, namedTokenizer, type ToldTokenizer } from './conditions/tokenizer.js';
@@ -79,8 +79,8 @@ async function tellingBy(
   labels: readonly MapLabel[] = [],
 ): Promise<Telling> {
   const tokenizer = place === undefined ? undefined : await namedTokenizer(place);
-  const record = must(conditionRecord(config, { tokenizer, labels }), 'condition');
-  return { record: asBegun(record, run), tokenizer };
+  const record = conditionRecord(config, { tokenizer, labels, began: priorCondition(run) });
+  return { record: must(record, 'condition'), tokenizer };
 }
 
 async function mapsOf(

@@ -4,13 +4,16 @@ import path from 'node:path';
 import { parse } from 'yaml';
 import { float32, int32 } from '../../src/base/tensor.js';
 import { readRunConfig, runPaths } from '../../src/checkpoint/run.js';
+import { readSafetensors } from '../../src/checkpoint/safetensors.js';
 import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
 import { parseConfig } from '../../src/config/load.js';
 import type { Config } from '../../src/config/schema.js';
 import { valuesOf } from '../../src/data/map-labels.js';
+import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { exportTaming } from '../../src/exchange/export.js';
 import { importCheckpoint } from '../../src/exchange/import.js';
 import { importOwn } from '../../src/exchange/import-own.js';
+import { exportRunFolder } from '../../src/exchange/share.js';
 import { treeOf } from '../../src/nn/params.js';
 import { modelOf } from '../../src/stage1-vqgan/model.js';
 import { encodeProgram } from '../../src/stage1-vqgan/programs.js';
@@ -19,7 +22,7 @@ import { gptSizes } from '../../src/stage2-transformer/gpt/index.js';
 import { loadModels, priorFor, recordTokenizer } from '../../src/stage2-transformer/model.js';
 import { priorStart } from '../../src/stage2-transformer/step.js';
 import { recordCondition } from '../../src/tokenize/conditions/begun.js';
-import { conditionRecord } from '../../src/tokenize/conditions/index.js';
+import { conditionRecord, openConditioner } from '../../src/tokenize/conditions/index.js';
 import { namedTokenizer, toldPlace } from '../../src/tokenize/conditions/tokenizer.js';
 import { expectClose } from '../support/close.js';
 import { eager } from '../support/parity.js';
@@ -80,11 +83,20 @@ async function logitsOf(run: string, codes: Int32Array): Promise<number[]> {
   return [...logits!.data].filter((_, i) => i % sizes.codes < 16);
 }
 
-async function codesOf(run: string, images: Float32Array): Promise<number[]> {
-  const model = modelOf(readRunConfig(run));
+/** What a run's prior is told of a picture, or a map. */
+async function toldCodes(run: string, picture: Float32Array): Promise<number[]> {
+  const { prior } = await loadModels(run);
+  const { codes, dispose } = await openConditioner(prior.told!, { run, device: onnxDevice({ threads: 1 }) });
+  const found = [...(await codes([picture]))];
+  await dispose();
+  return found;
+}
+
+async function codesOf(run: string, images: Float32Array, size = 8): Promise<number[]> {
+  const model = { ...modelOf(readRunConfig(run)), size };
   const { tensors } = await loadModel(run, 'stage1');
   const program = encodeProgram(model, tensors, 1);
-  const value = float32([1, 8, 8, 3], images);
+  const value = float32([1, size, size, 3], images);
   const { codes } = await eager({ images: value, ...tensors }, ({ images, ...p }) =>
     program.run({ images: images! }, p),
   );
@@ -159,6 +171,21 @@ test('told by a tokenizer of depth, and by its own of fewer pixels', async () =>
       run: again,
       reporter: quiet,
     });
+    // Of a picture the same codes there and here; as published, of fewer pixels by nearest.
+    const record = (await loadModels(again)).prior.told!;
+    expect(record.kind).toBe(condition.kind);
+    const picture = Float32Array.from({ length: 192 }, (_, i) => Math.sin(i * i));
+    const found = await Promise.all([run, again].map((of) => toldCodes(of, picture)));
+    expect(found[1]).toEqual(found[0]);
+    if (condition.kind === 'lowres') {
+      expect(readRunConfig(again).prior.condition).toMatchObject(condition);
+      const few = Float32Array.from({ length: 48 }, (_, i) => {
+        const [y, x] = [Math.floor(i / 12), Math.floor(i / 3) % 4];
+        return picture[3 * (8 * 2 * y + 2 * x) + (i % 3)]!;
+      });
+      expect(found[0]).toEqual(await codesOf(run, few, 4));
+      expect(fs.existsSync(runPaths(again).condition)).toBe(false);
+    }
     const cells = condition.kind === 'lowres' ? 5 : 8;
     const codes = Int32Array.from({ length: 2 * cells }, (_, i) => (5 * i) % 16);
     expectClose(
@@ -214,6 +241,7 @@ test('under vqgen’s own names its tokenizer goes along, and back', async () =>
   const tokenizer = { ...own.prior.told?.tokenizer, sha256: told.sha256 };
   expect(taken.prior.told).toEqual({ ...own.prior.told, tokenizer });
   expect(readRunConfig(after).data).toMatchObject({ pictures: 'labels', labels });
+  expect(readRunConfig(again).prior.condition).toMatchObject({ tokenizer: path.resolve(after), maps: null });
 
   const [model, prior, condition] = files as [string, string, string];
   await expect(importOwn({ files: [model, prior], run: folder() })).rejects.toThrow(
@@ -222,4 +250,72 @@ test('under vqgen’s own names its tokenizer goes along, and back', async () =>
   await expect(importOwn({ files: [model, condition], run: folder() })).rejects.toThrow(
     /Expected model\.safetensors and at most the prior\.safetensors and condition\.safetensors/,
   );
+});
+
+test.each(['taming', 'safetensors', 'run'] as const)('--to %s hands on no other tokenizer', async (to) => {
+  const [run, out] = [await toldRun(maps, { start: 'told' }, { pictures: 'depth' }), folder()];
+  const exported = () =>
+    to === 'run'
+      ? exportRunFolder({ run, out, reporter: quiet })
+      : exportTaming({ run, to, out, reporter: quiet });
+  const { condition } = runPaths(run);
+  fs.rmSync(condition, { recursive: true });
+  await expect(exported()).rejects.toThrow(
+    /^Expected the tokenizer \w{8}, of whose codes the prior is told, for .*condition but received no tokenizer\. Copy it there again: vqgen tokenize --run /,
+  );
+  await saveTokenizer(condition, configOf({}, { pictures: 'depth' }), { seed: 6 });
+  await expect(exported()).rejects.toThrow(
+    /^Expected the tokenizer \w{8}, of whose codes the prior is told, for .*condition but received \w{8}\. A prior knows no codes of another/,
+  );
+  expect(fs.existsSync(out)).toBe(false);
+});
+
+test('--to run: its tokenizer goes along without what only its training did, under its new name', async () => {
+  const places = { dir: '/home/me/secret/of/maps', val_dir: null };
+  const run = await toldRun({ ...maps, maps: '/home/me/secret/maps' }, {}, { pictures: 'depth', ...places });
+  const { condition } = runPaths(run);
+  const size = weightsSize(condition);
+  const out = folder();
+  await exportRunFolder({ run, out, precision: 'f16', reporter: quiet });
+  const copy = runPaths(out).condition;
+  expect(readRunConfig(copy).data.dir).toMatch(/\/of\/maps$/);
+  expect(readRunConfig(copy).stage1.ema).toBe(0);
+  expect(fs.readFileSync(runPaths(copy).config, 'utf8')).not.toContain('secret');
+  expect(weightsSize(copy)).toBeLessThan(0.7 * size);
+  const { prior } = await loadModels(out);
+  expect(prior.told?.tokenizer?.sha256).toBe((await loadModel(copy, 'stage1')).sha256);
+  expect(JSON.parse(fs.readFileSync(runPaths(out).config, 'utf8')).prior.condition.tokenizer).toBe(
+    './condition',
+  );
+  expect(await toldCodes(out, new Float32Array(192))).toHaveLength(4);
+});
+
+const weightsSize = (run: string): number => {
+  const { stage1 } = runPaths(run);
+  const [step] = fs.readdirSync(stage1).filter((name) => name.startsWith('step-')) as [string];
+  return fs.statSync(path.join(stage1, step, 'model.safetensors')).size;
+};
+
+test('codes that no picture has are never drawn by the published sampling', async () => {
+  const [run, out] = [await toldRun(maps, { start: 'told' }, { pictures: 'depth' }), folder()];
+  await exportTaming({ run, to: 'taming', out, reporter: quiet });
+  const again = folder();
+  await importCheckpoint({
+    checkpoint: path.join(out, 'transformer.ckpt'),
+    config: path.join(out, 'transformer.yaml'),
+    ...{ run: again, reporter: quiet },
+  });
+  // The code that says that nothing is told is the table's last row, which an import leaves aside.
+  const kept = await readSafetensors(path.join(runPaths(again).prior, 'published.safetensors'));
+  const head = Object.entries(kept.tensors).find(([name]) => name.endsWith('head.weight'))![1];
+  const { tensors } = (await loadModels(run)).prior;
+  const width = tensors['norm.gamma']!.data.length;
+  const row = (head.data as Float32Array).subarray(16 * width, 17 * width);
+  // What the last norm gives for two readings of the same mean.
+  const logit = (spread: number) =>
+    row.reduce((sum, w, d) => {
+      const n = spread * (d % 2 ? 1 : -1);
+      return sum + w * (n * tensors['norm.gamma']!.data[d]! + tensors['norm.beta']!.data[d]!);
+    }, 0);
+  for (const spread of [1, -1]) expect(logit(spread)).toBeLessThan(-50);
 });

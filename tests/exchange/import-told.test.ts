@@ -20,6 +20,7 @@ import { decodeProgram, encodeProgram } from '../../src/stage1-vqgan/programs.js
 import { gptLogits, gptSpecs } from '../../src/stage2-transformer/gpt/gpt.js';
 import { gptSizes } from '../../src/stage2-transformer/gpt/index.js';
 import { loadModels } from '../../src/stage2-transformer/model.js';
+import { openConditioner } from '../../src/tokenize/conditions/index.js';
 import { expectClose } from '../support/close.js';
 import { call } from '../support/streams.js';
 import { contents, weightsOf } from './contents.js';
@@ -184,6 +185,32 @@ describe.each(['depth', 'segmentation'] as const)('a transformer that is told %s
     await expect(draw()).rejects.toThrow('Expected a map for --condition but received nothing.');
   });
 
+  test('it is trained on, with tokens of pictures and their maps', async () => {
+    const [pairs, on] = [folder(), folder()];
+    for (let i = 0; i < 12; i++) {
+      const pixels = Float32Array.from(waves(768, 0.1 * (i + 1)));
+      await writePng(path.join(pairs, 'images', `${i}.png`), float32([16, 16, 3], pixels));
+      const map = pixels.map((_, j) => valuesOf(colours[Math.floor(j / 48 + i) % 6]!)[0]!);
+      await writePng(path.join(pairs, 'maps', `${i}.png`), float32([16, 16, 3], map));
+    }
+    const cpu = ['--run', on, '--device', 'cpu', '--threads', '1'];
+    await vqgen('import', checkpoint, '--config', yaml, '--run', on, '--data', path.join(pairs, 'images'));
+    await vqgen('tokenize', ...cpu, '--set', `prior.condition.maps=${path.join(pairs, 'maps')}`);
+    const { prior } = await loadModels(on);
+    const steps = ['prior.steps=3', 'prior.batch_size=4', 'prior.warmup=0', 'prior.eval_every=3'];
+    const { prior: saved } = readRunConfig(on);
+    fs.writeFileSync(
+      runPaths(on).config,
+      JSON.stringify({ ...readRunConfig(on), prior: { ...saved, batch_size: 4, warmup: 0 } }),
+    );
+    await vqgen('train-prior', ...cpu, '--resume', ...steps.flatMap((key) => ['--set', key]));
+    const after = await loadModels(on);
+    expect(after.prior.told).toEqual(prior.told);
+    expect(after.prior.step).toBeGreaterThan(1);
+    const measured = await vqgen('evaluate', ...cpu, '--n', '4');
+    expect(measured.prior).not.toBeNull();
+  });
+
   /** A row of a canvas: what is told, then 16 codes. */
   function sequence(row: number, drawn: Int32Array): number[] {
     return [...wanted.told.slice(row * area, (row + 1) * area), ...drawn.subarray(row * 16, (row + 1) * 16)];
@@ -226,13 +253,40 @@ test('a transformer that is told the codes of fewer pixels, by its own tokenizer
   fs.writeFileSync(`${run}.yaml`, JSON.stringify(project));
   await vqgen('import', checkpoint, '--config', `${run}.yaml`, '--run', run);
   const { prior } = await loadModels(run);
-  expect(prior.told).toMatchObject({ size: 16, grid: { height: 2, width: 2, vocab: 48 } });
-  expect(prior.told?.tokenizer).toMatchObject({ pictures: 'photographs', pixels: 8 });
+  expect(prior.told).toEqual({
+    kind: 'lowres',
+    size: 16,
+    grid: { name: 'condition', height: 2, width: 2, vocab: 48 },
+    tokenizer: { pictures: 'photographs', pixels: 8 },
+  });
+  const { condition } = readRunConfig(run).prior;
+  expect(condition).toMatchObject({ kind: 'lowres', tokenizer: 'own', side: 8 });
+  const picture = Float32Array.from(waves(768, 0.7));
+  const smaller = Float32Array.from({ length: 192 }, (_, i) => {
+    const [y, x] = [Math.floor(i / 24), Math.floor(i / 3) % 8];
+    return picture[3 * (16 * 2 * y + 2 * x) + (i % 3)]!; // F.interpolate's nearest.
+  });
+  const conditioner = await openConditioner(prior.told!, { run, device });
+  const codes = [...(await conditioner.codes([picture]))];
+  await conditioner.dispose();
+  const model = { ...modelOf(readRunConfig(run)), size: 8 };
+  const graph = await device.prepare(encodeProgram(model, (await loadModel(run, 'stage1')).tensors, 1));
+  expect(codes).toEqual([...(await graph.run({ images: float32([1, 8, 8, 3], smaller) })).codes!.data]);
+  await graph.dispose();
 
   await vqgen('export', '--to', 'taming', '--run', run, '--out', out);
   expect(await contents(path.join(out, 'transformer.ckpt'))).toEqual(await contents(checkpoint));
   const written = parse(fs.readFileSync(path.join(out, 'transformer.yaml'), 'utf8')).model.params;
   expect(written).toMatchObject({ cond_stage_key: 'image', downsample_cond_size: 8 });
+
+  const another = again.map(([name, t], i): [string, Written] => [
+    name,
+    i > 0 ? t : { ...t, data: (t.data as Float32Array).map((v) => v + 1) },
+  ]);
+  await saveTorch(checkpoint, [...own, ...another]);
+  await expect(vqgen('import', checkpoint, '--config', `${run}.yaml`, '--run', folder())).rejects.toThrow(
+    /Expected cond_stage_model\.\S+ as in first_stage_model\.\* for .* but received another tensor\./,
+  );
 });
 
 test.each(['depth', 'segmentation'] as const)('a tokenizer of maps alone: %s', async (name) => {

@@ -168,6 +168,28 @@ describe('labels', () => {
     expect(priorCondition(out)).toEqual({ ...told, tokenizer: { ...told.tokenizer, sha256 } });
   });
 
+  test('a mistake that comes after the tokenizer was opened closes it', async () => {
+    let open = 0;
+    const counting: Device = {
+      ...device,
+      async prepare(program) {
+        const graph = await device.prepare(program);
+        open++;
+        const dispose = async () => {
+          open--;
+          await graph.dispose();
+        };
+        return { ...graph, dispose };
+      },
+    };
+    const o = { run, device: counting, reporter: silent, condition: at('maps/3.png'), n: 1 };
+    for (const extent of [undefined, { width: 32, height: 16 }]) {
+      await expect(sample({ ...o, extent, temperature: -1 })).rejects.toThrow('--temperature');
+      await expect(sample({ ...o, extent, condition: at('nothing.png') })).rejects.toThrow('nothing.png');
+    }
+    expect(open).toBe(0);
+  });
+
   test('codes of another tokenizer are refused, and maps that it does not fit', async () => {
     const other = await mapsTokenizer('other', 'labels', { steps: 8, codes: 16 });
     const mixed = at('mixed');

@@ -180,6 +180,27 @@ test('sessions are closed where the tokenizer cannot be opened', async () => {
   expect(readRunConfig(run).prior.condition.kind).toBe('none');
 });
 
+test('what shows codes to people is opened once it is asked to', async () => {
+  const run = await imagesRun('shown');
+  await told(run, first);
+  const { condition } = await tokensOf(run);
+  const prepared: string[] = [];
+  const noting: Device = {
+    ...device,
+    prepare: (program) => {
+      prepared.push(program.name);
+      return device.prepare(program);
+    },
+  };
+  const conditioner = await openConditioner(condition!, { run, device: noting });
+  const codes = await conditioner.codes([new Float32Array(192)]);
+  expect(prepared).toHaveLength(1);
+  await conditioner.shown(codes);
+  await conditioner.shown(codes);
+  expect(prepared).toHaveLength(2);
+  await conditioner.dispose();
+});
+
 test('of a prior without a code for nothing told, as imported ones are, tokens are its own', async () => {
   const run = await imagesRun('imported');
   await told(run, first);

@@ -3,7 +3,6 @@ import path from 'node:path';
 import { writeFileAtomic } from '../../base/files.js';
 import { damagedNote, readNote } from '../../checkpoint/prior-notes.js';
 import { runPaths } from '../../checkpoint/run.js';
-import { sameTelling } from './compared.js';
 import type { ConditionRecord } from './condition.js';
 
 const conditionFile = (run: string): string => path.join(runPaths(run).prior, 'condition.json');
@@ -20,15 +19,4 @@ export function priorCondition(run: string): ConditionRecord | undefined {
   if (told === undefined || (typeof told.kind === 'string' && typeof told.grid?.vocab === 'number'))
     return told;
   throw damagedNote(file, run);
-}
-
-/**
- * A record as the run's prior has it, where it is the same: an imported prior has no code that says that nothing is
- * told, and never needs one.
- */
-export function asBegun(record: ConditionRecord, run: string): ConditionRecord {
-  const began = priorCondition(run);
-  if (!began || began.grid.vocab !== record.grid.vocab - 1) return record;
-  const without = { ...record, grid: began.grid };
-  return sameTelling(without, began) ? without : record;
 }

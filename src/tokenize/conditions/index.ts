@@ -32,21 +32,27 @@ const kinds: Record<ConditionRecord['kind'], (o: Sizes) => Plain> = {
  *
  * @param o.tokenizer of what is told, where there is one
  * @param o.labels of training maps, where it is told maps of labels
+ * @param o.began what the run's prior is told, where it has one: an imported one has no code for nothing told, and may
+ *   be told of smaller maps
  * @returns undefined where it is told nothing
  * @throws UserError for a tokenizer of pictures of another size
  */
 export function conditionRecord(
   config: Config,
-  { tokenizer, labels = [] }: { tokenizer?: ToldTokenizer; labels?: readonly MapLabel[] },
+  o: { tokenizer?: ToldTokenizer; labels?: readonly MapLabel[]; began?: ConditionRecord },
 ): ConditionRecord | undefined {
+  const { tokenizer, labels = [], began } = o;
   const { kind, side, colours } = config.prior.condition;
   if (kind === 'none') return undefined;
   const { size } = config.data;
   if (tokenizer) {
     const ofImages = kind === 'lowres';
+    const sha256 = ofImages ? undefined : tokenizer.model.sha256;
     const pixels = ofImages ? (side ?? size / 4) : size;
-    const { sha256 } = tokenizer.model;
-    return learnedRecord({ kind, size, pixels, labels, ...(!ofImages && { sha256 }) }, tokenizer);
+    const same = began?.tokenizer?.sha256 === sha256 && (!ofImages || began?.tokenizer?.pixels === pixels);
+    if (began?.tokenizer && same && began.kind === kind && began.size === size)
+      return { ...began, ...(began.labels && { labels }) };
+    return learnedRecord({ kind, size, pixels, labels, ...(sha256 && { sha256 }) }, tokenizer);
   }
   const usual = kind === 'lowres' ? lowresSide : Math.max(...gridsOf(config).map(({ height }) => height));
   return kinds[kind]({ size, side: side ?? usual, colours, labels }).record;
