@@ -41,37 +41,49 @@ export function edges(size: number, side: number): Plain {
 
 /** [S, S], 1 where an edge is: of red, green or blue, of what is steepest. */
 function edgesOf(image: Float32Array, size: number): Uint8Array {
-  const slopes = Array.from({ length: size * size }, (_, i) =>
-    slopeAt(image, size, Math.floor(i / size), i % size),
-  );
-  const steepness = (y: number, x: number): number =>
-    y < 0 || x < 0 || y >= size || x >= size ? 0 : slopes[y * size + x]!.steepness;
-  const steepest = slopes.reduce((most, { steepness }) => Math.max(most, steepness), 0);
-  const least = Math.max(leastSteep, share * steepest);
-  return Uint8Array.from(slopes, ({ across, down, steepness: own }, i) => {
-    if (own < least) return 0;
-    const [y, x] = [Math.floor(i / size), i % size];
-    const [dy, dx] = [Math.round(down / own), Math.round(across / own)];
-    return own >= steepness(y - dy, x - dx) && own > steepness(y + dy, x + dx) ? 1 : 0;
-  });
+  const { across, down, steepness } = slopesOf(image, size);
+  const own = (y: number, x: number): number =>
+    y < 0 || x < 0 || y >= size || x >= size ? 0 : steepness[y * size + x]!;
+  const least = Math.max(leastSteep, share * steepness.reduce((most, value) => Math.max(most, value), 0));
+  const edges = new Uint8Array(size * size);
+  for (let y = 0, i = 0; y < size; y++)
+    for (let x = 0; x < size; x++, i++) {
+      const steep = steepness[i]!;
+      if (steep < least) continue;
+      const [dy, dx] = [Math.round(down[i]! / steep), Math.round(across[i]! / steep)];
+      if (steep >= own(y - dy, x - dx) && steep > own(y + dy, x + dx)) edges[i] = 1;
+    }
+  return edges;
 }
 
-interface Slope {
-  readonly across: number;
-  readonly down: number;
-  readonly steepness: number;
+/** [S, S] each, of the channel that is steepest there. */
+interface Slopes {
+  readonly across: Float64Array;
+  readonly down: Float64Array;
+  readonly steepness: Float64Array;
 }
 
 /** By Sobel's filters, in values from 0 to 1 a pixel; beyond its border a picture goes on as it is there. */
-function slopeAt(image: Float32Array, size: number, y: number, x: number): Slope {
-  const within = (i: number) => Math.min(size - 1, Math.max(0, i));
-  let steepest: Slope = { across: 0, down: 0, steepness: 0 };
-  for (let c = 0; c < 3; c++) {
-    const at = (dy: number, dx: number) => image[3 * (within(y + dy) * size + within(x + dx)) + c]! / 2;
-    const side = (dy: number, dx: number) => at(dy - dx, dx + dy) + 2 * at(dy, dx) + at(dy + dx, dx - dy);
-    const [across, down] = [(side(0, 1) - side(0, -1)) / 4, (side(1, 0) - side(-1, 0)) / 4];
-    const steepness = Math.hypot(across, down);
-    if (steepness > steepest.steepness) steepest = { across, down, steepness };
+function slopesOf(image: Float32Array, size: number): Slopes {
+  const all = () => new Float64Array(size * size);
+  const [across, down, steepness] = [all(), all(), all()];
+  const row = 3 * size;
+  for (let y = 0, i = 0; y < size; y++) {
+    const [above, here, below] = [Math.max(0, y - 1) * row, y * row, Math.min(size - 1, y + 1) * row];
+    for (let x = 0; x < size; x++, i++) {
+      const [left, right] = [3 * Math.max(0, x - 1), 3 * Math.min(size - 1, x + 1)];
+      for (let c = 0; c < 3; c++) {
+        const [l, m, r] = [left + c, 3 * x + c, right + c];
+        const [nw, ne, sw, se] = [image[above + l]!, image[above + r]!, image[below + l]!, image[below + r]!];
+        const dx = (ne + 2 * image[here + r]! + se - nw - 2 * image[here + l]! - sw) / 8;
+        const dy = (sw + 2 * image[below + m]! + se - nw - 2 * image[above + m]! - ne) / 8;
+        const steep = Math.hypot(dx, dy);
+        if (steep <= steepness[i]!) continue;
+        across[i] = dx;
+        down[i] = dy;
+        steepness[i] = steep;
+      }
+    }
   }
-  return steepest;
+  return { across, down, steepness };
 }
