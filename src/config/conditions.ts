@@ -4,20 +4,20 @@ import { expected } from '../base/errors.js';
 
 export const conditionKeys = {
   /**
-   * `edges`: where there are edges; `lowres`: its colours at a few places; `palette`: its most frequent colours; `maps`:
-   * a map of each picture, from a folder of them.
+   * `edges`: where there are edges; `lowres`: its colours at a few places; `palette`: its most frequent colours;
+   * `maps`: a map of each picture, from a folder of them.
    */
   kind: z.enum(['none', 'edges', 'lowres', 'palette', 'maps']).default('none'),
   /**
-   * Rows and columns of codes that tell it, with a tokenizer of `lowres` of pixels; null: 8 of `lowres`, a quarter of the
-   * picture's pixels with a tokenizer, and of the others as many as the picture has codes.
+   * Rows and columns of codes that tell it, with a tokenizer of `lowres` of pixels; null: 8 of `lowres`, a quarter of
+   * the picture's pixels with a tokenizer, and of the others as many as the picture has codes.
    */
   side: z.int().positive().nullable().default(null),
   /** `palette`: how many colours. */
   colours: z.int().positive().max(64).default(5),
   /**
-   * What makes codes of it: null, no network: codes are what is most of a cell; of `lowres` `own`, the tokenizer of the
-   * images, of pictures with so few pixels; of `maps` a run whose tokenizer was trained on maps.
+   * What makes codes of it: null, no network: codes are what is most of a cell; of `lowres` `own`, the tokenizer of
+   * the images, of pictures with so few pixels; of `maps` a run whose tokenizer was trained on maps.
    */
   tokenizer: z.string().nullable().default(null),
   /** `maps`: folders of them, of the training images and where `data.val_dir` is one, of the validation images. */
