@@ -15,7 +15,8 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { permutation, stream } from '../dist/base/rng.js';
-import { encodePng, readCovering, toBytes } from '../dist/data/pictures.js';
+import { encodePng, toBytes } from '../dist/data/pictures.js';
+import { readCovering } from '../dist/data/reading.js';
 import { onnxDevice } from '../dist/engine/onnx-device.js';
 import { openClassifier } from '../dist/perceptual/classifier.js';
 import { joined } from '../dist/sample/out.js';
@@ -56,7 +57,7 @@ async function cut() {
   const pictureOf = await picturesIn(values.images);
   for (const [map, places] of byMap) {
     if (places.length === 0) continue;
-    const image = await readCovering(pictureOf(map), places[0].extent);
+    const image = await readCovering(pictureOf(map), places[0].extent, 'photographs');
     for (const place of places) {
       const data = toBytes(patches(image, place.extent, [place], view));
       const png = await encodePng({ width: view.context, height: view.context, data });
@@ -69,7 +70,7 @@ async function cut() {
 async function judge() {
   const classifier = await openClassifier(onnxDevice({ threads: Number(values.threads) }), values.classifier);
   const seenIn = async (file, { extent, cells }) => {
-    const image = await readCovering(file, extent);
+    const image = await readCovering(file, extent, 'photographs');
     return (await classifier.classify(patches(image, extent, cells, view))).classes.map((name) => `#${name}`);
   };
   const realOf = values.images && (await picturesIn(values.images));

@@ -3,8 +3,9 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
 import { float32 } from '../dist/base/tensor.js';
-import { readMapCovering, stemOf } from '../dist/data/maps.js';
-import { hexOf } from '../dist/tokenize/conditions/maps.js';
+import { hexOf } from '../dist/data/map-labels.js';
+import { stemOf } from '../dist/data/maps.js';
+import { readCovering } from '../dist/data/reading.js';
 
 export const cell = 8;
 
@@ -33,7 +34,7 @@ export async function picturesIn(folder) {
 /** A map's cells row by row: place, pixels of each colour, the colour of most. */
 export async function cellsOf(file) {
   const { width, height } = await sharp(file).metadata();
-  const map = await readMapCovering(file, { width, height });
+  const map = await readCovering(file, { width, height }, 'labels');
   const columns = Math.floor(width / cell);
   let [last, colour] = [0, hexOf(map[0], map[1], map[2])];
   const cells = Array.from({ length: columns * Math.floor(height / cell) }, (_, i) => {
