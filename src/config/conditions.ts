@@ -38,7 +38,12 @@ export function checkCondition(o: ConditionConfig, size: number): void {
   const key = (name: keyof ConditionConfig) => `prior.condition.${name}`;
   for (const [name, folder] of Object.entries({ maps, val_maps })) {
     if (folder !== null && kind !== 'maps')
-      throw expected('null', key(name as 'maps'), folder, `It is of ${key('kind')} maps, not ${kind}.`);
+      throw expected(
+        'null',
+        key(name as 'maps'),
+        folder,
+        `It is of kind maps, not ${kind}: --set ${key(name as 'maps')}=null.`,
+      );
   }
   checkConditionTokenizer(o);
   if (side === null && (kind !== 'lowres' || size % lowresSide === 0)) return;

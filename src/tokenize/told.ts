@@ -46,6 +46,7 @@ export interface Teller {
 
 /**
  * @param subsets by the names of their files; maps of `train` say which colours there are
+ * @param o.set what is changed of the config in this call
  * @returns undefined where the prior is told nothing
  * @throws UserError for maps that are missing or do not fit, have colours that no training map has,
  *   or by a tokenizer that is missing
@@ -53,11 +54,11 @@ export interface Teller {
 export async function tellingOf(
   config: Config,
   subsets: Readonly<Record<string, Subset>>,
-  o: { run: string; reporter: Reporter; signal?: AbortSignal },
+  o: { run: string; set?: readonly string[]; reporter: Reporter; signal?: AbortSignal },
 ): Promise<Telling | undefined> {
   const { kind } = config.prior.condition;
   if (kind === 'none') return undefined;
-  const place = namedPlace(config, o.run);
+  const place = namedPlace(config, o.run, o.set);
   if (place !== undefined) await checkNamed(place, o.run);
   if (kind !== 'maps') return tellingBy(config, place, o.run);
   if (config.prior.condition.maps === null) {

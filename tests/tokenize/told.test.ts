@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { silent } from '../../src/base/progress.js';
 import { float32 } from '../../src/base/tensor.js';
-import { readRunConfig, runPaths, tokenFile } from '../../src/checkpoint/run.js';
+import { readRunConfig, runPaths, tokenFile, writeRunConfig } from '../../src/checkpoint/run.js';
 import { loadModel } from '../../src/checkpoint/store.js';
 import { writePng } from '../../src/data/pictures.js';
 import type { Device } from '../../src/engine/device.js';
@@ -152,7 +152,10 @@ test('a run that is none, or not trained, is told by its key; a folder of its na
     /^Expected a trained tokenizer for prior\.condition\.tokenizer but received .*untrained, which has none yet\./,
   );
   await told(run, first);
-  await told(run, at('images'));
+  const { prior, ...others } = readRunConfig(run);
+  const condition = { ...prior.condition, tokenizer: at('images') }; // As an import elsewhere may have it.
+  await writeRunConfig(run, { ...others, prior: { ...prior, condition } });
+  await tokenize({ run, device, reporter: silent });
   expect((await tokensOf(run)).condition?.tokenizer?.sha256).toBe(await shaOf(first));
 });
 
@@ -210,4 +213,14 @@ test('of a prior without a code for nothing told, as imported ones are, tokens a
   await recordCondition(run, began);
   await told(run, first);
   expect((await tokensOf(run)).condition).toEqual(began);
+});
+
+test('one that a call names and that is not there is not taken for the copy', async () => {
+  const run = await imagesRun('misnamed');
+  await told(run, first);
+  await expect(told(run, at('nowhere'))).rejects.toThrow(
+    /Expected a run for prior\.condition\.tokenizer but received .*nowhere, which does not exist\./,
+  );
+  await tokenize({ run, device, reporter: silent });
+  expect(await copyOf(run)).toBe(await shaOf(first));
 });

@@ -36,11 +36,16 @@ export function toldPlace(
   return kind === 'lowres' ? run : runPaths(run).condition;
 }
 
-/** Where that lies which the config names: there, where it still is a run, or the run's copy of it. */
-export function namedPlace({ prior }: Config, run: string): string | undefined {
+/**
+ * Where that lies which the config names: there, where it still is a run, or the run's copy of it.
+ *
+ * @param set what is changed in this call: what it names is meant to be there
+ */
+export function namedPlace({ prior }: Config, run: string, set: readonly string[] = []): string | undefined {
   const { tokenizer } = prior.condition;
   if (tokenizer === null) return undefined;
   if (tokenizer === ownTokenizer) return run;
+  if (set.some((item) => item.startsWith(`${tokenizerKey}=`))) return tokenizer;
   const copy = runPaths(run).condition;
   return isRun(tokenizer) || !isRun(copy) ? tokenizer : copy;
 }
