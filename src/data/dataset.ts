@@ -86,7 +86,7 @@ export async function readableSplits(
   where?: string,
   reporter?: Reporter,
 ): Promise<Splits> {
-  checkNamed(config);
+  checkInFolder(config);
   const splits = await imageSplits(config, where, reporter);
   const { source } = splits.train;
   if (splits.val.source !== source) return splits;
@@ -115,7 +115,7 @@ export async function readableSplits(
 }
 
 /** @throws UserError for maps that are in no folder */
-export function checkNamed({ dir, pictures }: Pick<DataConfig, 'dir' | 'pictures'>): void {
+export function checkInFolder({ dir, pictures }: Pick<DataConfig, 'dir' | 'pictures'>): void {
   if (dir !== null || pictures === 'photographs') return;
   throw expected('a folder of maps', '--data', 'nothing', `The built-in pictures are no ${pictures}.`);
 }

@@ -8,7 +8,7 @@ import { beginStage } from '../checkpoint/begin.js';
 import { findRunConfig, gridFile, metricsFile, runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { latestCheckpoint, readState } from '../checkpoint/store.js';
 import type { Config, Stage1Config } from '../config/schema.js';
-import { checkNamed, type Dataset, imageSplits, openDataset } from '../data/dataset.js';
+import { checkInFolder, type Dataset, imageSplits, openDataset } from '../data/dataset.js';
 import { layoutHint } from '../data/layout.js';
 import { patternIn, patternWarning } from '../data/pattern.js';
 import { describeSkipped } from '../data/source.js';
@@ -78,7 +78,7 @@ export async function trainStage1(given: TrainStage1Options): Promise<LoopResult
   const { data } = o.config;
   const perceptual = await loadPerceptual(o.config);
   if (saved) checkPictures(run, data);
-  checkNamed(data);
+  checkInFolder(data);
   // Maps of strange colours are no pictures that cannot be read: `withLabels` looks at all of them.
   const splits = await imageSplits({ ...data, labels: [] }, undefined, reporter);
   const cacheDir = path.join(run, '.cache');

@@ -13,6 +13,7 @@ import { mapInOrder } from '../data/map-in-order.js';
 import {
   type Colours,
   checkColours,
+  checkSeveral,
   countColours,
   describeLabels,
   labelsOf,
@@ -119,6 +120,7 @@ async function labelsIn(
   if (train) o.reporter.note(describeLabels(found));
   const shares = new Map(found.map(({ colour, share }) => [colour, share]));
   const labels = known?.map((colour) => ({ colour, share: shares.get(colour) ?? 0 })) ?? found;
+  checkSeveral(labels, mapsKey, o.config.prior.condition.maps ?? '');
   for (const colours of Object.values(counts)) checkColours(colours, labels);
   return labels;
 }

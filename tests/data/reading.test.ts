@@ -4,6 +4,7 @@ import sharp from 'sharp';
 import { readEvalImage, readings } from '../../src/data/reading.js';
 import { listImages } from '../../src/data/source.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
+import { tiffFile } from '../support/rasters.js';
 
 afterAll(removeFolders);
 
@@ -86,4 +87,12 @@ test('colours that are none of the labels are told of, with the file', async () 
   await expect(readEvalImage(file, 1, { pictures: 'labels', labels })).rejects.toThrow(
     /Expected a map of the colours #0000ff, .*#000006 and 2 more for .*a\.png but received #070707\./,
   );
+});
+
+test('depth of floats, beyond 0 to 1 too; what is no number is told of', async () => {
+  const tiff = (values: number[]) =>
+    tiffFile({ width: 2, height: 2, channels: 1, samples: Float32Array.from(values) });
+  const { data } = await readings.depth.decode(tiff([-2, 0, 6, 14]), 2);
+  expect([...data].filter((_, i) => i % 3 === 0)).toEqual([0, 32, 128, 255]);
+  await expect(readings.depth.decode(tiff([1, Number.NaN, 2, 3]), 2)).rejects.toThrow('a depth of NaN');
 });

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { silent } from '../../src/base/progress.js';
 import { float32 } from '../../src/base/tensor.js';
 import { readRunConfig, runPaths, tokenFile } from '../../src/checkpoint/run.js';
-import { loadModel } from '../../src/checkpoint/store.js';
+import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
 import { parseConfig } from '../../src/config/load.js';
 import { writePng } from '../../src/data/pictures.js';
 import { readEvalImage } from '../../src/data/reading.js';
@@ -15,6 +15,8 @@ import { exportRunFolder } from '../../src/exchange/share.js';
 import { reconstruct } from '../../src/sample/reconstruct.js';
 import { sample } from '../../src/sample/sample.js';
 import { trainStage1 } from '../../src/stage1-vqgan/train.js';
+import { loadModels } from '../../src/stage2-transformer/model.js';
+import { priorStart } from '../../src/stage2-transformer/step.js';
 import { trainPrior } from '../../src/stage2-transformer/train.js';
 import { priorCondition } from '../../src/tokenize/conditions/begun.js';
 import { openConditioner } from '../../src/tokenize/conditions/index.js';
@@ -70,9 +72,9 @@ beforeAll(async () => {
 });
 afterAll(removeFolders);
 
-async function images(run: string, set: string[]): Promise<void> {
+async function images(run: string, set: string[], kind = 'gpt'): Promise<void> {
   const data = { size, dir: at('images'), flip: true, val_fraction: 0.3 };
-  const prior = { layers: 1, heads: 2, width: 16, batch_size: 8, steps: 4, warmup: 0, eval_every: 4 };
+  const prior = { kind, layers: 1, heads: 2, width: 16, batch_size: 8, steps: 4, warmup: 0, eval_every: 4 };
   await saveTokenizer(
     run,
     parseConfig(
@@ -270,5 +272,44 @@ test('lowres by the tokenizer of the images: codes of a picture of fewer pixels'
   );
   await expect(wrong('kind=edges')).rejects.toThrow(
     'Expected null for prior.condition.tokenizer but received own. With prior.condition.kind edges nothing comes of it.',
+  );
+});
+
+test.each(['maskgit', 'pixelcnn'])('%s is told codes of a tokenizer, too', async (kind) => {
+  const run = at(`told-${kind}`);
+  const tokenizer = await mapsTokenizer(`labels-of-${kind}`, 'labels');
+  const keys = ['kind=maps', `maps=${at('maps')}`, `tokenizer=${tokenizer}`];
+  await images(
+    run,
+    keys.map((key) => `prior.condition.${key}`),
+    kind,
+  );
+  await trained(run);
+  // Few steps teach little: weights in which all that is told acts take the place of those.
+  const start = priorStart((await loadModels(run)).prior.model, 0);
+  for (const t of Object.values(start))
+    for (const i of t.data.keys()) t.data[i] = 0.5 * Math.sin(100 * i) + 3 * t.data[i]!;
+  const state = { step: 99, seconds: 0, validated: 99, best: null, metrics: null };
+  await saveCheckpoint(runPaths(run).prior, start, state, 1);
+  const { told, names, codings } = await readTokens(tokenFile(run, 'train'), 'next');
+  const first = (row: number) => told!.subarray(16 * row, 16 * row + 16).join();
+  const unlike = names.findIndex((_, row) => row % codings === 0 && first(row) !== first(0));
+  expect(unlike).toBeGreaterThan(0);
+  const o = { run, device, reporter: silent, n: 4, cfgScale: 3, topP: 1 };
+  const drawn = async (row: number) =>
+    readAll((await sample({ ...o, condition: at(`maps/${names[row]}`) })).files);
+  const [one, again, other] = [await drawn(0), await drawn(0), await drawn(unlike)];
+  expect(one).toEqual(again);
+  expect(one).not.toEqual(other);
+});
+
+test('maps of one colour tell nothing, and are refused', async () => {
+  const run = at('told-nothing');
+  const flat = float32([size, size, 3], new Float32Array(size * size * 3).fill(1));
+  for (let i = 0; i < 24; i++) await writePng(at(`flat/${i}.png`), flat);
+  await expect(
+    images(run, ['prior.condition.kind=maps', `prior.condition.maps=${at('flat')}`]),
+  ).rejects.toThrow(
+    /Expected maps of two colours or more for prior\.condition\.maps but received .*flat, where all is #ffffff\./,
   );
 });
