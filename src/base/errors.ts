@@ -19,7 +19,13 @@ export function expected(
   cause?: unknown,
 ): UserError {
   const plain = typeof received === 'string' || typeof received === 'number';
-  const shown = plain ? `${received}` : JSON.stringify(received);
-  const sentence = `Expected ${what} for ${where} but received ${shown === '' ? "''" : shown}.`;
+  const shown = clip(plain ? `${received}` : JSON.stringify(received));
+  const sentence = `Expected ${clip(what)} for ${clip(where)} but received ${shown === '' ? "''" : shown}.`;
   return new UserError(next ? `${sentence} ${next}` : sentence, { cause });
 }
+
+const longestPart = 1000;
+
+/** A sentence is for people, whatever a file holds. */
+const clip = (text: string): string =>
+  text.length > longestPart ? `${text.slice(0, longestPart)}… (${text.length} characters)` : text;

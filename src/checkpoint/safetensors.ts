@@ -9,13 +9,14 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { expected, type UserError } from '../base/errors.js';
+import { expected } from '../base/errors.js';
 import { fitsHalf, fromBfloat, fromHalf, toHalf } from '../base/half.js';
 import { must } from '../base/lookup.js';
+import { openRegular } from '../base/regular.js';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
-import { checkStandIn, standInBytes } from './stand-in.js';
+import { type Entry, longestHeader, readHeader, type StoredType, widths } from './safetensors-header.js';
 
-export type StoredType = 'F64' | 'F32' | 'F16' | 'I32' | 'U32' | 'U16' | 'U8' | 'I64';
+export type { Entry, StoredType };
 export type StoredData =
   | Float64Array
   | Float32Array
@@ -37,14 +38,6 @@ export interface StoredTensor {
 export type StoredTensors = Record<string, StoredTensor>;
 export type Metadata = Record<string, string>;
 
-/** Where a tensor lies: `begin` and `end` are bytes from the start of the file. */
-export interface Entry {
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly begin: number;
-  readonly end: number;
-}
-
 /** An open file; only what is asked for is read. */
 export interface SafetensorsFile {
   readonly entries: Readonly<Record<string, Entry>>;
@@ -54,33 +47,22 @@ export interface SafetensorsFile {
   close(): Promise<void>;
 }
 
-/** The reference reader's limit too. */
-const longestHeader = 100_000_000;
 const pieceBytes = 1 << 24;
-const widths: Record<StoredType | 'BF16', number> = {
-  F64: 8,
-  I64: 8,
-  F32: 4,
-  I32: 4,
-  U32: 4,
-  F16: 2,
-  BF16: 2,
-  U16: 2,
-  U8: 1,
-};
 
 /** @throws UserError when the file is missing, cut short or no safetensors file */
 export async function openSafetensors(file: string): Promise<SafetensorsFile> {
-  const handle = await fs.open(file).catch((cause) => {
-    throw expected('a safetensors file', file, 'nothing readable', '', cause);
-  });
+  const handle = await openRegular(file, (received, cause) =>
+    expected('a safetensors file', file, `one ${received}`, '', cause),
+  );
   try {
-    const { entries, metadata } = await readHeader(handle, file);
+    const { size } = await handle.stat();
+    const read = (from: number, length: number) => readBytes(handle, from, length);
+    const { entries, metadata } = await readHeader({ read, size }, file);
     return {
       entries,
       metadata,
       read: async (name) => {
-        const entry = entries[name];
+        const entry = Object.hasOwn(entries, name) ? entries[name] : undefined;
         if (!entry) {
           throw expected(`the tensor ${name}`, file, `a file with ${Object.keys(entries).length} others`);
         }
@@ -291,62 +273,6 @@ async function readBytes(handle: FileHandle, from: number, length: number): Prom
   return bytes;
 }
 
-async function readHeader(
-  handle: FileHandle,
-  file: string,
-): Promise<{ entries: Record<string, Entry>; metadata: Metadata }> {
-  const bad = (received: string, cause?: unknown): UserError =>
-    expected('a safetensors file', file, received, 'It may be cut short or of another format.', cause);
-  const stat = await handle.stat();
-  if (stat.isDirectory()) throw expected('a safetensors file', file, 'a folder');
-  const fileSize = stat.size;
-  checkStandIn(await readBytes(handle, 0, Math.min(standInBytes, fileSize)), 'a safetensors file', file);
-  if (fileSize < 8) throw bad(`${fileSize} bytes`);
-  const lengthBytes = Buffer.from(await readBytes(handle, 0, 8));
-  const length = Number(lengthBytes.readBigUInt64LE());
-  if (length > Math.min(fileSize - 8, longestHeader)) {
-    throw bad(`a file of ${fileSize} bytes that announces a header of ${length}`);
-  }
-  let header: unknown;
-  try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(await readBytes(handle, 8, length)));
-  } catch (cause) {
-    throw bad('a header that is not JSON', cause);
-  }
-  if (!isRecord(header)) throw bad('a header that is no JSON object');
-  const { __metadata__: metadata = {}, ...tensors } = header;
-  if (!isRecord(metadata) || Object.values(metadata).some((v) => typeof v !== 'string')) {
-    throw bad('metadata that are not text');
-  }
-
-  const entries: [string, Entry][] = [];
-  for (const [name, entry] of Object.entries(tensors)) {
-    if (!isRecord(entry)) throw bad(`no description of the tensor ${name}`);
-    const { dtype, shape, data_offsets: offsets } = entry;
-    if (typeof dtype !== 'string' || !isWholeNumbers(shape) || !isWholeNumbers(offsets)) {
-      throw bad(`a tensor ${name} without type, shape and offsets`);
-    }
-    const width = Object.hasOwn(widths, dtype) && widths[dtype as keyof typeof widths];
-    if (!width) {
-      throw expected(`${Object.keys(widths).join(', ')}`, `the type of ${name} in ${file}`, dtype);
-    }
-    const [begin = 0, end = 0] = offsets;
-    if (end - begin !== sizeOf(shape) * width) {
-      throw bad(`${end - begin} bytes for the tensor ${name}, ${dtype} [${shape}]`);
-    }
-    entries.push([name, { dtype, shape, begin: 8 + length + begin, end: 8 + length + end }]);
-  }
-
-  entries.sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end);
-  let at = 8 + length;
-  for (const [name, { begin, end }] of entries) {
-    if (begin !== at) throw bad(`a ${begin < at ? 'tensor that overlaps another' : 'gap'} at ${name}`);
-    at = end;
-  }
-  if (at !== fileSize) throw bad(`${fileSize} bytes where the header describes ${at}`);
-  return { entries: Object.fromEntries(entries), metadata: metadata as Metadata };
-}
-
 function decode({ dtype, shape }: Entry, bytes: Uint8Array): StoredTensor {
   const { buffer } = bytes;
   switch (dtype) {
@@ -379,9 +305,3 @@ export function inHalves(t: HostTensor): StoredTensor {
   const data = t.data as Float32Array;
   return fitsHalf(data) ? { dtype: 'F16', shape: t.shape, data: toHalf(data) } : toStored(t);
 }
-
-const isRecord = (v: unknown): v is Record<string, unknown> =>
-  typeof v === 'object' && v !== null && !Array.isArray(v);
-
-const isWholeNumbers = (v: unknown): v is number[] =>
-  Array.isArray(v) && v.every((n) => Number.isSafeInteger(n) && n >= 0);

@@ -44,28 +44,46 @@ export interface PickleHooks {
 /** Damaged, or not what PyTorch writes; the message ends the sentence "received …". */
 class Malformed extends Error {}
 
-/**
- * What is read at most, in bytes and instructions: the objects that an instruction makes may take many times its size.
- * A tensor takes some 30.
- */
+/** Bytes that are read at most. */
 export const longestPickle = 1 << 24;
-const mostInstructions = 2_000_000;
 
 /**
- * The object of the pickle that begins at `at`, and where it ends.
- *
- * @param file what to call it in errors
- * @throws UserError for a call that is not allowed, naming it, and for a damaged pickle
+ * What all pickles of a file may do at most: an instruction is 1, each element that a call takes another, and each
+ * collection that is made as many as a small one takes memory. A tensor takes some 50.
  */
-export function readPickle(
-  bytes: Uint8Array,
-  hooks: PickleHooks,
-  file: string,
-  at = 0,
-): { value: Value; end: number } {
-  const machine = new Machine(bytes, at, hooks);
+const mostWork = 1_000_000;
+const collection = 8;
+const longestName = 256;
+
+/** Pickles that follow each other in `bytes`, which share one budget. */
+export interface Pickles {
+  /**
+   * The object of the next one.
+   *
+   * @throws UserError for a call that is not allowed, naming it, for a damaged pickle and for one that never ends
+   */
+  next(): Value;
+  /** Where the next one begins. */
+  readonly at: number;
+}
+
+/** @param file what to call it in errors */
+export function openPickles(bytes: Uint8Array, hooks: PickleHooks, file: string): Pickles {
+  let machine = new Machine(bytes, { at: 0, work: mostWork }, hooks);
+  return {
+    next: () => {
+      machine = new Machine(bytes, machine.place, hooks);
+      return run(machine, file);
+    },
+    get at() {
+      return machine.place.at;
+    },
+  };
+}
+
+function run(machine: Machine, file: string): Value {
   try {
-    return { value: machine.run(), end: machine.at };
+    return machine.run();
   } catch (error) {
     if (error instanceof Forbidden) throw forbidden(file, error.message);
     if (error instanceof Malformed || error instanceof RangeError) {
@@ -94,23 +112,28 @@ const forbidden = (file: string, what: string): UserError =>
 const mark = Symbol('mark');
 type Slot = Value | typeof mark;
 
-const text = new TextDecoder('utf-8', { fatal: false });
-
 class Machine {
   private readonly stack: Slot[] = [];
   private readonly memo = new Map<number, Value>();
-  private readonly view: DataView;
+  private readonly bytes: Buffer;
 
+  /** @param place where it stands in the bytes, and what it may still do */
   constructor(
-    private readonly bytes: Uint8Array,
-    public at: number,
+    bytes: Uint8Array,
+    readonly place: { at: number; work: number },
     private readonly hooks: PickleHooks,
   ) {
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  spend(work: number): void {
+    this.place.work -= work;
+    if (this.place.work < 0) throw new Malformed(`it takes more than ${mostWork} steps to read`);
   }
 
   run(): Value {
-    for (let count = 0; count < mostInstructions; count++) {
+    for (;;) {
+      this.spend(1);
       const code = this.byte();
       if (code === 0x2e) return this.pop(); // STOP
       const act = opcodes[code];
@@ -119,45 +142,50 @@ class Machine {
       }
       act(this);
     }
-    throw new Malformed(`it has more than ${mostInstructions} instructions`);
   }
 
   // What the file holds.
 
   take(length: number): Uint8Array {
-    if (!(length >= 0 && this.at + length <= this.bytes.length)) throw new Malformed('it ends too early');
-    this.at += length;
-    return this.bytes.subarray(this.at - length, this.at);
+    const from = this.advance(length);
+    return this.bytes.subarray(from, from + length);
   }
-  byte = (): number => this.view.getUint8(this.advance(1));
-  uint16 = (): number => this.view.getUint16(this.advance(2), true);
-  uint32 = (): number => this.view.getUint32(this.advance(4), true);
-  int32 = (): number => this.view.getInt32(this.advance(4), true);
-  float64 = (): number => this.view.getFloat64(this.advance(8), false);
-  uint64 = (): number => Number(this.view.getBigUint64(this.advance(8), true));
-  text = (length: number): string => text.decode(this.take(length));
+  byte = (): number => this.bytes[this.advance(1)]!;
+  uint16 = (): number => this.bytes.readUInt16LE(this.advance(2));
+  uint32 = (): number => this.bytes.readUInt32LE(this.advance(4));
+  int32 = (): number => this.bytes.readInt32LE(this.advance(4));
+  float64 = (): number => this.bytes.readDoubleBE(this.advance(8));
+  uint64 = (): number => Number(this.bytes.readBigUInt64LE(this.advance(8)));
+
+  text(length: number): string {
+    this.spend(2);
+    const from = this.advance(length);
+    return this.bytes.toString('utf8', from, from + length);
+  }
 
   line(): string {
-    const end = this.bytes.indexOf(0x0a, this.at);
+    const end = this.bytes.indexOf(0x0a, this.place.at);
     if (end < 0) throw new Malformed('it ends too early');
-    const line = this.text(end - this.at);
-    this.at = end + 1;
+    const line = this.text(end - this.place.at);
+    this.place.at = end + 1;
     return line;
   }
 
   /** Little-endian two's complement. */
   integer(length: number): number | bigint {
     if (length > 64) throw new Malformed(`a number of ${length} bytes`);
-    let value = 0n;
-    const bytes = this.take(length);
-    for (const byte of bytes.toReversed()) value = (value << 8n) | BigInt(byte);
-    if ((bytes.at(-1) ?? 0) >= 0x80) value -= 1n << BigInt(8 * length);
+    this.spend(length);
+    const digits = Buffer.from(this.take(length)).reverse().toString('hex');
+    const value = BigInt.asIntN(8 * length, BigInt(`0x0${digits}`));
     return Number.isSafeInteger(Number(value)) ? Number(value) : value;
   }
 
-  private advance(length: number): number {
-    this.take(length);
-    return this.at - length;
+  /** @returns where it was */
+  advance(length: number): number {
+    const from = this.place.at;
+    if (!(length >= 0 && from + length <= this.bytes.length)) throw new Malformed('it ends too early');
+    this.place.at += length;
+    return from;
   }
 
   // The stack and the memo.
@@ -215,6 +243,7 @@ class Machine {
 
   name(module: Value, name: Value): void {
     if (typeof module !== 'string' || typeof name !== 'string') throw new Malformed('a name that is no text');
+    if (module.length + name.length > longestName) throw new Malformed('a name that is too long');
     this.push(new Name(`${module}.${name}`));
   }
 
@@ -224,7 +253,9 @@ class Machine {
     const name = callee instanceof Name ? callee.name : undefined;
     const { calls } = this.hooks;
     const make = name !== undefined && Object.hasOwn(calls, name) ? calls[name] : undefined;
+    this.spend(collection + sizeOf(args));
     if (make && Array.isArray(args)) {
+      for (const arg of args) this.spend(sizeOf(arg));
       try {
         this.push(make(args));
       } catch (error) {
@@ -251,6 +282,9 @@ class Machine {
   }
 }
 
+const sizeOf = (value: Value): number =>
+  Array.isArray(value) ? value.length : value instanceof Set || value instanceof Map ? value.size : 0;
+
 const dictOf = (pairs: readonly Value[]): Map<Value, Value> => setPairs(new Map(), pairs);
 
 /** Keys and values in turn. */
@@ -261,14 +295,21 @@ function setPairs(dict: Map<Value, Value>, pairs: readonly Value[]): Map<Value, 
 
 /** Of `n` values on the stack, a tuple: tuples and lists are one here. */
 const tuple = (n: number) => (m: Machine) => {
+  m.spend(n);
   const values = Array.from({ length: n }, () => m.pop());
   m.push(values.reverse());
+};
+
+/** A new collection. */
+const made = (make: (m: Machine) => Value) => (m: Machine) => {
+  m.spend(collection);
+  m.push(make(m));
 };
 
 /** By their byte; named as in pickletools. What is missing here is refused. */
 const opcodes: Readonly<Record<number, (m: Machine) => void>> = {
   128: (m) => void m.byte(), // PROTO
-  149: (m) => void m.take(8), // FRAME
+  149: (m) => void m.advance(8), // FRAME
   40: (m) => m.push(mark), // MARK
   48: (m) => void m.pop(), // POP
   49: (m) => void m.toMark(), // POP_MARK
@@ -292,27 +333,27 @@ const opcodes: Readonly<Record<number, (m: Machine) => void>> = {
   141: (m) => m.push(m.text(m.uint64())), // BINUNICODE8
   84: (m) => m.push(m.text(m.int32())), // BINSTRING
   85: (m) => m.push(m.text(m.byte())), // SHORT_BINSTRING
-  66: (m) => m.push(m.take(m.uint32())), // BINBYTES
-  67: (m) => m.push(m.take(m.byte())), // SHORT_BINBYTES
-  93: (m) => m.push([]), // EMPTY_LIST
-  108: (m) => m.push(m.toMark()), // LIST
+  66: made((m) => m.take(m.uint32())), // BINBYTES
+  67: made((m) => m.take(m.byte())), // SHORT_BINBYTES
+  93: made(() => []), // EMPTY_LIST
+  108: made((m) => m.toMark()), // LIST
   97: (m) => m.append([m.pop()]), // APPEND
   101: (m) => m.append(m.toMark()), // APPENDS
   41: tuple(0), // EMPTY_TUPLE
   133: tuple(1), // TUPLE1
   134: tuple(2), // TUPLE2
   135: tuple(3), // TUPLE3
-  116: (m) => m.push(m.toMark()), // TUPLE
-  125: (m) => m.push(new Map()), // EMPTY_DICT
-  100: (m) => m.push(dictOf(m.toMark())), // DICT
+  116: made((m) => m.toMark()), // TUPLE
+  125: made(() => new Map()), // EMPTY_DICT
+  100: made((m) => dictOf(m.toMark())), // DICT
   115: (m) => {
     const value = m.pop();
     m.setItems([m.pop(), value]);
   }, // SETITEM
   117: (m) => m.setItems(m.toMark()), // SETITEMS
-  143: (m) => m.push(new Set()), // EMPTY_SET
+  143: made(() => new Set()), // EMPTY_SET
   144: (m) => m.append(m.toMark()), // ADDITEMS
-  145: (m) => m.push(new Set(m.toMark())), // FROZENSET
+  145: made((m) => new Set(m.toMark())), // FROZENSET
   99: (m) => m.name(m.line(), m.line()), // GLOBAL
   147: (m) => {
     const name = m.pop();

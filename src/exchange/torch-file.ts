@@ -2,13 +2,14 @@
  * Files of `torch.save`: the zip format (PyTorch 1.6 and later) and the one before it. Tensors are described when the
  * file is opened and read one by one; a view, or several tensors of one storage, is read as what it shows.
  */
-import fs, { type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { expected, type UserError } from '../base/errors.js';
 import { fromBfloat, fromHalf } from '../base/half.js';
 import { must, pairs } from '../base/lookup.js';
+import { openRegular } from '../base/regular.js';
 import { sizeOf } from '../base/tensor.js';
 import type { StoredTensor } from '../checkpoint/safetensors.js';
-import { longestPickle, Name, type PickleHooks, readPickle, type Value } from './pickle.js';
+import { longestPickle, Name, openPickles, type PickleHooks, type Value } from './pickle.js';
 import { type Dictionary, isWrapper, unwrap } from './unwrap.js';
 import { readAt, readZip } from './zip.js';
 
@@ -69,7 +70,7 @@ const storageTypes: Record<string, Element> = {
 
 /** Whether a file begins as one of PyTorch's does. */
 export async function isTorchFile(file: string): Promise<boolean> {
-  const handle = await fs.open(file);
+  const handle = await openRegular(file, noFile(file));
   try {
     const head = await readAt(handle, 0, Math.min(4, (await handle.stat()).size));
     return isZip(head) || isPickle(head);
@@ -82,9 +83,12 @@ const isZip = (head: Uint8Array): boolean => head[0] === 0x50 && head[1] === 0x4
 const isPickle = ([first, version = 0]: Uint8Array): boolean =>
   first === 0x80 && version >= 2 && version <= 5;
 
+const noFile = (file: string) => (received: string, cause?: unknown) =>
+  expected('a PyTorch file', file, `one ${received}`, '', cause);
+
 /** @throws UserError when the file is damaged, wants something executed, or holds no tensors by name */
 export async function openTorchFile(file: string): Promise<TensorFile> {
-  const handle = await fs.open(file);
+  const handle = await openRegular(file, noFile(file));
   try {
     const { size } = await handle.stat();
     const { root, places } = isZip(await readAt(handle, 0, Math.min(4, size)))
@@ -114,11 +118,10 @@ async function readArchive(
   size: number,
   file: string,
 ): Promise<{ root: Value; places: Places }> {
-  const entries = await readZip(handle, size, file);
-  const isMain = (name: string) => name === 'data.pkl' || name.endsWith('/data.pkl');
-  const [main, entry] = [...entries].find(([name]) => isMain(name)) ?? [];
-  if (main === undefined || !entry) {
-    const script = [...entries.keys()].some((name) => name.endsWith('constants.pkl'));
+  const zip = await readZip(handle, size, file);
+  const main = zip.names.find((name) => name === 'data.pkl' || name.endsWith('/data.pkl'));
+  if (main === undefined) {
+    const script = zip.names.some((name) => name.endsWith('constants.pkl'));
     throw expected(
       'a PyTorch file',
       file,
@@ -127,22 +130,22 @@ async function readArchive(
     );
   }
   const prefix = main.slice(0, -'data.pkl'.length);
-  const order = entries.get(`${prefix}byteorder`);
-  if (
-    order &&
-    Buffer.from(await readAt(handle, order.begin, Math.min(6, order.size))).toString() !== 'little'
-  ) {
+  const named = new Set(zip.names);
+  const entry = async (name: string): Promise<Uint8Array> => {
+    const { begin, size: length } = must((await zip.places([name])).get(name), name);
+    if (length > longestPickle) throw broken(file, `its list of contents takes ${length} bytes`);
+    return readAt(handle, begin, length);
+  };
+  const order = `${prefix}byteorder`;
+  if (named.has(order) && Buffer.from(await entry(order)).toString() !== 'little') {
     throw expected('little-endian values', file, 'another byte order', 'Save it again on another machine.');
   }
-  const { begin, size: length } = entry;
-  if (length > longestPickle) throw tooLong(file, length);
-  const { value } = readPickle(await readAt(handle, begin, length), hooks(), file);
-  const places = new Map(
-    Array.from(entries).flatMap(([name, entry]) =>
-      name.startsWith(`${prefix}data/`) ? [[name.slice(`${prefix}data/`.length), entry] as const] : [],
-    ),
-  );
-  return { root: value, places };
+  const storages = new Map<string, Storage>();
+  const root = openPickles(await entry(main), hooks(storages), file).next();
+  const data = [...storages.keys()].filter((key) => named.has(`${prefix}data/${key}`));
+  const found = await zip.places(data.map((key) => `${prefix}data/${key}`));
+  const places = new Map(data.map((key) => [key, must(found.get(`${prefix}data/${key}`), key)] as const));
+  return { root, places };
 }
 
 /**
@@ -156,24 +159,20 @@ async function readOldFormat(
 ): Promise<{ root: Value; places: Places }> {
   const bytes = await readAt(handle, 0, Math.min(size, longestPickle));
   const storages = new Map<string, Storage>();
-  let at = 0;
-  const next = (): Value => {
-    const { value, end } = readPickle(bytes, hooks(storages), file, at);
-    at = end;
-    return value;
-  };
-  if (next() !== magic) {
+  const pickles = openPickles(bytes, hooks(storages), file);
+  if (pickles.next() !== magic) {
     throw expected('a PyTorch file', file, 'a pickle of something else', 'Save it with torch.save.');
   }
-  next();
-  next();
-  const root = next();
-  const keys = next();
+  pickles.next();
+  pickles.next();
+  const root = pickles.next();
+  const keys = pickles.next();
+  let { at } = pickles;
   if (!Array.isArray(keys)) throw broken(file, 'its list of storages is missing');
   const places = new Map<string, { begin: number; size: number }>();
   for (const key of keys) {
-    const storage = storages.get(String(key));
-    if (!storage) throw broken(file, `it has a storage ${String(key)} that nothing uses`);
+    const storage = typeof key === 'string' ? storages.get(key) : undefined;
+    if (!storage) throw broken(file, 'it has a storage that nothing uses');
     const length = storage.length * widths[storage.type];
     if (at + 8 + length > size) throw broken(file, 'it ends too early');
     places.set(storage.key, { begin: at + 8, size: length });
@@ -185,10 +184,6 @@ async function readOldFormat(
 /** 0x1950a86a20f9469cfc6c */
 const magic = 119547037146038801333356n;
 
-function tooLong(file: string, length: number): UserError {
-  return broken(file, `its list of contents takes ${length} bytes`);
-}
-
 function broken(file: string, what: string): UserError {
   return expected('a PyTorch file', file, `a damaged one: ${what}`, 'It may be cut short: copy it again.');
 }
@@ -197,7 +192,7 @@ function broken(file: string, what: string): UserError {
 const opaque =
   /^(omegaconf\.|pytorch_lightning\.|lightning\.|lightning_fabric\.|argparse\.Namespace$|pathlib\.|numpy\.(core|_core)\.multiarray\.scalar$|numpy\.dtype$|_codecs\.encode$|torch\.(device|Size)$|typing\.Any$)/;
 
-function hooks(storages?: Map<string, Storage>): PickleHooks {
+function hooks(storages: Map<string, Storage>): PickleHooks {
   return {
     isOpaque: (name) => opaque.test(name),
     persistent: (id) => {
@@ -208,7 +203,7 @@ function hooks(storages?: Map<string, Storage>): PickleHooks {
       }
       if (Array.isArray(id) && id[5]) throw new RangeError('a storage that is a part of another');
       const storage: Storage = { key, type: dtype, length };
-      storages?.set(key, storage);
+      storages.set(key, storage);
       return storage;
     },
     calls: {
@@ -261,8 +256,10 @@ function stateOf(
     );
   if (!(root instanceof Map)) throw none('one that holds something else');
   const { tensors, unwrapped } = unwrap(dictionariesIn(root));
-  if (tensors.size === 0)
-    throw none(`one without any under the keys ${[...root.keys()].slice(0, 8).join(', ')}`);
+  if (tensors.size === 0) {
+    const keys = [...root.keys()].filter((key) => typeof key === 'string').slice(0, 8);
+    throw none(`one without any under the keys ${keys.join(', ')}`);
+  }
   const notes = Array.from(root).filter(
     (pair): pair is [string, number | string] =>
       typeof pair[0] === 'string' && (typeof pair[1] === 'number' || typeof pair[1] === 'string'),
@@ -270,17 +267,21 @@ function stateOf(
   return { tensors, unwrapped, notes: Object.fromEntries(notes) };
 }
 
-/** Those of tensors by name, as deep as they lie in each other in files that are known. */
-function dictionariesIn(node: Map<Value, Value>, keys: readonly string[] = []): Dictionary<TensorView>[] {
+/** Those of tensors by name, as deep as they lie in each other in files that are known; each once. */
+function dictionariesIn(
+  node: Map<Value, Value>,
+  keys: readonly string[] = [],
+  found = new Map<Value, Dictionary<TensorView>>(),
+): Dictionary<TensorView>[] {
   const tensors = new Map<string, TensorView>();
-  const inner: Dictionary<TensorView>[] = [];
+  found.set(node, { keys, tensors });
   for (const [key, value] of node) {
     if (typeof key !== 'string') continue;
     if (value instanceof TensorView) tensors.set(key, value);
-    else if (value instanceof Map && isWrapper(key) && keys.length < deepest)
-      inner.push(...dictionariesIn(value, [...keys, key]));
+    else if (value instanceof Map && isWrapper(key) && keys.length < deepest && !found.has(value))
+      dictionariesIn(value, [...keys, key], found);
   }
-  return [...(tensors.size > 0 ? [{ keys, tensors }] : []), ...inner];
+  return [...found.values()].filter(({ tensors }) => tensors.size > 0);
 }
 
 const deepest = 4;
@@ -309,7 +310,7 @@ function checkViews(
     }
     total += sizeOf(shape) * width;
   }
-  if (total > 16 * size + (1 << 26))
+  if (total > 4 * size + (1 << 26))
     throw broken(file, `its tensors show ${total} bytes of the ${size} that it has`);
 }
 
@@ -362,9 +363,9 @@ function decode(type: Element, { buffer }: Uint8Array): Pick<StoredTensor, 'dtyp
     case 'I32':
       return { dtype: 'I32', data: new Int32Array(buffer) };
     case 'I16':
-      return { dtype: 'I32', data: Int32Array.from(new Int16Array(buffer)) };
+      return { dtype: 'I32', data: new Int32Array(new Int16Array(buffer)) };
     case 'I8':
-      return { dtype: 'I32', data: Int32Array.from(new Int8Array(buffer)) };
+      return { dtype: 'I32', data: new Int32Array(new Int8Array(buffer)) };
     case 'U8':
     case 'BOOL':
       return { dtype: 'U8', data: new Uint8Array(buffer) };

@@ -36,6 +36,9 @@ const landmarks = [
   'lin0.model.1.weight',
 ];
 
+/** First parts of names that are looked at; files that are known have one or two. */
+const mostPrefixes = 16;
+
 /** How far averages have come, beside them. */
 const counters = /^(n_averaged|initted|step|decay|num_updates)$/;
 
@@ -103,13 +106,16 @@ function byFirstPart<T>(group: Group<T>): Group<T>[] {
   const before = landmarks.flatMap((landmark) =>
     names.filter((name) => name.endsWith(`.${landmark}`)).map((name) => name.slice(0, -landmark.length - 1)),
   );
-  const prefixes = [...new Set(before)].filter((prefix) => prefix.split('.').every(isWrapper));
+  const prefixes = [...new Set(before)]
+    .filter((prefix) => prefix.split('.').every(isWrapper))
+    .slice(0, mostPrefixes);
+  const owned = new Map<string | undefined, [string, T][]>([undefined, ...prefixes].map((p) => [p, []]));
+  for (const tensor of group.tensors)
+    owned.get(prefixes.find((prefix) => tensor[0].startsWith(`${prefix}.`)))?.push(tensor);
   const part = (prefix?: string): Group<T> => {
     const keys = prefix === undefined ? [] : prefix.split('.');
-    const owner = (name: string) => prefixes.find((prefix) => name.startsWith(`${prefix}.`));
-    const own = [...group.tensors].filter(([name]) => owner(name) === prefix);
     const from = prefix === undefined ? 0 : prefix.length + 1;
-    const tensors = new Map(own.map(([name, t]) => [name.slice(from), t]));
+    const tensors = new Map(owned.get(prefix)?.map(([name, t]) => [name.slice(from), t]));
     return { ...group, keys: [...group.keys, ...keys], tensors };
   };
   const rest = part();

@@ -1,9 +1,12 @@
 /**
  * Zip archives as PyTorch writes them: entries are stored, never compressed, so that a file cannot unfold into more
- * than it is. APPNOTE.TXT 6.3 (PKWARE), with its 64-bit records.
+ * than it is. Read by yauzl; written here, because PyTorch wants values at multiples of 64 bytes.
  */
+import fs from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
+import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader } from 'yauzl';
 import { expected, type UserError } from '../base/errors.js';
+import { must } from '../base/lookup.js';
 
 /** Where an entry's bytes lie in the archive. */
 export interface ZipEntry {
@@ -11,15 +14,18 @@ export interface ZipEntry {
   readonly size: number;
 }
 
-const local = 0x04034b50;
-const central = 0x02014b50;
-const end = 0x06054b50;
-const end64 = 0x06064b50;
-const locator64 = 0x07064b50;
+export interface Zip {
+  readonly names: readonly string[];
+  /**
+   * Of some of the entries.
+   *
+   * @throws UserError where one does not lie in the file, or two lie in the same place
+   */
+  places(names: readonly string[]): Promise<Map<string, ZipEntry>>;
+}
 
-/** What fits in no more than 32 bits is in a 64-bit record instead. */
-const full = 0xffffffff;
-const longestDirectory = 1 << 24;
+/** A checkpoint of 400 layers with its optimiser has some 5000. */
+const mostEntries = 20_000;
 
 export async function readAt(handle: FileHandle, from: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
@@ -31,101 +37,107 @@ export async function readAt(handle: FileHandle, from: number, length: number): 
   return bytes;
 }
 
-const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** A file in pieces, of which the last one is kept: entries and their headers are small and lie together. */
+class Pieces extends RandomAccessReader {
+  private readonly piece = Buffer.alloc(1 << 16);
+  private held = { from: 0, to: 0 };
 
-/**
- * The entries of an archive by name.
- *
- * @throws UserError when it is cut short, damaged, or an entry is compressed
- */
-export async function readZip(
-  handle: FileHandle,
-  size: number,
-  file: string,
-): Promise<Map<string, ZipEntry>> {
-  try {
-    return await readDirectory(handle, size, file);
-  } catch (error) {
-    if (error instanceof RangeError) throw damaged(file, error.message, error);
-    throw error;
+  constructor(
+    private readonly descriptor: number,
+    private readonly size: number,
+  ) {
+    super();
   }
-}
 
-function damaged(file: string, what: string, cause?: unknown): UserError {
-  return expected(
-    'a PyTorch file',
-    file,
-    `a damaged one: ${what}`,
-    'It may be cut short: copy it again.',
-    cause,
-  );
-}
+  override _readStreamForRange(): never {
+    throw new Error('internal: nothing is streamed from a zip archive');
+  }
 
-async function readDirectory(handle: FileHandle, size: number, file: string): Promise<Map<string, ZipEntry>> {
-  const { from, length } = await findDirectory(handle, size);
-  if (length > longestDirectory || from + length > size) throw new RangeError('its directory does not fit');
-  const bytes = await readAt(handle, from, length);
-  const view = viewOf(bytes);
-  const short = (place: number) => view.getUint16(place, true);
-  const long = (place: number) => view.getUint32(place, true);
-  const entries = new Map<string, ZipEntry>();
-  for (let at = 0; at + 46 <= bytes.length && long(at) === central; ) {
-    const method = short(at + 10);
-    const [nameLength, extraLength, commentLength] = [short(at + 28), short(at + 30), short(at + 32)];
-    const name = Buffer.from(bytes.subarray(at + 46, at + 46 + nameLength)).toString('utf8');
-    const extra = bytes.subarray(at + 46 + nameLength, at + 46 + nameLength + extraLength);
-    const widened = wide(extra);
-    const [stored, packed, offset] = [widened(long(at + 24)), widened(long(at + 20)), widened(long(at + 42))];
-    if (method !== 0) {
-      throw expected(
-        'a PyTorch file, whose parts are stored as they are,',
-        file,
-        `an archive in which ${name} is compressed`,
-        'Save it again with torch.save.',
-      );
+  override read(
+    to: Buffer,
+    offset: number,
+    length: number,
+    from: number,
+    done: (error: Error | null, read?: number) => void,
+  ): void {
+    if (from + length > this.size) done(new Error('it ends too early'));
+    else if (length > this.piece.length) done(null, fs.readSync(this.descriptor, to, offset, length, from));
+    else {
+      const { held } = this;
+      if (from < held.from || from + length > held.to)
+        this.held = { from, to: from + fs.readSync(this.descriptor, this.piece, 0, this.piece.length, from) };
+      const begin = from - this.held.from;
+      done(null, this.piece.copy(to, offset, begin, begin + length));
     }
-    if (stored !== packed) throw new RangeError(`${name} has two sizes`);
-    const header = viewOf(await readAt(handle, offset, 30));
-    if (header.getUint32(0, true) !== local) throw new RangeError(`${name} is not where it should be`);
-    const begin = offset + 30 + header.getUint16(26, true) + header.getUint16(28, true);
-    if (begin + stored > size) throw new RangeError(`${name} does not fit`);
-    entries.set(name, { begin, size: stored });
-    at += 46 + nameLength + extraLength + commentLength;
   }
-  return entries;
 }
 
-async function findDirectory(handle: FileHandle, size: number): Promise<{ from: number; length: number }> {
-  const tailAt = Math.max(0, size - 22 - 0xffff);
-  const tail = await readAt(handle, tailAt, size - tailAt);
-  const view = viewOf(tail);
-  let at = tail.length - 22;
-  while (at >= 0 && view.getUint32(at, true) !== end) at--;
-  if (at < 0) throw new RangeError('its directory is missing');
-  const [length, from] = [view.getUint32(at + 12, true), view.getUint32(at + 16, true)];
-  if (at < 20 || view.getUint32(at - 20, true) !== locator64) return { from, length };
-  const record = viewOf(await readAt(handle, Number(view.getBigUint64(at - 12, true)), 56));
-  if (record.getUint32(0, true) !== end64) throw new RangeError('its directory is missing');
-  return {
-    from: Number(record.getBigUint64(48, true)),
-    length: Number(record.getBigUint64(40, true)),
+/** @throws UserError for an archive that is cut short or damaged, or one of whose entries is compressed */
+export async function readZip(handle: FileHandle, size: number, file: string): Promise<Zip> {
+  const told = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof Compressed) throw compressed(file, error.message);
+      throw damaged(file, (error as Error).message, error);
+    }
   };
+  return told(async () => {
+    const zip = await fromRandomAccessReaderPromise(new Pieces(handle.fd, size), size, { autoClose: false });
+    if (zip.entryCount > mostEntries) throw new Error(`it has ${zip.entryCount} parts`);
+    const entries = new Map<string, Entry>();
+    for await (const entry of zip.eachEntry()) {
+      const { fileName } = entry;
+      if (entry.compressionMethod !== 0 || entry.isEncrypted()) throw new Compressed(fileName);
+      if (entries.has(fileName)) throw new Error(`${fileName} is in it twice`);
+      entries.set(fileName, entry);
+    }
+    return {
+      names: [...entries.keys()],
+      places: (names) =>
+        told(async () => {
+          const places = new Map<string, ZipEntry>();
+          for (const name of names) {
+            const entry = must(entries.get(name), name);
+            const { fileDataStart } = await zip.readLocalFileHeaderPromise(entry, { minimal: true });
+            places.set(name, { begin: fileDataStart, size: entry.uncompressedSize });
+          }
+          checkApart(places);
+          return places;
+        }),
+    };
+  });
 }
 
-/** Takes uncompressed size, compressed size and offset in turn; those that are full come from the 64-bit field. */
-function wide(extra: Uint8Array): (value: number) => number {
-  const view = viewOf(extra);
-  const from = new Map<number, number>();
-  for (let at = 0; at + 4 <= extra.length; at += 4 + view.getUint16(at + 2, true))
-    from.set(view.getUint16(at, true), at + 4);
-  let at = from.get(1);
-  return (value) => {
-    if (value !== full) return value;
-    if (at === undefined) throw new RangeError('a 64-bit size is missing');
-    at += 8;
-    return Number(view.getBigUint64(at - 8, true));
-  };
+class Compressed extends Error {}
+
+const compressed = (file: string, name: string): UserError =>
+  expected(
+    'a PyTorch file, whose parts are stored as they are,',
+    file,
+    `an archive in which ${name} is compressed`,
+    'Save it again with torch.save.',
+  );
+
+const damaged = (file: string, what: string, cause?: unknown): UserError =>
+  expected('a PyTorch file', file, `a damaged one: ${what}`, 'It may be cut short: copy it again.', cause);
+
+function checkApart(places: ReadonlyMap<string, ZipEntry>): void {
+  let end = 0;
+  for (const [name, { begin, size }] of [...places].sort(([, a], [, b]) => a.begin - b.begin)) {
+    if (begin < end) throw new Error(`${name} lies in another part`);
+    end = begin + size;
+  }
 }
+
+const local = 0x04034b50;
+const central = 0x02014b50;
+const end = 0x06054b50;
+const end64 = 0x06064b50;
+const locator64 = 0x07064b50;
+
+/** What fits in no more than 32 bits is in a 64-bit record instead. */
+const full = 0xffffffff;
 
 /** Writes an archive of stored entries in turn; each entry's bytes begin at a multiple of 64, as PyTorch has them. */
 export async function writeZip(
