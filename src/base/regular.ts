@@ -6,6 +6,12 @@ import type { UserError } from './errors.js';
 /** The sentence about a file; `received` is of the form `which is a folder`. */
 export type Refuse = (received: string, cause?: unknown) => UserError;
 
+/** `a folder` for `which is a folder`, else `one which …`: where the sentence names the file elsewhere. */
+export const asThing = (received: string): string => {
+  const [, thing] = /^which is (.*)$/.exec(received) ?? [];
+  return thing ?? `one ${received}`;
+};
+
 /** Of a path that does not become another thing while it is opened; a pipe is not waited for, and no read waits. */
 const flags = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0);
 

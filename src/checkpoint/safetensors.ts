@@ -12,7 +12,7 @@ import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { fitsHalf, fromBfloat, fromHalf, toHalf } from '../base/half.js';
 import { must } from '../base/lookup.js';
-import { openRegular } from '../base/regular.js';
+import { asThing, openRegular } from '../base/regular.js';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { type Entry, longestHeader, readHeader, type StoredType, widths } from './safetensors-header.js';
 
@@ -52,7 +52,7 @@ const pieceBytes = 1 << 24;
 /** @throws UserError when the file is missing, cut short or no safetensors file */
 export async function openSafetensors(file: string): Promise<SafetensorsFile> {
   const handle = await openRegular(file, (received, cause) =>
-    expected('a safetensors file', file, `one ${received}`, '', cause),
+    expected('a safetensors file', file, asThing(received), '', cause),
   );
   try {
     const { size } = await handle.stat();

@@ -16,7 +16,7 @@ const ema = {
   decay: z.number().min(0).lt(1).default(0.99),
 };
 
-const ofGrid = z.array(z.int().min(2)).min(1);
+const ofGrid = z.array(z.int().min(2)).min(1).max(64);
 
 /** A level of a `hierarchy`. */
 const level = z.strictObject({

@@ -14,6 +14,7 @@ interface Node {
   exclusiveMinimum?: number;
   maximum?: number;
   exclusiveMaximum?: number;
+  maxItems?: number;
 }
 
 const root = z.toJSONSchema(configSchema, { io: 'input' }) as Node;
@@ -58,7 +59,9 @@ function describe(node: Node): string {
   if (node.properties) return 'a section of keys';
   if (node.prefixItems) return `a list of ${node.prefixItems.length} numbers`;
   if (types.includes('array'))
-    return `a list of ${describe(node.items as Node)
+    return `a list of ${node.maxItems === undefined ? '' : `at most ${node.maxItems} `}${describe(
+      node.items as Node,
+    )
       .replace(/^an? /, '')
       .replace(/number|section/, '$&s')}`;
   if (node.type === 'null') return 'null';

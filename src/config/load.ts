@@ -6,16 +6,17 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parse } from 'yaml';
 import { expected, type UserError } from '../base/errors.js';
 import { must } from '../base/lookup.js';
 import { nearest } from '../base/nearest.js';
+import { readWhole } from '../base/regular.js';
 import { plainLevels, product } from './bottlenecks.js';
 import { checkTogether } from './checks.js';
 import { ownTokenizer } from './conditions.js';
 import { configKeys, describeKey } from './keys.js';
 import { ofAnotherKind, sizesOf, withoutForeign } from './priors.js';
 import { type Config, configSchema } from './schema.js';
+import { longestYaml, parseYaml } from './yaml.js';
 
 export const defaultConfig = 'drawn-32';
 
@@ -151,23 +152,20 @@ function fileLayer(name: string): Layer {
   const bare = !/[\\/]|\.(ya?ml|json)$/i.test(name);
   const file = bare ? path.join(shipped, `${name}.yaml`) : path.resolve(name);
   const where = bare ? `the config ${name}` : name;
-  let text: string;
-  try {
-    text = fs.readFileSync(file, 'utf8');
-  } catch (cause) {
+  const text = readWhole(file, longestYaml, (received, cause) => {
     if (!bare)
-      throw expected('a readable YAML file', '--config', name, 'Give the path of a file that exists.', cause);
+      return expected('a YAML file', '--config', `${name}, ${received}`, 'Give the path of one.', cause);
     const names = shippedConfigs();
     const near = nearest(name, names);
-    throw expected(
+    return expected(
       `a YAML file or one of ${names.join(', ')}`,
       '--config',
       name,
       near ? `Did you mean ${near}?` : 'A file is named by a path with its ending, such as ./my.yaml.',
       cause,
     );
-  }
-  const values = asSection(parseYaml(text, where) ?? {}, where);
+  }).toString();
+  const values = asSection(yamlOf(text, where) ?? {}, where);
   checkKeys(values, where);
   return { values, where };
 }
@@ -186,7 +184,7 @@ function lineLayers(o: { set?: readonly string[]; overrides?: Record<string, unk
     if (key === undefined || text === undefined) {
       throw expected('key=value', '--set', item, 'For example --set stage1.ch=64.');
     }
-    const layer = { values: nest(key, parseYaml(text, `--set ${item}`)), where: `--set ${item}` };
+    const layer = { values: nest(key, yamlOf(text, `--set ${item}`)), where: `--set ${item}` };
     checkKeys(layer.values, '--set');
     return layer;
   });
@@ -200,9 +198,9 @@ function nest(dotted: string, value: unknown): Section {
     .reduceRight<unknown>((inner, key) => Object.fromEntries([[key, inner]]), value) as Section;
 }
 
-function parseYaml(text: string, where: string): unknown {
+function yamlOf(text: string, where: string): unknown {
   try {
-    return parse(text);
+    return parseYaml(text);
   } catch (cause) {
     const [line = ''] = (cause as Error).message.split('\n');
     const reason = line.replace(/[:.]$/, '');

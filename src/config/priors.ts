@@ -10,7 +10,7 @@ const count = z.int().positive();
 
 /** What every kind has; `sizesOf` says where a kind's own defaults differ. */
 const shared = {
-  layers: count.default(4),
+  layers: count.max(1024).default(4),
   width: count.default(256),
   dropout: z.number().min(0).lt(1).default(0.1),
   /** Of the attention. */
@@ -184,7 +184,14 @@ export function checkPriorKind(prior: Prior): void {
   checks[prior.kind](prior);
 }
 
+/** The smaller of two that are as near. */
 export function nearestDivisor(of: number, wanted: number): number {
-  const divisors = Array.from({ length: of }, (_, i) => i + 1).filter((n) => of % n === 0);
-  return divisors.reduce((a, b) => (Math.abs(b - wanted) < Math.abs(a - wanted) ? b : a));
+  let best = 1;
+  const away = (n: number): number => Math.abs(n - wanted);
+  for (let n = 1; n * n <= of; n++) {
+    if (of % n !== 0) continue;
+    for (const divisor of [n, of / n])
+      if (away(divisor) < away(best) || (away(divisor) === away(best) && divisor < best)) best = divisor;
+  }
+  return best;
 }

@@ -5,6 +5,9 @@ import { priorKinds } from './priors.js';
 
 const count = z.int().positive();
 const whole = z.int().nonnegative();
+/** Of parts that a network is made of one by one. */
+const parts = z.int().positive().max(1024);
+const mostLevels = 16;
 const belowOne = z.number().min(0).lt(1);
 const rate = z.number().positive();
 const schedule = z.enum(['constant', 'cosine']);
@@ -45,7 +48,7 @@ const data = z.strictObject({
 const disc = z.strictObject({
   ch: count.default(32),
   /** Stride-2 layers before the stride-1 ones (PatchGAN `n_layers`). */
-  layers: count.default(2),
+  layers: z.int().positive().max(mostLevels).default(2),
   loss: z.enum(['hinge', 'vanilla']).default('hinge'),
   /**
    * First step at which the discriminator is trained; below 1 a fraction of `steps`; `flat`: when the reconstruction
@@ -113,11 +116,11 @@ const stage1 = z.strictObject({
   /** Of `strided`, how its decoder doubles the picture's sides: as published, or by neighbours and a 3×3 filter. */
   upsampling: z.enum(['transposed', 'nearest']).default('transposed'),
   ch: count.default(32),
-  ch_mult: z.array(count).min(1).default([1, 2, 2]),
-  num_res_blocks: count.default(1),
+  ch_mult: z.array(count).min(1).max(mostLevels).default([1, 2, 2]),
+  num_res_blocks: parts.default(1),
   /** Groups of channels that GroupNorm normalises; published: 32, for 128 channels and more. */
   norm_groups: count.default(8),
-  attn_resolutions: z.array(count).default([]),
+  attn_resolutions: z.array(count).max(mostLevels).default([]),
   z_channels: count.default(32),
   embed_dim: count.default(32),
   codes: count.default(256),

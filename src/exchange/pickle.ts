@@ -44,6 +44,8 @@ export interface PickleHooks {
 /** Damaged, or not what PyTorch writes; the message ends the sentence "received …". */
 class Malformed extends Error {}
 
+class TooMuch extends Error {}
+
 /** Bytes that are read at most. */
 export const longestPickle = 1 << 24;
 
@@ -86,6 +88,8 @@ function run(machine: Machine, file: string): Value {
     return machine.run();
   } catch (error) {
     if (error instanceof Forbidden) throw forbidden(file, error.message);
+    if (error instanceof TooMuch)
+      throw expected('a PyTorch file', file, `a pickle of more than ${mostWork} steps`, saveAlone);
     if (error instanceof Malformed || error instanceof RangeError) {
       throw expected(
         'a PyTorch file',
@@ -101,12 +105,14 @@ function run(machine: Machine, file: string): Value {
 
 class Forbidden extends Error {}
 
+const saveAlone = 'Save its state dictionary alone: torch.save(model.state_dict(), …).';
+
 const forbidden = (file: string, what: string): UserError =>
   expected(
     'a PyTorch file that holds tensors only',
     file,
     `one that wants ${what}`,
-    'Nothing of it was executed. If you trust it, save its state dictionary alone: torch.save(model.state_dict(), …).',
+    `Nothing of it was executed. If you trust it: ${saveAlone}`,
   );
 
 const mark = Symbol('mark');
@@ -128,7 +134,7 @@ class Machine {
 
   spend(work: number): void {
     this.place.work -= work;
-    if (this.place.work < 0) throw new Malformed(`it takes more than ${mostWork} steps to read`);
+    if (this.place.work < 0) throw new TooMuch();
   }
 
   run(): Value {

@@ -2,13 +2,13 @@
  * What a checkpoint of taming-transformers is, and the config that stands for it here: read from its project's YAML,
  * and where there is none inferred from the tensors' names and shapes.
  */
-import fs from 'node:fs';
-import { parse } from 'yaml';
 import { expected, type UserError } from '../base/errors.js';
 import { must } from '../base/lookup.js';
+import { readWhole } from '../base/regular.js';
 import { runPaths } from '../checkpoint/run.js';
 import { checkStandIn } from '../checkpoint/stand-in.js';
 import { ownTokenizer } from '../config/conditions.js';
+import { longestYaml, parseYaml } from '../config/yaml.js';
 import { mostLabels } from '../data/map-labels.js';
 import type { PublishedPrior } from './taming-names.js';
 import type { TensorFile } from './torch-file.js';
@@ -84,18 +84,14 @@ export function readProject(file: string): Project {
       '',
       cause,
     );
-  let text: string;
-  try {
-    text = fs.readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw wrong('which cannot be read', cause);
-  }
-  checkStandIn(Buffer.from(text), 'a YAML file', file);
+  const bytes = readWhole(file, longestYaml, wrong);
+  checkStandIn(bytes, 'a YAML file', file);
   let root: unknown;
   try {
-    root = parse(text, { maxAliasCount: 100 });
+    root = parseYaml(bytes.toString());
   } catch (cause) {
-    throw wrong('which is no YAML', cause);
+    const [line = ''] = (cause as Error).message.split('\n');
+    throw wrong(`which is no YAML: ${line.replace(/[:.]$/, '')}`, cause);
   }
   const { target, base_learning_rate, params } = sectionAt(root, 'model') ?? {};
   if (typeof target !== 'string') throw wrong('which has none');

@@ -6,7 +6,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { expected, type UserError } from '../base/errors.js';
 import { fromBfloat, fromHalf } from '../base/half.js';
 import { must, pairs } from '../base/lookup.js';
-import { openRegular } from '../base/regular.js';
+import { asThing, openRegular } from '../base/regular.js';
 import { sizeOf } from '../base/tensor.js';
 import type { StoredTensor } from '../checkpoint/safetensors.js';
 import { longestPickle, Name, openPickles, type PickleHooks, type Value } from './pickle.js';
@@ -84,7 +84,7 @@ const isPickle = ([first, version = 0]: Uint8Array): boolean =>
   first === 0x80 && version >= 2 && version <= 5;
 
 const noFile = (file: string) => (received: string, cause?: unknown) =>
-  expected('a PyTorch file', file, `one ${received}`, '', cause);
+  expected('a PyTorch file', file, asThing(received), '', cause);
 
 /** @throws UserError when the file is damaged, wants something executed, or holds no tensors by name */
 export async function openTorchFile(file: string): Promise<TensorFile> {

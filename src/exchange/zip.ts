@@ -120,7 +120,13 @@ const compressed = (file: string, name: string): UserError =>
   );
 
 const damaged = (file: string, what: string, cause?: unknown): UserError =>
-  expected('a PyTorch file', file, `a damaged one: ${what}`, 'It may be cut short: copy it again.', cause);
+  expected(
+    'a PyTorch file',
+    file,
+    `a damaged one: ${what.replace(/\.$/, '')}`,
+    'It may be cut short: copy it again.',
+    cause,
+  );
 
 function checkApart(places: ReadonlyMap<string, ZipEntry>): void {
   let end = 0;

@@ -144,14 +144,18 @@ describe('reading', () => {
     expect(h!.dtype).toBe('F32');
   });
 
+  const zero = '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}';
+  const many = Array.from({ length: 6e4 }, (_, i) => `"${i}":${zero},`).join('');
   const one = (o: object = {}) => ({ a: { dtype: 'F32', shape: [2], data_offsets: [0, 8], ...o } });
   test.each([
     ['cut short', one(), 7, 'where the header describes'],
     ['with bytes left over', one(), 9, 'where the header describes'],
     ['of which a shape does not match', one({ shape: [3] }), 8, '8 bytes for the tensor a, F32 [3]'],
     ['of which offsets run backwards', one({ data_offsets: [8, 0] }), 8, 'bytes for the tensor a'],
-    ['of which an offset is missing', one({ data_offsets: [0] }), 8, 'for the tensor a'],
+    ['of which an offset is missing', one({ data_offsets: [0] }), 8, 'a tensor a without type'],
     ['of which a shape is negative', one({ shape: [-2] }), 8, 'without type, shape and offsets'],
+    ['of too many axes', one({ shape: Array(40).fill(1) }), 8, 'without type, shape and offsets'],
+    ['of which a shape is no number in any register', one({ shape: [2 ** 52, 2 ** 52] }), 8, '8 bytes for'],
     ['with an unknown type', one({ dtype: 'F8_E4M3' }), 8, 'F8_E4M3'],
     ['with a gap', one({ data_offsets: [4, 12] }), 12, 'a gap at a'],
     [
@@ -160,6 +164,11 @@ describe('reading', () => {
       12,
       'a tensor that overlaps another at b',
     ],
+    ['with a tensor twice', `{"a":${zero},"a":${zero}}`, 0, 'a key that is there twice'],
+    ['with a tensor called __proto__', `{"__proto__":${zero}}`, 0, 'no description of the tensor __proto__'],
+    ['with more tensors than a model has', `{${many}"a":${zero}}`, 0, 'more than 500000 keys and values'],
+    ['of lists in lists', `{"a":${'['.repeat(1e6)}`, 0, 'more than 64 lists and objects in each other'],
+    ['with a name of 2 MB', `{"${'a'.repeat(2e6)}":1}`, 0, `aaa… (2000`],
     ['that is not JSON', '{"a": ', 8, 'a header that is not JSON'],
     ['that is a list', '[]', 0, 'a header that is no JSON object'],
     ['with metadata that are no text', { __metadata__: { a: 1 } }, 0, 'metadata that are not text'],
@@ -178,6 +187,15 @@ describe('reading', () => {
     );
   });
 
+  test('a header of 90 MB is not read', async () => {
+    const file = path.join(await freshFolder(), 'sparse');
+    const head = Buffer.alloc(8);
+    head.writeBigUInt64LE(90_000_000n);
+    await fs.writeFile(file, head);
+    await fs.truncate(file, 100_000_000);
+    await expect(readSafetensors(file)).rejects.toThrow('announces a header of 90000000');
+  });
+
   test('garbage, an empty file and no file are refused by name', async () => {
     const folder = await freshFolder();
     const garbage = path.join(folder, 'garbage');
@@ -188,7 +206,7 @@ describe('reading', () => {
     await fs.writeFile(garbage, '');
     await expect(readSafetensors(garbage)).rejects.toThrow('but received 0 bytes.');
     await expect(readSafetensors(path.join(folder, 'none'))).rejects.toThrow(
-      'but received nothing readable.',
+      'but received one which does not exist.',
     );
   });
 });

@@ -212,7 +212,7 @@ describe('one sentence for a mistake', () => {
     ],
     [
       ['stage1.ch_mult=2'],
-      'Expected a list of whole numbers above 0 for stage1.ch_mult but received 2. It comes from --set stage1.ch_mult=2.',
+      'Expected a list of at most 16 whole numbers above 0 for stage1.ch_mult but received 2. It comes from --set stage1.ch_mult=2.',
     ],
     [['prior=3'], 'Expected a section of keys for prior but received 3. It comes from --set prior=3.'],
     [
@@ -332,7 +332,7 @@ describe('one sentence for a mistake', () => {
       'Expected a YAML file or one of ae, cifar10, cvae, dae, defaults, drawn-32, imagenet-f16, mae, maps-depth, maps-labels, maskgit, photos-128, photos-64, tiny, vae, vq-vae, vq-vae-2, vqgan for --config but received cifar. Did you mean cifar10?',
     );
     expect(mistake(() => loadConfig({ config: './none.yaml' }))).toBe(
-      'Expected a readable YAML file for --config but received ./none.yaml. Give the path of a file that exists.',
+      'Expected a YAML file for --config but received ./none.yaml, which does not exist. Give the path of one.',
     );
   });
 
@@ -449,7 +449,7 @@ describe('a hierarchy', () => {
     ],
     [
       'some',
-      /^Expected a list of whole numbers of at least 2 or a list of sections of keys for stage1\.bottleneck\.levels but received some\./,
+      /^Expected a list of at most 64 whole numbers of at least 2 or a list of sections of keys for stage1\.bottleneck\.levels but received some\./,
     ],
   ])('one sentence for %s', (text, sentence) => {
     expect(mistake(() => levels(text))).toMatch(sentence);
