@@ -1,10 +1,10 @@
 /** ONNX files from outside of this process, on the CPU: a network of the user's own, and what vqgen exported. */
-import fs from 'node:fs';
 import os from 'node:os';
-import { expected, type UserError } from '../base/errors.js';
+import { expected } from '../base/errors.js';
 import { must } from '../base/lookup.js';
+import { checkRegular, openRegular, type Refuse } from '../base/regular.js';
 import type { HostTensor, HostTensors } from '../base/tensor.js';
-import { decodeMetadata } from './onnx.js';
+import { readMetadata } from './onnx.js';
 import { ort } from './runtime.js';
 import { hostTensor, type Numbers, release, runSession, toOrt, whenFull } from './sessions.js';
 
@@ -71,33 +71,32 @@ export async function openOnnxModel(file: string, where: string, threads?: numbe
  */
 export async function readOnnxMetadata(file: string, where: string): Promise<Record<string, string>> {
   const wrong = wrongFile(file, where, 'Export it again.');
-  checkFile(file, wrong);
+  const handle = await openRegular(file, wrong);
   try {
-    return decodeMetadata(await fs.promises.readFile(file));
+    const { size } = await handle.stat();
+    const read = async (from: number, length: number): Promise<Uint8Array> => {
+      const bytes = Buffer.alloc(Math.max(0, Math.min(length, size - from)));
+      return bytes.subarray(0, (await handle.read(bytes, 0, bytes.length, from)).bytesRead);
+    };
+    return await readMetadata({ read, size });
   } catch (cause) {
     throw wrong('which is something else', cause);
+  } finally {
+    await handle.close();
   }
 }
 
-type Wrong = (received: string, cause?: unknown) => UserError;
-
 const wrongFile =
-  (file: string, where: string, next: string): Wrong =>
+  (file: string, where: string, next: string): Refuse =>
   (received, cause) =>
     expected('an ONNX file', where, `${file}, ${received}`, next, cause);
 
-function checkFile(file: string, wrong: Wrong): void {
-  const stat = fs.statSync(file, { throwIfNoEntry: false });
-  if (!stat) throw wrong('which does not exist');
-  if (!stat.isFile()) throw wrong('which is a folder');
-}
-
 async function openFile(
   file: string,
-  wrong: Wrong,
+  wrong: Refuse,
   threads = os.availableParallelism(),
 ): Promise<ort.InferenceSession> {
-  checkFile(file, wrong);
+  checkRegular(file, wrong);
   try {
     return await ort.InferenceSession.create(file, {
       executionProviders: ['cpu'],

@@ -91,13 +91,7 @@ const schema = protobuf.Root.fromJSON({
   },
 });
 const Model = schema.lookupType('Model');
-/** A model without its graph, which decoding then skips. */
-const Header = protobuf.Root.fromJSON({
-  nested: {
-    Model: { fields: { metadataProps: repeated('Entry', 14) } },
-    Entry: { fields: { key: field('string', 1), value: field('string', 2) } },
-  },
-}).lookupType('Model');
+const Entry = schema.lookupType('Entry');
 
 /** A graph input or output; a string dimension is symbolic. */
 export interface Port {
@@ -163,13 +157,52 @@ export function encodePortable(graph: OnnxGraph, metadata: Readonly<Record<strin
   } as never).finish();
 }
 
-/** The metadata of an ONNX file's bytes. @throws Error where they are none */
-export function decodeMetadata(bytes: Uint8Array): Record<string, string> {
-  const { metadataProps } = Header.toObject(Header.decode(bytes), { arrays: true });
-  return Object.fromEntries(
-    metadataProps.map(({ key, value }: { key: string; value: string }) => [key, value]),
-  );
+/** Of one entry, and of all together, bytes. */
+const longestMetadata = 1 << 22;
+const mostEntries = 1000;
+/** Fields of a model beside its graph: a few, and a version for each domain of operators. */
+const mostFields = 10_000;
+
+/**
+ * The metadata of an ONNX file. Of its graph nothing is read.
+ *
+ * @throws Error where the file is none
+ */
+export async function readMetadata({ read, size }: Source): Promise<Record<string, string>> {
+  const found: [string, string][] = [];
+  let [at, fields, bytes] = [0, 0, 0];
+  while (at < size) {
+    if (++fields > mostFields) throw new Error('It has too many fields.');
+    const head = protobuf.Reader.create(await read(at, longestHead));
+    const [field, wire] = fieldOf(head.uint32());
+    if (wire === 0) head.skip();
+    else if (wire === 1) head.skip(8);
+    else if (wire === 5) head.skip(4);
+    else if (wire !== 2) throw new Error('It is no message.');
+    const length = wire === 2 ? head.uint32() : 0;
+    at += head.pos;
+    if (at + length > size) throw new Error('It ends too early.');
+    if (field === metadataProps && wire === 2) {
+      bytes += length;
+      if (bytes > longestMetadata || found.length >= mostEntries) throw new Error('It says too much.');
+      const { key, value } = Entry.toObject(Entry.decode(await read(at, length)), { defaults: true });
+      found.push([key, value]);
+    }
+    at += length;
+  }
+  return Object.fromEntries(found);
 }
+
+/** Bytes of a file. */
+interface Source {
+  read(from: number, length: number): Promise<Uint8Array>;
+  readonly size: number;
+}
+
+/** A field's number with its type, then its length or its value: each of 10 bytes at most. */
+const longestHead = 20;
+const metadataProps = 14;
+const fieldOf = (tag: number): [field: number, wire: number] => [tag >>> 3, tag & 7];
 
 export function port(value: Value, name = value.name): Port {
   return { name, type: value.type, shape: value.shape };

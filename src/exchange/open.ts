@@ -1,7 +1,6 @@
 /** A file of tensors, whoever wrote it: PyTorch or safetensors. */
-import { existsSync, statSync } from 'node:fs';
-import fs from 'node:fs/promises';
 import { expected } from '../base/errors.js';
+import { openRegular } from '../base/regular.js';
 import { finite } from '../checkpoint/finite.js';
 import { openSafetensors } from '../checkpoint/safetensors.js';
 import { checkStandIn, standInBytes } from '../checkpoint/stand-in.js';
@@ -16,17 +15,16 @@ import { readAt } from './zip.js';
  *   finite
  */
 export async function openTensors(file: string): Promise<TensorFile> {
-  if (!existsSync(file) || statSync(file).isDirectory()) {
-    const received = existsSync(file) ? `${file}, which is a folder` : `${file}, which does not exist`;
-    throw expected('a checkpoint', 'CHECKPOINT', received, 'Name a .ckpt, .pth, .pt or .safetensors file.');
-  }
   checkStandIn(await headOf(file), 'a checkpoint', file);
   const opened = (await isTorchFile(file)) ? await openTorchFile(file) : await openNamed(file);
   return { ...opened, read: async (name) => finite(await opened.read(name), name, file) };
 }
 
 async function headOf(file: string): Promise<Uint8Array> {
-  const handle = await fs.open(file);
+  const next = 'Name a .ckpt, .pth, .pt or .safetensors file.';
+  const handle = await openRegular(file, (received, cause) =>
+    expected('a checkpoint', 'CHECKPOINT', `${file}, ${received}`, next, cause),
+  );
   try {
     return await readAt(handle, 0, Math.min(standInBytes, (await handle.stat()).size));
   } finally {

@@ -4,6 +4,7 @@
  */
 import fs from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
 import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader } from 'yauzl';
 import { expected, type UserError } from '../base/errors.js';
 import { must } from '../base/lookup.js';
@@ -241,16 +242,4 @@ function ending({ count, from, length }: { count: number; from: number; length: 
   short.writeUInt32LE(Math.min(from, full), 16);
   const needed = from >= full || count >= 0xffff;
   return needed ? Buffer.concat([wide, short]) : short;
-}
-
-const crcTable = Uint32Array.from({ length: 256 }, (_, n) => {
-  let c = n;
-  for (let bit = 0; bit < 8; bit++) c = c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1;
-  return c;
-});
-
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (let i = 0; i < bytes.length; i++) crc = crcTable[(crc ^ bytes[i]!) & 0xff]! ^ (crc >>> 8);
-  return (crc ^ 0xffffffff) >>> 0;
 }
