@@ -48,3 +48,10 @@ export const isRecord = (v: unknown): v is Record<string, unknown> =>
 
 export const areTexts = (v: unknown): v is string[] =>
   Array.isArray(v) && v.every((text) => typeof text === 'string');
+
+/** The texts that a list holds; none where there is no list. @throws Error for anything else */
+export function parseTexts(json = '[]'): string[] {
+  const value = parseJson(json);
+  if (!areTexts(value)) throw new TypeError('no list of texts');
+  return value;
+}

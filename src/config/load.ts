@@ -7,6 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expected, type UserError } from '../base/errors.js';
+import { parseJson } from '../base/json.js';
 import { must } from '../base/lookup.js';
 import { nearest } from '../base/nearest.js';
 import { readWhole } from '../base/regular.js';
@@ -77,6 +78,20 @@ export function parseSaved(
   );
 }
 
+/** The same of JSON that a file of weights holds. @throws UserError */
+export function parseSavedText(json: string, where: string): Config {
+  let saved: unknown;
+  try {
+    saved = parseJson(json);
+  } catch (cause) {
+    throw expected('the config that vqgen saved', where, 'something else', 'Export it again.', cause);
+  }
+  const sections = asSection(saved, `the config in ${where}`);
+  for (const name of ['stage1', 'prior', 'sample'] as const)
+    asSection(sections[name] ?? {}, `${name} in the config of ${where}`);
+  return parseSaved(sections, where);
+}
+
 /**
  * A run's config with keys of some sections replaced.
  *
@@ -122,7 +137,10 @@ function withLevels(values: Section): Section {
   const stage1 = values.stage1 as Section | undefined;
   const bottleneck = stage1?.bottleneck as Section | undefined;
   const { levels: ofFsq } = configSchema.parse({}).stage1.bottleneck;
-  if (bottleneck?.kind === 'hierarchy' && `${bottleneck.levels ?? ofFsq}` === `${ofFsq}`)
+  if (
+    bottleneck?.kind === 'hierarchy' &&
+    JSON.stringify(bottleneck.levels ?? ofFsq) === JSON.stringify(ofFsq)
+  )
     return { ...values, stage1: { ...stage1, bottleneck: { ...bottleneck, levels: plainLevels } } };
   if (stage1?.codes !== null || bottleneck?.kind !== 'fsq') return values;
   const levels = bottleneck.levels ?? ofFsq;

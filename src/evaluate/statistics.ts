@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { expected } from '../base/errors.js';
+import { finite } from '../checkpoint/finite.js';
 import { openSafetensors, writeSafetensors } from '../checkpoint/safetensors.js';
 import type { FeatureSpace } from './features.js';
 import type { Gaussian } from './frechet.js';
@@ -49,7 +50,8 @@ export async function readStatistics(
   try {
     const { count, features, digest } = opened.metadata;
     const { mean, covariance } = opened.entries;
-    if (!count || !features || !digest || mean?.dtype !== 'F64' || covariance?.dtype !== 'F64') {
+    const counted = Number.isSafeInteger(Number(count)) && Number(count) > 1;
+    if (!counted || !features || !digest || mean?.dtype !== 'F64' || covariance?.dtype !== 'F64') {
       throw expected('statistics that --save-stats wrote', '--stats', `${file}, which holds others`);
     }
     if (features !== space.name || mean.shape.join() !== `${space.width}`) {
@@ -60,13 +62,15 @@ export async function readStatistics(
         'Numbers of different features cannot be compared: save them again with --save-stats.',
       );
     }
-    return {
-      count: Number(count),
-      features,
-      digest,
-      mean: (await opened.read('mean')).data as Float64Array,
-      covariance: (await opened.read('covariance')).data as Float64Array,
+    if (covariance.shape.join() !== `${space.width},${space.width}`)
+      throw expected('statistics that --save-stats wrote', '--stats', `${file}, which is damaged`);
+    const numbers = async (name: 'mean' | 'covariance'): Promise<Float64Array> => {
+      const { data } = await opened.read(name);
+      finite({ dtype: 'F64', shape: [data.length], data }, name, file);
+      return data as Float64Array;
     };
+    const [means, squares] = [await numbers('mean'), await numbers('covariance')];
+    return { count: Number(count), features, digest, mean: means, covariance: squares };
   } finally {
     await opened.close();
   }

@@ -9,7 +9,7 @@ import type { ConditionRecord } from '../tokenize/conditions/condition.js';
 import { type ToldTokenizer, toldTokenizer } from '../tokenize/conditions/tokenizer.js';
 import { type Kept, readKept } from './kept.js';
 import { condStage } from './taming-config.js';
-import type { PublishedTokenizer } from './taming-names.js';
+import { type PublishedTokenizer, parseTokenizer } from './taming-names.js';
 import { keptTokenizer, type Tensors, tokenizerTensors } from './taming-tensors.js';
 import { toldSection } from './taming-yaml.js';
 import { unmasked } from './unmask.js';
@@ -30,7 +30,7 @@ export interface ToldModel extends ToldTokenizer {
 export async function loadTold(run: string, prior: TrainedPrior | undefined): Promise<ToldModel | undefined> {
   if (prior?.told?.tokenizer?.sha256 === undefined) return undefined;
   const told = must(await toldTokenizer(run, prior.told), 'tokenizer');
-  return { ...told, kept: await readKept<PublishedTokenizer>(runPaths(told.place).stage1) };
+  return { ...told, kept: await readKept(runPaths(told.place).stage1, parseTokenizer) };
 }
 
 /** A tokenizer with 32 groups and without a mask, and its tensors under any prefix. */

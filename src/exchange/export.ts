@@ -23,7 +23,7 @@ import { neverDrawn } from './never-drawn.js';
 import { checkOut } from './out-folder.js';
 import { writeOwnNames } from './own-names.js';
 import { firstStage } from './taming-config.js';
-import { type PublishedPrior, publishedPrior } from './taming-names.js';
+import { type PublishedPrior, parsePrior, parseTokenizer, publishedPrior } from './taming-names.js';
 import { lossTensors, priorTensors } from './taming-tensors.js';
 import { loss, tokenizerProject, transformerProject } from './taming-yaml.js';
 import { inPrecision, type Written, writeTorch } from './torch-write.js';
@@ -77,7 +77,11 @@ export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
     return { run, to, out, ...written, precision, losses: false, prior: prior !== undefined };
   }
   const folders = runPaths(run);
-  const { config, kept, tensors: model } = publishedParts(saved, tokenizer, await readKept(folders.stage1));
+  const {
+    config,
+    kept,
+    tensors: model,
+  } = publishedParts(saved, tokenizer, await readKept(folders.stage1, parseTokenizer));
   const { published } = kept;
   const losses = await lossTensors(config, tokenizer, kept.tensors);
   tellLosses(config, losses !== undefined, reporter);
@@ -150,7 +154,7 @@ async function publishable(
   { classes, tensors }: TrainedPrior,
   { folder, grids }: { folder: string; grids: readonly Grid[] },
 ): Promise<(Kept<PublishedPrior> & { readonly weights: HostTensors }) | undefined> {
-  const kept = await readKept<PublishedPrior>(folder);
+  const kept = await readKept(folder, parsePrior);
   const drawn = Math.max(...gridsOf(config).map(({ vocab }) => vocab));
   const own = kept
     ? { ...kept, weights: tensors }

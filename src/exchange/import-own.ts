@@ -7,7 +7,6 @@ import { finite } from '../checkpoint/finite.js';
 import { runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { readSafetensors, sha256, toHost } from '../checkpoint/safetensors.js';
 import { saveWeights } from '../checkpoint/store.js';
-import { parseSaved } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { imageSplits } from '../data/dataset.js';
 import { over, type ParamSpec, specsOf } from '../nn/params.js';
@@ -18,9 +17,9 @@ import { recordPictures } from '../stage1-vqgan/moved.js';
 import { startsOf } from '../stage1-vqgan/starts.js';
 import { priorFor, recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
 import { recordCondition } from '../tokenize/conditions/begun.js';
-import type { ConditionRecord } from '../tokenize/conditions/condition.js';
 import { checkRun, freshDiscriminator } from './import.js';
 import { toldBy, toldCopied, writeToldRun } from './import-told.js';
+import { classesIn, conditionIn, configIn, rewritten, stepIn } from './metadata-in.js';
 import { openTensors } from './open.js';
 
 export interface OwnImportOptions {
@@ -74,19 +73,18 @@ export async function importOwn({ files, run, data }: OwnImportOptions): Promise
       'For example: vqgen import exported/model.safetensors exported/prior.safetensors --run checkpoints/again',
     );
   }
-  const config = ofFile(parseSaved(JSON.parse(tokenizer.metadata.config!), tokenizer.file), data);
-  const classes: readonly string[] = JSON.parse(prior?.metadata.classes ?? '[]');
+  const config = ofFile(configIn(tokenizer.metadata, tokenizer.file), data);
+  const classes = prior ? classesIn(prior.metadata, prior.file) : [];
   checkTensors(tokenizer, specsOf(modelSpecs(config)));
-  const told: ConditionRecord | undefined = prior?.metadata.condition && JSON.parse(prior.metadata.condition);
+  const told = prior && conditionIn(prior.metadata, prior.file);
   if (prior) checkTensors(prior, priorFor(config, classes, told).learned);
   if (told?.tokenizer?.sha256 !== teller?.metadata.tells) {
     const next = 'It makes the codes that the prior is told: name it beside prior.safetensors.';
     throw expected('the condition.safetensors of the same export', 'CHECKPOINT', files.join(' and '), next);
   }
-  const tellerConfig =
-    teller && ofFile(parseSaved(JSON.parse(teller.metadata.config!), teller.file), undefined);
+  const tellerConfig = teller && ofFile(configIn(teller.metadata, teller.file), undefined);
   if (teller && tellerConfig) checkTensors(teller, specsOf(modelSpecs(tellerConfig)));
-  const step = Number(tokenizer.metadata.tokenizer_step);
+  const step = stepIn(tokenizer.metadata, 'tokenizer_step', tokenizer.file);
   const images = await imageSplits(config.data);
   await writeFolderAtomic(run, async (folder) => {
     const paths = runPaths(folder);
@@ -95,12 +93,14 @@ export async function importOwn({ files, run, data }: OwnImportOptions): Promise
     const weights = { ...over('model', tokenizer.tensors), ...freshDiscriminator(config) };
     const saved = await saveWeights(paths.stage1, weights, { step, kept: { ...startsOf(config) } });
     if (!prior) return;
-    await saveWeights(paths.prior, over('model', prior.tensors), { step: Number(prior.metadata.prior_step) });
+    await saveWeights(paths.prior, over('model', prior.tensors), {
+      step: stepIn(prior.metadata, 'prior_step', prior.file),
+    });
     if (classes.length > 0) await recordClasses(folder, classes);
     if (told && teller && tellerConfig) {
       const written = {
         weights: over('model', teller.tensors),
-        step: Number(teller.metadata.tokenizer_step),
+        step: stepIn(teller.metadata, 'tokenizer_step', teller.file),
       };
       const known = await writeToldRun(paths.condition, tellerConfig, written);
       await recordCondition(folder, toldBy(told, known));
@@ -149,13 +149,13 @@ function ofFile(config: Config, data: string | undefined): Config {
 }
 
 function checkTensors({ file, tensors }: Part, specs: Readonly<Record<string, ParamSpec>>): void {
-  const next = 'It is not as vqgen wrote it: export the run again.';
+  const next = rewritten;
   for (const [name, { shape }] of Object.entries(specs)) {
     const found = tensors[name]?.shape.join(', ');
     if (found === shape.join(', ')) continue;
     const received = found === undefined ? 'no such tensor' : `[${found}]`;
     throw expected(`${name} [${shape.join(', ')}]`, file, received, next);
   }
-  const extra = Object.keys(tensors).find((name) => !(name in specs));
+  const extra = Object.keys(tensors).find((name) => !Object.hasOwn(specs, name));
   if (extra) throw expected('no other tensor', file, extra, next);
 }

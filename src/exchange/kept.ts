@@ -32,9 +32,13 @@ export async function writeKept<P>(stageFolder: string, { published, tensors }: 
   await writeSafetensors(fileIn(stageFolder), tensors, { published: JSON.stringify(published) });
 }
 
-/** Undefined where the stage was not imported. */
-export async function readKept<P>(stageFolder: string): Promise<Kept<P> | undefined> {
-  if (!existsSync(fileIn(stageFolder))) return undefined;
-  const { tensors, metadata } = await readSafetensors(fileIn(stageFolder));
-  return { published: JSON.parse(metadata.published ?? '{}'), tensors };
+/** Undefined where the stage was not imported. @throws UserError where it is not what `writeKept` wrote */
+export async function readKept<P>(
+  stageFolder: string,
+  parse: (published: string, file: string) => P,
+): Promise<Kept<P> | undefined> {
+  const file = fileIn(stageFolder);
+  if (!existsSync(file)) return undefined;
+  const { tensors, metadata } = await readSafetensors(file);
+  return { published: parse(metadata.published ?? '', file), tensors };
 }

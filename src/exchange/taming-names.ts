@@ -3,7 +3,9 @@
  * modules/diffusionmodules/model.py, modules/vqvae/quantize.py, modules/discriminator/model.py,
  * modules/transformer/mingpt.py) and their places in vqgen.
  */
+import { z } from 'zod';
 import { expected, type UserError } from '../base/errors.js';
+import { parseJson } from '../base/json.js';
 import { firstAxis, lastAxis } from '../base/tensor.js';
 import type { Config, Stage1Config } from '../config/schema.js';
 import { type ParamSpec, specsOf } from '../nn/params.js';
@@ -16,26 +18,53 @@ import { gptSizes } from '../stage2-transformer/gpt/index.js';
 import { rowsOfOneTable } from '../stage2-transformer/gpt/sequences.js';
 import type { Named, Place } from './places.js';
 
-/** What vqgen's config does not say of a published tokenizer. */
-export interface PublishedTokenizer {
+const count = z
+  .int()
+  .positive()
+  .max(2 ** 24);
+const row = z
+  .int()
+  .nonnegative()
+  .max(2 ** 24);
+
+const tokenizer = z.strictObject({
   /** All rows of its codebook; vqgen has those that `used` names, by their new numbers, or all. */
-  readonly embeddings: number;
-  readonly used?: readonly number[];
+  embeddings: count,
+  used: z.array(row).exactOptional(),
   /** The section of the YAML on losses, whose tensors are kept and not used. */
-  readonly loss?: object;
-}
+  loss: z.looseObject({}).exactOptional(),
+});
+
+const transformer = z.strictObject({
+  /** Rows of its token table. */
+  vocabulary: count,
+  /** Length of its table of positions. */
+  block: count,
+  /** The token that stands before the codes, where no class does; left out where codes that are told do. */
+  start: row.exactOptional(),
+  /** Labels 0, 1, … as first tokens, which are rows of the codes' table; 0: none. */
+  classes: row,
+});
+
+/** What vqgen's config does not say of a published tokenizer. */
+export type PublishedTokenizer = Readonly<z.output<typeof tokenizer>>;
 
 /** And of a published transformer. */
-export interface PublishedPrior {
-  /** Rows of its token table. */
-  readonly vocabulary: number;
-  /** Length of its table of positions. */
-  readonly block: number;
-  /** The token that stands before the codes, where no class does; left out where codes that are told do. */
-  readonly start?: number;
-  /** Labels 0, 1, … as first tokens, which are rows of the codes' table; 0: none. */
-  readonly classes: number;
-}
+export type PublishedPrior = Readonly<z.output<typeof transformer>>;
+
+const parsed =
+  <T>(schema: z.ZodType<T>) =>
+  (published: string, file: string): T => {
+    try {
+      return schema.parse(parseJson(published));
+    } catch (cause) {
+      throw expected('what was imported', file, 'something else', 'Import it again.', cause);
+    }
+  };
+
+/** Of JSON in a run. @throws UserError for anything else */
+export const parseTokenizer = parsed(tokenizer);
+export const parsePrior = parsed(transformer);
 
 const renamed = (
   name: string,

@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expected } from '../base/errors.js';
+import { parseTexts } from '../base/json.js';
 import type { HostTensors } from '../base/tensor.js';
 import { finite } from '../checkpoint/finite.js';
 import { readSafetensors, sha256, toHost } from '../checkpoint/safetensors.js';
@@ -81,7 +82,7 @@ export async function loadTrained(
   let about: Pick<Trained, 'classes' | 'size' | 'pooling'> = { classes: [], size: 0, pooling: 'means' };
   const weights = await readWeights(file, where, {
     shapes: ({ classes = '[]', size = '0', pooling = 'means' }) => {
-      if (!(pooling in poolings)) {
+      if (!Object.hasOwn(poolings, pooling)) {
         throw expected(
           `a network that halves images by ${Object.keys(poolings).join(' or ')}`,
           file,
@@ -89,12 +90,20 @@ export async function loadTrained(
           'A newer vqgen may have made it.',
         );
       }
-      about = { classes: JSON.parse(classes), size: Number(size), pooling: pooling as Pooling };
+      about = { classes: textsIn(classes, file), size: Number(size), pooling: pooling as Pooling };
       return trainedShapes(about.classes.length);
     },
     remedy: 'It takes a folder that vqgen train-perceptual made, or its file.',
   });
   return { file, name: `vqgen-classifier ${(await sha256(file)).slice(0, 12)}`, weights, ...about };
+}
+
+function textsIn(classes: string, file: string): string[] {
+  try {
+    return parseTexts(classes);
+  } catch (cause) {
+    throw expected('names of classes', file, 'something else', 'Train it again.', cause);
+  }
 }
 
 /** The tensors that are asked for, and no others. */

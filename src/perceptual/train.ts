@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { z } from 'zod';
 import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import { nth, only, picked } from '../base/lookup.js';
@@ -152,10 +153,20 @@ function settingsOf(o: TrainPerceptualOptions, saved?: Settings): Settings {
   return { data, val, size, steps, seed, pooling };
 }
 
+const savedSettings = z.looseObject({
+  data: z.array(z.string()),
+  val: z.array(z.string()),
+  size: z.int().positive(),
+  steps: z.int().positive(),
+  seed: z.int().nonnegative(),
+  /** Left out by vqgen before there was a choice. */
+  pooling: z.string().optional(),
+});
+
 function readSettings(file: string): Settings {
   try {
-    const { vqgen: _, ...settings } = JSON.parse(readFileSync(file, 'utf8'));
-    return settings;
+    const { vqgen: _, ...settings } = savedSettings.parse(JSON.parse(readFileSync(file, 'utf8')));
+    return settings as Settings;
   } catch (cause) {
     throw expected('the JSON that vqgen saved', file, 'something else', 'Train into another --out.', cause);
   }

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { z } from 'zod';
 import { expected, UserError } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import type { Reporter } from '../base/progress.js';
@@ -89,9 +90,17 @@ function checkTold({ condition }: Tokens, { run, prior }: Int8LossOptions): void
   throw expected(`tokens that tell of ${wanted}, as the prior is told,`, tokenFile(run, 'val'), found);
 }
 
+const keptLoss = z.strictObject({
+  key: z.string(),
+  loss_f32: z.number(),
+  loss_int8: z.number(),
+  percent: z.number(),
+  tokens: z.int(),
+});
+
 function readKept(file: string, key: string): Int8Loss | undefined {
   try {
-    const { key: of, ...loss } = JSON.parse(readFileSync(file, 'utf8'));
+    const { key: of, ...loss } = keptLoss.parse(JSON.parse(readFileSync(file, 'utf8')));
     return of === key ? loss : undefined;
   } catch {
     return undefined;

@@ -4,7 +4,6 @@ import path from 'node:path';
 import { expected, type UserError } from '../../base/errors.js';
 import { picked } from '../../base/lookup.js';
 import { float32, type HostTensor, int32, sizeOf } from '../../base/tensor.js';
-import { parseSaved } from '../../config/load.js';
 import type { Config } from '../../config/schema.js';
 import type { Graph } from '../../engine/device.js';
 import { type OnnxModel, openOnnxModel, readOnnxMetadata } from '../../engine/onnx-file.js';
@@ -15,6 +14,7 @@ import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
 import { checkCodes } from '../../stage1-vqgan/model.js';
 import { priorFor } from '../../stage2-transformer/model.js';
 import type { Tokenizer } from '../../tokenize/tokenizer.js';
+import { classesIn, configIn } from '../metadata-in.js';
 import { aroundClasses, fileOf, type Gaussian, portableOf } from './metadata.js';
 
 const OPTION = '--model';
@@ -91,7 +91,7 @@ async function meansOf({ classes, shape }: Gaussian, model: OnnxModel): Promise<
 export async function exportedModels(model: string, threads?: number): Promise<Models> {
   const folder = exportFolder(model);
   const { file, config, tokenizer, metadata } = await described(folder, 'prior');
-  const prior = priorFor(config, JSON.parse(metadata.classes ?? '[]'));
+  const prior = priorFor(config, classesIn(metadata, file));
   return {
     config,
     prior,
@@ -124,7 +124,7 @@ async function described(
       'For example: vqgen export --to onnx --run checkpoints/mine',
     );
   }
-  return { file, metadata, tokenizer, config: parseSaved(JSON.parse(config), file) };
+  return { file, metadata, tokenizer, config: configIn(metadata, file) };
 }
 
 /** @throws UserError where it is missing, or of another tokenizer */

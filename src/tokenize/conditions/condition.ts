@@ -2,6 +2,7 @@
  * What is told of a picture, as codes on a grid that come first on a prior's canvas. Each kind is a file beside this
  * one and an entry of `index.ts`; what has learned weights has those of a tokenizer (`learned.ts`).
  */
+import { z } from 'zod';
 import type { ConditionConfig } from '../../config/conditions.js';
 import type { MapLabel } from '../../data/map-labels.js';
 import type { PictureKind } from '../../data/reading.js';
@@ -28,6 +29,25 @@ export interface ConditionTokenizer {
   /** Side of what it takes, pixels. */
   readonly pixels: number;
 }
+
+const whole = z.int().positive();
+
+/** What JSON of a record must be. */
+export const recordSchema: z.ZodType<ConditionRecord> = z.object({
+  kind: z.enum(['edges', 'lowres', 'palette', 'maps']),
+  size: whole,
+  grid: z.object({ name: z.string(), height: whole, width: whole, vocab: whole }),
+  labels: z
+    .array(z.object({ colour: z.string().regex(/^#[0-9a-f]{6}$/), share: z.number() }))
+    .exactOptional(),
+  tokenizer: z
+    .object({
+      sha256: z.string().exactOptional(),
+      pictures: z.enum(['photographs', 'labels', 'depth']),
+      pixels: whole,
+    })
+    .exactOptional(),
+});
 
 /** Makes codes of what pictures tell, or where the kind is `maps` their maps. */
 export interface Conditioner {
