@@ -2,10 +2,12 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
-import { obstacleIn } from '../base/files.js';
+import { writeFilesAtomic } from '../base/files.js';
 import { must } from '../base/lookup.js';
+import { obstacleIn } from '../base/obstacles.js';
 import type { Reporter } from '../base/progress.js';
 import { type HostTensors, int32 } from '../base/tensor.js';
+import { occupying } from '../checkpoint/begin.js';
 import { runPaths, tokenFile, writeRunConfig } from '../checkpoint/run.js';
 import { changeConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
@@ -43,6 +45,8 @@ export interface TokenizeOptions {
   readonly set?: readonly string[];
   /** Also decodes a few and writes originals above decoded. */
   readonly check?: boolean;
+  /** As a lock's. */
+  readonly takeOver?: boolean;
   readonly device: Device;
   readonly reporter: Reporter;
   readonly signal?: AbortSignal;
@@ -68,17 +72,27 @@ const checked = 8;
 
 /** @throws UserError for a run without a tokenizer, or a data set without a readable image */
 export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
+  checkTakesTokens(o.run);
+  const exists = o.tokenizer === undefined;
+  return occupying({ ...o, part: 'tokens', command: 'vqgen tokenize', exists }, () => tokenizeAll(o));
+}
+
+async function tokenizeAll(o: TokenizeOptions): Promise<TokenizeSummary> {
   const started = performance.now();
   const tokenizer = o.tokenizer ?? (await tokenizerOf(o.run, o.device));
   const config = changedConfig(tokenizer, o);
   checkCodes(config, o.run);
-  checkTakesTokens(o.run);
   const { classes, subsets } = await chooseSubsets(config, o);
   const codings = chooseCodings(config, o);
   const telling = await tellingOf(config, subsets, o);
 
   const work = { tokenizer, config, classes, subsets, codings, telling };
-  const files = await keeping(telling?.tokenizer, o.run, () => writeTokens(work, o));
+  const files: SplitFile[] = [];
+  await keeping(telling?.tokenizer, o.run, () =>
+    writeFilesAtomic(runPaths(o.run).tokens, async (folder) => {
+      files.push(...(await writeTokens(work, folder, o)));
+    }),
+  );
   if (o.check) await writeChecks(o.run, files, tokenizer);
   return summarise(files, config, o, (performance.now() - started) / 1000);
 }
@@ -94,9 +108,10 @@ interface Work {
   readonly telling?: Telling;
 }
 
-/** All files, or none. */
+/** @param folder where the files go first */
 async function writeTokens(
   { tokenizer, config, classes, subsets, codings, telling }: Work,
+  folder: string,
   o: TokenizeOptions,
 ): Promise<SplitFile[]> {
   const { size } = config.data;
@@ -116,7 +131,8 @@ async function writeTokens(
     let before = 0;
     for (const [name, subset] of Object.entries(subsets)) {
       const teller = conditioner && { conditioner, maps: telling?.maps?.[name] };
-      const file = await openSplit(o.run, name, config, name === trainSplit ? codings : 1, teller);
+      const place = { file: tokenFile(o.run, name), folder };
+      const file = await openSplit(name, place, config, name === trainSplit ? codings : 1, teller);
       files.push(file);
       const seed = o.seed ?? config.seed;
       await encodeSplit(file, subset, { graph, batch, config, seed, signal: o.signal }, (done) =>
@@ -158,7 +174,7 @@ function changedConfig({ config }: Tokenizer, { set = [], tokenizer }: TokenizeO
 
 /** @throws UserError where nothing can be written, before the work */
 function checkTakesTokens(run: string): void {
-  const obstacle = obstacleIn(runPaths(run).tokens);
+  const obstacle = obstacleIn(runPaths(run).tokens) ?? obstacleIn(run);
   if (!obstacle) return;
   const next = 'Tokens go into the run: copy it to where you may write, and name the copy.';
   throw expected('a run that takes tokens', '--run', `${run}, ${obstacle}`, next);
@@ -245,15 +261,15 @@ interface SplitFile {
 }
 
 async function openSplit(
-  run: string,
   name: string,
+  { file, folder }: { file: string; folder: string },
   config: Config,
   codings: number,
   teller?: Teller,
 ): Promise<SplitFile> {
-  const file = tokenFile(run, name);
   const grids = gridsOf(config);
-  const writer = await openTokenWriter(file, grids, teller?.conditioner.record);
+  const written = path.join(folder, path.basename(file));
+  const writer = await openTokenWriter(written, grids, teller?.conditioner.record);
   return {
     name,
     file,
