@@ -88,7 +88,9 @@ export function ownerOf(tag: string): Owner {
 
 /** @returns undefined for what is none */
 export function asOwner(value: unknown): Owner | undefined {
-  const owner = (value ?? {}) as Owner;
-  const tag = fields.every((field) => field in owner) ? tagOf(owner) : '';
-  return new RegExp(`^${tagPattern}$`).test(tag) && owner.pid > 0 ? ownerOf(tag) : undefined;
+  const { pid, ...texts } = Object(value) as Owner;
+  const whole = Number.isSafeInteger(pid) && pid > 0;
+  if (!whole || fields.some((field) => field !== 'pid' && typeof texts[field] !== 'string')) return undefined;
+  const tag = tagOf({ pid, ...texts });
+  return new RegExp(`^${tagPattern}$`).test(tag) ? ownerOf(tag) : undefined;
 }
