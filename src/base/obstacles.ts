@@ -118,12 +118,16 @@ export function isSame(a: string, b: string): boolean {
   return one !== undefined && other !== undefined && one.dev === other.dev && one.ino === other.ino;
 }
 
-/** Whether `place`, which need not exist, is `folder` or lies in it, behind links. */
+/** Whether `place` is `folder` or lies in it, behind links; neither need exist. */
 export function isWithin(place: string, folder: string): boolean {
-  for (let at = nearestExisting(place); ; at = path.dirname(at)) {
-    const real = realpathSync(at);
-    if (isSame(real, folder)) return true;
-    if (real === path.dirname(real)) return false;
-    at = real;
-  }
+  const inner = path.relative(realOf(folder), realOf(place));
+  if (inner.split(path.sep)[0] !== '..' && !path.isAbsolute(inner)) return true;
+  let at = realOf(place); // By other names too, where a file system takes them for the same.
+  while (!isSame(at, folder) && at !== path.dirname(at)) at = path.dirname(at);
+  return isSame(at, folder);
+}
+
+function realOf(place: string): string {
+  const at = nearestExisting(place);
+  return path.join(realpathSync(at), path.relative(at, path.resolve(place)));
 }

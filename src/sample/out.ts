@@ -1,7 +1,6 @@
 /** `--out` and other files that a command is to write, looked at before the work. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { checkNoLinks, isSame, isWithin, obstacleAt, obstacleIn } from '../base/obstacles.js';
 import { partsOf, runPaths } from '../checkpoint/run.js';
@@ -37,7 +36,7 @@ export function checkOut(
 
 function isInput(out: string, { run, read = [] }: Inputs): boolean {
   const own = run === undefined ? [] : partsOf(run);
-  if (own.some((part) => isWithin(out, part) || path.resolve(out) === path.resolve(part))) return true;
+  if (own.some((part) => isWithin(out, part))) return true;
   const isPicture = ['', ...gridEndings].includes(endingOf(out));
   const within = isPicture && existsSync(out) ? isWithin : isSame; // Of a folder only pictures are read.
   return read.some((place) => place != null && within(out, place));

@@ -13,7 +13,7 @@ import { changeConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { streamEvalImages, viewsOf } from '../data/batches.js';
 import { everyImage, readableSplits, type Splits, type Subset } from '../data/dataset.js';
-import { imageAt, writeVersions } from '../data/grid.js';
+import { imageAt } from '../data/grid.js';
 import { inferenceBatch, padBatch } from '../data/inference-batch.js';
 import { layoutHint } from '../data/layout.js';
 import { describeSkipped, type Skipped } from '../data/source.js';
@@ -22,6 +22,7 @@ import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import { checkCodes, gridsOf } from '../stage1-vqgan/model.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
+import { type Coded, checked, checkFile, writeCheck } from './check.js';
 import type { Conditioner } from './conditions/condition.js';
 import { openConditioner } from './conditions/index.js';
 import { keeping } from './conditions/tokenizer.js';
@@ -68,8 +69,6 @@ export interface TokenizeSummary {
   readonly file: string;
 }
 
-const checked = 8;
-
 /** @throws UserError for a run without a tokenizer, or a data set without a readable image */
 export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
   checkTakesTokens(o.run);
@@ -93,7 +92,8 @@ async function tokenizeAll(o: TokenizeOptions): Promise<TokenizeSummary> {
       files.push(...(await writeTokens(work, folder, o)));
     }),
   );
-  if (o.check) await writeChecks(o.run, files, tokenizer);
+  if (o.check)
+    for (const { name, first } of files) await writeCheck(checkFile(o.run, name), first, tokenizer);
   return summarise(files, config, o, (performance.now() - started) / 1000);
 }
 
@@ -257,7 +257,7 @@ interface SplitFile {
   /** How often each code was used, of each grid by its name. */
   readonly counts: Readonly<Record<string, Float64Array>>;
   /** The first few images and their codes, for `--check`. */
-  readonly first: { image: Float32Array; codes: HostTensors }[];
+  readonly first: Coded[];
 }
 
 async function openSplit(
@@ -337,29 +337,6 @@ function rowsOf(grids: readonly Grid[], all: HostTensors, from: number, to: numb
 
 const imagesIn = ({ names, codings }: SplitFile): number => Math.floor(names.length / codings);
 
-async function writeChecks(
-  run: string,
-  files: readonly SplitFile[],
-  { config, decoder }: Tokenizer,
-): Promise<void> {
-  const { size } = config.data;
-  const graph = await decoder(1);
-  try {
-    for (const { name, first } of files) {
-      const decoded: Float32Array[] = [];
-      for (const { codes } of first) {
-        const { images } = await graph.run(codes);
-        decoded.push(imageAt(images, 0));
-      }
-      const file = path.join(runPaths(run).tokens, `${name}-check.png`);
-      const originals = first.map(({ image }) => image);
-      await writeVersions(file, [originals, decoded], { size });
-    }
-  } finally {
-    await graph.dispose();
-  }
-}
-
 function summarise(
   files: readonly SplitFile[],
   config: Config,
@@ -388,7 +365,7 @@ function summarise(
     }
   }
   if (check) {
-    const pictures = files.map(({ name }) => path.join(runPaths(run).tokens, `${name}-check.png`));
+    const pictures = files.map(({ name }) => checkFile(run, name));
     reporter.note(`Originals above decoded codes: ${pictures.join(', ')}`);
   }
   return {

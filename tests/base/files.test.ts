@@ -3,8 +3,16 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { jest } from '@jest/globals';
 import { transformFileSync } from '@swc/core';
-import { settle, writeFileAtomic, writeFilesAtomic, writeFolderAtomic } from '../../src/base/files.js';
+import {
+  clearScratch,
+  settle,
+  withScratch,
+  writeFileAtomic,
+  writeFilesAtomic,
+  writeFolderAtomic,
+} from '../../src/base/files.js';
 import { type Owner, ourselves, tagOf } from '../../src/base/owner.js';
 
 let folder: string;
@@ -217,6 +225,33 @@ describe('killed at any file operation', () => {
     expect(killAtEach(program, { place: 'place', before, after, put })).toBeGreaterThan(8);
     expect(fs.readdirSync(path.join(folder, 'place'))).toHaveLength(3);
   });
+});
+
+test('temporary folders of processes that are gone are cleared, and no others', async () => {
+  const temporary = jest.spyOn(os, 'tmpdir').mockReturnValue(folder);
+  try {
+    const leftover = partialOf(gone, 'vqgen-weights');
+    const others = [
+      partialOf({ ...ourselves, pid: process.ppid, started: '' }, 'vqgen-weights'),
+      partialOf({ ...gone, space: '1' }, 'vqgen-weights'),
+      partialOf(gone, 'not-ours'),
+    ];
+    for (const place of [leftover, ...others]) fs.mkdirSync(place);
+    fs.writeFileSync(path.join(leftover, 'weights.bin'), '');
+    const inside = await withScratch('weights', async (own) => {
+      await clearScratch();
+      expect(path.dirname(own)).toBe(folder);
+      return fs.readdirSync(folder).length;
+    });
+    expect(inside).toBe(others.length + 1);
+    expect(fs.readdirSync(folder).sort()).toEqual(others.map((place) => path.basename(place)).sort());
+    await expect(withScratch('weights', async () => Promise.reject(new Error('full')))).rejects.toThrow(
+      'full',
+    );
+    expect(fs.readdirSync(folder)).toHaveLength(others.length);
+  } finally {
+    temporary.mockRestore();
+  }
 });
 
 test('files that fail leave those of before, and several at once nothing beside them', async () => {

@@ -88,4 +88,6 @@ onUnix('the same by another name, and what lies in it', () => {
   expect(isWithin(inFolder('a'), inFolder('soft'))).toBe(true);
   expect(isWithin(inFolder('ab'), inFolder('a'))).toBe(false);
   expect(isWithin(inFolder('a'), inFolder('none'))).toBe(false);
+  expect(isWithin(inFolder('soft/none/b'), inFolder('a/none'))).toBe(true);
+  expect(isWithin(inFolder('..a'), folder)).toBe(true);
 });
