@@ -37,9 +37,18 @@ export function obstacleAt(file: string): string | undefined {
   return kind === 'a file' || kind === undefined ? obstacleIn(path.dirname(file)) : `which is ${kind}`;
 }
 
+/** Undefined where nothing is to be found, below a file or in a closed folder too. */
+function found<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch {
+    return undefined;
+  }
+}
+
 /** Behind links; undefined where nothing stands. */
 function kindOf(place: string): string | undefined {
-  const stat = statSync(place, { throwIfNoEntry: false });
+  const stat = found(() => statSync(place));
   if (stat === undefined) return undefined;
   if (stat.isDirectory()) return 'a folder';
   if (stat.isFile()) return 'a file';
@@ -68,7 +77,7 @@ export function writeProtected(folder: string): string | undefined {
 
 function danglingAt(folder: string): string | undefined {
   for (let at = path.resolve(folder); !existsSync(at) && at !== path.dirname(at); at = path.dirname(at))
-    if (lstatSync(at, { throwIfNoEntry: false })) return at;
+    if (found(() => lstatSync(at))) return at;
   return undefined;
 }
 
@@ -100,7 +109,7 @@ export function checkNoLinks(run: string, parts: readonly string[], option = '--
 }
 
 function strangeIn(place: string): string | undefined {
-  const stat = lstatSync(place, { throwIfNoEntry: false });
+  const stat = found(() => lstatSync(place));
   if (stat === undefined || stat.isFile()) return undefined;
   if (stat.isSymbolicLink()) return `${place} is a link to ${readlinkSync(place)}`;
   if (!stat.isDirectory()) return `${place} is ${kindOf(place)}`;
@@ -114,7 +123,7 @@ function strangeIn(place: string): string | undefined {
 
 /** Whether both are the same file or folder, by whatever names; not where one does not exist. */
 export function isSame(a: string, b: string): boolean {
-  const [one, other] = [a, b].map((place) => statSync(place, { throwIfNoEntry: false, bigint: true }));
+  const [one, other] = [a, b].map((place) => found(() => statSync(place, { bigint: true })));
   return one !== undefined && other !== undefined && one.dev === other.dev && one.ino === other.ino;
 }
 

@@ -2,7 +2,7 @@
 import { expected } from '../base/errors.js';
 import { holding } from '../base/lock.js';
 import type { Reporter } from '../base/progress.js';
-import { importCheckpoint, importLpips, isLpips } from '../exchange/import.js';
+import { checkRun, importCheckpoint, importLpips, isLpips } from '../exchange/import.js';
 import { importOwn, isOwn } from '../exchange/import-own.js';
 import { type Flags, onlyData, squareOf } from './flags.js';
 import { type Outcome, runOption } from './outcome.js';
@@ -40,6 +40,7 @@ export async function importWords(
     throw expected('only --run', checkpoint, `--out ${flags.out}`, 'A file is what weights of LPIPS become.');
   }
   const { run } = flags;
+  checkRun(run);
   const command = 'vqgen import';
   const lock = { place: run, option: '--run', named: run, command, takeOver: flags['take-over'], reporter };
   return holding(lock, () =>

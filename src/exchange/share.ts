@@ -48,7 +48,7 @@ async function checkOutRun(run: string, out: string): Promise<void> {
       first && path.basename(first.path),
     ];
     const other = existsSync(stage) && readdirSync(stage).find((name) => !own.includes(name));
-    if (other) throw notAnExport(`${out}, which holds ${path.join(path.basename(stage), other)}`);
+    if (other) throw notAnExport(`${stage}, which holds ${other}`);
   }
 }
 
