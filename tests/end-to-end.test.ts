@@ -2,7 +2,7 @@
  * The commands as a user types them, the main ones and all that is interrupted in processes of their own, on the
  * smallest config: every file they promise, stopping, resuming, mistakes.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -256,6 +256,137 @@ test('killed between checkpoints, stopped by Ctrl-C or SIGTERM, then resumed: th
   expect(tensors('cut/prior')).toEqual(tensors('whole/prior'));
   expect(metrics('cut/prior')).toEqual(metrics('whole/prior'));
 }, 240_000);
+
+/** Starts a command that is stopped (not ended) as soon as it holds a lock. */
+async function stopped(line: string, lock: string) {
+  const { child, done } = start(line);
+  while (!fs.existsSync(inFolder(lock))) {
+    expect(child.exitCode).toBeNull();
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  child.kill('SIGSTOP');
+  const goOn = (): Promise<Result> => {
+    child.kill('SIGCONT');
+    return done;
+  };
+  return { child, goOn, done };
+}
+
+describe('two processes, one run: the second is refused at once, the first ends untouched', () => {
+  const refused = (stage: string, command: string) =>
+    new RegExp(
+      `^Expected a place that no other process writes into for --run but received twice, whose ${stage} is held by process \\d+ on \\w+ \\(vqgen ${command}, since .*\\)\\. Wait until it has ended, or end it\\.$`,
+      'm',
+    );
+
+  test('trainings of the tokenizer, fresh and resumed', async () => {
+    const first = await stopped(`${stage1} --run twice`, 'twice/.stage1.lock');
+    for (const [line, run] of [
+      [`${stage1} --run twice`, vqgen],
+      [`${stage1} --run twice --resume`, here],
+    ] as const) {
+      const { code, stdout, stderr } = await run(line);
+      expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+      expect(stderr).toMatch(refused('stage1', 'train-stage1'));
+    }
+    expect((await here('info twice')).code).toBe(2); // Readers are not kept out: it has no config yet.
+    expect(await first.goOn()).toMatchObject({ code: 0 });
+    expect(tensors('twice/stage1')).toEqual(tensors('whole/stage1'));
+    expect(metrics('twice/stage1')).toEqual(metrics('whole/stage1'));
+    expect(fs.existsSync(inFolder('twice/.stage1.lock'))).toBe(false);
+  });
+
+  test('tokenize of two data sets under one name', async () => {
+    await summary('dataset make some --n 10 --size 16');
+    await summary('dataset make others --n 20 --size 16 --seed 1');
+    const first = await stopped('tokenize some --split x --run twice', 'twice/.tokens.lock');
+    const second = await here('tokenize others --split x --run twice');
+    expect(second).toMatchObject({ code: 2, stdout: '' });
+    expect(second.stderr).toMatch(refused('tokens', 'tokenize'));
+    expect(await first.goOn()).toMatchObject({ code: 0 });
+    expect(fs.readdirSync(inFolder('twice/tokens'))).toEqual(['x.safetensors']);
+    expect((await summary('info twice')).tokens).toMatchObject([{ split: 'x', images: 10 }]);
+  });
+
+  test('one that was killed is taken over with a word, the prior’s too', async () => {
+    await summary('tokenize --run twice');
+    const line = `${prior} --steps 40 --run twice`;
+    const first = await stopped(line, 'twice/.prior.lock');
+    const second = await here(line);
+    expect(second.code).toBe(2);
+    expect(second.stderr).toMatch(refused('prior', 'train-prior'));
+    first.child.kill('SIGKILL');
+    await first.done;
+    expect(fs.existsSync(inFolder('twice/.prior.lock'))).toBe(true);
+    const third = await here(`${line} --resume`);
+    expect(third.code).toBe(0);
+    expect(third.stderr).toMatch(
+      /^The prior of twice was held by process \d+ on \w+ \(vqgen train-prior, since .*\), which is gone: it is taken over\.$/m,
+    );
+    expect(fs.readdirSync(inFolder('twice')).filter((name) => name.endsWith('lock'))).toEqual([]);
+  });
+});
+
+// Root may write everywhere: the commands run as somebody who may not.
+const nobody = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
+const bin = path.join(root, 'bin/vqgen.js');
+const readable =
+  spawnSync(process.execPath, ['-e', `fs.readFileSync(${JSON.stringify(bin)})`], nobody).status === 0;
+
+(process.platform !== 'win32' && readable ? test : test.skip)(
+  'a run that may not be written to is told of in one sentence before any work; readers read it',
+  () => {
+    fs.cpSync(inFolder('whole'), inFolder('closed'), { recursive: true });
+    fs.mkdirSync(inFolder('closed/condition'));
+    execFileSync('chmod', ['-R', 'a-w,a+rX', inFolder('closed')]);
+    execFileSync('chmod', ['a+rx', folder]);
+    const refusedLines = [
+      `${stage1} --steps 32 --run closed --resume`,
+      'train-prior --steps 500 --run closed --resume',
+      'tokenize --run closed',
+      'tokenize drawn --split x --run closed',
+      'sample --run closed',
+      'reconstruct drawn --run closed',
+      'interpolate drawn/cat/000003.png drawn/cat/000003.png --run closed',
+      'complete drawn/cat/000003.png --run closed',
+      'export --to onnx --run closed',
+      'export --to run --run closed',
+      'train-perceptual --out closed/classifier',
+      'dataset make closed/pictures',
+    ];
+    const reading = ['info closed', 'train-prior --run closed', `${stage1} --run closed`];
+    const program = `import { main } from ${JSON.stringify(path.join(root, 'dist/cli/main.js'))};
+      import { PassThrough } from 'node:stream';
+      for (const line of JSON.parse(process.argv[1])) {
+        let stderr = '';
+        const began = performance.now();
+        const streams = { stdout: new PassThrough().resume(), stderr: new PassThrough().on('data', (text) => (stderr += text)) };
+        const code = await main(line, streams);
+        console.log(JSON.stringify({ code, stderr, seconds: (performance.now() - began) / 1000 }));
+      }`;
+    const lines = [...refusedLines, ...reading].map(words);
+    const out = execFileSync(
+      process.execPath,
+      ['--input-type=module', '-e', program, JSON.stringify(lines)],
+      { cwd: folder, encoding: 'utf8', ...nobody },
+    );
+    const results: { code: number; stderr: string }[] = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    for (const [i, line] of refusedLines.entries()) {
+      const { code, stderr } = results[i]!;
+      const said = stderr.trimEnd().split('\n');
+      expect({ line, code, said }).toEqual({
+        line,
+        code: 2,
+        said: [expect.stringMatching(/^Expected .* but received .*closed.* cannot be( written to)?\. /)],
+      });
+    }
+    expect(results.slice(refusedLines.length).map(({ code }) => code)).toEqual([0, 0, 0]);
+    execFileSync('chmod', ['-R', 'u+w', inFolder('closed')]);
+  },
+);
 
 test('batches in parts: as many others at a resume, the same tensors and lines', async () => {
   const names = (stage: string) =>

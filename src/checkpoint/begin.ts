@@ -1,11 +1,43 @@
-/** What a training command may do with what already stands in a run: start, go on, report the end, or refuse. */
+/**
+ * What a command that writes into a run may do with what already stands there: a training starts, goes on, reports the
+ * end, or is refused.
+ */
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
-import { fileInTheWay, writeProtected } from '../base/files.js';
+import { holding, type LockOptions } from '../base/lock.js';
+import { checkNoLinks, fileInTheWay, writeProtected } from '../base/obstacles.js';
 import type { Config } from '../config/schema.js';
 import { findRunConfig, noSuchRun, placesNear, runPaths, type StageName } from './run.js';
 import { type Checkpoint, isStale, latestCheckpoint, readState } from './store.js';
+
+/** What commands write into a run, each under a lock of its own; `.cache` and what it holds are stage 1's. */
+const writtenBy = {
+  stage1: ['config.json', 'pictures.json', 'stage1', '.cache'],
+  prior: ['config.json', 'prior'],
+  tokens: ['config.json', 'tokens', 'condition'],
+};
+
+/**
+ * Does the work while no other process writes the same part of the run. All that `beginStage` decides belongs inside.
+ *
+ * @param o.exists whether the run must: nothing is made where it does not
+ * @throws UserError, before the work, for a link where it would write, and where another process is at it
+ */
+export async function occupying<T>(
+  o: Pick<LockOptions, 'command' | 'takeOver' | 'reporter'> & {
+    readonly run: string;
+    readonly part: keyof typeof writtenBy;
+    readonly exists: boolean;
+  },
+  work: () => Promise<T>,
+): Promise<T> {
+  const { run, part, exists, ...how } = o;
+  checkPlace({ option: '--run', place: run });
+  if (exists && !existsSync(run)) return work(); // Whose error says what is near.
+  checkNoLinks(run, writtenBy[part]);
+  return holding({ ...how, place: path.join(run, part), option: '--run', named: run }, work);
+}
 
 export type Beginning =
   | { readonly kind: 'fresh' }
@@ -91,7 +123,9 @@ export function beginTraining(
 ): Beginning {
   checkPlace({ option: o.option, place: o.folder });
   const beginning = foundAt(o);
-  const closed = beginning.kind === 'finished' ? undefined : writeProtected(o.folder);
+  if (beginning.kind === 'finished') return beginning;
+  const folders = [o.folder, path.join(o.folder, 'grids'), path.dirname(o.folder)];
+  const closed = folders.map(writeProtected).find((folder) => folder !== undefined);
   if (closed === undefined) return beginning;
   const next = 'See to its permissions, or copy the run and name the copy.';
   throw expected('a folder that can be written to', o.option, `${o.place}, where ${closed} cannot be`, next);

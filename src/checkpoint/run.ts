@@ -41,6 +41,12 @@ export function runPaths(run: string): RunPaths {
   };
 }
 
+/** What a run consists of, whose loss would be one: not what commands draw from it. */
+export const partsOf = (run: string): readonly string[] =>
+  ['config.json', 'pictures.json', 'stage1', 'prior', 'tokens', 'condition', '.cache'].map((name) =>
+    path.join(run, name),
+  );
+
 /** Where an export goes, if nowhere else: beside the run's stages, or into the working folder as samples do. */
 export function exportFolder(run: string, to: string): string {
   const name = shippedName(run);

@@ -10,6 +10,7 @@ import { createReadStream } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
+import { writeFileAtomic } from '../base/files.js';
 import { fitsHalf, fromBfloat, fromHalf, toHalf } from '../base/half.js';
 import { must } from '../base/lookup.js';
 import { asThing, openRegular } from '../base/regular.js';
@@ -155,7 +156,7 @@ async function waitingRows(
   file: string,
   { dtype, row }: { dtype: StoredType; row: readonly number[] },
 ): Promise<WaitingRows> {
-  const handle = await fs.open(file, 'w+');
+  const handle = await fs.open(file, 'wx+'); // never through a link
   const rowSize = sizeOf(row);
   let values = 0;
   return {
@@ -235,20 +236,10 @@ async function writeParts(
   head.writeBigUInt64LE(BigInt(padded));
   json.copy(head, 8);
 
-  const temporary = besides(file, 'partial');
-  await fs.mkdir(path.dirname(file), { recursive: true });
-  const handle = await fs.open(temporary, 'w');
-  try {
+  await writeFileAtomic(file, async (handle) => {
     await writeArray(handle, head);
     for (const [name] of sorted) await part(handle, name);
-    await handle.sync();
-  } catch (error) {
-    await fs.rm(temporary, { force: true });
-    throw error;
-  } finally {
-    await handle.close();
-  }
-  await fs.rename(temporary, file);
+  });
 }
 
 const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expected } from '../base/errors.js';
-import { writeFileAtomic } from '../base/files.js';
+import { settle, writeFileAtomic } from '../base/files.js';
 import { markName } from '../data/own-folders.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -23,8 +23,10 @@ const shipped: ReadonlyMap<string, string> = new Map(
 export const shippedNames: readonly string[] = [...shipped.keys()];
 
 /** A run's folder: the place itself where a run stands there, else the shipped run of this name. */
-export const runAt = (place: string): string =>
-  existsSync(path.join(place, 'config.json')) ? place : (shipped.get(place) ?? place);
+export function runAt(place: string): string {
+  settle(place);
+  return existsSync(path.join(place, 'config.json')) ? place : (shipped.get(place) ?? place);
+}
 
 /** The name of a run that comes with vqgen. */
 export function shippedName(run: string): string | undefined {
@@ -52,6 +54,7 @@ export async function markOutputs(run: string): Promise<void> {
 
 /** @throws UserError for a run that comes with vqgen, where something would be written into it */
 export function ownRun(run: string): string {
+  settle(run);
   const name = shippedName(run);
   if (name === undefined) return run;
   throw expected('a run of your own', '--run', run, `${name} comes with vqgen: copy it, and name the copy.`);

@@ -6,7 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
-import { writeFileAtomic, writeFolderAtomic } from '../base/files.js';
+import { removeFolder, writeFileAtomic, writeFolderAtomic } from '../base/files.js';
 import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
 import type { Specs } from '../engine/device.js';
 import { finite } from './finite.js';
@@ -255,7 +255,7 @@ export async function loadModel(
 export async function removeAfter(stageFolder: string, step: number): Promise<void> {
   const later = listCheckpoints(stageFolder).filter((checkpoint) => checkpoint.step > step);
   if (later.length === 0) return;
-  for (const checkpoint of later.reverse()) await remove(stageFolder, checkpoint);
+  for (const checkpoint of later.reverse()) await removeFolder(checkpoint.path);
   const newest = latestCheckpoint(stageFolder);
   const latest = path.join(stageFolder, 'latest');
   if (newest) await writeFileAtomic(latest, `${stepName(newest.step)}\n`);
@@ -268,16 +268,8 @@ async function prune(
   needed: readonly (number | undefined)[],
 ): Promise<void> {
   for (const checkpoint of listCheckpoints(stageFolder).slice(0, -keep)) {
-    if (!needed.includes(checkpoint.step)) await remove(stageFolder, checkpoint);
+    if (!needed.includes(checkpoint.step)) await removeFolder(checkpoint.path);
   }
-}
-
-/** Out of sight first: a `step-*` folder is always complete. */
-async function remove(stageFolder: string, { step, path: folder }: Checkpoint): Promise<void> {
-  const leaving = path.join(stageFolder, `.${stepName(step)}.removed`);
-  await fs.rm(leaving, { recursive: true, force: true });
-  await fs.rename(folder, leaving);
-  await fs.rm(leaving, { recursive: true, force: true });
 }
 
 const removeIt = (folder: string): string => `Remove ${folder} to go on from the checkpoint before it.`;

@@ -30,7 +30,10 @@ export const commands: readonly Command[] = [
   {
     name: 'train-stage1',
     describe: 'Train the tokenizer (VQGAN)',
-    flags: ['config', 'data', 'run', 'steps', 'budget', 'accumulate', 'precision', 'set', 'resume'],
+    flags: [
+      ...(['config', 'data', 'run', 'steps', 'budget', 'accumulate', 'precision', 'set'] as const),
+      ...(['resume', 'take-over'] as const),
+    ],
     examples: [
       ['vqgen train-stage1', 'the built-in pictures, into checkpoints/default'],
       ['vqgen train-stage1 --config photos-64 --data photos/ --run checkpoints/mine', 'your own images'],
@@ -44,7 +47,7 @@ export const commands: readonly Command[] = [
   {
     name: 'tokenize',
     describe: 'Turn images into tokens',
-    flags: ['run', 'split', 'codings', 'set', 'check', 'model'],
+    flags: ['run', 'split', 'codings', 'set', 'check', 'model', 'take-over'],
     words: {
       usage: '[DATASET]',
       describe:
@@ -70,7 +73,7 @@ export const commands: readonly Command[] = [
   {
     name: 'train-prior',
     describe: 'Train the prior (transformer) on the tokens',
-    flags: ['run', 'steps', 'budget', 'accumulate', 'precision', 'set', 'resume'],
+    flags: ['run', 'steps', 'budget', 'accumulate', 'precision', 'set', 'resume', 'take-over'],
     examples: [
       ['vqgen train-prior --run checkpoints/mine', "by the run's own config"],
       ['vqgen train-prior --set prior.layers=8 --set prior.dropout=0.2', 'a larger one'],
@@ -137,7 +140,7 @@ export const commands: readonly Command[] = [
   {
     name: 'train-perceptual',
     describe: "Train the classifier whose features serve as vqgen's perceptual loss and feature space",
-    flags: ['data', 'val', 'out', 'steps', 'size', 'resume'],
+    flags: ['data', 'val', 'out', 'steps', 'size', 'resume', 'take-over'],
     standards: { out: defaultClassifier, steps: '1000', seed: '0' },
     meanings: {
       data: { describe: 'folder of images, whose subfolders are the classes; may be repeated' },
@@ -207,7 +210,8 @@ async function trainStage1(context: Context): Promise<Outcome> {
     : loadConfig({ config: flags.config, set, overrides });
   const { trainStage1 } = await import('../stage1-vqgan/train.js');
   const device = await openDevice(context);
-  const o = { config, run, resume, budget, device, reporter, signal };
+  const takeOver = flags['take-over'];
+  const o = { config, run, resume, takeOver, budget, device, reporter, signal };
   return trained(run, 'stage1', await trainStage1(o));
 }
 
@@ -225,8 +229,8 @@ async function trainPrior(context: Context): Promise<Outcome> {
   const config = changeConfig(await savedConfig(run), { set: flags.set, overrides, sections: ['prior'] });
   const { trainPrior } = await import('../stage2-transformer/train.js');
   const device = await openDevice(context);
-  const { resume = false } = flags;
-  const o = { config, run, resume, budget, device, reporter, signal };
+  const { resume = false, 'take-over': takeOver } = flags;
+  const o = { config, run, resume, takeOver, budget, device, reporter, signal };
   return trained(run, 'prior', await trainPrior(o));
 }
 
@@ -285,6 +289,7 @@ async function tokenize(context: Context): Promise<Outcome> {
   const { split, codings, seed, set, check = false } = flags;
   const summary = await tokenize({
     ...{ run, tokenizer, dataset: words[0], split, codings, seed, set, check },
+    takeOver: flags['take-over'],
     ...{ device, reporter, signal },
   });
   const { describeGrids } = await import('../tokenize/token-file.js');
@@ -319,7 +324,7 @@ async function sample(context: Context): Promise<Outcome> {
   }
   const summary = await sample({
     ...drawingOf(flags),
-    ...{ run, open: exported?.source, n, classes, condition, only, seed, extent },
+    ...{ run, open: exported?.source, model: flags.model, n, classes, condition, only, seed, extent },
     ...{ precision, out, device, reporter, signal },
   });
   const drawn = [...new Set(summary.classes)];

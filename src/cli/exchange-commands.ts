@@ -7,7 +7,7 @@ export const exchangeCommands: readonly Command[] = [
   {
     name: 'import',
     describe: 'Take over weights: taming-transformers, LPIPS, safetensors of vqgen',
-    flags: ['config', 'run', 'size', 'data', 'set', 'out'],
+    flags: ['config', 'run', 'size', 'data', 'set', 'out', 'take-over'],
     standards: {
       run: '',
       config: "what the tensors' shapes tell",

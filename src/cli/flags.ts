@@ -56,6 +56,7 @@ export const flags = {
     read: (item: string) => item,
   } as Flag<string>,
   resume: toggle('go on from the newest checkpoint'),
+  'take-over': toggle('write where another computer or container was at it, which has ended'),
   split: value('NAME', 'put every image into one token file of this name', text, 'train and val'),
   corrupt: toggle('also show what the encoder saw in training, and what is restored from it'),
   check: toggle('also decode a few, as a picture: originals above decoded'),

@@ -1,7 +1,8 @@
 /** `vqgen import`: what the words and options mean, and what is said in the end. */
 import { expected } from '../base/errors.js';
+import { holding } from '../base/lock.js';
 import type { Reporter } from '../base/progress.js';
-import { importCheckpoint, importLpips, isLpips } from '../exchange/import.js';
+import { checkRun, importCheckpoint, importLpips, isLpips } from '../exchange/import.js';
 import { importOwn, isOwn } from '../exchange/import-own.js';
 import { type Flags, onlyData, squareOf } from './flags.js';
 import { type Outcome, runOption } from './outcome.js';
@@ -38,8 +39,22 @@ export async function importWords(
   if (flags.out !== undefined) {
     throw expected('only --run', checkpoint, `--out ${flags.out}`, 'A file is what weights of LPIPS become.');
   }
-  if (own) return ownNames(words, flags.run, flags);
-  const { run, config, set } = flags;
+  const { run } = flags;
+  checkRun(run);
+  const command = 'vqgen import';
+  const lock = { place: run, option: '--run', named: run, command, takeOver: flags['take-over'], reporter };
+  return holding(lock, () =>
+    own ? ownNames(words, run, flags) : published(checkpoint, run, flags, reporter),
+  );
+}
+
+async function published(
+  checkpoint: string,
+  run: string,
+  flags: Flags,
+  reporter: Reporter,
+): Promise<Outcome> {
+  const { config, set } = flags;
   const size = squareOf(flags.size);
   const data = onlyData(flags);
   const summary = await importCheckpoint({ checkpoint, run, config, size, set, data, reporter });

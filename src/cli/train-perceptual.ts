@@ -13,8 +13,9 @@ export async function runTrainPerceptual(o: {
 }): Promise<Outcome> {
   const { flags, reporter, signal, device } = o;
   const { data = [], val = [], out = defaultClassifier, steps, seed, resume = false } = flags;
+  const takeOver = flags['take-over'];
   const { stopped, ...summary } = await trainPerceptual({
-    ...{ data, val, out, size: squareOf(flags.size), steps, seed, resume },
+    ...{ data, val, out, size: squareOf(flags.size), steps, seed, resume, takeOver },
     ...{ device, reporter, signal },
   });
   const { step, seconds, accuracy, file } = summary;

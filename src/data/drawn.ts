@@ -7,6 +7,7 @@ import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { writeFolderAtomic } from '../base/files.js';
 import { must } from '../base/lookup.js';
+import { obstacleIn } from '../base/obstacles.js';
 import { type Reporter, silent } from '../base/progress.js';
 import { stream } from '../base/rng.js';
 import { decodeWidth } from './cache.js';
@@ -104,24 +105,30 @@ export async function makeDataset(
   if (present.length > 0) {
     throw expected('a new folder', 'DIR', `${dir}, which holds files`, 'Name another folder or empty it.');
   }
+  const obstacle = obstacleIn(path.dirname(path.resolve(dir)));
+  if (obstacle) throw expected('a new folder', 'DIR', `${dir}, ${obstacle}`, 'Name another folder.');
   const progress = reporter.progress({ label: 'Drawing', total: n, unit: 'images' });
   try {
-    await writeFolderAtomic(path.resolve(dir), async (temporary) => {
-      const kinds = maps ? { images: drawn, maps: drawnMap } : { '.': drawn };
-      for (const folder of Object.keys(kinds))
-        for (const name of drawnClasses.slice(0, n))
-          await fs.mkdir(path.join(temporary, folder, name), { recursive: true });
-      let done = 0;
-      for await (const _ of mapInOrder(new Array(n).keys(), decodeWidth, async (index) => {
-        for (const [folder, draw] of Object.entries(kinds)) {
-          const png = await encodePng(await draw(seed, index, size));
-          await fs.writeFile(path.join(temporary, folder, nameOf(index)), png);
+    await writeFolderAtomic(
+      path.resolve(dir),
+      async (temporary) => {
+        const kinds = maps ? { images: drawn, maps: drawnMap } : { '.': drawn };
+        for (const folder of Object.keys(kinds))
+          for (const name of drawnClasses.slice(0, n))
+            await fs.mkdir(path.join(temporary, folder, name), { recursive: true });
+        let done = 0;
+        for await (const _ of mapInOrder(new Array(n).keys(), decodeWidth, async (index) => {
+          for (const [folder, draw] of Object.entries(kinds)) {
+            const png = await encodePng(await draw(seed, index, size));
+            await fs.writeFile(path.join(temporary, folder, nameOf(index)), png);
+          }
+        })) {
+          signal?.throwIfAborted();
+          progress.update(++done);
         }
-      })) {
-        signal?.throwIfAborted();
-        progress.update(++done);
-      }
-    });
+      },
+      { fresh: true },
+    );
   } finally {
     progress.stop();
   }

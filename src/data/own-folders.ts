@@ -9,6 +9,7 @@
  * - What is drawn from a run that comes with vqgen lies in a folder with a file `vqgen.json`.
  */
 import fs from 'node:fs/promises';
+import path from 'node:path';
 import { firstBytes, type Place } from './file-names.js';
 
 /** What lies in a run beside its config, see `runPaths`. */
@@ -27,6 +28,15 @@ export async function ownFolder(files: ReadonlyMap<string, Place>): Promise<Own 
   if (mark && (await namesVqgen(mark))) return 'pictures of vqgen';
   const decoder = files.get('decoder.onnx');
   return decoder && isExported(decoder) ? 'an export of vqgen' : undefined;
+}
+
+/** The same of a folder by its place. */
+export async function folderOf(folder: string): Promise<Own | undefined> {
+  const entries = await fs.readdir(folder, { withFileTypes: true });
+  const files = entries
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => [name, path.join(folder, name)] as const);
+  return ownFolder(new Map(files));
 }
 
 const mostConfig = 2 ** 20;

@@ -1,5 +1,6 @@
 /** Devices by name. */
 import { expected } from '../base/errors.js';
+import { clearScratch } from '../base/files.js';
 import type { Reporter } from '../base/progress.js';
 import type { Adapter, Search } from './adapter.js';
 import type { Device } from './device.js';
@@ -24,6 +25,7 @@ export async function openDevice(o: {
   const name = o.device ?? 'auto';
   if (!DEVICES.some((known) => known === name))
     throw expected(`one of ${DEVICES.join(', ')}`, '--device', name, 'Leave it out for the best one here.');
+  await clearScratch();
   const { device, why } = await opened(name, o);
   o.reporter.heading(`Device: ${device.description}${why ? `; ${why}` : ''}.`);
   return announced(device, o.reporter);

@@ -1,9 +1,9 @@
 /** What devices of ONNX Runtime share: sessions of encoded models, and tensors on their way in and out. */
 import fs from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
 import v8 from 'node:v8';
 import vm from 'node:vm';
+import { withScratch } from '../base/files.js';
 import type { HostTensor } from '../base/tensor.js';
 import { type EncodedModel, WEIGHTS } from './onnx.js';
 import { inverse, isIdentity, permuteData, permuteShape } from './permute.js';
@@ -21,13 +21,10 @@ export async function openSession(
   options: (folder?: string) => ort.InferenceSession.SessionOptions,
 ): Promise<ort.InferenceSession> {
   if (weights.length === 0) return ort.InferenceSession.create(model, options());
-  const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'vqgen-'));
-  try {
+  return withScratch('weights', async (folder) => {
     await fs.writeFile(path.join(folder, WEIGHTS), weights);
-    return await ort.InferenceSession.create(model, options(folder));
-  } finally {
-    await fs.rm(folder, { recursive: true, force: true });
-  }
+    return ort.InferenceSession.create(model, options(folder));
+  });
 }
 
 /** What to do when memory runs out, in a step of training or in any other program. */

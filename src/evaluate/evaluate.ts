@@ -1,4 +1,5 @@
 /** `vqgen evaluate`: how well a run's tokenizer reconstructs, its prior predicts, and its samples resemble images. */
+import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { must, pairs } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
@@ -13,7 +14,7 @@ import { classOf, describeSkipped, listImages } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import { accuracyOn, type Classifier, openClassifier } from '../perceptual/classifier.js';
 import { type ClassOf, inProportion } from '../sample/classes.js';
-import { checkOut, checkPicture } from '../sample/out.js';
+import { checkOut, checkPicture, checkSamples, obstacleInSamples } from '../sample/out.js';
 import { type DrawingOptions, drawingOptions } from '../sample/source.js';
 import { openSource } from '../sample/sources.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
@@ -80,9 +81,8 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
   const started = performance.now();
   const { reporter, n = 256 } = o;
   const config = readRunConfig(o.run);
+  checkPlaces(o, config);
   const tokenizer = await loadModel(o.run, 'stage1');
-  checkPicture(o.out);
-  checkOut(o.saveStats, '--save-stats', 'photos.safetensors');
   if (n < 2) throw expected('at least 2', '--n', n, 'One sample has no covariance.');
   const subset = await chosenImages(config, o);
   const classifier = o.classifier === undefined ? undefined : await openClassifier(o.device, o.classifier);
@@ -155,6 +155,25 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
     await space.dispose();
     await classifier?.dispose();
   }
+}
+
+/** @throws UserError for what cannot be written, or is read */
+function checkPlaces(o: EvaluateOptions, { data }: Config): void {
+  const { run, out, saveStats, reporter } = o;
+  const files = [o.classifier, o.features, o.stats];
+  const read = o.data === undefined ? [data.dir, data.val_dir, ...files] : [o.data, ...files];
+  checkPicture(out, { run, read: [...read, saveStats] });
+  checkOut(saveStats, { run, read: [...read, out] }, '--save-stats', 'photos.safetensors');
+  if (out !== undefined && saveStats !== undefined && path.resolve(out) === path.resolve(saveStats)) {
+    throw expected('another file than --out', '--save-stats', saveStats);
+  }
+  if (out !== undefined) return;
+  checkSamples(run);
+  const obstacle = obstacleInSamples(run);
+  if (obstacle === undefined) return;
+  reporter.warn(
+    `The picture of nearest training images is left out: ${run} takes none, ${obstacle}. --out names another place.`,
+  );
 }
 
 async function chosenImages(config: Config, { run, data, reporter }: EvaluateOptions): Promise<Subset> {

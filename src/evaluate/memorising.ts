@@ -72,10 +72,6 @@ export async function memorising(
   const obstacle = o.out === undefined ? obstacleInSamples(o.run) : undefined;
   const picture = obstacle ? null : (o.out ?? path.join(runPaths(o.run).samples, 'nearest.png'));
   if (picture) await writeVersions(picture, [drawn.shown, nearest.images], data);
-  else
-    reporter.warn(
-      `The picture of nearest training images is left out: ${o.run} takes none, ${obstacle}. --out names another place.`,
-    );
   const ofSamples = nearest.distances.subarray(0, samples);
   const ofUnseen = nearest.distances.subarray(samples);
   return {

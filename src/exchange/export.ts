@@ -2,6 +2,7 @@
  * `vqgen export --to taming|safetensors`: a run under the names and in the layout of taming-transformers, and as
  * safetensors one of a form that they have not under vqgen's own.
  */
+import { existsSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { stringify } from 'yaml';
@@ -21,7 +22,7 @@ import { type Kept, readKept } from './kept.js';
 import { misfitOf } from './misfit.js';
 import { neverDrawn } from './never-drawn.js';
 import { checkOut } from './out-folder.js';
-import { writeOwnNames } from './own-names.js';
+import { isOwn, writeOwnNames } from './own-names.js';
 import { firstStage } from './taming-config.js';
 import { type PublishedPrior, parsePrior, parseTokenizer, publishedPrior } from './taming-names.js';
 import { lossTensors, priorTensors } from './taming-tensors.js';
@@ -56,6 +57,16 @@ const isOurs = (name: string): boolean =>
     name,
   );
 
+/** The first line of a project's YAML, by which it is told from those of others. */
+const mark = '# Written by vqgen export.';
+
+async function isExport(folder: string): Promise<boolean> {
+  const own = path.join(folder, 'model.safetensors');
+  if (existsSync(own)) return isOwn(own);
+  const yaml = path.join(folder, 'vqgan.yaml');
+  return existsSync(yaml) && (await fs.readFile(yaml, 'utf8')).startsWith(mark);
+}
+
 /**
  * @throws UserError, having written nothing, for a run without a tokenizer, or `taming` of one of a form that the
  * published code has not
@@ -64,7 +75,7 @@ export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
   const { run, to, precision = 'f32', reporter } = o;
   const out = path.resolve(o.out ?? exportFolder(run, to));
   const saved = readRunConfig(run);
-  checkOut(out, isOurs);
+  await checkOut({ run, out, to }, { isOurs, isExport });
   const { tokenizer, prior } = await loadTrainedParts(run);
   const told = await loadTold(run, prior);
   const misfit = misfitOf(saved, prior, told?.config);
@@ -138,7 +149,7 @@ export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
         const metadata = { format: 'pt', global_step: String(step) };
         await writeSafetensors(file, Object.fromEntries(written), metadata);
       }
-      await fs.writeFile(at(`${name}.yaml`), stringify(project));
+      await fs.writeFile(at(`${name}.yaml`), `${mark}\n${stringify(project)}`);
     }
     for (const [name, used] of remapped) await fs.writeFile(at(name), npy(used));
   });

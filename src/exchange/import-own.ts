@@ -86,27 +86,31 @@ export async function importOwn({ files, run, data }: OwnImportOptions): Promise
   if (teller && tellerConfig) checkTensors(teller, specsOf(modelSpecs(tellerConfig)));
   const step = stepIn(tokenizer.metadata, 'tokenizer_step', tokenizer.file);
   const images = await imageSplits(config.data);
-  await writeFolderAtomic(run, async (folder) => {
-    const paths = runPaths(folder);
-    await writeRunConfig(folder, teller ? toldCopied(config, run) : config, run);
-    await recordPictures(folder, config.data, images);
-    const weights = { ...over('model', tokenizer.tensors), ...freshDiscriminator(config) };
-    const saved = await saveWeights(paths.stage1, weights, { step, kept: { ...startsOf(config) } });
-    if (!prior) return;
-    await saveWeights(paths.prior, over('model', prior.tensors), {
-      step: stepIn(prior.metadata, 'prior_step', prior.file),
-    });
-    if (classes.length > 0) await recordClasses(folder, classes);
-    if (told && teller && tellerConfig) {
-      const written = {
-        weights: over('model', teller.tensors),
-        step: stepIn(teller.metadata, 'tokenizer_step', teller.file),
-      };
-      const known = await writeToldRun(paths.condition, tellerConfig, written);
-      await recordCondition(folder, toldBy(told, known));
-    } else if (told) await recordCondition(folder, told);
-    await recordTokenizer(folder, await sha256(path.join(saved.path, 'model.safetensors')));
-  });
+  await writeFolderAtomic(
+    run,
+    async (folder) => {
+      const paths = runPaths(folder);
+      await writeRunConfig(folder, teller ? toldCopied(config, run) : config, run);
+      await recordPictures(folder, config.data, images);
+      const weights = { ...over('model', tokenizer.tensors), ...freshDiscriminator(config) };
+      const saved = await saveWeights(paths.stage1, weights, { step, kept: { ...startsOf(config) } });
+      if (!prior) return;
+      await saveWeights(paths.prior, over('model', prior.tensors), {
+        step: stepIn(prior.metadata, 'prior_step', prior.file),
+      });
+      if (classes.length > 0) await recordClasses(folder, classes);
+      if (told && teller && tellerConfig) {
+        const written = {
+          weights: over('model', teller.tensors),
+          step: stepIn(teller.metadata, 'tokenizer_step', teller.file),
+        };
+        const known = await writeToldRun(paths.condition, tellerConfig, written);
+        await recordCondition(folder, toldBy(told, known));
+      } else if (told) await recordCondition(folder, told);
+      await recordTokenizer(folder, await sha256(path.join(saved.path, 'model.safetensors')));
+    },
+    { fresh: true },
+  );
   const tensors = parts.flatMap((part) => Object.values(part.tensors));
   return {
     run,

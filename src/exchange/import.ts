@@ -1,8 +1,9 @@
 /** `vqgen import`: a checkpoint of taming-transformers → a run, or weights of LPIPS → the file for `lpips-vgg16`. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { writeFolderAtomic } from '../base/files.js';
+import { obstacleAt, obstacleIn } from '../base/obstacles.js';
 import type { Reporter } from '../base/progress.js';
 import { type HostTensors, lastAxis } from '../base/tensor.js';
 import { checkPlace } from '../checkpoint/begin.js';
@@ -78,6 +79,8 @@ async function vqVae2(file: TensorFile, o: ImportOptions): Promise<ImportSummary
 /** @throws UserError where something lies in the new run's place */
 export function checkRun(run: string): void {
   checkPlace({ option: '--run', place: run });
+  const obstacle = obstacleIn(path.dirname(existsSync(run) ? realpathSync(run) : path.resolve(run)));
+  if (obstacle) throw expected('a new folder', '--run', `${run}, ${obstacle}`, 'Name another --run.');
   if (!existsSync(run)) return;
   if (statSync(run).isDirectory() && readdirSync(run).length === 0) return;
   throw expected('a new folder', '--run', `${run}, which exists`, 'Name another --run, or remove it.');
@@ -114,26 +117,30 @@ async function importTensors(
   const writeTold = told && (await toldRun(told, file, { size: config.data.size, checkpoint: o.checkpoint }));
 
   const images = await imageSplits(config.data);
-  await writeFolderAtomic(o.run, async (run) => {
-    const folders = runPaths(run);
-    await writeRunConfig(run, config, o.run);
-    await recordPictures(run, config.data, images);
-    if (perceptual) await writeSafetensors(path.join(run, lpipsFile), perceptual);
-    const saved = await saveWeights(
-      folders.stage1,
-      { ...model, ...adversary },
-      { step, kept: { ...startsOf(config) } },
-    );
-    await writeKept(folders.stage1, keptTokenizer);
-    if (!prior) return;
-    const { published } = prior;
-    await saveWeights(folders.prior, gptWeights, { step });
-    await writeKept(folders.prior, { published, tensors: await keptOf(prior.places, [], file) });
-    const labels = Array.from({ length: published.classes }, (_, label) => String(label));
-    if (labels.length > 0) await recordClasses(run, labels);
-    if (writeTold) await recordCondition(run, await writeTold(folders.condition));
-    await recordTokenizer(run, await sha256(path.join(saved.path, 'model.safetensors')));
-  });
+  await writeFolderAtomic(
+    o.run,
+    async (run) => {
+      const folders = runPaths(run);
+      await writeRunConfig(run, config, o.run);
+      await recordPictures(run, config.data, images);
+      if (perceptual) await writeSafetensors(path.join(run, lpipsFile), perceptual);
+      const saved = await saveWeights(
+        folders.stage1,
+        { ...model, ...adversary },
+        { step, kept: { ...startsOf(config) } },
+      );
+      await writeKept(folders.stage1, keptTokenizer);
+      if (!prior) return;
+      const { published } = prior;
+      await saveWeights(folders.prior, gptWeights, { step });
+      await writeKept(folders.prior, { published, tensors: await keptOf(prior.places, [], file) });
+      const labels = Array.from({ length: published.classes }, (_, label) => String(label));
+      if (labels.length > 0) await recordClasses(run, labels);
+      if (writeTold) await recordCondition(run, await writeTold(folders.condition));
+      await recordTokenizer(run, await sha256(path.join(saved.path, 'model.safetensors')));
+    },
+    { fresh: true },
+  );
   const ofPrior = Object.values(gptWeights).reduce((sum, { data }) => sum + data.length, 0);
   const ofTold = told && !told.itself ? countParams(modelSpecs(told.config)) : 0;
   return {
@@ -195,6 +202,8 @@ export async function importLpips(
 ): Promise<{ tensors: number; file: string }> {
   if (existsSync(out))
     throw expected('a new file', '--out', `${out}, which exists`, 'Name another, or remove it.');
+  const obstacle = obstacleAt(out);
+  if (obstacle) throw expected('a new file', '--out', `${out}, ${obstacle}`, 'Name another.');
   const opened: { file: string; tensors: TensorFile }[] = [];
   try {
     for (const file of files) opened.push({ file, tensors: await openTensors(file) });

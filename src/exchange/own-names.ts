@@ -3,14 +3,27 @@
  * names.
  */
 import path from 'node:path';
+import { UserError } from '../base/errors.js';
 import { writeFolderAtomic } from '../base/files.js';
 import type { StoredPrecision } from '../base/half.js';
 import type { HostTensors } from '../base/tensor.js';
-import { inHalves, type Metadata, writeSafetensors } from '../checkpoint/safetensors.js';
+import { inHalves, type Metadata, openSafetensors, writeSafetensors } from '../checkpoint/safetensors.js';
 import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { TrainedPrior } from '../stage2-transformer/model.js';
 import { commonMetadata } from './onnx/metadata.js';
+
+/** Whether vqgen wrote a safetensors file, with the config in it. */
+export async function isOwn(file: string): Promise<boolean> {
+  try {
+    const { metadata, close } = await openSafetensors(file);
+    await close();
+    return 'vqgen' in metadata && 'config' in metadata;
+  } catch (error) {
+    if (error instanceof UserError) return false;
+    throw error;
+  }
+}
 
 /**
  * `model.safetensors`, the tokenizer, and where there are such `prior.safetensors` and `condition.safetensors`, the

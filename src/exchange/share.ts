@@ -1,8 +1,7 @@
 /** `vqgen export --to run`: a run to hand on: what later commands need, without what only its training did. */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { expected } from '../base/errors.js';
 import { writeFolderAtomic } from '../base/files.js';
 import type { StoredPrecision } from '../base/half.js';
 import type { Reporter } from '../base/progress.js';
@@ -11,13 +10,14 @@ import { exportFolder, readRunConfig, runPaths, writeRunConfig } from '../checkp
 import { inHalves, readSafetensors, sha256, toHosts, writeSafetensors } from '../checkpoint/safetensors.js';
 import { type Checkpoint, listCheckpoints, readState, saveWeights } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
+import { folderOf } from '../data/own-folders.js';
 import { over } from '../nn/params.js';
 import { trainedFile } from '../perceptual/load.js';
 import { loadTrainedParts, recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
 import { recordCondition } from '../tokenize/conditions/begun.js';
 import { loadTold } from './export-told.js';
 import { toldBy, toldCopied, writeToldRun } from './import-told.js';
-import { checkOut } from './out-folder.js';
+import { checkOut, notAnExport } from './out-folder.js';
 
 export interface ShareSummary {
   readonly run: string;
@@ -34,12 +34,10 @@ const weightsFile = 'perceptual.safetensors';
  * @throws UserError where a run would be replaced: of a stage an export has one checkpoint and nothing that a training
  * or a later command left
  */
-function checkOutRun(run: string, out: string): void {
-  if (path.resolve(run) === out) {
-    throw expected('another folder than --run', '--out', out, 'What an export leaves out would be lost.');
-  }
+async function checkOutRun(run: string, out: string): Promise<void> {
   const ours = ['config.json', weightsFile, 'stage1', 'prior', 'condition'];
-  checkOut(out, (name) => ours.includes(name));
+  const isExport = async (folder: string) => (await folderOf(folder)) === 'a run of vqgen';
+  await checkOut({ run, out, to: 'run' }, { isOurs: (name) => ours.includes(name), isExport });
   for (const stage of [runPaths(out).stage1, runPaths(out).prior]) {
     const [first] = listCheckpoints(stage);
     const own = [
@@ -49,7 +47,8 @@ function checkOutRun(run: string, out: string): void {
       'tokenizer.json',
       first && path.basename(first.path),
     ];
-    checkOut(stage, (name) => own.includes(name));
+    const other = existsSync(stage) && readdirSync(stage).find((name) => !own.includes(name));
+    if (other) throw notAnExport(`${stage}, which holds ${other}`);
   }
 }
 
@@ -71,9 +70,9 @@ export async function exportRunFolder(o: {
   const { run, precision = 'f32', reporter } = o;
   const out = path.resolve(o.out ?? exportFolder(run, 'run'));
   const config = readRunConfig(run);
+  await checkOutRun(run, out);
   const { tokenizer, prior } = await loadTrainedParts(run);
   const told = await loadTold(run, prior);
-  checkOutRun(run, out);
   const stored = (tensors: HostTensors) =>
     precision === 'f32'
       ? tensors

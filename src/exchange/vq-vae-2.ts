@@ -60,15 +60,19 @@ export async function importVqVae2(
   const model: HostTensors = {};
   for (const place of places) model[place.ours.name] = await fetchPlace(place, file.read);
   const images = await imageSplits(config.data);
-  await writeFolderAtomic(o.run, async (run) => {
-    await writeRunConfig(run, config, o.run);
-    await recordPictures(run, config.data, images);
-    const weights = over('model', model);
-    await saveWeights(runPaths(run).stage1, weights, {
-      step: config.stage1.steps,
-      kept: { ...startsOf(config) },
-    });
-  });
+  await writeFolderAtomic(
+    o.run,
+    async (run) => {
+      await writeRunConfig(run, config, o.run);
+      await recordPictures(run, config.data, images);
+      const weights = over('model', model);
+      await saveWeights(runPaths(run).stage1, weights, {
+        step: config.stage1.steps,
+        kept: { ...startsOf(config) },
+      });
+    },
+    { fresh: true },
+  );
   return { config, parameters: Object.values(model).reduce((sum, { data }) => sum + data.length, 0) };
 }
 

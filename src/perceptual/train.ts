@@ -5,7 +5,9 @@ import path from 'node:path';
 import { z } from 'zod';
 import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
+import { holding } from '../base/lock.js';
 import { nth, only, picked } from '../base/lookup.js';
+import { checkNoLinks, isSame, obstacleIn } from '../base/obstacles.js';
 import type { Reporter } from '../base/progress.js';
 import { type HostTensors, scalar } from '../base/tensor.js';
 import { beginTraining, checkPlace, differences } from '../checkpoint/begin.js';
@@ -47,6 +49,8 @@ export interface TrainPerceptualOptions {
   readonly steps?: number;
   readonly seed?: number;
   readonly resume: boolean;
+  /** As a lock's. */
+  readonly takeOver?: boolean;
   readonly device: Device;
   readonly reporter: Reporter;
   readonly signal?: AbortSignal;
@@ -97,10 +101,24 @@ interface Settings {
 
 /** @throws UserError for missing or unreadable images, fewer than two classes, or a training in the way */
 export async function trainPerceptual(o: TrainPerceptualOptions): Promise<TrainPerceptualSummary> {
+  const { out, takeOver, reporter } = o;
+  checkPlace({ option: '--out', place: out });
+  const input = [...o.data, ...o.val].find((folder) => isSame(out, folder));
+  if (input !== undefined) throw expected('another folder than its images', '--out', out, 'Name a new one.');
+  const obstacle = obstacleIn(out);
+  if (obstacle)
+    throw expected('a folder that can be written to', '--out', `${out}, ${obstacle}`, 'Name another.');
+  if (o.resume && !existsSync(out)) return train(o); // Whose error says what is near.
+  checkNoLinks(out, ['settings.json', 'training', trainedFile, '.cache'], '--out');
+  const command = 'vqgen train-perceptual';
+  const place = path.join(out, 'training');
+  return holding({ place, option: '--out', named: out, command, takeOver, reporter }, () => train(o));
+}
+
+async function train(o: TrainPerceptualOptions): Promise<TrainPerceptualSummary> {
   const { out } = o;
   const folder = path.join(out, 'training');
   const settingsFile = path.join(out, 'settings.json');
-  checkPlace({ option: '--out', place: out });
   const saved = existsSync(settingsFile) ? readSettings(settingsFile) : undefined;
   if (saved && saved.pooling !== pooling) {
     throw expected(

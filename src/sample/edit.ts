@@ -16,9 +16,8 @@ import {
 } from './paint.js';
 
 export interface InpaintOptions extends PaintOptions {
-  /** What is redrawn: a box, in the picture's own pixels, or the white of a mask, a file; one of the two. */
+  /** What is redrawn: a box, in the picture's own pixels, or the white of `mask`; one of the two. */
   readonly box?: Box;
-  readonly mask?: string;
 }
 
 export interface OutpaintOptions extends PaintOptions {

@@ -41,6 +41,7 @@ const usualSteps = 9;
 /** @throws UserError for a run without a tokenizer, pictures that cannot be read, ends that are missing */
 export async function interpolate(o: InterpolateOptions): Promise<InterpolateSummary> {
   const config = readRunConfig(o.run);
+  checkOutOrRun(o.out, { run: o.run, read: o.images });
   const model = await loadModel(o.run, 'stage1');
   const { size } = config.data;
   const { steps = usualSteps } = o;
@@ -49,7 +50,6 @@ export async function interpolate(o: InterpolateOptions): Promise<InterpolateSum
     throw expected(`a whole number from 2 to ${most}`, '--steps', steps, 'Both ends are among them.');
   }
   checkEnds(o, config);
-  checkOutOrRun(o.out, o.run);
   const pictures = await Promise.all(o.images.map((file) => readEvalImage(file, size, config.data)));
 
   const { toPoint, fromPoint, shape } = walkPrograms(modelOf(config), model.tensors, 1);

@@ -1,29 +1,50 @@
 /** `--out` and other files that a command is to write, looked at before the work. */
 import { createHash } from 'node:crypto';
-import { existsSync, statSync } from 'node:fs';
-import path from 'node:path';
+import { existsSync } from 'node:fs';
 import { expected } from '../base/errors.js';
-import { obstacleIn } from '../base/files.js';
-import { runPaths } from '../checkpoint/run.js';
+import { checkNoLinks, isSame, isWithin, obstacleAt, obstacleIn } from '../base/obstacles.js';
+import { partsOf, runPaths } from '../checkpoint/run.js';
+import { shippedName } from '../checkpoint/shipped.js';
 import { endingOf, gridEndings } from '../data/grid.js';
 import type { Precision } from '../engine/device.js';
 import type { Choice } from '../stage2-transformer/choose.js';
 import type { Growth } from '../stage2-transformer/guidance.js';
 import type { Passes } from '../stage2-transformer/passes.js';
 
-/** @throws UserError when no file can be written there */
-export function checkOut(out: string | undefined, option = '--out', example = 'grid.png'): void {
+/**
+ * What the command reads: files and folders, in which existing files are kept too. What is undefined is not read.
+ *
+ * @param run of which all but samples, exports and what else a user put there is read
+ */
+export interface Inputs {
+  readonly run?: string;
+  readonly read?: readonly (string | undefined | null)[];
+}
+
+/** @throws UserError when no file can be written there, or it is one that the command reads */
+export function checkOut(
+  out: string | undefined,
+  inputs: Inputs,
+  option = '--out',
+  example = 'grid.png',
+): void {
   if (out === undefined) return;
-  const namesFolder = out.endsWith('/') || out.endsWith(path.sep);
-  const isFolder = namesFolder || (existsSync(out) && statSync(out).isDirectory());
-  const obstacle = isFolder ? 'which is a folder' : obstacleIn(path.dirname(out));
+  const obstacle = obstacleAt(out) ?? (isInput(out, inputs) ? 'which the command reads' : undefined);
   if (!obstacle) return;
   throw expected('a file in a folder', option, `${out}, ${obstacle}`, `For example: ${option} ${example}`);
 }
 
+function isInput(out: string, { run, read = [] }: Inputs): boolean {
+  const own = run === undefined ? [] : partsOf(run);
+  if (own.some((part) => isWithin(out, part))) return true;
+  const isPicture = ['', ...gridEndings].includes(endingOf(out));
+  const within = isPicture && existsSync(out) ? isWithin : isSame; // Of a folder only pictures are read.
+  return read.some((place) => place != null && within(out, place));
+}
+
 /** @throws UserError as `checkOut`, and for a file that is to be of another format than pictures are written in */
-export function checkPicture(out: string | undefined): void {
-  checkOut(out);
+export function checkPicture(out: string | undefined, inputs: Inputs): void {
+  checkOut(out, inputs);
   if (out === undefined || ['', ...gridEndings].includes(endingOf(out))) return;
   throw expected(`a file that ends in ${gridEndings.join(', ')}`, '--out', out);
 }
@@ -31,9 +52,15 @@ export function checkPicture(out: string | undefined): void {
 /** Why no picture can be written into the run's samples; undefined where one can. */
 export const obstacleInSamples = (run: string): string | undefined => obstacleIn(runPaths(run).samples);
 
+/** @throws UserError for a link among a run's samples, where pictures are written too */
+export function checkSamples(run: string): void {
+  if (shippedName(run) === undefined) checkNoLinks(run, ['samples']);
+}
+
 /** @throws UserError when `--out` is not given and the run, where pictures go then, takes none */
-export function checkOutOrRun(out: string | undefined, run: string): void {
-  checkPicture(out);
+export function checkOutOrRun(out: string | undefined, { run, read }: Inputs & { run: string }): void {
+  checkPicture(out, { run, read });
+  checkSamples(run);
   const obstacle = out === undefined ? obstacleInSamples(run) : undefined;
   if (!obstacle) return;
   throw expected(

@@ -37,6 +37,8 @@ export interface PaintOptions extends DrawingOptions {
   readonly run: string;
   /** The picture, a file. */
   readonly image: string;
+  /** Of what is redrawn, a file; not every command has one. */
+  readonly mask?: string;
   /** Proposals; 4 unless given. */
   readonly n?: number;
   /** What is to be seen, by names that the prior knows, in turn; without, it is not told. */
@@ -86,11 +88,11 @@ export interface Painter extends PaintModels {
 
 /** @throws UserError for a run without a trained tokenizer and prior, or settings out of range */
 export async function painterOf(o: PaintOptions, models?: PaintModels): Promise<Painter> {
+  checkPlaces(o);
   const { config, prior, tokenizer } = models ?? (await modelsOf(o));
   const { classes, model } = prior;
   const { n = usualProposals } = o;
   if (!Number.isInteger(n) || n < 1) throw expected('a positive whole number', '--n', n);
-  checkOutOrRun(o.out, o.run);
   const vocab = Math.max(...drawnGrids(model).map((grid) => grid.vocab));
   const choice = choiceOf(o, config.sample, vocab);
   const chosen = o.classes ? chosenClasses(o.classes, classes) : [];
@@ -101,9 +103,14 @@ export async function painterOf(o: PaintOptions, models?: PaintModels): Promise<
   return { config, prior, tokenizer, choice, cfgScale, growth, passes, chosen };
 }
 
-/** @throws UserError for a run without a trained tokenizer and prior */
-export async function modelsOf({ run, reporter }: PaintOptions): Promise<PaintModels> {
+const checkPlaces = ({ out, run, image, mask }: PaintOptions): void =>
+  checkOutOrRun(out, { run, read: [image, mask] });
+
+/** @throws UserError for a run without a trained tokenizer and prior, or where nothing can be written */
+export async function modelsOf(o: PaintOptions): Promise<PaintModels> {
+  const { run, reporter } = o;
   const config = readRunConfig(run);
+  checkPlaces(o);
   checkCodes(config, run);
   const { prior, tokenizer } = await loadModels(run);
   tellOfBest(run, prior, reporter);

@@ -52,8 +52,8 @@ const shownPairs = 16;
 /** @throws UserError for a run without a tokenizer, a path that does not exist, a file that is no picture */
 export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSummary> {
   const config = readRunConfig(o.run);
+  checkOutOrRun(o.out, { run: o.run, read: o.images });
   const { tensors } = await loadModel(o.run, 'stage1');
-  checkOutOrRun(o.out, o.run);
   const { data } = config;
   const { size } = data;
   const places = await Promise.all(o.images.map((place) => findImages(place, data, o.reporter)));

@@ -3,6 +3,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { take } from '../base/lookup.js';
+import { checkNoLinks } from '../base/obstacles.js';
 import type { Reporter } from '../base/progress.js';
 import { float32 } from '../base/tensor.js';
 import { runPaths } from '../checkpoint/run.js';
@@ -18,6 +19,8 @@ export interface SampleOptions extends SourceOptions {
   /** Where the pictures go and, unless `open` is given, whose models draw. */
   readonly run: string;
   readonly open?: (o: SourceOptions) => Promise<Source>;
+  /** The exported files that `open` reads. */
+  readonly model?: string;
   readonly n: number;
   /** Where the grid goes; beside the pictures unless given. */
   readonly out?: string;
@@ -40,7 +43,8 @@ export interface SampleSummary {
 /** @throws UserError as the source does, and where nothing can be written */
 export async function sample(o: SampleOptions): Promise<SampleSummary> {
   if (!Number.isInteger(o.n) || o.n < 1) throw expected('a positive whole number', '--n', o.n);
-  checkOutOrRun(o.out, o.run);
+  checkOutOrRun(o.out, { run: o.run, read: [o.condition, o.model] });
+  if (o.precision === 'int8') checkNoLinks(o.run, ['.cache']);
   const obstacle = obstacleInSamples(o.run);
   if (obstacle)
     o.reporter.warn(`Only the grid is written, no single pictures: ${o.run} takes none, ${obstacle}.`);

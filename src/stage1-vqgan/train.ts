@@ -4,7 +4,7 @@ import { expected } from '../base/errors.js';
 import { entry } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import type { HostTensors } from '../base/tensor.js';
-import { beginStage } from '../checkpoint/begin.js';
+import { beginStage, occupying } from '../checkpoint/begin.js';
 import { findRunConfig, gridFile, metricsFile, runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { latestCheckpoint, readState } from '../checkpoint/store.js';
 import type { Config, Stage1Config } from '../config/schema.js';
@@ -43,6 +43,8 @@ export interface TrainStage1Options {
   readonly config: Config;
   readonly run: string;
   readonly resume: boolean;
+  /** As a lock's. */
+  readonly takeOver?: boolean;
   /** A new run has as many steps as fit into it. */
   readonly budget?: Budget;
   readonly device: Device;
@@ -51,7 +53,10 @@ export interface TrainStage1Options {
 }
 
 /** @throws UserError for missing or unreadable images, or a run in the way */
-export async function trainStage1(given: TrainStage1Options): Promise<LoopResult> {
+export const trainStage1 = (o: TrainStage1Options): Promise<LoopResult> =>
+  occupying({ ...o, part: 'stage1', command: 'vqgen train-stage1', exists: o.resume }, () => train(o));
+
+async function train(given: TrainStage1Options): Promise<LoopResult> {
   const { run, device, reporter } = given;
   const folder = runPaths(run).stage1;
   const known = withKnownLabels(await withClasses(given.config), run);

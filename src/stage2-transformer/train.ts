@@ -3,8 +3,8 @@
 import { entry, must, pairs } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { scalar } from '../base/tensor.js';
-import { beginStage } from '../checkpoint/begin.js';
-import { runPaths, writeRunConfig } from '../checkpoint/run.js';
+import { beginStage, occupying } from '../checkpoint/begin.js';
+import { findRunConfig, runPaths, writeRunConfig } from '../checkpoint/run.js';
 import { bestCheckpoint, loadModel, readState, type SavedState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Device, Graph, StepRunner } from '../engine/device.js';
@@ -42,6 +42,8 @@ export interface TrainPriorOptions {
   readonly config: Config;
   readonly run: string;
   readonly resume: boolean;
+  /** As a lock's. */
+  readonly takeOver?: boolean;
   /** A new prior has as many steps as fit into it. */
   readonly budget?: Budget;
   readonly device: Device;
@@ -58,7 +60,10 @@ const tellingTokens = 2 ** 13;
 const bits = (nats: number): number => nats / Math.LN2;
 
 /** @throws UserError for a missing tokenizer or token file, tokens of another tokenizer, or a run in the way */
-export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
+export const trainPrior = (o: TrainPriorOptions): Promise<LoopResult> =>
+  occupying({ ...o, part: 'prior', command: 'vqgen train-prior', exists: true }, () => train(o));
+
+async function train(o: TrainPriorOptions): Promise<LoopResult> {
   const { config, run, device, reporter } = o;
   const folder = runPaths(run).prior;
   checkCodes(config, run);
@@ -110,7 +115,9 @@ export async function trainPrior(o: TrainPriorOptions): Promise<LoopResult> {
       o.budget && !from ? await inTime(given, o.budget, { ...o, runner, train: known, val }) : given;
     const { steps, eval_every, checkpoint_every } = whole.settings;
     const plan: Plan = { steps, eval_every, checkpoint_every };
-    await writeRunConfig(run, { ...config, prior: { ...config.prior, ...plan } });
+    // Meanwhile the tokenizer may have been trained on: what the file says of it now stays.
+    const saved = findRunConfig(run) ?? config;
+    await writeRunConfig(run, { ...saved, prior: { ...config.prior, ...plan } });
     if (!from) {
       await recordClasses(run, classes);
       await recordCondition(run, told);

@@ -2,16 +2,18 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
-import { obstacleIn } from '../base/files.js';
+import { writeFilesAtomic } from '../base/files.js';
 import { must } from '../base/lookup.js';
+import { obstacleIn } from '../base/obstacles.js';
 import type { Reporter } from '../base/progress.js';
 import { type HostTensors, int32 } from '../base/tensor.js';
+import { occupying } from '../checkpoint/begin.js';
 import { runPaths, tokenFile, writeRunConfig } from '../checkpoint/run.js';
 import { changeConfig } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { streamEvalImages, viewsOf } from '../data/batches.js';
 import { everyImage, readableSplits, type Splits, type Subset } from '../data/dataset.js';
-import { imageAt, writeVersions } from '../data/grid.js';
+import { imageAt } from '../data/grid.js';
 import { inferenceBatch, padBatch } from '../data/inference-batch.js';
 import { layoutHint } from '../data/layout.js';
 import { describeSkipped, type Skipped } from '../data/source.js';
@@ -20,6 +22,7 @@ import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import { checkCodes, gridsOf } from '../stage1-vqgan/model.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
+import { type Coded, checked, checkFile, writeCheck } from './check.js';
 import type { Conditioner } from './conditions/condition.js';
 import { openConditioner } from './conditions/index.js';
 import { keeping } from './conditions/tokenizer.js';
@@ -43,6 +46,8 @@ export interface TokenizeOptions {
   readonly set?: readonly string[];
   /** Also decodes a few and writes originals above decoded. */
   readonly check?: boolean;
+  /** As a lock's. */
+  readonly takeOver?: boolean;
   readonly device: Device;
   readonly reporter: Reporter;
   readonly signal?: AbortSignal;
@@ -64,22 +69,31 @@ export interface TokenizeSummary {
   readonly file: string;
 }
 
-const checked = 8;
-
 /** @throws UserError for a run without a tokenizer, or a data set without a readable image */
 export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
+  checkTakesTokens(o.run);
+  const exists = o.tokenizer === undefined;
+  return occupying({ ...o, part: 'tokens', command: 'vqgen tokenize', exists }, () => tokenizeAll(o));
+}
+
+async function tokenizeAll(o: TokenizeOptions): Promise<TokenizeSummary> {
   const started = performance.now();
   const tokenizer = o.tokenizer ?? (await tokenizerOf(o.run, o.device));
   const config = changedConfig(tokenizer, o);
   checkCodes(config, o.run);
-  checkTakesTokens(o.run);
   const { classes, subsets } = await chooseSubsets(config, o);
   const codings = chooseCodings(config, o);
   const telling = await tellingOf(config, subsets, o);
 
   const work = { tokenizer, config, classes, subsets, codings, telling };
-  const files = await keeping(telling?.tokenizer, o.run, () => writeTokens(work, o));
-  if (o.check) await writeChecks(o.run, files, tokenizer);
+  const files: SplitFile[] = [];
+  await keeping(telling?.tokenizer, o.run, () =>
+    writeFilesAtomic(runPaths(o.run).tokens, async (folder) => {
+      files.push(...(await writeTokens(work, folder, o)));
+    }),
+  );
+  if (o.check)
+    for (const { name, first } of files) await writeCheck(checkFile(o.run, name), first, tokenizer);
   return summarise(files, config, o, (performance.now() - started) / 1000);
 }
 
@@ -94,9 +108,10 @@ interface Work {
   readonly telling?: Telling;
 }
 
-/** All files, or none. */
+/** @param folder where the files go first */
 async function writeTokens(
   { tokenizer, config, classes, subsets, codings, telling }: Work,
+  folder: string,
   o: TokenizeOptions,
 ): Promise<SplitFile[]> {
   const { size } = config.data;
@@ -116,7 +131,8 @@ async function writeTokens(
     let before = 0;
     for (const [name, subset] of Object.entries(subsets)) {
       const teller = conditioner && { conditioner, maps: telling?.maps?.[name] };
-      const file = await openSplit(o.run, name, config, name === trainSplit ? codings : 1, teller);
+      const place = { file: tokenFile(o.run, name), folder };
+      const file = await openSplit(name, place, config, name === trainSplit ? codings : 1, teller);
       files.push(file);
       const seed = o.seed ?? config.seed;
       await encodeSplit(file, subset, { graph, batch, config, seed, signal: o.signal }, (done) =>
@@ -158,7 +174,7 @@ function changedConfig({ config }: Tokenizer, { set = [], tokenizer }: TokenizeO
 
 /** @throws UserError where nothing can be written, before the work */
 function checkTakesTokens(run: string): void {
-  const obstacle = obstacleIn(runPaths(run).tokens);
+  const obstacle = obstacleIn(runPaths(run).tokens) ?? obstacleIn(run);
   if (!obstacle) return;
   const next = 'Tokens go into the run: copy it to where you may write, and name the copy.';
   throw expected('a run that takes tokens', '--run', `${run}, ${obstacle}`, next);
@@ -241,19 +257,19 @@ interface SplitFile {
   /** How often each code was used, of each grid by its name. */
   readonly counts: Readonly<Record<string, Float64Array>>;
   /** The first few images and their codes, for `--check`. */
-  readonly first: { image: Float32Array; codes: HostTensors }[];
+  readonly first: Coded[];
 }
 
 async function openSplit(
-  run: string,
   name: string,
+  { file, folder }: { file: string; folder: string },
   config: Config,
   codings: number,
   teller?: Teller,
 ): Promise<SplitFile> {
-  const file = tokenFile(run, name);
   const grids = gridsOf(config);
-  const writer = await openTokenWriter(file, grids, teller?.conditioner.record);
+  const written = path.join(folder, path.basename(file));
+  const writer = await openTokenWriter(written, grids, teller?.conditioner.record);
   return {
     name,
     file,
@@ -321,29 +337,6 @@ function rowsOf(grids: readonly Grid[], all: HostTensors, from: number, to: numb
 
 const imagesIn = ({ names, codings }: SplitFile): number => Math.floor(names.length / codings);
 
-async function writeChecks(
-  run: string,
-  files: readonly SplitFile[],
-  { config, decoder }: Tokenizer,
-): Promise<void> {
-  const { size } = config.data;
-  const graph = await decoder(1);
-  try {
-    for (const { name, first } of files) {
-      const decoded: Float32Array[] = [];
-      for (const { codes } of first) {
-        const { images } = await graph.run(codes);
-        decoded.push(imageAt(images, 0));
-      }
-      const file = path.join(runPaths(run).tokens, `${name}-check.png`);
-      const originals = first.map(({ image }) => image);
-      await writeVersions(file, [originals, decoded], { size });
-    }
-  } finally {
-    await graph.dispose();
-  }
-}
-
 function summarise(
   files: readonly SplitFile[],
   config: Config,
@@ -372,7 +365,7 @@ function summarise(
     }
   }
   if (check) {
-    const pictures = files.map(({ name }) => path.join(runPaths(run).tokens, `${name}-check.png`));
+    const pictures = files.map(({ name }) => checkFile(run, name));
     reporter.note(`Originals above decoded codes: ${pictures.join(', ')}`);
   }
   return {

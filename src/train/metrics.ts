@@ -2,6 +2,7 @@
  * `metrics.jsonl`: one object a line, `{step, split, time_s, ...}`. Train lines are means over the steps since the
  * train line before; the means live in the checkpoint, so that no line depends on when a run stopped.
  */
+import { constants } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { writeFileAtomic } from '../base/files.js';
@@ -106,7 +107,8 @@ export async function openMetrics(
     ({ step, split }) => step <= (split === 'val' ? Math.min(o.validated, o.step) : o.step),
   );
   await writeFileAtomic(file, kept.map(toText).join(''));
-  const handle: FileHandle = await fs.open(file, 'a');
+  const { O_APPEND, O_WRONLY, O_NOFOLLOW } = constants;
+  const handle: FileHandle = await fs.open(file, O_APPEND | O_WRONLY | O_NOFOLLOW); // that file, and no other
   return {
     append: (line) => handle.appendFile(toText(line)),
     sync: () => handle.sync(),

@@ -83,6 +83,22 @@ describe('the file', () => {
     );
   });
 
+  test('is a file of its own, also where it was one with another by a hard link', async () => {
+    const folder = await freshFolder();
+    const [file, other] = ['metrics.jsonl', 'other'].map((name) => path.join(folder, name)) as [
+      string,
+      string,
+    ];
+    const before = `${JSON.stringify(line(1, 'train'))}\n`;
+    await fs.writeFile(other, before);
+    await fs.link(other, file);
+    const opened = await openMetrics(file, { step: 1, validated: 0 });
+    await opened.append(line(2, 'train'));
+    await opened.close();
+    expect((await readMetrics(file)).map(({ step }) => step)).toEqual([1, 2]);
+    expect(await fs.readFile(other, 'utf8')).toBe(before);
+  });
+
   test('loses a validation line that the checkpoint does not know of', async () => {
     const file = path.join(await freshFolder(), 'metrics.jsonl');
     const first = await openMetrics(file, { step: 0, validated: 0 });

@@ -9,6 +9,7 @@ import type { StoredPrecision } from '../../base/half.js';
 import type { Reporter } from '../../base/progress.js';
 import { sizeOf } from '../../base/tensor.js';
 import { exportFolder, readRunConfig } from '../../checkpoint/run.js';
+import { folderOf } from '../../data/own-folders.js';
 import type { GraphProgram } from '../../engine/device.js';
 import { PORTABLE } from '../../engine/onnx.js';
 import { portableModel } from '../../engine/portable.js';
@@ -65,7 +66,8 @@ export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummar
   const { run, precision = 'f32', reporter } = o;
   const out = o.out ?? exportFolder(run, 'onnx');
   const config = readRunConfig(run);
-  checkOut(out, (name) => ours.has(name));
+  const isExport = async (folder: string) => (await folderOf(folder)) === 'an export of vqgen';
+  await checkOut({ run, out, to: 'onnx' }, { isOurs: (name) => ours.has(name), isExport });
   const { tokenizer, prior } = await loadTrainedParts(run);
   const { latent } = bottleneckOf(config);
   const around = aroundClasses(latent);

@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { expected, type UserError } from '../../base/errors.js';
+import { settle } from '../../base/files.js';
 import { picked } from '../../base/lookup.js';
 import { float32, type HostTensor, int32, sizeOf } from '../../base/tensor.js';
 import type { Config } from '../../config/schema.js';
@@ -21,6 +22,7 @@ const OPTION = '--model';
 
 /** The folder that `--model` names, or that holds the file it names. @throws UserError where there is neither */
 export function exportFolder(model: string): string {
+  for (const place of [path.dirname(model), model]) settle(place);
   if (!existsSync(model)) {
     throw expected(
       'a folder that vqgen export wrote',
