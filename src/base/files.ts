@@ -6,7 +6,7 @@
 import { accessSync, constants, existsSync, realpathSync, statSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { expected } from './errors.js';
+import { expected, naming } from './errors.js';
 
 const active = new Set<string>();
 let writes = 0;
@@ -102,7 +102,7 @@ async function replace(target: string, write: (temporary: string) => Promise<voi
   } catch (error) {
     await fs.rm(temporary, { recursive: true, force: true }).catch(() => {}); // Of two errors the first one tells more.
     if (made) await removeEmpty(parent, made);
-    throw error;
+    throw naming(error, target);
   } finally {
     active.delete(temporary);
   }

@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { expected, type UserError } from '../base/errors.js';
+import { expected, naming, type UserError } from '../base/errors.js';
 import { fitsHalf, fromBfloat, fromHalf, toHalf } from '../base/half.js';
 import { must } from '../base/lookup.js';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
@@ -144,7 +144,11 @@ export async function openRowsWriter(
   return {
     abort,
     append: async (rows) => {
-      for (const [name, data] of Object.entries(rows)) await must(waiting.get(name), name).append(data);
+      try {
+        for (const [name, data] of Object.entries(rows)) await must(waiting.get(name), name).append(data);
+      } catch (error) {
+        throw naming(error, file);
+      }
     },
     finish: async (others = {}, metadata = {}) => {
       try {
@@ -262,7 +266,7 @@ async function writeParts(
     await handle.sync();
   } catch (error) {
     await fs.rm(temporary, { force: true });
-    throw error;
+    throw naming(error, file);
   } finally {
     await handle.close();
   }

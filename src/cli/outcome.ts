@@ -1,15 +1,10 @@
-/** What a command has to say in the end, and where it says it. */
+/** What a command has to say in the end. */
 import { defaultRun } from './flags.js';
-
-export interface Streams {
-  readonly stdout: NodeJS.WritableStream;
-  readonly stderr: NodeJS.WritableStream;
-}
 
 export interface Outcome {
   /** What `--json` prints. */
   readonly summary: object;
-  /** What stdout says without `--json`. */
+  /** What stdout says without `--json`: lines, which end nowhere within. */
   readonly lines: readonly string[];
   /** Whether Ctrl-C ended it early, after saving. */
   readonly stopped?: boolean;

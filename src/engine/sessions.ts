@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import v8 from 'node:v8';
 import vm from 'node:vm';
+import { naming } from '../base/errors.js';
 import type { HostTensor } from '../base/tensor.js';
 import { type EncodedModel, WEIGHTS } from './onnx.js';
 import { inverse, isIdentity, permuteData, permuteShape } from './permute.js';
@@ -25,6 +26,8 @@ export async function openSession(
   try {
     await fs.writeFile(path.join(folder, WEIGHTS), weights);
     return await ort.InferenceSession.create(model, options(folder));
+  } catch (error) {
+    throw naming(error, `${os.tmpdir()}, where weights wait for their session (TMPDIR names another place)`);
   } finally {
     await fs.rm(folder, { recursive: true, force: true });
   }

@@ -4,6 +4,7 @@
  */
 import fs, { type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
+import { naming } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import { type Book, type BookUse, codebookUse, countCodes, isTelling, noUse } from './book-use.js';
 
@@ -107,10 +108,14 @@ export async function openMetrics(
   );
   await writeFileAtomic(file, kept.map(toText).join(''));
   const handle: FileHandle = await fs.open(file, 'a');
+  const placed = (done: Promise<void>): Promise<void> =>
+    done.catch((error) => {
+      throw naming(error, file);
+    });
   return {
-    append: (line) => handle.appendFile(toText(line)),
-    sync: () => handle.sync(),
-    close: () => handle.close(),
+    append: (line) => placed(handle.appendFile(toText(line))),
+    sync: () => placed(handle.sync()),
+    close: () => placed(handle.close()),
   };
 }
 
