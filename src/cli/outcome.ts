@@ -10,7 +10,9 @@ export interface Outcome {
   readonly stopped?: boolean;
 }
 
+/** As a shell takes it for one word, whatever it holds: for commands to copy. */
+export const word = (text: string): string =>
+  /^[\p{L}\p{N}@%+=:,./~\\_-]+$/u.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+
 /** ` --run DIR`, where it is not the default. */
-export function runOption(run: string): string {
-  return run === defaultRun ? '' : ` --run ${/\s/.test(run) ? `'${run}'` : run}`;
-}
+export const runOption = (run: string): string => (run === defaultRun ? '' : ` --run ${word(run)}`);
