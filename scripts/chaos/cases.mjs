@@ -155,7 +155,11 @@ async function fill(o) {
   const result = await start(folder, typed(work, folder), { full: dealt.operation }).done;
   if (result.code !== 0) {
     const last = result.stderr.trimEnd().split('\n').at(-1);
-    if (result.code !== 1 || !/ENOSPC\)\. Free some/.test(last) || /\n {4}at /.test(result.stderr))
+    if (
+      result.code !== 1 ||
+      !/^No space is left for [^ ]*\/.*\(ENOSPC\)\. Free some/.test(last) ||
+      /\n {4}at /.test(result.stderr)
+    )
       failed(`on a full disk: ${ended(result)}`);
   }
   checkWhole(o);

@@ -6,7 +6,8 @@
  *   list   a file that is told at the end what each operation was
  *   kill   the number of the operation at which the process ends
  *   full   the number of the operation from which on nothing more fits on the disk
- *   plant  a fault, to see that the checks find it: `copies` renames by copying, file by file
+ *   plant  a fault, to see that the checks find it: `copies` renames by copying, file by file, and is ended amid the
+ *          first such copy after `kill`
  */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
@@ -25,6 +26,7 @@ function isDue(takesSpace, name, place) {
     const error = new Error(`ENOSPC: no space left on device, ${name}`);
     throw Object.assign(error, { code: 'ENOSPC', errno: -28, syscall: name }, place && { path: place });
   }
+  if (plan.plant) return name === 'copy' && operations.length >= plan.kill;
   return operations.length === plan.kill;
 }
 

@@ -1,4 +1,5 @@
 /** The thread that hears signals while another one computes: what cli/signals.ts starts. */
+import { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { type Ending, endings, onePerMoment, type Watched } from './signals.js';
@@ -13,9 +14,9 @@ interface Handle {
 }
 
 /** Node hands signals to its main thread only; the handles beneath `process.on` work in every thread. */
-const { Signal } = (
-  process as unknown as { binding(name: 'signal_wrap'): { Signal: new () => Handle } }
-).binding('signal_wrap');
+const { Signal } = createRequire(import.meta.url)('internal/test/binding').internalBinding('signal_wrap') as {
+  Signal: new () => Handle;
+};
 
 const { patient } = workerData as Watched;
 const counts = onePerMoment();

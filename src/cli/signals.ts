@@ -43,6 +43,15 @@ export function listenForEndings(onEnding: (signal: Ending) => void): Listening 
   };
 }
 
+/** Hears the first; the system ends the process at the next. */
+function listenOnce(onEnding: (signal: Ending) => void): Listening {
+  const listening = listenForEndings((signal) => {
+    setTimeout(() => listening.stop(), atOnce);
+    onEnding(signal);
+  });
+  return listening;
+}
+
 /** What the thread of signals-watch.ts is given. */
 export interface Watched {
   /** Whether the first signal only asks: the second ends the process; else the first does. */
@@ -50,26 +59,31 @@ export interface Watched {
 }
 
 /**
- * The same, and a signal that is to end the process ends it within a second, also while this thread computes (in
- * ONNX Runtime, in a loop) and cannot come to it. A thread of its own sees to that.
+ * The same for a command: a signal that is to end the process ends it within a second, also while this thread computes
+ * (in ONNX Runtime, in a loop) and cannot come to it. A thread of its own sees to that; where Node has none that hears
+ * signals, the system does, once this thread came to the first.
  *
  * @param o.patient whether the first signal only asks: the second ends the process; else the first does
  */
 export function watchForEndings(o: Watched, onEnding: (signal: Ending) => void): Listening {
   let plain: Listening | undefined;
-  const worker = new Worker(new URL('./signals-watch.js', import.meta.url), {
-    workerData: o,
-    execArgv: ['--no-deprecation'],
-  });
-  worker.unref();
-  worker.on('message', (signal: Ending) => onEnding(signal));
-  worker.on('error', () => {
-    plain = listenForEndings(onEnding); // A Node whose threads hear no signals.
-  });
+  let worker: Worker | undefined;
+  const listenHere = (): void => {
+    plain = o.patient ? listenOnce(onEnding) : undefined;
+  };
+  try {
+    const options = { workerData: o, execArgv: ['--expose-internals', '--no-warnings'] };
+    worker = new Worker(new URL('./signals-watch.js', import.meta.url), options);
+    worker.unref();
+    worker.on('message', (signal: Ending) => onEnding(signal));
+    worker.on('error', listenHere); // A Node whose threads can hear no signals.
+  } catch {
+    listenHere(); // Node's permissions may forbid threads.
+  }
   return {
     stop: () => {
       plain?.stop();
-      void worker.terminate();
+      void worker?.terminate();
     },
   };
 }
