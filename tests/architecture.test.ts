@@ -85,6 +85,24 @@ test('onnxruntime-node is imported in one file only, behind what keeps it from s
   expect(imports('engine/runtime.ts')).toEqual(['./telemetry.js', 'onnxruntime-node']);
 });
 
+test('only base/terminal.ts writes to the terminal; only cli/signals.ts and its thread hear signals', () => {
+  const users = (what: RegExp): string[] =>
+    files.filter((file) => what.test(fs.readFileSync(path.join(source, file), 'utf8'))).sort();
+  const programs = ['engine/adapter.ts', 'exchange/onnx/script.ts']; // hold programs for processes of their own
+  expect(users(/\bconsole\b/)).toEqual(['base/terminal.ts', ...programs]);
+  expect(users(/\bstd(?:out|err)\b[?!]*\.(?:write|end)\b|'cli-progress'|\.pipe\(/)).toEqual([
+    'base/terminal.ts',
+  ]);
+  expect(users(/\bprocess\.std(?:out|err)\b/)).toEqual(['cli/main.ts']); // where it is handed to the guard
+  expect(users(/\bstreams?\.(?:write|end)\b/)).toEqual(['base/terminal.ts']);
+  expect(users(/\bwrite(?:File)?Sync\((?:fd\b|\d)|\bprocess\.(?:_rawDebug|emitWarning)\b/)).toEqual([
+    'base/terminal.ts',
+  ]);
+  expect(users(/\bprocess\.(?:on|once)\((?!'(?:exit|warning|uncaughtException)')/)).toEqual([
+    'cli/signals.ts',
+  ]);
+});
+
 test.each([
   ['sharp', 'data'],
   ['yargs', 'cli'],

@@ -29,3 +29,31 @@ const longestPart = 1000;
 /** A sentence is for people, whatever a file holds. */
 const clip = (text: string): string =>
   text.length > longestPart ? `${text.slice(0, longestPart)}… (${text.length} characters)` : text;
+
+/** What the system says of a disk, a quota or a limit, and what to do. */
+const hindrances: Readonly<Record<string, (place: string) => string>> = {
+  ENOSPC: (place) => `No space is left for ${place} (ENOSPC). Free some there, or name another place.`,
+  EDQUOT: (place) =>
+    `The quota is used up for ${place} (EDQUOT). Remove what is yours there, or name another place.`,
+  EFBIG: (place) =>
+    `A file would become larger than the system allows for ${place} (EFBIG). Raise the limit (ulimit -f), or name a place on another file system.`,
+  EROFS: (place) => `Nothing can be written to ${place}, which is read-only (EROFS). Name another place.`,
+  EIO: (place) => `The disk failed at ${place} (EIO). See to it, or name another place.`,
+  ESTALE: (place) => `The file system of ${place} is out of reach (ESTALE). Mount it again.`,
+  EMFILE: (place) => `Too many files are open for ${place} (EMFILE). Raise the limit (ulimit -n).`,
+  ENFILE: (place) => `Too many files are open for ${place} (ENFILE). End other programs.`,
+};
+
+/** The sentence for what keeps the system from writing or reading at `place`; undefined for any other error. */
+export function hindrance(error: unknown, place: string): string | undefined {
+  const { code } = (error ?? {}) as NodeJS.ErrnoException;
+  return code === undefined ? undefined : hindrances[code]?.(place);
+}
+
+/** Makes an error of the system name `file`, where it names nothing: those of open files do not. */
+export function naming<T>(error: T, file: string): T {
+  const { code, path } = (error ?? {}) as NodeJS.ErrnoException;
+  return typeof code === 'string' && path === undefined
+    ? (Object.assign(error as object, { path: file }) as T)
+    : error;
+}

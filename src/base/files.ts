@@ -12,7 +12,7 @@ import { existsSync, lstatSync, readdirSync, realpathSync, renameSync, rmdirSync
 import fs, { type FileHandle } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { expected } from './errors.js';
+import { expected, naming } from './errors.js';
 import { fateOf, isOurs, type Owner, ourselves, ownerOf, tagOf, tagPattern } from './owner.js';
 
 /** What a hidden name is for: being written; the old folder whose place is being taken; files that are to come out. */
@@ -242,7 +242,7 @@ async function replace(target: string, write: (temporary: string) => Promise<voi
   } catch (error) {
     await fs.rm(temporary, { recursive: true, force: true }).catch(() => {}); // Of two errors the first one tells more.
     if (made) await removeEmpty(parent, made);
-    throw error;
+    throw naming(error, target);
   } finally {
     active.delete(temporary);
   }

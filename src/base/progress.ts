@@ -2,7 +2,7 @@
  * What a long command tells the person who waits, all of it on stderr: notes, warnings and one progress bar.
  * Where stderr is no terminal, or a dumb one, the bar becomes at most one plain line per 10 s.
  */
-import { SingleBar } from 'cli-progress';
+import { openBar, type Stream, sayLine } from './terminal.js';
 
 export interface Progress {
   /** `done` counts from 0 to the total; `fields` (loss, images/s, …) replace the ones shown before. */
@@ -32,20 +32,15 @@ export interface StreamReporter extends Reporter {
   close(): void;
 }
 
-type Stream = NodeJS.WritableStream & { isTTY?: boolean; columns?: number };
-
 const plainInterval = 10_000;
 const rateWindow = 20_000;
-const barWidth = 24;
 
 /**
  * @param o.quiet shows warnings only
  * @param o.now milliseconds, for tests
  */
-export function createReporter(
-  o: { stream?: Stream; quiet?: boolean; now?: () => number } = {},
-): StreamReporter {
-  const stream = o.stream ?? process.stderr;
+export function createReporter(o: { stream: Stream; quiet?: boolean; now?: () => number }): StreamReporter {
+  const { stream } = o;
   const now = o.now ?? Date.now;
   const moves = stream.isTTY && process.env.TERM !== 'dumb'; // A cursor that can be sent elsewhere.
   const open = new Set<Progress>();
@@ -54,9 +49,7 @@ export function createReporter(
 
   const line = (text: string): void => {
     sayHeading();
-    // In place of the bar, which goes on one line below; cli-progress wraps no line meanwhile ([?7l) and returns to
-    // the saved place (ESC 7) when it stops.
-    stream.write(moves && open.size > 0 ? `\r\x1b[K\x1b[?7h${text}\n\x1b[?7l\x1b7` : `${text}\n`);
+    sayLine(stream, text, { bar: moves && open.size > 0 });
   };
   const sayHeading = (): void => {
     const text = heading;
@@ -103,20 +96,6 @@ export function createReporter(
       for (const progress of [...open]) progress.stop();
     },
   };
-}
-
-function openBar(stream: Stream, total: number, start: number, text: (bar: string) => string): SingleBar {
-  const bar = new SingleBar({
-    stream,
-    fps: 4,
-    forceRedraw: true,
-    format: (_, { progress }) => {
-      const filled = Math.floor(progress * barWidth);
-      return text('█'.repeat(filled) + '░'.repeat(barWidth - filled));
-    },
-  });
-  bar.start(total, start);
-  return bar;
 }
 
 interface Shown {

@@ -127,7 +127,11 @@ export async function openRowsWriter(
   return {
     abort,
     append: async (rows) => {
-      for (const [name, data] of Object.entries(rows)) await must(waiting.get(name), name).append(data);
+      try {
+        for (const [name, data] of Object.entries(rows)) await must(waiting.get(name), name).append(data);
+      } catch (error) {
+        throw naming(error, file);
+      }
     },
     finish: async (others = {}, metadata = {}) => {
       try {

@@ -8,12 +8,12 @@ import { parseArgs } from 'node:util';
 import { expected, UserError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
 import { createReporter } from '../base/progress.js';
+import { type Streams, sayLine, writeJson } from '../base/terminal.js';
 import { version } from '../checkpoint/run.js';
 import { precisions } from '../engine/device.js';
 import { openDevice } from '../engine/index.js';
 import { readProfile } from '../engine/profile.js';
 import { type BenchFlags, defaults, prepare, type WorkName, works } from './bench-works.js';
-import type { Streams } from './outcome.js';
 
 /** @returns the exit code */
 export async function main(argv: readonly string[], streams: Streams = process): Promise<number> {
@@ -31,7 +31,10 @@ export async function main(argv: readonly string[], streams: Streams = process):
     const times: number[] = [];
     for (let i = 0; i < flags.steps; i++) times.push(await time());
     await dispose();
-    if (profiles) streams.stderr.write(await profileTable(profiles, flags.profile, steps()));
+    if (profiles) {
+      const table = await profileTable(profiles, flags.profile, steps());
+      for (const line of table) sayLine(streams.stderr, line);
+    }
     times.sort((a, b) => a - b);
     const middle = (times[(times.length - 1) >> 1]! + times[times.length >> 1]!) / 2;
     const result = {
@@ -45,16 +48,17 @@ export async function main(argv: readonly string[], streams: Streams = process):
       unit,
       peak_rss_mb: Math.round(process.resourceUsage().maxRSS / 1024),
     };
-    streams.stdout.write(`${JSON.stringify(result)}\n`);
+    await writeJson(streams.stdout, result);
     return 0;
   } catch (error) {
-    streams.stderr.write(`${error instanceof UserError ? error.message : (error as Error).stack}\n`);
+    const words = error instanceof UserError ? [error.message] : String((error as Error).stack).split('\n');
+    for (const line of words) sayLine(streams.stderr, line);
     return error instanceof UserError ? 2 : 1;
   }
 }
 
 /** Time by operator, and of the slowest shapes: `ms` and `calls` of one step, and the rate where arithmetic counts. */
-async function profileTable(folder: string, rows: number, steps: number): Promise<string> {
+async function profileTable(folder: string, rows: number, steps: number): Promise<string[]> {
   const files = (await fs.readdir(folder)).map((name) => path.join(folder, name));
   const times = (await Promise.all(files.map(readProfile))).flat().sort((a, b) => b.ms - a.ms);
   await fs.rm(folder, { recursive: true });
@@ -65,14 +69,14 @@ async function profileTable(folder: string, rows: number, steps: number): Promis
   }
   const line = (what: string, { ms, calls, gflop }: { ms: number; calls: number; gflop: number }) => {
     const rate = gflop > 0 ? `${((gflop / ms) * 1000).toFixed(0)} GFLOP/s` : '';
-    return `${(ms / steps).toFixed(2).padStart(9)} ms ${(calls / steps).toFixed(1).padStart(7)} × ${rate.padStart(12)}  ${what}\n`;
+    return `${(ms / steps).toFixed(2).padStart(9)} ms ${(calls / steps).toFixed(1).padStart(7)} × ${rate.padStart(12)}  ${what}`;
   };
   const total = times.reduce((sum, { ms }) => sum + ms, 0) / steps;
   const operators = [...byOp].sort(([, a], [, b]) => b.ms - a.ms).slice(0, rows);
   const shapes = times
     .slice(0, rows)
     .map((t) => line(`${t.op} ${t.shapes}`, { ...t, gflop: t.gflop * t.calls }));
-  return `${total.toFixed(1)} ms a step\n${operators.map(([op, sum]) => line(op, sum)).join('')}\n${shapes.join('')}`;
+  return [`${total.toFixed(1)} ms a step`, ...operators.map(([op, sum]) => line(op, sum)), '', ...shapes];
 }
 
 const round = (value: number): number => Math.round(value * 100) / 100;

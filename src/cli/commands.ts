@@ -18,7 +18,7 @@ import {
   squareOf,
 } from './flags.js';
 import { openDevice, savedConfig } from './open.js';
-import { type Outcome, runOption } from './outcome.js';
+import { type Outcome, runOption, word } from './outcome.js';
 import { pictureCommands } from './picture-commands.js';
 
 export type { Command, Context, Meaning } from './command.js';
@@ -385,8 +385,8 @@ async function makeDataset({ flags, words, reporter, signal }: Context): Promise
     lines: maps
       ? [
           `${n} pictures and their maps in ${dir}`,
-          `Next: vqgen train-stage1 --data ${dir}/images --set prior.condition.kind=maps --set prior.condition.maps=${dir}/maps`,
+          `Next: vqgen train-stage1 --data ${word(`${dir}/images`)} --set prior.condition.kind=maps --set ${word(`prior.condition.maps=${dir}/maps`)}`,
         ]
-      : [`${n} pictures in ${dir}`, `Next: vqgen train-stage1 --data ${dir}`],
+      : [`${n} pictures in ${dir}`, `Next: vqgen train-stage1 --data ${word(dir)}`],
   };
 }

@@ -3,7 +3,8 @@
  * command therefore runs in a process of its own, and this one tells what happened to it.
  */
 import { spawn } from 'node:child_process';
-import type { Readable, Writable } from 'node:stream';
+import type { Readable } from 'node:stream';
+import { passOn, type Stream, sayLine } from '../base/terminal.js';
 import { type Ending, exitCodeOf, listenForEndings } from './signals.js';
 
 /**
@@ -23,7 +24,7 @@ export interface Guarded {
   readonly env: Readonly<Record<string, string>>;
   /** Whether the program saves and can be resumed, a step in parts too. */
   readonly trains: boolean;
-  readonly stderr: Writable & { isTTY?: boolean; columns?: number };
+  readonly stderr: Stream;
 }
 
 /** Runs a program whose stdin and stdout are this process's; resolves with the exit code for this one. */
@@ -35,9 +36,8 @@ export async function guarded({ args, env, trains, stderr }: Guarded): Promise<n
   });
   let asked: Ending | undefined;
   const listening = listenForEndings((ending) => {
-    const again = ending === 'SIGINT' && asked === 'SIGINT';
-    asked = ending;
-    child.kill(again ? 'SIGKILL' : ending); // at the first it saves, and may have heard of it already
+    child.kill(asked ? 'SIGKILL' : ending); // at the first it saves, and may have heard of it already
+    asked ??= ending;
   });
   let failure: string | undefined;
   relay(child.stderr, stderr, (line) => {
@@ -53,7 +53,7 @@ export async function guarded({ args, env, trains, stderr }: Guarded): Promise<n
     );
     if (failure === undefined && code !== null) return code;
     if (failure === undefined && asked) return exitCodeOf(asked);
-    stderr.write(`${sentence(failure, signal, trains)}\n`);
+    sayLine(stderr, sentence(failure, signal, trains));
     return 1;
   } finally {
     listening.stop();
@@ -73,7 +73,7 @@ function sentence(failure: string | undefined, signal: string | null, trains: bo
 }
 
 /** Passes on what is written, but for ONNX Runtime's log; a line that tells of a failed device goes to `onFailure`. */
-function relay(from: Readable, to: Writable, onFailure: (line: string) => void): void {
+function relay(from: Readable, to: Stream, onFailure: (line: string) => void): void {
   let inLog = false;
   from.setEncoding('utf8');
   from.on('data', (text: string) => {
@@ -81,7 +81,7 @@ function relay(from: Readable, to: Writable, onFailure: (line: string) => void):
       if (FAILURE.test(piece)) onFailure(piece);
       if (LOG_LINE.test(piece) || FAILURE.test(piece)) inLog = true;
       else if (inLog && !/^(?: - | {4}at |\S*\[m)/.test(piece)) inLog = false;
-      if (!inLog) to.write(piece);
+      if (!inLog) passOn(to, piece);
     }
   });
 }

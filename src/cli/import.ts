@@ -5,7 +5,7 @@ import type { Reporter } from '../base/progress.js';
 import { checkRun, importCheckpoint, importLpips, isLpips } from '../exchange/import.js';
 import { importOwn, isOwn } from '../exchange/import-own.js';
 import { type Flags, onlyData, squareOf } from './flags.js';
-import { type Outcome, runOption } from './outcome.js';
+import { type Outcome, runOption, word } from './outcome.js';
 
 const toldOf = { photographs: 'pictures', labels: 'label maps', depth: 'depth maps' };
 
@@ -33,7 +33,7 @@ export async function importWords(
       'a new folder',
       '--run',
       'nothing',
-      `For example: vqgen import ${checkpoint} --run checkpoints/f16`,
+      `For example: vqgen import ${word(checkpoint)} --run checkpoints/f16`,
     );
   }
   if (flags.out !== undefined) {
@@ -90,7 +90,7 @@ async function ownNames(files: readonly string[], run: string, flags: Flags): Pr
     summary,
     lines: [
       `vqgen's own at step ${step}, ${tensors} tensors: ${size} × ${size} pixels, ${latent}, ${parameters.toLocaleString('en')} parameters${prior ? ', with its prior' : ''}`,
-      `Next: vqgen info ${run}`,
+      `Next: vqgen info ${word(run)}`,
     ],
   };
 }
@@ -105,7 +105,7 @@ async function lpips(
     summary,
     lines: [
       `${summary.tensors} tensors: ${summary.file}`,
-      `Next: vqgen train-stage1 --set stage1.perceptual.kind=lpips-vgg16 --set stage1.perceptual.weights=${summary.file}`,
+      `Next: vqgen train-stage1 --set stage1.perceptual.kind=lpips-vgg16 --set ${word(`stage1.perceptual.weights=${summary.file}`)}`,
     ],
   };
 }

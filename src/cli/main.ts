@@ -8,32 +8,56 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import yargs from 'yargs';
-import { expected, UserError } from '../base/errors.js';
+import { expected, hindrance, UserError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
-import { createReporter } from '../base/progress.js';
+import { createReporter, type StreamReporter } from '../base/progress.js';
+import {
+  keepLibrariesIn,
+  outcomePlace,
+  outliveTerminal,
+  type Stream,
+  type Streams,
+  sayLine,
+  writeJson,
+  writeLines,
+} from '../base/terminal.js';
 import { markOutputs, ownRun, runAt } from '../checkpoint/shipped.js';
 import { type Command, commands, commonFlags } from './commands.js';
 import { type FlagName, flags, readFlags } from './flags.js';
 import { commandHelp, overview } from './help.js';
-import type { Outcome, Streams } from './outcome.js';
-import { type Ending, exitCodeOf, listenForEndings } from './signals.js';
+import { type Ending, exitCodeOf, listenForEndings, watchForEndings } from './signals.js';
 
 type Arguments = Record<string, unknown> & { _: (string | number)[] };
 
 export async function main(argv: readonly string[], streams: Streams = process): Promise<number> {
-  const say = (text: string): Promise<void> => write(streams.stdout, `${text}\n`);
+  const { stdout } = streams;
   // What goes to stdout is awaited; of stderr nothing can be said, and no training ends for its words.
-  for (const stream of [streams.stdout, streams.stderr]) stream.on('error', () => {});
+  for (const stream of [stdout, streams.stderr]) stream.on('error', () => {});
+  if (streams === process) speakForNode(streams);
+  let command: Command | undefined;
   try {
-    const { command, given } = parse(argv);
-    if (given.version) await say(version());
-    else if (given.help || argv.length === 0) await say(command ? commandHelp(command) : overview());
-    else if (command) return await run(command, given, streams);
+    const parsed = parse(argv);
+    const { given } = parsed;
+    command = parsed.command;
+    if (given.version) await writeLines(stdout, [version()]);
+    else if (given.help || argv.length === 0) {
+      await writeLines(stdout, (command ? commandHelp(command) : overview()).split('\n'));
+    } else if (command) return await run(command, given, streams);
     else throw unknownCommand(given);
     return 0;
   } catch (error) {
-    return report(error, streams);
+    return report(error, streams, command);
   }
+}
+
+/** In place of what Node would do and print by itself: warnings, what nobody caught, a terminal that closed. */
+function speakForNode(streams: Streams): void {
+  outliveTerminal();
+  process.removeAllListeners('warning');
+  process.on('warning', ({ name, message }) => {
+    if (name !== 'ExperimentalWarning') sayLine(streams.stderr, `${name}: ${message}`);
+  });
+  process.on('uncaughtException', (error) => process.exit(report(error, streams)));
 }
 
 async function run(command: Command, given: Arguments, streams: Streams): Promise<number> {
@@ -53,40 +77,65 @@ async function run(command: Command, given: Arguments, streams: Streams): Promis
     reporter.warn(`--threads ${options.threads} is more than the ${cores} cores here, which are used.`);
     options.threads = cores;
   }
-  const interrupts = listenForInterrupts(command, () => reporter.close(), reporter.note);
-  const console = keepStdoutClean();
+  const interrupts = listenForInterrupts(command, { reporter, apart: streams === process });
+  const libraries = keepLibrariesIn(streams.stderr);
   try {
     const outcome = await command.run({ flags: options, words, reporter, signal: interrupts.signal });
     reporter.close();
-    await print(outcome, options.json ?? false, streams);
+    if (options.json) await writeJson(streams.stdout, outcome.summary);
+    else await writeLines(streams.stdout, outcome.lines);
     if (options.run !== undefined) await markOutputs(options.run);
     return outcome.stopped ? interrupts.code() : 0;
   } catch (error) {
     reporter.close();
-    if (!interrupts.signal.aborted || error instanceof UserError) throw error;
-    streams.stderr.write('Stopped.\n');
+    if (!isOfSignal(error, interrupts.signal)) throw error; // A disk that is full when a training is saved, say.
+    sayLine(streams.stderr, 'Stopped.');
     return interrupts.code();
   } finally {
-    console.restore();
+    libraries.restore();
     interrupts.stop();
   }
 }
 
-function print({ summary, lines }: Outcome, json: boolean, { stdout }: Streams): Promise<void> {
-  return write(stdout, `${json ? JSON.stringify(summary) : lines.join('\n')}\n`);
+function report(thrown: unknown, { stderr }: Streams, command?: Command): number {
+  const error = refusal(thrown) ?? thrown;
+  const message = (error instanceof Error ? error.message : String(error)).trimEnd();
+  const hindered = diskSentence(error, command);
+  const [code, sentences] =
+    error instanceof UserError
+      ? [2, [message]]
+      : [1, hindered ? [hindered] : [`vqgen failed: ${message}`, 'With VQGEN_DEBUG=1 it also says where.']];
+  for (const line of process.env.VQGEN_DEBUG ? traced(thrown) : sentences) sayLine(stderr, line);
+  return code;
 }
 
-function report(thrown: unknown, { stderr }: Streams): number {
-  const error = refusal(thrown) ?? thrown;
-  const debug = Boolean(process.env.VQGEN_DEBUG);
-  if (debug) stderr.write(`${thrown instanceof Error ? thrown.stack : thrown}\n`);
-  if (error instanceof UserError) {
-    if (!debug) stderr.write(`${error.message}\n`);
-    return 2;
-  }
-  const message = error instanceof Error ? error.message : String(error);
-  if (!debug) stderr.write(`vqgen failed: ${message}\nWith VQGEN_DEBUG=1 it also says where.\n`);
-  return 1;
+/** Whether the error only says that the signal was followed. */
+function isOfSignal(error: unknown, { aborted, reason }: AbortSignal): boolean {
+  return aborted && (error === reason || (error as Error | undefined)?.cause === reason);
+}
+
+/** Of a full disk and its like: what to do, and what stands. */
+function diskSentence(error: unknown, command?: Command): string | undefined {
+  const { path: file = 'a file' } = (error ?? {}) as NodeJS.ErrnoException;
+  const sentence = hindrance(error, placeOf(file));
+  if (!sentence) return undefined;
+  if (file === outcomePlace) return `${sentence} What the command wrote into files stands.`;
+  const trains = command?.flags.includes('resume');
+  return trains ? `${sentence} What was saved before stands: then go on with --resume.` : sentence;
+}
+
+/** Where the user finds it: the folder of what is still being written. */
+const placeOf = (file: string): string =>
+  file.replace(/[\\/]\.[^\\/]*\.(?:partial|replaced|ready)(?=[\\/]|$).*$/s, '') || path.sep;
+
+/** The stack's lines; a message is one of them, whatever it holds. */
+function traced(thrown: unknown): string[] {
+  const { stack, message } = (thrown ?? {}) as Partial<Error>;
+  if (stack === undefined) return [String(thrown)];
+  const at = message ? stack.indexOf(message) : -1;
+  if (at < 0) return stack.split('\n');
+  const end = at + String(message).length;
+  return [stack.slice(0, end), ...stack.slice(end).split('\n').slice(1)];
 }
 
 /** The system's refusal to read or write something, as a mistake that the user can mend. */
@@ -95,65 +144,39 @@ function refusal(error: unknown): UserError | undefined {
   if (file === undefined || !['EACCES', 'EPERM', 'EROFS'].includes(code)) return undefined;
   return expected(
     'the right to use it',
-    file.endsWith('.partial') ? path.dirname(file) : file,
+    placeOf(file),
     `none (${code} at ${syscall})`,
     'See to its permissions, or name another place.',
   );
 }
 
 /**
- * The first signal asks a command that can to end by itself; any other command is ended, and so is one by a Ctrl-C
- * after that. A closing terminal and a system that shuts down may send theirs several times.
+ * The first signal asks a command that can to end by itself; any other command is ended, and so is one by a second
+ * signal.
+ *
+ * @param o.apart whether a thread of its own hears them
  */
-function listenForInterrupts(command: Command, beforeExit: () => void, note: (line: string) => void) {
+function listenForInterrupts(command: Command, o: { reporter: StreamReporter; apart: boolean }) {
+  const patient = command.endsItself ?? false;
   const controller = new AbortController();
-  let first: Ending = 'SIGINT';
-  const { stop } = listenForEndings((ending) => {
-    const { aborted } = controller.signal;
-    if (!command.endsItself || (aborted && ending === 'SIGINT')) {
-      beforeExit();
+  let first: Ending | undefined;
+  const heard = (ending: Ending): void => {
+    if (first !== undefined || !patient) {
+      o.reporter.close();
       process.exit(exitCodeOf(ending));
     }
-    if (aborted) return;
     first = ending;
     controller.abort();
-    note('Stopping; a training is saved first. Ctrl-C again ends at once.');
-  });
-  return { signal: controller.signal, code: () => exitCodeOf(first), stop };
-}
-
-/**
- * Resolves when the text is out. Whoever reads a pipe may leave early (`| head -1`), and a terminal may be closed:
- * that is no failure.
- *
- * @throws Error for any other, such as a full disk
- */
-function write(stream: Streams['stdout'], text: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    stream.write(text, (error) => {
-      if (!error || nobodyReads(stream, error)) resolve();
-      else reject(new Error(`its output cannot be written to stdout (${error.message}).`));
-    });
-  });
-}
-
-function nobodyReads(stream: Streams['stdout'], error: Error): boolean {
-  const { errored, isTTY } = stream as Partial<NodeJS.WriteStream>;
-  const { code } = (errored ?? error) as NodeJS.ErrnoException;
-  return code === 'EPIPE' || (code === 'EIO' && isTTY === true);
+    o.reporter.note('Stopping; a training is saved first. Ctrl-C again ends at once.');
+  };
+  const { stop } = o.apart ? watchForEndings({ patient }, heard) : listenForEndings(heard);
+  return { signal: controller.signal, code: () => exitCodeOf(first ?? 'SIGINT'), stop };
 }
 
 /** A guarded process writes to a pipe, behind which there may be a terminal. */
-function asTerminal(stream: Streams['stderr']): Streams['stderr'] {
+function asTerminal(stream: Stream): Stream {
   const columns = process.env.VQGEN_TERMINAL;
   return columns ? Object.assign(stream, { isTTY: true, columns: Number(columns) }) : stream;
-}
-
-/** Libraries that talk do so on stderr: stdout belongs to the outcome. */
-function keepStdoutClean() {
-  const { log, info, debug } = console;
-  Object.assign(console, { log: console.error, info: console.error, debug: console.error });
-  return { restore: () => Object.assign(console, { log, info, debug }) };
 }
 
 const parsing = {

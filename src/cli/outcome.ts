@@ -1,21 +1,18 @@
-/** What a command has to say in the end, and where it says it. */
+/** What a command has to say in the end. */
 import { defaultRun } from './flags.js';
-
-export interface Streams {
-  readonly stdout: NodeJS.WritableStream;
-  readonly stderr: NodeJS.WritableStream;
-}
 
 export interface Outcome {
   /** What `--json` prints. */
   readonly summary: object;
-  /** What stdout says without `--json`. */
+  /** What stdout says without `--json`: lines, which end nowhere within. */
   readonly lines: readonly string[];
   /** Whether Ctrl-C ended it early, after saving. */
   readonly stopped?: boolean;
 }
 
+/** As a shell takes it for one word, whatever it holds: for commands to copy. */
+export const word = (text: string): string =>
+  /^[\p{L}\p{N}@%+=:,./~\\_-]+$/u.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+
 /** ` --run DIR`, where it is not the default. */
-export function runOption(run: string): string {
-  return run === defaultRun ? '' : ` --run ${/\s/.test(run) ? `'${run}'` : run}`;
-}
+export const runOption = (run: string): string => (run === defaultRun ? '' : ` --run ${word(run)}`);

@@ -1,5 +1,10 @@
-/** What asks a command to end: Ctrl-C, `kill`, a terminal that closes. */
+/**
+ * What asks a command to end: Ctrl-C, `kill`, a terminal that closes. The first asks it to, the second ends it,
+ * whatever it is at. Signals that come at once count as one: the same Ctrl-C from a terminal and from the process that
+ * guards this one, a shutdown's SIGTERM and SIGHUP together.
+ */
 import { constants } from 'node:os';
+import { Worker } from 'node:worker_threads';
 
 export const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 export type Ending = (typeof endings)[number];
@@ -10,23 +15,75 @@ export const exitCodeOf = (signal: Ending): number => 128 + constants.signals[si
 /** Milliseconds: a hand at the keys is slower. */
 const atOnce = 300;
 
-/**
- * Calls back at each of these signals until `stop`. What arrives twice at once counts once: the same Ctrl-C from a
- * terminal and from the process that guards this one, or from `timeout`, which sends to a process and then to its
- * group.
- */
-export function listenForEndings(onEnding: (signal: Ending) => void): { stop(): void } {
-  const last = new Map<Ending, number>();
+/** Whether a signal counts, by when the last one that counted came. Milliseconds of any clock. */
+export function onePerMoment(): (now: number) => boolean {
+  let last = Number.NEGATIVE_INFINITY;
+  return (now) => {
+    if (now - last <= atOnce) return false;
+    last = now;
+    return true;
+  };
+}
+
+export interface Listening {
+  stop(): void;
+}
+
+/** Calls back at each signal that counts, when this thread comes to it. */
+export function listenForEndings(onEnding: (signal: Ending) => void): Listening {
+  const counts = onePerMoment();
   const heard = (signal: Ending): void => {
-    const now = performance.now();
-    const before = last.get(signal) ?? Number.NEGATIVE_INFINITY;
-    last.set(signal, now);
-    if (now - before > atOnce) onEnding(signal);
+    if (counts(performance.now())) onEnding(signal);
   };
   for (const signal of endings) process.on(signal, heard);
   return {
     stop: () => {
       for (const signal of endings) process.off(signal, heard);
+    },
+  };
+}
+
+/** Hears the first; the system ends the process at the next. */
+function listenOnce(onEnding: (signal: Ending) => void): Listening {
+  const listening = listenForEndings((signal) => {
+    setTimeout(() => listening.stop(), atOnce);
+    onEnding(signal);
+  });
+  return listening;
+}
+
+/** What the thread of signals-watch.ts is given. */
+export interface Watched {
+  /** Whether the first signal only asks: the second ends the process; else the first does. */
+  readonly patient: boolean;
+}
+
+/**
+ * The same for a command: a signal that is to end the process ends it within a second, also while this thread computes
+ * (in ONNX Runtime, in a loop) and cannot come to it. A thread of its own sees to that; where Node has none that hears
+ * signals, the system does, once this thread came to the first.
+ *
+ * @param o.patient whether the first signal only asks: the second ends the process; else the first does
+ */
+export function watchForEndings(o: Watched, onEnding: (signal: Ending) => void): Listening {
+  let plain: Listening | undefined;
+  let worker: Worker | undefined;
+  const listenHere = (): void => {
+    plain = o.patient ? listenOnce(onEnding) : undefined;
+  };
+  try {
+    const options = { workerData: o, execArgv: ['--expose-internals', '--no-warnings'] };
+    worker = new Worker(new URL('./signals-watch.js', import.meta.url), options);
+    worker.unref();
+    worker.on('message', (signal: Ending) => onEnding(signal));
+    worker.on('error', listenHere); // A Node whose threads can hear no signals.
+  } catch {
+    listenHere(); // Node's permissions may forbid threads.
+  }
+  return {
+    stop: () => {
+      plain?.stop();
+      void worker?.terminate();
     },
   };
 }

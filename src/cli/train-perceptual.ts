@@ -3,7 +3,7 @@ import { formatDuration, type Reporter } from '../base/progress.js';
 import type { Device } from '../engine/device.js';
 import { trainPerceptual } from '../perceptual/train.js';
 import { defaultClassifier, type Flags, squareOf } from './flags.js';
-import type { Outcome } from './outcome.js';
+import { type Outcome, word } from './outcome.js';
 
 export async function runTrainPerceptual(o: {
   flags: Flags;
@@ -29,7 +29,7 @@ export async function runTrainPerceptual(o: {
       ),
       ...(accuracy === null
         ? ['Next: the same command with --resume']
-        : [`${file}`, `Next: vqgen train-stage1 --set stage1.perceptual.weights=${out}`]),
+        : [`${file}`, `Next: vqgen train-stage1 --set ${word(`stage1.perceptual.weights=${out}`)}`]),
     ],
   };
 }

@@ -3,6 +3,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import v8 from 'node:v8';
 import vm from 'node:vm';
+import { naming } from '../base/errors.js';
 import { withScratch } from '../base/files.js';
 import type { HostTensor } from '../base/tensor.js';
 import { type EncodedModel, WEIGHTS } from './onnx.js';
@@ -24,6 +25,8 @@ export async function openSession(
   return withScratch('weights', async (folder) => {
     await fs.writeFile(path.join(folder, WEIGHTS), weights);
     return ort.InferenceSession.create(model, options(folder));
+  }).catch((error) => {
+    throw naming(error, `${os.tmpdir()}, where weights wait for their session (TMPDIR names another place)`);
   });
 }
 

@@ -5,6 +5,7 @@
 import { constants } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
+import { naming } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import { type Book, type BookUse, codebookUse, countCodes, isTelling, noUse } from './book-use.js';
 
@@ -109,10 +110,14 @@ export async function openMetrics(
   await writeFileAtomic(file, kept.map(toText).join(''));
   const { O_APPEND, O_WRONLY, O_NOFOLLOW } = constants;
   const handle: FileHandle = await fs.open(file, O_APPEND | O_WRONLY | O_NOFOLLOW); // that file, and no other
+  const placed = (done: Promise<void>): Promise<void> =>
+    done.catch((error) => {
+      throw naming(error, file);
+    });
   return {
-    append: (line) => handle.appendFile(toText(line)),
-    sync: () => handle.sync(),
-    close: () => handle.close(),
+    append: (line) => placed(handle.appendFile(toText(line))),
+    sync: () => placed(handle.sync()),
+    close: () => placed(handle.close()),
   };
 }
 

@@ -39,7 +39,7 @@ test('a terminal gets one bar, and notes above it', () => {
   progress.update(4);
   reporter.close();
   const drawn = text();
-  expect(drawn).toContain('\r\x1b[K\x1b[?7hsaved\n');
+  expect(drawn).toContain('\r\x1b[Ksaved\n');
   expect(drawn).toContain(`Stage 1 ${'█'.repeat(24)} 4/4 steps  loss 0.5`);
   expect(drawn.endsWith('\n')).toBe(true);
 });

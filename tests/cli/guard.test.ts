@@ -92,9 +92,17 @@ describe('signals are passed on', () => {
     },
   );
 
-  test('the second Ctrl-C ends a program that hears nothing', async () => {
-    const deaf = "process.on('SIGINT', () => {}); console.error('ready'); setInterval(() => {}, 1000)";
-    expect(await signalled(deaf, ['SIGINT', 'SIGINT'], 400)).toEqual({ exit: 130, written: 'ready\n' });
+  test.each([
+    ['SIGINT', 'SIGINT'],
+    ['SIGINT', 'SIGTERM'],
+    ['SIGHUP', 'SIGINT'],
+  ] as const)('%s, then %s end a program that hears nothing', async (first, second) => {
+    const deaf = `for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {});
+      console.error('ready'); setInterval(() => {}, 1000)`;
+    expect(await signalled(deaf, [first, second], 400)).toEqual({
+      exit: first === 'SIGINT' ? 130 : 129,
+      written: 'ready\n',
+    });
   });
 
   test('a program that a signal ends at once is no failure of the driver', async () => {

@@ -58,7 +58,9 @@ test('a full disk behind stdout is told in a sentence', async () => {
     written += chunk;
   });
   expect(await main(['--version'], { stdout: full(), stderr })).toBe(1);
-  expect(written).toMatch(/^vqgen failed: .*stdout \(ENOSPC: no space left on device\)\.\n[^\n]*\n$/);
+  expect(written).toBe(
+    'No space is left for stdout, where the outcome goes (ENOSPC). Free some there, or name another place. What the command wrote into files stands.\n',
+  );
   expect(
     await main(['dataset', 'make', 'unheard', '--n', '1', '--size', '8'], {
       stdout: new PassThrough(),
@@ -268,6 +270,97 @@ test('what the system refuses is a mistake that can be mended', async () => {
   } finally {
     failing.mockRestore();
   }
+});
+
+describe('a disk that does not take what it should', () => {
+  const failing = async (error: Partial<NodeJS.ErrnoException>, name = 'info', ...argv: string[]) => {
+    const command = commands.find((command) => command.name === name)!;
+    const run = jest
+      .spyOn(command, 'run')
+      .mockRejectedValue(Object.assign(new Error('words of Node'), error));
+    try {
+      return await vqgen(...name.split(' '), ...argv);
+    } finally {
+      run.mockRestore();
+    }
+  };
+
+  test.each([
+    ['ENOSPC', 'No space is left for /r (ENOSPC). Free some there, or name another place.'],
+    ['EDQUOT', 'The quota is used up for /r (EDQUOT). Remove what is yours there, or name another place.'],
+    ['EIO', 'The disk failed at /r (EIO). See to it, or name another place.'],
+    ['EFBIG', expect.stringContaining('/r (EFBIG). Raise the limit (ulimit -f), or')],
+    ['EMFILE', 'Too many files are open for /r (EMFILE). Raise the limit (ulimit -n).'],
+  ])('%s is one sentence with its place', async (code, sentence) => {
+    const { stderr, ...result } = await failing({ code, path: '/r/.x.1-0.partial/model' });
+    expect(result).toEqual({ code: 1, stdout: '' });
+    expect(stderr.split('\n')).toEqual([sentence, '']);
+  });
+
+  test('a training goes on afterwards', async () => {
+    const { stderr } = await failing({ code: 'ENOSPC', path: '/r/m' }, 'train-prior');
+    expect(stderr).toBe(
+      'No space is left for /r/m (ENOSPC). Free some there, or name another place. What was saved before stands: then go on with --resume.\n',
+    );
+  });
+
+  test('that a stopped training could not be saved is not kept quiet', async () => {
+    const command = commands.find(({ name }) => name === 'train-prior')!;
+    const run = jest.spyOn(command, 'run').mockImplementation(async ({ signal }) => {
+      process.emit('SIGTERM', 'SIGTERM');
+      expect(signal.aborted).toBe(true);
+      throw Object.assign(new Error('words of Node'), { code: 'ENOSPC', path: '/r/m' });
+    });
+    try {
+      const { code, stderr } = await vqgen('train-prior', '--quiet');
+      expect({ code, stderr }).toEqual({
+        code: 1,
+        stderr: expect.stringMatching(/^No space is left for \/r\/m/),
+      });
+    } finally {
+      run.mockRestore();
+    }
+  });
+});
+
+describe('words of others do nothing to the terminal', () => {
+  const title = '\x1b]0;title\x07\nNext: forged\x9b2J\u202e';
+  const seen = '\\x1b]0;title\\x07\\nNext: forged\\x9b2J\\u202e';
+
+  test('in a mistake, and in a failure that is traced', async () => {
+    expect((await vqgen(`tokenise${title}`)).stderr).toContain(`received tokenise${seen}. vqgen`);
+    const command = commands.find(({ name }) => name === 'info')!;
+    const run = jest.spyOn(command, 'run').mockRejectedValue(new Error(`words ${title} of a file`));
+    process.env.VQGEN_DEBUG = '1';
+    try {
+      const { stderr } = await vqgen('info');
+      expect(stderr.split('\n')[0]).toBe(`Error: words ${seen} of a file`);
+      expect(stderr).toMatch(/\n {4}at /);
+    } finally {
+      delete process.env.VQGEN_DEBUG;
+      run.mockRestore();
+    }
+  });
+
+  test('in an outcome, in notes, in JSON and of libraries', async () => {
+    const command = commands.find(({ name }) => name === 'info')!;
+    const run = jest.spyOn(command, 'run').mockImplementation(async ({ reporter }) => {
+      reporter.heading(`heading ${title}`);
+      reporter.warn(title);
+      console.log('library\n%s', title.slice(0, 5));
+      return { summary: { name: title }, lines: [title] };
+    });
+    try {
+      const spoken = await vqgen('info');
+      expect(spoken.stdout).toBe(`${seen}\n`);
+      expect(spoken.stderr).toBe(`heading ${seen}\nWarning: ${seen}\nlibrary\n\\x1b]0;t\n`);
+      const { stdout } = await vqgen('info', '--json');
+      expect(stdout).toContain('\\u009b2J\\u202e');
+      expect(JSON.parse(stdout)).toEqual({ name: title });
+    } finally {
+      run.mockRestore();
+    }
+  });
 });
 
 test('more threads than cores are cores', async () => {
