@@ -1,5 +1,6 @@
 /** What devices of ONNX Runtime share: sessions of encoded models, and tensors on their way in and out. */
 import fs from 'node:fs/promises';
+import os from 'node:os';
 import path from 'node:path';
 import v8 from 'node:v8';
 import vm from 'node:vm';
