@@ -8,7 +8,9 @@
 //
 // Both take [--context 32] (pixels of a patch) and [--surround 0.5] (contrast of all but its middle), which must be the
 // same. `cut` writes at most --cap patches of each class, of cells of which three quarters are one class, into a folder
-// for each. DIR holds what `vqgen sample --condition test/maps` drew. `judge` says for each class of how many cells it
+// for each; every second one is softened, as if its picture had been smaller: a classifier of sharp ones alone tells
+// houses from land by the finest grain, and no longer once real pictures are shrunk by a quarter and enlarged again.
+// DIR holds what `vqgen sample --condition test/maps` drew. `judge` says for each class of how many cells it
 // finds the map's class in real pictures, of how many of those in drawn ones too, and of how many were the drawn ones
 // dealt to other maps; without real pictures, of how many of all. --n N: so many maps, spread over the folder.
 import fs from 'node:fs/promises';
@@ -20,7 +22,7 @@ import { readCovering } from '../dist/data/reading.js';
 import { onnxDevice } from '../dist/engine/onnx-device.js';
 import { openClassifier } from '../dist/perceptual/classifier.js';
 import { joined } from '../dist/sample/out.js';
-import { cell, cellsOf, filesOf, nameOf, patches, picturesIn } from './map-patches.mjs';
+import { cell, cellsOf, filesOf, nameOf, patches, picturesIn, softened } from './map-patches.mjs';
 
 const text = (standard) => ({ type: 'string', default: standard });
 const { values, positionals } = parseArgs({
@@ -33,6 +35,8 @@ const { values, positionals } = parseArgs({
 });
 const view = { context: Number(values.context), surround: Number(values.surround) };
 const maps = await filesOf(values.maps, Number(values.n));
+/** What is left of a softened picture's sides. */
+const softer = [0.4, 0.55, 0.7, 0.85];
 /** Of a folder. */
 const classOf = (colour) => colour.slice(1);
 
@@ -55,11 +59,17 @@ async function cut() {
     console.log(`${name}: ${Math.min(all.length, Number(values.cap))} of ${all.length} cells`);
   }
   const pictureOf = await picturesIn(values.images);
+  const draws = stream(Number(values.seed), 'soften');
   for (const [map, places] of byMap) {
     if (places.length === 0) continue;
     const image = await readCovering(pictureOf(map), places[0].extent, 'photographs');
+    const seen = [
+      image,
+      ...(await Promise.all(softer.map((share) => softened(image, places[0].extent, share)))),
+    ];
     for (const place of places) {
-      const data = toBytes(patches(image, place.extent, [place], view));
+      const kind = draws.below(2) === 0 ? 0 : 1 + draws.below(softer.length);
+      const data = toBytes(patches(seen[kind], place.extent, [place], view));
       const png = await encodePng({ width: view.context, height: view.context, data });
       const file = `${nameOf(map)}-${place.left}-${place.top}.png`;
       await fs.writeFile(path.join(values.out, place.name, file), png);

@@ -78,3 +78,19 @@ export function patches(image, { width, height }, cells, { context, surround }) 
       }
   return result;
 }
+
+/**
+ * [H, W, 3] as if the picture had been smaller.
+ *
+ * @param share of its sides that is left of it before it is enlarged again
+ */
+export async function softened(image, { width, height }, share) {
+  const raw = { raw: { width, height, channels: 3 } };
+  const bytes = Uint8Array.from(image, (value) => Math.round((value + 1) * 127.5));
+  const small = await sharp(bytes, raw)
+    .resize(Math.round(share * width), Math.round(share * height), { kernel: 'lanczos3' })
+    .png()
+    .toBuffer();
+  const again = await sharp(small).resize(width, height, { kernel: 'cubic' }).raw().toBuffer();
+  return Float32Array.from(again, (value) => value / 127.5 - 1);
+}

@@ -17,7 +17,7 @@ onLinux(
   async () => {
     expect(fateOf({ ...ourselves, started: '1' })).toBe('gone');
     // The shell does not ask for its child, as a container's first process does not.
-    const shell = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'], {
+    const shell = spawn('sh', ['-c', 'sleep 0.3 & echo $!; exec sleep 60'], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     try {
