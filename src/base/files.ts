@@ -103,9 +103,11 @@ export async function writeFilesAtomic(
     await fs.mkdir(temporary);
     await write(temporary);
     await flushAll(temporary);
+    const home = path.dirname(temporary);
+    comeOut(home); // what came before these
     await fs.rename(temporary, temporary.replace(/partial$/, 'ready'));
-    await flush(path.dirname(temporary));
-    comeOut(path.dirname(temporary));
+    await flush(home);
+    comeOut(home);
   });
 }
 
@@ -259,7 +261,8 @@ export async function removeEmpty(folder: string, top: string): Promise<void> {
   }
 }
 
-async function removeLeftovers(target: string): Promise<void> {
+/** Removes or puts right what a crash left beside `target`. */
+export async function removeLeftovers(target: string): Promise<void> {
   const parent = path.dirname(target);
   for (const { at, name, owner, purpose } of hiddenIn(parent)) {
     if (purpose === 'ready' || active.has(at) || !(isOurs(owner) || fateOf(owner) === 'gone')) continue;

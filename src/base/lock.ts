@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { expected, UserError } from './errors.js';
-import { hiddenName, removeEmpty } from './files.js';
+import { hiddenName, removeEmpty, removeLeftovers } from './files.js';
 import { asOwner, fateOf, type Owner, ourselves } from './owner.js';
 import type { Reporter } from './progress.js';
 
@@ -68,6 +68,7 @@ async function acquire(file: string, o: LockOptions): Promise<() => Promise<void
   held.set(file, text);
   if (held.size === 1) process.on('exit', releaseAll);
   removeGuards(file);
+  await removeLeftovers(file);
   return async () => {
     releaseNow(file);
     if (held.size === 0) process.off('exit', releaseAll);
@@ -99,7 +100,7 @@ const isCode = (error: unknown, codes: readonly string[]): boolean =>
 function removeGuards(file: string): void {
   for (const name of fs.readdirSync(path.dirname(file))) {
     const guard = path.join(path.dirname(file), name);
-    if (!guard.startsWith(`${file}.`) || !/^(\.[0-9a-f]{8})+$/.test(guard.slice(file.length))) continue;
+    if (!guard.startsWith(`${file}.`) || !/^\.[0-9a-f]{8}$/.test(guard.slice(file.length))) continue;
     const holder = read(guard)?.holder;
     if (holder && fateOf(holder) === 'gone') fs.rmSync(guard, { force: true });
   }
@@ -109,19 +110,24 @@ const mostTries = 200;
 /** Milliseconds. */
 const pause = 10;
 
-/** @returns the text of the lock, ours */
-async function taken(file: string, o: LockOptions): Promise<string> {
+/**
+ * @param file the lock, or that of taking it over, beside it
+ * @returns the text of the file, ours
+ */
+async function taken(file: string, o: LockOptions, lock = file): Promise<string> {
   const text = `${JSON.stringify({ ...ourselves, command: o.command, since: new Date().toISOString() })}\n`;
   for (let tries = 0; tries < mostTries; tries++) {
-    if (created(file, text)) return text;
     const found = read(file);
-    if (found === undefined) continue; // It was released just now.
+    if (found === undefined) {
+      if (created(file, text)) return text;
+      continue; // Another process was faster.
+    }
     const fate = found.holder ? fateOf(found.holder) : 'unknown';
     if (fate === 'alive' || (fate === 'unknown' && !o.takeOver)) throw heldBy(found, fate, file, o);
-    const guard = `${file}.${createHash('sha256').update(found.text).digest('hex').slice(0, 8)}`;
+    const guard = `${lock}.${createHash('sha256').update(found.text).digest('hex').slice(0, 8)}`;
     let own: string;
     try {
-      own = await taken(guard, o);
+      own = await taken(guard, o, lock);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       await new Promise((resolve) => setTimeout(resolve, pause)); // Another process is taking it over.

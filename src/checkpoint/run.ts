@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
-import { writeFileAtomic } from '../base/files.js';
+import { settle, writeFileAtomic } from '../base/files.js';
 import { nearest } from '../base/nearest.js';
 import { mapPaths, parseSaved } from '../config/load.js';
 import type { Config } from '../config/schema.js';
@@ -85,8 +85,14 @@ function fromRun(run: string, file: string): string {
   return inside ? here + [first, ...others].join('/') : file;
 }
 
-/** The saved config, or nothing where the run has none. @throws UserError when it is damaged */
+/**
+ * The saved config, or nothing where the run has none. As every command reads it first, what was being replaced in the
+ * run when a command was killed is put right.
+ *
+ * @throws UserError when it is damaged
+ */
 export function findRunConfig(run: string): Config | undefined {
+  for (const place of [run, runPaths(run).tokens, runPaths(run).condition]) settle(place);
   const file = runPaths(run).config;
   if (!existsSync(file)) return undefined;
   let saved: Record<string, unknown>;

@@ -213,6 +213,18 @@ describe('killed at any file operation', () => {
     expect(count).toBeGreaterThan(10);
   });
 
+  test('files that were ready come before newer ones of the same names', async () => {
+    const place = path.join(folder, 'place');
+    const ready = path.join(place, path.basename(partialOf(gone, 'zz')).replace(/partial$/, 'ready'));
+    fs.mkdirSync(ready, { recursive: true });
+    for (const name of ['train', 'test']) fs.writeFileSync(path.join(ready, name), 'older');
+    await writeFilesAtomic(place, async (temporary) =>
+      fs.writeFileSync(path.join(temporary, 'train'), 'new'),
+    );
+    expect(stands('place')).toBe('test older,train new');
+    expect(fs.readdirSync(place)).toHaveLength(2);
+  });
+
   test('several files come all or not at all', () => {
     const program = `await files.writeFilesAtomic('place', async (temporary) => {
       for (const name of ['train', 'val']) fs.writeFileSync(temporary + '/' + name, 'new');

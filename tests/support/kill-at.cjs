@@ -8,10 +8,14 @@ const { syncBuiltinESMExports } = require('node:module');
 const at = Number(process.env.KILL_AT ?? 0);
 const { appendFileSync } = fs;
 let count = 0;
+let logging = false;
 
 function operation(name, target) {
+  if (logging) return;
   count++;
+  logging = true;
   if (process.env.KILL_LOG) appendFileSync(process.env.KILL_LOG, `${count} ${name} ${target}\n`);
+  logging = false;
   if (count === at) process.kill(process.pid, 'SIGKILL');
 }
 

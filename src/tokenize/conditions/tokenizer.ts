@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../../base/errors.js';
-import { settle, writeFolderAtomic } from '../../base/files.js';
+import { writeFolderAtomic } from '../../base/files.js';
 import { must } from '../../base/lookup.js';
 import { fileInTheWay } from '../../base/obstacles.js';
 import { placesNear, readRunConfig, runPaths, writeRunConfig } from '../../checkpoint/run.js';
@@ -34,14 +34,7 @@ export function toldPlace(
   { kind, tokenizer }: Pick<ConditionRecord, 'kind'> & { readonly tokenizer?: unknown },
 ): string | undefined {
   if (!tokenizer) return undefined;
-  return kind === 'lowres' ? run : conditionIn(run);
-}
-
-/** The run's copy of it, if there is one. */
-function conditionIn(run: string): string {
-  const { condition } = runPaths(run);
-  settle(condition);
-  return condition;
+  return kind === 'lowres' ? run : runPaths(run).condition;
 }
 
 /**
@@ -54,7 +47,7 @@ export function namedPlace({ prior }: Config, run: string, set: readonly string[
   if (tokenizer === null) return undefined;
   if (tokenizer === ownTokenizer) return run;
   if (set.some((item) => item.startsWith(`${tokenizerKey}=`))) return tokenizer;
-  const copy = conditionIn(run);
+  const copy = runPaths(run).condition;
   return isRun(tokenizer) || !isRun(copy) ? tokenizer : copy;
 }
 
@@ -143,7 +136,7 @@ export async function keeping<T>(
  * @throws UserError where the run's prior needs another, or something else stands there
  */
 async function copyPlace(place: string, sha256: string, run: string): Promise<string | undefined> {
-  const [home, { prior }] = [conditionIn(run), runPaths(run)];
+  const { condition: home, prior } = runPaths(run);
   const [here, there] = [path.resolve(place), path.resolve(home)];
   if (here === there || here === path.resolve(run)) return undefined;
   if ((await shaIn(home)) === sha256) return undefined;
