@@ -3,10 +3,12 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { holding } from '../../src/base/lock.js';
 import { silent } from '../../src/base/progress.js';
 import { main } from '../../src/cli/main.js';
 import { openDevice } from '../../src/engine/index.js';
 import { tokenize } from '../../src/tokenize/tokenize.js';
+import { fixture } from '../exchange/fixtures.js';
 import { trainedRun } from '../exchange/trained-run.js';
 import { writePictures } from '../support/run.js';
 import { call } from '../support/streams.js';
@@ -175,6 +177,27 @@ onUnix('--out is a place of its own', () => {
   ])('%s --out %s', async (line, out, reason) => {
     const places = [out.split('/')[0]!, 'run', 'own'].filter((place) => place && place !== 'run-again');
     expect(await refusal(`${line} --run run --out ${out}`, ...places)).toContain(reason);
+  });
+
+  test('a new run is made by one import at a time, a classifier trained by one process', async () => {
+    const o = { option: '--run', named: 'made', command: 'vqgen import', reporter: silent };
+    await holding({ ...o, place: 'made' }, async () => {
+      const said = await refusal(
+        `import ${fixture('gumbel.ckpt')} --config ${fixture('gumbel.yaml')} --run made`,
+      );
+      expect(said).toMatch(/made, whose made is held by process \d+/);
+    });
+    await holding({ ...o, place: 'seen/training' }, async () => {
+      expect(await refusal('train-perceptual --data own --out seen')).toContain(
+        'seen, whose training is held by',
+      );
+    });
+    expect([fs.existsSync('made'), fs.existsSync('seen')]).toEqual([false, false]);
+    fs.mkdirSync('seen');
+    fs.symlinkSync(path.join(folder, 'own'), 'seen/training');
+    expect(await refusal('train-perceptual --data photos --out seen', 'own')).toContain(
+      'seen/training is a link to',
+    );
   });
 
   test('of other commands', async () => {
