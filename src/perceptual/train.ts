@@ -5,12 +5,10 @@ import path from 'node:path';
 import { z } from 'zod';
 import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
-import { holding } from '../base/lock.js';
 import { nth, only, picked } from '../base/lookup.js';
-import { checkNoLinks, isSame, obstacleIn } from '../base/obstacles.js';
 import type { Reporter } from '../base/progress.js';
 import { type HostTensors, scalar } from '../base/tensor.js';
-import { beginTraining, checkPlace, differences } from '../checkpoint/begin.js';
+import { beginTraining, differences } from '../checkpoint/begin.js';
 import { version } from '../checkpoint/run.js';
 import { inHalves, writeSafetensors } from '../checkpoint/safetensors.js';
 import { type Checkpoint, latestCheckpoint, loadCheckpoint, readState } from '../checkpoint/store.js';
@@ -29,6 +27,7 @@ import { learningRate } from '../train/schedule.js';
 import { classifierBatch } from './batches.js';
 import { type Accuracy, accuracyOn, openClassifier } from './classifier.js';
 import { trainedFile } from './load.js';
+import { occupying } from './occupying.js';
 import {
   classifierEvaluation,
   classifierState,
@@ -100,20 +99,8 @@ interface Settings {
 }
 
 /** @throws UserError for missing or unreadable images, fewer than two classes, or a training in the way */
-export async function trainPerceptual(o: TrainPerceptualOptions): Promise<TrainPerceptualSummary> {
-  const { out, takeOver, reporter } = o;
-  checkPlace({ option: '--out', place: out });
-  const input = [...o.data, ...o.val].find((folder) => isSame(out, folder));
-  if (input !== undefined) throw expected('another folder than its images', '--out', out, 'Name a new one.');
-  const obstacle = obstacleIn(out);
-  if (obstacle)
-    throw expected('a folder that can be written to', '--out', `${out}, ${obstacle}`, 'Name another.');
-  if (o.resume && !existsSync(out)) return train(o); // Whose error says what is near.
-  checkNoLinks(out, ['settings.json', 'training', trainedFile, '.cache'], '--out');
-  const command = 'vqgen train-perceptual';
-  const place = path.join(out, 'training');
-  return holding({ place, option: '--out', named: out, command, takeOver, reporter }, () => train(o));
-}
+export const trainPerceptual = (o: TrainPerceptualOptions): Promise<TrainPerceptualSummary> =>
+  occupying(o, () => train(o));
 
 async function train(o: TrainPerceptualOptions): Promise<TrainPerceptualSummary> {
   const { out } = o;
