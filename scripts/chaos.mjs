@@ -1,5 +1,5 @@
 /**
- * npm run test:chaos [-- --cases 240 --seed 0 --case I --plant copies]
+ * npm run test:chaos [-- --cases 240 --seed 0 --case I --kind 'full disk' --plant copies]
  *
  * Ends vqgen in the middle of everything, hundreds of times: SIGKILL at random times and at every kind of file
  * operation, signals, full disks, two processes on one run, flipped bits. After each the command is typed again, and
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     cases: { type: 'string', default: '240' },
     seed: { type: 'string', default: '0' },
     case: { type: 'string' },
+    kind: { type: 'string' },
     plant: { type: 'string' },
   },
 });
@@ -76,7 +77,7 @@ const deal = dealer(state, seed);
 const began = performance.now();
 for (let index = 0; index < (only === undefined ? Number(values.cases) : only + 1); index++) {
   const dealt = deal();
-  if (only !== undefined && index !== only) continue;
+  if ((only ?? index) !== index || (values.kind ?? dealt.kind) !== dealt.kind) continue;
   const folder = path.join(home, 'case');
   fs.rmSync(folder, { recursive: true, force: true });
   fs.cpSync(state.whole, folder, { recursive: true });
