@@ -29,7 +29,7 @@ const root = path.resolve(import.meta.dirname ?? path.dirname(new URL(import.met
 execFileSync(process.execPath, [path.join(root, 'scripts/setup.mjs')], { stdio: ['ignore', 2, 2] });
 
 const home = fs.mkdtempSync(path.join(os.tmpdir(), 'vqgen-chaos-'));
-process.on('exit', () => fs.rmSync(home, { recursive: true, force: true }));
+if (only === undefined) process.on('exit', () => fs.rmSync(home, { recursive: true, force: true }));
 
 /** What undisturbed commands make, and what each of them does to files. */
 async function undisturbed() {
@@ -90,7 +90,7 @@ for (let index = 0; index < (only === undefined ? Number(values.cases) : only + 
   row.wrong++;
   failures.push({ index, dealt, wrong });
   console.log(`Case ${index}, ${dealt.kind}: ${wrong.join('; ')}`);
-  if (only !== undefined) fs.cpSync(folder, path.join(root, 'chaos-case'), { recursive: true });
+  if (only !== undefined) console.log(`It lies in ${folder}.`);
 }
 
 console.log(`\n${'kind'.padEnd(22)}${'cases'.padStart(7)}${'endings'.padStart(9)}${'wrong'.padStart(7)}`);
