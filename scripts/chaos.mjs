@@ -1,5 +1,5 @@
 /**
- * npm run test:chaos [-- --cases 240 --seed 0 --case I --plant copies]
+ * npm run test:chaos [-- --cases 240 --seed 0 --case I --kind 'full disk' --plant copies]
  *
  * Ends vqgen in the middle of everything, hundreds of times: SIGKILL at random times and at every kind of file
  * operation, signals, full disks, two processes on one run, flipped bits. After each the command is typed again, and
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     cases: { type: 'string', default: '240' },
     seed: { type: 'string', default: '0' },
     case: { type: 'string' },
+    kind: { type: 'string' },
     plant: { type: 'string' },
   },
 });
@@ -28,7 +29,7 @@ const root = path.resolve(import.meta.dirname ?? path.dirname(new URL(import.met
 execFileSync(process.execPath, [path.join(root, 'scripts/setup.mjs')], { stdio: ['ignore', 2, 2] });
 
 const home = fs.mkdtempSync(path.join(os.tmpdir(), 'vqgen-chaos-'));
-process.on('exit', () => fs.rmSync(home, { recursive: true, force: true }));
+if (only === undefined) process.on('exit', () => fs.rmSync(home, { recursive: true, force: true }));
 
 /** What undisturbed commands make, and what each of them does to files. */
 async function undisturbed() {
@@ -76,7 +77,7 @@ const deal = dealer(state, seed);
 const began = performance.now();
 for (let index = 0; index < (only === undefined ? Number(values.cases) : only + 1); index++) {
   const dealt = deal();
-  if (only !== undefined && index !== only) continue;
+  if ((only ?? index) !== index || (values.kind ?? dealt.kind) !== dealt.kind) continue;
   const folder = path.join(home, 'case');
   fs.rmSync(folder, { recursive: true, force: true });
   fs.cpSync(state.whole, folder, { recursive: true });
@@ -89,7 +90,7 @@ for (let index = 0; index < (only === undefined ? Number(values.cases) : only + 
   row.wrong++;
   failures.push({ index, dealt, wrong });
   console.log(`Case ${index}, ${dealt.kind}: ${wrong.join('; ')}`);
-  if (only !== undefined) fs.cpSync(folder, path.join(root, 'chaos-case'), { recursive: true });
+  if (only !== undefined) console.log(`It lies in ${folder}.`);
 }
 
 console.log(`\n${'kind'.padEnd(22)}${'cases'.padStart(7)}${'endings'.padStart(9)}${'wrong'.padStart(7)}`);

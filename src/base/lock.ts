@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { expected, UserError } from './errors.js';
+import { expected, naming, UserError } from './errors.js';
 import { hiddenName, removeEmpty, removeLeftovers } from './files.js';
 import { asOwner, fateOf, type Owner, ourselves } from './owner.js';
 import type { Reporter } from './progress.js';
@@ -62,7 +62,7 @@ async function acquire(file: string, o: LockOptions): Promise<() => Promise<void
       if (made) await removeEmpty(folder, made);
       if (isCode(error, ['EACCES', 'EPERM', 'EROFS'])) return async () => {};
       // Another process may have made the folder, and removed it when it left.
-      if (!isCode(error, ['ENOENT']) || tries > mostTries) throw error;
+      if (!isCode(error, ['ENOENT']) || tries > mostTries) throw naming(error, file);
     }
   }
   held.set(file, text);
@@ -157,7 +157,7 @@ function created(file: string, text: string): boolean {
     fs.unlinkSync(whole);
   }
   try {
-    fs.writeFileSync(file, text, { flag: 'wx', flush: true }); // Some file systems have no links.
+    writeWhole(file, text); // Some file systems have no links.
     return true;
   } catch (error) {
     if (isCode(error, ['EEXIST'])) return false;
@@ -171,8 +171,18 @@ function replaced(file: string, text: string): void {
 
 function written(file: string, text: string): string {
   const whole = hiddenName(file);
-  fs.writeFileSync(whole, text, { flag: 'wx', flush: true });
+  writeWhole(whole, text);
   return whole;
+}
+
+/** A new file, or none: on a full disk an empty one would be a lock that nobody holds. */
+function writeWhole(file: string, text: string): void {
+  try {
+    fs.writeFileSync(file, text, { flag: 'wx', flush: true });
+  } catch (error) {
+    if (!isCode(error, ['EEXIST'])) fs.rmSync(file, { force: true });
+    throw error;
+  }
 }
 
 const longest = 4096;

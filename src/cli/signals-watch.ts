@@ -30,6 +30,8 @@ const handles = endings.map((signal) => {
   return handle;
 });
 
+parentPort?.postMessage(null); // ready
+
 function heard(signal: Ending): void {
   if (!counts(performance.now())) return;
   parentPort?.postMessage(signal);

@@ -3,6 +3,7 @@
  * whatever it is at. Signals that come at once count as one: the same Ctrl-C from a terminal and from the process that
  * guards this one, a shutdown's SIGTERM and SIGHUP together.
  */
+import { once } from 'node:events';
 import { constants } from 'node:os';
 import { Worker } from 'node:worker_threads';
 
@@ -63,9 +64,13 @@ export interface Watched {
  * (in ONNX Runtime, in a loop) and cannot come to it. A thread of its own sees to that; where Node has none that hears
  * signals, the system does, once this thread came to the first.
  *
- * @param o.patient whether the first signal only asks: the second ends the process; else the first does
+ * @returns `ready` tells when it hears; until then the first signal ends the process, as it does any
  */
-export function watchForEndings(o: Watched, onEnding: (signal: Ending) => void): Listening {
+export function watchForEndings(
+  o: Watched,
+  onEnding: (signal: Ending) => void,
+): Listening & { readonly ready: Promise<void> } {
+  let ready = Promise.resolve();
   let plain: Listening | undefined;
   let worker: Worker | undefined;
   const listenHere = (): void => {
@@ -75,12 +80,17 @@ export function watchForEndings(o: Watched, onEnding: (signal: Ending) => void):
     const options = { workerData: o, execArgv: ['--expose-internals', '--no-warnings'] };
     worker = new Worker(new URL('./signals-watch.js', import.meta.url), options);
     worker.unref();
-    worker.on('message', (signal: Ending) => onEnding(signal));
+    worker.on('message', (signal: Ending | null) => signal && onEnding(signal));
     worker.on('error', listenHere); // A Node whose threads can hear no signals.
+    ready = once(worker, 'message').then(
+      () => {},
+      () => {},
+    );
   } catch {
     listenHere(); // Node's permissions may forbid threads.
   }
   return {
+    ready,
     stop: () => {
       plain?.stop();
       void worker?.terminate();

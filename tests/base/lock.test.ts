@@ -144,3 +144,18 @@ test('of many processes that find a dead holder at once, one has it at a time', 
   await hold(async () => {});
   expect(fs.readdirSync(path.join(folder, 'run'))).toEqual([]);
 });
+
+test('a full disk is named, and leaves no lock that nobody holds', async () => {
+  const { writeFileSync } = fs;
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+  fs.writeFileSync = (...[file, , options]: Parameters<typeof writeFileSync>) => {
+    writeFileSync(file, '', options);
+    throw full;
+  };
+  try {
+    await expect(hold(async () => 'never')).rejects.toMatchObject({ code: 'ENOSPC', path: lock() });
+  } finally {
+    fs.writeFileSync = writeFileSync;
+  }
+  expect(fs.readdirSync(folder)).toEqual([]);
+});
