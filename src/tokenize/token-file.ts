@@ -105,11 +105,7 @@ export async function openTokenWriter(
 type Opened = Pick<SafetensorsFile, 'entries' | 'metadata'>;
 
 const whole = z.int().positive();
-const wholeText = z
-  .string()
-  .regex(/^\d{1,15}$/)
-  .transform(Number)
-  .pipe(whole);
+const wholeIn = (text = ''): number | undefined => (/^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined);
 const gridsSchema = z.array(z.object({ name: z.string(), height: whole, width: whole, vocab: whole })).min(1);
 const textsSchema = z.array(z.string());
 
@@ -184,7 +180,7 @@ function infoOf(opened: Opened, refuse: (received: string) => UserError) {
   const { tokenizer, size, names, classes, codings = '1', condition } = opened.metadata;
   const grids = gridsIn(opened);
   const texts = { names: jsonOf(textsSchema, names), classes: jsonOf(textsSchema, classes) };
-  const numbers = { size: wholeText.safeParse(size).data, codings: wholeText.safeParse(codings).data };
+  const numbers = { size: wholeIn(size), codings: wholeIn(codings) };
   const told = condition === undefined ? undefined : jsonOf(recordSchema, condition);
   const known = { tokenizer, ...texts, ...numbers, condition: condition === undefined ? null : told };
   const missing = Object.entries(known).find(([, value]) => value === undefined || value === '')?.[0];
