@@ -9,8 +9,9 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { silent } from '../src/base/progress.js';
+import { readChecked } from '../src/checkpoint/content-sum.js';
 import { runPaths, tokenFile } from '../src/checkpoint/run.js';
-import { sha256 } from '../src/checkpoint/safetensors.js';
+import { sha256, writeSafetensors } from '../src/checkpoint/safetensors.js';
 import { latestCheckpoint } from '../src/checkpoint/store.js';
 import { loadConfig } from '../src/config/load.js';
 import { openDevice } from '../src/engine/index.js';
@@ -69,7 +70,8 @@ afterAll(async () => {
     await trainStage1({ ...o, config, resume: false });
     await tokenize(o);
     const { stage1, prior } = runPaths(run);
-    const made: Record<string, string> = { stage1: weightsIn(stage1), tokens: tokenFile(run, 'train') };
+    const tokens = await withoutSum(tokenFile(run, 'train'));
+    const made: Record<string, string> = { stage1: weightsIn(stage1), tokens };
     if (kind.startsWith('nearest')) {
       await trainPrior({ ...o, config, resume: false });
       const { files } = await sample({ ...o, n: 2 });
@@ -81,6 +83,13 @@ afterAll(async () => {
     else expect(sums).toEqual(known![kind]);
   },
 );
+
+/** The sums in `bits.json` are of before token files had a checksum. */
+async function withoutSum(file: string): Promise<string> {
+  const { tensors, metadata } = await readChecked(file);
+  await writeSafetensors(`${file}.plain`, tensors, metadata);
+  return `${file}.plain`;
+}
 
 const weightsIn = (stage: string): string => path.join(latestCheckpoint(stage)!.path, 'model.safetensors');
 

@@ -57,3 +57,11 @@ export function naming<T>(error: T, file: string): T {
     ? (Object.assign(error as object, { path: file }) as T)
     : error;
 }
+/** @param made by a network whose weights are numbers, but none to compute with: `a picture`, `codes` */
+export const notFinite = (made: string): UserError =>
+  expected(
+    'finite numbers',
+    `${made} that a network made`,
+    'NaN',
+    'Its weights are too large to compute with: take an earlier checkpoint of that training.',
+  );

@@ -9,7 +9,7 @@ import { holding, type LockOptions } from '../base/lock.js';
 import { checkNoLinks, fileInTheWay, writeProtected } from '../base/obstacles.js';
 import type { Config } from '../config/schema.js';
 import { findRunConfig, noSuchRun, placesNear, runPaths, type StageName } from './run.js';
-import { type Checkpoint, isStale, latestCheckpoint, readState } from './store.js';
+import { type Checkpoint, isStale, readState } from './store.js';
 
 /** What commands write into a run, each under a lock of its own; `.cache` and what it holds are stage 1's. */
 const writtenBy = {
@@ -63,6 +63,7 @@ const changeable = [
 /**
  * Decides, and writes nothing: save the config (`writeRunConfig`) once nothing else can refuse.
  *
+ * @param o.newest the checkpoint to go on from, where there is one
  * @param o.moved keys of what is the same in another place, which is no difference
  * @param o.config the resolved config of this call, compared with the run's saved one: `seed`, `data` and `stage1`
  *   for both stages, `prior` for the prior
@@ -72,10 +73,11 @@ export function beginStage(o: {
   run: string;
   stage: StageName;
   config: Config;
+  newest: Checkpoint | undefined;
   resume: boolean;
   moved?: readonly string[];
 }): Beginning {
-  const { run, stage, config, resume, moved = [] } = o;
+  const { run, stage, config, newest, resume, moved = [] } = o;
   checkPlace({ option: '--run', place: run });
   const saved = findRunConfig(run);
   if (stage === 'prior') {
@@ -89,6 +91,7 @@ export function beginStage(o: {
     ...{ option: '--run', place: run, folder: runPaths(run)[stage], settings: runPaths(run).config },
     changes: saved && differences(part(saved), part(config)).filter(({ key }) => !moved.includes(key)),
     changeable: changeable.filter((name) => name in config[stage]).map((name) => `${stage}.${name}`),
+    newest,
     total: config[stage].steps,
     patience: stage === 'prior' ? config.prior.patience : 0,
     resume,
@@ -105,6 +108,7 @@ export interface Place {
  * The same for any training with checkpoints.
  *
  * @param o.folder where the checkpoints lie
+ * @param o.newest the one to go on from, where there is one
  * @param o.settings the file that holds the settings it began with
  * @param o.changes what is set otherwise now; undefined where no settings were saved
  * @param o.changeable the keys of what a resumed training may change
@@ -115,6 +119,7 @@ export function beginTraining(
     readonly settings: string;
     readonly changes: readonly Difference[] | undefined;
     readonly changeable: readonly string[];
+    readonly newest: Checkpoint | undefined;
     readonly total: number;
     /** As the loop's `Stage`. */
     readonly patience?: number;
@@ -132,8 +137,7 @@ export function beginTraining(
 }
 
 function foundAt(o: Parameters<typeof beginTraining>[0]): Beginning {
-  const { folder, changes, total } = o;
-  const checkpoint = latestCheckpoint(folder);
+  const { folder, changes, total, newest: checkpoint } = o;
   if (!checkpoint) {
     if (o.resume && !changes) throw nothingToResume(o);
     if (!o.resume && !isEmpty(folder)) throw inTheWay(o, 'a training that has not saved a checkpoint');

@@ -1,6 +1,7 @@
 /** A run folder: where everything lies, the config that was saved in it, and what to type when a part is missing. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { z } from 'zod';
 import { expected, type UserError } from '../base/errors.js';
 import { settle, writeFileAtomic } from '../base/files.js';
 import { nearest } from '../base/nearest.js';
@@ -93,28 +94,42 @@ function fromRun(run: string, file: string): string {
  */
 export function findRunConfig(run: string): Config | undefined {
   for (const place of [run, runPaths(run).tokens, runPaths(run).condition]) settle(place);
-  const file = runPaths(run).config;
-  if (!existsSync(file)) return undefined;
-  let saved: Record<string, unknown>;
-  try {
-    saved = JSON.parse(readFileSync(file, 'utf8'));
-  } catch (cause) {
-    throw expected(
-      'the JSON that vqgen saved',
-      file,
-      'something else',
-      'Train again into another --run.',
-      cause,
-    );
-  }
-  const { vqgen: _, ...config } = saved;
-  return parseSaved(withOwnPaths(config, run), file);
+  const saved = readSavedConfig(run);
+  return saved && parseSaved(withOwnPaths(saved, run), runPaths(run).config);
 }
 
-interface Saved {
-  data?: { dir?: string | null; val_dir?: string | null };
-  stage1?: { perceptual?: { weights?: string | null } };
-  prior?: { condition?: { maps?: string | null; val_maps?: string | null; tokenizer?: string | null } };
+/** The same as it was saved: paths may lead nowhere here, and keys may be missing that vqgen did not know then. */
+export function readSavedConfig(run: string): Saved | undefined {
+  const file = runPaths(run).config;
+  if (!existsSync(file)) return undefined;
+  return parseSavedConfig(readFileSync(file, 'utf8'), file);
+}
+
+const text = z.string().nullish();
+
+/** As much as is read of a saved config before its paths are set right; the rest is checked after that. */
+const savedSchema = z.looseObject({
+  data: z.looseObject({ dir: text, val_dir: text }).optional(),
+  stage1: z.looseObject({ perceptual: z.looseObject({ weights: text }).optional() }).optional(),
+  prior: z
+    .looseObject({
+      condition: z.looseObject({ maps: text, val_maps: text, tokenizer: text }).optional(),
+    })
+    .optional(),
+  sample: z.looseObject({}).optional(),
+});
+
+type Saved = z.infer<typeof savedSchema>;
+
+/** The text of a `config.json`. @param file what to call it in errors. @throws UserError when it is damaged */
+export function parseSavedConfig(text: string, file: string): Saved {
+  const next = 'Put back what it was, or train again into another --run.';
+  try {
+    const { vqgen: _, ...saved } = savedSchema.parse(JSON.parse(text));
+    return saved;
+  } catch (cause) {
+    throw expected('the JSON that vqgen saved', file, 'something else', next, cause);
+  }
 }
 
 /** Paths into the run lead on from where it stands now. */

@@ -7,9 +7,9 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import fs, { type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { expected, naming } from '../base/errors.js';
+import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import { fitsHalf, fromBfloat, fromHalf, toHalf } from '../base/half.js';
 import { must } from '../base/lookup.js';
@@ -45,10 +45,21 @@ export interface SafetensorsFile {
   readonly metadata: Metadata;
   /** @throws UserError when there is no such tensor */
   read(name: string): Promise<StoredTensor>;
+  /** SHA-256 of a tensor's bytes, hexadecimal. */
+  digest(name: string): Promise<string>;
   close(): Promise<void>;
 }
 
-const pieceBytes = 1 << 24;
+/** Length in bytes and SHA-256, hexadecimal, of a file. */
+export interface FileSum {
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** A tensor without its values, and their SHA-256. */
+export type Described = Pick<StoredTensor, 'dtype' | 'shape'> & { readonly sha256: string };
+
+export const pieceBytes = 1 << 24;
 
 /** @throws UserError when the file is missing, cut short or no safetensors file */
 export async function openSafetensors(file: string): Promise<SafetensorsFile> {
@@ -59,16 +70,23 @@ export async function openSafetensors(file: string): Promise<SafetensorsFile> {
     const { size } = await handle.stat();
     const read = (from: number, length: number) => readBytes(handle, from, length);
     const { entries, metadata } = await readHeader({ read, size }, file);
+    const entryOf = (name: string): Entry => {
+      if (Object.hasOwn(entries, name)) return must(entries[name], name);
+      throw expected(`the tensor ${name}`, file, `a file with ${Object.keys(entries).length} others`);
+    };
     return {
       entries,
       metadata,
       read: async (name) => {
-        const entry = Object.hasOwn(entries, name) ? entries[name] : undefined;
-        if (!entry) {
-          throw expected(`the tensor ${name}`, file, `a file with ${Object.keys(entries).length} others`);
-        }
-        const bytes = await readBytes(handle, entry.begin, entry.end - entry.begin);
-        return decode(entry, bytes);
+        const entry = entryOf(name);
+        return decode(entry, await readBytes(handle, entry.begin, entry.end - entry.begin));
+      },
+      digest: async (name) => {
+        const { begin, end } = entryOf(name);
+        const hash = createHash('sha256');
+        for (let at = begin; at < end; at += pieceBytes)
+          hash.update(await readBytes(handle, at, Math.min(pieceBytes, end - at)));
+        return hash.digest('hex');
       },
       close: () => handle.close(),
     };
@@ -95,93 +113,9 @@ export async function writeSafetensors(
   file: string,
   tensors: Record<string, HostTensor | StoredTensor>,
   metadata: Metadata = {},
-): Promise<void> {
+): Promise<FileSum> {
   const stored = Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, toStored(t)]));
-  await writeParts(file, stored, metadata, async (handle, name) =>
-    writeArray(handle, must(stored[name], name).data),
-  );
-}
-
-/** Writes tensors `[N, ...row]` of unknown N row by row, so that memory does not grow with N. */
-export interface RowsWriter {
-  /** Appends one or more whole rows to each tensor. */
-  append(rows: Record<string, StoredData>): Promise<void>;
-  /** Writes the file, atomically: the rows under their names and the other tensors beside them. */
-  finish(others?: Record<string, HostTensor | StoredTensor>, metadata?: Metadata): Promise<void>;
-  /** Gives up: nothing stays. */
-  abort(): Promise<void>;
-}
-
-/** The rows wait in files of their own beside `file`, whose names start with a dot, until N is known. */
-export async function openRowsWriter(
-  file: string,
-  tensors: Record<string, { dtype: StoredType; row: readonly number[] }>,
-): Promise<RowsWriter> {
-  await fs.mkdir(path.dirname(file), { recursive: true });
-  const waiting = new Map<string, WaitingRows>();
-  for (const [i, [name, rows]] of Object.entries(tensors).entries())
-    waiting.set(name, await waitingRows(besides(file, `rows-${i}`), rows));
-  const abort = async (): Promise<void> => {
-    for (const rows of waiting.values()) await rows.remove();
-  };
-  return {
-    abort,
-    append: async (rows) => {
-      try {
-        for (const [name, data] of Object.entries(rows)) await must(waiting.get(name), name).append(data);
-      } catch (error) {
-        throw naming(error, file);
-      }
-    },
-    finish: async (others = {}, metadata = {}) => {
-      try {
-        const small = Object.fromEntries(Object.entries(others).map(([name, t]) => [name, toStored(t)]));
-        const large = Object.fromEntries([...waiting].map(([name, rows]) => [name, rows.written()]));
-        await writeParts(file, { ...small, ...large }, metadata, async (handle, name) => {
-          const rows = waiting.get(name);
-          await (rows ? rows.copyTo(handle) : writeArray(handle, must(small[name], name).data));
-        });
-      } finally {
-        await abort();
-      }
-    },
-  };
-}
-
-interface WaitingRows {
-  append(rows: StoredData): Promise<void>;
-  /** Of all that was appended. */
-  written(): Pick<StoredTensor, 'dtype' | 'shape'>;
-  copyTo(handle: FileHandle): Promise<void>;
-  remove(): Promise<void>;
-}
-
-async function waitingRows(
-  file: string,
-  { dtype, row }: { dtype: StoredType; row: readonly number[] },
-): Promise<WaitingRows> {
-  const handle = await fs.open(file, 'wx+'); // never through a link
-  const rowSize = sizeOf(row);
-  let values = 0;
-  return {
-    append: async (rows) => {
-      if (rows.length % rowSize !== 0 || rows.BYTES_PER_ELEMENT !== widths[dtype]) {
-        throw new Error(`internal: ${rows.length} values are no whole ${dtype} rows [${row}]`);
-      }
-      await writeArray(handle, rows);
-      values += rows.length;
-    },
-    written: () => ({ dtype, shape: [values / rowSize, ...row] }),
-    copyTo: async (to) => {
-      const bytes = values * widths[dtype];
-      for (let at = 0; at < bytes; at += pieceBytes)
-        await writeArray(to, await readBytes(handle, at, Math.min(pieceBytes, bytes - at)));
-    },
-    remove: async () => {
-      await handle.close();
-      await fs.rm(file, { force: true });
-    },
-  };
+  return writeParts(file, stored, metadata, (sink, name) => sink.write(must(stored[name], name).data));
 }
 
 /** float32 and int32 as the rest of vqgen knows them: F64 is rounded, other integers become int32. */
@@ -202,23 +136,23 @@ export function toHosts(tensors: StoredTensors): HostTensors {
 /** SHA-256 of a file's bytes, hexadecimal. */
 export async function sha256(file: string): Promise<string> {
   const hash = createHash('sha256');
-  for await (const piece of createReadStream(file)) hash.update(piece);
+  for await (const piece of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(piece);
   return hash.digest('hex');
 }
 
-function toStored(t: HostTensor | StoredTensor): StoredTensor {
+export function toStored(t: HostTensor | StoredTensor): StoredTensor {
   if (t.dtype === 'float32') return { dtype: 'F32', shape: t.shape, data: t.data };
   if (t.dtype === 'int32') return { dtype: 'I32', shape: t.shape, data: t.data };
   return t as StoredTensor;
 }
 
 /** The one place that lays a file out. `part` appends the values of one tensor. */
-async function writeParts(
+export async function writeParts(
   file: string,
   tensors: Record<string, Pick<StoredTensor, 'dtype' | 'shape'>>,
   metadata: Metadata,
-  part: (handle: FileHandle, name: string) => Promise<void>,
-): Promise<void> {
+  part: (sink: Sink, name: string) => Promise<void>,
+): Promise<FileSum> {
   const header: Record<string, unknown> = {};
   if (Object.keys(metadata).length > 0) {
     header.__metadata__ = Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => order(a, b)));
@@ -240,25 +174,54 @@ async function writeParts(
   head.writeBigUInt64LE(BigInt(padded));
   json.copy(head, 8);
 
+  let sum: FileSum | undefined;
   await writeFileAtomic(file, async (handle) => {
-    await writeArray(handle, head);
-    for (const [name] of sorted) await part(handle, name);
+    const sink = sinkInto(handle);
+    await sink.write(head);
+    for (const [name] of sorted) await part(sink, name);
+    sum = sink.sum();
   });
+  return must(sum, 'sum');
 }
 
 const order = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-const besides = (file: string, kind: string): string =>
+export const besides = (file: string, kind: string): string =>
   path.join(path.dirname(file), `.${path.basename(file)}.${kind}`);
 
-async function writeArray(handle: FileHandle, array: StoredData): Promise<void> {
-  const bytes = Buffer.from(array.buffer, array.byteOffset, array.byteLength);
-  for (let at = 0; at < bytes.length; ) {
-    at += (await handle.write(bytes, at, Math.min(pieceBytes, bytes.length - at))).bytesWritten;
-  }
+/** Appends to a file, and hashes while the disk is busy. */
+export interface Sink {
+  write(array: StoredData): Promise<void>;
+  /** Of all that was written. */
+  sum(): FileSum;
 }
 
-async function readBytes(handle: FileHandle, from: number, length: number): Promise<Uint8Array> {
+export function sinkInto(handle: FileHandle): Sink {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  return {
+    async write(array) {
+      const all = bytesOf(array);
+      for (let at = 0; at < all.length; at += pieceBytes) {
+        const piece = all.subarray(at, at + pieceBytes);
+        const writing = writeAll(handle, piece);
+        hash.update(piece);
+        await writing;
+        bytes += piece.length;
+      }
+    },
+    sum: () => ({ bytes, sha256: hash.copy().digest('hex') }),
+  };
+}
+
+async function writeAll(handle: FileHandle, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at)).bytesWritten;
+}
+
+export const bytesOf = ({ buffer, byteOffset, byteLength }: StoredData): Buffer =>
+  Buffer.from(buffer, byteOffset, byteLength);
+
+export async function readBytes(handle: FileHandle, from: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   for (let at = 0; at < length; ) {
     const { bytesRead } = await handle.read(bytes, at, Math.min(pieceBytes, length - at), from + at);

@@ -1,79 +1,40 @@
-/**
- * Checkpoints of a stage: `<stage>/step-00000500/{model,optimizer}.safetensors` and `state.json`. A folder of that
- * name is always complete; `<stage>/latest` names the newest one for scripts, and vqgen itself looks at the folders.
- */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+/** Checkpoints of a stage: saved whole, pruned, loaded. `<stage>/latest` names the newest one for scripts. */
+import { existsSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { removeFolder, writeFileAtomic, writeFolderAtomic } from '../base/files.js';
+import type { Reporter } from '../base/progress.js';
 import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
 import type { Specs } from '../engine/device.js';
 import { finite } from './finite.js';
-import { noSuchRun, notTrained, type StageName, stepName } from './run.js';
+import { type Damage, damagedOnly, soundCheckpoint, tellOfDamage } from './integrity.js';
+import { noSuchRun, notTrained, runPaths, type StageName, stepName } from './run.js';
 import {
   openSafetensors,
   readSafetensors,
   type StoredTensor,
-  sha256,
   toHost,
   toHosts,
   writeSafetensors,
 } from './safetensors.js';
+import { type SavedState, stateIn, stateText } from './state.js';
+import {
+  type Checkpoint,
+  latestCheckpoint,
+  listCheckpoints,
+  modelFile,
+  optimizerFile,
+  stateFile,
+} from './step-folder.js';
 
-export interface Checkpoint {
-  readonly step: number;
-  /** The step folder. */
-  readonly path: string;
-}
-
-/** Step and value of the best validation so far, among steps that have a checkpoint. */
-export interface Best {
-  readonly step: number;
-  readonly value: number;
-}
-
-/** `state.json`: all that a resumed run needs beside the tensors. */
-export interface SavedState {
-  readonly step: number;
-  /** Training time up to here, all sessions together. */
-  readonly seconds: number;
-  /** The last validated step; 0 before the first. */
-  readonly validated: number;
-  readonly best: Best | null;
-  /** Running means and the usage window, which train/metrics.ts understands. */
-  readonly metrics: unknown;
-  /** What the stage resolved when the run began and keeps (stage 1: the first steps of its phases). */
-  readonly kept?: Readonly<Record<string, number>>;
-  /**
-   * Validations in a row without a new best, 0 without patience; checkpoints of vqgen before early stopping have none.
-   */
-  readonly stale?: number;
-  /** Checkpoints of vqgen before the guard have none. */
-  readonly guard?: SavedGuard;
-}
-
-/** Whether a run has ended early. @param stale validations in a row without a new best */
-export const isStale = (stale = 0, patience = 0): boolean => patience > 0 && stale >= patience;
-
-/** How a run that went wrong was taken back so far. */
-export interface SavedGuard {
-  /** The highest learning rate of the schedule, and what the rollbacks multiply it by. */
-  readonly lr: number;
-  readonly factor: number;
-  readonly rollbacks: number;
-  /** The step to go back to: its checkpoint is not removed; 0 is the beginning. */
-  readonly good: number;
-  /** Means that train/guard.ts understands. */
-  readonly watch: unknown;
-}
+export type { Best, SavedGuard, SavedState } from './state.js';
+export { isStale, readState, updateState } from './state.js';
+export type { Checkpoint } from './step-folder.js';
+export { hasCheckpoint, latestCheckpoint, listCheckpoints } from './step-folder.js';
 
 /** `model.` the weights, `ema.` their running average, `disc.` the discriminator; all else serves the optimiser. */
 const isModel = (name: string): boolean => /^(model|ema|disc)\./.test(name);
-
-const modelFile = (folder: string): string => path.join(folder, 'model.safetensors');
-const optimizerFile = (folder: string): string => path.join(folder, 'optimizer.safetensors');
-const stateFile = (folder: string): string => path.join(folder, 'state.json');
 
 /**
  * Saves a checkpoint, names it in `latest` and removes all but the `keep` newest, the best and the one to go back to.
@@ -90,9 +51,11 @@ export async function saveCheckpoint(
   await writeFolderAtomic(folder, async (temporary) => {
     const model = named.filter(([name]) => isModel(name));
     const optimizer = named.filter(([name]) => !isModel(name));
-    await writeSafetensors(modelFile(temporary), Object.fromEntries(model));
-    await writeSafetensors(optimizerFile(temporary), Object.fromEntries(optimizer));
-    await fs.writeFile(stateFile(temporary), toJson(state));
+    const checksums = {
+      model: await writeSafetensors(modelFile(temporary), Object.fromEntries(model)),
+      optimizer: await writeSafetensors(optimizerFile(temporary), Object.fromEntries(optimizer)),
+    };
+    await fs.writeFile(stateFile(temporary), stateText({ state, checksums }));
   });
   await writeFileAtomic(path.join(stageFolder, 'latest'), `${name}\n`);
   await prune(stageFolder, keep, [state.best?.step, state.guard?.good]);
@@ -113,66 +76,33 @@ export async function saveWeights(
   const folder = path.join(stageFolder, name);
   const state: SavedState = { step, seconds: 0, validated: step, best: null, metrics: null, kept };
   await writeFolderAtomic(folder, async (temporary) => {
-    await writeSafetensors(modelFile(temporary), tensors);
-    await writeSafetensors(optimizerFile(temporary), {}, { state: fresh });
-    await fs.writeFile(stateFile(temporary), toJson(state));
+    const checksums = {
+      model: await writeSafetensors(modelFile(temporary), tensors),
+      optimizer: await writeSafetensors(optimizerFile(temporary), {}, { state: fresh }),
+    };
+    await fs.writeFile(stateFile(temporary), stateText({ state, checksums }));
   });
   await writeFileAtomic(path.join(stageFolder, 'latest'), `${name}\n`);
   return { step, path: folder };
 }
 
 /** Another run's weights, byte by byte, as the only checkpoint of a stage. */
-export async function copyWeights({ step, path: from }: Checkpoint, stageFolder: string): Promise<void> {
-  const name = stepName(step);
+export async function copyWeights(from: Checkpoint, stageFolder: string): Promise<void> {
+  const name = stepName(from.step);
+  const saved = stateIn(from);
+  if (typeof saved === 'string') throw expected('the state that vqgen saved', stateFile(from.path), saved);
+  const { state, checksums } = saved;
   await writeFolderAtomic(path.join(stageFolder, name), async (temporary) => {
-    await fs.copyFile(modelFile(from), modelFile(temporary));
-    await fs.copyFile(stateFile(from), stateFile(temporary));
-    await writeSafetensors(optimizerFile(temporary), {}, { state: fresh });
+    await fs.copyFile(modelFile(from.path), modelFile(temporary));
+    const optimizer = await writeSafetensors(optimizerFile(temporary), {}, { state: fresh });
+    const sums = checksums && { ...checksums, optimizer };
+    await fs.writeFile(stateFile(temporary), stateText({ state, ...(sums && { checksums: sums }) }));
   });
   await writeFileAtomic(path.join(stageFolder, 'latest'), `${name}\n`);
 }
 
 /** Of an optimiser's file without tensors: all of them start at 0. */
 const fresh = 'fresh';
-
-/** Replaces the state of a saved checkpoint whose tensors stay. */
-export async function updateState(checkpoint: Checkpoint, state: SavedState): Promise<void> {
-  await writeFileAtomic(stateFile(checkpoint.path), toJson(state));
-}
-
-const toJson = (state: SavedState): string => `${JSON.stringify(state)}\n`;
-
-/** All complete checkpoints, oldest first. */
-export function listCheckpoints(stageFolder: string): Checkpoint[] {
-  if (!existsSync(stageFolder)) return [];
-  return readdirSync(stageFolder)
-    .filter((name) => /^step-\d{8,}$/.test(name))
-    .map((name) => ({ step: Number(name.slice('step-'.length)), path: path.join(stageFolder, name) }))
-    .filter(({ path: folder }) =>
-      [modelFile(folder), optimizerFile(folder), stateFile(folder)].every((file) => existsSync(file)),
-    )
-    .sort((a, b) => a.step - b.step);
-}
-
-export function latestCheckpoint(stageFolder: string): Checkpoint | undefined {
-  return listCheckpoints(stageFolder).at(-1);
-}
-
-/** The best by validation; the newest where none has been validated. */
-export function bestCheckpoint(stageFolder: string): Checkpoint | undefined {
-  const newest = latestCheckpoint(stageFolder);
-  const best = newest && readState(newest).best;
-  return (best && listCheckpoints(stageFolder).find(({ step }) => step === best.step)) ?? newest;
-}
-
-export function readState(checkpoint: Checkpoint): SavedState {
-  const file = stateFile(checkpoint.path);
-  try {
-    return JSON.parse(readFileSync(file, 'utf8'));
-  } catch (cause) {
-    throw expected('the JSON that vqgen saved', file, 'something else', removeIt(checkpoint.path), cause);
-  }
-}
 
 /**
  * All tensors of a checkpoint.
@@ -220,21 +150,33 @@ export interface TrainedModel {
   readonly path: string;
   /** Of `model.safetensors`, hexadecimal: what token files and priors name their tokenizer by. */
   readonly sha256: string;
+  /** Checkpoints that would have been used, were they not damaged. */
+  readonly damaged: readonly Damage[];
+  /** Whether its files carry checksums, which fit. */
+  readonly checked: boolean;
 }
 
 /**
- * A checkpoint's weights.
+ * A stage's weights as they were saved.
  *
- * @param checkpoint the newest unless given
- * @throws UserError naming the command that trains the stage, or a tensor with a value that is not finite
+ * @param o.best of the best checkpoint by validation, not of the newest
+ * @param o.reporter is warned of damaged checkpoints, for which an earlier one is used; without one that is an error
+ * @throws UserError naming the command that trains the stage, what is damaged where nothing else is left, or a tensor
+ *   with a value that is not finite
  */
 export async function loadModel(
   run: string,
   stage: StageName,
-  checkpoint = latestCheckpoint(path.join(run, stage)),
+  o: { best?: boolean; reporter?: Pick<Reporter, 'warn'> } = {},
 ): Promise<TrainedModel> {
   if (!existsSync(run)) throw noSuchRun(run);
-  if (!checkpoint) throw notTrained(run, stage);
+  const found = await soundCheckpoint(runPaths(run)[stage], { best: o.best });
+  const { sound, damaged } = found;
+  const [first] = damaged;
+  if (!sound) throw first ? damagedOnly(damaged, allDamaged(run, stage)) : notTrained(run, stage);
+  if (first && !o.reporter) throw damagedOnly([first], 'Put back a copy of it.');
+  if (o.reporter) tellOfDamage(found, o.reporter);
+  const { checkpoint, sha256, checked } = sound;
   const file = modelFile(checkpoint.path);
   const opened = await openSafetensors(file);
   const tensors: HostTensors = {};
@@ -248,7 +190,37 @@ export async function loadModel(
   } finally {
     await opened.close();
   }
-  return { tensors, step: checkpoint.step, path: checkpoint.path, sha256: await sha256(file) };
+  return { tensors, ...checkpoint, sha256, damaged, checked };
+}
+
+/**
+ * The weights, where they are those of a model with these parameters.
+ *
+ * @throws UserError naming the first that is missing, or of another shape
+ */
+export function fitting<M extends TrainedModel>(
+  model: M,
+  parameters: Readonly<Record<string, { readonly shape: readonly number[] }>>,
+): M {
+  for (const [name, { shape }] of Object.entries(parameters)) {
+    const found = model.tensors[name]?.shape;
+    if (found?.join() === shape.join()) continue;
+    const received = found ? `[${found}]` : 'no such tensor';
+    throw expected(`${name} [${shape}]`, modelFile(model.path), received, anotherConfig);
+  }
+  return model;
+}
+
+const anotherConfig =
+  "The run's config.json, or what is noted beside its prior, is not what it was trained with: put back what it was.";
+
+/** What to do about a stage of which no checkpoint is left. */
+export function allDamaged(run: string, stage: StageName): string {
+  const again =
+    stage === 'stage1'
+      ? 'train another tokenizer elsewhere: vqgen train-stage1 --run DIR'
+      : `train the prior again: remove ${runPaths(run).prior}, then vqgen train-prior --run ${run}`;
+  return `No checkpoint is left: put back a copy of that file, or ${again}`;
 }
 
 /** Removes the checkpoints of steps that are taken back. */
@@ -271,5 +243,3 @@ async function prune(
     if (!needed.includes(checkpoint.step)) await removeFolder(checkpoint.path);
   }
 }
-
-const removeIt = (folder: string): string => `Remove ${folder} to go on from the checkpoint before it.`;

@@ -1,11 +1,15 @@
-/** `vqgen info RUN`: what stands in a run, and the next command to type. Reads headers and metrics only. */
+/**
+ * `vqgen info RUN`: what stands in a run, what is wrong with it, and the next command to type. Reads the models that
+ * later commands would use, of all else headers and metrics.
+ */
 import fs from 'node:fs';
 import path from 'node:path';
-import { must } from '../base/lookup.js';
+import { UserError } from '../base/errors.js';
 import { formatDuration, formatNumber } from '../base/progress.js';
-import { readRunConfig, runPaths, type StageName, version } from '../checkpoint/run.js';
-import { openSafetensors, sha256 } from '../checkpoint/safetensors.js';
-import { bestCheckpoint, isStale, latestCheckpoint, readState } from '../checkpoint/store.js';
+import { describeDamage, soundCheckpoint, tellOfDamage } from '../checkpoint/integrity.js';
+import { readRunConfig, readSavedConfig, runPaths, type StageName, version } from '../checkpoint/run.js';
+import { openSafetensors } from '../checkpoint/safetensors.js';
+import { isStale, loadModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { describeLatent, type Grid } from '../stage1-vqgan/latent.js';
@@ -15,6 +19,7 @@ import { priorCondition } from '../tokenize/conditions/begun.js';
 import { describeCondition } from '../tokenize/conditions/condition.js';
 import { describeGrids, gridsIn, sizesOf } from '../tokenize/token-file.js';
 import { lastValues, type Values } from '../train/metrics.js';
+import { collapseWarning } from '../train/usage-watch.js';
 import { type Outcome, runOption } from './outcome.js';
 
 interface StageInfo {
@@ -49,10 +54,12 @@ const earlier = ' (of an earlier tokenizer)';
 /** @throws UserError where there is no run */
 export async function describeRun(run: string): Promise<Outcome> {
   const config = readRunConfig(run);
-  const tokenizer = await presentTokenizer(run);
-  const stage1 = await describeStage(run, 'stage1', config, tokenizer);
-  const tokens = await describeTokens(run, tokenizer);
-  const prior = await describeStage(run, 'prior', config, tokenizer);
+  const problems: string[] = [];
+  const { sound } = await soundCheckpoint(runPaths(run).stage1);
+  const tokenizer = sound?.sha256;
+  const stage1 = await describeStage(run, 'stage1', config, { tokenizer, problems });
+  const tokens = await describeTokens(run, tokenizer, problems);
+  const prior = await describeStage(run, 'prior', config, { tokenizer, problems });
   const classes = prior ? priorClasses(run) : [];
   const told = prior ? priorCondition(run) : undefined;
   const samples = countSamples(run);
@@ -61,7 +68,18 @@ export async function describeRun(run: string): Promise<Outcome> {
   const first = command === 'train-prior' && prior ? `remove ${runPaths(run).prior}, then ` : '';
   const { size } = config.data;
   return {
-    summary: { run, vqgen: version, stage1, tokens, prior, classes, condition: told ?? null, samples, next },
+    summary: {
+      run,
+      vqgen: version,
+      stage1,
+      tokens,
+      prior,
+      classes,
+      condition: told ?? null,
+      samples,
+      problems,
+      next,
+    },
     lines: [
       `${run}: ${trainedOn(run)}, ${size} × ${size} pixels, ${latentIn(config)}`,
       ...stageLines('tokenizer', stage1),
@@ -72,6 +90,7 @@ export async function describeRun(run: string): Promise<Outcome> {
       ...(told ? [`${' '.repeat(10)} told ${describeCondition(told)}`] : []),
       ...(classes.length > 0 ? [`${' '.repeat(10)} ${classes.length} classes: ${listed(classes)}`] : []),
       `samples    ${samples === 0 ? 'none' : `${samples} pictures in ${runPaths(run).samples}`}`,
+      ...problems,
       `Next: ${first}${next}`,
     ],
   };
@@ -87,43 +106,59 @@ function latentIn(config: Config): string {
  * nowhere here.
  */
 function trainedOn(run: string): string {
-  const dir: string | null = JSON.parse(fs.readFileSync(runPaths(run).config, 'utf8')).data?.dir ?? null;
+  const { data } = readSavedConfig(run) ?? {};
+  const dir = data?.dir ?? null;
   if (dir === null) return 'built-in pictures';
   return path.isAbsolute(dir) ? dir : `images of ${dir}, where it was trained`;
-}
-
-/** What names the tokenizer in token files and beside the prior. */
-async function presentTokenizer(run: string): Promise<string | undefined> {
-  const checkpoint = latestCheckpoint(runPaths(run).stage1);
-  return checkpoint && (await sha256(path.join(checkpoint.path, 'model.safetensors')));
 }
 
 async function describeStage(
   run: string,
   stage: StageName,
   config: Config,
-  tokenizer: string | undefined,
+  { tokenizer, problems }: { tokenizer: string | undefined; problems: string[] },
 ): Promise<StageInfo | null> {
   const folder = runPaths(run)[stage];
-  const checkpoint = latestCheckpoint(folder);
-  if (!checkpoint) return null;
-  const { seconds, stale } = readState(checkpoint);
+  const newest = await soundCheckpoint(folder);
+  if (!newest.sound) {
+    problems.push(...newest.damaged.map((damage) => `${describeDamage(damage)}.`));
+    return null;
+  }
+  const { checkpoint, state } = newest.sound;
   const { step } = checkpoint;
   const { steps } = config[stage];
-  const early = stage === 'prior' && isStale(stale, config.prior.patience);
-  const used = stage === 'prior' ? must(bestCheckpoint(folder), 'checkpoint').step : step;
+  const early = stage === 'prior' && isStale(state.stale, config.prior.patience);
+  const warned: string[] = [];
+  const reporter = { warn: (line: string) => warned.push(line) };
+  tellOfDamage(newest, reporter);
+  const used = await loadModel(run, stage, { reporter, best: stage === 'prior' }).catch((error) => {
+    if (!(error instanceof UserError)) throw error;
+    warned.push(error.message);
+    return { step };
+  });
   const finished = early || step >= steps;
   const outdated = stage === 'prior' && !(tokenizer && speaksCodesOf(run, tokenizer));
-  return { step, steps, finished, used, outdated, seconds, ...(await lastValues(folder)) };
+  const last = await lastValues(folder);
+  const collapse = collapseWarning(last.metrics);
+  problems.push(...new Set(warned), ...(collapse ? [collapse] : []));
+  return { step, steps, finished, used: used.step, outdated, seconds: state.seconds, ...last };
 }
 
-async function describeTokens(run: string, present: string | undefined): Promise<TokensInfo[]> {
+async function describeTokens(
+  run: string,
+  present: string | undefined,
+  problems: string[],
+): Promise<TokensInfo[]> {
   const folder = runPaths(run).tokens;
   if (!fs.existsSync(folder)) return [];
   const files = fs.readdirSync(folder).filter((name) => /^[^.].*\.safetensors$/.test(name));
   const found: TokensInfo[] = [];
   for (const name of files.sort()) {
-    const file = await openSafetensors(path.join(folder, name));
+    const file = await openSafetensors(path.join(folder, name)).catch((error) => {
+      if (!(error instanceof UserError)) throw error;
+      problems.push(error.message);
+    });
+    if (!file) continue;
     await file.close();
     const grids = gridsIn(file);
     if (grids.length === 0) continue; // no token file

@@ -75,12 +75,12 @@ async function reconstruct(context: Context): Promise<Outcome> {
 }
 
 async function interpolate(context: Context): Promise<Outcome> {
-  const { flags, words } = context;
+  const { flags, words, reporter } = context;
   const { interpolate } = await import('../sample/interpolate.js');
   const run = flags.run ?? defaultRun;
   const device = await openDevice(context, run);
   const { steps, class: classes, out } = flags;
-  const summary = await interpolate({ run, images: words, classes, steps, out, device });
+  const summary = await interpolate({ run, images: words, classes, steps, out, device, reporter });
   return {
     summary,
     lines: [`${summary.steps} pictures from end to end, straight and on an arc`, summary.out],

@@ -61,18 +61,19 @@ export function parseConfig(raw: unknown, where: string): Config {
  *
  * @throws UserError
  */
-export function parseSaved(
-  saved: { prior?: object; stage1?: object; sample?: { cfg_schedule?: string; [key: string]: unknown } },
-  where: string,
-): Config {
-  const prior: Record<string, unknown> = { mlp: 'gelu', ...saved.prior };
-  const { cfg_schedule, ...sample } = saved.sample ?? {};
+export function parseSaved(raw: unknown, where: string): Config {
+  const saved = asSection(raw, where);
+  const { stage1 = {}, prior = {}, sample = {} } = saved;
+  for (const [name, section] of Object.entries({ stage1, prior, sample }))
+    asSection(section, `${name} of ${where}`);
+  const known: Section = { mlp: 'gelu', ...(prior as Section) };
+  const { cfg_schedule, ...drawing } = sample as Section;
   return parseConfig(
     {
       ...saved,
-      stage1: { norm_groups: 32, ...saved.stage1 },
-      prior: withoutForeign(prior.kind ?? 'gpt', prior),
-      sample: { ...(prior.kind === 'maskgit' && { cfg_growth: cfg_schedule }), ...sample },
+      stage1: { norm_groups: 32, ...(stage1 as Section) },
+      prior: withoutForeign(known.kind ?? 'gpt', known),
+      sample: { ...(known.kind === 'maskgit' && { cfg_growth: cfg_schedule }), ...drawing },
     },
     where,
   );

@@ -78,7 +78,7 @@ export function sizesOf(kind: unknown): Record<string, number> | undefined {
     pixelcnn: { layers: 8, width: 96 },
     maskgit: {},
   };
-  return sizes[kind as Prior['kind']];
+  return typeof kind === 'string' && Object.hasOwn(sizes, kind) ? sizes[kind as Prior['kind']] : undefined;
 }
 
 type Prior = z.output<z.ZodObject<typeof priorKinds>>;

@@ -4,7 +4,7 @@
  */
 import fs from 'node:fs/promises';
 import sharp from 'sharp';
-import { expected } from '../base/errors.js';
+import { expected, notFinite } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import { float32, type HostTensor } from '../base/tensor.js';
 import { enlarge, type Side } from './enlarge.js';
@@ -147,10 +147,20 @@ export const fromBytes = (data: Uint8Array): Float32Array => Float32Array.from(d
 
 const unit = Float32Array.from({ length: 256 }, (_, byte) => byte / 127.5 - 1);
 
-/** [−1, 1] to the nearest of 0 … 255, values outside clamped; same order and count. */
+/**
+ * [−1, 1] to the nearest of 0 … 255, values outside clamped; same order and count.
+ *
+ * @throws UserError for a value that is not finite, which would look like any dark pixel
+ */
 export function toBytes(images: HostTensor): Uint8Array {
   const bytes = new Uint8ClampedArray(images.data.length);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = (images.data[i]! + 1) * 127.5;
+  let zero = 0; // NaN once a value is not finite.
+  for (let i = 0; i < bytes.length; i++) {
+    const value = images.data[i]!;
+    bytes[i] = (value + 1) * 127.5;
+    zero += value * 0;
+  }
+  if (zero !== 0) throw notFinite('a picture');
   return new Uint8Array(bytes.buffer);
 }
 

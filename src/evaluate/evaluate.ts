@@ -4,7 +4,6 @@ import { expected } from '../base/errors.js';
 import { must, pairs } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { readRunConfig } from '../checkpoint/run.js';
-import { loadModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { everyImage, readableSplits, type Subset } from '../data/dataset.js';
 import { inferenceBatch } from '../data/inference-batch.js';
@@ -20,9 +19,11 @@ import { openSource } from '../sample/sources.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
+import { loadTokenizer } from '../stage1-vqgan/trained.js';
 import { maskedPercents } from '../stage2-transformer/prior.js';
 import { drawnGrids } from '../stage2-transformer/told.js';
 import { codebookUse } from '../train/book-use.js';
+import { collapseWarning } from '../train/usage-watch.js';
 import { type FeatureSpace, type Measures, measureNames, onnxSpace, vqgenSpace } from './features.js';
 import { type FolderResult, measureFolder } from './folder.js';
 import { frechetDistance } from './frechet.js';
@@ -82,7 +83,7 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
   const { reporter, n = 256 } = o;
   const config = readRunConfig(o.run);
   checkPlaces(o, config);
-  const tokenizer = await loadModel(o.run, 'stage1');
+  const tokenizer = await loadTokenizer(o.run, config, o);
   if (n < 2) throw expected('at least 2', '--n', n, 'One sample has no covariance.');
   const subset = await chosenImages(config, o);
   const classifier = o.classifier === undefined ? undefined : await openClassifier(o.device, o.classifier);
@@ -124,6 +125,8 @@ export async function evaluate(o: EvaluateOptions): Promise<EvaluateSummary> {
       stage1: config.stage1,
     });
     if (warning) reporter.warn(warning);
+    const collapse = collapseWarning(codebookUse(folder.uses));
+    if (collapse) reporter.warn(collapse);
     const result = {
       run: o.run,
       data: origin.value,

@@ -2,7 +2,9 @@
  * The first pass: every image of a folder through the tokenizer, each measure as it comes by. What is in memory does
  * not grow with the folder.
  */
+
 import { createHash } from 'node:crypto';
+import { notFinite } from '../base/errors.js';
 import { must, take } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { firstAxis, float32, type HostTensor, type HostTensors } from '../base/tensor.js';
@@ -286,7 +288,9 @@ function canvasOf(
 /** Sum over the first `images` of a batch of their nats per token. */
 async function natsOf(graph: Graph<never, 'loss'>, inputs: HostTensors, images: number): Promise<number> {
   const { loss } = await graph.run(inputs);
-  return (loss.data as Float32Array).subarray(0, images).reduce((sum, v) => sum + v, 0);
+  const sum = (loss.data as Float32Array).subarray(0, images).reduce((sum, v) => sum + v, 0);
+  if (Number.isNaN(sum)) throw notFinite('likelihoods');
+  return sum;
 }
 
 /** What an 8-bit picture holds of images in about [−1, 1]: all that anybody will see of them. */

@@ -3,7 +3,7 @@ import { UserError } from '../base/errors.js';
 import { must } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { runPaths } from '../checkpoint/run.js';
-import { latestCheckpoint } from '../checkpoint/store.js';
+import { hasCheckpoint } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Subset } from '../data/dataset.js';
 import { inferenceBatch } from '../data/inference-batch.js';
@@ -34,13 +34,13 @@ interface Options {
  */
 export async function findPrior(config: Config, subset: Subset, o: Options): Promise<Measured | undefined> {
   const { run, reporter } = o;
-  if (!latestCheckpoint(runPaths(run).prior)) {
+  if (!hasCheckpoint(runPaths(run).prior)) {
     reporter.note('The run has no prior: its likelihoods and samples are left out.');
     return undefined;
   }
   let prior: TrainedPrior;
   try {
-    prior = (await loadModels(run)).prior;
+    prior = (await loadModels(run, reporter)).prior;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     reporter.warn(`Likelihoods and samples are left out. ${error.message}`);
@@ -49,7 +49,7 @@ export async function findPrior(config: Config, subset: Subset, o: Options): Pro
   const { told } = prior;
   if (!told) return { prior };
   const batch = inferenceBatch(told.size);
-  const opened = async (device: Device) => openConditioner(told, { run, device, batch });
+  const opened = async (device: Device) => openConditioner(told, { run, device, batch, reporter });
   if (told.kind !== 'maps') return { prior, tell: async (device) => ({ conditioner: await opened(device) }) };
   const dir = config.prior.condition.val_maps ?? config.prior.condition.maps;
   if (o.data === undefined && dir !== null) {

@@ -1,6 +1,8 @@
 /** What makes codes of what a prior is told, as a published transformer holds it: its cond stage. */
+
 import path from 'node:path';
 import { must } from '../base/lookup.js';
+import type { Reporter } from '../base/progress.js';
 import { runPaths } from '../checkpoint/run.js';
 import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
@@ -27,9 +29,13 @@ export interface ToldModel extends ToldTokenizer {
  *
  * @throws UserError where it is lost, or another
  */
-export async function loadTold(run: string, prior: TrainedPrior | undefined): Promise<ToldModel | undefined> {
+export async function loadTold(
+  run: string,
+  prior: TrainedPrior | undefined,
+  reporter: Reporter,
+): Promise<ToldModel | undefined> {
   if (prior?.told?.tokenizer?.sha256 === undefined) return undefined;
-  const told = must(await toldTokenizer(run, prior.told), 'tokenizer');
+  const told = must(await toldTokenizer(run, prior.told, reporter), 'tokenizer');
   return { ...told, kept: await readKept(runPaths(told.place).stage1, parseTokenizer) };
 }
 

@@ -76,8 +76,8 @@ export async function exportTaming(o: ExportOptions): Promise<ExportSummary> {
   const out = path.resolve(o.out ?? exportFolder(run, to));
   const saved = readRunConfig(run);
   await checkOut({ run, out, to }, { isOurs, isExport });
-  const { tokenizer, prior } = await loadTrainedParts(run);
-  const told = await loadTold(run, prior);
+  const { tokenizer, prior } = await loadTrainedParts(run, reporter);
+  const told = await loadTold(run, prior, reporter);
   const misfit = misfitOf(saved, prior, told?.config);
   if (misfit && to === 'taming') throw misfit;
   if (misfit) {

@@ -4,7 +4,8 @@
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { readSafetensors, type StoredTensors, writeSafetensors } from '../checkpoint/safetensors.js';
+import { readChecked, writeWithSum } from '../checkpoint/content-sum.js';
+import type { StoredTensors } from '../checkpoint/safetensors.js';
 import { coversAll, type Named, type Place } from './places.js';
 import type { TensorFile } from './torch-file.js';
 
@@ -29,7 +30,7 @@ export async function keptOf(
 const fileIn = (stageFolder: string): string => path.join(stageFolder, 'published.safetensors');
 
 export async function writeKept<P>(stageFolder: string, { published, tensors }: Kept<P>): Promise<void> {
-  await writeSafetensors(fileIn(stageFolder), tensors, { published: JSON.stringify(published) });
+  await writeWithSum(fileIn(stageFolder), tensors, { published: JSON.stringify(published) });
 }
 
 /** Undefined where the stage was not imported. @throws UserError where it is not what `writeKept` wrote */
@@ -39,6 +40,6 @@ export async function readKept<P>(
 ): Promise<Kept<P> | undefined> {
   const file = fileIn(stageFolder);
   if (!existsSync(file)) return undefined;
-  const { tensors, metadata } = await readSafetensors(file);
+  const { tensors, metadata } = await readChecked(file);
   return { published: parse(metadata.published ?? '', file), tensors };
 }

@@ -6,8 +6,9 @@ import { writeFolderAtomic } from '../base/files.js';
 import type { StoredPrecision } from '../base/half.js';
 import type { Reporter } from '../base/progress.js';
 import type { HostTensors } from '../base/tensor.js';
+import { readChecked, writeWithSum } from '../checkpoint/content-sum.js';
 import { exportFolder, readRunConfig, runPaths, writeRunConfig } from '../checkpoint/run.js';
-import { inHalves, readSafetensors, sha256, toHosts, writeSafetensors } from '../checkpoint/safetensors.js';
+import { inHalves, readSafetensors, sha256, toHosts } from '../checkpoint/safetensors.js';
 import { type Checkpoint, listCheckpoints, readState, saveWeights } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { folderOf } from '../data/own-folders.js';
@@ -71,8 +72,8 @@ export async function exportRunFolder(o: {
   const out = path.resolve(o.out ?? exportFolder(run, 'run'));
   const config = readRunConfig(run);
   await checkOutRun(run, out);
-  const { tokenizer, prior } = await loadTrainedParts(run);
-  const told = await loadTold(run, prior);
+  const { tokenizer, prior } = await loadTrainedParts(run, reporter);
+  const told = await loadTold(run, prior, reporter);
   const stored = (tensors: HostTensors) =>
     precision === 'f32'
       ? tensors
@@ -87,8 +88,8 @@ export async function exportRunFolder(o: {
     const shared = toShare(config, weights && existsSync(weights) ? weightsFile : null);
     await writeRunConfig(folder, told ? toldCopied(shared, out) : shared, out);
     if (weights && existsSync(weights)) {
-      const { tensors, metadata } = await readSafetensors(weights);
-      await writeSafetensors(path.join(folder, weightsFile), stored(toHosts(tensors)), metadata);
+      const { tensors, metadata } = await readChecked(weights);
+      await writeWithSum(path.join(folder, weightsFile), stored(toHosts(tensors)), metadata);
     }
     const saved = await saveWeights(
       paths.stage1,

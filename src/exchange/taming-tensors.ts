@@ -4,13 +4,8 @@ import path from 'node:path';
 import { must } from '../base/lookup.js';
 import { stream } from '../base/rng.js';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
-import {
-  openSafetensors,
-  readSafetensors,
-  type StoredTensors,
-  toHost,
-  toHosts,
-} from '../checkpoint/safetensors.js';
+import { readChecked } from '../checkpoint/content-sum.js';
+import { openSafetensors, type StoredTensors, toHost, toHosts } from '../checkpoint/safetensors.js';
 import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
@@ -105,7 +100,7 @@ export async function lossTensors(
     await file.close();
   }
   for (const { name, shape } of runningStatistics(disc)) found.push([name, kept[name] ?? fresh(name, shape)]);
-  const lpips = toHosts((await readSafetensors(perceptual.weights)).tensors);
+  const lpips = toHosts((await readChecked(perceptual.weights)).tensors);
   for (const [name, t] of Object.entries(writtenLpips(lpips, 'loss.perceptual_loss.')))
     found.push([name, stored(t)]);
   return found;

@@ -5,8 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { expected } from '../base/errors.js';
 import { parseTexts } from '../base/json.js';
 import type { HostTensors } from '../base/tensor.js';
+import { readChecked } from '../checkpoint/content-sum.js';
 import { finite } from '../checkpoint/finite.js';
-import { readSafetensors, sha256, toHost } from '../checkpoint/safetensors.js';
+import { sha256, toHost } from '../checkpoint/safetensors.js';
 import type { Config } from '../config/schema.js';
 import {
   type FeatureNetwork,
@@ -122,7 +123,7 @@ async function readWeights(
         : o.remedy,
     );
   }
-  const { tensors, metadata } = await readSafetensors(file);
+  const { tensors, metadata } = await readChecked(file);
   const hosts: HostTensors = {};
   for (const [name, shape] of Object.entries(o.shapes(metadata))) {
     const given = tensors[name];

@@ -1,16 +1,17 @@
 /** `vqgen train-perceptual`: folders of labelled images → a classifier whose features compare images. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
 import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import { nth, only, picked } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { type HostTensors, scalar } from '../base/tensor.js';
 import { beginTraining, differences } from '../checkpoint/begin.js';
+import { writeWithSum } from '../checkpoint/content-sum.js';
+import { resumable, setAside, tellOfDamage } from '../checkpoint/integrity.js';
 import { version } from '../checkpoint/run.js';
-import { inHalves, writeSafetensors } from '../checkpoint/safetensors.js';
+import { inHalves } from '../checkpoint/safetensors.js';
 import { type Checkpoint, latestCheckpoint, loadCheckpoint, readState } from '../checkpoint/store.js';
 import { evalImages } from '../data/batches.js';
 import { type Dataset, everyImage, type ImageSet, openSplits, type Splits } from '../data/dataset.js';
@@ -28,6 +29,7 @@ import { classifierBatch } from './batches.js';
 import { type Accuracy, accuracyOn, openClassifier } from './classifier.js';
 import { trainedFile } from './load.js';
 import { occupying } from './occupying.js';
+import { readSettings, type Settings } from './settings.js';
 import {
   classifierEvaluation,
   classifierState,
@@ -35,7 +37,7 @@ import {
   foldProgram,
   initialClassifier,
 } from './step.js';
-import { type Pooling, pooling } from './trained-features.js';
+import { pooling } from './trained-features.js';
 
 export interface TrainPerceptualOptions {
   /** Folders whose subfolders are the classes; none: the built-in drawings. */
@@ -70,6 +72,9 @@ export interface TrainPerceptualSummary {
   readonly stopped: boolean;
 }
 
+const allClassifiersDamaged =
+  'No checkpoint is left: put back a copy of that file, or train into another --out.';
+
 const batchSize = 64;
 const smallest = 16;
 const shareOfVal = 0.1;
@@ -88,16 +93,6 @@ const recipe = ({ steps }: Settings) => ({
   keep: 2,
 });
 
-/** What a training began with. */
-interface Settings {
-  readonly data: readonly string[];
-  readonly val: readonly string[];
-  readonly size: number;
-  readonly steps: number;
-  readonly seed: number;
-  readonly pooling: Pooling;
-}
-
 /** @throws UserError for missing or unreadable images, fewer than two classes, or a training in the way */
 export const trainPerceptual = (o: TrainPerceptualOptions): Promise<TrainPerceptualSummary> =>
   occupying(o, () => train(o));
@@ -106,23 +101,18 @@ async function train(o: TrainPerceptualOptions): Promise<TrainPerceptualSummary>
   const { out } = o;
   const folder = path.join(out, 'training');
   const settingsFile = path.join(out, 'settings.json');
-  const saved = existsSync(settingsFile) ? readSettings(settingsFile) : undefined;
-  if (saved && saved.pooling !== pooling) {
-    throw expected(
-      'a classifier that this version of vqgen began',
-      '--out',
-      `${out} of another one, whose network halves images otherwise`,
-      'Train into another --out; the file of a finished one can be used as it is.',
-    );
-  }
+  const saved = existsSync(settingsFile) ? readSettings(settingsFile, out) : undefined;
   const settings = settingsOf(o, o.resume ? saved : undefined);
+  const found = await resumable(folder, allClassifiersDamaged);
   const beginning = beginTraining({
+    newest: found.sound?.checkpoint,
     ...{ option: '--out', place: out, folder, settings: settingsFile },
     changes: saved && differences(saved, settings),
     changeable: ['steps'],
     total: settings.steps,
     resume: o.resume,
   });
+  await (o.resume ? setAside(folder, found, o.reporter) : tellOfDamage(found, o.reporter));
   const sources = await listSources(settings, o.reporter);
   const { classes } = sources.splits;
   if (beginning.kind === 'fresh') for (const hint of sources.hints) o.reporter.note(hint);
@@ -156,25 +146,6 @@ function settingsOf(o: TrainPerceptualOptions, saved?: Settings): Settings {
     throw expected('--data', '--val', 'no --data', 'The built-in drawings bring unseen ones of their own.');
   }
   return { data, val, size, steps, seed, pooling };
-}
-
-const savedSettings = z.looseObject({
-  data: z.array(z.string()),
-  val: z.array(z.string()),
-  size: z.int().positive(),
-  steps: z.int().positive(),
-  seed: z.int().nonnegative(),
-  /** Left out by vqgen before there was a choice. */
-  pooling: z.string().optional(),
-});
-
-function readSettings(file: string): Settings {
-  try {
-    const { vqgen: _, ...settings } = savedSettings.parse(JSON.parse(readFileSync(file, 'utf8')));
-    return settings as Settings;
-  } catch (cause) {
-    throw expected('the JSON that vqgen saved', file, 'something else', 'Train into another --out.', cause);
-  }
 }
 
 interface Sources {
@@ -362,7 +333,7 @@ async function writeTrained(file: string, classes: readonly string[], o: Trainin
   try {
     const weights = await graph.run(under('model', state));
     const halves = Object.entries(weights).map(([name, t]) => [name, inHalves(t)]);
-    await writeSafetensors(file, Object.fromEntries(halves), {
+    await writeWithSum(file, Object.fromEntries(halves), {
       format: 'vqgen-classifier',
       classes: JSON.stringify(classes),
       size: `${o.settings.size}`,

@@ -57,7 +57,7 @@ const batch = 16;
 export async function reportInt8Loss(o: Int8LossOptions): Promise<Int8Loss | null> {
   let val: Tokens;
   try {
-    val = await tokensFor(o.run, 'val', gridsOf(o.config), o.tokenizer.sha256);
+    val = await tokensFor(o.run, 'val', gridsOf(o.config), o.tokenizer);
     checkTold(val, o);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

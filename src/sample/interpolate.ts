@@ -2,12 +2,14 @@
  * `vqgen interpolate`: from one picture to another, or to what it would be as another class, on a straight line and on
  * an arc through the latent space. Of models with codes the way goes through z, before it becomes codes.
  */
+
 import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { take } from '../base/lookup.js';
+import type { Reporter } from '../base/progress.js';
 import { float32, sizeOf } from '../base/tensor.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
-import { loadModel, type TrainedModel } from '../checkpoint/store.js';
+import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { imageAt, mostColumns, writeGrid } from '../data/grid.js';
 import { readEvalImage } from '../data/reading.js';
@@ -15,6 +17,7 @@ import type { Device } from '../engine/device.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { modelOf } from '../stage1-vqgan/model.js';
 import { walkPrograms } from '../stage1-vqgan/programs.js';
+import { loadTokenizer } from '../stage1-vqgan/trained.js';
 import { chosenClasses } from './classes.js';
 import { classMeans } from './numbers-source.js';
 import { checkOutOrRun } from './out.js';
@@ -29,6 +32,7 @@ export interface InterpolateOptions {
   readonly steps?: number;
   readonly out?: string;
   readonly device: Device;
+  readonly reporter: Reporter;
 }
 
 export interface InterpolateSummary {
@@ -42,7 +46,7 @@ const usualSteps = 9;
 export async function interpolate(o: InterpolateOptions): Promise<InterpolateSummary> {
   const config = readRunConfig(o.run);
   checkOutOrRun(o.out, { run: o.run, read: o.images });
-  const model = await loadModel(o.run, 'stage1');
+  const model = await loadTokenizer(o.run, config, o);
   const { size } = config.data;
   const { steps = usualSteps } = o;
   const most = mostColumns(size);

@@ -3,12 +3,13 @@
  * classes, and for an autoencoder, of whose latents nothing is known, a Gaussian fitted to those of its training
  * images.
  */
+
 import { expected } from '../base/errors.js';
 import { must, take } from '../base/lookup.js';
 import { stream } from '../base/rng.js';
 import { firstAxis, float32, sizeOf } from '../base/tensor.js';
 import { readRunConfig } from '../checkpoint/run.js';
-import { loadModel, type TrainedModel } from '../checkpoint/store.js';
+import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { streamEvalImages } from '../data/batches.js';
 import { readableSplits } from '../data/dataset.js';
@@ -21,6 +22,7 @@ import type { Latent } from '../stage1-vqgan/latent.js';
 import { modelOf } from '../stage1-vqgan/model.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
 import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
+import { loadTokenizer } from '../stage1-vqgan/trained.js';
 import { chosenClasses, inTurn } from './classes.js';
 import { samplesName } from './out.js';
 import { drawingOptions, type Source, type SourceOptions, sampleBatch } from './source.js';
@@ -103,7 +105,7 @@ export async function numbersSource(o: SourceOptions, numbers?: Numbers): Promis
 /** A run's. */
 async function numbersOf(o: SourceOptions): Promise<Numbers> {
   const config = readRunConfig(o.run);
-  const model = await loadModel(o.run, 'stage1');
+  const model = await loadTokenizer(o.run, config, o);
   const latent = numbersIn(config);
   const width = sizeOf(latent.shape);
   return {

@@ -112,7 +112,7 @@ export async function modelsOf(o: PaintOptions): Promise<PaintModels> {
   const config = readRunConfig(run);
   checkPlaces(o);
   checkCodes(config, run);
-  const { prior, tokenizer } = await loadModels(run);
+  const { prior, tokenizer } = await loadModels(run, reporter);
   tellOfBest(run, prior, reporter);
   return { config, prior, tokenizer };
 }

@@ -143,7 +143,7 @@ export function ofEach(told: readonly Told[] | undefined, { n = 1 }: Pick<Source
 /** A run's. Nothing but `open` keeps the weights, of which the sessions have copies. */
 async function modelsOf({ run, device, precision, reporter, signal, ...o }: SourceOptions): Promise<Models> {
   const config = readRunConfig(run);
-  const { prior, tokenizer } = await loadModels(run);
+  const { prior, tokenizer } = await loadModels(run, reporter);
   chosenClasses(o.classes, prior.classes); // A mistake is told before anything else is.
   endOfOnly(o.only, prior.model);
   checkPrecision(precision, prior.model);

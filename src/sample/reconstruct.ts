@@ -2,13 +2,14 @@
  * `vqgen reconstruct`: originals above reconstructions, with `--corrupt` above what the encoder saw and what was
  * restored; how close they are. Streams.
  */
+
 import { statSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
+import { entry } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
-import { float32 } from '../base/tensor.js';
+import { float32, type HostTensor } from '../base/tensor.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
-import { loadModel } from '../checkpoint/store.js';
 import type { Config, DataConfig } from '../config/schema.js';
 import { streamEvalImages } from '../data/batches.js';
 import { everyImage, type Subset } from '../data/dataset.js';
@@ -20,8 +21,11 @@ import { type PictureData, readEvalImage } from '../data/reading.js';
 import { describeSkipped, listImages, type Skipped } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import type { Corruption } from '../stage1-vqgan/autoencoder/corruption.js';
-import { modelOf } from '../stage1-vqgan/model.js';
+import { gridsOf, modelOf } from '../stage1-vqgan/model.js';
 import { reconstructProgram, restoreProgram } from '../stage1-vqgan/programs.js';
+import { loadTokenizer } from '../stage1-vqgan/trained.js';
+import { codebookUse, countCodes, noUse } from '../train/book-use.js';
+import { collapseWarning } from '../train/usage-watch.js';
 import { checkOutOrRun } from './out.js';
 
 export interface ReconstructOptions {
@@ -53,7 +57,7 @@ const shownPairs = 16;
 export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSummary> {
   const config = readRunConfig(o.run);
   checkOutOrRun(o.out, { run: o.run, read: o.images });
-  const { tensors } = await loadModel(o.run, 'stage1');
+  const { tensors } = await loadTokenizer(o.run, config, o);
   const { data } = config;
   const { size } = data;
   const places = await Promise.all(o.images.map((place) => findImages(place, data, o.reporter)));
@@ -71,12 +75,18 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
   const shown: Float32Array[][] = [];
   const decibels = { clean: 0, corrupted: 0, restored: 0 };
   let images = 0;
+  const grids = gridsOf(config);
+  const uses = noUse(grids);
   try {
     for await (const originals of batches(eachImage(places, data, skipped), batch)) {
       const data = float32([originals.length, size, size, 3]);
       for (const [i, image] of originals.entries()) data.data.set(image, i * image.length);
       const padded = padBatch(data, batch);
-      const { reconstruction } = await graph.run({ images: padded });
+      const { reconstruction, ...codes } = await graph.run({ images: padded });
+      countCodes(
+        uses,
+        grids.map(({ name }) => inFirst(entry(codes, name), originals.length)),
+      );
       const feed = corruption?.feed(`image ${images}`, batch);
       const restored = await restoring?.run({ images: padded, ...feed });
       for (const [i, original] of originals.entries()) {
@@ -100,6 +110,8 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
     await restoring?.dispose();
   }
   if (skipped.length > 0) o.reporter.warn(describeSkipped(skipped, total));
+  const collapse = images > 1 ? collapseWarning(codebookUse(uses)) : undefined;
+  if (collapse) o.reporter.warn(collapse);
   const out = o.out ?? path.join(runPaths(o.run).samples, 'reconstruction.png');
   await writeVersions(
     out,
@@ -116,6 +128,10 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
     out,
   };
 }
+
+/** The values of the first `n` rows. */
+const inFirst = ({ shape, data }: HostTensor, n: number) =>
+  data.subarray(0, (data.length / (shape[0] ?? 1)) * n);
 
 /** @throws UserError for a run that was trained without */
 function chosenCorruption(config: Config, run: string, seed = config.seed): Corruption {

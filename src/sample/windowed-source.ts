@@ -41,10 +41,10 @@ async function openWindowed(
   const { run, device, precision, reporter, signal } = o;
   const config = readRunConfig(run);
   checkExtent(extent, config);
-  const { prior, tokenizer } = await loadModels(run);
+  const { prior, tokenizer } = await loadModels(run, reporter);
   const { model } = prior;
   checkPrecision(precision, model);
-  const conditioner = prior.told && note(await openConditioner(prior.told, { run, device }));
+  const conditioner = prior.told && note(await openConditioner(prior.told, { run, device, reporter }));
   const told = await toldBy(o.condition, { config, conditioner, extent });
   const { seed, name, settings, cfgScale, passes, classOf, ...how } = drawingOf(o, config, model, told);
   const { fileOf, chanceOf } = ofEach(told, o);

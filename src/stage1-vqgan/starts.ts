@@ -4,6 +4,7 @@
  * started do not start again.
  */
 
+import { z } from 'zod';
 import { expected } from '../base/errors.js';
 import { picked } from '../base/lookup.js';
 import type { Config, Stage1Config } from '../config/schema.js';
@@ -58,6 +59,28 @@ export function startsOf(config: Config): Starts {
     ...{ quantised, adversarial },
     ...{ flat_latest: adversarial, flat_window: window, flat_sum: 0, flat_before: 0 },
   };
+}
+
+const whole = z.int().nonnegative();
+const flatKeys = { flat_latest: whole, flat_window: z.int().positive() };
+const startsSchema = z.union([
+  z.strictObject({ quantised: whole, adversarial: whole }),
+  z.strictObject({
+    ...{ quantised: whole, adversarial: whole, ...flatKeys },
+    ...{ flat_sum: z.number(), flat_before: z.number() },
+  }),
+]);
+
+/** What a checkpoint keeps. @param where the checkpoint. @throws UserError where it is something else */
+export function savedStarts(kept: unknown, where: string): Starts {
+  const { data } = startsSchema.safeParse(kept);
+  if (data) return data;
+  throw expected(
+    'the first steps that vqgen saved',
+    where,
+    kept,
+    'Put back what it was, or train with another --run.',
+  );
 }
 
 /** The starts as they were at the run's beginning. */

@@ -5,9 +5,11 @@ import { entry } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import type { HostTensors } from '../base/tensor.js';
 import { beginStage, occupying } from '../checkpoint/begin.js';
+import { resumable, setAside, tellOfDamage } from '../checkpoint/integrity.js';
 import { findRunConfig, gridFile, metricsFile, runPaths, writeRunConfig } from '../checkpoint/run.js';
-import { latestCheckpoint, readState } from '../checkpoint/store.js';
+import { allDamaged, type Checkpoint, hasCheckpoint, readState } from '../checkpoint/store.js';
 import type { Config, Stage1Config } from '../config/schema.js';
+import { trainBatch } from '../data/batches.js';
 import { checkInFolder, type Dataset, imageSplits, openDataset } from '../data/dataset.js';
 import { layoutHint } from '../data/layout.js';
 import { patternIn, patternWarning } from '../data/pattern.js';
@@ -32,6 +34,7 @@ import {
   firstAdversarialStep,
   followReconstruction,
   type Starts,
+  savedStarts,
   startsOf,
   withStarts,
 } from './starts.js';
@@ -69,9 +72,12 @@ async function train(given: TrainStage1Options): Promise<LoopResult> {
       'Imported ones encode, decode and carry a prior, but are not trained on.',
     );
   }
-  const saved = o.resume && latestCheckpoint(folder) ? findRunConfig(run) : undefined;
+  const saved = o.resume && hasCheckpoint(folder) ? findRunConfig(run) : undefined;
   const moved = saved ? await movedKeys({ run, saved, config: o.config }, reporter) : [];
-  const beginning = beginStage({ run, stage: 'stage1', config: o.config, resume: o.resume, moved });
+  const found = await resumable(folder, allDamaged(run, 'stage1'));
+  const newest = found.sound?.checkpoint;
+  const beginning = beginStage({ run, stage: 'stage1', config: o.config, newest, resume: o.resume, moved });
+  await (o.resume ? setAside(folder, found, reporter) : tellOfDamage(found, reporter));
   if (beginning.kind === 'finished') {
     if (saved && moved.length > 0) await writeRunConfig(run, withMoved(saved, o.config));
     const { step, seconds, best } = readState(beginning.checkpoint);
@@ -91,7 +97,7 @@ async function train(given: TrainStage1Options): Promise<LoopResult> {
   const counted = await withLabels(o.config, dataset, o);
   const whole =
     o.budget && !from ? await stage1InTime(counted, o.budget, { ...o, dataset, perceptual }) : counted;
-  const starts = (from && (readState(from).kept as Starts | undefined)) ?? startsOf(whole);
+  const starts = startsAt(from) ?? startsOf(whole);
   const config = withStarts(whole, starts);
   const networks = networksOf(config);
   describe(networks, config.stage1, dataset, reporter);
@@ -131,6 +137,11 @@ async function train(given: TrainStage1Options): Promise<LoopResult> {
   }
 }
 
+function startsAt(from: Checkpoint | undefined): Starts | undefined {
+  const kept = from && readState(from).kept;
+  return kept && savedStarts(kept, from.path);
+}
+
 /** The same command again means the same training: it has the steps that were planned. */
 function asPlanned(config: Config, { run, budget }: TrainStage1Options): Config {
   const saved = budget && findRunConfig(run);
@@ -143,7 +154,7 @@ function asPlanned(config: Config, { run, budget }: TrainStage1Options): Config 
 function withKnownLabels(config: Config, run: string): Config {
   const { pictures, labels } = config.data;
   if (pictures !== 'labels' || labels.length > 0) return config;
-  const saved = latestCheckpoint(runPaths(run).stage1) && findRunConfig(run);
+  const saved = hasCheckpoint(runPaths(run).stage1) ? findRunConfig(run) : undefined;
   return saved ? { ...config, data: { ...config.data, labels: saved.data.labels } } : config;
 }
 
@@ -178,7 +189,7 @@ async function withClasses(config: Config): Promise<Config> {
 
 /** What the run's config says of a prior that has a checkpoint stays true, whatever this call's config says. */
 function withTrainedPrior(config: Config, run: string): Config {
-  const saved = latestCheckpoint(runPaths(run).prior) && findRunConfig(run);
+  const saved = hasCheckpoint(runPaths(run).prior) ? findRunConfig(run) : undefined;
   return saved ? { ...config, prior: saved.prior } : config;
 }
 
@@ -245,6 +256,12 @@ function stage1(
     inputs: (step, factor, starts) =>
       stepInputs(networks, config, train, { step, factor, starts: starts as Starts }),
     follows: followReconstruction(stage1),
+    rowName: async (step, row) => {
+      const { data, seed } = config;
+      const batch = { ...data, seed, batchSize: stage1.batch_size, step: step - 1 };
+      const { indices } = await trainBatch(train, batch);
+      return train.names[indices[row] ?? -1];
+    },
     observe: (step, outputs) => observe(step, outputs.slice(-stage1.accumulate), model),
     evaluate,
     fields: ({ loss, l1, codebook_usage: used, perplexity, kl, active_units: active, ...more }) => ({

@@ -1,7 +1,9 @@
 /**
  * How well held-out images are reconstructed: the averaged weights where there are any, on a fixed choice of images.
  */
+import type { UserError } from '../base/errors.js';
 import { nth, only } from '../base/lookup.js';
+import type { HostTensor } from '../base/tensor.js';
 import type { Stage1Config } from '../config/schema.js';
 import { evalImages } from '../data/batches.js';
 import type { ImageSet } from '../data/dataset.js';
@@ -13,6 +15,7 @@ import { psnrOfEach } from '../data/psnr.js';
 import type { Device, Graph } from '../engine/device.js';
 import { under } from '../nn/params.js';
 import type { Perceptual } from '../perceptual/distances.js';
+import { damagedInput } from '../train/guard.js';
 import type { Stage } from '../train/loop.js';
 import type { Measured } from '../train/metrics.js';
 import { judgingOf } from './adversary/index.js';
@@ -91,7 +94,7 @@ export function validation(
   const { size, bottleneck, net } = model;
   const { batch, images } = validationPlan(set.count, size, settings);
   const indices = Array.from({ length: images }, (_, i) => Math.floor((i * set.count) / images));
-  return async (step, state, signal, starts) => {
+  return async (step, state, signal, starts): Promise<Measured> => {
     const acts = adversary && step >= firstActingStep(starts as Starts, adversary);
     const acting = acts ? adversary : undefined;
     const graph = await graphs.get(acting !== undefined);
@@ -111,6 +114,8 @@ export function validation(
       const { batched } = bottleneck.feed('eval', at, labels);
       const { reconstruction, ...means } = await graph.run({ images: originals, ...batched, ...weights });
       const values = Object.entries(means).map(([name, t]) => [name, Array.from(t.data)] as const);
+      if (!areNumbers(originals)) throw await strangePicture(set, chosen, size);
+      if (!areNumbers(reconstruction)) return { psnr: Number.NaN };
       const decibels = [mean(psnrOfEach(originals, reconstruction))];
       for (const [name, list] of [...values, ['psnr', decibels] as const]) {
         sums[name] = list.map((value, i) => (sums[name]?.[i] ?? 0) + value * batch);
@@ -137,6 +142,15 @@ export function validation(
       }),
     };
   };
+}
+
+const areNumbers = ({ data }: HostTensor): boolean => !data.some((value: number) => !Number.isFinite(value));
+
+/** The first of some pictures that is none. */
+async function strangePicture(set: ImageSet, indices: readonly number[], size: number): Promise<UserError> {
+  const finite = await Promise.all(indices.map(async (i) => areNumbers(await evalImages(set, [i], size))));
+  const name = set.names[indices[finite.indexOf(false)] ?? -1] ?? '';
+  return damagedInput(`the picture ${name}`, Number.NaN);
 }
 
 /** Means of what the program gives, of units as lists, and what the bottleneck makes of them. */

@@ -1,4 +1,6 @@
 /** Drawing one code from a row of logits or of probabilities: temperature, top-k, top-p. */
+import { notFinite } from '../base/errors.js';
+
 export interface Choice {
   /** Divides the logits; below 1 favours likely codes. */
   readonly temperature: number;
@@ -20,6 +22,7 @@ let scratch = { ordered: new Float32Array(0), weights: new Float64Array(0) };
  *
  * @param logits [K], not changed
  * @param uniform in [0, 1)
+ * @throws UserError for logits that give none a chance, which are no numbers
  */
 export function choose(logits: Float32Array, choice: Choice, uniform: number): number {
   const codes = logits.length;
@@ -36,6 +39,7 @@ export function choose(logits: Float32Array, choice: Choice, uniform: number): n
     weights[i] = weight;
     total += weight;
   }
+  if (!(total > 0)) throw notFinite('the chances of codes');
   let left = uniform * total;
   let last = 0;
   for (let i = 0; i < codes; i++) {
@@ -108,6 +112,7 @@ export function chooseByProbability(
   const least = leastProbability(probabilities, topK, topP);
   let total = 0;
   for (let i = 0; i < probabilities.length; i++) if (probabilities[i]! >= least) total += probabilities[i]!;
+  if (!(total > 0)) throw notFinite('the chances of codes');
   let left = uniform * total;
   let last = 0;
   for (let i = 0; i < probabilities.length; i++) {

@@ -1,6 +1,8 @@
 /** What a prior's training tells it of images: what its tokens say, checked against what it began with. */
+
 import { expected, type UserError } from '../base/errors.js';
 import { take } from '../base/lookup.js';
+import type { Reporter } from '../base/progress.js';
 import { runPaths, tokenFile } from '../checkpoint/run.js';
 import { conditionSection } from '../config/conditions.js';
 import type { Config } from '../config/schema.js';
@@ -33,11 +35,12 @@ export function chosenClasses(
 export async function chosenCondition(
   run: string,
   { train, val }: { train: Tokens; val: Tokens },
-  { config, begun }: { config: Config; begun: boolean },
+  { config, begun, reporter }: { config: Config; begun: boolean; reporter?: Reporter },
 ): Promise<ConditionRecord | undefined> {
   const again = `Next: vqgen tokenize --run ${run}${settingsOf(config)}`;
   const place = placeOf(config, { run, begun });
-  const tokenizer = place === undefined || !isTrained(place) ? undefined : await namedTokenizer(place);
+  const tokenizer =
+    place === undefined || !isTrained(place) ? undefined : await namedTokenizer(place, reporter);
   if (place !== undefined && !tokenizer)
     throw expected('the tokenizer by which the prior is told of its pictures', place, 'none', again);
   const { labels } = train.condition ?? {};

@@ -4,8 +4,9 @@ import { entry, must, pairs } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { scalar } from '../base/tensor.js';
 import { beginStage, occupying } from '../checkpoint/begin.js';
+import { resumable, setAside, tellOfDamage } from '../checkpoint/integrity.js';
 import { findRunConfig, runPaths, writeRunConfig } from '../checkpoint/run.js';
-import { bestCheckpoint, loadModel, readState, type SavedState } from '../checkpoint/store.js';
+import { allDamaged, loadModel, readState, type SavedState } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Device, Graph, StepRunner } from '../engine/device.js';
 import { countParams, over, under } from '../nn/params.js';
@@ -21,10 +22,19 @@ import { type LoopResult, runLoop, type Stage } from '../train/loop.js';
 import { scaleValues } from '../train/loss-scale.js';
 import { lastValues } from '../train/metrics.js';
 import { learningRate } from '../train/schedule.js';
+import { collapseWarning } from '../train/usage-watch.js';
 import type { Canvas } from './canvas.js';
 import { checkBegun, checkBegunKind, checkClasses, chosenClasses, chosenCondition } from './conditions.js';
 import { type PriorSettings, priorOf, priorSettings } from './index.js';
-import { checkTokenizer, listed, priorClasses, recordClasses, recordTokenizer, tokensFor } from './model.js';
+import {
+  checkTokenizer,
+  listed,
+  type PresentTokenizer,
+  priorClasses,
+  recordClasses,
+  recordTokenizer,
+  tokensFor,
+} from './model.js';
 import { maskedPercents, type Prior } from './prior.js';
 import {
   histogramEntropies,
@@ -68,23 +78,26 @@ async function train(o: TrainPriorOptions): Promise<LoopResult> {
   const folder = runPaths(run).prior;
   checkCodes(config, run);
   const grids = gridsOf(config);
-  const beginning = beginStage({ run, stage: 'prior', config, resume: o.resume });
+  const found = await resumable(folder, allDamaged(run, 'prior'));
+  const newest = found.sound?.checkpoint;
+  const beginning = beginStage({ run, stage: 'prior', config, newest, resume: o.resume });
+  await (o.resume ? setAside(folder, found, reporter) : tellOfDamage(found, reporter));
   if (beginning.kind !== 'fresh') checkBegunKind(run, config.prior.condition.kind);
   if (beginning.kind === 'finished') {
-    checkTokenizer(run, (await loadModel(run, 'stage1')).sha256);
+    checkTokenizer(run, await presentTokenizer(run, reporter));
     const state = readState(beginning.checkpoint);
     reporter.note(finished(run, state, config.prior));
     const { step, seconds, best } = state;
     return { step, seconds, best, ...(await lastValues(folder)), stopped: false };
   }
-  const { sha256 } = await loadModel(run, 'stage1');
-  const train = await tokensFor(run, 'train', grids, sha256);
-  const val = await tokensFor(run, 'val', grids, sha256);
+  const tokenizer = await presentTokenizer(run, reporter);
+  const train = await tokensFor(run, 'train', grids, tokenizer);
+  const val = await tokensFor(run, 'val', grids, tokenizer);
   const from = beginning.kind === 'resume' ? beginning.checkpoint : undefined;
-  if (from) checkTokenizer(run, sha256);
+  if (from) checkTokenizer(run, tokenizer);
   const classes = from ? priorClasses(run) : chosenClasses(train, config.prior);
   if (from) checkClasses(run, train, classes);
-  const told = await chosenCondition(run, { train, val }, { config, begun: from !== undefined });
+  const told = await chosenCondition(run, { train, val }, { config, begun: from !== undefined, reporter });
   if (from) checkBegun(run, told);
   const settings = priorSettings(config);
   const prior = priorOf(settings, grids, { classes, grids: told ? [told.grid] : [] });
@@ -104,6 +117,9 @@ async function train(o: TrainPriorOptions): Promise<LoopResult> {
       `Only how frequent codes are: ${entropy.toFixed(2)} (entropy of their histogram).${eachGrid(train.grids, entropies)}`,
   );
 
+  const collapse = collapseWarning({ perplexity: 2 ** entropy });
+  if (collapse) reporter.warn(collapse);
+
   const program = priorStep(settings, prior);
   const runner = withoutPartial(program, await device.prepareStep(program));
   const evaluation = await device.prepare(priorEvaluation(prior, microBatch(settings)));
@@ -121,7 +137,7 @@ async function train(o: TrainPriorOptions): Promise<LoopResult> {
     if (!from) {
       await recordClasses(run, classes);
       await recordCondition(run, told);
-      await recordTokenizer(run, sha256);
+      await recordTokenizer(run, tokenizer.sha256);
     }
     const validate = validation(labelled(val, classes), whole.prior, evaluation, whole.settings);
     const stage = priorStage(whole.settings, folder, whole.prior, { train: known, validate }, runner);
@@ -136,6 +152,12 @@ async function train(o: TrainPriorOptions): Promise<LoopResult> {
     await runner.dispose();
     await evaluation.dispose();
   }
+}
+
+/** Without the weights. */
+async function presentTokenizer(run: string, reporter: Reporter): Promise<PresentTokenizer> {
+  const { tensors: _, ...present } = await loadModel(run, 'stage1', { reporter });
+  return present;
 }
 
 interface Trained {
@@ -284,7 +306,7 @@ async function tellOfMasked(
   const { maskedBy } = prior;
   if (!maskedBy) return;
   const { run, val, evaluation, settings, reporter, signal } = o;
-  const { tensors } = await loadModel(run, 'prior', bestCheckpoint(runPaths(run).prior));
+  const { tensors } = await loadModel(run, 'prior', { best: true, reporter });
   const rows = validationRows(val.tokens.count, Math.ceil(tellingTokens / cellsIn(prior.grids)));
   const bitsOf = async (percent: number): Promise<string> => {
     const feed = (key: number, batch: Canvas) => maskedBy(percent, key, batch);

@@ -1,18 +1,15 @@
 /** Token files: the codes of a split's images, with what is needed to check where they came from. */
 import { existsSync } from 'node:fs';
-import { expected } from '../base/errors.js';
-import { must } from '../base/lookup.js';
+import { z } from 'zod';
+import { expected, UserError } from '../base/errors.js';
+import { must, only, pairs } from '../base/lookup.js';
 import { type HostTensors, int32 } from '../base/tensor.js';
-import {
-  type Metadata,
-  openRowsWriter,
-  openSafetensors,
-  type SafetensorsFile,
-  toHost,
-} from '../checkpoint/safetensors.js';
+import { checkContent, described, withContentSum } from '../checkpoint/content-sum.js';
+import { openRowsWriter } from '../checkpoint/rows-writer.js';
+import { type Metadata, openSafetensors, type SafetensorsFile } from '../checkpoint/safetensors.js';
 import { endToEnd } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
-import type { ConditionRecord } from './conditions/condition.js';
+import { type ConditionRecord, recordSchema } from './conditions/condition.js';
 
 export interface TokenInfo {
   /** sha256 of the tokenizer's `model.safetensors`. */
@@ -85,33 +82,46 @@ export async function openTokenWriter(
         ),
         ...(condition && { [toldTensor]: toStoredCodes(must(told, 'told'), condition.grid.vocab) }),
       }),
-    finish: (info, labels) =>
-      writer.finish(
-        { labels: int32([labels.length], labels) },
-        {
-          tokenizer: info.tokenizer,
-          ...(only && !another ? { vocab: `${only.vocab}` } : { grids: JSON.stringify(grids) }),
-          size: `${info.size}`,
-          names: JSON.stringify(info.names),
-          classes: JSON.stringify(info.classes),
-          codings: `${info.codings ?? 1}`,
-          ...(condition && { condition: JSON.stringify(condition) }),
-        },
-      ),
+    finish: async (info, labels) => {
+      const others = { labels: int32([labels.length], labels) };
+      const metadata = {
+        tokenizer: info.tokenizer,
+        ...(only && !another ? { vocab: `${only.vocab}` } : { grids: JSON.stringify(grids) }),
+        size: `${info.size}`,
+        names: JSON.stringify(info.names),
+        classes: JSON.stringify(info.classes),
+        codings: `${info.codings ?? 1}`,
+        ...(condition && { condition: JSON.stringify(condition) }),
+      };
+      const held = { ...writer.described(), labels: described(others.labels) };
+      await writer.finish(others, withContentSum(metadata, held));
+    },
     abort: () => writer.abort(),
   };
 }
 
-/** The grids of an open token file; none of another file. */
-export function gridsIn({
-  entries,
-  metadata,
-}: Pick<SafetensorsFile, 'entries' | 'metadata'>): readonly Grid[] {
+type Opened = Pick<SafetensorsFile, 'entries' | 'metadata'>;
+
+const whole = z.int().positive();
+const wholeIn = (text = ''): number | undefined => (/^[1-9]\d{0,14}$/.test(text) ? Number(text) : undefined);
+const gridsSchema = z.array(z.object({ name: z.string(), height: whole, width: whole, vocab: whole })).min(1);
+const textsSchema = z.array(z.string());
+
+/** What is JSON of this kind, or undefined. */
+function jsonOf<T>(schema: z.ZodType<T>, text: string | undefined): T | undefined {
+  try {
+    return schema.safeParse(JSON.parse(text ?? '')).data;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The grids of an open token file; none of another file, or where they are not what vqgen writes. */
+export function gridsIn({ entries, metadata }: Opened): readonly Grid[] {
   const { grids, vocab } = metadata as Metadata & { grids?: string; vocab?: string };
-  if (grids) return JSON.parse(grids);
+  if (grids !== undefined) return jsonOf(gridsSchema, grids) ?? [];
   const [, height, width] = entries.codes?.shape ?? [];
-  if (!vocab || height === undefined || width === undefined) return [];
-  return [{ name: 'codes', height, width, vocab: Number(vocab) }];
+  return jsonOf(gridsSchema, JSON.stringify([{ name: 'codes', height, width, vocab: Number(vocab) }])) ?? [];
 }
 
 /** What summaries say of grids: the sizes of a single one; of several the largest, and all of them by their names. */
@@ -130,45 +140,86 @@ export const describeGrids = (grids: readonly Grid[]): string =>
     )
     .join(' and ');
 
-/** @throws UserError when there is no such file, or it is no token file */
+/**
+ * Reads a token file and checks all of it: a code that its grid does not have would be trained on like any other.
+ *
+ * @param next what to do where it is missing or damaged
+ * @throws UserError when there is no such file, it is no token file, or not what was written
+ */
 export async function readTokens(file: string, next: string): Promise<Tokens> {
   if (!existsSync(file)) throw expected('a token file', file, 'no such file', next);
-  const opened = await openSafetensors(file);
+  const opened = await openSafetensors(file).catch((error) => {
+    throw error instanceof UserError ? new UserError(`${error.message} ${next}`, { cause: error }) : error;
+  });
   try {
-    const { tokenizer, size, names, classes, codings = '1' } = opened.metadata;
-    const grids = gridsIn(opened);
-    const missing = grids.some((grid) => opened.entries[tensorOf(grids, grid)]?.shape.length !== 3);
-    if (!tokenizer || !size || !names || !classes || grids.length === 0 || missing) {
-      throw expected('a token file', file, 'a file without codes or their description', next);
-    }
+    const refuse = (received: string): UserError => expected('a token file', file, received, next);
+    await checkContent(opened, file, next);
+    const info = infoOf(opened, refuse);
+    const { grids, condition, names, classes, codings } = info;
+    if (opened.entries.labels?.dtype !== 'I32') throw refuse('a file without codes or their description');
     const labels = (await opened.read('labels')).data as Int32Array;
-    const { condition } = opened.metadata;
-    return {
-      codes: await readCodes(opened, grids),
-      labels,
-      count: labels.length,
-      grids,
-      tokenizer,
-      size: Number(size),
-      names: JSON.parse(names),
-      classes: JSON.parse(classes),
-      codings: Number(codings),
-      ...(condition && {
-        condition: JSON.parse(condition),
-        told: (await opened.read(toldTensor)).data as Tokens['codes'],
-      }),
-    };
+    const count = labels.length;
+    if (names.length !== count || count % codings !== 0)
+      throw refuse(`${names.length} names for ${count} rows in ${codings} codings`);
+    const strange = labels.find((label) => label < 0 || label >= classes.length);
+    if (strange !== undefined) throw refuse(`the label ${strange} of ${classes.length} classes`);
+    const parts: Tokens['codes'][] = [];
+    for (const grid of grids)
+      parts.push(await readCodes(opened, tensorOf(grids, grid), { ...grid, count }, refuse));
+    const told = condition && (await readCodes(opened, toldTensor, { ...condition.grid, count }, refuse));
+    return { ...info, codes: joined(grids, parts, count), labels, count, ...(told && { told }) };
   } finally {
     await opened.close();
   }
 }
 
+function infoOf(opened: Opened, refuse: (received: string) => UserError) {
+  const { tokenizer, size, names, classes, codings = '1', condition } = opened.metadata;
+  const grids = gridsIn(opened);
+  const texts = { names: jsonOf(textsSchema, names), classes: jsonOf(textsSchema, classes) };
+  const numbers = { size: wholeIn(size), codings: wholeIn(codings) };
+  const told = condition === undefined ? undefined : jsonOf(recordSchema, condition);
+  const known = { tokenizer, ...texts, ...numbers, condition: condition === undefined ? null : told };
+  const missing = Object.entries(known).find(([, value]) => value === undefined || value === '')?.[0];
+  if (grids.length === 0) throw refuse('a file without codes or their description');
+  if (missing !== undefined) throw refuse(`a file whose ${missing} cannot be read`);
+  return {
+    grids,
+    tokenizer: must(tokenizer, 'tokenizer'),
+    size: must(numbers.size, 'size'),
+    codings: must(numbers.codings, 'codings'),
+    names: must(texts.names, 'names'),
+    classes: must(texts.classes, 'classes'),
+    ...(told && { condition: told }),
+  };
+}
+
+/** [N, h, w] of a grid. @throws UserError for another shape or type, or a code that the grid does not have */
 async function readCodes(
-  { read }: Pick<SafetensorsFile, 'read'>,
-  grids: readonly Grid[],
+  { entries, read }: Pick<SafetensorsFile, 'entries' | 'read'>,
+  name: string,
+  { height, width, vocab, count }: Grid & { count: number },
+  refuse: (received: string) => UserError,
 ): Promise<Tokens['codes']> {
-  if (grids.length === 1) return (await read('codes')).data as Tokens['codes'];
-  const tensors: HostTensors = {};
-  for (const grid of grids) tensors[grid.name] = toHost(await read(tensorOf(grids, grid)));
+  const { dtype, shape = [] } = entries[name] ?? {};
+  const wanted = [count, height, width];
+  if (dtype === undefined) throw refuse(`a file without ${name}`);
+  if (shape.join() !== wanted.join()) throw refuse(`${name} [${shape}] where [${wanted}] is described`);
+  if (dtype !== 'U16' && dtype !== 'U32') throw refuse(`${name} of type ${dtype}`);
+  const codes = (await read(name)).data as Tokens['codes'];
+  for (let i = 0; i < codes.length; i++)
+    if (codes[i]! >= vocab) throw refuse(`${name} with the code ${codes[i]}, of codes 0 to ${vocab - 1}`);
+  return codes;
+}
+
+/** Each grid's codes as one sequence for each row. */
+function joined(grids: readonly Grid[], parts: readonly Tokens['codes'][], count: number): Tokens['codes'] {
+  if (grids.length === 1) return only(parts);
+  const tensors = Object.fromEntries(
+    pairs(grids, parts).map(([{ name, height, width }, codes]) => [
+      name,
+      int32([count, height, width], Int32Array.from(codes)),
+    ]),
+  );
   return toStoredCodes(endToEnd(grids, tensors), Math.max(...grids.map(({ vocab }) => vocab)));
 }

@@ -22,6 +22,8 @@ import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import { checkCodes, gridsOf } from '../stage1-vqgan/model.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
+import { codebookUse } from '../train/book-use.js';
+import { collapseWarning } from '../train/usage-watch.js';
 import { type Coded, checked, checkFile, writeCheck } from './check.js';
 import type { Conditioner } from './conditions/condition.js';
 import { openConditioner } from './conditions/index.js';
@@ -78,7 +80,7 @@ export async function tokenize(o: TokenizeOptions): Promise<TokenizeSummary> {
 
 async function tokenizeAll(o: TokenizeOptions): Promise<TokenizeSummary> {
   const started = performance.now();
-  const tokenizer = o.tokenizer ?? (await tokenizerOf(o.run, o.device));
+  const tokenizer = o.tokenizer ?? (await tokenizerOf(o.run, o.device, o.reporter));
   const config = changedConfig(tokenizer, o);
   checkCodes(config, o.run);
   const { classes, subsets } = await chooseSubsets(config, o);
@@ -337,6 +339,12 @@ function rowsOf(grids: readonly Grid[], all: HostTensors, from: number, to: numb
 
 const imagesIn = ({ names, codings }: SplitFile): number => Math.floor(names.length / codings);
 
+/** How often each code of a grid was used, of all files together. */
+function countsIn(files: readonly SplitFile[], { name, vocab }: Grid): number[] {
+  const all = files.map(({ counts }) => must(counts[name], name));
+  return Array.from({ length: vocab }, (_, code) => all.reduce((sum, counts) => sum + counts[code]!, 0));
+}
+
 function summarise(
   files: readonly SplitFile[],
   config: Config,
@@ -347,11 +355,10 @@ function summarise(
   const images = files.reduce((sum, file) => sum + imagesIn(file), 0);
   const rows = files.reduce((sum, { names }) => sum + names.length, 0);
   const skipped = files.flatMap((file) => file.skipped);
-  const usedOf = ({ name, vocab }: Grid): number => {
-    const all = files.map(({ counts }) => must(counts[name], name));
-    return Array.from({ length: vocab }, (_, code) => all.some((counts) => counts[code])).filter(Boolean)
-      .length;
-  };
+  const usedOf = (grid: Grid): number => countsIn(files, grid).filter(Boolean).length;
+  const uses = grids.map((grid) => ({ name: grid.name, counts: countsIn(files, grid) }));
+  const collapse = images > 1 ? collapseWarning(codebookUse(uses)) : undefined;
+  if (collapse) reporter.warn(collapse);
   const sum = (of: (grid: Grid) => number) => grids.reduce((total, grid) => total + of(grid), 0);
   if (skipped.length > 0) reporter.warn(describeSkipped(skipped, images + skipped.length));
   for (const file of files) {

@@ -1,10 +1,11 @@
 /** A finished tokenizer, of a run or from elsewhere. */
+import type { Reporter } from '../base/progress.js';
 import { readRunConfig } from '../checkpoint/run.js';
-import { loadModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import type { Device, Graph } from '../engine/device.js';
 import { modelOf } from '../stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
+import { loadTokenizer } from '../stage1-vqgan/trained.js';
 
 export interface Tokenizer {
   readonly config: Config;
@@ -16,10 +17,10 @@ export interface Tokenizer {
   decoder(batch: number): Promise<Graph<never, 'images'>>;
 }
 
-/** @throws UserError for a run without a tokenizer */
-export async function tokenizerOf(run: string, device: Device): Promise<Tokenizer> {
+/** @param reporter as `loadModel` has it. @throws UserError for a run without a tokenizer */
+export async function tokenizerOf(run: string, device: Device, reporter?: Reporter): Promise<Tokenizer> {
   const config = readRunConfig(run);
-  const { tensors, sha256 } = await loadModel(run, 'stage1');
+  const { tensors, sha256 } = await loadTokenizer(run, config, { reporter });
   return {
     config,
     sha256,

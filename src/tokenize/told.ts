@@ -61,7 +61,7 @@ export async function tellingOf(
   if (kind === 'none') return undefined;
   const place = namedPlace(config, o.run, o.set);
   if (place !== undefined) await checkNamed(place, o.run);
-  if (kind !== 'maps') return tellingBy(config, place, o.run);
+  if (kind !== 'maps') return tellingBy(config, place, o);
   if (config.prior.condition.maps === null) {
     const next = 'prior.condition.kind maps takes one for each picture.';
     throw expected('a folder of maps', 'prior.condition.maps', null, next);
@@ -70,17 +70,17 @@ export async function tellingOf(
   const pictures = own?.pictures ?? 'labels';
   const maps = await mapsOf(config, subsets, { kind: pictures, reporter: o.reporter });
   const labels = pictures === 'labels' ? await labelsIn(subsets, maps, own?.labels, { ...o, config }) : [];
-  return { ...(await tellingBy(config, place, o.run, labels)), maps };
+  return { ...(await tellingBy(config, place, o, labels)), maps };
 }
 
 /** The tokenizer is opened last: where it trains on, its checkpoints are not there for long. */
 async function tellingBy(
   config: Config,
   place: string | undefined,
-  run: string,
+  { run, reporter }: { run: string; reporter: Reporter },
   labels: readonly MapLabel[] = [],
 ): Promise<Telling> {
-  const tokenizer = place === undefined ? undefined : await namedTokenizer(place);
+  const tokenizer = place === undefined ? undefined : await namedTokenizer(place, reporter);
   const record = conditionRecord(config, { tokenizer, labels, began: priorCondition(run) });
   return { record: must(record, 'condition'), tokenizer };
 }

@@ -3,6 +3,7 @@
  * run was taken back. All of it follows from the steps' values alone and is saved with a checkpoint, so that a resumed
  * run is taken back where one that was not stopped would have been.
  */
+import { expected, type UserError } from '../base/errors.js';
 import type { HostTensors } from '../base/tensor.js';
 import type { Checkpoint, SavedGuard } from '../checkpoint/store.js';
 import type { Values } from './metrics.js';
@@ -86,6 +87,60 @@ export function infiniteTensor(state: HostTensors): string | undefined {
   }
   return undefined;
 }
+
+/** Where a batch that the host made is not finite: no training can go on with that, at no rate. */
+interface BadInput {
+  readonly step: number;
+  readonly name: string;
+  readonly value: number;
+  /** In the step's whole batch. */
+  readonly row: number;
+}
+
+/**
+ * The first number among the inputs of some steps that is none.
+ *
+ * @param o.first the first of them
+ * @param o.steps the entries of each, micro-batches one after another
+ */
+export function infiniteInput(o: {
+  first: number;
+  steps: readonly (readonly HostTensors[])[];
+}): BadInput | undefined {
+  for (const [i, entries] of o.steps.entries()) {
+    let before = 0;
+    for (const entry of entries) {
+      for (const [name, { shape, data }] of Object.entries(entry)) {
+        const at = data.findIndex((value) => !Number.isFinite(value));
+        if (at < 0) continue;
+        const rows = shape[0] ?? 1;
+        const row = before + Math.floor((at * rows) / data.length);
+        return { step: o.first + i, name, value: data[at] as number, row };
+      }
+      before += entry.images?.shape[0] ?? 0;
+    }
+  }
+  return undefined;
+}
+
+/** @param nameOf what stands in a row of a step's batch */
+export async function badInput(
+  { rowName }: { rowName?(step: number, row: number): Promise<string | undefined> },
+  { step, name, value, row }: BadInput,
+): Promise<UserError> {
+  const found = name === 'images' ? await rowName?.(step, row) : undefined;
+  const where = found === undefined ? name : `the picture ${found}`;
+  return damagedInput(`${where} in step ${step}`, value);
+}
+
+export const damagedInput = (where: string, value: number): UserError =>
+  expected(
+    'finite numbers',
+    where,
+    value,
+    'The data is at fault, not the training, whose checkpoints and learning rate stay as they are: ' +
+      "see to the picture, remove the run's .cache, and go on by --resume.",
+  );
 
 export interface Guard extends SavedGuard {
   readonly watch: Watch;

@@ -7,26 +7,25 @@
  */
 import { formatNumber, type Reporter } from '../base/progress.js';
 import type { HostTensors } from '../base/tensor.js';
+import { resumable, setAside } from '../checkpoint/integrity.js';
 import { metricsFile } from '../checkpoint/run.js';
 import {
   type Best,
   type Checkpoint,
   isStale,
-  listCheckpoints,
-  loadCheckpoint,
-  readState,
   removeAfter,
   type SavedState,
   saveCheckpoint,
   updateState,
 } from '../checkpoint/store.js';
-import { type StepRunner, specsOfTensors } from '../engine/device.js';
+import type { StepRunner } from '../engine/device.js';
 import type { Book } from './book-use.js';
 import { chunkPlanner } from './chunks.js';
 import { forecaster, stopwatch } from './clock.js';
 import {
+  badInput,
   type Guard,
-  guardAt,
+  infiniteInput,
   infiniteTensor,
   infiniteValue,
   isCalm,
@@ -38,7 +37,6 @@ import {
   vanishedScale,
   watchStep,
 } from './guard.js';
-import { firstScale, isLossScale } from './loss-scale.js';
 import {
   addStep,
   lastValues,
@@ -47,11 +45,10 @@ import {
   numbersOf,
   type Observation,
   openMetrics,
-  savedRunning,
-  startRunning,
   takeLine,
   type Values,
 } from './metrics.js';
+import { beginning, placeAt } from './place.js';
 
 /** Every how many steps, and how many checkpoints stay. */
 export interface Cadence {
@@ -113,6 +110,8 @@ export interface Stage {
   inputs(step: number, factor: number, kept: Kept): Promise<HostTensors[]>;
   /** What the outputs of a step's entries say: the values of its train line (`loss` first), the codes used. */
   observe(step: number, outputs: readonly HostTensors[]): Observation;
+  /** For people: what stands in a row of a step's batch. */
+  rowName?(step: number, row: number): Promise<string | undefined>;
   /**
    * The values of a validation line; also where the stage draws its pictures. After the signal it should end at
    * the next occasion, with whatever values: they are dropped, and a resumed run validates the step again.
@@ -182,6 +181,8 @@ export async function runLoop(
     return prepare(stage, { after, length, factor: guard.factor, kept });
   };
   let next = prepared(step);
+  /** Inputs of the newest steps. */
+  let lately = { first: 1, steps: [] as readonly HostTensors[][] };
 
   /** The state of this step, which is finite. @param due whether its checkpoint is one of the cadence */
   const save = async (state: HostTensors, due: boolean): Promise<void> => {
@@ -193,8 +194,12 @@ export async function runLoop(
   /** All that the run was at the last good step, but for its learning rate. */
   const takeBack = async (what: string): Promise<void> => {
     const failed = step;
+    const strange = infiniteInput(lately);
+    if (strange) throw await badInput(stage, strange);
     await removeAfter(stage.folder, guard.good);
-    checkpoint = listCheckpoints(stage.folder).at(-1);
+    const found = await resumable(stage.folder, 'Put back a copy of that file, or train anew.');
+    await setAside(stage.folder, found, o.reporter);
+    checkpoint = found.sound?.checkpoint;
     const place = placeAt(stage, checkpoint);
     guard = takenBack(guard, { good: place.guard, step: failed, what, checkpoint });
     ({ step, validated, best, stale, running, kept } = place);
@@ -256,6 +261,7 @@ export async function runLoop(
       // 4. Step, as often as the chunk is long.
       const started = performance.now();
       const steps = await next;
+      lately = { first: step + 1, steps };
       next = prepared(step + steps.length);
       const outputs = await runner.run(steps.flat());
       const seconds = (performance.now() - started) / 1000 / steps.length;
@@ -320,30 +326,6 @@ function judge({ key, ...bounds }: Stage['guarded'], values: Values, { watch }: 
   if (error === undefined) throw new Error(`internal: a step gives no ${key}`);
   watchStep(watch, error);
   return jumpOf(key, watch, bounds);
-}
-
-/** Where a run stands at a checkpoint, or at its beginning, beside its tensors. */
-function placeAt(stage: Stage, checkpoint: Checkpoint | undefined) {
-  const saved = checkpoint && readState(checkpoint);
-  const step = saved?.step ?? 0;
-  return {
-    step,
-    validated: saved?.validated ?? 0,
-    best: saved?.best ?? null,
-    stale: saved?.stale ?? 0,
-    running: saved?.metrics ? savedRunning(saved.metrics, stage.books) : startRunning(stage.books),
-    seconds: saved?.seconds ?? 0,
-    guard: guardAt(saved?.guard, { lr: stage.lr, step }),
-    kept: saved?.kept ?? stage.kept,
-  };
-}
-
-/** In a function of its own: what a run began with must not stay in memory while it lasts. */
-async function beginning(stage: Stage, from?: Checkpoint): Promise<HostTensors> {
-  const initial = stage.initialState();
-  if (!from) return initial;
-  const specs = specsOfTensors(initial);
-  return { ...firstScale(specs), ...(await loadCheckpoint(from, specs, isLossScale)) };
 }
 
 /** At the cadence and at the last step; never before the first. */

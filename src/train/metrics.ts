@@ -5,7 +5,8 @@
 import { constants } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { naming } from '../base/errors.js';
+import { z } from 'zod';
+import { expected, naming } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import { type Book, type BookUse, codebookUse, countCodes, isTelling, noUse } from './book-use.js';
 
@@ -43,13 +44,29 @@ export const startRunning = (books: readonly Book[]): Running => ({
   usage: noUse(books),
 });
 
-/** What a checkpoint holds of it. vqgen 0.1.0 knew one book, or null, in place of the list. */
-export function savedRunning(saved: unknown, books: readonly Book[]): Running {
+/**
+ * What a checkpoint holds of it. vqgen 0.1.0 knew one book, or null, in place of the list.
+ *
+ * @param where the checkpoint, for errors
+ * @throws UserError where it counted codes of other books
+ */
+export function savedRunning(saved: unknown, books: readonly Book[], where: string): Running {
   const running = saved as Running | (Omit<Running, 'usage'> & { usage: { counts: number[] } | null });
   const { usage } = running;
   const uses = Array.isArray(usage)
     ? usage
     : noUse(books).map((use) => ({ ...use, counts: usage?.counts ?? use.counts }));
+  const sizes = (of: readonly { name: string; size: number }[]) =>
+    of.map(({ name, size }) => `${size} of ${name}`).join(' and ') || 'none';
+  const wanted = sizes(books.map(({ name, vocab }) => ({ name, size: vocab })));
+  const found = sizes(uses.map(({ name, counts }) => ({ name, size: counts.length })));
+  if (wanted !== found)
+    throw expected(
+      `usage of as many codes as the config has (${wanted})`,
+      where,
+      found,
+      'It is of another config.',
+    );
   return { ...running, usage: uses };
 }
 
@@ -121,16 +138,23 @@ export async function openMetrics(
   };
 }
 
-/** All whole lines of `metrics.jsonl`; none where there is no such file. */
+const lineSchema = z
+  .object({ step: z.int().nonnegative(), split: z.enum(['train', 'val']), time_s: z.number() })
+  .catchall(z.union([z.number(), z.array(z.number().nullable()), z.null()]));
+
+/** All whole lines of `metrics.jsonl`; none where there is no such file. What is no line of metrics is left out. */
 export async function readMetrics(file: string): Promise<Line[]> {
   const text = await fs.readFile(file, 'utf8').catch(() => '');
-  return text.split('\n').flatMap((line) => {
-    try {
-      return [JSON.parse(line) as Line];
-    } catch {
-      return [];
-    }
-  });
+  return text.split('\n').flatMap(lineIn);
+}
+
+function lineIn(text: string): Line[] {
+  try {
+    const line = JSON.parse(text);
+    return lineSchema.safeParse(line).success ? [line] : [];
+  } catch {
+    return [];
+  }
 }
 
 /** A stage's newest values: those of the last train line, replaced or joined by those of the last validation. */

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { float32 } from '../../src/base/tensor.js';
 import { beginStage, differences } from '../../src/checkpoint/begin.js';
 import { readRunConfig, type StageName, version, writeRunConfig } from '../../src/checkpoint/run.js';
-import { saveCheckpoint } from '../../src/checkpoint/store.js';
+import { latestCheckpoint, saveCheckpoint } from '../../src/checkpoint/store.js';
 import { parseConfig } from '../../src/config/load.js';
 import type { Config } from '../../src/config/schema.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
@@ -21,13 +21,16 @@ async function runAt(stage: StageName, step?: number, validated = step): Promise
   const run = await freshFolder();
   await writeRunConfig(run, config());
   if (step === undefined) return run;
-  const state = { step, seconds: 0, validated: validated!, best: null, metrics: {} };
+  const state = { step, seconds: 0, validated: validated!, best: null, metrics: null };
   await saveCheckpoint(path.join(run, stage), { 'model.w': float32([1]) }, state, 2);
   return run;
 }
 
-const begin = (run: string, o: { stage?: StageName; config?: Config; resume?: boolean } = {}) =>
-  beginStage({ run, stage: 'stage1', config: config(), resume: false, ...o });
+const begin = (run: string, o: { stage?: StageName; config?: Config; resume?: boolean } = {}) => {
+  const { stage = 'stage1' } = o;
+  const newest = latestCheckpoint(path.join(run, stage));
+  return beginStage({ run, stage, config: config(), resume: false, newest, ...o });
+};
 
 test('config.json carries the version and comes back', async () => {
   const run = await runAt('stage1');
@@ -116,7 +119,7 @@ describe('a prior that ended early', () => {
       validated: 30,
       best: { step: 10, value: 1 },
       stale: 2,
-      metrics: {},
+      metrics: null,
     };
     await saveCheckpoint(path.join(run, 'prior'), { 'model.w': float32([1]) }, state, 2);
     return run;

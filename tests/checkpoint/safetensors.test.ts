@@ -2,9 +2,9 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { toHalf } from '../../src/base/half.js';
 import { float32, int32 } from '../../src/base/tensor.js';
+import { openRowsWriter } from '../../src/checkpoint/rows-writer.js';
 import {
   inHalves,
-  openRowsWriter,
   readSafetensors,
   sha256,
   toHost,

@@ -183,7 +183,7 @@ describe('a run with a prior', () => {
     const { tensors } = await loadModel(run, 'prior');
     const tokenizer = await loadModel(run, 'stage1');
     await tokenize({ run, dataset: data, split: 'all', device, reporter: silent });
-    const tokens = await tokensFor(run, 'all', gridsOf(config), tokenizer.sha256);
+    const tokens = await tokensFor(run, 'all', gridsOf(config), tokenizer);
     const model = priorFor(config);
     const graph = await device.prepare(priorEvaluation(model, 3));
     const rows = Int32Array.from({ length: images }, (_, i) => i);
@@ -254,8 +254,8 @@ describe('a run with a prior', () => {
     const { prior, samples } = await measure({ run: classed, n: 18, cfgScale: 2 });
     expect(samples).toMatchObject({ n: 18, cfg_scale: 2 });
     await tokenize({ run: classed, dataset: data, split: 'all', device, reporter: silent });
-    const { sha256 } = await loadModel(classed, 'stage1');
-    const tokens = await tokensFor(classed, 'all', gridsOf(config), sha256);
+    const tokenizer = await loadModel(classed, 'stage1');
+    const tokens = await tokensFor(classed, 'all', gridsOf(config), tokenizer);
     const graph = await device.prepare(priorEvaluation(model, 3));
     const weights = over('model', (await loadModel(classed, 'prior')).tensors);
     const rows = Int32Array.from({ length: images }, (_, i) => i);

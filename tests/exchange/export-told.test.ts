@@ -21,7 +21,7 @@ import { gptLogits, gptSpecs } from '../../src/stage2-transformer/gpt/gpt.js';
 import { gptSizes } from '../../src/stage2-transformer/gpt/index.js';
 import { loadModels, priorFor, recordTokenizer } from '../../src/stage2-transformer/model.js';
 import { priorStart } from '../../src/stage2-transformer/step.js';
-import { recordCondition } from '../../src/tokenize/conditions/begun.js';
+import { priorCondition, recordCondition } from '../../src/tokenize/conditions/begun.js';
 import { conditionRecord, openConditioner } from '../../src/tokenize/conditions/index.js';
 import { namedTokenizer, toldPlace } from '../../src/tokenize/conditions/tokenizer.js';
 import { expectClose } from '../support/close.js';
@@ -217,7 +217,10 @@ test('a tokenizer of what is told that the published code has not is refused by 
   const { condition } = runPaths(run);
   const config = readRunConfig(condition);
   const strided = { ...config, stage1: { ...config.stage1, network: 'strided' } };
-  fs.writeFileSync(runPaths(condition).config, JSON.stringify(strided));
+  await saveTokenizer(condition, parseConfig(strided, 'test'));
+  const { sha256 } = await loadModel(condition, 'stage1');
+  const told = priorCondition(run)!;
+  await recordCondition(run, { ...told, tokenizer: { ...told.tokenizer!, sha256 } });
   await expect(exportTaming({ run, to: 'taming', out: folder(), reporter: quiet })).rejects.toThrow(
     "Expected vqgan for the condition's stage1.network but received strided.",
   );

@@ -3,8 +3,9 @@ import os from 'node:os';
 import path from 'node:path';
 import sharp from 'sharp';
 import { silent } from '../../src/base/progress.js';
+import { readChecked } from '../../src/checkpoint/content-sum.js';
 import { runPaths, tokenFile, writeRunConfig } from '../../src/checkpoint/run.js';
-import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.js';
+import { writeSafetensors } from '../../src/checkpoint/safetensors.js';
 import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
 import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
@@ -304,11 +305,11 @@ describe('sample', () => {
       const notes: string[] = [];
       const reporter = { ...silent, note: (line: string) => notes.push(line) };
       // The images' subfolders must be classes of the prior for these to matter.
-      const { sha256 } = await loadModel(classed, 'stage1');
-      const { tensors, metadata } = await readSafetensors(tokenFile(classed, 'val'));
+      const tokenizer = await loadModel(classed, 'stage1');
+      const { tensors, metadata } = await readChecked(tokenFile(classed, 'val'));
       const named = { ...metadata, classes: JSON.stringify(['car', 'house']) };
       await writeSafetensors(tokenFile(classed, 'val'), tensors, named);
-      const val = await tokensFor(classed, 'val', gridsOf(config), sha256);
+      const val = await tokensFor(classed, 'val', gridsOf(config), tokenizer);
       await fs.rm(path.join(classed, '.cache'), { recursive: true });
       await fs.writeFile(path.join(classed, '.cache'), 'keeps no loss, and that is no failure');
       const { int8, classes: drawn } = await drawClassed({ precision: 'int8', cfgScale: 2, reporter });

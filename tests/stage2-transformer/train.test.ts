@@ -1,6 +1,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { type Reporter, silent } from '../../src/base/progress.js';
+import { readChecked } from '../../src/checkpoint/content-sum.js';
 import { readRunConfig, runPaths, tokenFile } from '../../src/checkpoint/run.js';
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.js';
 import { loadModel } from '../../src/checkpoint/store.js';
@@ -158,7 +159,7 @@ describe('classes', () => {
   test('of fewer than two nothing is learned', async () => {
     const run = await copyOfRun('one class');
     const file = tokenFile(run, 'train');
-    const { tensors, metadata } = await readSafetensors(file);
+    const { tensors, metadata } = await readChecked(file);
     tensors.labels!.data.fill(0 as never);
     await writeSafetensors(file, tensors, metadata);
     await train(run);
@@ -169,7 +170,7 @@ describe('classes', () => {
     const run = await copyOfRun('other classes');
     await train(run, { config: tinyConfig({ ...settings, pkeep: 0.9, steps: 2 }) });
     const file = tokenFile(run, 'train');
-    const { tensors, metadata } = await readSafetensors(file);
+    const { tensors, metadata } = await readChecked(file);
     const classes = JSON.parse(metadata.classes!).map((name: string) => (name === 'cat' ? 'dog' : name));
     await writeSafetensors(file, tensors, { ...metadata, classes: JSON.stringify(classes) });
     await expect(train(run, { resume: true })).rejects.toThrow(
@@ -232,7 +233,7 @@ test('missing tokens, tokens of another tokenizer, a tokenizer trained on', asyn
 
   await fs.rm(runPaths(run).prior, { recursive: true });
   const file = tokenFile(run, 'val');
-  const { tensors, metadata } = await readSafetensors(file);
+  const { tensors, metadata } = await readChecked(file);
   await writeSafetensors(file, tensors, { ...metadata, vocab: '32' });
   await expect(train(run)).rejects.toThrow(
     /Expected 2×2 codes of 16 for .*val\.safetensors but received 2×2 codes of 32/,

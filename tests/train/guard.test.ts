@@ -1,7 +1,10 @@
 /** What the loop does with a run that goes wrong. */
+import { truncateSync } from 'node:fs';
+import fs from 'node:fs/promises';
 import path from 'node:path';
 import { jest } from '@jest/globals';
 import { type Reporter, silent } from '../../src/base/progress.js';
+import { float32, scalar } from '../../src/base/tensor.js';
 import {
   latestCheckpoint,
   listCheckpoints,
@@ -10,7 +13,7 @@ import {
   updateState,
 } from '../../src/checkpoint/store.js';
 import { specsOfTensors } from '../../src/engine/device.js';
-import { isCalm, jumpOf, startWatch, watchStep } from '../../src/train/guard.js';
+import { infiniteInput, isCalm, jumpOf, startWatch, watchStep } from '../../src/train/guard.js';
 import { runLoop, type Stage } from '../../src/train/loop.js';
 import { cadence, fakeStage, lr, outcome, slowClock, validate } from '../support/fake-stage.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
@@ -280,4 +283,67 @@ describe('what is a jump', () => {
     expect(isCalm(watched([...fill(100, 0.3), ...fill(10, 0.6)]).watch)).toBe(false);
     expect(isCalm(watched([...fill(100, 0.3), ...fill(600, 0.6)]).watch)).toBe(true);
   });
+});
+
+describe('a batch that is not finite', () => {
+  test('ends the training with the picture named; checkpoints and rate stay as they are', async () => {
+    const folder = await freshFolder();
+    const stage = fakeStage(folder);
+    const { warnings, reporter } = listener();
+    const strange: Stage = {
+      ...stage,
+      rowName: async (step, row) => `${step}/${row}.png`,
+      inputs: async (step, ...o) => {
+        const [entry] = await stage.inputs(step, ...o);
+        const images = float32([3, 2], step === 13 ? [0, 0, 0, 0, Number.NaN, 0] : undefined);
+        // The fake network sees a target; with it goes what the batch has.
+        const target = step === 13 ? scalar(Number.NaN) : entry!.target!;
+        return [{ images, ...entry, target }];
+      },
+    };
+    await expect(runLoop(strange, { reporter })).rejects.toThrow(
+      /^Expected finite numbers for the picture 13\/2\.png in step 13 but received NaN\. The data is at fault/,
+    );
+    expect(warnings).toEqual([]);
+    expect(readState(latestCheckpoint(folder)!)).toMatchObject({
+      step: 8,
+      guard: { factor: 1, rollbacks: 0 },
+    });
+    const { ended } = await run({}, folder); // With the data in order it goes on as if nothing had been.
+    await ended;
+    const whole = await run({});
+    await whole.ended;
+    expect(await outcome(folder)).toEqual(await outcome(whole.folder));
+  });
+
+  test('inputs are looked through in their order, micro-batches as one batch', () => {
+    const entry = (...values: number[]) => ({ images: float32([2, 1], values), lr: scalar(1) });
+    const steps = [
+      [entry(0, 1), entry(2, 3)],
+      [entry(4, 5), entry(6, Number.POSITIVE_INFINITY)],
+    ];
+    expect(infiniteInput({ first: 19, steps })).toEqual({
+      step: 20,
+      name: 'images',
+      value: Number.POSITIVE_INFINITY,
+      row: 3,
+    });
+    expect(infiniteInput({ first: 19, steps: steps.slice(0, 1) })).toBeUndefined();
+  });
+});
+
+test('a run that goes back passes a checkpoint over that was damaged meanwhile', async () => {
+  const folder = await freshFolder();
+  const { warnings, reporter } = listener();
+  const stage = fakeStage(folder, {
+    ...{ nanAt: 18, safeBelow: safe[1] },
+    cadence: { ...cadence, checkpoint_every: 4 },
+    onStep: (step) => {
+      if (step === 18) truncateSync(path.join(folder, 'step-00000016', 'optimizer.safetensors'), 9);
+    },
+  });
+  await runLoop(stage, { reporter });
+  expect(warnings[0]).toMatch(/step-00000016.optimizer\.safetensors is damaged \(9 bytes of .* set aside/);
+  expect(warnings[1]).toMatch(/Back to step 12, and on with 1\/3 of the learning rate/);
+  expect(await fs.readdir(folder)).toContain('damaged-step-00000016');
 });

@@ -2,7 +2,8 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { jest } from '@jest/globals';
 import { type Reporter, silent } from '../../src/base/progress.js';
-import { bestCheckpoint, latestCheckpoint, listCheckpoints, readState } from '../../src/checkpoint/store.js';
+import { soundCheckpoint } from '../../src/checkpoint/integrity.js';
+import { latestCheckpoint, listCheckpoints, readState } from '../../src/checkpoint/store.js';
 import { chunkPlanner } from '../../src/train/chunks.js';
 import { runLoop, type Stage } from '../../src/train/loop.js';
 import { readMetrics } from '../../src/train/metrics.js';
@@ -180,7 +181,7 @@ describe('patience', () => {
     const result = await runLoop(patient(folder, 2), { reporter });
     expect(result).toMatchObject({ step: 16, stopped: false, best: { step: 8, value: 1 } });
     expect(listCheckpoints(folder).map(({ step }) => step)).toEqual([8, 16]);
-    expect(bestCheckpoint(folder)!.step).toBe(8);
+    expect((await soundCheckpoint(folder, { best: true })).sound!.checkpoint.step).toBe(8);
     expect(notes.at(-1)).toBe(
       'Ended early at step 16: 2 validations in a row were no better than that of step 8 (1), whose checkpoint later commands use.',
     );

@@ -45,18 +45,18 @@ test('usage waits for 16 codes per code of the book, across lines, then starts a
 test('what runs survives JSON to the last bit', () => {
   const running = startRunning(codes);
   for (const loss of [0.1, 0.2, 1 / 3]) addStep(running, { values: { loss }, codes: [[0, 1, 1]] }, 0.1);
-  const restored = savedRunning(JSON.parse(JSON.stringify(running)), codes);
+  const restored = savedRunning(JSON.parse(JSON.stringify(running)), codes, 'state');
   expect(restored).toEqual(running);
 });
 
 test('what vqgen 0.1.0 saved of one book, or of none, goes on', () => {
   const saved = { sums: {}, steps: 2, seconds: 0.2 };
   const usage = { counts: [32, 31, 0, 0], total: 63 };
-  const running = savedRunning({ ...saved, usage }, codes);
+  const running = savedRunning({ ...saved, usage }, codes, 'state');
   expect(running).toEqual({ ...saved, usage: [{ name: 'codes', counts: [32, 31, 0, 0] }] });
   addStep(running, { values: {}, codes: [[1]] }, 0.1);
   expect(takeLine(running)).toMatchObject({ codebook_usage: 0.5 });
-  expect(savedRunning({ ...saved, usage: null }, [])).toEqual({ ...saved, usage: [] });
+  expect(savedRunning({ ...saved, usage: null }, [], 'state')).toEqual({ ...saved, usage: [] });
 });
 
 describe('the file', () => {

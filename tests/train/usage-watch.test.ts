@@ -1,4 +1,4 @@
-import { watchUsage } from '../../src/train/usage-watch.js';
+import { collapseWarning, watchUsage } from '../../src/train/usage-watch.js';
 
 const seen = (...usages: number[]) => {
   const watch = watchUsage();
@@ -28,4 +28,21 @@ test('what steps that were taken back had shown is forgotten', () => {
   expect(watch.see(30, 0.45)).toBe(0.95);
   expect(watch.see(20, 0.45)).toBeUndefined(); // not below half of 0.5, nor low before
   expect(watch.see(30, 0.2)).toBe(0.5);
+});
+
+test('codes that are nearly all the same one are told at once, however few there are', () => {
+  const watch = watchUsage();
+  expect(watch.see(1, 0.125, 1.001)).toBe(0.125); // one of eight
+  expect(watch.see(2, 0.5, 1.01)).toBeUndefined(); // told already: several are in use, hardly ever
+  expect(watch.see(3, 0.5, 3.2)).toBeUndefined();
+  expect(watch.see(4, 0.5, 1)).toBe(0.5);
+});
+
+test('of measures, which grid has collapsed', () => {
+  expect(collapseWarning({ perplexity: 24, codebook_usage: 1 })).toBeUndefined();
+  expect(collapseWarning({})).toBeUndefined();
+  expect(collapseWarning({ perplexity: 1 })).toMatch(/^The codes have collapsed: .*perplexity 1\.00/);
+  expect(collapseWarning({ perplexity: 5, perplexity_top: 1.02, perplexity_bottom: 7 })).toMatch(
+    /^The codes of grid top have collapsed/,
+  );
 });

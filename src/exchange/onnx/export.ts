@@ -68,7 +68,7 @@ export async function exportOnnx(o: OnnxExportOptions): Promise<OnnxExportSummar
   const config = readRunConfig(run);
   const isExport = async (folder: string) => (await folderOf(folder)) === 'an export of vqgen';
   await checkOut({ run, out, to: 'onnx' }, { isOurs: (name) => ours.has(name), isExport });
-  const { tokenizer, prior } = await loadTrainedParts(run);
+  const { tokenizer, prior } = await loadTrainedParts(run, reporter);
   const { latent } = bottleneckOf(config);
   const around = aroundClasses(latent);
   if (prior?.told) {

@@ -85,7 +85,11 @@ function watchCodes(grid: string, remedy: string): ReturnType<Bottleneck['watch'
     const own = values[`codebook_usage_${grid}`]; // of one among several
     const usage = own ?? values.codebook_usage;
     if (usage === undefined) return undefined;
-    const highest = watch.see(step, usage);
+    const highest = watch.see(
+      step,
+      usage,
+      own === undefined ? values.perplexity : values[`perplexity_${grid}`],
+    );
     if (highest === undefined) return undefined;
     const codes = own === undefined ? 'the codes' : `the codes of grid ${grid}`;
     const before = highest > usage ? `, of up to ${percent(highest)} before` : '';

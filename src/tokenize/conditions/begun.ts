@@ -3,7 +3,7 @@ import path from 'node:path';
 import { writeFileAtomic } from '../../base/files.js';
 import { damagedNote, readNote } from '../../checkpoint/prior-notes.js';
 import { runPaths } from '../../checkpoint/run.js';
-import type { ConditionRecord } from './condition.js';
+import { type ConditionRecord, recordSchema } from './condition.js';
 
 const conditionFile = (run: string): string => path.join(runPaths(run).prior, 'condition.json');
 
@@ -15,8 +15,9 @@ export async function recordCondition(run: string, told?: ConditionRecord): Prom
 /** That, or nothing where it is told nothing. @throws UserError when the file that holds it is damaged */
 export function priorCondition(run: string): ConditionRecord | undefined {
   const file = conditionFile(run);
-  const told = (readNote(file, run) ?? undefined) as ConditionRecord | undefined;
-  if (told === undefined || (typeof told.kind === 'string' && typeof told.grid?.vocab === 'number'))
-    return told;
+  const told = readNote(file, run) ?? undefined;
+  if (told === undefined) return undefined;
+  const { data } = recordSchema.safeParse(told);
+  if (data) return data;
   throw damagedNote(file, run);
 }

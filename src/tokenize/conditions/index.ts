@@ -1,4 +1,5 @@
 /** What a config, or a prior's record, tells of pictures. A new kind is a file beside this one and an entry here. */
+import type { Reporter } from '../../base/progress.js';
 import { lowresSide } from '../../config/conditions.js';
 import type { Config } from '../../config/schema.js';
 import type { MapLabel } from '../../data/map-labels.js';
@@ -65,10 +66,10 @@ export function conditionRecord(
  */
 export async function openConditioner(
   record: ConditionRecord,
-  o: { run: string; device: Device; batch?: number; tokenizer?: ToldTokenizer },
+  o: { run: string; device: Device; batch?: number; tokenizer?: ToldTokenizer; reporter?: Reporter },
 ): Promise<Conditioner> {
   const { run, device, batch = 1 } = o;
-  const tokenizer = o.tokenizer ?? (await toldTokenizer(run, record));
+  const tokenizer = o.tokenizer ?? (await toldTokenizer(run, record, o.reporter));
   return tokenizer ? openLearned(record, tokenizer, { device, batch }) : withoutWeights(record);
 }
 

@@ -3,13 +3,14 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../../base/errors.js';
 import { writeFolderAtomic } from '../../base/files.js';
-import { must } from '../../base/lookup.js';
 import { fileInTheWay } from '../../base/obstacles.js';
+import type { Reporter } from '../../base/progress.js';
+import { describeDamage, soundCheckpoint } from '../../checkpoint/integrity.js';
 import { placesNear, readRunConfig, runPaths, writeRunConfig } from '../../checkpoint/run.js';
-import { sha256 as sha256Of } from '../../checkpoint/safetensors.js';
-import { copyWeights, latestCheckpoint, loadModel, type TrainedModel } from '../../checkpoint/store.js';
+import { copyWeights, hasCheckpoint, type TrainedModel } from '../../checkpoint/store.js';
 import { ownTokenizer } from '../../config/conditions.js';
 import type { Config } from '../../config/schema.js';
+import { loadTokenizer } from '../../stage1-vqgan/trained.js';
 import { priorCondition } from './begun.js';
 import type { ConditionRecord } from './condition.js';
 
@@ -25,8 +26,7 @@ export const tokenizerKey = 'prior.condition.tokenizer';
 const isRun = (place: string): boolean => existsSync(runPaths(place).config);
 
 /** Whether there is a tokenizer that codes can be made with. */
-export const isTrained = (place: string): boolean =>
-  isRun(place) && latestCheckpoint(runPaths(place).stage1) !== undefined;
+export const isTrained = (place: string): boolean => isRun(place) && hasCheckpoint(runPaths(place).stage1);
 
 /** Where a run has the tokenizer of what its prior is told; undefined where that needs none. */
 export function toldPlace(
@@ -58,7 +58,7 @@ export function namedPlace({ prior }: Config, run: string, set: readonly string[
  */
 export async function checkNamed(place: string, run: string): Promise<void> {
   checkTrained(place);
-  await copyPlace(place, must(await shaIn(place), 'checkpoint'), run);
+  await copyPlace(place, (await shaIn(place)) ?? (await loaded(place)).model.sha256, run);
 }
 
 function checkTrained(place: string): void {
@@ -73,16 +73,15 @@ function checkTrained(place: string): void {
 }
 
 /** @throws UserError where no run stands at the place, or one without a tokenizer */
-export async function namedTokenizer(place: string): Promise<ToldTokenizer> {
+export async function namedTokenizer(place: string, reporter?: Reporter): Promise<ToldTokenizer> {
   checkTrained(place);
-  return loaded(place);
+  return loaded(place, reporter);
 }
 
-const loaded = async (place: string): Promise<ToldTokenizer> => ({
-  place,
-  config: readRunConfig(place),
-  model: await loadModel(place, 'stage1'),
-});
+async function loaded(place: string, reporter?: Reporter): Promise<ToldTokenizer> {
+  const config = readRunConfig(place);
+  return { place, config, model: await loadTokenizer(place, config, { reporter }) };
+}
 
 /**
  * That whose codes a run's prior is told; undefined where no tokenizer makes them.
@@ -92,19 +91,23 @@ const loaded = async (place: string): Promise<ToldTokenizer> => ({
 export async function toldTokenizer(
   run: string,
   record: ConditionRecord,
+  reporter?: Reporter,
 ): Promise<ToldTokenizer | undefined> {
   const place = toldPlace(run, record);
   if (place === undefined) return undefined;
   const wanted = record.tokenizer?.sha256;
-  if (wanted === undefined) return loaded(place);
+  if (wanted === undefined) return loaded(place, reporter);
   const what = `the tokenizer ${wanted.slice(0, 8)}, of whose codes the prior is told,`;
   if (!isTrained(place)) {
     const next = `Copy it there again: vqgen tokenize --run ${run} --set ${tokenizerKey}=DIR, the run that it is of.`;
     throw expected(what, place, 'no tokenizer', next);
   }
-  const found = await loaded(place);
+  const found = await loaded(place, reporter);
   if (found.model.sha256 === wanted) return found;
+  const [damage] = found.model.damaged;
   const next = 'A prior knows no codes of another: put back what it was, or train another prior.';
+  if (damage)
+    throw expected(what, place, `another, as ${describeDamage(damage)}`, 'Put back a copy of that file.');
   throw expected(what, place, found.model.sha256.slice(0, 8), next);
 }
 
@@ -151,10 +154,10 @@ async function copyPlace(place: string, sha256: string, run: string): Promise<st
   return home;
 }
 
-/** Of the tokenizer in a run, if it has one. */
+/** Of the tokenizer in a run, if it has one that is not damaged. */
 async function shaIn(place: string): Promise<string | undefined> {
-  const checkpoint = latestCheckpoint(runPaths(place).stage1);
-  return checkpoint && isRun(place) ? sha256Of(path.join(checkpoint.path, 'model.safetensors')) : undefined;
+  if (!isRun(place)) return undefined;
+  return (await soundCheckpoint(runPaths(place).stage1)).sound?.sha256;
 }
 
 /** @throws UserError where something stands that is no copy of a tokenizer */
