@@ -2,7 +2,11 @@
 // any order, and noise. All of it follows from fast-check's seed.
 import fc from 'fast-check';
 
-const share = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+/** Not nearer to 0 than elsewhere, as fast-check's numbers are. */
+const share = fc.noBias(fc.nat(2 ** 30 - 1)).map((n) => n / 2 ** 30);
+
+/** Anywhere, or a little behind one of the words. */
+const place = fc.record({ at: share, word: fc.option(fc.nat(), { freq: 1 }), behind: fc.nat(48) });
 
 const wholes = [0, 1, 2, 7, 255, 256, 65535, 65536, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1];
 
@@ -29,35 +33,37 @@ const hostile = fc.oneof(
 
 const change = (words) =>
   fc.oneof(
-    fc.record({ kind: fc.constant('bit'), at: share, bit: fc.nat(7) }),
-    fc.record({ kind: fc.constant('byte'), at: share, byte: fc.constantFrom(0, 1, 0x7f, 0x80, 0xff) }),
+    fc.record({ kind: fc.constant('bit'), at: place, bit: fc.nat(7) }),
+    fc.record({ kind: fc.constant('byte'), at: place, byte: fc.constantFrom(0, 1, 0x7f, 0x80, 0xff) }),
     fc.record({
       kind: fc.constant('whole'),
-      at: share,
+      at: place,
       whole: fc.constantFrom(...wholes),
       width: fc.constantFrom(1, 2, 4, 8),
     }),
     fc.record({
       kind: fc.constant('insert'),
-      at: share,
+      at: place,
       bytes: fc.oneof(fc.constantFrom(...words), fc.uint8Array({ maxLength: 8 })),
     }),
-    fc.record({ kind: fc.constant('over'), at: share, bytes: fc.constantFrom(...words) }),
-    fc.record({ kind: fc.constant('cut'), at: share, length: fc.nat(40) }),
+    fc.record({ kind: fc.constant('over'), at: place, bytes: fc.constantFrom(...words) }),
+    fc.record({ kind: fc.constant('cut'), at: place, length: fc.nat(40) }),
     fc.record({
       kind: fc.constant('twice'),
-      at: share,
+      at: place,
       length: fc.nat(400),
       times: fc.integer({ min: 1, max: 200 }),
     }),
-    fc.record({ kind: fc.constant('end'), at: share }),
-    fc.record({ kind: fc.constant('mix'), at: share, from: share, length: fc.nat(200), seed: fc.nat() }),
+    fc.record({ kind: fc.constant('end'), at: place }),
+    fc.record({ kind: fc.constant('mix'), at: place, from: share, length: fc.nat(200), seed: fc.nat() }),
   );
 
 const longest = 1 << 18;
 
-function changed(bytes, c, seeds) {
-  const at = Math.floor(c.at * (bytes.length + 1));
+function changed(bytes, c, { seeds, words }) {
+  const anywhere = Math.floor(c.at.at * (bytes.length + 1));
+  const word = c.at.word === null ? -1 : bytes.indexOf(words[c.at.word % words.length], anywhere);
+  const at = word < 0 ? anywhere : Math.min(bytes.length, word + c.at.behind);
   const [before, after] = [bytes.subarray(0, at), bytes.subarray(at)];
   const copy = Buffer.from(bytes);
   switch (c.kind) {
@@ -94,9 +100,15 @@ function changed(bytes, c, seeds) {
 
 const mutated = (seeds, words) =>
   fc
-    .tuple(fc.nat(seeds.length - 1), fc.array(change(words), { minLength: 1, maxLength: 6 }))
+    .tuple(
+      fc.nat(seeds.length - 1),
+      fc.oneof(
+        change(words).map((only) => [only]),
+        fc.array(change(words), { minLength: 1, maxLength: 6 }),
+      ),
+    )
     .map(([seed, changes]) =>
-      changes.reduce((bytes, c) => changed(bytes, c, seeds).subarray(0, longest), seeds[seed]),
+      changes.reduce((bytes, c) => changed(bytes, c, { seeds, words }).subarray(0, longest), seeds[seed]),
     );
 
 /** Every place in a value of JSON: how to put another value there, or a key beside it. */
@@ -113,22 +125,43 @@ function placesIn(root) {
   return places;
 }
 
+/** A value of the same type. */
+function near(value, from) {
+  if (typeof value === 'number') return from < 0.4 ? value + 1 : from < 0.8 ? value - 1 : 2 * value;
+  if (typeof value === 'string') return from < 0.5 ? `${value}x` : value.slice(1);
+  if (typeof value === 'boolean') return !value;
+  if (!Array.isArray(value)) return value;
+  return from < 0.5 ? value.slice(1) : [...value, ...value];
+}
+
 const changedJson = (seeds) =>
   fc
     .tuple(
       fc.nat(seeds.length - 1),
-      fc.array(fc.tuple(share, fc.constantFrom('set', 'set', 'set', 'remove', 'add'), hostile), {
-        minLength: 1,
-        maxLength: 3,
-      }),
+      fc.array(
+        fc.tuple(
+          share,
+          share,
+          fc.constantFrom('set', 'set', 'remove', 'add', 'copy', 'near', 'near'),
+          hostile,
+        ),
+        {
+          minLength: 1,
+          maxLength: 3,
+        },
+      ),
     )
     .map(([seed, changes]) => {
       const root = { root: JSON.parse(seeds[seed]) };
-      for (const [at, what, value] of changes) {
+      for (const [at, from, what, constant] of changes) {
+        const value = structuredClone(constant); // which a later change may change
         const places = placesIn(root);
         const { node, key } = places[Math.floor(at * places.length)] ?? {};
         if (node === undefined) continue;
+        const other = places[Math.floor(from * places.length)];
         if (what === 'remove') delete node[key];
+        else if (what === 'copy') node[key] = structuredClone(other.node[other.key]);
+        else if (what === 'near') node[key] = near(node[key], from);
         else if (what === 'add' && !Array.isArray(node)) node[JSON.stringify(value).slice(0, 20)] = value;
         else node[key] = value;
       }
@@ -151,7 +184,7 @@ export function casesFor({ seeds, words, json = [], wrap = (bytes) => bytes }) {
       arbitrary: fc.array(fc.constantFrom(...known), { maxLength: 200 }).map((all) => Buffer.concat(all)),
     },
     { weight: 1, arbitrary: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)) },
-    ...(trees.length > 0 ? [{ weight: 5, arbitrary: changedJson(trees) }] : []),
+    ...(trees.length > 0 ? [{ weight: 12, arbitrary: changedJson(trees) }] : []),
   ];
   return fc.oneof(...weighted).map(wrap);
 }
