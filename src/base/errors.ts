@@ -21,7 +21,7 @@ export function expected(
   const plain = typeof received === 'string' || typeof received === 'number';
   const shown = clip(plain ? `${received}` : JSON.stringify(received));
   const sentence = `Expected ${clip(what)} for ${clip(where)} but received ${shown === '' ? "''" : shown}.`;
-  return new UserError(next ? `${sentence} ${next}` : sentence, { cause });
+  return new UserError(next ? `${sentence} ${clip(next)}` : sentence, { cause });
 }
 
 const longestPart = 1000;

@@ -34,8 +34,10 @@ test.each([
   ['many braces', '{'.repeat(2000), '24 brackets'],
   ['many brackets', '['.repeat(6e4), '24 brackets'],
   ['keys in keys', '? '.repeat(2000), 'cannot be a key'],
-  ['many keys', Array.from({ length: 6000 }, (_, i) => `k${i}: 1`).join('\n'), '5000 keys'],
-  ['lists in lists', '- '.repeat(3e4), ''],
+  ['many keys', Array.from({ length: 5000 }, (_, i) => `k${i}: 1`).join('\n'), '10000 words'],
+  ['lists in lists', '- '.repeat(3e4), '10000 words'],
+  ['JSON after JSON', '{"a":{"b":[1,2]}}'.repeat(2e3), '10000 words'],
+  ['less of that', '{"a":{"b":[1,2]}}'.repeat(500), 'Unexpected'],
   ['a megabyte', 'x'.repeat(1e6), '65536 characters'],
   ['two documents', 'a: 1\n---\nb: 1', 'multiple documents'],
 ])('%s is refused', (_, text, message) => {
