@@ -33,15 +33,16 @@ export const newPatience = (): Patience => ({ left: patience });
 /**
  * What `read` gives, with three more tries after pauses where an error may pass.
  *
- * @param o.patience shared by many reads, which wait no longer together. @param o.isLost errors that will not pass
+ * @param o.patience shared by many reads, which wait no longer together. @param o.isLost where no error will pass
+ * @param o.pauses between the tries, milliseconds
  * @throws what the last try throws
  */
 export async function steadily<T>(
   read: () => Promise<T>,
-  o: { patience?: Patience; isLost?: boolean } = {},
+  o: { patience?: Patience; isLost?: boolean; pauses?: readonly number[] } = {},
 ): Promise<T> {
   const { patience = newPatience(), isLost = false } = o;
-  for (const wait of pauses) {
+  for (const wait of o.pauses ?? pauses) {
     try {
       return await read();
     } catch (error) {

@@ -142,15 +142,14 @@ function stretched(values: Uint16Array | Float32Array): Uint8Array {
 }
 
 /** A picture for training or a program. @param name for errors. @throws UserError for colours that are no labels */
-export function asKnown(picture: Picture, { pictures, labels }: PictureData, name: string): Picture {
-  if (pictures !== 'labels' || labels.length === 0) return picture;
+export function checkKnown(picture: Picture, { pictures, labels }: PictureData, name: string): void {
+  if (pictures !== 'labels' || labels.length === 0) return;
   const found: Colours = new Map();
   countColours(found, picture.data, name);
   checkColours(
     found,
     labels.map((colour) => ({ colour })),
   );
-  return picture;
 }
 
 /**
@@ -161,11 +160,8 @@ export function asKnown(picture: Picture, { pictures, labels }: PictureData, nam
  * @throws UserError naming the file when it is missing, no picture, or a label map of other colours
  */
 export async function readEvalImage(file: string, size: number, data = photographs): Promise<HostTensor> {
-  const picture = asKnown(
-    await readPicture(file, (bytes) => readings[data.pictures].decode(bytes, size)),
-    data,
-    file,
-  );
+  const picture = await readPicture(file, (bytes) => readings[data.pictures].decode(bytes, size));
+  checkKnown(picture, data, file);
   const image = new Float32Array(size * size * 3);
   writeCrop(picture, image, 0, { size, ...centreOf(picture, size), mirrored: false });
   return float32([size, size, 3], image);

@@ -20,14 +20,16 @@ interface Extent {
 /** Of the text, unpacked. */
 const mostText = 16 * 2 ** 20;
 
-/** For a drawing. */
-const mostSeconds = 20;
+interface Limits {
+  readonly seconds: number;
+  /** Of the process that draws, bytes. */
+  readonly memory: number;
+}
 
-/** Of the process that draws, bytes. */
-const mostMemory = 512 * 2 ** 20;
+const forDrawing: Limits = { seconds: 10, memory: 512 * 2 ** 20 };
 
-/** For the process to begin in: a machine may be very busy. */
-const mostSecondsToBegin = 120;
+/** A machine may be very busy. */
+const forBeginning: Limits = { ...forDrawing, seconds: 120 };
 
 const isPacked = (file: Buffer): boolean => file[0] === 0x1f && file[1] === 0x8b;
 
@@ -40,7 +42,7 @@ export function isSvg(file: Buffer): boolean {
 
 /** @throws Error where it is no SVG, or takes too much to look into */
 export async function svgExtent(file: Buffer): Promise<Extent> {
-  return ask<Extent>({ file: await unpacked(file) });
+  return ask<Extent>({ file: await unpacked(file) }, forDrawing);
 }
 
 /** The samples of a drawing of an extent, bytes or for depth 16-bit words, and how many there are of a pixel. */
@@ -48,8 +50,9 @@ export async function drawSvg(
   file: Buffer,
   kind: DrawnAs,
   { width, height }: Extent,
+  limits = forDrawing,
 ): Promise<{ data: Uint8Array; channels: number }> {
-  return ask({ file: await unpacked(file), kind, width, height });
+  return ask({ file: await unpacked(file), kind, width, height }, limits);
 }
 
 async function unpacked(file: Buffer): Promise<Buffer> {
@@ -73,12 +76,12 @@ const idle: ChildProcess[] = [];
 /** Milliseconds after which a process that nobody needs is ended. */
 const idleFor = 3000;
 
-function ask<T>(request: object): Promise<T> {
+function ask<T>(request: object, limits: Limits): Promise<T> {
   return places.hold(1, async () => {
     const child = waiting() ?? (await begin());
     let answer: Answer;
     try {
-      answer = await exchange(child, () => child.send(request), { seconds: mostSeconds, memory: mostMemory });
+      answer = await exchange(child, () => child.send(request), limits);
     } catch (error) {
       child.kill('SIGKILL');
       throw error;
@@ -107,16 +110,12 @@ async function begin(): Promise<ChildProcess> {
   const program = fileURLToPath(new URL('../../bin/draw-svg.js', import.meta.url));
   const child = fork(program, { execArgv: [], serialization: 'advanced', stdio: 'ignore' });
   child.on('error', () => {}); // Whoever waits for it hears so, too.
-  await exchange(child, () => {}, { seconds: mostSecondsToBegin, memory: mostMemory });
+  await exchange(child, () => {}, forBeginning);
   return child;
 }
 
 /** The next message of a process, which keeps this one alive only until then. */
-async function exchange<T>(
-  child: ChildProcess,
-  send: () => void,
-  { seconds, memory }: { seconds: number; memory: number },
-): Promise<T> {
+async function exchange<T>(child: ChildProcess, send: () => void, { seconds, memory }: Limits): Promise<T> {
   const ending = new AbortController();
   child.ref();
   child.channel?.ref();
@@ -128,10 +127,13 @@ async function exchange<T>(
       ending.signal.addEventListener('abort', () => {
         child.off('message', onMessage).off('error', reject).off('exit', onExit);
       });
-      const late = setTimeout(() => reject(new Error(`takes longer than ${seconds} s`)), 1000 * seconds);
+      const late = setTimeout(
+        () => reject(new Error(`a drawing that takes longer than ${seconds} s`)),
+        1000 * seconds,
+      );
       const watch = setInterval(async () => {
         if ((await memoryOf(child)) > memory)
-          reject(new Error(`takes more than ${memory / 2 ** 20} MB to draw`));
+          reject(new Error(`a drawing that takes more than ${memory / 2 ** 20} MB`));
       }, 100);
       ending.signal.addEventListener('abort', () => {
         clearTimeout(late);

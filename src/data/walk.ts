@@ -12,11 +12,15 @@ export interface PictureFile {
   /** Relative path with forward slashes. */
   readonly name: string;
   readonly place: Place;
+  /** A link that leads nowhere. */
+  readonly lost?: true;
 }
 
 export interface Skipped {
   readonly name: string;
   readonly reason: string;
+  /** Where the system could not read it, not for what it holds: another time it may be read. */
+  readonly passing?: boolean;
 }
 
 export interface Walked {
@@ -38,10 +42,15 @@ export interface Walked {
  * in a class, and from within a class not to another class as a whole, which is here already. So every circle ends,
  * and a web of links takes no longer than what is in it.
  *
- * @param without folders below that are left out, with the reason
+ * @param o.without folders below that are left out, with the reason
  * @throws whatever the system says of a root that cannot be listed
+ * @param o.everyName whether links to one file count each, within a class too
  */
-export async function walkPictures(root: string, without: readonly Skipped[] = []): Promise<Walked> {
+export async function walkPictures(
+  root: string,
+  o: { without?: readonly Skipped[]; everyName?: boolean } = {},
+): Promise<Walked> {
+  const { without = [] } = o;
   const excluded = new Map<string, string>();
   for (const { name, reason } of without) {
     const real = await realOf(name).catch(() => undefined);
@@ -55,10 +64,10 @@ export async function walkPictures(root: string, without: readonly Skipped[] = [
   await visit({ place: root, prefix: '', real: walk.root, className: undefined, linked: false }, walk);
   await followLinks(walk);
   const { leftOut, unreadable, others } = walk;
-  const files = oncePerClass(walk.found);
+  const files = o.everyName ? [...walk.found].sort(byName) : oncePerClass(walk.found);
   const taken = new Set(files.map(({ name }) => name));
   return {
-    files: files.map(({ name, place }) => ({ name, place })),
+    files: files.map(({ name, place, lost }) => ({ name, place, ...(lost && { lost }) })),
     ...{ leftOut: leftOut.sort(byName), unreadable: unreadable.sort(byName), others: others.sort() },
     byBytes: walk.byBytes.filter((name) => taken.has(name)).sort(),
   };
@@ -216,8 +225,9 @@ function sort(entry: Listed, at: PictureFile & { className: string }, walk: Walk
   const { own, kind, real, isLink } = entry;
   const { name, place } = at;
   const isFile = kind === 'file';
-  if ((isFile || kind === nowhere) && hasPictureEnding(own)) walk.found.push({ ...at, real, isLink });
-  else if (!isFile) walk.leftOut.push({ name, reason: kind });
+  if ((isFile || kind === nowhere) && hasPictureEnding(own)) {
+    walk.found.push({ ...at, real, isLink, ...(!isFile && { lost: true }) });
+  } else if (!isFile) walk.leftOut.push({ name, reason: kind });
   else {
     try {
       if (isPictureInside(own, place)) {

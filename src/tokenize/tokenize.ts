@@ -22,6 +22,7 @@ import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import { checkCodes, gridsOf } from '../stage1-vqgan/model.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
+import { changesSince, namesIn } from '../stage1-vqgan/same-pictures.js';
 import { type Coded, checked, checkFile, writeCheck } from './check.js';
 import type { Conditioner } from './conditions/condition.js';
 import { openConditioner } from './conditions/index.js';
@@ -206,6 +207,11 @@ async function chooseSubsets(
   const data = own ? config.data : { ...rest, dir: dataset, val_dir: null };
   const splits: Splits = await readableSplits(data, own ? 'data.dir' : 'DATASET', reporter);
   const { classes, train, val } = splits;
+  for (const { changes } of own && dir !== null ? changesSince(run, namesIn(splits)) : []) {
+    reporter.warn(
+      `Of the images that the tokenizer was trained on ${changes}: they are taken as they are now.`,
+    );
+  }
   if (data.dir !== null) {
     const hint = layoutHint(data.dir, train.source.names, {
       one: (place) => `vqgen tokenize ${place}`,
