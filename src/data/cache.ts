@@ -181,11 +181,12 @@ async function fill(source: ImageSource, folder: string, o: CacheOptions): Promi
   } catch (error) {
     if ((begun && !decoded) || !mayPass(error)) throw error;
     decoded ??= await decodeAll(source, o, async () => {});
-    // Another process may have written the same cache meanwhile: one is as good as the other.
     const { index, held } = decoded;
-    const stored = held ? undefined : await openStored(source, folder, o);
+    // Another process may have written the same cache meanwhile: one is as good as the other.
+    const isThere = ['ENOTEMPTY', 'EEXIST'].includes(`${(error as NodeJS.ErrnoException).code}`);
+    const stored = isThere && !held ? await openStored(source, folder, o) : undefined;
     if (stored) return stored;
-    if (!(await fs.stat(path.join(folder, indexName)).catch(() => undefined))) {
+    if (!isThere) {
       const instead = held
         ? 'they are held in memory'
         : 'each is decoded anew at every step, which is slower';
