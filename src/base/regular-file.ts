@@ -27,7 +27,11 @@ function checkRegular(stats: Stats, most: number): void {
 }
 
 const tooLarge = (most: number): Error =>
-  new Error(most < 2 ** 20 ? `larger than ${most} bytes` : `larger than ${Math.floor(most / 2 ** 20)} MB`);
+  new Error(
+    most < 2 ** 20
+      ? `a file of more than ${most} bytes`
+      : `a file of more than ${Math.floor(most / 2 ** 20)} MB`,
+  );
 
 /** A socket cannot even be opened. */
 function named(error: unknown): unknown {
@@ -38,7 +42,7 @@ function named(error: unknown): unknown {
  * All bytes of a regular file.
  *
  * @param most bytes that it may have
- * @throws Error `a pipe`, `a device`, `larger than 256 MB` and the like; whatever the system says
+ * @throws Error `a pipe`, `a device`, `a file of more than 256 MB` and the like; whatever the system says
  */
 export async function readRegular(file: Place, most: number): Promise<Buffer> {
   // A look before opening: to open a device can mean something to it.

@@ -10,6 +10,7 @@ import type { ImageSet, Subset } from './dataset.js';
 import { mapInOrder } from './map-in-order.js';
 import { type Crop, centreOf, type Picture, writeCrop } from './pictures.js';
 import { noneReadable, type Skipped } from './source.js';
+import { endDrawingsOn } from './svg-file.js';
 
 export interface Batch {
   /** float32 [B, S, S, 3]. */
@@ -152,11 +153,13 @@ export async function* streamEvalImages(
     skipped: Skipped[];
     views?: Views;
     maps?: (name: string, picture: Picture) => Promise<Picture>;
+    signal?: AbortSignal;
   },
 ): AsyncGenerator<EvalBatch> {
   const { size, batchSize, skipped, views = (picture) => [centreCrop(picture, size)] } = o;
   let waiting: (View & { index: number; map?: Picture })[] = [];
   let readable = 0;
+  endDrawingsOn(o.signal);
   const batchOf = (members: typeof waiting): EvalBatch => {
     const shown = members.map(({ index }) => index);
     return {
@@ -171,6 +174,7 @@ export async function* streamEvalImages(
     const result = await attempt(source, index, size);
     return { index, name, result, map: 'reason' in result ? undefined : await o.maps?.(name, result) };
   })) {
+    o.signal?.throwIfAborted();
     if ('reason' in result) {
       skipped.push(result);
       continue;

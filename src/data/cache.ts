@@ -20,6 +20,7 @@ import { mapInOrder } from './map-in-order.js';
 import { mayPass, steadily } from './passing.js';
 import { type Picture, reasonOf } from './pictures.js';
 import { type ImageSource, noneReadable, type Skipped, type SourcePicture } from './source.js';
+import { endDrawingsOn } from './svg-file.js';
 
 export interface PixelCache {
   readonly folder: string;
@@ -214,6 +215,7 @@ async function decodeAll(
   let held: Uint8Array[] | undefined = [];
   let bytes = 0;
   const total = source.names.length;
+  endDrawingsOn(signal);
   const attempts = mapInOrder(source.names.keys(), decodeWidth, (i) => attempt(source, i, size));
   const began = Date.now();
   let progress: Progress | undefined;

@@ -11,6 +11,7 @@ import { drawnImages } from './drawn.js';
 import type { Picture } from './pictures.js';
 import { type ImageSource, listImages, relabel, type Skipped } from './source.js';
 import { splitNames } from './split.js';
+import { endDrawingsOn } from './svg-file.js';
 
 export interface ImageSet {
   readonly count: number;
@@ -89,8 +90,9 @@ export async function imageSplits(
 export async function readableSplits(
   config: Pick<DataConfig, 'dir' | 'val_dir' | 'val_fraction' | 'drawn' | 'pictures' | 'labels' | 'size'>,
   where?: string,
-  reporter?: Reporter,
+  { reporter, signal }: { reporter?: Reporter; signal?: AbortSignal } = {},
 ): Promise<Splits> {
+  endDrawingsOn(signal);
   checkInFolder(config);
   const splits = await imageSplits(config, where, reporter);
   const { source } = splits.train;
@@ -99,6 +101,7 @@ export async function readableSplits(
   const unreadable = new Set<number>();
   const noneOf = async (indices: readonly number[]): Promise<readonly number[]> => {
     for (const i of indices) {
+      signal?.throwIfAborted();
       if (!tried.has(i)) tried.set(i, !('reason' in (await attempt(source, i, config.size))));
       if (tried.get(i)) return [];
     }

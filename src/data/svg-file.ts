@@ -70,6 +70,23 @@ async function unpacked(file: Buffer): Promise<Buffer> {
 
 type Answer = { reply: unknown } | { message: string };
 
+let ending = new AbortController();
+
+/** Ends what is drawn now, and waits to be; what is asked for later is drawn. */
+function endDrawings(): void {
+  ending.abort();
+  ending = new AbortController();
+}
+
+const known = new WeakSet<AbortSignal>();
+
+/** Whoever stops does not wait for drawings. */
+export function endDrawingsOn(signal: AbortSignal | undefined): void {
+  if (!signal || known.has(signal)) return;
+  known.add(signal);
+  signal.addEventListener?.('abort', endDrawings, { once: true });
+}
+
 const places = budget(Math.min(4, os.availableParallelism()));
 const idle: ChildProcess[] = [];
 
@@ -77,11 +94,13 @@ const idle: ChildProcess[] = [];
 const idleFor = 3000;
 
 function ask<T>(request: object, limits: Limits): Promise<T> {
+  const { signal } = ending;
   return places.hold(1, async () => {
+    signal.throwIfAborted();
     const child = waiting() ?? (await begin());
     let answer: Answer;
     try {
-      answer = await exchange(child, () => child.send(request), limits);
+      answer = await exchange(child, () => child.send(request), limits, signal);
     } catch (error) {
       child.kill('SIGKILL');
       throw error;
@@ -115,17 +134,26 @@ async function begin(): Promise<ChildProcess> {
 }
 
 /** The next message of a process, which keeps this one alive only until then. */
-async function exchange<T>(child: ChildProcess, send: () => void, { seconds, memory }: Limits): Promise<T> {
-  const ending = new AbortController();
+async function exchange<T>(
+  child: ChildProcess,
+  send: () => void,
+  { seconds, memory }: Limits,
+  signal?: AbortSignal,
+): Promise<T> {
+  const done = new AbortController();
   child.ref();
   child.channel?.ref();
   try {
     return await new Promise<T>((resolve, reject) => {
       const onMessage = (message: unknown): void => resolve(message as T);
       const onExit = (): void => reject(new Error('a drawing that ends the process that draws it'));
+      const onEnd = (): void => reject(new Error('ended'));
       child.on('message', onMessage).on('error', reject).on('exit', onExit);
-      ending.signal.addEventListener('abort', () => {
+      signal?.addEventListener('abort', onEnd);
+      if (signal?.aborted) onEnd();
+      done.signal.addEventListener('abort', () => {
         child.off('message', onMessage).off('error', reject).off('exit', onExit);
+        signal?.removeEventListener('abort', onEnd);
       });
       const late = setTimeout(
         () => reject(new Error(`a drawing that takes longer than ${seconds} s`)),
@@ -135,14 +163,14 @@ async function exchange<T>(child: ChildProcess, send: () => void, { seconds, mem
         if ((await memoryOf(child)) > memory)
           reject(new Error(`a drawing that takes more than ${memory / 2 ** 20} MB`));
       }, 100);
-      ending.signal.addEventListener('abort', () => {
+      done.signal.addEventListener('abort', () => {
         clearTimeout(late);
         clearInterval(watch);
       });
       send();
     });
   } finally {
-    ending.abort();
+    done.abort();
     child.unref();
     child.channel?.unref();
   }

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { gzipSync } from 'node:zlib';
-import { drawSvg, isSvg, svgExtent } from '../../src/data/svg-file.js';
+import { drawSvg, endDrawingsOn, isSvg, svgExtent } from '../../src/data/svg-file.js';
 
 const svg = (inner: string): Buffer =>
   Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20">${inner}</svg>`);
@@ -48,6 +48,20 @@ test('a drawing that takes too long, or too much memory, is ended with its proce
     const left = execFileSync('ps', ['-o', 'args', '--ppid', `${process.pid}`]).toString();
     expect(left).not.toContain('draw-svg');
   }
+  expect((await drawSvg(red, 'photographs', extent)).data[0]).toBe(255);
+});
+
+test('whoever stops waits for no drawing, also not for those that wait; later ones are drawn', async () => {
+  const text = svg(`<text y="9">${'abc def '.repeat(6000)}</text>`);
+  const extent = { width: 40, height: 20 };
+  const stopping = new AbortController();
+  endDrawingsOn(stopping.signal);
+  endDrawingsOn(stopping.signal);
+  const drawings = Promise.allSettled(Array.from({ length: 8 }, () => drawSvg(text, 'photographs', extent)));
+  const began = performance.now();
+  setTimeout(() => stopping.abort(), 300);
+  expect((await drawings).map(({ status }) => status)).toEqual(Array(8).fill('rejected'));
+  expect(performance.now() - began).toBeLessThan(8000);
   expect((await drawSvg(red, 'photographs', extent)).data[0]).toBe(255);
 });
 
