@@ -9,7 +9,7 @@ import type { DataConfig } from '../config/schema.js';
 import { attempt, type CacheOptions, openCache, type PixelCache, removeOtherCaches } from './cache.js';
 import { drawnImages } from './drawn.js';
 import type { Picture } from './pictures.js';
-import { type ImageSource, listImages, relabel, type Skipped } from './source.js';
+import { handful, type ImageSource, listImages, relabel, type Skipped } from './source.js';
 import { splitNames } from './split.js';
 import { endDrawingsOn } from './svg-file.js';
 
@@ -188,10 +188,11 @@ export async function openSplits(
   };
 }
 
-/** A handful of files that cannot be read is left out with a warning, whatever their share, up to half. */
-const handful = 5;
-
-/** @throws UserError where more of the pictures cannot be read than may be left out */
+/**
+ * A handful is left out whatever its share, up to half.
+ *
+ * @throws UserError where more of the pictures cannot be read than may be left out
+ */
 function checkReadable({ names, origin }: ImageSource, { skipped }: PixelCache, most = 0.1): void {
   const share = skipped.length / names.length;
   if (share <= most || (skipped.length <= handful && share <= 0.5)) return;

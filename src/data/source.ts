@@ -160,6 +160,26 @@ export function noneReadable({ origin }: ImageSource, skipped: readonly Skipped[
   return expected('a folder with readable images', origin.where, `${origin.value}${tried}`, next);
 }
 
+/** What is left out with a warning, whatever its share. */
+export const handful = 5;
+
+/**
+ * What is made of pictures while their disk is away is no result.
+ *
+ * @throws UserError where the system could not read more than a few
+ */
+export function checkThere({ origin }: ImageSource, skipped: readonly Skipped[], total: number): void {
+  const away = skipped.filter(({ passing }) => passing);
+  const [first] = away;
+  if (!first || away.length <= handful || away.length <= 0.1 * total) return;
+  throw expected(
+    'images that the system can read',
+    origin.where,
+    `${origin.value}, where it cannot read ${away.length} of ${total} (${first.name}: ${first.reason})`,
+    'Nothing is made of a part: try again when they are there.',
+  );
+}
+
 /** `3 of 120 images were skipped: a.jpg (cut off), …` */
 export function describeSkipped(skipped: readonly Skipped[], total: number): string {
   const shown = skipped.slice(0, 20).map(({ name, reason }) => `${name} (${reason})`);
