@@ -26,7 +26,7 @@ interface Limits {
   readonly memory: number;
 }
 
-const forDrawing: Limits = { seconds: 10, memory: 512 * 2 ** 20 };
+const forDrawing: Limits = { seconds: 10, memory: 320 * 2 ** 20 };
 
 /** A machine may be very busy. */
 const forBeginning: Limits = { ...forDrawing, seconds: 120 };
