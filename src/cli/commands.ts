@@ -32,7 +32,7 @@ export const commands: readonly Command[] = [
     describe: 'Train the tokenizer (VQGAN)',
     flags: [
       ...(['config', 'data', 'run', 'steps', 'budget', 'accumulate', 'precision', 'set'] as const),
-      ...(['resume', 'take-over'] as const),
+      ...(['resume', 'take-over', 'changed-pictures'] as const),
     ],
     examples: [
       ['vqgen train-stage1', 'the built-in pictures, into checkpoints/default'],
@@ -211,7 +211,8 @@ async function trainStage1(context: Context): Promise<Outcome> {
   const { trainStage1 } = await import('../stage1-vqgan/train.js');
   const device = await openDevice(context);
   const takeOver = flags['take-over'];
-  const o = { config, run, resume, takeOver, budget, device, reporter, signal };
+  const changedPictures = flags['changed-pictures'];
+  const o = { config, run, resume, takeOver, changedPictures, budget, device, reporter, signal };
   return trained(run, 'stage1', await trainStage1(o));
 }
 

@@ -57,6 +57,9 @@ export const flags = {
   } as Flag<string>,
   resume: toggle('go on from the newest checkpoint'),
   'take-over': toggle('write where another computer or container was at it, which has ended'),
+  'changed-pictures': toggle(
+    'with --resume: go on though images were added, are gone or show something else',
+  ),
   split: value('NAME', 'put every image into one token file of this name', text, 'train and val'),
   corrupt: toggle('also show what the encoder saw in training, and what is restored from it'),
   check: toggle('also decode a few, as a picture: originals above decoded'),

@@ -41,6 +41,8 @@ const data = z.strictObject({
   size: count.default(32),
   flip: z.boolean().default(false),
   val_fraction: z.number().gt(0).lt(1).default(0.1),
+  /** Share of the images that may be unreadable, and left out of a training; more than that end it at its start. */
+  max_unreadable: z.number().min(0).max(1).default(0.1),
   /** Number of pictures in the built-in data set. */
   drawn: count.default(8000),
 });

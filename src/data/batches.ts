@@ -9,7 +9,8 @@ import { attempt, decodeWidth } from './cache.js';
 import type { ImageSet, Subset } from './dataset.js';
 import { mapInOrder } from './map-in-order.js';
 import { type Crop, centreOf, type Picture, writeCrop } from './pictures.js';
-import { noneReadable, type Skipped } from './source.js';
+import { checkThere, noneReadable, type Skipped } from './source.js';
+import { endDrawingsOn } from './svg-file.js';
 
 export interface Batch {
   /** float32 [B, S, S, 3]. */
@@ -142,7 +143,7 @@ export interface EvalBatch {
  * @param o.views the evaluation view unless given
  * @param o.maps the map of a picture, of the same width and height
  * @param o.skipped receives the name of each file that cannot be read, and why
- * @throws UserError when not one can be read
+ * @throws UserError when not one can be read, and at the end where the system could not read many
  */
 export async function* streamEvalImages(
   { source, indices }: Subset,
@@ -152,11 +153,14 @@ export async function* streamEvalImages(
     skipped: Skipped[];
     views?: Views;
     maps?: (name: string, picture: Picture) => Promise<Picture>;
+    signal?: AbortSignal;
   },
 ): AsyncGenerator<EvalBatch> {
   const { size, batchSize, skipped, views = (picture) => [centreCrop(picture, size)] } = o;
   let waiting: (View & { index: number; map?: Picture })[] = [];
   let readable = 0;
+  const before = skipped.length;
+  endDrawingsOn(o.signal);
   const batchOf = (members: typeof waiting): EvalBatch => {
     const shown = members.map(({ index }) => index);
     return {
@@ -171,6 +175,7 @@ export async function* streamEvalImages(
     const result = await attempt(source, index, size);
     return { index, name, result, map: 'reason' in result ? undefined : await o.maps?.(name, result) };
   })) {
+    o.signal?.throwIfAborted();
     if ('reason' in result) {
       skipped.push(result);
       continue;
@@ -184,4 +189,5 @@ export async function* streamEvalImages(
   }
   if (waiting.length > 0) yield batchOf(waiting);
   if (readable === 0) throw noneReadable(source, skipped);
+  checkThere(source, skipped.slice(before), indices.length);
 }

@@ -9,8 +9,9 @@ import type { DataConfig } from '../config/schema.js';
 import { attempt, type CacheOptions, openCache, type PixelCache, removeOtherCaches } from './cache.js';
 import { drawnImages } from './drawn.js';
 import type { Picture } from './pictures.js';
-import { type ImageSource, listImages, relabel, type Skipped } from './source.js';
+import { handful, type ImageSource, listImages, relabel, type Skipped } from './source.js';
 import { splitNames } from './split.js';
+import { endDrawingsOn } from './svg-file.js';
 
 export interface ImageSet {
   readonly count: number;
@@ -28,7 +29,12 @@ export interface Dataset {
   readonly train: ImageSet;
   readonly val: ImageSet;
   readonly skipped: readonly Skipped[];
+  /** What the files of each source held, where they come from files. */
+  readonly contents: readonly Contents[];
 }
+
+/** Of one source: each name with what its file held; null where it could not be read. */
+export type Contents = ReadonlyMap<string, string | null>;
 
 /** Pictures of a source, in the order of their names. */
 export interface Subset {
@@ -84,8 +90,9 @@ export async function imageSplits(
 export async function readableSplits(
   config: Pick<DataConfig, 'dir' | 'val_dir' | 'val_fraction' | 'drawn' | 'pictures' | 'labels' | 'size'>,
   where?: string,
-  reporter?: Reporter,
+  { reporter, signal }: { reporter?: Reporter; signal?: AbortSignal } = {},
 ): Promise<Splits> {
+  endDrawingsOn(signal);
   checkInFolder(config);
   const splits = await imageSplits(config, where, reporter);
   const { source } = splits.train;
@@ -94,6 +101,7 @@ export async function readableSplits(
   const unreadable = new Set<number>();
   const noneOf = async (indices: readonly number[]): Promise<readonly number[]> => {
     for (const i of indices) {
+      signal?.throwIfAborted();
       if (!tried.has(i)) tried.set(i, !('reason' in (await attempt(source, i, config.size))));
       if (tried.get(i)) return [];
     }
@@ -135,26 +143,29 @@ export async function openDataset(
   o: Omit<CacheOptions, 'size'>,
   splits?: Splits,
 ): Promise<Dataset> {
-  const { size, val_fraction } = config;
+  const { size, val_fraction, max_unreadable } = config;
   const listed = splits ?? (await imageSplits(config, undefined, o.reporter));
-  return openSplits(listed, { ...o, size, val_fraction });
+  return openSplits(listed, { ...o, size, val_fraction, max_unreadable });
 }
 
 /**
  * Decodes what the cache folder does not hold yet, and keeps nothing else there. Files that cannot be read are left
  * out and named in `skipped`; where both splits are of one source they are made by the names of the others.
  *
- * @throws UserError where no image can be read
+ * @throws UserError where no image can be read, or too many cannot
  */
 export async function openSplits(
   splits: Splits,
-  o: CacheOptions & Pick<DataConfig, 'val_fraction'>,
+  o: CacheOptions & Pick<DataConfig, 'val_fraction'> & Partial<Pick<DataConfig, 'max_unreadable'>>,
 ): Promise<Dataset> {
   const { size } = o;
   const { source } = splits.train;
   const cache = await openCache(source, o);
   const other = splits.val.source === source ? undefined : await openCache(splits.val.source, o);
   await removeOtherCaches(o.cacheDir, other ? [cache, other] : [cache]);
+  checkReadable(source, cache, o.max_unreadable);
+  if (other) checkReadable(splits.val.source, other, o.max_unreadable);
+  const contents = [contentsOf(source, cache), ...(other ? [contentsOf(splits.val.source, other)] : [])];
   if (!other) {
     const parts = splitNames(take(source.names, cache.kept), o.val_fraction);
     return {
@@ -163,6 +174,7 @@ export async function openSplits(
       train: imageSet(source, cache, parts.train),
       val: imageSet(source, cache, parts.val),
       skipped: cache.skipped,
+      contents,
     };
   }
   const all = (c: PixelCache): number[] => c.kept.map((_, i) => i);
@@ -172,7 +184,33 @@ export async function openSplits(
     train: imageSet(source, cache, all(cache)),
     val: imageSet(splits.val.source, other, all(other)),
     skipped: [...cache.skipped, ...other.skipped],
+    contents,
   };
+}
+
+/**
+ * A handful is left out whatever its share, up to half.
+ *
+ * @throws UserError where more of the pictures cannot be read than may be left out
+ */
+function checkReadable({ names, origin }: ImageSource, { skipped }: PixelCache, most = 0.1): void {
+  const share = skipped.length / names.length;
+  if (share <= most || (skipped.length <= handful && share <= 0.5)) return;
+  const percent = `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+  const shown = skipped.slice(0, handful).map(({ name, reason }) => `${name}: ${reason}`);
+  const more = skipped.length > handful ? `, and ${skipped.length - handful} more` : '';
+  throw expected(
+    `images of which at most ${100 * most} % cannot be read`,
+    origin.where,
+    `${origin.value}, where ${skipped.length} of ${names.length} cannot, ${percent} (${shown.join(', ')}${more})`,
+    `Mend them or take them out; to train without them: --set data.max_unreadable=${Math.ceil(100 * share) / 100}`,
+  );
+}
+
+function contentsOf({ names }: ImageSource, { kept, contents }: PixelCache): Contents {
+  const found = new Map<string, string | null>(names.map((name) => [name, null]));
+  for (const [i, at] of kept.entries()) found.set(must(names[at], 'name'), contents[i] ?? null);
+  return found;
 }
 
 /** @param positions into `cache.kept` */

@@ -1,6 +1,5 @@
 /** Names of files as bytes: outside of Windows and macOS a name need not be text. */
 import { isUtf8 } from 'node:buffer';
-import { closeSync, openSync, readSync } from 'node:fs';
 import path from 'node:path';
 
 /** A path: text where all of it is UTF-8, else its bytes. */
@@ -28,15 +27,4 @@ export function missing(place: string): string {
     ? ' by a name in UTF-8: name the folder above it, which is read whole, or rename it'
     : '';
   return `${place}, which does not exist${hint}`;
-}
-
-/** At most `length` bytes of a regular file. Waits: a hundred thousand small files take a second so, ten otherwise. */
-export function firstBytes(file: Place, length: number): Buffer {
-  const descriptor = openSync(file, 'r');
-  try {
-    const bytes = Buffer.alloc(length);
-    return bytes.subarray(0, readSync(descriptor, bytes, 0, length, 0));
-  } finally {
-    closeSync(descriptor);
-  }
 }

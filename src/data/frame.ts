@@ -3,8 +3,7 @@
  * and masks are given in the picture's own pixels and taken there.
  */
 import { expected } from '../base/errors.js';
-import { decode, longestSide, readPicture } from './pictures.js';
-import { open } from './samples.js';
+import { decode, extentOf, longestSide, readPicture } from './pictures.js';
 
 export interface Frame {
   readonly file: string;
@@ -25,7 +24,7 @@ export interface Box {
 
 /** @throws UserError naming the file when it is missing or no picture */
 export async function frameOf(file: string, size: number): Promise<Frame> {
-  const { width, height } = await readPicture(file, open);
+  const { width, height } = await readPicture(file, extentOf);
   return { file, width, height, size };
 }
 

@@ -1,11 +1,10 @@
 /** Maps beside pictures: a folder with one for each, of the same name but for its ending. */
-import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { must } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { type Picture, reasonOf } from './pictures.js';
-import { type PictureKind, readings } from './reading.js';
+import type { PictureKind } from './reading.js';
 import { listImages } from './source.js';
 
 export interface Maps {
@@ -36,8 +35,9 @@ export async function mapsFor(
   o: { all: readonly string[]; kind: PictureKind; where: string; reporter: Reporter },
 ): Promise<Maps> {
   const { kind, where, reporter } = o;
-  const listed = await listImages(dir, where);
-  const byStem = new Map(listed.names.map((name) => [stemOf(name), name]));
+  // Pictures may share a map by links to it.
+  const listed = await listImages(dir, where, { everyName: true, data: { pictures: kind, labels: [] } });
+  const byStem = new Map(listed.names.map((name, i) => [stemOf(name), i]));
   const missing = names.filter((name) => !byStem.has(stemOf(name)));
   if (missing.length > 0) {
     throw expected(
@@ -53,9 +53,9 @@ export async function mapsFor(
   return {
     dir,
     async of(name, { width, height }) {
-      const file = path.join(dir, must(byStem.get(stemOf(name)), 'map'));
-      const bytes = await fs.readFile(file);
-      const map = await readings[kind].decode(bytes, Math.min(width, height)).catch((cause) => {
+      const index = must(byStem.get(stemOf(name)), 'map');
+      const file = path.join(dir, must(listed.names[index], 'map'));
+      const map = await listed.read(index, Math.min(width, height)).catch((cause) => {
         throw expected('a map', file, reasonOf(cause), 'It is a map: mend it, or take it out.', cause);
       });
       if (map.width === width && map.height === height) return map;

@@ -10,7 +10,8 @@
  */
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { firstBytes, type Place } from './file-names.js';
+import { firstBytes, readRegular } from '../base/regular-file.js';
+import type { Place } from './file-names.js';
 
 /** What lies in a run beside its config, see `runPaths`. */
 export const runFolders: readonly string[] = ['stage1', 'prior', 'tokens', 'condition', 'samples'];
@@ -43,8 +44,8 @@ const mostConfig = 2 ** 20;
 
 async function namesVqgen(file: Place): Promise<boolean> {
   try {
-    const { size } = await fs.stat(file);
-    return size <= mostConfig && typeof JSON.parse(await fs.readFile(file, 'utf8')).vqgen === 'string';
+    const text = (await readRegular(file, mostConfig)).toString('utf8');
+    return typeof JSON.parse(text).vqgen === 'string';
   } catch {
     return false;
   }

@@ -1,6 +1,7 @@
 /** Which files are taken for pictures, and which are nobody's business. */
 import path from 'node:path';
-import { firstBytes, type Place } from './file-names.js';
+import { firstBytes } from '../base/regular-file.js';
+import type { Place } from './file-names.js';
 
 /** BMP, HEIC, PPM and the like are looked at too: whoever has them hears that they cannot be read. */
 const pictures = wordSet(

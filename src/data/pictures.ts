@@ -6,9 +6,14 @@ import fs from 'node:fs/promises';
 import sharp from 'sharp';
 import { expected, notFinite } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
+import { readRegular } from '../base/regular-file.js';
 import { float32, type HostTensor } from '../base/tensor.js';
 import { enlarge, type Side } from './enlarge.js';
+import type { Place } from './file-names.js';
+import { budget } from './memory.js';
+import { checkPages, heldBytes, mostBytes, mostHeld } from './picture-limits.js';
 import { open } from './samples.js';
+import { drawSvg, isSvg, svgExtent } from './svg-file.js';
 import { turns } from './turns.js';
 
 /** One thread a picture: several are decoded at a time. Cached operations would hold on to memory and old files. */
@@ -33,14 +38,38 @@ export const longestSide = 2;
  * A picture whose shorter side is `size` and whose longer side, trimmed about the centre, at most twice that.
  * A picture that has this shape already keeps its pixels.
  *
- * @throws whatever `open` or sharp says about a file that is no picture, or is cut off
+ * @throws whatever `open` or sharp says about a file that is no picture, is cut off, or takes too much
  */
 export async function decode(file: Buffer, size: number): Promise<Picture> {
-  return decodeAlone(() => decodeOnce(file, size));
+  if (!isSvg(file)) return decodeAlone(file, () => decodeOnce(file, size));
+  const { width, height } = await svgExtent(file);
+  return drawn(file, fitted(width, height, size));
 }
 
-/** Work of libvips, once more by itself where it failed beside other. */
-export const decodeAlone = <T>(work: () => Promise<T>): Promise<T> =>
+/** An SVG file as a photograph that covers so many pixels. */
+export async function drawn(file: Buffer, extent: Extent): Promise<Picture> {
+  const { data, channels } = await drawSvg(file, 'photographs', extent);
+  return { ...extent, data: rgb(data, channels) };
+}
+
+/** Width and height of the upright picture in a file, and its pixels, with the limits of `decode`. */
+export async function extentOf(file: Buffer): Promise<Extent> {
+  if (isSvg(file)) return svgExtent(file);
+  const { width, height } = await decodeAlone(file, () => open(file));
+  return { width, height };
+}
+
+/**
+ * Work of libvips with a file that is no SVG, once more by itself where it failed beside other; with others only as
+ * far as there is memory.
+ */
+export async function decodeAlone<T>(file: Buffer, work: () => Promise<T>): Promise<T> {
+  checkPages(file);
+  const held = await apart(async () => heldBytes(file, await sharp(file).metadata()));
+  return pixels.hold(held, () => apart(work));
+}
+
+const apart = <T>(work: () => Promise<T>): Promise<T> =>
   decoding.together(work).catch(() => decoding.alone(work));
 
 /**
@@ -48,6 +77,19 @@ export const decodeAlone = <T>(work: () => Promise<T>): Promise<T> =>
  * none.
  */
 const decoding = turns();
+
+const pixels = budget(mostHeld);
+const bytes = budget(mostBytes);
+
+/**
+ * What `read` makes of a file's bytes, with others only as far as there is memory for them.
+ *
+ * @throws Error where it is no regular file, or too large; whatever the system or `read` says
+ */
+export async function withBytes<T>(place: Place, read: (bytes: Buffer) => Promise<T>): Promise<T> {
+  const { size } = await fs.stat(place);
+  return bytes.hold(size, async () => read(await readRegular(place, mostBytes)));
+}
 
 /** Width and height that `decode` gives a picture. */
 export function fitted(w: number, h: number, size: number): Extent {
@@ -57,9 +99,9 @@ export function fitted(w: number, h: number, size: number): Extent {
 }
 
 async function decodeOnce(file: Buffer, size: number): Promise<Picture> {
-  const { image, width: w, height: h, scalable } = await open(file);
+  const { image, width: w, height: h } = await open(file);
   const scale = size / Math.min(w, h);
-  const isEnlarged = scale > 1 && !scalable;
+  const isEnlarged = scale > 1;
   const full = (side: number): number => Math.round(side * scale);
   const { width, height } = fitted(w, h, size);
   const opaque = image.flatten({ background: 'white' }).toColourspace('srgb');
@@ -85,7 +127,7 @@ export function rgb(data: Uint8Array, channels: number): Uint8Array {
 /** What `read` makes of a file's bytes. @throws UserError naming the file when it is missing or no picture */
 export async function readPicture<T>(file: string, read: (bytes: Buffer) => Promise<T>): Promise<T> {
   try {
-    return await read(await fs.readFile(file));
+    return await withBytes(file, read);
   } catch (error) {
     throw expected(
       'a picture',
@@ -97,12 +139,22 @@ export async function readPicture<T>(file: string, read: (bytes: Buffer) => Prom
   }
 }
 
+const systemWords: Record<string, string> = {
+  EIO: 'the disk or the network fails',
+  EMFILE: 'too many open files',
+  ENFILE: 'too many open files',
+  ESTALE: 'its disk was taken away',
+  ENOTDIR: 'its folder is gone',
+  ELOOP: 'links in a circle',
+};
+
 /** What went wrong with a file, in a few words without its path. */
 export function reasonOf(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'ENOENT') return 'no such file';
   if (code === 'EACCES' || code === 'EPERM') return 'no permission to read it';
   if (code === 'EISDIR') return 'a folder';
+  if (code !== undefined && code in systemWords) return `${systemWords[code]} (${code})`;
   if (/unsupported image format|Input Buffer is empty/i.test(message)) return 'no picture that can be read';
   const coding = /not been built in: (\w+)/.exec(message)?.[1];
   if (coding === 'HEVC') return 'HEIC, for which no decoder is built in: save it as JPEG or PNG';

@@ -7,6 +7,7 @@ import {
   centreOf,
   decode,
   decodeAlone,
+  drawn,
   type Extent,
   fitted,
   fromBytes,
@@ -16,6 +17,7 @@ import {
   writeCrop,
 } from './pictures.js';
 import { open } from './samples.js';
+import { drawSvg, isSvg, svgExtent } from './svg-file.js';
 
 export type PictureKind = DataConfig['pictures'];
 
@@ -35,68 +37,88 @@ interface Reading {
 export const readings: Record<PictureKind, Reading> = {
   photographs: {
     decode,
-    async covering(file, { width, height }) {
-      const { image } = await open(file);
-      const { data, info } = await image
-        .flatten({ background: 'white' })
-        .toColourspace('srgb')
-        .resize({ width, height, fit: 'cover', position: 'centre' })
-        .raw()
-        .toBuffer({ resolveWithObject: true });
-      return { width, height, data: rgb(data, info.channels) };
+    async covering(file, extent) {
+      if (isSvg(file)) return drawn(file, extent);
+      return decodeAlone(file, async () => {
+        const { image } = await open(file);
+        const { data, info } = await image
+          .flatten({ background: 'white' })
+          .toColourspace('srgb')
+          .resize({ ...extent, fit: 'cover', position: 'centre' })
+          .raw()
+          .toBuffer({ resolveWithObject: true });
+        return { ...extent, data: rgb(data, info.channels) };
+      });
     },
   },
 
   /** No colour is mixed with another, or taken to another by a profile: each pixel is one of the file's. */
   labels: {
     async decode(file, size) {
-      const { width, height } = (await labelImage(file).metadata()).autoOrient;
+      const { width, height } = await uprightOf(file);
       return readings.labels.covering(file, fitted(width, height, size));
     },
-    covering: (file, { width, height }) =>
-      decodeAlone(async () => {
-        const { depth } = await labelImage(file).metadata();
-        if (depth !== 'uchar')
-          throw new Error('more than 256 values a channel: save labels with 8 bits, or colours');
-        const { data, info } = await labelImage(file)
-          .toColourspace('srgb')
-          .resize({ width, height, fit: 'cover', position: 'centre', kernel: 'nearest' })
-          .raw()
-          .toBuffer({ resolveWithObject: true });
-        return { width, height, data: rgb(whereOpaque(data, info.channels), info.channels) };
-      }),
+    async covering(file, extent) {
+      const { data, channels } = isSvg(file)
+        ? await drawSvg(file, 'labels', extent)
+        : await decodeAlone(file, () => labelSamples(file, extent));
+      return { ...extent, data: rgb(whereOpaque(data, channels), channels) };
+    },
   },
 
   /** Grey, its least value black and its greatest white: depth is known up to scale and shift. */
   depth: {
     async decode(file, size) {
-      const { width, height } = (await sharp(file).metadata()).autoOrient;
+      const { width, height } = await uprightOf(file);
       return readings.depth.covering(file, fitted(width, height, size));
     },
-    covering: (file, { width, height }) =>
-      decodeAlone(async () => {
-        const { depth } = await sharp(file).metadata();
-        const ofFloats = depth === 'float';
-        const image = ofFloats
-          ? sharp(file, strict).autoOrient().extractChannel(0)
-          : (await open(file)).image.flatten({ background: 'white' }).toColourspace('grey16');
-        const { data } = await image
-          .resize({ width, height, fit: 'cover', position: 'centre' })
-          .raw({ depth: ofFloats ? 'float' : 'ushort' })
-          .toBuffer({ resolveWithObject: true });
-        const bytes = new Uint8Array(data).buffer;
-        const values = ofFloats ? new Float32Array(bytes) : new Uint16Array(bytes);
-        return { width, height, data: rgb(stretched(values), values.length / (width * height)) };
-      }),
+    async covering(file, extent) {
+      const values = isSvg(file)
+        ? wordsOf((await drawSvg(file, 'depth', extent)).data)
+        : await decodeAlone(file, () => depthSamples(file, extent));
+      return { ...extent, data: rgb(stretched(values), values.length / (extent.width * extent.height)) };
+    },
   },
 };
+
+async function uprightOf(file: Buffer): Promise<Extent> {
+  if (isSvg(file)) return svgExtent(file);
+  return (await decodeAlone(file, () => sharp(file).metadata())).autoOrient;
+}
+
+async function labelSamples(file: Buffer, { width, height }: Extent) {
+  const { depth } = await labelImage(file).metadata();
+  if (depth !== 'uchar')
+    throw new Error('more than 256 values a channel: save labels with 8 bits, or colours');
+  const { data, info } = await labelImage(file)
+    .toColourspace('srgb')
+    .resize({ width, height, fit: 'cover', position: 'centre', kernel: 'nearest' })
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return { data, channels: info.channels };
+}
+
+async function depthSamples(file: Buffer, { width, height }: Extent): Promise<Uint16Array | Float32Array> {
+  const { depth } = await sharp(file).metadata();
+  const ofFloats = depth === 'float';
+  const image = ofFloats
+    ? sharp(file, strict).autoOrient().extractChannel(0)
+    : (await open(file)).image.flatten({ background: 'white' }).toColourspace('grey16');
+  const { data } = await image
+    .resize({ width, height, fit: 'cover', position: 'centre' })
+    .raw({ depth: ofFloats ? 'float' : 'ushort' })
+    .toBuffer({ resolveWithObject: true });
+  return ofFloats ? new Float32Array(new Uint8Array(data).buffer) : wordsOf(data);
+}
+
+const wordsOf = (data: Uint8Array): Uint16Array => new Uint16Array(new Uint8Array(data).buffer);
 
 const strict = { failOn: 'error' } as const;
 
 const labelImage = (file: Buffer): Sharp => sharp(file, { ...strict, ignoreIcc: true }).autoOrient();
 
 /** Pixels that are transparent become white. @throws Error where some are so in part: their colour is no label */
-function whereOpaque(data: Buffer, channels: number): Uint8Array {
+function whereOpaque(data: Uint8Array, channels: number): Uint8Array {
   if (channels !== 2 && channels !== 4) return data;
   const result = new Uint8Array(data);
   for (let at = 0; at < result.length; at += channels) {
@@ -120,15 +142,14 @@ function stretched(values: Uint16Array | Float32Array): Uint8Array {
 }
 
 /** A picture for training or a program. @param name for errors. @throws UserError for colours that are no labels */
-export function asKnown(picture: Picture, { pictures, labels }: PictureData, name: string): Picture {
-  if (pictures !== 'labels' || labels.length === 0) return picture;
+export function checkKnown(picture: Picture, { pictures, labels }: PictureData, name: string): void {
+  if (pictures !== 'labels' || labels.length === 0) return;
   const found: Colours = new Map();
   countColours(found, picture.data, name);
   checkColours(
     found,
     labels.map((colour) => ({ colour })),
   );
-  return picture;
 }
 
 /**
@@ -139,11 +160,8 @@ export function asKnown(picture: Picture, { pictures, labels }: PictureData, nam
  * @throws UserError naming the file when it is missing, no picture, or a label map of other colours
  */
 export async function readEvalImage(file: string, size: number, data = photographs): Promise<HostTensor> {
-  const picture = asKnown(
-    await readPicture(file, (bytes) => readings[data.pictures].decode(bytes, size)),
-    data,
-    file,
-  );
+  const picture = await readPicture(file, (bytes) => readings[data.pictures].decode(bytes, size));
+  checkKnown(picture, data, file);
   const image = new Float32Array(size * size * 3);
   writeCrop(picture, image, 0, { size, ...centreOf(picture, size), mirrored: false });
   return float32([size, size, 3], image);

@@ -15,15 +15,14 @@ export interface Opened {
   /** Pixels, of the upright picture. */
   readonly width: number;
   readonly height: number;
-  /** Drawn anew at every size (SVG). */
-  readonly scalable: boolean;
 }
 
-/** @throws Error in words about a file that is no picture, or whose samples have no sure meaning as colours */
+/** @param file no SVG. @throws Error in words about one that is no picture, or whose samples have no sure meaning as colours */
 export async function open(file: Buffer): Promise<Opened> {
   const image = sharp(file, strict).autoOrient();
   const meta = await image.metadata();
-  const plain = { image, ...meta.autoOrient, scalable: meta.format === 'svg' };
+  if (meta.format === 'svg') throw new Error('internal: a drawing that is not known as one');
+  const plain = { image, ...meta.autoOrient };
   if (meta.format === 'gif') return (await wholeCanvas(file, meta)) ?? plain;
 
   const of16Bits = meta.depth === 'ushort' && (meta.space === 'rgb16' || meta.space === 'grey16');
@@ -143,7 +142,7 @@ async function wholeCanvas(file: Buffer, { width, height }: Metadata): Promise<O
     .extend({ left, top, right, bottom, background: 'white' })
     .raw()
     .toBuffer({ resolveWithObject: true });
-  return { image: rawImage(data, width, height, info.channels), width, height, scalable: false };
+  return { image: rawImage(data, width, height, info.channels), width, height };
 }
 
 /** Where the first frame of a GIF lies on its canvas, in pixels; undefined where other blocks stand than GIF has. */

@@ -4,16 +4,23 @@
  */
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { crc32 } from 'node:zlib';
 import { expected, type UserError } from '../base/errors.js';
 import { must, take } from '../base/lookup.js';
 import { type Reporter, silent } from '../base/progress.js';
 import { missing } from './file-names.js';
 import { mapInOrder } from './map-in-order.js';
-import { type Picture, reasonOf } from './pictures.js';
-import { asKnown, type PictureData, readings } from './reading.js';
+import { newPatience, steadily } from './passing.js';
+import { type Picture, reasonOf, withBytes } from './pictures.js';
+import { checkKnown, type PictureData, readings } from './reading.js';
 import { describeEndings, describeLeftOut, type PictureFile, type Skipped, walkPictures } from './walk.js';
 
 export type { Skipped } from './walk.js';
+
+export interface SourcePicture extends Picture {
+  /** The length and CRC-32 of its file, which tell whether it holds what it held. */
+  readonly content?: string;
+}
 
 export interface ImageSource {
   /** Relative paths with forward slashes, sorted. */
@@ -24,8 +31,8 @@ export interface ImageSource {
   readonly labels: Int32Array;
   /** What an error calls it: the option or key that named it, and its value. */
   readonly origin: { where: string; value: string };
-  /** Shorter side `size`, see `decode`. Rejects when the picture cannot be read. */
-  read(index: number, size: number): Promise<Picture>;
+  /** Shorter side `size`, see `decode`. Rejects when the picture cannot be read, which is tried for a while. */
+  read(index: number, size: number): Promise<SourcePicture>;
   /** Text that changes whenever a picture does. */
   stamps(): AsyncIterable<string>;
 }
@@ -40,14 +47,15 @@ const next = 'Give a folder that holds JPEG, PNG, WebP, AVIF, GIF, TIFF or SVG f
  * @param where the option or config key that named the folder, for errors
  * @param o.data what they are: photographs unless given
  * @param o.without folders below `dir` that are left out, with the reason
+ * @param o.everyName whether links to one file count each
  * @throws UserError when `dir` is missing, is no folder or holds no image file
  */
 export async function listImages(
   dir: string,
   where = '--data',
-  o: { reporter?: Reporter; without?: readonly Skipped[]; data?: PictureData } = {},
+  o: { reporter?: Reporter; without?: readonly Skipped[]; everyName?: boolean; data?: PictureData } = {},
 ): Promise<ImageSource> {
-  const { reporter = silent, without = [], data } = o;
+  const { reporter = silent, data } = o;
   const root = path.resolve(dir);
   const stat = await fs.stat(root).catch(() => undefined);
   if (!stat) throw expected('a folder of images', where, missing(dir), next);
@@ -55,7 +63,7 @@ export async function listImages(
     const what = stat.isFile() ? 'a file' : 'no folder';
     throw expected('a folder of images', where, `${dir}, which is ${what}`, next);
   }
-  const walked = await walkPictures(root, without).catch((error) => {
+  const walked = await walkPictures(root, o).catch((error) => {
     const received = `${dir}, which cannot be read (${reasonOf(error)})`;
     throw expected('a folder of images', where, received, next, error);
   });
@@ -73,14 +81,21 @@ export async function listImages(
   if (leftOut) reporter.note(`Left out of ${dir}: ${leftOut}.`);
   if (byBytes.length > 0) reporter.note(`Pictures by their first bytes: ${describeEndings(byBytes)}.`);
   const names = files.map(({ name }) => name);
+  const patience = newPatience();
   return {
     names,
     ...classesOf(names),
     origin: { where, value: dir },
     async read(index, size) {
-      const { name, place } = must(files[index], `image ${index}`);
-      const picture = await readings[data?.pictures ?? 'photographs'].decode(await fs.readFile(place), size);
-      return data ? asKnown(picture, data, name) : picture;
+      const { name, place, lost } = must(files[index], `image ${index}`);
+      const { decode } = readings[data?.pictures ?? 'photographs'];
+      const decoded = async (bytes: Buffer) => ({
+        ...(await decode(bytes, size)),
+        content: `${bytes.length}-${crc32(bytes).toString(16)}`,
+      });
+      const picture = await steadily(() => withBytes(place, decoded), { patience, isLost: lost });
+      if (data) checkKnown(picture, data, name);
+      return picture;
     },
     async *stamps() {
       if (data && data.pictures !== 'photographs') yield data.pictures;
@@ -143,6 +158,26 @@ export function noneReadable({ origin }: ImageSource, skipped: readonly Skipped[
   const [first] = skipped;
   const tried = first ? `, where none of ${skipped.length} can be read (${first.name}: ${first.reason})` : '';
   return expected('a folder with readable images', origin.where, `${origin.value}${tried}`, next);
+}
+
+/** What is left out with a warning, whatever its share. */
+export const handful = 5;
+
+/**
+ * What is made of pictures while their disk is away is no result.
+ *
+ * @throws UserError where the system could not read more than a few
+ */
+export function checkThere({ origin }: ImageSource, skipped: readonly Skipped[], total: number): void {
+  const away = skipped.filter(({ passing }) => passing);
+  const [first] = away;
+  if (!first || away.length <= handful || away.length <= 0.1 * total) return;
+  throw expected(
+    'images that the system can read',
+    origin.where,
+    `${origin.value}, where it cannot read ${away.length} of ${total} (${first.name}: ${first.reason})`,
+    'Nothing is made of a part: try again when they are there.',
+  );
 }
 
 /** `3 of 120 images were skipped: a.jpg (cut off), …` */

@@ -179,11 +179,14 @@ function checkPlaces(o: EvaluateOptions, { data }: Config): void {
   );
 }
 
-async function chosenImages(config: Config, { run, data, reporter }: EvaluateOptions): Promise<Subset> {
+async function chosenImages(
+  config: Config,
+  { run, data, reporter, signal }: EvaluateOptions,
+): Promise<Subset> {
   if (data === undefined) checkPictures(run, config.data);
   const subset =
     data === undefined
-      ? (await readableSplits(config.data, 'data.dir', reporter)).val
+      ? (await readableSplits(config.data, 'data.dir', { reporter, signal })).val
       : everyImage(await listImages(data, '--data', { reporter, data: config.data }));
   checkEnough(subset.indices.length, subset.source.origin);
   return subset;

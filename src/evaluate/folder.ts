@@ -123,11 +123,10 @@ export async function measureFolder(o: FolderOptions): Promise<FolderResult> {
   let images = 0;
   try {
     for await (const seen of streamEvalImages(subset, {
-      ...{ size, batchSize: batch, skipped },
+      ...{ size, batchSize: batch, skipped, signal },
       maps: teller?.maps && ((name, picture) => must(teller.maps, 'maps').of(name, picture)),
     })) {
       const { images: real, labels } = seen;
-      signal?.throwIfAborted();
       const n = firstAxis(real);
       const passed = await graphs.reconstruct.run({ images: padBatch(real, batch) });
       const made = rounded(first(passed.reconstruction, n));

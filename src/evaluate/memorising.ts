@@ -46,7 +46,7 @@ export async function memorising(
   let train: Subset;
   try {
     checkPictures(o.run, data);
-    train = (await readableSplits(data, 'data.dir')).train;
+    train = (await readableSplits(data, 'data.dir', { signal: o.signal })).train;
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     o.reporter.warn(`The nearest training images are left out. ${error.message}`);

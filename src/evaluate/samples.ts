@@ -107,8 +107,9 @@ export async function nearestTraining(
   const progress = o.reporter.progress({ label: 'Nearest of the training images', total, unit: 'images' });
   let done = 0;
   try {
-    for await (const { images } of streamEvalImages(o.train, { size, batchSize: batch, skipped })) {
-      o.signal?.throwIfAborted();
+    for await (const { images } of streamEvalImages(o.train, {
+      ...{ size, batchSize: batch, skipped, signal: o.signal },
+    })) {
       for (const views of o.mirrored ? [images, mirror(images)] : [images]) {
         nearest.offer(await space.extract(views), (i) => imageAt(views, i));
       }

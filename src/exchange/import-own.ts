@@ -13,7 +13,7 @@ import { over, type ParamSpec, specsOf } from '../nn/params.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { describeLatent } from '../stage1-vqgan/latent.js';
 import { modelSpecs } from '../stage1-vqgan/model.js';
-import { recordPictures } from '../stage1-vqgan/moved.js';
+import { namesIn, recordPictures } from '../stage1-vqgan/same-pictures.js';
 import { startsOf } from '../stage1-vqgan/starts.js';
 import { priorFor, recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
 import { recordCondition } from '../tokenize/conditions/begun.js';
@@ -91,7 +91,7 @@ export async function importOwn({ files, run, data }: OwnImportOptions): Promise
     async (folder) => {
       const paths = runPaths(folder);
       await writeRunConfig(folder, teller ? toldCopied(config, run) : config, run);
-      await recordPictures(folder, config.data, images);
+      await recordPictures(folder, config.data, namesIn(images));
       const weights = { ...over('model', tokenizer.tensors), ...freshDiscriminator(config) };
       const saved = await saveWeights(paths.stage1, weights, { step, kept: { ...startsOf(config) } });
       if (!prior) return;

@@ -16,7 +16,7 @@ import { imageSplits } from '../data/dataset.js';
 import { listImages } from '../data/source.js';
 import { countParams, initialise, over, specsOf } from '../nn/params.js';
 import { modelSpecs, networksOf } from '../stage1-vqgan/model.js';
-import { recordPictures } from '../stage1-vqgan/moved.js';
+import { namesIn, recordPictures } from '../stage1-vqgan/same-pictures.js';
 import { startsOf } from '../stage1-vqgan/starts.js';
 import { recordClasses, recordTokenizer } from '../stage2-transformer/model.js';
 import { recordCondition } from '../tokenize/conditions/begun.js';
@@ -122,7 +122,7 @@ async function importTensors(
     async (run) => {
       const folders = runPaths(run);
       await writeRunConfig(run, config, o.run);
-      await recordPictures(run, config.data, images);
+      await recordPictures(run, config.data, namesIn(images));
       if (perceptual) await writeSafetensors(path.join(run, lpipsFile), perceptual);
       const saved = await saveWeights(
         folders.stage1,

@@ -14,7 +14,7 @@ import { imageSplits } from '../data/dataset.js';
 import { over, type ParamSpec, specsOf } from '../nn/params.js';
 import { innerChannels } from '../stage1-vqgan/autoencoder/strided.js';
 import { modelSpecs } from '../stage1-vqgan/model.js';
-import { recordPictures } from '../stage1-vqgan/moved.js';
+import { namesIn, recordPictures } from '../stage1-vqgan/same-pictures.js';
 import { startsOf } from '../stage1-vqgan/starts.js';
 import { checkPlaces, fetchPlace, type Named, type Place } from './places.js';
 import { type Overrides, type Shapes, shapesOf } from './taming-config.js';
@@ -64,7 +64,7 @@ export async function importVqVae2(
     o.run,
     async (run) => {
       await writeRunConfig(run, config, o.run);
-      await recordPictures(run, config.data, images);
+      await recordPictures(run, config.data, namesIn(images));
       const weights = over('model', model);
       await saveWeights(runPaths(run).stage1, weights, {
         step: config.stage1.steps,

@@ -93,8 +93,9 @@ export async function accuracyOn(
   const { classes } = subset.source;
   let images = 0;
   let right = 0;
-  for await (const part of streamEvalImages(subset, { size: classifier.size, batchSize: batch, skipped })) {
-    o.signal?.throwIfAborted();
+  for await (const part of streamEvalImages(subset, {
+    ...{ size: classifier.size, batchSize: batch, skipped, signal: o.signal },
+  })) {
     const found = (await classifier.classify(part.images)).classes;
     right += pairs(found, part.labels).filter(([name, label]) => name === classes[label]).length;
     images += found.length;

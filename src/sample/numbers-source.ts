@@ -189,7 +189,7 @@ async function fitGaussian(
   width: number,
 ): Promise<Fitted> {
   checkPictures(run, config.data);
-  const { train } = await readableSplits(config.data, 'data.dir', reporter);
+  const { train } = await readableSplits(config.data, 'data.dir', { reporter, signal });
   const { size } = config.data;
   const batch = inferenceBatch(size);
   const count = Math.min(mostFitted, train.indices.length);
@@ -202,9 +202,8 @@ async function fitGaussian(
   try {
     for await (const { images } of streamEvalImages(
       { source: train.source, indices },
-      { size, batchSize: batch, skipped },
+      { size, batchSize: batch, skipped, signal },
     )) {
-      signal?.throwIfAborted();
       const n = firstAxis(images);
       const { latent } = await graph.run({ images: padBatch(images, batch) });
       const data = must(latent, 'latent').data as Float32Array;

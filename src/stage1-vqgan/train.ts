@@ -27,8 +27,9 @@ import { withLabels } from './labels.js';
 import { type Bottleneck, describeLatent, gridsIn } from './latent.js';
 import { expectedMemory } from './memory.js';
 import { afterStage1, type Model, type Networks, networksOf, stage1Params } from './model.js';
-import { checkPictures, movedKeys, recordPictures, withMoved } from './moved.js';
+import { checkPictures, movedKeys, withMoved } from './moved.js';
 import { stage1Runner } from './runner.js';
+import { checkSame, namesIn, recordPictures } from './same-pictures.js';
 import {
   afresh,
   firstAdversarialStep,
@@ -48,6 +49,8 @@ export interface TrainStage1Options {
   readonly resume: boolean;
   /** As a lock's. */
   readonly takeOver?: boolean;
+  /** Whether a resumed run may go on though its pictures have changed. */
+  readonly changedPictures?: boolean;
   /** A new run has as many steps as fit into it. */
   readonly budget?: Budget;
   readonly device: Device;
@@ -73,10 +76,14 @@ async function train(given: TrainStage1Options): Promise<LoopResult> {
     );
   }
   const saved = o.resume && hasCheckpoint(folder) ? findRunConfig(run) : undefined;
-  const moved = saved ? await movedKeys({ run, saved, config: o.config }, reporter) : [];
+  const { changedPictures: changed = false } = o;
+  const moved = saved ? await movedKeys({ run, saved, config: o.config, changed }, reporter) : [];
   const found = await resumable(folder, allDamaged(run, 'stage1'));
   const newest = found.sound?.checkpoint;
-  const beginning = beginStage({ run, stage: 'stage1', config: o.config, newest, resume: o.resume, moved });
+  const beginning = beginStage({
+    ...{ run, stage: 'stage1', config: o.config, newest, resume: o.resume },
+    moved: [...moved, 'data.max_unreadable'],
+  });
   await (o.resume ? setAside(folder, found, reporter) : tellOfDamage(found, reporter));
   if (beginning.kind === 'finished') {
     if (saved && moved.length > 0) await writeRunConfig(run, withMoved(saved, o.config));
@@ -93,7 +100,10 @@ async function train(given: TrainStage1Options): Promise<LoopResult> {
   // Maps of strange colours are no pictures that cannot be read: `withLabels` looks at all of them.
   const splits = await imageSplits({ ...data, labels: [] }, undefined, reporter);
   const cacheDir = path.join(run, '.cache');
+  const same = { data, changed, reporter };
+  if (from && !changed) checkSame(run, namesIn(splits), same); // Before all of them are read.
   const dataset = await openDataset(data, { cacheDir, reporter, signal: o.signal }, splits);
+  if (from) checkSame(run, dataset.contents, same);
   const counted = await withLabels(o.config, dataset, o);
   const whole =
     o.budget && !from ? await stage1InTime(counted, o.budget, { ...o, dataset, perceptual }) : counted;
@@ -112,7 +122,7 @@ async function train(given: TrainStage1Options): Promise<LoopResult> {
   try {
     if (!from) o.signal?.throwIfAborted(); // Nothing is written yet.
     await writeRunConfig(run, withTrainedPrior(whole, run));
-    await recordPictures(run, config.data, splits);
+    await recordPictures(run, config.data, dataset.contents);
     const gridOf = (step: number) => gridFile(folder, step);
     const evaluate = validation(networks, config.stage1, dataset.val, graphs, gridOf);
     const warning = await warnings(networks.model.bottleneck, folder, from?.step ?? 0);

@@ -22,6 +22,7 @@ import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
 import { checkCodes, gridsOf } from '../stage1-vqgan/model.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
+import { changesSince, namesIn } from '../stage1-vqgan/same-pictures.js';
 import { codebookUse } from '../train/book-use.js';
 import { collapseWarning } from '../train/usage-watch.js';
 import { type Coded, checked, checkFile, writeCheck } from './check.js';
@@ -189,7 +190,7 @@ const elsewhere = `The ${ownWord} in the working folder is named ./${ownWord}.`;
 /** What goes into which file. */
 async function chooseSubsets(
   config: Config,
-  { run, dataset = ownWord, split, tokenizer, reporter }: TokenizeOptions,
+  { run, dataset = ownWord, split, tokenizer, reporter, signal }: TokenizeOptions,
 ): Promise<{ classes: readonly string[]; subsets: Record<string, Subset> }> {
   const own = dataset === ownWord;
   if (own && tokenizer) {
@@ -206,8 +207,16 @@ async function chooseSubsets(
     reporter.note(`The images are those of the run: ${dir ?? 'the built-in pictures'}. ${elsewhere}`);
   }
   const data = own ? config.data : { ...rest, dir: dataset, val_dir: null };
-  const splits: Splits = await readableSplits(data, own ? 'data.dir' : 'DATASET', reporter);
+  const splits: Splits = await readableSplits(data, own ? 'data.dir' : 'DATASET', {
+    reporter,
+    signal,
+  });
   const { classes, train, val } = splits;
+  for (const { changes } of own && dir !== null ? changesSince(run, namesIn(splits)) : []) {
+    reporter.warn(
+      `Of the images that the tokenizer was trained on ${changes}: they are taken as they are now.`,
+    );
+  }
   if (data.dir !== null) {
     const hint = layoutHint(data.dir, train.source.names, {
       one: (place) => `vqgen tokenize ${place}`,
@@ -299,9 +308,7 @@ async function encodeSplit(
   const maps = split.teller?.maps;
   const viewsOfImage = viewsOf(split.codings, { size, flip, seed });
   const stream = streamEvalImages(subset, {
-    size,
-    batchSize: batch,
-    skipped: split.skipped,
+    ...{ size, batchSize: batch, skipped: split.skipped, signal: o.signal },
     views: (picture, name) => {
       const crops = viewsOfImage(picture, name);
       split.views = Math.max(split.views, new Set(crops.map((crop) => JSON.stringify(crop))).size);
@@ -311,7 +318,6 @@ async function encodeSplit(
   });
   for await (const batchOf of stream) {
     const { images, names, labels } = batchOf;
-    o.signal?.throwIfAborted();
     const output = await graph.run({ images: padBatch(images, batch) });
     const codes = rowsOf(grids, output, 0, names.length);
     await split.writer.append(codes, split.teller && (await toldOf(split.teller, batchOf)));

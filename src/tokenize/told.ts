@@ -23,6 +23,7 @@ import {
 } from '../data/map-labels.js';
 import { type Maps, mapsFor } from '../data/maps.js';
 import type { PictureKind } from '../data/reading.js';
+import { endDrawingsOn } from '../data/svg-file.js';
 import { priorCondition } from './conditions/begun.js';
 import type { Conditioner, ConditionRecord } from './conditions/condition.js';
 import { conditionRecord } from './conditions/index.js';
@@ -131,6 +132,7 @@ async function countAll(
   { size, reporter, signal }: { size: number; reporter: Reporter; signal?: AbortSignal },
 ): Promise<Record<string, Colours>> {
   const total = Object.values(subsets).reduce((sum, { indices }) => sum + indices.length, 0);
+  endDrawingsOn(signal);
   const progress = reporter.progress({ label: 'Reading maps', total, unit: 'maps' });
   let done = 0;
   try {

@@ -260,7 +260,12 @@ export async function runLoop(
 
       // 4. Step, as often as the chunk is long.
       const started = performance.now();
-      const steps = await next;
+      const steps = await next.catch(async (error) => {
+        const present = checkpoint?.step === step ? undefined : await runner.read();
+        if (step === 0 || (present && infiniteTensor(present))) throw error;
+        if (present) await save(present, due);
+        throw new Error(`${error.message} Step ${step} is saved: go on with --resume.`, { cause: error });
+      });
       lately = { first: step + 1, steps };
       next = prepared(step + steps.length);
       const outputs = await runner.run(steps.flat());

@@ -187,6 +187,28 @@ describe('streamEvalImages', () => {
     expect(corners).toEqual([0, 10, 20].flatMap((level) => [255, level, level, 255]));
   });
 
+  test('a disk that goes away in the midst is no result; a few that are away are named', async () => {
+    for (let i = 0; i < 20; i++) await writePicture(dir, `${10 + i}.png`, { level: i });
+    const all = async () => {
+      const skipped: Skipped[] = [];
+      const source = await listImages(dir);
+      const o = { size: 8, batchSize: 4, skipped };
+      for await (const _ of streamEvalImages(everyImage(source), o)) {
+        for (const name of away.splice(0)) await fs.rm(path.join(dir, name));
+      }
+      return skipped;
+    };
+    const away = ['28.png', '29.png'];
+    expect((await all()).map(({ name, reason }) => `${name} ${reason}`)).toEqual([
+      '28.png no such file',
+      '29.png no such file',
+    ]);
+    away.push(...Array.from({ length: 9 }, (_, i) => `${19 + i}.png`));
+    await expect(all()).rejects.toThrow(
+      /where it cannot read \d of 18 \(\d\d\.png: no such file\)\. Nothing is made/,
+    );
+  }, 30_000);
+
   test('takes the part asked for', async () => {
     for (let i = 0; i < 6; i++) await writePicture(dir, `${i}.png`, { level: i });
     const subset = { source: await listImages(dir), indices: [1, 4] };

@@ -28,7 +28,7 @@ export async function writePicture(
 export function dataConfig(changes: Partial<DataConfig>): DataConfig {
   return {
     ...{ dir: null, val_dir: null, pictures: 'photographs', labels: [], size: 8, flip: false },
-    ...{ val_fraction: 0.3, drawn: 20 },
+    ...{ val_fraction: 0.3, max_unreadable: 0.1, drawn: 20 },
     ...changes,
   };
 }

@@ -164,8 +164,28 @@ describe('what is no regular file', () => {
       for (const to of 'abcdefgh') await fs.symlink(`../${to}`, path.join(dir, `real/${from}/to-${to}`));
     }
     const { source } = await listed();
-    expect(source.names).toHaveLength(16);
-    expect(new Set(source.names.map((name) => name.split('/').at(-2)!.at(-1))).size).toBe(8);
+    expect(source.names).toEqual([...'abcdefgh'].map((name) => `real/${name}/1.png`));
+  });
+
+  onUnix('of a web of classes each real file counts once, and that of folders elsewhere ends', async () => {
+    const folders = Array.from({ length: 24 }, (_, i) => `c${i + 10}`);
+    for (const name of folders) await picture(`data/${name}/1.png`);
+    for (const name of folders) await picture(`ext/${name}/1.png`);
+    for (const from of folders) {
+      for (const to of folders) {
+        await fs.symlink(`../${to}`, path.join(dir, 'data', from, `to-${to}`));
+        await fs.symlink(`../${to}`, path.join(dir, 'ext', from, `to-${to}`));
+      }
+    }
+    await fs.symlink('../ext/c10', path.join(dir, 'data', 'web'));
+    await fs.symlink('1.png', path.join(dir, 'data', 'c10', '0.png'));
+    const began = performance.now();
+    const { source, said } = await listed(path.join(dir, 'data'));
+    expect(performance.now() - began).toBeLessThan(5000);
+    const own = source.names.filter((name) => !name.startsWith('web/'));
+    expect(own).toEqual(folders.map((name) => `${name}/1.png`));
+    expect(source.names.length - own.length).toBe(24);
+    expect(said[0]).toContain('c10/to-c11/ (a link to c11/, which is here already)');
   });
 });
 

@@ -8,7 +8,8 @@ import { main } from '../../src/cli/main.js';
 import { parseConfig } from '../../src/config/load.js';
 import type { Config } from '../../src/config/schema.js';
 import { imageSplits } from '../../src/data/dataset.js';
-import { movedKeys, recordPictures } from '../../src/stage1-vqgan/moved.js';
+import { movedKeys } from '../../src/stage1-vqgan/moved.js';
+import { namesIn, recordPictures } from '../../src/stage1-vqgan/same-pictures.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
 import { saveTokenizer, tinyConfig, writePictures } from '../support/run.js';
 import { call } from '../support/streams.js';
@@ -71,7 +72,7 @@ describe('what may lie elsewhere', () => {
     await writePictures(dir, 4);
     const saved = withNetwork(null, { dir });
     await writeRunConfig(run, saved);
-    await recordPictures(run, saved.data, await imageSplits(saved.data));
+    await recordPictures(run, saved.data, namesIn(await imageSplits(saved.data)));
     fs.cpSync(dir, copy, { recursive: true });
     return { run, saved, dir, copy };
   }
@@ -112,7 +113,7 @@ describe('what may lie elsewhere', () => {
     await expect(movedKeys({ run, saved, config: to(saved, { dir: copy }) }, silent)).rejects.toThrow(
       `Expected the 4 pictures that ${run} was trained on, by their names, for data.dir but received ${copy}, ` +
         'which holds 6: without a/2.png, with a/two.png and 2 more besides. ' +
-        'A run goes on with the same pictures only: train on others with another --run.',
+        'A run goes on with the same pictures: train on others with another --run, or go on with these by --changed-pictures.',
     );
   });
 
@@ -173,7 +174,7 @@ test('a finished run is told where its pictures are now, and goes on', async () 
   await writePictures(dir, 12);
   const config = tinyConfig({}, { dir });
   await saveTokenizer(run, { ...config, stage1: { ...config.stage1, steps: 1 } });
-  await recordPictures(run, config.data, await imageSplits(config.data));
+  await recordPictures(run, config.data, namesIn(await imageSplits(config.data)));
   fs.renameSync(dir, moved);
   const vqgen = (...argv: string[]) =>
     call(main, [...argv, '--run', run, '--device', 'cpu', '--threads', '1']);

@@ -94,6 +94,24 @@ describe('a whole run', () => {
     expect(readState(latestCheckpoint(folder)!).best).toEqual({ step: 8, value: 1 });
   });
 
+  test('inputs that cannot be had end it with the step before saved; a resume ends in the same bits', async () => {
+    const whole = await uninterrupted();
+    const folder = await freshFolder();
+    const stage = fakeStage(folder);
+    const { inputs } = stage;
+    stage.inputs = async (step, factor, kept) => {
+      if (step === 14) throw new Error('a.png cannot be read any more (EIO).');
+      return inputs(step, factor, kept);
+    };
+    const ended = runLoop(stage, { reporter: silent });
+    await expect(ended).rejects.toThrow(
+      /^a\.png cannot .* \(EIO\)\. Step \d+ is saved: go on with --resume\.$/,
+    );
+    expect(latestCheckpoint(folder)!.step).toBeGreaterThan(8);
+    await resume(folder);
+    expect((await outcome(folder)).lines).toEqual(whole.outcome.lines);
+  });
+
   test('inputs are asked for once a step, in order, ahead of the run', async () => {
     const stage = fakeStage(await freshFolder());
     const asked: number[] = [];
