@@ -72,7 +72,7 @@ test('learns the union of the classes of its folders; stopped and resumed it giv
   const stop = new AbortController();
   const reporter: Reporter = {
     ...silent,
-    progress: () => ({ update: () => stop.abort(), stop() {} }),
+    progress: ({ label }) => ({ update: () => void (label === 'Classifier' && stop.abort()), stop() {} }),
   };
   const first = await train({ out: parts, reporter, signal: stop.signal });
   expect(first).toMatchObject({ stopped: true, accuracy: null, file: null });
