@@ -112,6 +112,26 @@ test.each([
   expect(importers.filter((file) => room(file) !== only)).toEqual([]);
 });
 
+test('nothing reaches a network', () => {
+  const modules = [
+    'net',
+    'http',
+    'https',
+    'http2',
+    'dns',
+    'dns/promises',
+    'dgram',
+    'tls',
+    'inspector',
+    'undici',
+  ];
+  const closed = new Set(modules.flatMap((name) => [name, `node:${name}`]));
+  expect(files.filter((file) => imports(file).some((name) => closed.has(name)))).toEqual([]);
+  const calls = /\b(fetch|WebSocket|EventSource|XMLHttpRequest|getBuiltinModule)\s*\(/;
+  const text = (file: string) => fs.readFileSync(path.join(source, file), 'utf8');
+  expect(files.filter((file) => calls.test(text(file)))).toEqual([]);
+});
+
 test('a kind of prior is known to the table of kinds alone; GPT also where published transformers come in and go out', () => {
   const inside = (file: string): boolean => file.startsWith('stage2-transformer/gpt/');
   const users = files.filter((file) => !inside(file) && local(file).some(inside));
