@@ -94,6 +94,8 @@ async function again({ work, folder, failed }) {
     if (result.code !== 0) return failed(`typed again it ended by ${ended(result)}`);
   }
   if (!same(work.made(folder), work.result)) failed('typed again it made something else');
+  const { newest, latest } = work.made(folder) ?? {};
+  if (newest !== latest) failed(`latest names ${latest}, not ${newest}`);
   const left = leftoversIn(folder);
   if (left.length > 0) failed(`left over: ${left.join(', ')}`);
 }

@@ -33,7 +33,10 @@ export function trainedIn(stage) {
   const timeless = lines.map((line) =>
     Object.entries(JSON.parse(line)).filter(([key]) => key !== 'time_s' && !key.endsWith('_per_second')),
   );
-  return { newest, tensors, metrics: JSON.stringify(timeless) };
+  const latest = fs.existsSync(path.join(stage, 'latest'))
+    ? fs.readFileSync(path.join(stage, 'latest'), 'utf8').trim()
+    : 'nothing';
+  return { newest, latest, tensors, metrics: JSON.stringify(timeless) };
 }
 
 /** What unfinished writes left: nothing may after the next whole command. */

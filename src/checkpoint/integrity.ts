@@ -6,8 +6,9 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected, UserError } from '../base/errors.js';
-import { writeFileAtomic } from '../base/files.js';
+import { removeLeftovers, writeFileAtomic } from '../base/files.js';
 import { nth } from '../base/lookup.js';
+import { writeProtected } from '../base/obstacles.js';
 import type { Reporter } from '../base/progress.js';
 import { stepName } from './run.js';
 import { type FileSum, openSafetensors, sha256 } from './safetensors.js';
@@ -179,17 +180,24 @@ export async function setAside(
   { damaged, sound }: Found,
   reporter: Pick<Reporter, 'warn'>,
 ): Promise<void> {
-  if (damaged.length === 0) return;
   for (const damage of damaged) {
     const place = await freeName(stageFolder, `${asideMark}${stepName(damage.checkpoint.step)}`);
     await fs.rename(damage.checkpoint.path, place);
     const on = sound ? `; on from step ${sound.checkpoint.step}` : '';
     reporter.warn(`${describeDamage(damage)}: set aside as ${place}${on}.`);
   }
+  await nameLatest(stageFolder);
+}
+
+/** Makes `latest` name the newest checkpoint, which a kill between both leaves undone, and clears what else it left. */
+export async function nameLatest(stageFolder: string): Promise<void> {
+  if (!existsSync(stageFolder) || writeProtected(stageFolder)) return;
   const newest = latestCheckpoint(stageFolder);
   const latest = path.join(stageFolder, 'latest');
-  if (newest) await writeFileAtomic(latest, `${stepName(newest.step)}\n`);
-  else await fs.rm(latest, { force: true });
+  await removeLeftovers(latest);
+  const name = newest && `${stepName(newest.step)}\n`;
+  if (name === undefined) await fs.rm(latest, { force: true });
+  else if (name !== (await fs.readFile(latest, 'utf8').catch(() => ''))) await writeFileAtomic(latest, name);
 }
 
 const asideMark = 'damaged-';

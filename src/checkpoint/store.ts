@@ -8,7 +8,7 @@ import type { Reporter } from '../base/progress.js';
 import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
 import type { Specs } from '../engine/device.js';
 import { finite } from './finite.js';
-import { type Damage, damagedOnly, soundCheckpoint, tellOfDamage } from './integrity.js';
+import { type Damage, damagedOnly, nameLatest, soundCheckpoint, tellOfDamage } from './integrity.js';
 import { noSuchRun, notTrained, runPaths, type StageName, stepName } from './run.js';
 import {
   openSafetensors,
@@ -21,7 +21,6 @@ import {
 import { type SavedState, stateIn, stateText } from './state.js';
 import {
   type Checkpoint,
-  latestCheckpoint,
   listCheckpoints,
   modelFile,
   optimizerFile,
@@ -228,10 +227,7 @@ export async function removeAfter(stageFolder: string, step: number): Promise<vo
   const later = listCheckpoints(stageFolder).filter((checkpoint) => checkpoint.step > step);
   if (later.length === 0) return;
   for (const checkpoint of later.reverse()) await removeFolder(checkpoint.path);
-  const newest = latestCheckpoint(stageFolder);
-  const latest = path.join(stageFolder, 'latest');
-  if (newest) await writeFileAtomic(latest, `${stepName(newest.step)}\n`);
-  else await fs.rm(latest, { force: true });
+  await nameLatest(stageFolder);
 }
 
 async function prune(

@@ -1,6 +1,7 @@
 /** Damaged checkpoints: seen, named, passed over by who reads and set aside by who goes on. */
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { hiddenName } from '../../src/base/files.js';
 import { float32, type HostTensors } from '../../src/base/tensor.js';
 import { resumable, setAside, soundCheckpoint } from '../../src/checkpoint/integrity.js';
 import { type Best, listCheckpoints, loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
@@ -148,6 +149,17 @@ test('two that are damaged, and a name that is taken', async () => {
     ...['damaged-step-00000020', 'damaged-step-00000030', 'damaged-step-00000030-2'],
     ...['latest', 'step-00000010'],
   ]);
+});
+
+test('a kill before latest was written, or old checkpoints were gone, leaves nothing behind', async () => {
+  const run = await runOf([10, 20]);
+  const stage = path.join(run, 'stage1');
+  await fs.writeFile(path.join(stage, 'latest'), 'step-00000010\n');
+  const leaving = hiddenName(path.join(stage, 'step-00000005'));
+  await fs.mkdir(leaving);
+  await setAside(stage, await resumable(stage, ''), { warn: () => {} });
+  expect(await fs.readFile(path.join(stage, 'latest'), 'utf8')).toBe('step-00000020\n');
+  expect((await fs.readdir(stage)).sort()).toEqual(['latest', 'step-00000010', 'step-00000020']);
 });
 
 test('checkpoints without checksums are used as they are, if they can be read at all', async () => {
