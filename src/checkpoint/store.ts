@@ -19,13 +19,7 @@ import {
   writeSafetensors,
 } from './safetensors.js';
 import { type SavedState, stateIn, stateText } from './state.js';
-import {
-  type Checkpoint,
-  listCheckpoints,
-  modelFile,
-  optimizerFile,
-  stateFile,
-} from './step-folder.js';
+import { type Checkpoint, listCheckpoints, modelFile, optimizerFile, stateFile } from './step-folder.js';
 
 export type { Best, SavedGuard, SavedState } from './state.js';
 export { isStale, readState, updateState } from './state.js';
