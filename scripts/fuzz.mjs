@@ -58,13 +58,15 @@ const load = (name) => import(new URL(`../dist/${name}.js`, import.meta.url).hre
 /** A process that says nothing for so long hangs, milliseconds. */
 const patience = 30_000;
 
+const said = (message) => new Promise((resolve) => process.send(message, resolve));
+
 async function child(name) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vqgen-fuzz-'));
-  process.send({ folder });
-  const beat = (cases) => process.send({ cases });
+  await said({ folder });
+  const beat = (cases) => said({ cases });
   const parser = all.find((parser) => parser.name === name);
   try {
-    if (!(await parser.prepare(load, folder))) return process.send({ absent: true });
+    if (!(await parser.prepare(load, folder))) return await said({ absent: true });
     const { outcomes, fault, ...others } = await tryParser(parser, {
       load,
       folder,
@@ -73,10 +75,11 @@ async function child(name) {
       planted: given.planted,
       beat,
     });
-    process.send({
+    await said({
       ...others,
       megabytes: process.resourceUsage().maxRSS / 1e3,
-      outcomes: [...outcomes].sort((a, b) => b[1] - a[1]),
+      read: outcomes.get('read') ?? 0,
+      outcomes: outcomes.size,
       ...(fault && {
         fault: {
           ...fault,
@@ -158,10 +161,9 @@ async function main() {
         `${name.padEnd(22)} FAULT after ${result.cases} cases: ${fault.error}\n  bytes (base64): ${fault.bytes.slice(0, 2000)}`,
       );
     } else {
-      const { cases, seconds, megabytes, outcomes } = result;
-      const read = outcomes.find(([outcome]) => outcome === 'read')?.[1] ?? 0;
+      const { cases, read, seconds, megabytes, outcomes } = result;
       console.log(
-        `${name.padEnd(22)} ${cases} cases, ${read} read, ${outcomes.length} outcomes, at most ${seconds.toFixed(2)} s and ${megabytes.toFixed(0)} MB`,
+        `${name.padEnd(22)} ${cases} cases, ${read} read, ${outcomes} outcomes, at most ${seconds.toFixed(2)} s and ${megabytes.toFixed(0)} MB`,
       );
     }
     if (result.folder) fs.rmSync(result.folder, { recursive: true, force: true });

@@ -6,7 +6,10 @@ import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_pr
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { main } from '../src/cli/main.js';
+// @ts-expect-error: it is loaded into processes as it is
+import { watchSockets } from './support/no-sockets.mjs';
 import { type Called, call } from './support/streams.js';
 
 const root = process.cwd();
@@ -15,6 +18,15 @@ const inFolder = (...parts: string[]): string => path.join(folder, ...parts);
 
 /** Of its own, so that what a command leaves there shows. */
 const home = inFolder('home');
+
+/** Where processes note that they began, and each attempt to reach a network; in this one it is noted likewise. */
+const socketNotes = inFolder('sockets');
+const watching = {
+  NODE_OPTIONS: `--import ${pathToFileURL(path.join(root, 'tests/support/no-sockets.mjs')).href}`,
+  VQGEN_SOCKETS: socketNotes,
+};
+const openedHere: string[] = [];
+let stopWatching = (): void => {};
 
 interface Result {
   readonly code: number | null;
@@ -29,7 +41,7 @@ const words = (line: string): string[] => [...line.split(' '), '--device', 'cpu'
 function start(line: string): { child: ChildProcess; done: Promise<Result> } {
   const child = spawn(process.execPath, [path.join(root, 'bin/vqgen.js'), ...words(line)], {
     cwd: folder,
-    env: { ...process.env, HOME: home, XDG_CACHE_HOME: home, ORT_DISABLE_TELEMETRY: undefined },
+    env: { ...process.env, ...watching, HOME: home, XDG_CACHE_HOME: home, ORT_DISABLE_TELEMETRY: undefined },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const written = { stdout: '', stderr: '' };
@@ -96,10 +108,12 @@ const pngs = (name: string): string[] =>
   fs.readdirSync(inFolder(name)).filter((file) => file.endsWith('.png'));
 
 beforeAll(() => {
+  stopWatching = watchSockets((what: string) => openedHere.push(what));
   process.chdir(folder);
   execFileSync(process.execPath, [path.join(root, 'scripts/setup.mjs')], { stdio: ['ignore', 2, 2] });
 }, 300_000);
 afterAll(() => {
+  stopWatching();
   process.chdir(root);
   fs.rmSync(folder, { recursive: true });
 });
@@ -211,6 +225,13 @@ describe('the four commands, one after another', () => {
       prior: { step: 400, steps: 400 },
       next: 'vqgen sample --n 16 --run whole',
     });
+  });
+
+  test('export, import', async () => {
+    const exported = await summary('export --to safetensors --run whole');
+    const [file] = exported.files as string[];
+    expect(await summary(`import ${file} --run again`)).toMatchObject({ run: 'again', step: 16 });
+    expect(await summary('info again')).toMatchObject({ stage1: { step: 16 } });
   });
 
   test('what is finished stays as it is', async () => {
@@ -492,5 +513,39 @@ describe('a mistake is one sentence on stderr that says what to do, and exit cod
     const sentences = said.filter((line) => !/^(Device: |Left out of )/.test(line));
     expect(sentences).toEqual([expect.stringMatching(sentence)]);
     expect(fs.existsSync(inFolder('new/stage1'))).toBe(false);
+  });
+});
+
+describe('no socket is opened', () => {
+  const noted = (): string[] => fs.readFileSync(socketNotes, 'utf8').trimEnd().split('\n');
+
+  test('by any command above, in its process or in this one', () => {
+    const began = noted().filter((line) => line.startsWith('began '));
+    for (const command of ['train-stage1', 'tokenize', 'train-prior'])
+      expect(began).toContainEqual(expect.stringContaining(`vqgen.js ${command} `));
+    expect(noted().filter((line) => !line.startsWith('began '))).toEqual([]);
+    expect(openedHere).toEqual([]);
+  });
+
+  test('and it would be seen', () => {
+    const calls = [
+      ...["require('net').connect(1, '127.0.0.1')", "require('net').createServer().listen(0)"],
+      ...["require('dns').lookup('localhost', () => {})", "require('http').get('http://127.0.0.1:1')"],
+      ...["require('dgram').createSocket('udp4').bind(0)", "fetch('http://127.0.0.1:1')"],
+    ];
+    const native = `
+      const { TCP, constants } = process.binding('tcp_wrap');
+      const socket = new TCP(constants.SERVER);
+      socket.bind('127.0.0.1', 0);
+      socket.listen(1);
+      process.exit();`;
+    const script = `${calls.map((call) => `try { ${call} } catch {}`).join('\n')}${native}`;
+    const file = inFolder('seen');
+    const env = { ...process.env, ...watching, VQGEN_SOCKETS: file };
+    execFileSync(process.execPath, ['-e', script], { env, stdio: 'ignore' });
+    const seen = fs.readFileSync(file, 'utf8').trimEnd().split('\n').slice(1);
+    const doors = ['net.connect', 'net.listen', 'dns.lookup', 'http.get', 'dgram.bind', 'fetch'];
+    expect(seen.slice(0, 6)).toEqual(doors.map((door) => `opened ${door}`));
+    if (process.platform === 'linux') expect(seen).toContain('opened a socket of tcp');
   });
 });

@@ -394,7 +394,8 @@ export const parsers = [
     name: 'config.json of a run',
     forgotten: /It comes from/,
     async prepare(load, folder) {
-      const { readRunConfig } = await load('checkpoint/run');
+      const { parseSavedConfig, readRunConfig } = await load('checkpoint/run');
+      if (!parseSavedConfig) return undefined;
       const seeds = [config(), hierarchy].map((c) => json({ vqgen: '0.1.0', ...c }));
       return {
         seeds,

@@ -95,7 +95,7 @@ export function readProject(file: string): Project {
   }
   const { target, base_learning_rate, params } = sectionAt(root, 'model') ?? {};
   if (typeof target !== 'string') throw wrong('which has none');
-  const rate = Number(base_learning_rate);
+  const rate = number(base_learning_rate);
   return {
     target,
     params: section(params),
@@ -108,6 +108,11 @@ const isSection = (v: unknown): v is Section => typeof v === 'object' && v !== n
 const section = (v: unknown): Section => (isSection(v) ? v : {});
 export const sectionAt = (v: unknown, key: string): Section | undefined =>
   isSection(v) && isSection(v[key]) ? v[key] : undefined;
+
+/** What a YAML gives as a number or as its text; NaN for anything else, which may not even become a text. */
+const number = (v: unknown): number =>
+  typeof v === 'string' || typeof v === 'number' ? Number(v) : Number.NaN;
+const shown = (v: unknown): string => (typeof v === 'string' ? v : JSON.stringify(v));
 
 /** What scripts/sample_fast.py draws among, and the shipped config that an import begins from. */
 const publishedTopK = 250;
@@ -215,7 +220,7 @@ function discriminatorConfig(at: Shapes, loss: Section): Overrides {
 }
 
 const whole = (v: unknown): number | undefined => (Number.isSafeInteger(v) ? (v as number) : undefined);
-const numbers = (v: unknown): number[] | undefined => (Array.isArray(v) ? v.map(Number) : undefined);
+const numbers = (v: unknown): number[] | undefined => (Array.isArray(v) ? v.map(number) : undefined);
 
 /**
  * Side of what a transformer is told of pictures of a size: of maps of their own size the same, whatever that is.
@@ -224,7 +229,7 @@ const numbers = (v: unknown): number[] | undefined => (Array.isArray(v) ? v.map(
  */
 export function toldSize(params: Section, size: number): number {
   const { downsample_cond_size: few } = params;
-  if (Number(few) > 0) return Number(few);
+  if (number(few) > 0) return number(few);
   const resolution = (key: string) =>
     whole(sectionAt(sectionAt(sectionAt(params, key), 'params'), 'ddconfig')?.resolution);
   const own = resolution('cond_stage_config');
@@ -310,7 +315,7 @@ function checkCondition(
   { file, told }: { file: string; told: boolean },
 ): void {
   const cond = params.cond_stage_config;
-  const target = isSection(cond) ? String(cond.target) : cond;
+  const target = isSection(cond) ? cond.target : cond;
   const none = cond === undefined || cond === '__is_unconditional__' || params.unconditional === true;
   const refuse = (received: string): UserError =>
     expected(
@@ -319,12 +324,12 @@ function checkCondition(
       received,
       'Its tokenizer alone can be imported from a checkpoint of its own.',
     );
-  if (!none && !told && !/\.Labelator$/.test(String(target)))
-    throw refuse(`one with the condition ${String(target)}`);
+  if (!none && !told && !/\.Labelator$/.test(shown(target)))
+    throw refuse(`one with the condition ${shown(target)}`);
   const permuter = sectionAt(params, 'permuter_config')?.target;
-  if (permuter !== undefined && !/\.Identity$/.test(String(permuter))) {
-    throw refuse(`one that reads the codes in another order, ${String(permuter)}`);
+  if (permuter !== undefined && !/\.Identity$/.test(shown(permuter))) {
+    throw refuse(`one that reads the codes in another order, ${shown(permuter)}`);
   }
   if ((whole(transformer.n_unmasked) ?? 0) > 0)
-    throw refuse(`one with ${String(transformer.n_unmasked)} unmasked tokens`);
+    throw refuse(`one with ${shown(transformer.n_unmasked)} unmasked tokens`);
 }
