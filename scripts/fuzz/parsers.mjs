@@ -161,9 +161,6 @@ const zipWords = [
   'data/0',
 ];
 
-/** A module of vqgen that an earlier version has not; undefined there. */
-const optional = (load, name) => load(name).catch(() => undefined);
-
 async function readAll(file) {
   try {
     for (const name of Object.keys(file.entries)) await file.read(name);
@@ -394,8 +391,7 @@ export const parsers = [
     name: 'config.json of a run',
     forgotten: /It comes from/,
     async prepare(load, folder) {
-      const { parseSavedConfig, readRunConfig } = await load('checkpoint/run');
-      if (!parseSavedConfig) return undefined;
+      const { readRunConfig } = await load('checkpoint/run');
       const seeds = [config(), hierarchy].map((c) => json({ vqgen: '0.1.0', ...c }));
       return {
         seeds,
@@ -409,9 +405,7 @@ export const parsers = [
     name: 'state.json',
     forgotten: /the state that vqgen saved.*(best|metrics|guard|kept|seconds)/,
     async prepare(load) {
-      const state = await optional(load, 'checkpoint/state');
-      if (!state) return undefined;
-      const { parseState, stateText } = state;
+      const { parseState, stateText } = await load('checkpoint/state');
       const plain = {
         ...{ step: 4, seconds: 1.5, validated: 2, best: { step: 2, value: 0.5 } },
         metrics: {
@@ -474,8 +468,7 @@ export const parsers = [
     name: 'pictures.json',
     forgotten: /JSON that vqgen saved/,
     async prepare(load, folder) {
-      const same = await optional(load, 'stage1-vqgan/same-pictures');
-      if (!same) return undefined;
+      const same = await load('stage1-vqgan/same-pictures');
       const seeds = [
         json({ dir: ['a/1.png', 'b/2.png'], val_dir: ['c.png'] }),
         json({ pictures: { dir: [['a.png', 'ab12']] } }),
@@ -557,8 +550,7 @@ export const parsers = [
     name: 'index of the cache',
     forgotten: /"kept":\[/,
     async prepare(load) {
-      const cache = await optional(load, 'data/cache-index');
-      if (!cache) return undefined;
+      const cache = await load('data/cache-index');
       const index = {
         kept: [0, 2],
         widths: [32, 40],

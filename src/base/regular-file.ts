@@ -2,8 +2,9 @@
  * Files of others, read without trust: only regular files, only so many bytes. Opening a pipe would wait for whoever
  * writes into it, reading a device may never end, and what a name leads to may change between a look and the reading.
  */
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
-import fs from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
+import fs, { type FileHandle } from 'node:fs/promises';
+import type { UserError } from './errors.js';
 
 type Place = string | Buffer;
 
@@ -95,5 +96,53 @@ export function firstBytes(file: Place, length: number, most = Number.POSITIVE_I
     return bytes.subarray(0, got);
   } finally {
     closeSync(descriptor);
+  }
+}
+
+/** The sentence about a file that is none; `received` is of the form `which is a pipe`. */
+export type Refuse = (received: string, cause?: unknown) => UserError;
+
+/** `a folder` for `which is a folder`, else `one which …`: where the sentence names the file elsewhere. */
+export const asThing = (received: string): string => {
+  const [, thing] = /^which is (.*)$/.exec(received) ?? [];
+  return thing ?? `one ${received}`;
+};
+
+function whyNot(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return 'which does not exist';
+  return code === undefined ? `which is ${message}` : `which cannot be read (${code})`;
+}
+
+/** @throws UserError where no regular file is */
+export async function openRegular(file: string, refuse: Refuse): Promise<FileHandle> {
+  let opened: FileHandle | undefined;
+  try {
+    checkRegular(await fs.stat(file), Number.POSITIVE_INFINITY);
+    const handle = await fs.open(file, flags).catch((error) => Promise.reject(named(error)));
+    opened = handle;
+    checkRegular(await handle.stat(), Number.POSITIVE_INFINITY);
+    return handle;
+  } catch (error) {
+    await opened?.close();
+    throw refuse(whyNot(error), error);
+  }
+}
+
+/** For what others open by its name. @throws UserError where no regular file is */
+export function expectRegular(file: string, refuse: Refuse): void {
+  try {
+    checkRegular(statSync(file), Number.POSITIVE_INFINITY);
+  } catch (error) {
+    throw refuse(whyNot(error), error);
+  }
+}
+
+/** A whole file. @param most bytes. @throws UserError where no regular file is, or a longer one */
+export function readWhole(file: string, most: number, refuse: Refuse): Buffer {
+  try {
+    return firstBytes(file, most + 1, most);
+  } catch (error) {
+    throw refuse(whyNot(error), error);
   }
 }

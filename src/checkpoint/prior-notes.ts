@@ -1,13 +1,18 @@
 /** JSON that is noted beside a run's prior. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { expected, type UserError } from '../base/errors.js';
+import { parseJson } from '../base/json.js';
+import { readRegularText } from '../base/regular-file.js';
 import { runPaths } from './run.js';
+
+/** Bytes; names of classes are the longest. */
+const longestNote = 1 << 24;
 
 /** What a file of `<run>/prior` says, or nothing where there is none. @throws UserError when it is no JSON */
 export function readNote(file: string, run: string): unknown {
   if (!existsSync(file)) return undefined;
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    return parseJson(readRegularText(file, longestNote));
   } catch (cause) {
     throw damagedNote(file, run, cause);
   }

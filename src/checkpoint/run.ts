@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { expected, type UserError } from '../base/errors.js';
 import { settle, writeFileAtomic } from '../base/files.js';
 import { nearest } from '../base/nearest.js';
+import { asThing, readWhole } from '../base/regular-file.js';
 import { mapPaths, parseSaved } from '../config/load.js';
 import type { Config } from '../config/schema.js';
 import { runAt, shippedName, shippedNames, shippedOutputs } from './shipped.js';
@@ -98,11 +99,18 @@ export function findRunConfig(run: string): Config | undefined {
   return saved && parseSaved(withOwnPaths(saved, run), runPaths(run).config);
 }
 
+/** Bytes; it may name the classes of a CVAE. */
+const longestConfig = 1 << 24;
+const putBack = 'Put back what it was, or train again into another --run.';
+
 /** The same as it was saved: paths may lead nowhere here, and keys may be missing that vqgen did not know then. */
 export function readSavedConfig(run: string): Saved | undefined {
   const file = runPaths(run).config;
   if (!existsSync(file)) return undefined;
-  return parseSavedConfig(readFileSync(file, 'utf8'), file);
+  const bytes = readWhole(file, longestConfig, (received, cause) =>
+    expected('the JSON that vqgen saved', file, asThing(received), putBack, cause),
+  );
+  return parseSavedConfig(bytes.toString(), file);
 }
 
 const text = z.string().nullish();
@@ -123,12 +131,11 @@ type Saved = z.infer<typeof savedSchema>;
 
 /** The text of a `config.json`. @param file what to call it in errors. @throws UserError when it is damaged */
 export function parseSavedConfig(text: string, file: string): Saved {
-  const next = 'Put back what it was, or train again into another --run.';
   try {
     const { vqgen: _, ...saved } = savedSchema.parse(JSON.parse(text));
     return saved;
   } catch (cause) {
-    throw expected('the JSON that vqgen saved', file, 'something else', next, cause);
+    throw expected('the JSON that vqgen saved', file, 'something else', putBack, cause);
   }
 }
 

@@ -13,7 +13,7 @@ import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import { fitsHalf, fromBfloat, fromHalf, toHalf } from '../base/half.js';
 import { must } from '../base/lookup.js';
-import { asThing, openRegular } from '../base/regular.js';
+import { asThing, openRegular } from '../base/regular-file.js';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { type Entry, longestHeader, readHeader, type StoredType, widths } from './safetensors-header.js';
 

@@ -3,10 +3,10 @@
  * first of all one of its own text. Checkpoints of vqgen before checksums, and of its imports then, have none.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
+import { readRegularText } from '../base/regular-file.js';
 import { type Checkpoint, stateFile } from './step-folder.js';
 
 const whole = z.int().nonnegative();
@@ -155,17 +155,20 @@ function issueIn({ issues: [issue] }: z.ZodError): string {
 export function stateIn({ step, path: folder }: Checkpoint): StateFile | string {
   let text: string;
   try {
-    text = readFileSync(stateFile(folder), 'utf8');
+    text = readRegularText(stateFile(folder), longestState);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return missing;
-    if (code === 'EISDIR' || code === 'ERR_STRING_TOO_LONG') return 'no text';
+    if (code === undefined) return (error as Error).message;
     throw error;
   }
   const parsed = understood(text);
   if (typeof parsed === 'string' || parsed.state.step === step) return parsed;
   return `that of step ${parsed.state.step}`;
 }
+
+/** Bytes; how often each code was used takes most of it. */
+const longestState = 1 << 26;
 
 export const missing = 'nothing: it is missing';
 

@@ -10,7 +10,7 @@ import { expected, type UserError } from '../base/errors.js';
 import { parseJson } from '../base/json.js';
 import { must } from '../base/lookup.js';
 import { nearest } from '../base/nearest.js';
-import { readWhole } from '../base/regular.js';
+import { readWhole } from '../base/regular-file.js';
 import { plainLevels, product } from './bottlenecks.js';
 import { checkTogether } from './checks.js';
 import { ownTokenizer } from './conditions.js';

@@ -2,7 +2,7 @@
 import os from 'node:os';
 import { expected } from '../base/errors.js';
 import { must } from '../base/lookup.js';
-import { checkRegular, openRegular, type Refuse } from '../base/regular.js';
+import { expectRegular, openRegular, type Refuse } from '../base/regular-file.js';
 import type { HostTensor, HostTensors } from '../base/tensor.js';
 import { readMetadata } from './onnx.js';
 import { ort } from './runtime.js';
@@ -96,7 +96,7 @@ async function openFile(
   wrong: Refuse,
   threads = os.availableParallelism(),
 ): Promise<ort.InferenceSession> {
-  checkRegular(file, wrong);
+  expectRegular(file, wrong);
   try {
     return await ort.InferenceSession.create(file, {
       executionProviders: ['cpu'],

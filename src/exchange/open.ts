@@ -1,6 +1,6 @@
 /** A file of tensors, whoever wrote it: PyTorch or safetensors. */
 import { expected } from '../base/errors.js';
-import { openRegular } from '../base/regular.js';
+import { openRegular } from '../base/regular-file.js';
 import { finite } from '../checkpoint/finite.js';
 import { openSafetensors } from '../checkpoint/safetensors.js';
 import { checkStandIn, standInBytes } from '../checkpoint/stand-in.js';

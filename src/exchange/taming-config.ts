@@ -4,7 +4,7 @@
  */
 import { expected, type UserError } from '../base/errors.js';
 import { must } from '../base/lookup.js';
-import { readWhole } from '../base/regular.js';
+import { readWhole } from '../base/regular-file.js';
 import { runPaths } from '../checkpoint/run.js';
 import { checkStandIn } from '../checkpoint/stand-in.js';
 import { ownTokenizer } from '../config/conditions.js';

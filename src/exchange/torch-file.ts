@@ -6,7 +6,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { expected, type UserError } from '../base/errors.js';
 import { fromBfloat, fromHalf } from '../base/half.js';
 import { must, pairs } from '../base/lookup.js';
-import { asThing, openRegular } from '../base/regular.js';
+import { asThing, openRegular } from '../base/regular-file.js';
 import { sizeOf } from '../base/tensor.js';
 import type { StoredTensor } from '../checkpoint/safetensors.js';
 import { longestPickle, Name, openPickles, type PickleHooks, type Value } from './pickle.js';

@@ -1,7 +1,7 @@
 /** `settings.json` of `train-perceptual`: what a training began with. */
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { expected } from '../base/errors.js';
+import { readRegularText } from '../base/regular-file.js';
 import { type Pooling, pooling } from './trained-features.js';
 
 export interface Settings {
@@ -27,7 +27,7 @@ const schema = z.looseObject({
 export function readSettings(file: string, out: string): Settings {
   let settings: z.infer<typeof schema>;
   try {
-    settings = schema.parse(JSON.parse(readFileSync(file, 'utf8')));
+    settings = schema.parse(JSON.parse(readRegularText(file, 1 << 20)));
   } catch (cause) {
     throw expected('the JSON that vqgen saved', file, 'something else', 'Train into another --out.', cause);
   }

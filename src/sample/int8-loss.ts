@@ -1,11 +1,11 @@
 /** What sampling with 8-bit weights costs: the prior's validation loss with them and with its own. */
 
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { expected, UserError } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import type { Reporter } from '../base/progress.js';
+import { readRegularText } from '../base/regular-file.js';
 import { tokenFile } from '../checkpoint/run.js';
 import { sha256 } from '../checkpoint/safetensors.js';
 import type { TrainedModel } from '../checkpoint/store.js';
@@ -100,7 +100,7 @@ const keptLoss = z.strictObject({
 
 function readKept(file: string, key: string): Int8Loss | undefined {
   try {
-    const { key: of, ...loss } = keptLoss.parse(JSON.parse(readFileSync(file, 'utf8')));
+    const { key: of, ...loss } = keptLoss.parse(JSON.parse(readRegularText(file, 1 << 16)));
     return of === key ? loss : undefined;
   } catch {
     return undefined;

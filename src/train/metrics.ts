@@ -8,6 +8,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { expected, naming } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
+import { readRegular } from '../base/regular-file.js';
 import { type Book, type BookUse, codebookUse, countCodes, isTelling, noUse } from './book-use.js';
 
 export type Values = Record<string, number>;
@@ -142,9 +143,11 @@ const lineSchema = z
   .object({ step: z.int().nonnegative(), split: z.enum(['train', 'val']), time_s: z.number() })
   .catchall(z.union([z.number(), z.array(z.number().nullable()), z.null()]));
 
+const mostBytes = 2 ** 29;
+
 /** All whole lines of `metrics.jsonl`; none where there is no such file. What is no line of metrics is left out. */
 export async function readMetrics(file: string): Promise<Line[]> {
-  const text = await fs.readFile(file, 'utf8').catch(() => '');
+  const text = `${await readRegular(file, mostBytes).catch(() => '')}`;
   return text.split('\n').flatMap(lineIn);
 }
 

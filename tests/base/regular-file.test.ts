@@ -3,7 +3,16 @@ import fs from 'node:fs/promises';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { firstBytes, readRegular, readRegularText } from '../../src/base/regular-file.js';
+import { expected } from '../../src/base/errors.js';
+import {
+  asThing,
+  expectRegular,
+  firstBytes,
+  openRegular,
+  readRegular,
+  readRegularText,
+  readWhole,
+} from '../../src/base/regular-file.js';
 
 let dir: string;
 beforeAll(async () => {
@@ -43,4 +52,34 @@ onUnix('nothing else is read, nor waited for, by its name or by a link', async (
   } finally {
     await new Promise((done) => server.close(done));
   }
+});
+
+onUnix('a sentence says why a file is not read', async () => {
+  const refuse = (received: string) => expected('a file', 'it', received);
+  await fs.symlink('loop', path.join(dir, 'loop'));
+  for (const [name, received] of Object.entries({
+    pipe: 'which is a pipe',
+    '.': 'which is a folder',
+    zero: 'which is a device',
+    none: 'which does not exist',
+    'a/none': 'which cannot be read (ENOTDIR)',
+    loop: 'which cannot be read (ELOOP)',
+    'x\0y': 'which cannot be read (ERR_INVALID_ARG_VALUE)',
+  })) {
+    const file = path.resolve(dir, name);
+    const sentence = `Expected a file for it but received ${received}.`;
+    await expect(openRegular(file, refuse)).rejects.toThrow(sentence);
+    expect(() => expectRegular(file, refuse)).toThrow(sentence);
+    expect(() => readWhole(file, 100, refuse)).toThrow(sentence);
+  }
+  const file = path.join(dir, 'b');
+  await fs.writeFile(file, 'words');
+  expect(readWhole(file, 5, refuse).toString()).toBe('words');
+  expect(() => readWhole(file, 4, refuse)).toThrow('received which is a file of more than 4 bytes.');
+  expectRegular(file, refuse);
+  const handle = await openRegular(file, refuse);
+  expect(await handle.readFile('utf8')).toBe('words');
+  await handle.close();
+  expect(asThing('which is a pipe')).toBe('a pipe');
+  expect(asThing('which does not exist')).toBe('one which does not exist');
 });

@@ -7,17 +7,11 @@ import { freshFolder, removeFolders } from '../support/folder.js';
 
 afterAll(removeFolders);
 
-interface Parser {
-  readonly name: string;
-  prepare(load: typeof source, folder: string): Promise<unknown>;
-}
-
 const source = (name: string) => import(`../../src/${name}.js`);
-const all: readonly Parser[] = parsers;
+const all: readonly { readonly name: string }[] = parsers;
 
 test.each(all.map((parser) => [parser.name, parser] as const))('%s', async (_, parser) => {
   const folder = await freshFolder();
-  if (!(await parser.prepare(source, folder))) return;
   const { cases, fault } = await tryParser(parser, { load: source, folder, runs: 200, seed: 7 });
   expect(fault || undefined).toBeUndefined();
   expect(cases).toBe(200);
