@@ -105,7 +105,7 @@ test('only base/terminal.ts writes to the terminal; only cli/signals.ts and its 
 
 test.each([
   ['sharp', 'data'],
-  ['yargs', 'cli'],
+  ['yargs-parser', 'cli'],
 ])('%s is imported in %s only', (module, only) => {
   const importers = files.filter((file) => imports(file).includes(module));
   expect(importers.length).toBeGreaterThan(0);

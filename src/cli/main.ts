@@ -7,7 +7,7 @@
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
-import yargs from 'yargs';
+import parser from 'yargs-parser';
 import { expected, hindrance, UserError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
 import { createReporter, type StreamReporter } from '../base/progress.js';
@@ -188,25 +188,16 @@ const parsing = {
   'short-option-groups': false,
 };
 
-const forYargs = {
-  value: { nargs: 1 },
-  each: { nargs: 1 },
-  switch: { boolean: true },
-} as const;
+const namesOf = (...kinds: ('value' | 'switch' | 'each')[]): string[] =>
+  Object.entries(flags).flatMap(([name, { kind }]) => (kinds.includes(kind) ? [name] : []));
 
 function parse(argv: readonly string[]): { command?: Command; given: Arguments } {
-  const parser = yargs([...argv])
-    .locale('en')
-    .help(false)
-    .version(false)
-    .exitProcess(false)
-    .parserConfiguration(parsing)
-    .fail((message, error) => {
-      throw misuse(message) ?? error;
-    })
-    .option('version', { boolean: true });
-  for (const [name, { kind }] of Object.entries(flags)) parser.option(name, forYargs[kind]);
-  const given = parser.parseSync() as Arguments;
+  const { argv: given, error } = parser.detailed([...argv], {
+    configuration: parsing,
+    boolean: ['version', ...namesOf('switch')],
+    narg: Object.fromEntries(namesOf('value', 'each').map((name) => [name, 1])),
+  });
+  if (error) throw misuse(error.message) ?? error;
   const command = commands.find(({ name }) => name.split(' ').every((word, i) => word === given._[i]));
   return { command, given };
 }
@@ -254,7 +245,7 @@ function unknownCommand(given: Arguments): UserError {
   );
 }
 
-/** yargs' own complaints: only a missing value can be left. */
+/** The parser's own complaints: only a missing value can be left. */
 function misuse(message: string): UserError | undefined {
   const flag = /Not enough arguments following: (.+)/.exec(message)?.[1];
   return flag === undefined ? undefined : expected('a value', `--${flag}`, 'nothing');
