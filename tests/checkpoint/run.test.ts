@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { UserError } from '../../src/base/errors.js';
@@ -55,4 +56,14 @@ test.each([
   await fs.writeFile(file, text);
   expect(() => readRunConfig(run)).toThrow(UserError);
   expect(() => readRunConfig(run)).toThrow(file);
+});
+
+const onUnix = process.platform === 'win32' ? test.skip : test;
+
+onUnix('a pipe in the place of config.json is not waited for', async () => {
+  const run = await freshFolder();
+  execFileSync('mkfifo', [path.join(run, 'config.json')]);
+  expect(() => readRunConfig(run)).toThrow(
+    /^Expected the JSON that vqgen saved for .* but received a pipe\./,
+  );
 });
