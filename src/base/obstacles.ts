@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { expected } from './errors.js';
+import { strangeKind } from './regular-file.js';
 
 /** The file that stands where `folder`, or a folder above it, would have to be; undefined where none does. */
 export function fileInTheWay(folder: string): string | undefined {
@@ -49,10 +50,7 @@ function found<T>(look: () => T): T | undefined {
 /** Behind links; undefined where nothing stands. */
 function kindOf(place: string): string | undefined {
   const stat = found(() => statSync(place));
-  if (stat === undefined) return undefined;
-  if (stat.isDirectory()) return 'a folder';
-  if (stat.isFile()) return 'a file';
-  return stat.isFIFO() ? 'a pipe' : stat.isSocket() ? 'a socket' : 'a device';
+  return stat && (strangeKind(stat) ?? 'a file');
 }
 
 /** In these a rename would take the place of what all programs use, `/dev/stdout`. */

@@ -39,6 +39,19 @@ function named(error: unknown): unknown {
   return (error as NodeJS.ErrnoException).code === 'ENXIO' ? new Error('a socket') : error;
 }
 
+async function opened(file: Place, most: number): Promise<FileHandle> {
+  // A look before opening: to open a device can mean something to it.
+  checkRegular(await fs.stat(file), most);
+  const handle = await fs.open(file, flags).catch((error) => Promise.reject(named(error)));
+  try {
+    checkRegular(await handle.stat(), most);
+    return handle;
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
 /**
  * All bytes of a regular file.
  *
@@ -46,13 +59,9 @@ function named(error: unknown): unknown {
  * @throws Error `a pipe`, `a device`, `a file of more than 256 MB` and the like; whatever the system says
  */
 export async function readRegular(file: Place, most: number): Promise<Buffer> {
-  // A look before opening: to open a device can mean something to it.
-  checkRegular(await fs.stat(file), most);
-  const handle = await fs.open(file, flags).catch((error) => Promise.reject(named(error)));
+  const handle = await opened(file, most);
   try {
-    const stats = await handle.stat();
-    checkRegular(stats, most);
-    const bytes = Buffer.allocUnsafeSlow(stats.size);
+    const bytes = Buffer.allocUnsafeSlow((await handle.stat()).size);
     let got = 0;
     while (got < bytes.length) {
       const { bytesRead } = await handle.read(bytes, got, bytes.length - got, got);
@@ -116,15 +125,9 @@ function whyNot(error: unknown): string {
 
 /** @throws UserError where no regular file is */
 export async function openRegular(file: string, refuse: Refuse): Promise<FileHandle> {
-  let opened: FileHandle | undefined;
   try {
-    checkRegular(await fs.stat(file), Number.POSITIVE_INFINITY);
-    const handle = await fs.open(file, flags).catch((error) => Promise.reject(named(error)));
-    opened = handle;
-    checkRegular(await handle.stat(), Number.POSITIVE_INFINITY);
-    return handle;
+    return await opened(file, Number.POSITIVE_INFINITY);
   } catch (error) {
-    await opened?.close();
     throw refuse(whyNot(error), error);
   }
 }

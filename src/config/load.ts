@@ -87,10 +87,7 @@ export function parseSavedText(json: string, where: string): Config {
   } catch (cause) {
     throw expected('the config that vqgen saved', where, 'something else', 'Export it again.', cause);
   }
-  const sections = asSection(saved, `the config in ${where}`);
-  for (const name of ['stage1', 'prior', 'sample'] as const)
-    asSection(sections[name] ?? {}, `${name} in the config of ${where}`);
-  return parseSaved(sections, where);
+  return parseSaved(saved, `the config in ${where}`);
 }
 
 /**

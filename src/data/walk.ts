@@ -43,8 +43,8 @@ export interface Walked {
  * and a web of links takes no longer than what is in it.
  *
  * @param o.without folders below that are left out, with the reason
- * @throws whatever the system says of a root that cannot be listed
  * @param o.everyName whether links to one file count each, within a class too
+ * @throws whatever the system says of a root that cannot be listed
  */
 export async function walkPictures(
   root: string,

@@ -46,4 +46,4 @@ export const notAnExport = (received: string, next = 'Name another --out.'): Use
   expected('a folder that is new or holds an export', '--out', received, next);
 
 const isLink = (place: string): boolean =>
-  lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink() ?? false; // Nothing in its way is a file.
+  lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
