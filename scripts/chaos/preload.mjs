@@ -30,7 +30,10 @@ function isDue(takesSpace, name, place) {
   return operations.length === plan.kill;
 }
 
-const half = (data) => data.slice(0, data.length >> 1);
+function half(data) {
+  const whole = Array.isArray(data) ? Buffer.concat(data) : data; // Weights are written from a list of pieces.
+  return whole.slice(0, whole.length >> 1);
+}
 const writes = (flags) => (typeof flags === 'number' ? (flags & 3) !== 0 : /[wa+]/.test(flags ?? 'r'));
 
 /** Half of what a recursive removal removes. */
