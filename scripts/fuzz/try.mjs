@@ -1,5 +1,5 @@
 // One parser against many cases. What counts as a fault: any error but a UserError of a readable length, more than two
-// seconds of a core, more than 500 MB.
+// seconds of a core, more than 500 MB beside what the process held before the first case.
 import fs from 'node:fs';
 import fc from 'fast-check';
 import { casesFor } from './cases.mjs';
@@ -18,6 +18,7 @@ export async function tryParser(parser, { load, folder, runs, seed, planted = fa
   const file = `${folder}/current`;
   const outcomes = new Map();
   let [cases, most] = [0, 0];
+  const heldBefore = process.memoryUsage.rss();
   const check = async (bytes) => {
     fs.writeFileSync(file, bytes);
     cases++;
@@ -42,7 +43,7 @@ export async function tryParser(parser, { load, folder, runs, seed, planted = fa
     const seconds = (user + system) / 1e6;
     most = Math.max(most, seconds);
     if (seconds > limits.seconds) throw new Error(`${seconds.toFixed(1)} seconds`);
-    const megabytes = process.memoryUsage.rss() / 1e6;
+    const megabytes = (process.memoryUsage.rss() - heldBefore) / 1e6;
     if (megabytes > limits.megabytes) throw new Error(`${megabytes.toFixed(0)} MB`);
   };
   const property = fc.asyncProperty(casesFor(ready), check);
