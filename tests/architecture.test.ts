@@ -80,9 +80,13 @@ test('no file is longer than 400 lines', () => {
   expect(files.filter((file) => lines(file) > 400)).toEqual([]);
 });
 
-test('onnxruntime-node is imported in one file only, behind what keeps it from sending anything', () => {
+test('onnxruntime-node is imported and opens sessions in one file only, behind what keeps it from sending anything', () => {
   expect(files.filter((file) => imports(file).includes('onnxruntime-node'))).toEqual(['engine/runtime.ts']);
   expect(imports('engine/runtime.ts')).toEqual(['./telemetry.js', 'onnxruntime-node']);
+  const opens = files.filter((file) =>
+    /\.InferenceSession\.create\(/.test(fs.readFileSync(path.join(source, file), 'utf8')),
+  );
+  expect(opens).toEqual(['engine/adapter.ts', 'engine/runtime.ts']); // the first in a process of its own
 });
 
 test('only base/terminal.ts writes to the terminal; only cli/signals.ts and its thread hear signals', () => {

@@ -9,7 +9,7 @@ import { type Shape4, sizeOf } from '../base/tensor.js';
 import { GraphBuilder, type Value } from './graph.js';
 import { encodeModel, port } from './onnx.js';
 import { permuteShape } from './permute.js';
-import { ort } from './runtime.js';
+import { createSession, ort } from './runtime.js';
 import { type Convolution, convolution, cpuTarget, type Target } from './target.js';
 
 /** The CPU's target, with blocked convolutions where this machine has them. */
@@ -88,7 +88,7 @@ async function agrees(block: number): Promise<boolean> {
     inputs: [image, filters].map((v) => port(v)),
     outputs: ends.map((v) => port(v)),
   });
-  const session = await ort.InferenceSession.create(model, { logSeverityLevel: 4, intraOpNumThreads: 1 });
+  const session = await createSession(model, { logSeverityLevel: 4, intraOpNumThreads: 1 });
   try {
     const wave = ({ shape }: Value) =>
       new ort.Tensor(

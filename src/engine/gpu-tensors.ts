@@ -8,7 +8,7 @@ import type { Precision } from './device.js';
 import type { OnnxType } from './graph.js';
 import { separateCopies } from './half.js';
 import { encodeModel, type Port } from './onnx.js';
-import { ort } from './runtime.js';
+import { createSession, type ort } from './runtime.js';
 
 /** GPU tensors that nobody disposed of yet; a test finds a forgotten one here. */
 export let livingGpuTensors = 0;
@@ -95,7 +95,7 @@ export class Transfers {
       inputs: [at('x')],
       outputs: [at('y')],
     });
-    const session = ort.InferenceSession.create(model, gpuOptions({ onDevice: way === 'up' }));
+    const session = createSession(model, gpuOptions({ onDevice: way === 'up' }));
     this.sessions.set(key, session);
     return session;
   }

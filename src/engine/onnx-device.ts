@@ -96,7 +96,6 @@ function sessionOptions(
     logSeverityLevel: 4, // what fails throws, too
     extra: {
       session: {
-        set_denormal_as_zero: '1',
         ...(precision === 'f16' && separateCopies),
         ...(folder && { model_external_initializers_file_folder_path: folder }),
       },

@@ -5,7 +5,7 @@ import { must } from '../base/lookup.js';
 import { expectRegular, openRegular, type Refuse } from '../base/regular-file.js';
 import type { HostTensor, HostTensors } from '../base/tensor.js';
 import { readMetadata } from './onnx.js';
-import { ort } from './runtime.js';
+import { createSession, ort } from './runtime.js';
 import { hostTensor, type Numbers, release, runSession, toOrt, whenFull } from './sessions.js';
 
 /** Lengths of axes; of a free one its name, or −1. */
@@ -98,7 +98,7 @@ async function openFile(
 ): Promise<ort.InferenceSession> {
   expectRegular(file, wrong);
   try {
-    return await ort.InferenceSession.create(file, {
+    return await createSession(file, {
       executionProviders: ['cpu'],
       intraOpNumThreads: threads,
       logSeverityLevel: 4,

@@ -9,7 +9,7 @@ import { withScratch } from '../base/files.js';
 import type { HostTensor } from '../base/tensor.js';
 import { type EncodedModel, WEIGHTS } from './onnx.js';
 import { inverse, isIdentity, permuteData, permuteShape } from './permute.js';
-import { ort } from './runtime.js';
+import { createSession, ort } from './runtime.js';
 import type { Slot } from './trace.js';
 
 export const runtimeVersion = `ONNX Runtime ${ort.env.versions.node ?? ort.env.versions.common}`;
@@ -22,10 +22,10 @@ export async function openSession(
   { model, weights }: EncodedModel,
   options: (folder?: string) => ort.InferenceSession.SessionOptions,
 ): Promise<ort.InferenceSession> {
-  if (weights.length === 0) return ort.InferenceSession.create(model, options());
+  if (weights.length === 0) return createSession(model, options());
   return withScratch('weights', async (folder) => {
     await fs.writeFile(path.join(folder, WEIGHTS), weights);
-    return ort.InferenceSession.create(model, options(folder));
+    return createSession(model, options(folder));
   }).catch((error) => {
     throw naming(error, `${os.tmpdir()}, where weights wait for their session (TMPDIR names another place)`);
   });
