@@ -1,7 +1,7 @@
 /** Scaled dot-product attention (Vaswani et al., arXiv 1706.03762). */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { last } from '../base/lookup.js';
+import { last, pairs } from '../base/lookup.js';
 import { composite } from './composite.js';
 import { withGradient } from './gradients.js';
 
@@ -38,21 +38,46 @@ function mixed(scores: tf.Tensor, v: tf.Tensor): tf.Tensor {
 }
 
 /**
- * `attention` of every head of sequences of T tokens among themselves: qkv [B·T, 3D] → [B·T, D].
+ * Attention of T tokens, each to those up to itself: q, k, v [N, T, E] → [N, T, E].
  *
- * @param o.mask [T, T]; without, every token sees all
+ * A part of the queries sees the keys up to its own last one, so that with four parts three eighths of the scores are
+ * neither computed nor masked.
+ */
+export function causalAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
+  const tokens = q.shape[1] as number;
+  const parts = Math.max(1, Math.min(4, Math.floor(tokens / 256)));
+  if (parts === 1) return attention(q, k, v, causalMask(tokens, tokens));
+  const ends = Array.from({ length: parts }, (_, i) => Math.round(((i + 1) * tokens) / parts));
+  const sizes = ends.map((end, i) => end - (ends[i - 1] ?? 0));
+  const queries = tf.split(q, sizes, 1);
+  const rows = pairs(queries, ends).map(([part, end]) =>
+    attention(part, upTo(k, end), upTo(v, end), causalMask(part.shape[1] as number, end)),
+  );
+  return tf.concat(rows, 1);
+}
+
+/** The first of the rows of x [N, T, E]: [N, rows, E]. */
+const upTo = (x: tf.Tensor, rows: number): tf.Tensor => {
+  const [n, tokens, e] = x.shape as [number, number, number];
+  return rows === tokens ? x : tf.slice(x, [0, 0, 0], [n, rows, e]);
+};
+
+/**
+ * Attention of every head of sequences of T tokens among themselves: qkv [B·T, 3D] → [B·T, D].
+ *
+ * @param o.causal every token sees those up to itself; else all
  */
 export function selfAttention(
   qkv: tf.Tensor,
   heads: number,
-  { tokens, mask }: { tokens: number; mask?: tf.Tensor },
+  { tokens, causal = false }: { tokens: number; causal?: boolean },
 ): tf.Tensor {
   const [rows, columns] = qkv.shape as [number, number];
   const [batch, width] = [rows / tokens, columns / 3];
   const perHead = width / heads;
   const byHead = tf.transpose(tf.reshape(qkv, [batch, tokens, 3, heads, perHead]), [2, 0, 3, 1, 4]);
   const [q, k, v] = thirds(tf.reshape(byHead, [3, batch * heads, tokens, perHead])); // each [B·H, T, E]
-  const mixed = attention(q, k, v, mask); // [B·H, T, E]
+  const mixed = causal ? causalAttention(q, k, v) : attention(q, k, v); // [B·H, T, E]
   const byToken = tf.transpose(tf.reshape(mixed, [batch, heads, tokens, perHead]), [0, 2, 1, 3]);
   return tf.reshape(byToken, [rows, width]);
 }
@@ -75,10 +100,10 @@ function thirds(qkv: tf.Tensor): [tf.Tensor, tf.Tensor, tf.Tensor] {
   return parts as [tf.Tensor, tf.Tensor, tf.Tensor];
 }
 
-/** [T, T], added to scores: 0 up to the diagonal, −10⁹ beyond. */
-export function causalMask(tokens: number): tf.Tensor {
-  const mask = Float32Array.from({ length: tokens * tokens }, (_, i) =>
-    i % tokens > Math.floor(i / tokens) ? -1e9 : 0,
+/** [S, T], added to the scores of the last S of T tokens: 0 up to the token itself, −10⁹ beyond. */
+export function causalMask(queries: number, tokens: number): tf.Tensor {
+  const mask = Float32Array.from({ length: queries * tokens }, (_, i) =>
+    i % tokens > Math.floor(i / tokens) + tokens - queries ? -1e9 : 0,
   );
-  return tf.tensor2d(mask, [tokens, tokens]);
+  return tf.tensor2d(mask, [queries, tokens]);
 }
