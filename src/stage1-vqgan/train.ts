@@ -1,4 +1,5 @@
 /** `vqgen train-stage1`: images → batches → steps → checkpoints. */
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { entry } from '../base/lookup.js';
@@ -124,7 +125,9 @@ async function train(given: TrainStage1Options): Promise<LoopResult> {
     await writeRunConfig(run, withTrainedPrior(whole, run));
     await recordPictures(run, config.data, dataset.contents);
     const gridOf = (step: number) => gridFile(folder, step);
-    const evaluate = validation(networks, config.stage1, dataset.val, graphs, gridOf);
+    const evaluate = toldOnce(validation(networks, config.stage1, dataset.val, graphs, gridOf), (step) => {
+      if (existsSync(gridOf(step))) reporter.note(`Originals above their reconstructions: ${gridOf(step)}`);
+    });
     const warning = await warnings(networks.model.bottleneck, folder, from?.step ?? 0);
     const stage = stage1(config, networks, folder, dataset, runner, evaluate);
     const result = await runLoop(
@@ -145,6 +148,17 @@ async function train(given: TrainStage1Options): Promise<LoopResult> {
     await runner.dispose();
     await graphs.dispose();
   }
+}
+
+/** @param tell after the first validation: pictures are worth looking at long before a training ends */
+function toldOnce(evaluate: Stage['evaluate'], tell: (step: number) => void): Stage['evaluate'] {
+  let told = false;
+  return async (step, ...rest) => {
+    const measured = await evaluate(step, ...rest);
+    if (!told) tell(step);
+    told = true;
+    return measured;
+  };
 }
 
 function startsAt(from: Checkpoint | undefined): Starts | undefined {
