@@ -8,6 +8,7 @@
  * or column is favoured.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { last } from '../base/lookup.js';
 import { type Key, stream } from '../base/rng.js';
 import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
 
@@ -19,113 +20,96 @@ export type Dropout = (x: tf.Tensor) => tf.Tensor;
 
 export const noDropout: Dropout = (x) => x;
 
-/** R rows by C columns of each of so many activations. */
+/** So many activations of R rows for each example by C columns. */
 export interface NoiseLayout {
   readonly sites: number;
   readonly rows: number;
   readonly columns: number;
 }
 
-/** Length of the noise vector for `sites` activations of `rows` rows by `columns` columns. */
-export function noiseLength(sites: number, rows: number, columns: number): number {
-  return sites * terms * (rows + columns);
+export interface Noise<T> {
+  /** [B, sites, R, 4] */
+  readonly rows: T;
+  /** [sites, 4, C], divided by 2¹⁸, which is exact. */
+  readonly columns: T;
 }
 
-/**
- * The noise [L] of one step: for each site the rows' vectors [R, 4], then the columns' [4, C]
- * (already divided by 2¹⁸, which is exact).
- */
-export function dropoutNoise(o: NoiseLayout, seed: Key, step: number): HostTensor {
-  const rng = stream(seed, 'dropout', step);
-  const data = new Float32Array(noiseLength(o.sites, o.rows, o.columns));
-  let next = 0;
-  for (let site = 0; site < o.sites; site++) {
-    for (let i = 0; i < terms * o.rows; i++) data[next++] = 1025 + 2 * rng.below(512);
-    for (let i = 0; i < terms * o.columns; i++) data[next++] = (1025 + 2 * rng.below(512)) / modulus;
-  }
-  return float32([data.length], data);
-}
-
-/**
- * The noise of rows `from` to `from + count`: their masks are the same rows of the masks that the whole noise [L]
- * makes.
- */
-export function rowsOfNoise(noise: HostTensor, o: NoiseLayout, from: number, count: number): HostTensor {
-  if (count === o.rows) return noise;
-  const data = new Float32Array(noiseLength(o.sites, count, o.columns));
-  for (let site = 0; site < o.sites; site++) {
-    const [at, to] = [noiseLength(site, o.rows, o.columns), noiseLength(site, count, o.columns)];
-    data.set(noise.data.subarray(at + terms * from, at + terms * (from + count)), to);
-    const columns = noise.data.subarray(at + terms * o.rows, at + terms * (o.rows + o.columns));
-    data.set(columns, to + terms * count);
-  }
-  return float32([data.length], data);
-}
-
-/** The noise of a step for each of its runs, which share the rows: masks do not depend on the number of runs. */
-export function noisePerRun(
-  layout: NoiseLayout,
+/** The noise of one step of `batch` examples. An example's masks do not depend on which others it is computed with. */
+export function dropoutNoise(
+  { sites, rows, columns }: NoiseLayout,
   seed: Key,
-  { step, runs }: { step: number; runs: number },
-): HostTensor[] {
-  const noise = dropoutNoise(layout, seed, step);
-  const rows = layout.rows / runs;
-  return Array.from({ length: runs }, (_, run) => rowsOfNoise(noise, layout, run * rows, rows));
+  { step, batch }: { step: number; batch: number },
+): Noise<HostTensor> {
+  const rng = stream(seed, 'dropout', step);
+  const odd = () => 1025 + 2 * rng.below(512);
+  const ofRows = new Float32Array(batch * sites * rows * terms);
+  const ofColumns = new Float32Array(sites * terms * columns);
+  for (let site = 0; site < sites; site++) {
+    for (let example = 0; example < batch; example++) {
+      const at = (example * sites + site) * rows * terms;
+      for (let i = 0; i < rows * terms; i++) ofRows[at + i] = odd();
+    }
+    for (let i = 0; i < terms * columns; i++) ofColumns[site * terms * columns + i] = odd() / modulus;
+  }
+  return {
+    rows: float32([batch, sites, rows, terms], ofRows),
+    columns: float32([sites, terms, columns], ofColumns),
+  };
 }
 
-/**
- * A dropout that takes its sites from `noise` one after another; kept values are scaled by 1/(1 − rate).
- *
- * @param noise float32 [noiseLength(sites, rows, columns)]
- */
-export function dropoutFrom(noise: tf.Tensor, o: { rows: number; columns: number; rate: number }): Dropout {
-  const { rows, columns, rate } = o;
-  let at = 0;
-  const take = (shape: [number, number]): tf.Tensor2D => {
-    const length = shape[0] * shape[1];
-    at += length;
-    return tf.reshape(tf.slice(noise, [at - length], [length]), shape) as tf.Tensor2D;
-  };
+/** A dropout that takes its sites from `noise` one after another; kept values are scaled by 1/(1 − rate). */
+export function dropoutFrom(noise: Noise<tf.Tensor>, rate: number): Dropout {
+  const [batch, , rows] = noise.rows.shape as [number, number, number];
+  const columns = last(noise.columns.shape);
+  let site = 0;
   return (x) => {
-    const product = tf.matMul(take([rows, terms]), take([terms, columns])); // [R, C]
+    const r = tf.reshape(tf.slice(noise.rows, [0, site, 0, 0], [batch, 1, rows, terms]), [
+      batch * rows,
+      terms,
+    ]);
+    const c = tf.reshape(tf.slice(noise.columns, [site, 0, 0], [1, terms, columns]), [terms, columns]);
+    site++;
+    const product = tf.matMul(r as tf.Tensor2D, c as tf.Tensor2D); // [B·R, C]
     const uniform = tf.sub(product, tf.floor(product));
     const keep = tf.mul(tf.cast(tf.less(uniform, 1 - rate), 'float32'), 1 / (1 - rate));
     return tf.mul(x, tf.reshape(keep, x.shape));
   };
 }
 
-/** Dropout of a network in a training step that computes its batch in `runs` parts. */
+/** Dropout of a network in a training step, by names of the step's inputs. */
 export interface StepDropout {
-  /** What a part of `batch` examples takes; nothing where the rate is 0. */
+  /** What `batch` examples take; nothing where the rate is 0. */
   inputs(batch: number): Record<string, { shape: number[]; dtype: 'float32' }>;
-  /** What a step of `batch` examples feeds each of its parts. */
-  feeds(step: number, batch: number): HostTensors[];
+  /** `batched` [B, …] by examples, `common` of all. */
+  feed(step: number, batch: number): { readonly batched: HostTensors; readonly common: HostTensors };
   /** None where `inputs` have no noise, as in validation. */
-  of(inputs: Record<string, tf.Tensor>, batch: number): Dropout;
+  of(inputs: Record<string, tf.Tensor>): Dropout;
 }
 
-/** @param o.rows rows of an activation for each example. @param o.name of the input */
-export function stepDropout(
-  o: NoiseLayout & {
-    readonly rate: number;
-    readonly seed: Key;
-    readonly runs: number;
-    readonly name?: string;
-  },
-): StepDropout {
-  const { rate, seed, runs, sites, columns, name = 'noise' } = o;
-  const layout = (batch: number): NoiseLayout => ({ sites, rows: batch * o.rows, columns });
+/** @param o.name before the names of its inputs */
+export function stepDropout({
+  rate,
+  seed,
+  name = 'noise',
+  ...layout
+}: NoiseLayout & { readonly rate: number; readonly seed: Key; readonly name?: string }): StepDropout {
+  const { sites, rows, columns } = layout;
+  const names = { rows: `${name}.rows`, columns: `${name}.columns` };
   return {
     inputs(batch) {
       if (rate === 0) return {};
-      return { [name]: { shape: [noiseLength(sites, layout(batch).rows, columns)], dtype: 'float32' } };
+      return {
+        [names.rows]: { shape: [batch, sites, rows, terms], dtype: 'float32' },
+        [names.columns]: { shape: [sites, terms, columns], dtype: 'float32' },
+      };
     },
-    feeds(step, batch) {
-      if (rate === 0) return Array.from({ length: runs }, () => ({}));
-      return noisePerRun(layout(batch), seed, { step, runs }).map((noise) => ({ [name]: noise }));
+    feed(step, batch) {
+      if (rate === 0) return { batched: {}, common: {} };
+      const noise = dropoutNoise(layout, seed, { step, batch });
+      return { batched: { [names.rows]: noise.rows }, common: { [names.columns]: noise.columns } };
     },
-    of({ [name]: noise }, batch) {
-      return noise ? dropoutFrom(noise, { ...layout(batch), rate }) : noDropout;
+    of({ [names.rows]: rows, [names.columns]: columns }) {
+      return rows && columns ? dropoutFrom({ rows, columns }, rate) : noDropout;
     },
   };
 }

@@ -4,7 +4,7 @@
  */
 
 import * as tf from '@tensorflow/tfjs-core';
-import { transposed } from '../base/lookup.js';
+import { last, transposed } from '../base/lookup.js';
 
 /** What a backend may say of itself: how many bytes of a tensor it would rather see at once. */
 interface Preference {
@@ -24,13 +24,18 @@ export function inParts<X extends [tf.Tensor, ...tf.Tensor[]], Y extends tf.Tens
   f: (...images: X) => Y,
 ): Y {
   const [batch, height, width] = images[0].shape as [number, number, number];
-  const { bytesAtOnce = Number.POSITIVE_INFINITY } = tf.backend() as Preference;
-  const fitting = bytesAtOnce / (4 * height * width * channels);
-  const parts = range(batch).find((n) => batch % n === 0 && batch / n <= fitting) ?? batch;
+  const parts = partsOf(batch, 4 * height * width * channels);
   if (parts === 1) return f(...images);
   const split = transposed(images.map((x) => tf.split(x, parts)));
   const results = split.map((part) => f(...(part as X)));
   return transposed(results).map((pieces) => tf.concat(pieces)) as Y;
+}
+
+/** Into how many equal parts the backend wants a batch divided. @param bytes of the largest tensor, for one of it */
+export function partsOf(batch: number, bytes: number, most = batch): number {
+  const { bytesAtOnce = Number.POSITIVE_INFINITY } = tf.backend() as Preference;
+  const divisors = range(most).filter((n) => batch % n === 0);
+  return divisors.find((n) => (batch / n) * bytes <= bytesAtOnce) ?? last(divisors);
 }
 
 const range = (n: number) => Array.from({ length: n }, (_, i) => i + 1);

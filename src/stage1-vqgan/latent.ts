@@ -68,11 +68,12 @@ export interface Passed {
 }
 
 /**
- * What a step feeds: of `batched` [B, …] each micro-batch has its share of the rows, of `runs` the i-th run of the
- * program has the i-th.
+ * What a step feeds: of `batched` [B, …] each micro-batch has its share of the rows, of `common` all, of `runs` the
+ * i-th run of the program has the i-th.
  */
 export interface Feed {
   readonly batched?: HostTensors;
+  readonly common?: HostTensors;
   /** As many as micro-batches, or twice as many where the step goes through them twice. */
   readonly runs?: readonly HostTensors[];
 }

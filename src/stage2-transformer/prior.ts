@@ -38,6 +38,8 @@ export interface Prior {
    * `anywhere`, each from all that are known.
    */
   readonly draws: 'in order' | 'anywhere';
+  /** Numbers of the largest activation in training, for each cell: what memory a batch takes. */
+  readonly widest: number;
   readonly learned: Record<string, ParamSpec>;
   /** Whether weight decay acts on a parameter. */
   decays(name: string): boolean;

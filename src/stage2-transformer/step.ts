@@ -6,14 +6,19 @@ import { float32, type HostTensors, sizeOf } from '../base/tensor.js';
 import type { PriorConfig } from '../config/schema.js';
 import type { Graph, GraphProgram, Named, Precision, StepProgram, Tensors } from '../engine/device.js';
 import { valueAndGradsOf } from '../nn/gradients.js';
+import { partsOf } from '../nn/in-parts.js';
 import { initialise, over, tensorSpecs, under } from '../nn/params.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import { accumulation } from '../train/accumulation.js';
 import { firstScale, lossScaling } from '../train/loss-scale.js';
 import { adamSpecs, adamStep } from '../train/optimizer.js';
 import type { Canvas } from './canvas.js';
+import { inTurn, sharedOf } from './in-turn.js';
 import type { Prior } from './prior.js';
 import { canvasOf, type Labelled } from './sequences.js';
+
+/** More would take long to prepare. */
+const mostParts = 4;
 
 export type PriorStepSettings = Pick<
   PriorConfig,
@@ -56,18 +61,24 @@ export function priorStep(settings: PriorStepSettings, prior: Prior): StepProgra
     constants: {},
     step(state, inputs) {
       const params = under('model', state);
-      let ofGrids: Tensors = {};
-      const objective = (params: Tensors): tf.Tensor => {
-        const nats = prior.nats(params, inputs, 'train');
-        ofGrids = lossesByGrid(prior, nats);
-        for (const loss of Object.values(ofGrids)) tf.keep(loss); // beyond the scope of the gradients
-        return perToken(prior, tf.mean(tf.reshape(nats, [-1])));
-      };
-      const { value: loss, grads: own } = valueAndGradsOf(params, objective, scaling.of(state));
-      for (const [name, loss] of Object.entries(ofGrids)) {
-        ofGrids[name] = tf.clone(loss);
-        loss.dispose();
-      }
+      const canvases = batch_size / accumulate;
+      const parts = partsOf(canvases, 4 * prior.widest * cellsIn(prior.grids), mostParts);
+      const shared = sharedOf(prior.inputs('train', canvases), prior.inputs('train', canvases / parts));
+      const { losses, grads: own } = inTurn(parts, inputs, shared, (part) => {
+        let ofGrids: Tensors = {};
+        const objective = (params: Tensors): tf.Tensor => {
+          const nats = prior.nats(params, part, 'train');
+          ofGrids = lossesByGrid(prior, nats);
+          for (const loss of Object.values(ofGrids)) tf.keep(loss); // beyond the scope of the gradients
+          return perToken(prior, tf.mean(tf.reshape(nats, [-1])));
+        };
+        const { value: loss, grads } = valueAndGradsOf(params, objective, scaling.of(state));
+        for (const [name, loss] of Object.entries(ofGrids)) {
+          ofGrids[name] = tf.clone(loss);
+          loss.dispose();
+        }
+        return { losses: { loss, ...ofGrids }, grads };
+      });
       const { grads, state: sums } = accumulated.add('model', own, state, inputs);
       const { lr, step } = picked(inputs, ['lr', 'step']);
       const scaled = scaling.settle(grads, state, { clip, step, last: inputs.last });
@@ -75,7 +86,7 @@ export function priorStep(settings: PriorStepSettings, prior: Prior): StepProgra
       const updated = adamStep(params, scaled.grads, state, lr, scaled.step, moved);
       return {
         state: { ...over('model', updated.params), ...updated.state, ...scaled.state, ...sums },
-        outputs: { loss, ...ofGrids, gradient_norm: scaled.norm, ...scaled.outputs },
+        outputs: { ...losses, gradient_norm: scaled.norm, ...scaled.outputs },
       };
     },
   };

@@ -260,9 +260,9 @@ function stepInputs(settings: PriorSettings, model: Prior, train: Labelled): Sta
   const classDropout = classes.length + grids.length > 0 ? class_dropout : 0;
   const canvases = trainingCanvases(train, { batchSize: batch_size, seed, classDropout });
   return async (step, factor) => {
-    const common = { lr: scalar(factor * learningRate(step, settings)), step: scalar(step) };
-    const { batched = {}, runs } = model.feed('train', step, canvases(step));
-    return microBatches(accumulate, batched, common).map((entry, i) => ({ ...entry, ...runs?.[i] }));
+    const { batched = {}, common } = model.feed('train', step, canvases(step));
+    const lr = scalar(factor * learningRate(step, settings));
+    return microBatches(accumulate, batched, { ...common, lr, step: scalar(step) });
   };
 }
 

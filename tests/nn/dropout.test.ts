@@ -1,28 +1,35 @@
 import '../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
-import { dropoutFrom, dropoutNoise, noiseLength } from '../../src/nn/dropout.js';
+import type { HostTensor } from '../../src/base/tensor.js';
+import { dropoutFrom, dropoutNoise, type Noise } from '../../src/nn/dropout.js';
 import { valueAndGradsOf } from '../../src/nn/gradients.js';
 import { expectClose } from '../support/close.js';
 
 const layout = { sites: 3, rows: 256, columns: 192 };
 const rate = 0.1;
 
+const tensors = ({ rows, columns }: Noise<HostTensor>): Noise<tf.Tensor> => ({
+  rows: tf.tensor(rows.data, [...rows.shape]),
+  columns: tf.tensor(columns.data, [...columns.shape]),
+});
+
 /** Masks of the sites, one array of 0 and 1 for each. */
 function masks(seed: number, step: number): Float32Array[] {
-  const noise = dropoutNoise(layout, seed, step);
-  const dropout = dropoutFrom(tf.tensor(noise.data, [...noise.shape]), { ...layout, rate });
+  const noise = dropoutNoise({ ...layout, rows: layout.rows / 8 }, seed, { step, batch: 8 });
+  const dropout = dropoutFrom(tensors(noise), rate);
   return Array.from({ length: layout.sites }, () => {
     const y = dropout(tf.fill([layout.rows, layout.columns], 1 - rate));
     return y.dataSync() as Float32Array;
   });
 }
 
-test('one length for the layout; every number exact in float32 products', () => {
-  const noise = dropoutNoise(layout, 0, 1);
-  expect(noise.shape).toEqual([noiseLength(3, 256, 192)]);
-  const rows = noise.data.slice(0, 4 * 256);
-  const columns = noise.data.slice(4 * 256, 4 * (256 + 192)).map((c) => c * 2 ** 18);
-  for (const table of [rows, columns]) {
+test('every number is exact in float32 products', () => {
+  const { rows, columns } = dropoutNoise(layout, 0, { step: 1, batch: 2 });
+  expect([rows.shape, columns.shape]).toEqual([
+    [2, 3, 256, 4],
+    [3, 4, 192],
+  ]);
+  for (const table of [rows.data, columns.data.map((c) => c * 2 ** 18)]) {
     for (const n of table) expect(Number.isInteger(n) && n % 2 === 1 && n >= 1024 && n < 2048).toBe(true);
   }
 });
@@ -72,10 +79,9 @@ test('rows are uncorrelated with one another, and so are columns', () => {
 });
 
 test('the gradient passes through the mask of the forward pass', () => {
-  const noise = dropoutNoise({ sites: 1, rows: 4, columns: 6 }, 0, 1);
+  const noise = dropoutNoise({ sites: 1, rows: 2, columns: 6 }, 0, { step: 1, batch: 2 });
   const x = tf.fill([2, 2, 6], 1);
-  const f = (x: tf.Tensor) =>
-    dropoutFrom(tf.tensor(noise.data, [...noise.shape]), { rows: 4, columns: 6, rate: 0.5 })(x);
+  const f = (x: tf.Tensor) => dropoutFrom(tensors(noise), 0.5)(x);
   const { grads } = valueAndGradsOf({ x }, ({ x }) => tf.sum(f(x)));
   expectClose(grads.x, f(x));
   expect(new Set(grads.x.dataSync())).toEqual(new Set([0, 2]));

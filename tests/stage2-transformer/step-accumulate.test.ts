@@ -47,9 +47,8 @@ async function threeSteps(
     { batchSize: 4, seed: 1, classDropout: 0 },
   );
   const entries = [1, 2, 3].flatMap((step) => {
-    const common = { lr: scalar(1e-3), step: scalar(step) };
-    const { batched, runs } = model.feed('train', step, canvases(step));
-    return microBatches(accumulate, batched!, common).map((e, i) => ({ ...e, ...runs![i] }));
+    const { batched, common } = model.feed('train', step, canvases(step));
+    return microBatches(accumulate, batched!, { ...common, lr: scalar(1e-3), step: scalar(step) });
   });
   const outputs = await runner.run(entries);
   const state = await runner.read();

@@ -4,6 +4,7 @@ import { int32, scalar } from '../../src/base/tensor.js';
 import { configSchema, type PriorConfig } from '../../src/config/schema.js';
 import type { Tensors } from '../../src/engine/device.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
+import type { Prior } from '../../src/stage2-transformer/prior.js';
 import { priorEvaluation, priorStart, priorStep } from '../../src/stage2-transformer/step.js';
 import { expectClose } from '../support/close.js';
 import { priorOfSizes, small, waveParams } from '../support/gpt.js';
@@ -63,6 +64,13 @@ test('two steps equal PyTorch: clipping, AdamW, decay on linear weights only', (
   });
 });
 
+/** The noise of dropout alone. */
+function noiseOf(prior: Prior, step: number): Tensors {
+  const { batched, common } = prior.feed('train', step, whole);
+  const all = Object.entries({ ...batched, ...common }).filter(([name]) => name.startsWith('noise.'));
+  return Object.fromEntries(all.map(([name, { data, shape }]) => [name, tf.tensor(data, [...shape])]));
+}
+
 test('the loss falls over 20 steps on one batch, with dropout on', () => {
   const o = config({ dropout: 0.1 });
   const prior = priorOfSizes(small, { dropout: 0.1 });
@@ -73,13 +81,9 @@ test('the loss falls over 20 steps on one batch, with dropout on', () => {
   ) as Tensors;
   const losses: number[] = [];
   for (let step = 1; step <= 20; step++) {
-    const { noise } = prior.feed('train', step, whole).runs![0]!;
+    const noise = noiseOf(prior, step);
     const result = tf.tidy(() =>
-      program.step(
-        state,
-        { ids, targets, lr: tf.scalar(0.02), step: tf.scalar(step), noise: tf.tensor1d(noise!.data) },
-        {},
-      ),
+      program.step(state, { ids, targets, lr: tf.scalar(0.02), step: tf.scalar(step), ...noise }, {}),
     );
     state = result.state;
     losses.push(result.outputs.loss!.dataSync()[0]!);
@@ -129,15 +133,10 @@ test('dropout changes the loss, and is off without a noise input', () => {
   const loss = (dropout: number): number => {
     const o = config({ dropout });
     const prior = priorOfSizes(small, { dropout });
-    const noise = prior.feed('train', 1, whole).runs?.[0]?.noise;
     const program = priorStep(o, prior);
-    expect('noise' in program.inputs).toBe(dropout > 0);
+    expect('noise.rows' in program.inputs).toBe(dropout > 0);
     const inputs = { ids, targets, lr: tf.scalar(0), step: tf.scalar(1) };
-    const { outputs } = program.step(
-      waveState(o),
-      noise ? { ...inputs, noise: tf.tensor1d(noise.data) } : inputs,
-      {},
-    );
+    const { outputs } = program.step(waveState(o), { ...inputs, ...noiseOf(prior, 1) }, {});
     return outputs.loss!.dataSync()[0]!;
   };
   expect(loss(0)).toBeCloseTo(1.62855, 4);

@@ -182,8 +182,8 @@ export function priorTraining(precision: 'f32' | 'f16' = 'f32'): Training {
     start: priorStart(prior, 3, precision),
     inputs: (step) => {
       const codes = ids([3, 6], 7, `codes ${step}`).data as Int32Array;
-      const { batched, runs } = prior.feed('train', step, { codes, labels });
-      return { ...batched, ...runs?.[0], lr: scalar(1e-3), step: scalar(step) };
+      const { batched, common } = prior.feed('train', step, { codes, labels });
+      return { ...batched, ...common, lr: scalar(1e-3), step: scalar(step) };
     },
   };
 }
@@ -216,9 +216,8 @@ function ofTwoGrids(settings: Partial<PriorConfig> & { accumulate: number }, pri
       const step = Math.ceil(run / accumulate);
       const part = (run - 1) % accumulate;
       const codes = ids([4, 32], 4, `codes ${step}`).data as Int32Array;
-      const { batched = {}, runs } = prior.feed('train', step, { codes, labels });
-      const common = { lr: scalar(1e-3), step: scalar(step) };
-      return { ...microBatches(accumulate, batched, common)[part]!, ...runs?.[part] };
+      const { batched = {}, common } = prior.feed('train', step, { codes, labels });
+      return microBatches(accumulate, batched, { ...common, lr: scalar(1e-3), step: scalar(step) })[part]!;
     },
   };
 }

@@ -1,7 +1,7 @@
 /** The prior `gpt`: a transformer that reads the codes one after another, all grids end to end. */
 import * as tf from '@tensorflow/tfjs-core';
 import { picked } from '../../base/lookup.js';
-import { firstAxis, type HostTensor } from '../../base/tensor.js';
+import type { HostTensor } from '../../base/tensor.js';
 import type { PriorConfig } from '../../config/schema.js';
 import type { Specs } from '../../engine/device.js';
 import { crossEntropy } from '../../nn/cross-entropy.js';
@@ -51,19 +51,20 @@ export function gptSizes(o: Structure, grids: readonly Grid[], classes = 0): Gpt
 const beforeAll = { row: -1, column: -1 };
 
 export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: Condition): Prior {
-  const { dropout, pkeep, accumulate, seed, steps } = settings;
+  const { dropout, pkeep, seed, steps } = settings;
   const grids = [...condition.grids, ...drawn];
   const sizes = gptSizes(settings, grids, condition.classes.length);
   const { codes, told, tokens, width, annealed } = sizes;
   const specs = gptSpecs(sizes);
   const given = cellsIn(condition.grids);
   const layout = { sites: dropoutSites(sizes), rows: tokens, columns: width };
-  const drops = stepDropout({ ...layout, rate: dropout, seed, runs: accumulate });
+  const drops = stepDropout({ ...layout, rate: dropout, seed });
   return {
     condition,
     grids,
     described: `${sizes.layers} layers of width ${width}`,
     draws: 'in order',
+    widest: Math.max(4 * width, sizes.heads * tokens),
     learned: specsOf(specs),
     decays,
     precisions: ['f32', 'int8'],
@@ -85,13 +86,15 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
         ? reordered(batch, ordersOf(grids, size, { share, seed, step }))
         : { canvas: batch };
       const { ids, targets } = sequencesOf(codes, canvas);
+      const noise = drops.feed(step, size);
       return {
         batched: inputs({
           ids: pkeep < 1 ? corrupted(ids, { pkeep, vocabulary: vocabulary(grids), given, seed, step }) : ids,
           targets,
           ...order,
+          ...noise.batched,
         }),
-        runs: drops.feeds(step, size),
+        common: noise.common,
       };
     },
     /** In training in another order, a grid's cells in that order. */
@@ -100,7 +103,7 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
       const { places, next } = inputs;
       const order = places && next && { places, next };
       const logits = gptLogits(sizes, treeOf(specs, p), ids, {
-        dropout: drops.of(inputs, firstAxis(ids)),
+        dropout: drops.of(inputs),
         order,
       });
       const nats = crossEntropy(tf.reshape(logits, [-1, codes]), tf.reshape(targets, [-1])); // [B·T]

@@ -1,7 +1,7 @@
 /** The prior `maskgit`: a transformer that fills masked codes from all others, all grids of an image on one canvas. */
 import * as tf from '@tensorflow/tfjs-core';
 import { last, nth, picked } from '../../base/lookup.js';
-import { firstAxis, float32, type HostTensors, int32 } from '../../base/tensor.js';
+import { float32, type HostTensors, int32 } from '../../base/tensor.js';
 import type { PriorConfig } from '../../config/schema.js';
 import type { Specs } from '../../engine/device.js';
 import { crossEntropy } from '../../nn/cross-entropy.js';
@@ -24,12 +24,12 @@ type SizeSettings = Pick<
 >;
 
 type Settings = SizeSettings &
-  Pick<PriorConfig, 'dropout' | 'accumulate' | 'mask_schedule' | 'label_smoothing' | 'substitute'> & {
+  Pick<PriorConfig, 'dropout' | 'mask_schedule' | 'label_smoothing' | 'substitute'> & {
     readonly seed: number;
   };
 
 export function maskgitPrior(settings: Settings, drawn: readonly Grid[], condition: Condition): Prior {
-  const { dropout, accumulate, seed, mask_schedule: schedule, substitute, label_smoothing } = settings;
+  const { dropout, seed, mask_schedule: schedule, substitute, label_smoothing } = settings;
   const grids = [...condition.grids, ...drawn];
   const sizes = sizesOf(settings, grids, condition);
   const { cells } = sizes;
@@ -37,7 +37,7 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
   const specs = maskgitSpecs(sizes);
   const ofCells = { vocabulary: vocabulary(grids), given: cellsIn(condition.grids) };
   const layout = { sites: dropoutSites(sizes), rows: tokens, columns: sizes.width };
-  const drops = stepDropout({ ...layout, rate: dropout, seed, runs: accumulate });
+  const drops = stepDropout({ ...layout, rate: dropout, seed });
   const fed = ({ canvas, weights }: Shown, targets: Int32Array): HostTensors => {
     const shape = [canvas.labels.length, cells];
     return {
@@ -51,6 +51,7 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
     grids,
     described: `${sizes.layers} layers of width ${sizes.width}`,
     draws: 'anywhere',
+    widest: Math.max(4 * sizes.width, sizes.heads * tokens),
     learned: specsOf(specs),
     decays,
     precisions: ['f32', 'int8'],
@@ -65,13 +66,14 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
     feed(phase, key, batch) {
       if (phase === 'eval') return { batched: fed(maskedForValidation(batch, ofCells, key), batch.codes) };
       const shown = masked(batch, ofCells, { schedule, substitute, seed, step: key });
-      return { batched: fed(shown, batch.codes), runs: drops.feeds(key, batch.labels.length) };
+      const { batched, common } = drops.feed(key, batch.labels.length);
+      return { batched: { ...fed(shown, batch.codes), ...batched }, common };
     },
     maskedBy: (percent, key, batch) =>
       fed(maskedForValidation(batch, ofCells, key, percent / 100), batch.codes),
     nats(p, inputs, phase) {
       const { ids, targets, weights } = picked(inputs, ['ids', 'targets', 'weights']);
-      const dropped = drops.of(inputs, firstAxis(ids));
+      const dropped = drops.of(inputs);
       const logits = maskgitLogits(sizes, treeOf(specs, p), ids, { dropout: dropped });
       const smoothing = phase === 'train' ? label_smoothing : 0;
       return tf.mul(natsOfCells(grids, logits, targets, smoothing), weights);

@@ -5,7 +5,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { must, pairs } from '../../base/lookup.js';
-import { firstAxis, type HostTensors, int32 } from '../../base/tensor.js';
+import { firstAxis, int32 } from '../../base/tensor.js';
 import type { PriorConfig } from '../../config/schema.js';
 import type { Specs, Tensors } from '../../engine/device.js';
 import { crossEntropy } from '../../nn/cross-entropy.js';
@@ -20,13 +20,12 @@ import { openCachedNetworks } from './cached.js';
 import { decays, type NetworkSizes, networkLogits, networkSpecs } from './network.js';
 
 /** What it takes of the config's section, and the seed that acts. */
-type Settings = Pick<
-  PriorConfig,
-  'layers' | 'heads' | 'width' | 'dropout' | 'attention_every' | 'accumulate'
-> & { readonly seed: number };
+type Settings = Pick<PriorConfig, 'layers' | 'heads' | 'width' | 'dropout' | 'attention_every'> & {
+  readonly seed: number;
+};
 
 export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condition: Condition): Prior {
-  const { layers, heads, width, dropout, attention_every: attentionEvery, accumulate, seed } = settings;
+  const { layers, heads, width, dropout, attention_every: attentionEvery, seed } = settings;
   const grids = [...condition.grids, ...drawn];
   const classes = condition.classes.length;
   const networks = drawn.map((grid, i): NetworkSizes => {
@@ -36,17 +35,13 @@ export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condit
   const cells = cellsIn(grids);
   const drops = networks.map(({ grid }) => {
     const layout = { sites: layers, rows: cellsIn([grid]), columns: width };
-    const of = { rate: dropout, seed: `${seed} ${grid.name}`, runs: accumulate };
-    return stepDropout({ ...layout, ...of, name: `noise.${grid.name}` });
+    return stepDropout({
+      ...layout,
+      rate: dropout,
+      seed: `${seed} ${grid.name}`,
+      name: `noise.${grid.name}`,
+    });
   });
-
-  /** Of all networks, for each part of a training step. */
-  const noiseOf = (step: number, batch: number): HostTensors[] => {
-    const each = drops.map((drop) => drop.feeds(step, batch));
-    return Array.from({ length: accumulate }, (_, run) =>
-      Object.assign({}, ...each.map((runs) => runs[run])),
-    );
-  };
 
   /** Logits [B·h·w, K] of a network. */
   const logitsOf = (
@@ -57,7 +52,7 @@ export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condit
   ): tf.Tensor => {
     const { name } = network.grid;
     const own = ownCodes(network, codes);
-    const dropped = must(drops[networks.indexOf(network)], name).of(inputs, firstAxis(own));
+    const dropped = must(drops[networks.indexOf(network)], name).of(inputs);
     const known = { labels: inputs.labels, earlier: codes.slice(0, network.earlier.length) };
     return networkLogits(network, treeOf(networkSpecs(network), under(name, p)), own, known, dropped);
   };
@@ -78,6 +73,7 @@ export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condit
     grids,
     described: `${drawn.length > 1 ? `a network for each of ${drawn.length} grids, each of ` : ''}${layers} layers of width ${width}`,
     draws: 'in order',
+    widest: 4 * width,
     learned: Object.assign(
       {},
       ...networks.map((network) => over(network.grid.name, specsOf(networkSpecs(network)))),
@@ -93,12 +89,14 @@ export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condit
     },
     feed(phase, step, { codes, labels }) {
       const batch = labels.length;
+      const noise = phase === 'train' ? drops.map((drop) => drop.feed(step, batch)) : [];
       return {
         batched: {
           codes: int32([batch, cells], codes),
           ...(classes > 0 && { labels: int32([batch], labels) }),
+          ...Object.assign({}, ...noise.map(({ batched }) => batched)),
         },
-        ...(phase === 'train' && { runs: noiseOf(step, batch) }),
+        common: Object.assign({}, ...noise.map(({ common }) => common)),
       };
     },
     nats(p, inputs) {
