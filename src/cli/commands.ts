@@ -32,7 +32,7 @@ export const commands: readonly Command[] = [
     describe: 'Train the tokenizer (VQGAN)',
     flags: [
       ...(['config', 'data', 'run', 'steps', 'budget', 'accumulate', 'precision', 'set'] as const),
-      ...(['resume', 'take-over', 'changed-pictures'] as const),
+      ...(['resume', 'take-over', 'changed-pictures', 'tensorboard'] as const),
     ],
     examples: [
       ['vqgen train-stage1', 'the built-in pictures, into checkpoints/default'],
@@ -73,7 +73,10 @@ export const commands: readonly Command[] = [
   {
     name: 'train-prior',
     describe: 'Train the prior (transformer) on the tokens',
-    flags: ['run', 'steps', 'budget', 'accumulate', 'precision', 'set', 'resume', 'take-over'],
+    flags: [
+      ...(['run', 'steps', 'budget', 'accumulate', 'precision', 'set'] as const),
+      ...(['resume', 'take-over', 'tensorboard'] as const),
+    ],
     examples: [
       ['vqgen train-prior --run checkpoints/mine', "by the run's own config"],
       ['vqgen train-prior --set prior.layers=8 --set prior.dropout=0.2', 'a larger one'],
@@ -210,9 +213,9 @@ async function trainStage1(context: Context): Promise<Outcome> {
     : loadConfig({ config: flags.config, set, overrides });
   const { trainStage1 } = await import('../stage1-vqgan/train.js');
   const device = await openDevice(context);
-  const takeOver = flags['take-over'];
-  const changedPictures = flags['changed-pictures'];
-  const o = { config, run, resume, takeOver, changedPictures, budget, device, reporter, signal };
+  const { tensorboard, 'take-over': takeOver, 'changed-pictures': changedPictures } = flags;
+  const whether = { resume, takeOver, changedPictures, tensorboard };
+  const o = { config, run, ...whether, budget, device, reporter, signal };
   return trained(run, 'stage1', await trainStage1(o));
 }
 
@@ -230,8 +233,8 @@ async function trainPrior(context: Context): Promise<Outcome> {
   const config = changeConfig(await savedConfig(run), { set: flags.set, overrides, sections: ['prior'] });
   const { trainPrior } = await import('../stage2-transformer/train.js');
   const device = await openDevice(context);
-  const { resume = false, 'take-over': takeOver } = flags;
-  const o = { config, run, resume, takeOver, budget, device, reporter, signal };
+  const { resume = false, 'take-over': takeOver, tensorboard } = flags;
+  const o = { config, run, resume, takeOver, tensorboard, budget, device, reporter, signal };
   return trained(run, 'prior', await trainPrior(o));
 }
 

@@ -60,6 +60,7 @@ export const flags = {
   'changed-pictures': toggle(
     'with --resume: go on though images were added, are gone or show something else',
   ),
+  tensorboard: toggle('also write event files, with grids, for TensorBoard: tensorboard --logdir DIR'),
   split: value('NAME', 'put every image into one token file of this name', text, 'train and val'),
   corrupt: toggle('also show what the encoder saw in training, and what is restored from it'),
   check: toggle('also decode a few, as a picture: originals above decoded'),
