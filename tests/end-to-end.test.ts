@@ -244,7 +244,7 @@ describe('the four commands, one after another', () => {
 });
 
 test('killed between checkpoints, stopped by Ctrl-C or SIGTERM, then resumed: the same weights and metrics, to the last bit', async () => {
-  const line = `${stage1} --run cut --quiet`;
+  const line = `${stage1} --run cut --quiet --tensorboard`;
   const killed = await interrupt(line, 'cut/stage1', 'SIGKILL', 0);
   expect(killed.signal).toBe('SIGKILL');
   const first = latest('cut/stage1');
@@ -263,7 +263,7 @@ test('killed between checkpoints, stopped by Ctrl-C or SIGTERM, then resumed: th
   expect(fs.readdirSync(inFolder('cut/stage1')).filter((name) => name.startsWith('.'))).toEqual([]);
 
   await summary('tokenize --run cut');
-  const cut = await interrupt(`${prior} --run cut`, 'cut/prior', 'SIGKILL', 0);
+  const cut = await interrupt(`${prior} --run cut --tensorboard`, 'cut/prior', 'SIGKILL', 0);
   expect(cut.signal).toBe('SIGKILL');
   const terminated = await interrupt(
     'train-prior --run cut --resume',
@@ -276,6 +276,13 @@ test('killed between checkpoints, stopped by Ctrl-C or SIGTERM, then resumed: th
   await summary('train-prior --run cut --resume');
   expect(tensors('cut/prior')).toEqual(tensors('whole/prior'));
   expect(metrics('cut/prior')).toEqual(metrics('whole/prior'));
+
+  const splits = (stage: string) => fs.readdirSync(inFolder(stage, 'tensorboard')).sort();
+  expect([splits('cut/stage1'), splits('cut/prior')]).toEqual([
+    ['train', 'val'],
+    ['train', 'val'],
+  ]);
+  expect(fs.existsSync(inFolder('whole/stage1/tensorboard'))).toBe(false);
 }, 240_000);
 
 /** Starts a command that is stopped (not ended) as soon as it holds a lock. */

@@ -15,6 +15,7 @@ export interface Context {
 export interface Meaning {
   readonly placeholder?: string;
   readonly describe: string;
+  readonly choices?: readonly string[];
 }
 
 export interface Command {
@@ -25,8 +26,13 @@ export interface Command {
   readonly standards?: Partial<Record<FlagName, string>>;
   /** Words in help that differ from the flag's own. */
   readonly meanings?: Partial<Record<FlagName, Meaning>>;
-  /** Positional words: how help calls them, and how many there may be. */
-  readonly words?: { readonly usage: string; readonly describe: string; readonly most: number };
+  /** Positional words: how help calls them, how many there may be, and some that a shell offers. */
+  readonly words?: {
+    readonly usage: string;
+    readonly describe: string;
+    readonly most: number;
+    readonly choices?: readonly string[];
+  };
   readonly examples: readonly (readonly [command: string, what: string])[];
   /** Whether `--run` also takes the name of a run that comes with vqgen: nothing is written into it. */
   readonly readsRun?: boolean;

@@ -11,20 +11,16 @@ import {
   defaultRun,
   drawingFlags,
   drawingOf,
-  type FlagName,
   type Flags,
   onlyData,
   precisionAmong,
-  squareOf,
 } from './flags.js';
 import { openDevice, savedConfig } from './open.js';
-import { type Outcome, runOption, word } from './outcome.js';
+import { type Outcome, runOption } from './outcome.js';
 import { pictureCommands } from './picture-commands.js';
+import { toolCommands } from './tool-commands.js';
 
 export type { Command, Context, Meaning } from './command.js';
-
-/** Options that every command takes. */
-export const commonFlags: readonly FlagName[] = ['seed', 'device', 'threads', 'json', 'quiet', 'help'];
 
 export const commands: readonly Command[] = [
   {
@@ -32,7 +28,7 @@ export const commands: readonly Command[] = [
     describe: 'Train the tokenizer (VQGAN)',
     flags: [
       ...(['config', 'data', 'run', 'steps', 'budget', 'accumulate', 'precision', 'set'] as const),
-      ...(['resume', 'take-over', 'changed-pictures'] as const),
+      ...(['resume', 'take-over', 'changed-pictures', 'tensorboard'] as const),
     ],
     examples: [
       ['vqgen train-stage1', 'the built-in pictures, into checkpoints/default'],
@@ -53,6 +49,7 @@ export const commands: readonly Command[] = [
       describe:
         'folder of images; left out, or the word dataset: the data set that the tokenizer was trained on',
       most: 1,
+      choices: ['dataset'],
     },
     examples: [
       ['vqgen tokenize --check', 'the training and validation images of checkpoints/default'],
@@ -73,7 +70,10 @@ export const commands: readonly Command[] = [
   {
     name: 'train-prior',
     describe: 'Train the prior (transformer) on the tokens',
-    flags: ['run', 'steps', 'budget', 'accumulate', 'precision', 'set', 'resume', 'take-over'],
+    flags: [
+      ...(['run', 'steps', 'budget', 'accumulate', 'precision', 'set'] as const),
+      ...(['resume', 'take-over', 'tensorboard'] as const),
+    ],
     examples: [
       ['vqgen train-prior --run checkpoints/mine', "by the run's own config"],
       ['vqgen train-prior --set prior.layers=8 --set prior.dropout=0.2', 'a larger one'],
@@ -91,7 +91,11 @@ export const commands: readonly Command[] = [
       ...(['only', 'precision', 'out', 'model'] as const),
     ],
     meanings: {
-      precision: { placeholder: 'NAME', describe: 'f32, or int8: 8-bit weights, faster for a large prior' },
+      precision: {
+        placeholder: 'NAME',
+        describe: 'f32, or int8: 8-bit weights, faster for a large prior',
+        choices: ['f32', 'int8'],
+      },
       size: { placeholder: 'WxH', describe: 'pixels, in whole codes: a window goes over what is larger' },
     },
     standards: { size: 'as trained', n: '16, with --condition 4' },
@@ -158,35 +162,7 @@ export const commands: readonly Command[] = [
     run: trainPerceptual,
   },
   ...exchangeCommands,
-  {
-    name: 'info',
-    describe: 'What stands in a run, and the next command to type',
-    flags: ['run'],
-    words: { usage: '[RUN]', describe: 'run folder, as --run', most: 1 },
-    examples: [['vqgen info checkpoints/mine', '']],
-    readsRun: true,
-    run: info,
-  },
-  {
-    name: 'devices',
-    describe: 'What this machine can compute with, how fast, and how to get more',
-    flags: [],
-    examples: [['vqgen devices', '']],
-    run: devices,
-  },
-  {
-    name: 'dataset make',
-    describe: 'Write the built-in pictures into a folder',
-    flags: ['n', 'size', 'maps'],
-    standards: { n: '1000', seed: '0' },
-    words: { usage: 'DIR', describe: 'new folder', most: 1 },
-    examples: [
-      ['vqgen dataset make drawn/ --n 1000 --size 64', 'ten classes, as subfolders'],
-      ['vqgen dataset make pairs/ --n 4000 --maps', 'and what in each picture is the boat, the cat …'],
-    ],
-    endsItself: true,
-    run: makeDataset,
-  },
+  ...toolCommands(() => commands),
 ];
 
 async function trainStage1(context: Context): Promise<Outcome> {
@@ -210,9 +186,9 @@ async function trainStage1(context: Context): Promise<Outcome> {
     : loadConfig({ config: flags.config, set, overrides });
   const { trainStage1 } = await import('../stage1-vqgan/train.js');
   const device = await openDevice(context);
-  const takeOver = flags['take-over'];
-  const changedPictures = flags['changed-pictures'];
-  const o = { config, run, resume, takeOver, changedPictures, budget, device, reporter, signal };
+  const { tensorboard, 'take-over': takeOver, 'changed-pictures': changedPictures } = flags;
+  const whether = { resume, takeOver, changedPictures, tensorboard };
+  const o = { config, run, ...whether, budget, device, reporter, signal };
   return trained(run, 'stage1', await trainStage1(o));
 }
 
@@ -230,8 +206,8 @@ async function trainPrior(context: Context): Promise<Outcome> {
   const config = changeConfig(await savedConfig(run), { set: flags.set, overrides, sections: ['prior'] });
   const { trainPrior } = await import('../stage2-transformer/train.js');
   const device = await openDevice(context);
-  const { resume = false, 'take-over': takeOver } = flags;
-  const o = { config, run, resume, takeOver, budget, device, reporter, signal };
+  const { resume = false, 'take-over': takeOver, tensorboard } = flags;
+  const o = { config, run, resume, takeOver, tensorboard, budget, device, reporter, signal };
   return trained(run, 'prior', await trainPrior(o));
 }
 
@@ -359,35 +335,4 @@ async function trainPerceptual(context: Context): Promise<Outcome> {
   const { flags, reporter, signal } = context;
   const { runTrainPerceptual } = await import('./train-perceptual.js');
   return runTrainPerceptual({ flags, reporter, signal, device: await openDevice(context) });
-}
-
-async function info({ flags, words }: Context): Promise<Outcome> {
-  const { describeRun } = await import('./info.js');
-  const { runAt } = await import('../checkpoint/shipped.js');
-  return describeRun(runAt(words[0] ?? flags.run ?? defaultRun));
-}
-
-async function devices({ flags, reporter }: Context): Promise<Outcome> {
-  const { listDevices } = await import('./devices.js');
-  return listDevices({ threads: flags.threads, reporter });
-}
-
-async function makeDataset({ flags, words, reporter, signal }: Context): Promise<Outcome> {
-  const dir = words[0];
-  if (dir === undefined) {
-    throw expected('a new folder', 'DIR', 'nothing', 'For example: vqgen dataset make drawn/ --n 1000');
-  }
-  const { makeDataset } = await import('../data/drawn.js');
-  const { n = 1000, seed = 0, maps = false } = flags;
-  const size = squareOf(flags.size) ?? 32;
-  await makeDataset(dir, { n, size, seed, maps }, { reporter, signal });
-  return {
-    summary: { images: n, size, seed, dir },
-    lines: maps
-      ? [
-          `${n} pictures and their maps in ${dir}`,
-          `Next: vqgen train-stage1 --data ${word(`${dir}/images`)} --set prior.condition.kind=maps --set ${word(`prior.condition.maps=${dir}/maps`)}`,
-        ]
-      : [`${n} pictures in ${dir}`, `Next: vqgen train-stage1 --data ${word(dir)}`],
-  };
 }

@@ -2,7 +2,7 @@
 import { expected } from '../base/errors.js';
 import type { StoredPrecision } from '../base/half.js';
 import type { Reporter } from '../base/progress.js';
-import { type Flags, precisionAmong } from './flags.js';
+import { type Flags, formats, precisionAmong } from './flags.js';
 import type { Outcome } from './outcome.js';
 
 interface ExportCall {
@@ -12,8 +12,7 @@ interface ExportCall {
   readonly reporter: Reporter;
 }
 
-/** What `--to` may be. */
-const targets: Readonly<Record<string, (call: ExportCall) => Promise<Outcome>>> = {
+const targets: Readonly<Record<(typeof formats)[number], (call: ExportCall) => Promise<Outcome>>> = {
   onnx: toOnnx,
   taming: (call) => toPublished('taming', call),
   safetensors: (call) => toPublished('safetensors', call),
@@ -26,11 +25,11 @@ export async function exportRun(
   { run, reporter }: { run: string; reporter: Reporter },
 ): Promise<Outcome> {
   const { to, out } = flags;
-  const target = Object.entries(targets).find(([name]) => name === to)?.[1];
+  const format = formats.find((name) => name === to);
   const precision = precisionAmong(['f32', 'f16'], flags);
-  if (target) return target({ run, out, precision, reporter });
+  if (format) return targets[format]({ run, out, precision, reporter });
   throw expected(
-    `one of ${Object.keys(targets).join(', ')}`,
+    `one of ${formats.join(', ')}`,
     '--to',
     to ?? 'nothing',
     'For example: vqgen export --to onnx',

@@ -17,6 +17,8 @@ export interface Flag<T> {
   readonly read: (value: string, flag: string) => T;
   /** Shown in help, where something else than the config decides. */
   readonly standard?: string;
+  /** Values that a shell offers; there may be others. */
+  readonly choices?: readonly string[];
 }
 
 const value = <T>(
@@ -26,7 +28,15 @@ const value = <T>(
   standard?: string,
 ): Flag<T> => ({ placeholder, describe, read, standard, kind: 'value' });
 
+const oneOf = <T extends string>(describe: string, choices: readonly T[], standard?: string) => ({
+  ...value('NAME', describe, choice(...choices), standard),
+  choices,
+});
+
 const toggle = (describe: string): Flag<boolean> => ({ describe, kind: 'switch', read: () => true });
+
+/** What `--to` may be. */
+export const formats = ['onnx', 'taming', 'safetensors', 'run'] as const;
 
 export const flags = {
   config: value('NAME|FILE', 'a shipped config, or a YAML file', text, 'drawn-32'),
@@ -60,6 +70,7 @@ export const flags = {
   'changed-pictures': toggle(
     'with --resume: go on though images were added, are gone or show something else',
   ),
+  tensorboard: toggle('also write event files, with grids, for TensorBoard: tensorboard --logdir DIR'),
   split: value('NAME', 'put every image into one token file of this name', text, 'train and val'),
   corrupt: toggle('also show what the encoder saw in training, and what is restored from it'),
   check: toggle('also decode a few, as a picture: originals above decoded'),
@@ -87,16 +98,14 @@ export const flags = {
     'classifier-free guidance: above 1 more of what tells a class from the others; 1: none',
     numberIn('a number of at least 0', (v) => v >= 0 && v < Number.POSITIVE_INFINITY),
   ),
-  'cfg-growth': value(
-    'NAME',
+  'cfg-growth': oneOf(
     'how guidance grows from 1 at the first code or pass to S at the last: linear or cosine; constant: not at all',
-    choice('constant', 'linear', 'cosine'),
+    ['constant', 'linear', 'cosine'],
   ),
   'decode-steps': value('N', 'of maskgit: passes in which a picture is drawn', wholeAbove(0)),
-  order: value(
-    'NAME',
+  order: oneOf(
     'of maskgit: confidence (what the network is surest of first) or halton (cells far from each other first)',
-    choice('confidence', 'halton'),
+    ['confidence', 'halton'],
   ),
   'choice-temperature': value(
     'T',
@@ -120,12 +129,15 @@ export const flags = {
     text,
     'all grids',
   ),
-  keep: value(
-    'PART',
-    'what of the picture is kept: top, left, right or bottom half, or a fraction of its rows from the top',
-    kept,
-    'top',
-  ),
+  keep: {
+    ...value(
+      'PART',
+      'what of the picture is kept: top, left, right or bottom half, or a fraction of its rows from the top',
+      kept,
+      'top',
+    ),
+    choices: sides,
+  },
   box: value('X,Y,W,H', "what is redrawn, in the picture's own pixels, from its upper left", box),
   mask: value('FILE', 'what is redrawn: a picture as large as the other, white there', text),
   left: value(
@@ -142,7 +154,10 @@ export const flags = {
     'codings of each training image: the second mirrored (with data.flip), further ones cropped elsewhere',
     wholeAbove(0),
   ),
-  precision: value('NAME', 'f32, or f16: mixed precision, for GPUs', text, 'f32'),
+  precision: {
+    ...value('NAME', 'f32, or f16: mixed precision, for GPUs', text, 'f32'),
+    choices: ['f32', 'f16'],
+  },
   features: value(
     'FILE',
     'ONNX file of the network whose features are compared: the numbers of the standard one are called fid',
@@ -157,19 +172,21 @@ export const flags = {
     'a classifier that train-perceptual made: how often it finds the right class',
     text,
   ),
-  to: value(
-    'FORMAT',
-    'onnx: encoder.onnx, decoder.onnx and prior.onnx for ONNX Runtime anywhere; taming: checkpoint and YAML for taming-transformers; safetensors: the same tensors without pickle; run: a run to hand on, without what only training needs',
-    text,
-  ),
+  to: {
+    ...value(
+      'FORMAT',
+      'onnx: encoder.onnx, decoder.onnx and prior.onnx for ONNX Runtime anywhere; taming: checkpoint and YAML for taming-transformers; safetensors: the same tensors without pickle; run: a run to hand on, without what only training needs',
+      text,
+    ),
+    choices: formats,
+  },
   model: value('PATH', 'what vqgen export --to onnx wrote, or a file in it, in place of a run', text),
   size: value('S', 'side of the pictures in pixels', extent, '32'),
   run: value('DIR', 'run folder', text, defaultRun),
   seed: value('S', `seed of everything random, up to ${Number.MAX_SAFE_INTEGER}`, wholeAbove(-1)),
-  device: value(
-    'NAME',
+  device: oneOf(
     'auto (a GPU if one is faster), cpu, webgpu (any GPU) or tfjs (TF.js)',
-    choice('auto', 'cpu', 'webgpu', 'tfjs'),
+    ['auto', 'cpu', 'webgpu', 'tfjs'],
     'auto',
   ),
   threads: value('N', 'threads to compute with', wholeAbove(0), 'all cores'),
@@ -179,6 +196,9 @@ export const flags = {
 } as const;
 
 export type FlagName = keyof typeof flags;
+
+/** Options that every command takes. */
+export const commonFlags: readonly FlagName[] = ['seed', 'device', 'threads', 'json', 'quiet', 'help'];
 
 /** What the user gave, read and checked. */
 export type Flags = {

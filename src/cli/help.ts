@@ -1,6 +1,6 @@
 /** What `--help` prints. */
-import { type Command, commands, commonFlags, type Meaning } from './commands.js';
-import { type Flag, type FlagName, flags } from './flags.js';
+import { type Command, commands, type Meaning } from './commands.js';
+import { commonFlags, type Flag, type FlagName, flags } from './flags.js';
 
 export function overview(): string {
   return [

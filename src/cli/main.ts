@@ -22,8 +22,8 @@ import {
   writeLines,
 } from '../base/terminal.js';
 import { markOutputs, ownRun, runAt } from '../checkpoint/shipped.js';
-import { type Command, commands, commonFlags } from './commands.js';
-import { type FlagName, flags, readFlags } from './flags.js';
+import { type Command, commands } from './commands.js';
+import { commonFlags, type FlagName, flags, readFlags } from './flags.js';
 import { commandHelp, overview } from './help.js';
 import { type Ending, exitCodeOf, listenForEndings, watchForEndings } from './signals.js';
 

@@ -54,6 +54,8 @@ export interface TrainStage1Options {
   readonly changedPictures?: boolean;
   /** A new run has as many steps as fit into it. */
   readonly budget?: Budget;
+  /** As the loop's. */
+  readonly tensorboard?: boolean;
   readonly device: Device;
   readonly reporter: Reporter;
   readonly signal?: AbortSignal;
@@ -130,10 +132,7 @@ async function train(given: TrainStage1Options): Promise<LoopResult> {
     });
     const warning = await warnings(networks.model.bottleneck, folder, from?.step ?? 0);
     const stage = stage1(config, networks, folder, dataset, runner, evaluate);
-    const result = await runLoop(
-      { ...stage, kept: afresh(starts), warning },
-      { from, reporter, signal: o.signal },
-    );
+    const result = await runLoop({ ...stage, kept: afresh(starts), warning }, { ...o, from });
     const seen = patternWarning('Reconstructions', patternIn(result.metrics), {
       pictures: images,
       stage1: config.stage1,

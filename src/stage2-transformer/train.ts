@@ -56,6 +56,8 @@ export interface TrainPriorOptions {
   readonly takeOver?: boolean;
   /** A new prior has as many steps as fit into it. */
   readonly budget?: Budget;
+  /** As the loop's. */
+  readonly tensorboard?: boolean;
   readonly device: Device;
   readonly reporter: Reporter;
   readonly signal?: AbortSignal;
@@ -141,7 +143,7 @@ async function train(o: TrainPriorOptions): Promise<LoopResult> {
     }
     const validate = validation(labelled(val, classes), whole.prior, evaluation, whole.settings);
     const stage = priorStage(whole.settings, folder, whole.prior, { train: known, validate }, runner);
-    const result = await runLoop(stage, { from, reporter, signal: o.signal });
+    const result = await runLoop(stage, { ...o, from });
     if (!result.stopped) {
       reporter.note(verdict(result, entropy, uniformEntropy(train.grids)));
       const { signal } = o;

@@ -8,7 +8,6 @@
 import { formatNumber, type Reporter } from '../base/progress.js';
 import type { HostTensors } from '../base/tensor.js';
 import { resumable, setAside } from '../checkpoint/integrity.js';
-import { metricsFile } from '../checkpoint/run.js';
 import {
   type Best,
   type Checkpoint,
@@ -19,6 +18,7 @@ import {
   updateState,
 } from '../checkpoint/store.js';
 import type { StepRunner } from '../engine/device.js';
+import { openRecords } from './board.js';
 import type { Book } from './book-use.js';
 import { chunkPlanner } from './chunks.js';
 import { forecaster, stopwatch } from './clock.js';
@@ -44,7 +44,6 @@ import {
   means,
   numbersOf,
   type Observation,
-  openMetrics,
   takeLine,
   type Values,
 } from './metrics.js';
@@ -145,11 +144,12 @@ export interface LoopResult {
  * cadence, or to its beginning, and on from there with a third of the learning rate.
  *
  * @param o.from the checkpoint to go on from; without one the stage starts afresh
+ * @param o.tensorboard whether `<stage>/tensorboard` is written too
  * @throws Error when it would have to go back a fourth time, naming the step and the last good checkpoint
  */
 export async function runLoop(
   stage: Stage,
-  o: { from?: Checkpoint; reporter: Reporter; signal?: AbortSignal },
+  o: { from?: Checkpoint; tensorboard?: boolean; reporter: Reporter; signal?: AbortSignal },
 ): Promise<LoopResult> {
   const { cadence, runner } = stage;
   const total = cadence.steps;
@@ -163,7 +163,7 @@ export async function runLoop(
 
   const clock = stopwatch(begun.seconds);
   const chunks = chunkPlanner(cadence);
-  let metrics = await openMetrics(metricsFile(stage.folder), { step, validated });
+  let metrics = await openRecords(stage.folder, { ...o, step, validated });
   const bar = o.reporter.progress({
     label: stage.name,
     total,
@@ -209,7 +209,7 @@ export async function runLoop(
         `(${guard.rollbacks} of at most ${mostRollbacks} times).`,
     );
     await metrics.close();
-    metrics = await openMetrics(metricsFile(stage.folder), { step, validated });
+    metrics = await openRecords(stage.folder, { ...o, step, validated });
     runner.load(await beginning(stage, checkpoint));
     if (checkpoint) await updateState(checkpoint, savedState());
     next = prepared(step);

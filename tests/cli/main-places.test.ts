@@ -95,6 +95,7 @@ onUnix('a link in a run is named with its target, and not followed', () => {
     ['stage1/.step-00000001.removed', 'target/stage1', training1],
     ['stage1/step-00000001/state.json', 'target/file', training1],
     ['stage1/grids', 'target', training1],
+    ['stage1/tensorboard', 'target', training1],
     ['prior', 'target/prior', training2],
     ['prior/classes.json', 'target/file', training2],
     ['prior/step-00000003', 'target/prior/step-00000003', training2],
