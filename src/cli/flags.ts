@@ -123,6 +123,11 @@ export const flags = {
     'of a prior that is told of edges, colours or maps: pictures, or maps; N are drawn for each',
     text,
   ),
+  like: value(
+    'PNG',
+    'draw again what vqgen sample drew, by the recipe in it; what differs is said (with --run, --condition, --out alone)',
+    text,
+  ),
   only: value(
     'GRID',
     'of codes in several grids draw this one and those before it; those after it: their likeliest codes',

@@ -13,6 +13,7 @@ import { openDevice } from '../../src/engine/index.js';
 import { evaluate } from '../../src/evaluate/evaluate.js';
 import { complete } from '../../src/sample/complete.js';
 import { toldBy } from '../../src/sample/conditions.js';
+import { like, readGiven } from '../../src/sample/like.js';
 import { ofEach } from '../../src/sample/prior-source.js';
 import { sample } from '../../src/sample/sample.js';
 import { loadModels } from '../../src/stage2-transformer/model.js';
@@ -133,6 +134,25 @@ describe.each([
     const [all, one] = [await readAll(two.files), await drawn(run, { condition: folder, n: 1, cfgScale: 3 })];
     expect(await readAll(one.files)).toEqual(all.filter((_, i) => i % 2 === 0));
     expect(two).not.toHaveProperty('classes');
+  });
+
+  test('a picture is drawn again like itself where it is told of the same file, in whatever folder', async () => {
+    const condition = at('pairs/images/even');
+    const { files, grid } = await drawn(run, { condition, n: 2, cfgScale: 3 });
+    const again = async (file: string, condition?: string) =>
+      like({
+        ...{ given: await readGiven(file), run, condition, out: at('again.png') },
+        device,
+        reporter: silent,
+      });
+    const sixth = path.basename(files[5]!).replace('-0001', '');
+    expect((await again(files[5]!, path.join(condition, sixth))).same).toBe(true);
+    expect((await again(grid, condition)).same).toBe(true);
+    await expect(again(files[5]!, path.join(condition, '0.png'))).rejects.toThrow(
+      /^Expected the file that the picture was told of \(SHA-256 [0-9a-f]{8}…\) for --condition but received .*0\.png, which is another\.$/,
+    );
+    await expect(again(files[5]!)).rejects.toThrow(/^Expected the file that .* was told of for --condition/);
+    expect((await again(grid, at('pairs/images/odd'))).differs[0]).toMatch(/^Another condition: /);
   });
 
   test('what is told acts, with a class beside it and alone; without it pictures are drawn, too', async () => {
@@ -276,7 +296,7 @@ describe('maps', () => {
     };
     const folder = at('read');
     await fs.cp(at('pairs/maps/odd'), folder, { recursive: true });
-    const told = await toldBy(folder, { config: readRunConfig(run), conditioner });
+    const told = await toldBy({ condition: folder }, { config: readRunConfig(run), conditioner });
     await fs.rm(folder, { recursive: true });
     const { fileOf } = ofEach(told, { n: 3 });
     const files = told!.length;
