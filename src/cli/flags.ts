@@ -125,7 +125,7 @@ export const flags = {
   ),
   like: value(
     'PNG',
-    'draw again what vqgen sample drew, by the recipe in it; what differs is said (with --run, --condition, --out alone)',
+    'a picture or grid of vqgen sample: drawn again by the recipe in it, or said what differs',
     text,
   ),
   only: value(

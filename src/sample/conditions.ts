@@ -14,7 +14,6 @@ import { listImages } from '../data/source.js';
 import type { Prior } from '../stage2-transformer/prior.js';
 import { untoldCodes } from '../stage2-transformer/told.js';
 import type { Conditioner, ConditionRecord } from '../tokenize/conditions/condition.js';
-import type { SourceOptions } from './source.js';
 
 /** A file that tells something; it is read when it is looked at, and once for all draws of it. */
 export interface Told {
@@ -25,6 +24,12 @@ export interface Told {
   read(): Promise<Telling>;
   /** [G] of all of it, or of the square [S, S] of a larger one from so many pixels to the right and down. */
   codes(left?: number, top?: number): Promise<Int32Array>;
+}
+
+/** The one file of these bytes, which is to be told as the file of this number. */
+export interface ToldAs {
+  readonly sha256: string;
+  readonly number: number;
 }
 
 /** A picture is [S, S, 3], or as large as what is to be drawn. */
@@ -47,7 +52,7 @@ export interface Telling {
  *   where the file of `toldAs` is none of them
  */
 export async function toldBy(
-  { condition, toldAs }: Pick<SourceOptions, 'condition' | 'toldAs'>,
+  { condition, toldAs }: { condition?: string; toldAs?: ToldAs },
   { config, conditioner, extent }: { config: Config; conditioner?: Conditioner; extent?: Extent },
 ): Promise<readonly Told[] | undefined> {
   if (condition === undefined) {

@@ -7,7 +7,7 @@ import type { Extent } from '../data/pictures.js';
 import type { Device, Precision } from '../engine/device.js';
 import type { Growth } from '../stage2-transformer/guidance.js';
 import type { ClassOf } from './classes.js';
-import type { Told } from './conditions.js';
+import type { Told, ToldAs } from './conditions.js';
 import type { Int8Loss } from './int8-loss.js';
 
 /** Pictures drawn at a time, where a source does not say otherwise. */
@@ -59,8 +59,8 @@ export interface SourceOptions extends DrawingOptions {
   readonly classOf?: ClassOf;
   /** A file or a folder: pictures, or maps, of which the prior is told; then `n` are drawn for each. */
   readonly condition?: string;
-  /** Of its files only the one of these bytes, which is to be told as the file of this number. */
-  readonly toldAs?: { readonly sha256: string; readonly number: number };
+  /** Of its files only this one. */
+  readonly toldAs?: ToldAs;
   /** In place of `condition`: the codes that tell it, by the picture's number. */
   readonly toldOf?: (image: number) => Int32Array;
   /** Of the source's products; `f32` unless given. */
