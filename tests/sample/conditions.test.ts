@@ -136,25 +136,6 @@ describe.each([
     expect(two).not.toHaveProperty('classes');
   });
 
-  test('a picture is drawn again like itself where it is told of the same file, in whatever folder', async () => {
-    const condition = at('pairs/images/even');
-    const { files, grid } = await drawn(run, { condition, n: 2, cfgScale: 3 });
-    const again = async (file: string, condition?: string) =>
-      like({
-        ...{ given: await readGiven(file), run, condition, out: at('again.png') },
-        device,
-        reporter: silent,
-      });
-    const sixth = path.basename(files[5]!).replace('-0001', '');
-    expect((await again(files[5]!, path.join(condition, sixth))).same).toBe(true);
-    expect((await again(grid, condition)).same).toBe(true);
-    await expect(again(files[5]!, path.join(condition, '0.png'))).rejects.toThrow(
-      /^Expected the file that the picture was told of \(SHA-256 [0-9a-f]{8}…\) for --condition but received .*0\.png, which is another\.$/,
-    );
-    await expect(again(files[5]!)).rejects.toThrow(/^Expected the file that .* was told of for --condition/);
-    expect((await again(grid, at('pairs/images/odd'))).differs[0]).toMatch(/^Another condition: /);
-  });
-
   test('what is told acts, with a class beside it and alone; without it pictures are drawn, too', async () => {
     const [even, odd] = ['even/0.png', 'odd/1.png'].map((name) => at(`pairs/images/${name}`));
     const warm = { n: 6, cfgScale: 3, topP: 1 };
@@ -195,6 +176,25 @@ describe('maps', () => {
     const rows = [0, 1].map((i) => [...told!.subarray(16 * i, 16 * i + 4)]);
     expect(rows[1]).toEqual([...rows[0]!].reverse());
     expect(new Set(rows[0]).size).toBe(2);
+  });
+
+  test('a picture is drawn again like itself where it is told of the same file, in whatever folder', async () => {
+    const condition = at('pairs/maps/even');
+    const { files, grid } = await drawn(run, { condition, n: 2, cfgScale: 3 });
+    const again = async (file: string, condition?: string) =>
+      like({
+        ...{ given: await readGiven(file), run, condition, out: at('again.png') },
+        device,
+        reporter: silent,
+      });
+    const sixth = path.basename(files[5]!).replace('-0001', '');
+    expect((await again(files[5]!, path.join(condition, sixth))).same).toBe(true);
+    expect((await again(grid, condition)).same).toBe(true);
+    await expect(again(files[5]!, at('pairs/maps/odd/1.png'))).rejects.toThrow(
+      /^Expected the file that the picture was told of \(SHA-256 [0-9a-f]{8}…\) for --condition but received .*1\.png, which is another\.$/,
+    );
+    await expect(again(files[5]!)).rejects.toThrow(/^Expected the file that .* was told of for --condition/);
+    expect((await again(grid, at('pairs/maps/odd'))).differs[0]).toMatch(/^Another condition: /);
   });
 
   test('larger than trained: each window is told of its part of the map', async () => {
