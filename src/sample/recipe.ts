@@ -116,13 +116,14 @@ const longestRecipe = 1 << 20;
  * @throws UserError for what is no PNG, has none, or a damaged one
  */
 export function recipeIn(bytes: Buffer, file: string): Recipe {
-  const refuse = (received: string, next = '', cause?: unknown) =>
+  const asWritten = 'Name the file as vqgen wrote it.';
+  const refuse = (received: string, next: string, cause?: unknown) =>
     expected('a PNG with the recipe that vqgen sample writes', '--like', received, next, cause);
   let text: string | undefined;
   try {
     text = textIn(bytes, longestRecipe);
   } catch (error) {
-    throw refuse(`${file}, ${(error as Error).message}`, '', error);
+    throw refuse(`${file}, ${(error as Error).message}`, asWritten, error);
   }
   if (text === undefined) {
     const next = 'Programs that save a picture anew often leave it out; vqgen of before wrote none.';
@@ -132,7 +133,7 @@ export function recipeIn(bytes: Buffer, file: string): Recipe {
   try {
     json = parseJson(text);
   } catch (error) {
-    throw refuse(`${file}, whose recipe is no JSON`, '', error);
+    throw refuse(`${file}, whose recipe is no JSON`, asWritten, error);
   }
   const { data, error } = recipeSchema.safeParse(json);
   if (data) return data;

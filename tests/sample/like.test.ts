@@ -97,7 +97,7 @@ describe('refused in one sentence:', () => {
       /for --like but received .*plain\.png, which has none\. /,
     );
     await sharp(at('plain.png')).jpeg().toFile(at('plain.jpg'));
-    await expect(readGiven(at('plain.jpg'))).rejects.toThrow(/plain\.jpg, which is no PNG\.$/);
+    await expect(readGiven(at('plain.jpg'))).rejects.toThrow(/plain\.jpg, which is no PNG\. /);
     await expect(readGiven(at('nowhere.png'))).rejects.toThrow(/^Expected a picture for .* no such file\./);
   });
 
