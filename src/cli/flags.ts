@@ -125,7 +125,7 @@ export const flags = {
   ),
   like: value(
     'PNG',
-    'a picture or grid of vqgen sample: drawn again by the recipe in it, or said what differs',
+    'draw a picture or grid of vqgen sample again, by the recipe in it, and say what differs',
     text,
   ),
   only: value(
