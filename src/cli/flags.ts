@@ -124,7 +124,7 @@ export const flags = {
     text,
   ),
   like: value(
-    'PNG',
+    'FILE',
     'draw a picture or grid of vqgen sample again, by the recipe in it, and say what differs',
     text,
   ),
