@@ -708,4 +708,45 @@ export const parsers = [
       };
     },
   },
+  {
+    name: 'recipe in a PNG',
+    forgotten: /whose recipe is another/,
+    async prepare(load) {
+      const [{ recipeIn }, { withText }, { encodePng }] = [
+        await load('sample/recipe'),
+        await load('data/png-text'),
+        await load('data/pictures'),
+      ];
+      const png = await encodePng({ width: 2, height: 2, data: new Uint8Array(12) });
+      const recipe = {
+        ...{ vqgen: '0.1.0', command: 'sample', run: 'mine', weights: { tokenizer: 'a'.repeat(64) } },
+        ...{ device: 'cpu', size: '8x8', seed: 3, settings: { temperature: 1, top_k: 5 } },
+      };
+      const condition = { sha256: 'b'.repeat(64), number: 1 };
+      return {
+        seeds: [json({ ...recipe, index: 1, class: 'a', condition }), json({ ...recipe, images: 4 })],
+        words: jsonWords,
+        json: true,
+        wrap: (bytes) => withText(png, bytes.toString('latin1')),
+        parse: (file, bytes) => recipeIn(bytes, file),
+      };
+    },
+  },
+  {
+    name: 'PNG with a recipe',
+    forgotten: /its checksum does not fit|which is cut off/,
+    async prepare(load) {
+      const [{ recipeIn }, { withText }, { encodePng }] = [
+        await load('sample/recipe'),
+        await load('data/png-text'),
+        await load('data/pictures'),
+      ];
+      const png = await encodePng({ width: 2, height: 2, data: new Uint8Array(12) });
+      return {
+        seeds: [withText(png, '{"vqgen":"0.1.0"}'), png],
+        words: ['tEXt', 'vqgen\0', 'IHDR', 'IDAT', 'IEND'],
+        parse: (file, bytes) => recipeIn(bytes, file),
+      };
+    },
+  },
 ];

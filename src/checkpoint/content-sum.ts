@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { expected } from '../base/errors.js';
-import type { HostTensor } from '../base/tensor.js';
+import type { HostTensor, HostTensors } from '../base/tensor.js';
 import {
   bytesOf,
   type Described,
@@ -36,6 +36,12 @@ function contentSum(metadata: Metadata, tensors: Record<string, Held>): string {
     .digest('hex');
 }
 
+/** Tells weights apart by what they are, in whatever file they stand. */
+export const weightsSum = (tensors: HostTensors): string => contentSum({}, describedAll(tensors));
+
+const describedAll = (tensors: Record<string, HostTensor | StoredTensor>): Record<string, Described> =>
+  Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, described(t)]));
+
 export function described(t: HostTensor | StoredTensor): Described {
   const { dtype, shape, data } = toStored(t);
   return { dtype, shape, sha256: createHash('sha256').update(bytesOf(data)).digest('hex') };
@@ -47,8 +53,7 @@ export function writeWithSum(
   tensors: Record<string, HostTensor | StoredTensor>,
   metadata: Metadata = {},
 ): Promise<FileSum> {
-  const all = Object.fromEntries(Object.entries(tensors).map(([name, t]) => [name, described(t)]));
-  return writeSafetensors(file, tensors, withContentSum(metadata, all));
+  return writeSafetensors(file, tensors, withContentSum(metadata, describedAll(tensors)));
 }
 
 /**

@@ -88,7 +88,7 @@ export const commands: readonly Command[] = [
     flags: [
       ...(['n', 'run', 'class', 'condition', 'size'] as const),
       ...drawingFlags,
-      ...(['only', 'precision', 'out', 'model'] as const),
+      ...(['only', 'precision', 'like', 'out', 'model'] as const),
     ],
     meanings: {
       precision: {
@@ -104,6 +104,7 @@ export const commands: readonly Command[] = [
       ['vqgen sample --n 4 --seed 7 --top-k 100 --out grid.png', 'always the same four'],
       ['vqgen sample --class cat --class car --cfg-scale 2', 'cats and cars, more like cats and cars'],
       ['vqgen sample --n 1 --size 256x128', 'larger than the pictures of the training'],
+      ['vqgen sample --like grid.png', 'the same pictures again, byte for byte, or what differs'],
       ['vqgen sample --model exported/', 'with exported files, into exported/samples'],
     ],
     readsRun: true,
@@ -284,6 +285,7 @@ async function tokenize(context: Context): Promise<Outcome> {
 
 async function sample(context: Context): Promise<Outcome> {
   const { flags, reporter, signal } = context;
+  if (flags.like !== undefined) return (await import('./like.js')).drawAlike(context, flags.like);
   const precision = precisionAmong(['f32', 'int8'], flags);
   const exported = await exportedOf(flags);
   const run = flags.run ?? exported?.folder ?? defaultRun;

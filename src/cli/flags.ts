@@ -123,6 +123,11 @@ export const flags = {
     'of a prior that is told of edges, colours or maps: pictures, or maps; N are drawn for each',
     text,
   ),
+  like: value(
+    'FILE',
+    'draw a picture or grid of vqgen sample again, by the recipe in it, and say what differs',
+    text,
+  ),
   only: value(
     'GRID',
     'of codes in several grids draw this one and those before it; those after it: their likeliest codes',

@@ -6,6 +6,7 @@ import { must } from '../base/lookup.js';
 import { firstAxis, float32, type HostTensor } from '../base/tensor.js';
 import { drawLetters, inLetters, letterHeight, lettersIn, widthOf } from './letters.js';
 import { toBytes } from './pictures.js';
+import { withText } from './png-text.js';
 
 /** Pixels of a small picture, between two of them. */
 const gap = 2;
@@ -48,13 +49,20 @@ export const endingOf = (file: string): string => path.extname(file).toLowerCase
  *
  * @param cells [S, S, 3] in [−1, 1] each; undefined leaves a place white
  * @param o.tall rows of a picture, where they are not S. @param o.captions what stands above a cell, of `captionsOf`
+ * @param o.text kept in the file where that is a PNG
  */
 export async function writeGrid(
   file: string,
   cells: readonly (Float32Array | undefined)[],
-  o: { size: number; tall?: number; columns: number; captions?: readonly (string | undefined)[] },
+  o: {
+    size: number;
+    tall?: number;
+    columns: number;
+    captions?: readonly (string | undefined)[];
+    text?: string;
+  },
 ): Promise<void> {
-  const { size, tall = size, columns, captions = [] } = o;
+  const { size, tall = size, columns, captions = [], text: kept } = o;
   const zoom = zoomOf(size);
   const side = zoom * size;
   const step = side + zoom * gap;
@@ -85,8 +93,9 @@ export async function writeGrid(
     });
   }
   const image = sharp(data, { raw: { width, height, channels: 3 } });
-  const encoded = (encoders[endingOf(file)] ?? png)(image);
-  await writeFileAtomic(file, await encoded.toBuffer());
+  const encode = encoders[endingOf(file)] ?? png;
+  const bytes = await encode(image).toBuffer();
+  await writeFileAtomic(file, kept === undefined || encode !== png ? bytes : withText(bytes, kept));
 }
 
 function draw(
@@ -165,21 +174,21 @@ const versionColumns = 8;
  * Versions of the same pictures below each other: up to 8 of the first, then as many of the second, …; further
  * pictures below these.
  *
- * @param versions as many pictures each, [S, S, 3] in [−1, 1]. @param o.tall rows of each, where they are not S
+ * @param versions as many pictures each, [S, S, 3] in [−1, 1]. @param o.tall rows of each, where they are not S. @param o.text as of `writeGrid`
  */
 export async function writeVersions(
   file: string,
   versions: readonly (readonly Float32Array[])[],
-  o: { size: number; tall?: number },
+  o: { size: number; tall?: number; text?: string },
 ): Promise<void> {
-  const { size, tall } = o;
+  const { size } = o;
   const count = must(versions[0], 'version').length;
   const columns = Math.min(versionColumns, mostColumns(size), count);
   const cells: (Float32Array | undefined)[] = [];
   for (let first = 0; first < count; first += columns) {
     for (const images of versions) for (let i = 0; i < columns; i++) cells.push(images[first + i]);
   }
-  await writeGrid(file, cells, { size, tall, columns });
+  await writeGrid(file, cells, { ...o, columns });
 }
 
 /** Image `i` of [n, S, S, 3], a copy. */

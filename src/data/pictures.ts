@@ -12,6 +12,7 @@ import { enlarge, type Side } from './enlarge.js';
 import type { Place } from './file-names.js';
 import { budget } from './memory.js';
 import { checkPages, heldBytes, mostBytes, mostHeld } from './picture-limits.js';
+import { withText } from './png-text.js';
 import { open } from './samples.js';
 import { drawSvg, isSvg, svgExtent } from './svg-file.js';
 import { turns } from './turns.js';
@@ -240,10 +241,11 @@ async function shrink(data: Uint8Array, side: number, size: number): Promise<Uin
   return await sharp(data, { raw }).resize(size, size).raw().toBuffer();
 }
 
-/** @param image [H, W, 3] in [−1, 1] */
-export async function writePng(file: string, image: HostTensor): Promise<void> {
+/** @param image [H, W, 3] in [−1, 1]. @param text kept in the file, as `withText` does */
+export async function writePng(file: string, image: HostTensor, text?: string): Promise<void> {
   const [height, width] = image.shape as [number, number, number];
-  await writeFileAtomic(file, await encodePng({ width, height, data: toBytes(image) }));
+  const png = await encodePng({ width, height, data: toBytes(image) });
+  await writeFileAtomic(file, text === undefined ? png : withText(png, text));
 }
 
 export async function encodePng({ width, height, data }: Picture): Promise<Buffer> {

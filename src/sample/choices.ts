@@ -5,7 +5,7 @@ import type { Choice } from '../stage2-transformer/choose.js';
 import type { Growth } from '../stage2-transformer/guidance.js';
 import type { Passes } from '../stage2-transformer/passes.js';
 import type { Condition, Prior } from '../stage2-transformer/prior.js';
-import { type DrawingOptions, drawingOptions } from './source.js';
+import { type DrawingOptions, drawingOptions, type Settings } from './source.js';
 
 /** How strongly a class acts. @throws UserError where the prior cannot draw without class beside with */
 export function guidanceOf(given: number | undefined, config: Config, { classes, grids }: Condition): number {
@@ -114,4 +114,24 @@ export function passesOf(
     throw expected('0', drawingOptions.revise, `${revise}, where prior.substitute was 0`, next);
   }
   return { steps, order, choiceTemperature, revise };
+}
+
+/** What was chosen, by the names of the config. @param o.cfgScale left out where nothing guides */
+export function settingsOf(o: {
+  choice: Choice;
+  cfgScale?: number;
+  growth: Growth;
+  passes?: Passes;
+}): Settings {
+  const { choice, cfgScale, growth, passes } = o;
+  return {
+    ...{ temperature: choice.temperature, top_k: choice.topK, top_p: choice.topP },
+    ...(cfgScale !== undefined && { cfg_scale: cfgScale }),
+    ...(cfgScale !== undefined && cfgScale !== 1 && { cfg_growth: growth }),
+    ...(passes && {
+      ...{ decode_steps: passes.steps, order: passes.order },
+      ...(passes.order === 'confidence' && { choice_temperature: passes.choiceTemperature }),
+      revise: passes.revise,
+    }),
+  };
 }

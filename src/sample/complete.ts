@@ -37,7 +37,7 @@ export async function complete(o: CompleteOptions, models?: PaintModels): Promis
       redrawn: grids.map((grid) => touchedCells(pixels, grid, 0)),
       added: { top: 0, left: 0, right: 0, bottom: 0 },
     },
-    { ...o, name: 'complete' },
+    { ...o, name: 'complete', command: 'complete' },
   );
 }
 

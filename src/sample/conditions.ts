@@ -26,6 +26,12 @@ export interface Told {
   codes(left?: number, top?: number): Promise<Int32Array>;
 }
 
+/** The one file of these bytes, which is to be told as the file of this number. */
+export interface ToldAs {
+  readonly sha256: string;
+  readonly number: number;
+}
+
 /** A picture is [S, S, 3], or as large as what is to be drawn. */
 export interface Telling {
   /** Where it is not a map. */
@@ -36,15 +42,17 @@ export interface Telling {
 }
 
 /**
- * What the files of `--condition` tell, one after another; none where it is not given, which a prior can do without that
- * was trained without, at times. Each file is read once, so that a mistake is told before the work.
+ * What the files of `--condition` tell, one after another, or that of `toldAs` alone; none where it is not given, which
+ * a prior can do without that was trained without, at times. Each file is read once, so that a mistake is told before
+ * the work.
  *
  * @param o.conditioner where the prior is told anything
  * @param o.extent of pictures that are larger than the prior was trained on, or smaller
- * @throws UserError for what is no picture, a map of other colours, a prior that is told nothing, or that must be
+ * @throws UserError for what is no picture, a map of other colours, a prior that is told nothing, or that must be, and
+ *   where the file of `toldAs` is none of them
  */
 export async function toldBy(
-  condition: string | undefined,
+  { condition, toldAs }: { condition?: string; toldAs?: ToldAs },
   { config, conditioner, extent }: { config: Config; conditioner?: Conditioner; extent?: Extent },
 ): Promise<readonly Told[] | undefined> {
   if (condition === undefined) {
@@ -67,8 +75,15 @@ export async function toldBy(
   for (const { file, name } of await filesOf(condition)) {
     const read = () => lastRead(file);
     await read();
+    const digest = await sha256(file);
+    if (toldAs && (found.length > 0 || digest !== toldAs.sha256)) continue;
     const codes = remembered(async (left, top) => (await read()).codes(left, top));
-    found.push({ name, digest: await sha256(file), read, codes });
+    found.push({ name, digest, read, codes });
+  }
+  if (toldAs && found.length === 0) {
+    const wanted = `the file that the picture was told of (SHA-256 ${toldAs.sha256.slice(0, 8)}…)`;
+    const received = `${condition}, which ${isFolder(condition) ? 'does not hold it' : 'is another'}`;
+    throw expected(wanted, '--condition', received);
   }
   return found;
 }
@@ -96,10 +111,12 @@ function remembered(codes: (left: number, top: number) => Promise<Int32Array>): 
 const wantedOf = ({ kind }: ConditionRecord): string =>
   kind === 'maps' ? 'a map' : `a picture, of which it is told the ${kind},`;
 
+const isFolder = (place: string): boolean =>
+  fs.statSync(place, { throwIfNoEntry: false })?.isDirectory() ?? false;
+
 /** A file, or those of a folder. */
 async function filesOf(condition: string): Promise<{ file: string; name: string }[]> {
-  const stat = fs.statSync(condition, { throwIfNoEntry: false });
-  if (!stat?.isDirectory()) return [{ file: condition, name: path.parse(condition).name }];
+  if (!isFolder(condition)) return [{ file: condition, name: path.parse(condition).name }];
   const { names } = await listImages(condition, '--condition');
   const stems = names.map(stemOf);
   return names.map((name, i) => {

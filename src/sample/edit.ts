@@ -34,7 +34,7 @@ const growth = 1;
  *   none
  */
 export async function inpaint(o: InpaintOptions, models?: PaintModels): Promise<PaintSummary> {
-  return redrawn(await editorOf(o, models), { ...o, name: 'inpaint' });
+  return redrawn(await editorOf(o, models), { ...o, name: 'inpaint', command: 'edit inpaint' });
 }
 
 /**
@@ -49,12 +49,12 @@ export async function editClass(o: InpaintOptions, models?: PaintModels): Promis
     const known = classes.length > 0 ? `one of ${listed(classes)}` : 'a prior that knows classes';
     throw expected(known, '--class', 'nothing', 'Without a class: vqgen edit inpaint.');
   }
-  return redrawn(painter, { ...o, name: 'class' });
+  return redrawn(painter, { ...o, name: 'class', command: 'edit class' });
 }
 
 async function redrawn(
   painter: Painter,
-  o: InpaintOptions & { readonly name: string },
+  o: InpaintOptions & { readonly name: string; readonly command: string },
 ): Promise<PaintSummary> {
   const { data: own } = painter.config;
   const { size } = own;
@@ -119,7 +119,11 @@ export async function outpaint(o: OutpaintOptions, models?: PaintModels): Promis
   const image = (await readEvalImage(o.image, size, own)).data as Float32Array;
   const pixels = new Uint8Array(size * size);
   const nothing = grids.map(({ height, width }) => new Uint8Array(height * width));
-  return paint(painter, { image, size, pixels, redrawn: nothing, added }, { ...o, name: 'outpaint' });
+  return paint(
+    painter,
+    { image, size, pixels, redrawn: nothing, added },
+    { ...o, name: 'outpaint', command: 'edit outpaint' },
+  );
 }
 
 /** @throws UserError for a prior that sees only what stands before a cell */

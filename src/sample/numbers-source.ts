@@ -8,6 +8,7 @@ import { expected } from '../base/errors.js';
 import { must, take } from '../base/lookup.js';
 import { stream } from '../base/rng.js';
 import { firstAxis, float32, sizeOf } from '../base/tensor.js';
+import { weightsSum } from '../checkpoint/content-sum.js';
 import { readRunConfig } from '../checkpoint/run.js';
 import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
@@ -30,6 +31,7 @@ import { drawingOptions, type Source, type SourceOptions, sampleBatch } from './
 /** A tokenizer whose latents are numbers, not opened yet. */
 export interface Numbers {
   readonly config: Config;
+  readonly weights: Source['weights'];
   /** How a latent is drawn. @throws UserError where nothing tells */
   draw(): Promise<Draw>;
   /** @param batch images at a time */
@@ -50,7 +52,7 @@ const mostFitted = 4096;
  * training images are gone
  */
 export async function numbersSource(o: SourceOptions, numbers?: Numbers): Promise<Source> {
-  const { config, ...opening } = numbers ?? (await numbersOf(o));
+  const { config, weights, ...opening } = numbers ?? (await numbersOf(o));
   const latent = numbersIn(config);
   refuseForCodes(o);
   const { signal } = o;
@@ -79,6 +81,7 @@ export async function numbersSource(o: SourceOptions, numbers?: Numbers): Promis
     tokens: 1,
     classes,
     settings: { temperature },
+    weights,
     async draw(first, onPlace) {
       const before = performance.now();
       const labels = Int32Array.from({ length: sampleBatch }, (_, row) => classOf?.(first + row) ?? -1);
@@ -110,6 +113,7 @@ async function numbersOf(o: SourceOptions): Promise<Numbers> {
   const width = sizeOf(latent.shape);
   return {
     config,
+    weights: { tokenizer: weightsSum(model.tensors) },
     draw: async () =>
       latent.kind === 'gaussian'
         ? aroundMeans(classMeans(model, latent.classes.length, width), width)

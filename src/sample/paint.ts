@@ -24,11 +24,12 @@ import type { Growth } from '../stage2-transformer/guidance.js';
 import { listed, loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
 import type { Passes } from '../stage2-transformer/passes.js';
 import { drawnGrids, drawTold } from '../stage2-transformer/told.js';
-import { choiceOf, growthOf, guidanceOf, passesOf } from './choices.js';
+import { choiceOf, growthOf, guidanceOf, passesOf, settingsOf } from './choices.js';
 import { chosenClasses, inTurn } from './classes.js';
 import { codesIn } from './code-sheet.js';
 import { checkOutOrRun, joined, obstacleInSamples, samplesName } from './out.js';
-import { decodeImages, tellOfBest } from './prior-source.js';
+import { decodeImages, tellOfBest, weightsOf } from './prior-source.js';
+import { commonRecipe, recipeText } from './recipe.js';
 import { copyOf, extentOf, lay, type Plan, type Scene, sceneOf } from './scene.js';
 import { writeProposals } from './sheet.js';
 import type { DrawingOptions } from './source.js';
@@ -149,12 +150,12 @@ function drawingOf({ choice, growth, passes, prior }: Painter) {
 /**
  * Draws what the plan asks for and writes it.
  *
- * @param o.name what was done, for the folder: `inpaint`
+ * @param o.name what was done, for the folder: `inpaint`. @param o.command for the recipe: `edit inpaint`
  */
 export async function paint(
   painter: Painter,
   plan: Plan,
-  o: PaintOptions & { readonly name: string },
+  o: PaintOptions & { readonly name: string; readonly command: string },
 ): Promise<PaintSummary> {
   const started = performance.now();
   const { config, prior, chosen, choice, cfgScale, growth, passes } = painter;
@@ -173,7 +174,7 @@ export async function paint(
   };
   const folder = path.join(
     runPaths(run).samples,
-    `${o.name}-${joined([path.parse(o.image).name])}-${digestOf(plan)}_${samplesName({ seed, ...settings }, usual)}`,
+    `${o.name}-${joined([path.parse(o.image).name])}-${sumOf(plan).slice(0, 8)}_${samplesName({ seed, ...settings }, usual)}`,
   );
   const obstacle = obstacleInSamples(run);
   if (obstacle)
@@ -182,17 +183,26 @@ export async function paint(
   const { scene, drawn } = await drawAll(painter, plan, { ...o, n, seed });
   const files: string[] = [];
   const { width, height } = extentOf(scene);
+  const guided = chosen.length > 0 ? { cfgScale } : {};
+  const recipe = commonRecipe({
+    ...{ command: o.command, run, weights: weightsOf(painter), device: o.device, seed },
+    ...{ extent: { width, height }, plan: sumOf(plan) },
+    settings: settingsOf({ choice, growth, passes, ...guided }),
+  });
   for (const [i, picture] of drawn.entries()) {
     if (obstacle) break;
     const file = path.join(folder, `${`${i}`.padStart(4, '0')}.png`);
-    await writePng(file, float32([height, width, 3], picture));
+    const name = classes[i % classes.length];
+    const text = recipeText({ ...recipe, index: i, ...(name !== undefined && { class: name }) });
+    await writePng(file, float32([height, width, 3], picture), text);
     files.push(file);
   }
   const ofEach = drawn.flatMap((_, i) =>
     chosen.length > 0 ? [must(classes[i % classes.length], 'class')] : [],
   );
   const grid = o.out ?? path.join(folder, 'grid.png');
-  await writeProposals(grid, scene, drawn, { classes: ofEach, reporter });
+  const text = recipeText({ ...recipe, images: n, ...(chosen.length > 0 && { classes: [...classes] }) });
+  await writeProposals(grid, scene, drawn, { classes: ofEach, text, reporter });
   const cells = scene.codes.reduce((sum, { length }) => sum + length, 0);
   const open = scene.codes.reduce((sum, codes) => sum + codes.filter((code) => code === unknown).length, 0);
   return {
@@ -203,10 +213,10 @@ export async function paint(
 }
 
 /** Tells pictures and what is to be drawn of them apart. */
-function digestOf({ image, pixels, redrawn, added }: Plan): string {
+function sumOf({ image, pixels, redrawn, added }: Plan): string {
   const hash = createHash('sha256').update(new Uint8Array(image.buffer, image.byteOffset, image.byteLength));
   for (const part of [pixels, ...redrawn, JSON.stringify(added)]) hash.update(part);
-  return hash.digest('hex').slice(0, 8);
+  return hash.digest('hex');
 }
 
 /** @returns the scene before anything was drawn, and the proposals, [H, W, 3] each */

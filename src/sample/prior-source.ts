@@ -4,8 +4,9 @@ import { must, take } from '../base/lookup.js';
 import { type Disposable, opened } from '../base/opened.js';
 import type { Reporter } from '../base/progress.js';
 import { stream } from '../base/rng.js';
+import { weightsSum } from '../checkpoint/content-sum.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
-import { latestCheckpoint } from '../checkpoint/store.js';
+import { latestCheckpoint, type TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { imageAt } from '../data/grid.js';
 import { inferenceBatch } from '../data/inference-batch.js';
@@ -16,12 +17,11 @@ import { modelOf } from '../stage1-vqgan/model.js';
 import { decodeProgram } from '../stage1-vqgan/programs.js';
 import { blankCanvas, unknown } from '../stage2-transformer/canvas.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
-import type { Passes } from '../stage2-transformer/passes.js';
 import type { Drawer, Opening, Prior } from '../stage2-transformer/prior.js';
 import { drawnGrids, drawTold } from '../stage2-transformer/told.js';
 import type { ConditionRecord } from '../tokenize/conditions/condition.js';
 import { openConditioner } from '../tokenize/conditions/index.js';
-import { choiceOf, growthOf, guidanceOf, passesOf } from './choices.js';
+import { choiceOf, growthOf, guidanceOf, passesOf, settingsOf } from './choices.js';
 import { chosenClasses, inTurn } from './classes.js';
 import { digestOf, type Told, toldBy, toldRows } from './conditions.js';
 import { type Int8Loss, reportInt8Loss } from './int8-loss.js';
@@ -34,6 +34,7 @@ export interface Models {
   readonly prior: Prior;
   /** What it is told of pictures beside their classes. */
   readonly record?: ConditionRecord;
+  readonly weights: Source['weights'];
   open(
     o: Opening & {
       /** Images at a time. */
@@ -51,11 +52,11 @@ async function openPrior(
   models: Models | undefined,
   note: <D extends Disposable>(thing: D) => D,
 ): Promise<Omit<Source, 'dispose'>> {
-  const { config, prior, record, open } = models ?? (await modelsOf(o));
+  const { config, prior, record, weights, open } = models ?? (await modelsOf(o));
   const grids = drawnGrids(prior);
   const { classes } = prior.condition;
   const conditioner = o.toldOf || !record ? undefined : note(await openConditioner(record, o));
-  const told = o.toldOf ? undefined : await toldBy(o.condition, { config, conditioner });
+  const told = o.toldOf ? undefined : await toldBy(o, { config, conditioner });
   const { size } = config.data;
   const decodeBatch = inferenceBatch(size);
   const { seed, name, settings, cfgScale, passes, classOf, ...how } = drawingOf(o, config, prior, told);
@@ -76,6 +77,7 @@ async function openPrior(
     tokens: cells,
     classes,
     settings,
+    weights,
     int8,
     async draw(first, onPlace) {
       const before = performance.now();
@@ -118,14 +120,10 @@ export function drawingOf(o: SourceOptions, config: Config, prior: Prior, told?:
     name:
       samplesName({ ...chosenOf, classes: take(classes, chosen) }, usualOf(config, prior)) +
       (told ? `_condition-${joined([digestOf(told).first])}-${digestOf(told).digest}` : ''),
-    settings: {
-      temperature: choice.temperature,
-      top_k: choice.topK,
-      top_p: choice.topP,
-      ...(classes.length + condition.grids.length > 0 && { cfg_scale: cfgScale }),
-      ...(cfgScale !== 1 && { cfg_growth: growth }),
-      ...(passes && settingsOf(passes)),
-    },
+    settings: settingsOf({
+      ...{ choice, growth, passes },
+      ...(classes.length + condition.grids.length > 0 && { cfgScale }),
+    }),
   };
 }
 
@@ -133,7 +131,12 @@ export function drawingOf(o: SourceOptions, config: Config, prior: Prior, told?:
  * By a picture's number: the file of which it is told, its number among the `n` pictures of that file, and what its
  * chance is drawn from, which does not depend on `n`.
  */
-export function ofEach(told: readonly Told[] | undefined, { n = 1 }: Pick<SourceOptions, 'n'>) {
+export function ofEach(
+  told: readonly Told[] | undefined,
+  { n = 1, toldAs }: Pick<SourceOptions, 'n' | 'toldAs'>,
+) {
+  if (toldAs)
+    return { fileOf: () => told?.[0], drawOf: (i: number) => i, chanceOf: (i: number) => [i, toldAs.number] };
   return {
     fileOf: (i: number) => told?.[Math.floor(i / n)],
     drawOf: (i: number) => (told ? i % n : i),
@@ -152,6 +155,7 @@ async function modelsOf({ run, device, precision, reporter, signal, ...o }: Sour
     config,
     prior: prior.model,
     record: prior.told,
+    weights: weightsOf({ prior, tokenizer }),
     async open({ decodeBatch, ...opening }) {
       const int8 =
         precision === 'int8'
@@ -168,6 +172,11 @@ async function modelsOf({ run, device, precision, reporter, signal, ...o }: Sour
     },
   };
 }
+
+export const weightsOf = (o: Record<'tokenizer' | 'prior', TrainedModel>): Source['weights'] => ({
+  tokenizer: weightsSum(o.tokenizer.tensors),
+  prior: weightsSum(o.prior.tensors),
+});
 
 /** Notes where the prior that is taken is not the newest. */
 export function tellOfBest(run: string, { step }: TrainedPrior, { note }: Reporter): void {
@@ -240,10 +249,3 @@ function usualOf(config: Config, prior: Prior) {
  * Canvases at a time where a pass costs as much as it has canvases, and rows do not act on each other, of `n` in all.
  */
 const batchFor = (n = sampleBatch): number => Math.min(sampleBatch, 2 ** Math.ceil(Math.log2(n)));
-
-const settingsOf = ({ steps, order, choiceTemperature, revise }: Passes) => ({
-  decode_steps: steps,
-  order,
-  ...(order === 'confidence' && { choice_temperature: choiceTemperature }),
-  revise,
-});

@@ -2,7 +2,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
-import { take } from '../base/lookup.js';
+import { nth, take } from '../base/lookup.js';
 import { checkNoLinks } from '../base/obstacles.js';
 import type { Reporter } from '../base/progress.js';
 import { float32 } from '../base/tensor.js';
@@ -12,7 +12,9 @@ import { writePng } from '../data/pictures.js';
 import type { Told } from './conditions.js';
 import type { Int8Loss } from './int8-loss.js';
 import { checkOutOrRun, joined, obstacleInSamples } from './out.js';
-import type { Source, SourceOptions } from './source.js';
+import { ofEach } from './prior-source.js';
+import { type CommonRecipe, commonRecipe, type Recipe, recipeText, sumOfTold } from './recipe.js';
+import type { Drawn, Source, SourceOptions } from './source.js';
 import { openSource } from './sources.js';
 
 export interface SampleOptions extends SourceOptions {
@@ -24,6 +26,8 @@ export interface SampleOptions extends SourceOptions {
   readonly n: number;
   /** Where the grid goes; beside the pictures unless given. */
   readonly out?: string;
+  /** The grid, which goes to `out`, is drawn again by this recipe; no single pictures are written. */
+  readonly again?: Recipe;
 }
 
 export interface SampleSummary {
@@ -46,13 +50,16 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   checkOutOrRun(o.out, { run: o.run, read: [o.condition, o.model] });
   if (o.precision === 'int8') checkNoLinks(o.run, ['.cache']);
   const obstacle = obstacleInSamples(o.run);
-  if (obstacle)
+  const single = !obstacle && !o.again;
+  if (obstacle && !o.again)
     o.reporter.warn(`Only the grid is written, no single pictures: ${o.run} takes none, ${obstacle}.`);
   const started = performance.now();
   let drawing = 0;
   const source = await (o.open ?? openSource)(o);
   const { seed, size, tall = size, places, tokens, batch, int8, classes, told } = source;
   const n = o.n * (told?.length ?? 1);
+  const recipe = recipeOf(source, o);
+  const { chanceOf } = ofEach(told, o);
   const batches = Math.ceil(n / batch);
   const progress = o.reporter.progress({ label: 'Sample', total: batches * places, unit: 'places' });
   const folder = path.join(runPaths(o.run).samples, source.name);
@@ -72,12 +79,18 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
       );
       drawing += drawn.seconds;
       for (const [row, image] of drawn.images.slice(0, n - first).entries()) {
-        if (!obstacle) {
+        if (single) {
           const file = path.join(
             folder,
             `${nameOf(first + row)}${drawn.unfinished ? '-unfinished' : ''}.png`,
           );
-          await writePng(file, float32([tall, size, 3], image));
+          const [index = 0, number] = chanceOf(first + row);
+          const text = recipeText({
+            ...{ ...recipe, index },
+            ...classOf(source, drawn, row),
+            ...(told && number !== undefined && { condition: { sha256: nth(told, number).digest, number } }),
+          });
+          await writePng(file, float32([tall, size, 3], image), drawn.unfinished ? undefined : text);
           files.push(file);
           if (drawn.unfinished) o.reporter.note(`What is drawn of it so far: ${file}`);
         }
@@ -91,11 +104,16 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
     progress.stop();
     await source.dispose();
   }
-  if (!obstacle) await tellOfOthers(folder, files, o.reporter);
+  if (single) await tellOfOthers(folder, files, o.reporter);
   const grid = o.out ?? path.join(folder, 'grid.png');
   if (shown.length < n) o.reporter.note(`The grid shows the first ${shown.length} of ${n} images.`);
-  if (tellings) await writeTold(grid, tellings, shown, { n: o.n, size, tall });
-  else await writeGridOf(grid, shown, { size, tall, labels, classes, reporter: o.reporter });
+  const text = recipeText({
+    ...{ ...recipe, images: o.n },
+    ...(o.classes && { classes: [...o.classes] }),
+    ...(told && { condition: { sha256: sumOfTold(told) } }),
+  });
+  if (tellings) await writeTold(grid, tellings, shown, { n: o.n, size, tall, text });
+  else await writeGridOf(grid, shown, { size, tall, labels, classes, text, reporter: o.reporter });
   return {
     images: n,
     grid,
@@ -106,6 +124,21 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
     ...(labels.some((label) => label >= 0) && { classes: take(classes, labels) }),
     ...(int8 !== undefined && { int8 }),
   };
+}
+
+/** What all that the source draws has in its recipe. */
+export function recipeOf(source: Source, o: SourceOptions & { readonly again?: Recipe }): CommonRecipe {
+  const { seed, size, tall = size, weights, settings } = source;
+  const { run, device, precision, only, again } = o;
+  const extent = { width: size, height: tall };
+  const command = 'sample';
+  return commonRecipe({ command, run, weights, device, precision, extent, only, seed, settings, again });
+}
+
+/** Of one of what was drawn, for its recipe. */
+export function classOf({ classes }: Source, { labels }: Drawn, row: number): Pick<Recipe, 'class'> {
+  const name = classes[labels[row] ?? -1];
+  return name === undefined ? {} : { class: name };
 }
 
 /** Pictures of an earlier call stay, and are not of this one. */
@@ -137,7 +170,7 @@ async function writeTold(
   file: string,
   { photographs, told }: Tellings,
   images: readonly Float32Array[],
-  o: { n: number; size: number; tall: number },
+  o: { n: number; size: number; tall: number; text: string },
 ): Promise<void> {
   const draws = Array.from({ length: o.n }, (_, i) => told.flatMap((_, j) => images[j * o.n + i] ?? []));
   await writeVersions(
@@ -157,6 +190,7 @@ async function writeGridOf(
     /** Of the images and more. */
     labels: readonly number[];
     classes: readonly string[];
+    text: string;
     reporter: Reporter;
   },
 ): Promise<void> {
@@ -175,6 +209,6 @@ async function writeGridOf(
   await writeGrid(
     file,
     cells.map((cell) => (cell === undefined ? undefined : images[cell])),
-    { size: o.size, tall: o.tall, columns, captions },
+    { size: o.size, tall: o.tall, columns, captions, text: o.text },
   );
 }

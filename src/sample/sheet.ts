@@ -9,13 +9,13 @@ const grey = 0;
 /**
  * @param scene before anything was drawn
  * @param drawn [H, W, 3] each
- * @param o.classes of each, or none
+ * @param o.classes of each, or none. @param o.text as of `writeGrid`
  */
 export async function writeProposals(
   file: string,
   scene: Scene,
   drawn: readonly Float32Array[],
-  o: { classes: readonly string[]; reporter: Reporter },
+  o: { classes: readonly string[]; text: string; reporter: Reporter },
 ): Promise<void> {
   const { width, height } = extentOf(scene);
   const size = Math.max(width, height);
@@ -36,6 +36,7 @@ export async function writeProposals(
       size,
       tall: height,
       columns: Math.min(mostColumns(size), shown.length + 2),
+      text: o.text,
       captions: ['picture', 'kept', ...shown.map((_, i) => captionOf(i))],
     },
   );

@@ -7,7 +7,7 @@ import type { Extent } from '../data/pictures.js';
 import type { Device, Precision } from '../engine/device.js';
 import type { Growth } from '../stage2-transformer/guidance.js';
 import type { ClassOf } from './classes.js';
-import type { Told } from './conditions.js';
+import type { Told, ToldAs } from './conditions.js';
 import type { Int8Loss } from './int8-loss.js';
 
 /** Pictures drawn at a time, where a source does not say otherwise. */
@@ -40,6 +40,9 @@ export const drawingOptions = {
   revise: '--revise',
 } as const satisfies Record<keyof DrawingOptions, string>;
 
+/** What decides pictures beside the seed, by the names of the config. */
+export type Settings = Readonly<Record<string, number | string>>;
+
 /** What a call may say. A source refuses what it has no use for. */
 export interface SourceOptions extends DrawingOptions {
   readonly run: string;
@@ -56,6 +59,8 @@ export interface SourceOptions extends DrawingOptions {
   readonly classOf?: ClassOf;
   /** A file or a folder: pictures, or maps, of which the prior is told; then `n` are drawn for each. */
   readonly condition?: string;
+  /** Of its files only this one. */
+  readonly toldAs?: ToldAs;
   /** In place of `condition`: the codes that tell it, by the picture's number. */
   readonly toldOf?: (image: number) => Int32Array;
   /** Of the source's products; `f32` unless given. */
@@ -97,8 +102,10 @@ export interface Source {
   readonly told?: readonly Told[];
   /** Names of the classes that it knows. */
   readonly classes: readonly string[];
-  /** What decides its pictures beside the seed, as `evaluate` names it. */
-  readonly settings: Readonly<Record<string, number | string>>;
+  /** As `evaluate` names them. */
+  readonly settings: Settings;
+  /** Sums of the weights that draw, by their part. */
+  readonly weights: Readonly<Record<string, string>>;
   /** Only with int8 weights: what they cost, or null where there is nothing to measure it on. */
   readonly int8?: Int8Loss | null;
   /**

@@ -22,7 +22,7 @@ import { blankSheet, codesIn, cropped, type Sheet, write } from './code-sheet.js
 import { type Told, toldBy, toldRows } from './conditions.js';
 import { decodeSheet } from './decode-sheet.js';
 import { reportInt8Loss } from './int8-loss.js';
-import { checkPrecision, drawingOf, ofEach, tellOfBest } from './prior-source.js';
+import { checkPrecision, drawingOf, ofEach, tellOfBest, weightsOf } from './prior-source.js';
 import type { Drawn, Source, SourceOptions } from './source.js';
 import { stepAnywhere, stepInOrder, type Window, wavesOf, windowsFrom } from './windows.js';
 
@@ -45,7 +45,7 @@ async function openWindowed(
   const { model } = prior;
   checkPrecision(precision, model);
   const conditioner = prior.told && note(await openConditioner(prior.told, { run, device, reporter }));
-  const told = await toldBy(o.condition, { config, conditioner, extent });
+  const told = await toldBy(o, { config, conditioner, extent });
   const { seed, name, settings, cfgScale, passes, classOf, ...how } = drawingOf(o, config, model, told);
   const { fileOf, chanceOf } = ofEach(told, o);
   const grids = drawnGrids(model);
@@ -102,6 +102,7 @@ async function openWindowed(
     tokens: (sides.rows * sides.columns * cellsIn(grids)) / sides.side ** 2,
     classes: model.condition.classes,
     settings,
+    weights: weightsOf({ prior, tokenizer }),
     int8,
     async draw(picture, onPlace): Promise<Drawn> {
       const before = performance.now();

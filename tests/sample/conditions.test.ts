@@ -13,6 +13,7 @@ import { openDevice } from '../../src/engine/index.js';
 import { evaluate } from '../../src/evaluate/evaluate.js';
 import { complete } from '../../src/sample/complete.js';
 import { toldBy } from '../../src/sample/conditions.js';
+import { like, readGiven } from '../../src/sample/like.js';
 import { ofEach } from '../../src/sample/prior-source.js';
 import { sample } from '../../src/sample/sample.js';
 import { loadModels } from '../../src/stage2-transformer/model.js';
@@ -177,6 +178,25 @@ describe('maps', () => {
     expect(new Set(rows[0]).size).toBe(2);
   });
 
+  test('a picture is drawn again like itself where it is told of the same file, in whatever folder', async () => {
+    const condition = at('pairs/maps/even');
+    const { files, grid } = await drawn(run, { condition, n: 2, cfgScale: 3 });
+    const again = async (file: string, condition?: string) =>
+      like({
+        ...{ given: await readGiven(file), run, condition, out: at('again.png') },
+        device,
+        reporter: silent,
+      });
+    const sixth = path.basename(files[5]!).replace('-0001', '');
+    expect((await again(files[5]!, path.join(condition, sixth))).same).toBe(true);
+    expect((await again(grid, condition)).same).toBe(true);
+    await expect(again(files[5]!, at('pairs/maps/odd/1.png'))).rejects.toThrow(
+      /^Expected the file that the picture was told of \(SHA-256 [0-9a-f]{8}…\) for --condition but received .*1\.png, which is another\.$/,
+    );
+    await expect(again(files[5]!)).rejects.toThrow(/^Expected the file that .* was told of for --condition/);
+    expect((await again(grid, at('pairs/maps/odd'))).differs[0]).toMatch(/^Another condition: /);
+  });
+
   test('larger than trained: each window is told of its part of the map', async () => {
     const big = at('big.png');
     const wide = float32(
@@ -276,7 +296,7 @@ describe('maps', () => {
     };
     const folder = at('read');
     await fs.cp(at('pairs/maps/odd'), folder, { recursive: true });
-    const told = await toldBy(folder, { config: readRunConfig(run), conditioner });
+    const told = await toldBy({ condition: folder }, { config: readRunConfig(run), conditioner });
     await fs.rm(folder, { recursive: true });
     const { fileOf } = ofEach(told, { n: 3 });
     const files = told!.length;

@@ -21,6 +21,7 @@ async function drawn(only?: string, grids = [top, bottom]) {
   const models: Models = {
     config,
     prior,
+    weights: {},
     open: async ({ decodeBatch }) => ({
       drawer: {
         async draw({ codes }, o) {

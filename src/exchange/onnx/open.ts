@@ -5,6 +5,7 @@ import { expected, type UserError } from '../../base/errors.js';
 import { settle } from '../../base/files.js';
 import { picked } from '../../base/lookup.js';
 import { float32, type HostTensor, int32, sizeOf } from '../../base/tensor.js';
+import { sha256 } from '../../checkpoint/safetensors.js';
 import type { Config } from '../../config/schema.js';
 import type { Graph } from '../../engine/device.js';
 import { type OnnxModel, openOnnxModel, readOnnxMetadata } from '../../engine/onnx-file.js';
@@ -60,6 +61,7 @@ export function exportedSource(model: string, threads?: number): (o: SourceOptio
     const openOf = (name: string) => openPart(folder, name, tokenizer, threads);
     return numbersSource(o, {
       config,
+      weights: await sumsOf(folder, ['decoder', ...(aroundClasses(latent) ? ['means'] : [])]),
       draw: async () => {
         const means = aroundClasses(latent) ? await meansOf(latent, await openOf('means')) : [];
         return aroundMeans(means, sizeOf(latent.shape));
@@ -97,6 +99,7 @@ export async function exportedModels(model: string, threads?: number): Promise<M
   return {
     config,
     prior,
+    weights: await sumsOf(folder, ['decoder', 'prior']),
     async open(opening) {
       const decoder = decoderGraph(await openPart(folder, 'decoder', tokenizer, threads));
       try {
@@ -108,6 +111,14 @@ export async function exportedModels(model: string, threads?: number): Promise<M
       }
     },
   };
+}
+
+/** Of files, where they are there: what is missing is told when it is opened. */
+async function sumsOf(folder: string, parts: readonly string[]): Promise<Record<string, string>> {
+  const files = parts.map(fileOf).filter((name) => existsSync(path.join(folder, name)));
+  return Object.fromEntries(
+    await Promise.all(files.map(async (name) => [name, await sha256(path.join(folder, name))])),
+  );
 }
 
 /** A file with what it says of itself. @throws UserError where it is missing or vqgen did not write it */
