@@ -3,7 +3,6 @@ import { picked } from '../base/lookup.js';
 import { sizeOf } from '../base/tensor.js';
 import type { GraphProgram, StepProgram } from './device.js';
 import type { GraphBuilder, Node, Value } from './graph.js';
-import { replaceable } from './in-place.js';
 import { type EncodedModel, encodeModel, type OnnxGraph, type Port, port } from './onnx.js';
 import { byDepth } from './order.js';
 import { packUpdates, type StateBuffer } from './pack.js';
@@ -49,8 +48,6 @@ export interface CompiledStep {
   readonly state: readonly Slot[];
   /** The tensors that hold the state. */
   readonly buffers: readonly StateBuffer[];
-  /** Names of those whose new value may take the old one's place, where one run takes one step. */
-  readonly inPlace: ReadonlySet<string>;
   readonly inputs: readonly Slot[];
   readonly outputs: readonly Slot[];
 }
@@ -60,8 +57,8 @@ export const STEPS = 'steps';
 
 /**
  * From this size (bytes) of the state on, steps run one by one. A Loop holds the state five times over: what came in,
- * before and after the present step, what goes out and its copy; a plain graph three times, of optimiser moments twice,
- * but copies the state out after every step.
+ * before and after the present step, what goes out and its copy; a plain graph three times, but copies the state out
+ * after every step.
  */
 const loopUpTo = 256 * 2 ** 20;
 
@@ -98,23 +95,7 @@ export async function compileStep(
   };
   const bytes = 4 * slots.state.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const looped = bytes < (o.loopBelow ?? loopUpTo);
-  if (looped)
-    return {
-      model: encodeModel(loopOver(step, inputs, slots)),
-      looped,
-      buffers,
-      inPlace: new Set(),
-      ...slots,
-    };
-  const names = buffers.map(({ name }) => name);
-  const ports = { before: (name: string) => `state/${name}`, after: (name: string) => `final/${name}` };
-  return {
-    model: encodeModel(step),
-    looped,
-    buffers,
-    inPlace: replaceable(step.nodes, names, ports),
-    ...slots,
-  };
+  return { model: encodeModel(looped ? loopOver(step, inputs, slots) : step), looped, buffers, ...slots };
 }
 
 /**

@@ -117,13 +117,8 @@ class OnnxStepRunner implements StepRunner {
 
   load(state: HostTensors): void {
     checkTensors(`state of ${this.program.name}`, this.program.state, state);
-    const own = (tensor: ort.Tensor) =>
-      new ort.Tensor('float32', (tensor.data as Float32Array).slice(), tensor.dims);
     this.state = Object.fromEntries(
-      this.compiled.buffers.map((buffer) => {
-        const tensor = filled(buffer, state);
-        return [buffer.name, this.compiled.inPlace.has(buffer.name) ? own(tensor) : tensor];
-      }),
+      this.compiled.buffers.map((buffer) => [buffer.name, filled(buffer, state)]),
     );
   }
 
@@ -142,13 +137,8 @@ class OnnxStepRunner implements StepRunner {
   private async runOne(inputs: HostTensors): Promise<HostTensors> {
     const feeds = this.stateFeeds();
     for (const { name, value } of this.compiled.inputs) feeds[value.name] = toOrt(must(inputs[name], name));
-    const state = this.current('runs');
-    const fetches: Record<string, ort.Tensor | null> = {};
-    for (const name of this.session.outputNames) fetches[name] = null;
-    for (const name of this.compiled.inPlace) fetches[`final/${name}`] = must(state[name], name);
-    this.state = undefined; // until it is whole again
-    const results = await runSession(this.session, feeds, { advice: whenFull.step, fetches });
-    this.keep({ ...results, ...present(fetches) }, (name) => name);
+    const results = await runSession(this.session, feeds, { advice: whenFull.step });
+    this.keep(results, (name) => name);
     return Object.fromEntries(
       this.compiled.outputs.map((slot) => [
         slot.name,
@@ -209,9 +199,6 @@ class OnnxStepRunner implements StepRunner {
     return this.released;
   }
 }
-
-const present = (fetches: Readonly<Record<string, ort.Tensor | null>>): Record<string, ort.Tensor> =>
-  Object.fromEntries(Object.entries(fetches).flatMap(([name, tensor]) => (tensor ? [[name, tensor]] : [])));
 
 function stack(rows: readonly HostTensor[]): ort.Tensor {
   const [first] = rows as [HostTensor];

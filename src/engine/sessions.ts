@@ -41,7 +41,7 @@ export const whenFull = {
 export async function runSession(
   session: ort.InferenceSession,
   feeds: Record<string, ort.Tensor>,
-  o: { advice: string; fetches?: Record<string, ort.Tensor | null> },
+  o: { advice: string; fetches?: Record<string, ort.Tensor> },
 ): Promise<ort.InferenceSession.OnnxValueMapType> {
   try {
     return await (o.fetches ? session.run(feeds, o.fetches) : session.run(feeds));
