@@ -8,7 +8,7 @@ import { crc32 } from 'node:zlib';
 import { expected, type UserError } from '../base/errors.js';
 import { must, take } from '../base/lookup.js';
 import { type Reporter, silent } from '../base/progress.js';
-import { known as next, openArchives } from './archives/archives.js';
+import { archivesAmong, known as next, openArchives } from './archives/archives.js';
 import { missing } from './file-names.js';
 import { type Picture, reasonOf } from './pictures.js';
 import { checkKnown, type PictureData, readings } from './reading.js';
@@ -89,6 +89,7 @@ export async function listImages(
   };
 }
 
+/** A folder without pictures of its own that holds archives stands for those. */
 async function openStore(
   dir: string,
   where: string,
@@ -97,13 +98,17 @@ async function openStore(
   const root = path.resolve(dir);
   const stat = await fs.stat(root).catch(() => undefined);
   if (!stat) throw expected('a folder of images', where, missing(dir), next);
-  if (stat.isFile()) return openArchives([root], { dir, where });
+  if (stat.isFile()) return openArchives([{ place: root }], { dir, where });
   if (!stat.isDirectory()) throw expected('a folder of images', where, `${dir}, which is no folder`, next);
   const walked = await walkPictures(root, o).catch((error) => {
     const received = `${dir}, which cannot be read (${reasonOf(error)})`;
     throw expected('a folder of images', where, received, next, error);
   });
-  return folderStore(walked);
+  if (walked.files.length > 0) return folderStore(walked);
+  const archives = await archivesAmong(root, walked.others, { dir, where, without: o.without });
+  if (!archives) return folderStore(walked);
+  const files = archives.names.map((name) => ({ place: path.join(root, name), prefix: name }));
+  return openArchives(files, { dir, where, leftOut: [...walked.leftOut, ...archives.leftOut] });
 }
 
 /** @param ofNames the class of each name: its first folder unless given */

@@ -50,6 +50,7 @@ export async function archiveFile(place: string): Promise<ArchiveFile> {
 }
 
 function readNow(descriptor: number, from: number, length: number): Buffer {
+  if (from < 0) throw new RangeError('it is too short');
   const bytes = Buffer.alloc(length);
   for (let at = 0; at < length; ) {
     const read = readSync(descriptor, bytes, at, length - at, from + at);

@@ -18,6 +18,17 @@ export interface Listing {
   read(index: number): Promise<Buffer>;
 }
 
+/** What is whole, but cannot be read; the message goes on from `which`. */
+export class Unfit extends Error {
+  constructor(
+    message: string,
+    /** What to do, a sentence. */
+    readonly next: string,
+  ) {
+    super(message);
+  }
+}
+
 /** Pictures of one data set, in all its archives together. */
 export const mostPictures = 4_000_000;
 

@@ -65,10 +65,10 @@ test('damaged and hostile archives are refused by name, damaged pictures left ou
   expect(said).toMatchInlineSnapshot(`
 {
   "cut.zip": "UserError: Expected a whole zip archive for --data but received /cut.zip, which is damaged: End of central directory record signature not found. Either not a zip file, or file is truncated. Copy or download it again.",
-  "none.zip": "UserError: Expected a folder of images for --data but received /none.zip, which holds no image file (left out: 1 file that is no picture (a.txt)). Give a folder that holds JPEG, PNG, WebP, AVIF, GIF, TIFF or SVG files, or a zip archive of one.",
+  "none.zip": "UserError: Expected a folder of images for --data but received /none.zip, which holds no image file (left out: 1 file that is no picture (a.txt)). Give a folder that holds JPEG, PNG, WebP, AVIF, GIF, TIFF or SVG files, or an archive of pictures: zip, tar, parquet, MNIST idx or CIFAR binary files.",
   "outside.zip": "UserError: Expected a whole zip archive for --data but received /outside.zip, which is damaged: invalid relative path: ../../x.png. Copy or download it again.",
-  "twice.zip": "UserError: Expected different names for --data but received /twice.zip, which holds cat/picture-0.png twice. Give a folder that holds JPEG, PNG, WebP, AVIF, GIF, TIFF or SVG files, or a zip archive of one.",
-  "words.zip": "UserError: Expected a folder of images for --data but received /words.zip, which is a file of no known kind. Give a folder that holds JPEG, PNG, WebP, AVIF, GIF, TIFF or SVG files, or a zip archive of one.",
+  "twice.zip": "UserError: Expected different names for --data but received /twice.zip, which holds cat/picture-0.png twice. A picture is known by its name: give each its own.",
+  "words.zip": "UserError: Expected a whole zip archive for --data but received /words.zip, which is damaged: End of central directory record signature not found. Either not a zip file, or file is truncated. Copy or download it again.",
 }
 `);
 
