@@ -46,12 +46,19 @@ export interface ImageSource {
  * @param o.data what they are: photographs unless given
  * @param o.without folders or files below `dir` that are left out, with the reason
  * @param o.everyName whether links to one file count each
+ * @param o.onDisk whether each name must be that of a file: archives are none then
  * @throws UserError when `dir` is missing, is neither folder nor archive, is damaged or holds no image file
  */
 export async function listImages(
   dir: string,
   where = '--data',
-  o: { reporter?: Reporter; without?: readonly Skipped[]; everyName?: boolean; data?: PictureData } = {},
+  o: {
+    reporter?: Reporter;
+    without?: readonly Skipped[];
+    everyName?: boolean;
+    onDisk?: boolean;
+    data?: PictureData;
+  } = {},
 ): Promise<ImageSource> {
   const { reporter = silent, data } = o;
   const store = await openStore(dir, where, o);
@@ -93,7 +100,7 @@ export async function listImages(
 async function openStore(
   dir: string,
   where: string,
-  o: { without?: readonly Skipped[]; everyName?: boolean },
+  o: { without?: readonly Skipped[]; everyName?: boolean; onDisk?: boolean },
 ): Promise<PictureStore> {
   const root = path.resolve(dir);
   const stat = await fs.stat(root).catch(() => undefined);
@@ -104,7 +111,7 @@ async function openStore(
     const received = `${dir}, which cannot be read (${reasonOf(error)})`;
     throw expected('a folder of images', where, received, next, error);
   });
-  if (walked.files.length > 0) return folderStore(walked);
+  if (walked.files.length > 0 || o.onDisk) return folderStore(walked);
   const archives = await archivesAmong(root, walked.others, { dir, where, without: o.without });
   if (!archives) return folderStore(walked);
   const files = archives.names.map((name) => ({ place: path.join(root, name), prefix: name }));
