@@ -115,7 +115,8 @@ async function openStore(
   const archives = await archivesAmong(root, walked.others, { dir, where, without: o.without });
   if (!archives) return folderStore(walked);
   const files = archives.names.map((name) => ({ place: path.join(root, name), prefix: name }));
-  return openArchives(files, { dir, where, leftOut: [...walked.leftOut, ...archives.leftOut] });
+  const leftOut = [...walked.leftOut, ...archives.leftOut];
+  return openArchives(files, { dir, where, left: { ...walked, leftOut } });
 }
 
 /** @param ofNames the class of each name: its first folder unless given */

@@ -11,7 +11,7 @@ import { firstBytes } from '../../base/regular-file.js';
 import { mayPass, newPatience, steadily } from '../passing.js';
 import { heldFiles, reasonOf } from '../pictures.js';
 import type { PictureStore } from '../store.js';
-import type { Skipped } from '../walk.js';
+import type { LeftOut, Skipped } from '../walk.js';
 import { type ArchiveFile, archiveFile } from './file.js';
 import { checkCount, type Listing, Unfit } from './listing.js';
 import { idxDimensions, listCifar, listIdx } from './raw.js';
@@ -145,14 +145,14 @@ export async function archivesAmong(
  * archive stands before each picture's own.
  *
  * @param o.files places of regular files, and what their pictures' names begin with
- * @param o.dir what the user named. @param o.where the option or key that did
+ * @param o.dir what the user named. @param o.where the option or key that did. @param o.left what the folder holds besides
  * @throws UserError that names an archive which is damaged or of no known kind
  */
 export async function openArchives(
   files: readonly { place: string; prefix?: string }[],
-  o: { dir: string; where: string; leftOut?: readonly Skipped[] },
+  o: { dir: string; where: string; left?: Pick<LeftOut, 'leftOut' | 'unreadable'> },
 ): Promise<PictureStore> {
-  const { dir, where, leftOut = [] } = o;
+  const { dir, where, left = { leftOut: [], unreadable: [] } } = o;
   const opened: Opened[] = [];
   for (const { place, prefix } of files) {
     const shown = prefix === undefined ? dir : path.join(dir, path.relative(path.resolve(dir), place));
@@ -167,7 +167,7 @@ export async function openArchives(
       throw refused(error, { shown, where, title: kind?.title });
     }
   }
-  return joined(opened, { dir, where, leftOut });
+  return joined(opened, { dir, where, left });
 }
 
 interface Opened {
@@ -189,7 +189,7 @@ function refused(error: unknown, o: { shown: string; where: string; title?: stri
 
 function joined(
   opened: readonly Opened[],
-  o: { dir: string; where: string; leftOut: readonly Skipped[] },
+  o: { dir: string; where: string; left: Pick<LeftOut, 'leftOut' | 'unreadable'> },
 ): PictureStore {
   const pictures = opened.flatMap(({ prefix, listing }) =>
     listing.names.map((own, index) => ({ name: behind(prefix, own), listing, index })),
@@ -211,10 +211,10 @@ function joined(
     names,
     ...(classNames && { classNames }),
     left: {
-      leftOut: [...o.leftOut, ...all(({ leftOut }) => leftOut)],
+      leftOut: [...o.left.leftOut, ...all(({ leftOut }) => leftOut)],
       others: all(({ others }) => others),
       byBytes: all(({ byBytes }) => byBytes),
-      unreadable: [],
+      unreadable: o.left.unreadable,
     },
     read(at, use) {
       const { listing, index } = must(pictures[at], `image ${at}`);

@@ -133,12 +133,13 @@ const mostSide = 4096;
  * @throws Error in words about a file that is not whole, or labels that do not fit
  */
 export async function listIdx(file: ArchiveFile): Promise<Listing> {
-  const [count = 0, height = 0, width = 0, channels = 1, ...others] = await shapeOf(file);
+  const shape = await shapeOf(file);
+  const [count = 0, height = 0, width = 0, channels = 1] = shape;
   const fits = [height, width].every((n) => n >= 1 && n <= mostSide) && (channels === 1 || channels === 3);
-  if (!fits || others.length > 0)
+  if (!fits)
     throw new Unfit('holds labels or other numbers, no pictures', 'Name the file of images beside it.');
   checkCount(count);
-  const from = 4 * (channels === 3 ? 5 : 4);
+  const from = 4 + 4 * shape.length;
   const raw: Raw = {
     width,
     height,
