@@ -224,9 +224,10 @@ export const parsers = [
     name: 'pickle',
     forgotten: /damaged one: there is no object/,
     async prepare(load, folder) {
-      const [{ openTorchFile }, { readZip, readAt, writeZip }] = [
+      const [{ openTorchFile }, { readZip, writeZip }, { readAt }] = [
         await load('exchange/torch-file'),
         await load('exchange/zip'),
+        await load('base/pieces'),
       ];
       const seeds = [];
       for (const name of ['checkpoint.ckpt', 'module.pt', 'protocol-4.pt', 'evil.ckpt', 'whole-module.pt']) {

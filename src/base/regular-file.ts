@@ -39,7 +39,8 @@ function named(error: unknown): unknown {
   return (error as NodeJS.ErrnoException).code === 'ENXIO' ? new Error('a socket') : error;
 }
 
-async function opened(file: Place, most: number): Promise<FileHandle> {
+/** Open for reading. @param most bytes that it may have. @throws Error as `readRegular` */
+export async function opened(file: Place, most: number): Promise<FileHandle> {
   // A look before opening: to open a device can mean something to it.
   checkRegular(await fs.stat(file), most);
   const handle = await fs.open(file, flags).catch((error) => Promise.reject(named(error)));

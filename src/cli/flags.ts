@@ -41,7 +41,7 @@ export const formats = ['onnx', 'taming', 'safetensors', 'run'] as const;
 export const flags = {
   config: value('NAME|FILE', 'a shipped config, or a YAML file', text, 'drawn-32'),
   data: {
-    ...value('DIR', 'folder of images; its subfolders are class labels', text, 'built-in pictures'),
+    ...value('DIR|FILE', 'folder of images, by classes, or an archive', text, 'built-in pictures'),
     kind: 'each',
   } as Flag<string>,
   val: {

@@ -2,6 +2,7 @@
  * A word to who named a folder whose subfolders are hardly meant as classes: those of a split, or one around all the
  * others.
  */
+import { statSync } from 'node:fs';
 import path from 'node:path';
 
 /** How a command is told other folders. */
@@ -41,10 +42,12 @@ export function layoutHint(
   if (train !== undefined && val !== undefined) {
     if (!split) return undefined;
     const nested = names.some((name) => name.slice(inside.length + train.length + 1).includes('/'));
+    const isArchive = statSync(dir, { throwIfNoEntry: false })?.isFile() === true;
+    const next = isArchive ? 'unpack it and name the two folders' : two(at(train), at(val));
     return (
       `${here} has the folders ${train} and ${val}: as subfolders they are two classes, ` +
       'and images of both are for training. ' +
-      `If they are a split${nested ? ' and the folders in them the classes' : ''}: ${two(at(train), at(val))}`
+      `If they are a split${nested ? ' and the folders in them the classes' : ''}: ${next}`
     );
   }
   if (inside === '' || folders.length < 2) return undefined;

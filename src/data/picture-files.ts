@@ -1,7 +1,5 @@
 /** Which files are taken for pictures, and which are nobody's business. */
 import path from 'node:path';
-import { firstBytes } from '../base/regular-file.js';
-import type { Place } from './file-names.js';
 
 /** BMP, HEIC, PPM and the like are looked at too: whoever has them hears that they cannot be read. */
 const pictures = wordSet(
@@ -30,14 +28,17 @@ export const endingOf = (name: string): string => path.extname(name).toLowerCase
 
 export const hasPictureEnding = (name: string): boolean => pictures.has(endingOf(name));
 
+/** Of a file, by which `isPictureInside` knows it. */
+export const headBytes = 12;
+
 /**
  * Whether a regular file without a picture's ending is one by its first bytes: JPEG, PNG, GIF, WebP or AVIF. TIFF
  * counts only without any ending, as the raw files of cameras begin like it.
  */
-export function isPictureInside(name: string, place: Place): boolean {
+export function isPictureInside(name: string, readHead: () => Buffer): boolean {
   const ending = endingOf(name);
   if (copies.has(ending) || name.endsWith('~')) return false;
-  const head = firstBytes(place, 12).toString('latin1');
+  const head = readHead().toString('latin1', 0, headBytes);
   const begins = (...starts: string[]): boolean => starts.some((start) => head.startsWith(start));
   const form = head.slice(8);
   return (

@@ -80,7 +80,9 @@ const apart = <T>(work: () => Promise<T>): Promise<T> =>
 const decoding = turns();
 
 const pixels = budget(mostHeld);
-const bytes = budget(mostBytes);
+
+/** Of the files that are in memory at a time, bytes. */
+export const heldFiles = budget(mostBytes);
 
 /**
  * What `read` makes of a file's bytes, with others only as far as there is memory for them.
@@ -89,7 +91,7 @@ const bytes = budget(mostBytes);
  */
 export async function withBytes<T>(place: Place, read: (bytes: Buffer) => Promise<T>): Promise<T> {
   const { size } = await fs.stat(place);
-  return bytes.hold(size, async () => read(await readRegular(place, mostBytes)));
+  return heldFiles.hold(size, async () => read(await readRegular(place, mostBytes)));
 }
 
 /** Width and height that `decode` gives a picture. */

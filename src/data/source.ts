@@ -1,6 +1,6 @@
 /**
- * Where pictures come from: a folder of image files (its subfolders are the classes) or the built-in drawings
- * (drawn.ts). A source lists and decodes; it keeps no pixels.
+ * Where pictures come from: a folder of image files (its subfolders are the classes), archives, or the built-in
+ * drawings (drawn.ts). A source lists and decodes; it keeps no pixels.
  */
 import fs from 'node:fs/promises';
 import path from 'node:path';
@@ -8,12 +8,12 @@ import { crc32 } from 'node:zlib';
 import { expected, type UserError } from '../base/errors.js';
 import { must, take } from '../base/lookup.js';
 import { type Reporter, silent } from '../base/progress.js';
+import { archivesAmong, known as next, openArchives } from './archives/archives.js';
 import { missing } from './file-names.js';
-import { mapInOrder } from './map-in-order.js';
-import { newPatience, steadily } from './passing.js';
-import { type Picture, reasonOf, withBytes } from './pictures.js';
+import { type Picture, reasonOf } from './pictures.js';
 import { checkKnown, type PictureData, readings } from './reading.js';
-import { describeEndings, describeLeftOut, type PictureFile, type Skipped, walkPictures } from './walk.js';
+import { folderStore, type PictureStore } from './store.js';
+import { describeEndings, describeLeftOut, type Skipped, walkPictures } from './walk.js';
 
 export type { Skipped } from './walk.js';
 
@@ -25,7 +25,7 @@ export interface SourcePicture extends Picture {
 export interface ImageSource {
   /** Relative paths with forward slashes, sorted. */
   readonly names: readonly string[];
-  /** First segments of the files' names, sorted; `.` stands for pictures that lie in no subfolder. */
+  /** First segments of the files' names, or what an archive says, sorted; `.` stands for pictures without. */
   readonly classes: readonly string[];
   /** Index into `classes` of each name. */
   readonly labels: Int32Array;
@@ -37,39 +37,35 @@ export interface ImageSource {
   stamps(): AsyncIterable<string>;
 }
 
-const next = 'Give a folder that holds JPEG, PNG, WebP, AVIF, GIF, TIFF or SVG files.';
-
 /**
- * All image files under `dir` that `walkPictures` finds, links followed. Told once are: what was left out, and what
- * was taken though its name does not say so, as notes; folders that cannot be listed as warnings. Hidden files and
- * the litter of systems are passed over in silence.
+ * All image files under `dir` that `walkPictures` finds, links followed, or the pictures of an archive, or of those in
+ * a folder. Told once are: what was left out, and what was taken though its name does not say so, as notes; folders
+ * that cannot be listed as warnings. Hidden files and the litter of systems are passed over in silence.
  *
  * @param where the option or config key that named the folder, for errors
  * @param o.data what they are: photographs unless given
- * @param o.without folders below `dir` that are left out, with the reason
+ * @param o.without folders or files below `dir` that are left out, with the reason
  * @param o.everyName whether links to one file count each
- * @throws UserError when `dir` is missing, is no folder or holds no image file
+ * @param o.onDisk whether each name must be that of a file: archives are none then
+ * @throws UserError when `dir` is missing, is neither folder nor archive, is damaged or holds no image file
  */
 export async function listImages(
   dir: string,
   where = '--data',
-  o: { reporter?: Reporter; without?: readonly Skipped[]; everyName?: boolean; data?: PictureData } = {},
+  o: {
+    reporter?: Reporter;
+    without?: readonly Skipped[];
+    everyName?: boolean;
+    onDisk?: boolean;
+    data?: PictureData;
+  } = {},
 ): Promise<ImageSource> {
   const { reporter = silent, data } = o;
-  const root = path.resolve(dir);
-  const stat = await fs.stat(root).catch(() => undefined);
-  if (!stat) throw expected('a folder of images', where, missing(dir), next);
-  if (!stat.isDirectory()) {
-    const what = stat.isFile() ? 'a file' : 'no folder';
-    throw expected('a folder of images', where, `${dir}, which is ${what}`, next);
-  }
-  const walked = await walkPictures(root, o).catch((error) => {
-    const received = `${dir}, which cannot be read (${reasonOf(error)})`;
-    throw expected('a folder of images', where, received, next, error);
-  });
-  const { files, unreadable, byBytes } = walked;
-  const leftOut = describeLeftOut(walked);
-  if (files.length === 0) {
+  const store = await openStore(dir, where, o);
+  const { names, left } = store;
+  const { unreadable, byBytes } = left;
+  const leftOut = describeLeftOut(left);
+  if (names.length === 0) {
     const closed = unreadable.map(({ name, reason }) => `${name}: ${reason}`);
     const why = [...closed, ...(leftOut ? [`left out: ${leftOut}`] : [])].join('; ');
     const received = `${dir}, which holds no image file${why && ` (${why})`}`;
@@ -80,40 +76,59 @@ export async function listImages(
   }
   if (leftOut) reporter.note(`Left out of ${dir}: ${leftOut}.`);
   if (byBytes.length > 0) reporter.note(`Pictures by their first bytes: ${describeEndings(byBytes)}.`);
-  const names = files.map(({ name }) => name);
-  const patience = newPatience();
   return {
     names,
-    ...classesOf(names),
+    ...classesOf(names, store.classNames),
     origin: { where, value: dir },
     async read(index, size) {
-      const { name, place, lost } = must(files[index], `image ${index}`);
       const { decode } = readings[data?.pictures ?? 'photographs'];
-      const decoded = async (bytes: Buffer) => ({
+      const picture = await store.read(index, async (bytes) => ({
         ...(await decode(bytes, size)),
         content: `${bytes.length}-${crc32(bytes).toString(16)}`,
-      });
-      const picture = await steadily(() => withBytes(place, decoded), { patience, isLost: lost });
-      if (data) checkKnown(picture, data, name);
+      }));
+      if (data) checkKnown(picture, data, must(names[index], `image ${index}`));
       return picture;
     },
     async *stamps() {
       if (data && data.pictures !== 'photographs') yield data.pictures;
-      yield* mapInOrder(files, 16, stampOf);
+      yield* store.stamps();
     },
   };
 }
 
-async function stampOf({ name, place }: PictureFile): Promise<string> {
-  const stat = await fs.stat(place).catch(() => undefined);
-  return stat ? `${name}\0${stat.size}\0${stat.ctimeMs}` : name;
+/** A folder without pictures of its own that holds archives stands for those. */
+async function openStore(
+  dir: string,
+  where: string,
+  o: { without?: readonly Skipped[]; everyName?: boolean; onDisk?: boolean },
+): Promise<PictureStore> {
+  const root = path.resolve(dir);
+  const stat = await fs.stat(root).catch(() => undefined);
+  if (!stat) throw expected('a folder of images', where, missing(dir), next);
+  if (stat.isFile()) return openArchives([{ place: root }], { dir, where });
+  if (!stat.isDirectory()) throw expected('a folder of images', where, `${dir}, which is no folder`, next);
+  const walked = await walkPictures(root, o).catch((error) => {
+    const received = `${dir}, which cannot be read (${reasonOf(error)})`;
+    throw expected('a folder of images', where, received, next, error);
+  });
+  if (walked.files.length > 0 || o.onDisk) return folderStore(walked);
+  const archives = await archivesAmong(root, walked.others, { dir, where, without: o.without });
+  if (!archives) return folderStore(walked);
+  const files = archives.names.map((name) => ({ place: path.join(root, name), prefix: name }));
+  const leftOut = [...walked.leftOut, ...archives.leftOut];
+  return openArchives(files, { dir, where, left: { ...walked, leftOut } });
 }
 
-export function classesOf(names: readonly string[]): { classes: string[]; labels: Int32Array } {
-  const ofNames = names.map((name) => (name.includes('/') ? name.slice(0, name.indexOf('/')) : '.'));
+/** @param ofNames the class of each name: its first folder unless given */
+export function classesOf(
+  names: readonly string[],
+  ofNames: readonly string[] = names.map(firstFolder),
+): { classes: string[]; labels: Int32Array } {
   const classes = [...new Set(ofNames)].sort();
   return { classes, labels: Int32Array.from(ofNames, indexIn(classes)) };
 }
+
+const firstFolder = (name: string): string => (name.includes('/') ? name.slice(0, name.indexOf('/')) : '.');
 
 /** The same pictures, labelled by another list of classes that has all of the source's own. */
 export function relabel(source: ImageSource, classes: readonly string[]): ImageSource {

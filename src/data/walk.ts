@@ -1,11 +1,11 @@
 /** The files under a folder that are pictures, and all that is left out, so that it can be told. */
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { strangeKind } from '../base/regular-file.js';
+import { firstBytes, strangeKind } from '../base/regular-file.js';
 import { type Place, placeIn, textOf } from './file-names.js';
 import { ownFolder, runFolders } from './own-folders.js';
 import { newPatience, type Patience, steadily } from './passing.js';
-import { endingOf, hasPictureEnding, isLitter, isPictureInside } from './picture-files.js';
+import { endingOf, hasPictureEnding, headBytes, isLitter, isPictureInside } from './picture-files.js';
 import { reasonOf } from './pictures.js';
 
 export interface PictureFile {
@@ -23,9 +23,12 @@ export interface Skipped {
   readonly passing?: boolean;
 }
 
-export interface Walked {
+export interface Walked extends LeftOut {
   /** Sorted by name. */
   readonly files: readonly PictureFile[];
+}
+
+export interface LeftOut {
   /** Folders of vqgen's own, and what is neither file nor folder. */
   readonly leftOut: readonly Skipped[];
   /** Folders that cannot be listed, their names with a slash behind them. */
@@ -230,7 +233,7 @@ function sort(entry: Listed, at: PictureFile & { className: string }, walk: Walk
   } else if (!isFile) walk.leftOut.push({ name, reason: kind });
   else {
     try {
-      if (isPictureInside(own, place)) {
+      if (isPictureInside(own, () => firstBytes(place, headBytes))) {
         walk.found.push({ ...at, real, isLink });
         walk.byBytes.push(name);
       } else walk.others.push(name);
@@ -260,7 +263,7 @@ async function realOf(place: Place): Promise<string> {
  * `checkpoints/default/ (a run of vqgen), 120 files that are no pictures (100 .txt, 20 .json)`; nothing where nothing
  * was left out.
  */
-export function describeLeftOut({ leftOut, others }: Walked): string | undefined {
+export function describeLeftOut({ leftOut, others }: LeftOut): string | undefined {
   const parts = leftOut.slice(0, shownNames).map(({ name, reason }) => `${name} (${reason})`);
   if (leftOut.length > shownNames) parts.push(`${leftOut.length - shownNames} more like these`);
   if (others.length > 0) {

@@ -1,12 +1,12 @@
 /** A file of tensors, whoever wrote it: PyTorch or safetensors. */
 import { expected } from '../base/errors.js';
+import { readAt } from '../base/pieces.js';
 import { openRegular } from '../base/regular-file.js';
 import { finite } from '../checkpoint/finite.js';
 import { openSafetensors } from '../checkpoint/safetensors.js';
 import { checkStandIn, standInBytes } from '../checkpoint/stand-in.js';
 import { isTorchFile, openTorchFile, type TensorFile } from './torch-file.js';
 import { unwrap } from './unwrap.js';
-import { readAt } from './zip.js';
 
 /**
  * What is read of it is finite, and F32 in place of F64.

@@ -6,12 +6,13 @@ import type { FileHandle } from 'node:fs/promises';
 import { expected, type UserError } from '../base/errors.js';
 import { fromBfloat, fromHalf } from '../base/half.js';
 import { must, pairs } from '../base/lookup.js';
+import { readAt } from '../base/pieces.js';
 import { asThing, openRegular } from '../base/regular-file.js';
 import { sizeOf } from '../base/tensor.js';
 import type { StoredTensor } from '../checkpoint/safetensors.js';
 import { longestPickle, Name, openPickles, type PickleHooks, type Value } from './pickle.js';
 import { type Dictionary, isWrapper, unwrap } from './unwrap.js';
-import { readAt, readZip } from './zip.js';
+import { readZip } from './zip.js';
 
 export interface TensorFile {
   /** What it holds, by name; `dtype` as in safetensors. */

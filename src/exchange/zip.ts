@@ -2,12 +2,12 @@
  * Zip archives as PyTorch writes them: entries are stored, never compressed, so that a file cannot unfold into more
  * than it is. Read by yauzl; written here, because PyTorch wants values at multiples of 64 bytes.
  */
-import fs from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader } from 'yauzl';
+import { type Entry, fromRandomAccessReaderPromise } from 'yauzl';
 import { expected, type UserError } from '../base/errors.js';
 import { must } from '../base/lookup.js';
+import { Pieces } from '../base/pieces.js';
 
 /** Where an entry's bytes lie in the archive. */
 export interface ZipEntry {
@@ -27,51 +27,6 @@ export interface Zip {
 
 /** A checkpoint of 400 layers with its optimiser has some 5000. */
 const mostEntries = 20_000;
-
-export async function readAt(handle: FileHandle, from: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  for (let at = 0; at < length; ) {
-    const { bytesRead } = await handle.read(bytes, at, Math.min(1 << 24, length - at), from + at);
-    if (bytesRead === 0) throw new RangeError('it ends too early');
-    at += bytesRead;
-  }
-  return bytes;
-}
-
-/** A file in pieces, of which the last one is kept: entries and their headers are small and lie together. */
-class Pieces extends RandomAccessReader {
-  private readonly piece = Buffer.alloc(1 << 16);
-  private held = { from: 0, to: 0 };
-
-  constructor(
-    private readonly descriptor: number,
-    private readonly size: number,
-  ) {
-    super();
-  }
-
-  override _readStreamForRange(): never {
-    throw new Error('internal: nothing is streamed from a zip archive');
-  }
-
-  override read(
-    to: Buffer,
-    offset: number,
-    length: number,
-    from: number,
-    done: (error: Error | null, read?: number) => void,
-  ): void {
-    if (from + length > this.size) done(new Error('it ends too early'));
-    else if (length > this.piece.length) done(null, fs.readSync(this.descriptor, to, offset, length, from));
-    else {
-      const { held } = this;
-      if (from < held.from || from + length > held.to)
-        this.held = { from, to: from + fs.readSync(this.descriptor, this.piece, 0, this.piece.length, from) };
-      const begin = from - this.held.from;
-      done(null, this.piece.copy(to, offset, begin, begin + length));
-    }
-  }
-}
 
 /** @throws UserError for an archive that is cut short or damaged, or one of whose entries is compressed */
 export async function readZip(handle: FileHandle, size: number, file: string): Promise<Zip> {

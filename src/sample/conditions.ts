@@ -117,7 +117,7 @@ const isFolder = (place: string): boolean =>
 /** A file, or those of a folder. */
 async function filesOf(condition: string): Promise<{ file: string; name: string }[]> {
   if (!isFolder(condition)) return [{ file: condition, name: path.parse(condition).name }];
-  const { names } = await listImages(condition, '--condition');
+  const { names } = await listImages(condition, '--condition', { onDisk: true });
   const stems = names.map(stemOf);
   return names.map((name, i) => {
     const stem = must(stems[i], name);

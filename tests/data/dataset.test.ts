@@ -88,7 +88,7 @@ describe('listing', () => {
     );
     const file = path.join(dir, 'file');
     await fs.writeFile(file, '');
-    await expect(listImages(file)).rejects.toThrow(`${file}, which is a file.`);
+    await expect(listImages(file)).rejects.toThrow(`${file}, which is a file of no known kind.`);
   });
 });
 

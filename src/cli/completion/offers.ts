@@ -58,7 +58,7 @@ function wordsOf(words: NonNullable<Command['words']>, { runs }: Known): Line['w
 
 /** By what help calls it. */
 function placesOf(called: string): Offer['places'] {
-  if (/\b(?:DIR|RUN|DATASET)\b/.test(called)) return 'folders';
+  if (/\b(?:DIR|RUN|DATASET)\b(?!\|FILE)/.test(called)) return 'folders';
   return /FILE|PATH|IMG|IMAGE|CHECKPOINT|^A \[B\]$/.test(called) ? 'files' : 'nothing';
 }
 
