@@ -88,12 +88,15 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
       const { ids, targets } = sequencesOf(codes, canvas);
       const noise = drops.feed(step, size);
       return {
-        batched: inputs({
-          ids: pkeep < 1 ? corrupted(ids, { pkeep, vocabulary: vocabulary(grids), given, seed, step }) : ids,
-          targets,
-          ...order,
+        batched: {
+          ...inputs({
+            ids:
+              pkeep < 1 ? corrupted(ids, { pkeep, vocabulary: vocabulary(grids), given, seed, step }) : ids,
+            targets,
+            ...order,
+          }),
           ...noise.batched,
-        }),
+        },
         common: noise.common,
       };
     },
