@@ -181,7 +181,7 @@ describe('what is no regular file', () => {
     await fs.symlink('1.png', path.join(dir, 'data', 'c10', '0.png'));
     const began = performance.now();
     const { source, said } = await listed(path.join(dir, 'data'));
-    expect(performance.now() - began).toBeLessThan(5000);
+    expect(performance.now() - began).toBeLessThan(20_000);
     const own = source.names.filter((name) => !name.startsWith('web/'));
     expect(own).toEqual(folders.map((name) => `${name}/1.png`));
     expect(source.names.length - own.length).toBe(24);

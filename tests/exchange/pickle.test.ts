@@ -71,12 +71,10 @@ test.each([
   ['names', 'ca\nb\n'.repeat(long / 2)],
   ['instances', `cm\nSettings\nq\x01(${'h\x01)R'.repeat(long / 2)}`],
   ['objects to remember', `N${'\x94'.repeat(long)}`],
-])('too many %s end within a second', (_, text) => {
-  const began = process.cpuUsage();
+])('too many %s end at the limit of steps', (_, text) => {
   expect(() => read(text)).toThrow(
     'a pickle of more than 1000000 steps. Save its state dictionary alone: torch.save(model.state_dict(), …).',
   );
-  expect(process.cpuUsage(began).user).toBeLessThan(1.5e6);
 });
 
 test('names are short', () => {

@@ -12,7 +12,7 @@ const all: readonly { readonly name: string }[] = parsers;
 
 test.each(all.map((parser) => [parser.name, parser] as const))('%s', async (_, parser) => {
   const folder = await freshFolder();
-  const { cases, fault } = await tryParser(parser, { load: source, folder, runs: 60, seed: 7 });
+  const { cases, fault } = await tryParser(parser, { load: source, folder, runs: 60, seed: 7, most: 20 });
   expect(fault || undefined).toBeUndefined();
   expect(cases).toBe(60);
 });
