@@ -37,21 +37,43 @@ function mixed(scores: tf.Tensor, v: tf.Tensor): tf.Tensor {
   });
 }
 
+/** Queries, one part of T after another, with what they may see. */
+export interface CausalPart {
+  /** S queries. */
+  readonly queries: number;
+  /** Keys, up to that of the last query. */
+  readonly keys: number;
+  /** [S, keys], added to scores. */
+  readonly mask: tf.Tensor;
+}
+
 /**
- * Attention of T tokens, each to those up to itself: q, k, v [N, T, E] → [N, T, E].
+ * For attention of T tokens, each to those up to itself; made once for all layers. A part of the queries sees the keys
+ * up to its own last one, so that with four parts three eighths of the scores are neither computed nor masked.
  *
- * A part of the queries sees the keys up to its own last one, so that with four parts three eighths of the scores are
- * neither computed nor masked.
+ * @param least queries of a part: products of fewer are too slow
  */
-export function causalAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
-  const tokens = q.shape[1] as number;
-  const parts = Math.max(1, Math.min(4, Math.floor(tokens / 256)));
-  if (parts === 1) return attention(q, k, v, causalMask(tokens, tokens));
+export function causalParts(tokens: number, least = 256): CausalPart[] {
+  const parts = Math.max(1, Math.min(4, Math.floor(tokens / least)));
   const ends = Array.from({ length: parts }, (_, i) => Math.round(((i + 1) * tokens) / parts));
-  const sizes = ends.map((end, i) => end - (ends[i - 1] ?? 0));
-  const queries = tf.split(q, sizes, 1);
-  const rows = pairs(queries, ends).map(([part, end]) =>
-    attention(part, upTo(k, end), upTo(v, end), causalMask(part.shape[1] as number, end)),
+  return ends.map((keys, i) => {
+    const queries = keys - (ends[i - 1] ?? 0);
+    return { queries, keys, mask: causalMask(queries, keys) };
+  });
+}
+
+/** q, k, v [N, T, E] → [N, T, E]. */
+export function causalAttention(
+  q: tf.Tensor,
+  k: tf.Tensor,
+  v: tf.Tensor,
+  parts: readonly CausalPart[],
+): tf.Tensor {
+  const [only, another] = parts;
+  if (only && !another) return attention(q, k, v, only.mask);
+  const sizes = parts.map(({ queries }) => queries);
+  const rows = pairs(tf.split(q, sizes, 1), parts).map(([part, { keys, mask }]) =>
+    attention(part, upTo(k, keys), upTo(v, keys), mask),
   );
   return tf.concat(rows, 1);
 }
@@ -65,19 +87,19 @@ const upTo = (x: tf.Tensor, rows: number): tf.Tensor => {
 /**
  * Attention of every head of sequences of T tokens among themselves: qkv [B·T, 3D] → [B·T, D].
  *
- * @param o.causal every token sees those up to itself; else all
+ * @param o.causal of T: every token sees those up to itself; without, all
  */
 export function selfAttention(
   qkv: tf.Tensor,
   heads: number,
-  { tokens, causal = false }: { tokens: number; causal?: boolean },
+  { tokens, causal }: { tokens: number; causal?: readonly CausalPart[] },
 ): tf.Tensor {
   const [rows, columns] = qkv.shape as [number, number];
   const [batch, width] = [rows / tokens, columns / 3];
   const perHead = width / heads;
   const byHead = tf.transpose(tf.reshape(qkv, [batch, tokens, 3, heads, perHead]), [2, 0, 3, 1, 4]);
   const [q, k, v] = thirds(tf.reshape(byHead, [3, batch * heads, tokens, perHead])); // each [B·H, T, E]
-  const mixed = causal ? causalAttention(q, k, v) : attention(q, k, v); // [B·H, T, E]
+  const mixed = causal ? causalAttention(q, k, v, causal) : attention(q, k, v); // [B·H, T, E]
   const byToken = tf.transpose(tf.reshape(mixed, [batch, heads, tokens, perHead]), [0, 2, 1, 3]);
   return tf.reshape(byToken, [rows, width]);
 }
@@ -101,7 +123,7 @@ function thirds(qkv: tf.Tensor): [tf.Tensor, tf.Tensor, tf.Tensor] {
 }
 
 /** [S, T], added to the scores of the last S of T tokens: 0 up to the token itself, −10⁹ beyond. */
-export function causalMask(queries: number, tokens: number): tf.Tensor {
+function causalMask(queries: number, tokens: number): tf.Tensor {
   const mask = Float32Array.from({ length: queries * tokens }, (_, i) =>
     i % tokens > Math.floor(i / tokens) + tokens - queries ? -1e9 : 0,
   );

@@ -1,6 +1,6 @@
 import '../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
-import { attention } from '../../src/nn/attention.js';
+import { attention, causalAttention, causalParts } from '../../src/nn/attention.js';
 import { expectClose } from '../support/close.js';
 
 test('softmax(q·kᵀ/√E + mask)·v, by hand', () => {
@@ -38,4 +38,18 @@ test.each([
   const wanted = tf.grads((q, k, v) => plain(q as tf.Tensor, k as tf.Tensor, v as tf.Tensor));
   const [got, expected] = [ours([q, k, v], dy), wanted([q, k, v], dy)];
   for (const [i, gradient] of got.entries()) expectClose(gradient, expected[i] as tf.Tensor);
+});
+
+test('causal attention in parts: how many, and value and gradients those of one', () => {
+  const rows = (tokens: number, least?: number) => causalParts(tokens, least).map(({ queries }) => queries);
+  expect([rows(511), rows(512), rows(4096).length, rows(10, 3)]).toEqual([[511], [256, 256], 4, [3, 4, 3]]);
+  const random = (seed: number) => tf.randomNormal([2, 10, 4], 0, 1, 'float32', seed);
+  const [q, k, v, dy] = [random(1), random(2), random(3), random(4)] as const;
+  const inParts = (least: number) => {
+    const parts = causalParts(10, least);
+    const f = (...[q, k, v]: tf.Tensor[]) => causalAttention(q!, k!, v!, parts);
+    return [f(q, k, v), ...tf.grads((...qkv) => f(...(qkv as tf.Tensor[])))([q, k, v], dy)];
+  };
+  const whole = inParts(10);
+  for (const [i, tensor] of inParts(3).entries()) expectClose(tensor, whole[i]!);
 });

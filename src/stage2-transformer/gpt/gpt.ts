@@ -12,7 +12,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { last, must } from '../../base/lookup.js';
-import { selfAttention } from '../../nn/attention.js';
+import { causalParts, selfAttention } from '../../nn/attention.js';
 import { cachedAttention } from '../../nn/cached-attention.js';
 import { type Dropout, noDropout } from '../../nn/dropout.js';
 import { linear } from '../../nn/linear.js';
@@ -92,7 +92,8 @@ export function gptLogits(
   const [batch, tokens] = ids.shape as [number, number];
   const embedded = embed(params, ids, order); // [B, T, D]
   const start = dropout(tf.reshape(embedded, [batch * tokens, o.width])); // [N, D]
-  const attend = (qkv: tf.Tensor) => selfAttention(qkv, o.heads, { tokens, causal: true });
+  const causal = causalParts(tokens);
+  const attend = (qkv: tf.Tensor) => selfAttention(qkv, o.heads, { tokens, causal });
   const turns = o.turns && turnsAt(o.turns, order?.places ?? tokens);
   return tf.reshape(readOut(params, transformer(o, params.blocks, start, attend, { turns, dropout })), [
     batch,

@@ -6,7 +6,7 @@
  * Shapes: B images, T = h·w cells, D width.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { selfAttention } from '../../nn/attention.js';
+import { causalParts, selfAttention } from '../../nn/attention.js';
 import { cachedAttention, type Past } from '../../nn/cached-attention.js';
 import { linear, linearSpecs } from '../../nn/linear.js';
 import type { Init, ParamSpec, TensorTree } from '../../nn/params.js';
@@ -74,7 +74,7 @@ export function attended(
     ]),
   );
   const rows = tf.reshape(tf.concat([q, kv], 2), [batch * cells, 3 * width]);
-  const mixed = selfAttention(rows, heads, { tokens: cells, causal: true }); // [B·T, D]
+  const mixed = selfAttention(rows, heads, { tokens: cells, causal: causalParts(cells) }); // [B·T, D]
   return tf.reshape(linear(params.out, mixed), h.shape);
 }
 
