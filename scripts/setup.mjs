@@ -29,7 +29,8 @@ if (changed('package-lock.json') > changed('node_modules/.package-lock.json')) {
   } else run('npm ci');
 }
 const built = changed('dist/.built');
-if (Math.max(newest('src'), changed('tsconfig.json'), changed('tsconfig.build.json')) > built) {
+const settings = ['tsconfig.json', 'tsconfig.build.json', 'tsconfig.page.json'];
+if (Math.max(newest('src'), ...settings.map(changed)) > built) {
   fs.rmSync(path.join(root, 'dist'), { recursive: true, force: true });
   run('npm run --silent build');
   fs.writeFileSync(path.join(root, 'dist/.built'), '');
