@@ -55,6 +55,7 @@ export async function report(o: ReportOptions): Promise<ReportSummary> {
   const started = performance.now();
   const [first] = o.runs;
   if (first === undefined) throw new Error('internal: a report of no run');
+  if (o.n < 2) throw expected('at least 2', '--n', o.n, 'One sample has no covariance.');
   const out = o.out ?? placeIn(first);
   checkPlaces(o, out);
   const names = namesOf(o.runs);
