@@ -7,7 +7,7 @@ import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
 import { openRun } from '../../src/report/opened.js';
 import { isMissing, type Part } from '../../src/report/part.js';
-import { type RunReport, report, runReport } from '../../src/report/report.js';
+import { pageOf, type RunReport, report, runReport } from '../../src/report/report.js';
 import { describeInBrowser } from '../support/browser.js';
 import { saveRun } from '../support/editing.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
