@@ -110,7 +110,7 @@ describe('the page', () => {
   });
 
   test('says in a sentence what is missing of a run, and why', () => {
-    expect(text).toContain(`${path.join(root, 'gone')}, which does not exist`);
+    expect(text).toContain(`Its own pictures are not here: ${path.join(root, 'gone')} does not exist.`);
     expect(text).toContain('There are no samples. The run has no prior yet.');
     expect(text).toContain('There is no tokenizer to look at.');
     expect(text).toContain('Of the 16 codes nothing tells how often they are used.');
