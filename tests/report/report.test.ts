@@ -112,7 +112,7 @@ describe('the page', () => {
   test('says in a sentence what is missing of a run, and why', () => {
     expect(text).toContain(`Its own pictures are not here: ${path.join(root, 'gone')} does not exist.`);
     expect(text).toContain('There are no samples. The run has no prior yet.');
-    expect(text).toContain('There is no tokenizer to look at.');
+    expect(text).toContain('The run has no tokenizer yet.');
     expect(text).toContain('Of the 16 codes nothing tells how often they are used.');
     expect(text).not.toContain('data <b>');
   });
