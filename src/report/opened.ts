@@ -58,7 +58,7 @@ export async function openRun(run: string, o: ReportOptions): Promise<Opened> {
   const unseen =
     data === undefined
       ? isMissing(splits)
-        ? splits
+        ? { missing: `${splits.missing} With --data FOLDER others are shown.` }
         : splits.val
       : everyImage(await listImages(data, '--data', { reporter, data: config.data }));
   return {
