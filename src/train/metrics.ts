@@ -151,7 +151,8 @@ export async function readMetrics(file: string): Promise<Line[]> {
   return text.split('\n').flatMap(lineIn);
 }
 
-function lineIn(text: string): Line[] {
+/** The line that a text is, or nothing. */
+export function lineIn(text: string): Line[] {
   try {
     const line = JSON.parse(text);
     return lineSchema.safeParse(line).success ? [line] : [];

@@ -1,0 +1,16 @@
+/** Text that goes into pages: scripts of `page/` folders as they are compiled, and files of packages. */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+
+/** A compiled script. @param name `curves` of report/page/curves.ts */
+export const pageScript = (name: string): string =>
+  readFileSync(new URL(`../../dist/report/page/${name}.js`, import.meta.url), 'utf8');
+
+const uplot = path.dirname(path.dirname(createRequire(import.meta.url).resolve('uplot')));
+
+/** uPlot, which draws charts: its script, which leaves `uPlot` in its module, under its licence, and its style. */
+export const chartLibrary = (): { script: string; style: string } => ({
+  script: `/*!\n${readFileSync(path.join(uplot, 'LICENSE'), 'utf8')}*/\n${readFileSync(path.join(uplot, 'dist/uPlot.iife.min.js'), 'utf8')}`,
+  style: readFileSync(path.join(uplot, 'dist/uPlot.min.css'), 'utf8'),
+});
