@@ -18,6 +18,7 @@ import {
 import { openDevice, savedConfig } from './open.js';
 import { type Outcome, runOption } from './outcome.js';
 import { pictureCommands } from './picture-commands.js';
+import { reportCommand } from './report-command.js';
 import { toolCommands } from './tool-commands.js';
 
 export type { Command, Context, Meaning } from './command.js';
@@ -142,6 +143,7 @@ export const commands: readonly Command[] = [
     computes: true,
     run: evaluate,
   },
+  reportCommand,
   {
     name: 'train-perceptual',
     describe: "Train the classifier whose features serve as vqgen's perceptual loss and feature space",

@@ -1,11 +1,13 @@
 /** `vqgen import`: what the words and options mean, and what is said in the end. */
+
 import { expected } from '../base/errors.js';
 import { holding } from '../base/lock.js';
 import type { Reporter } from '../base/progress.js';
+import { word } from '../base/shell.js';
 import { checkRun, importCheckpoint, importLpips, isLpips } from '../exchange/import.js';
 import { importOwn, isOwn } from '../exchange/import-own.js';
 import { type Flags, onlyData, squareOf } from './flags.js';
-import { type Outcome, runOption, word } from './outcome.js';
+import { type Outcome, runOption } from './outcome.js';
 
 const toldOf = { photographs: 'pictures', labels: 'label maps', depth: 'depth maps' };
 

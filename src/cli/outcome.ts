@@ -1,4 +1,5 @@
 /** What a command has to say in the end. */
+import { word } from '../base/shell.js';
 import { defaultRun } from './flags.js';
 
 export interface Outcome {
@@ -9,10 +10,6 @@ export interface Outcome {
   /** Whether Ctrl-C ended it early, after saving. */
   readonly stopped?: boolean;
 }
-
-/** As a shell takes it for one word, whatever it holds: for commands to copy. */
-export const word = (text: string): string =>
-  /^[\p{L}\p{N}@%+=:,./~\\_-]+$/u.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
 /** ` --run DIR`, where it is not the default. */
 export const runOption = (run: string): string => (run === defaultRun ? '' : ` --run ${word(run)}`);

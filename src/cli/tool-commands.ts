@@ -1,9 +1,11 @@
 /** The commands about a run, the machine, the built-in pictures and the shell. */
+
 import { expected } from '../base/errors.js';
+import { word } from '../base/shell.js';
 import type { Command, Context } from './command.js';
 import { completionScript, shells } from './completion/index.js';
 import { defaultRun, squareOf } from './flags.js';
-import { type Outcome, word } from './outcome.js';
+import type { Outcome } from './outcome.js';
 
 /** @param all every command, these among them */
 export function toolCommands(all: () => readonly Command[]): readonly Command[] {

@@ -1,9 +1,11 @@
 /** `vqgen train-perceptual`: from its options to what it says. */
+
 import { formatDuration, type Reporter } from '../base/progress.js';
+import { word } from '../base/shell.js';
 import type { Device } from '../engine/device.js';
 import { trainPerceptual } from '../perceptual/train.js';
 import { defaultClassifier, type Flags, squareOf } from './flags.js';
-import { type Outcome, word } from './outcome.js';
+import type { Outcome } from './outcome.js';
 
 export async function runTrainPerceptual(o: {
   flags: Flags;

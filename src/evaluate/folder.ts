@@ -301,7 +301,7 @@ export function rounded(images: HostTensor): HostTensor {
 }
 
 /** n of `count` positions, spread evenly; all where there are fewer. */
-function spread(count: number, n: number): Set<number> {
+export function spread(count: number, n: number): Set<number> {
   return new Set(
     Array.from({ length: Math.min(count, n) }, (_, i) => Math.floor((i * count) / Math.min(count, n))),
   );

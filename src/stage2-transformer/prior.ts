@@ -100,7 +100,17 @@ export interface Drawing {
   readonly random: readonly Pick<Rng, 'uniform'>[];
   /** Called after each of T places, or of `passes.steps` passes. */
   readonly onPlace?: (place: number) => void;
+  /** Of a prior that draws anywhere: called in each pass before it fills anything. */
+  readonly onPass?: (pass: Seen) => void;
   readonly signal?: AbortSignal;
+}
+
+/** What a pass begins with. */
+export interface Seen {
+  /** [B, T], `unknown` where nothing is drawn yet. It changes afterwards. */
+  readonly codes: Int32Array;
+  /** What the network gives each code of a cell, by which the pass draws: temperature and guidance have acted. */
+  probabilities(row: number, cell: number): Float32Array;
 }
 
 /** A prior as a file that any runtime computes. */

@@ -120,6 +120,16 @@ export function frozenEvaluation(
   };
 }
 
+/** `nats` [B, T]: what each cell of each canvas costs, see `Prior.nats`. */
+export function frozenNats(prior: Prior, weights: HostTensors, batch: number): GraphProgram<never, 'nats'> {
+  return {
+    name: 'prior-nats',
+    inputs: prior.inputs('eval', batch),
+    constants: weights,
+    run: (inputs, constants) => ({ nats: prior.nats(constants, inputs, 'eval') }),
+  };
+}
+
 const perCanvas = (prior: Prior, nats: tf.Tensor): Named<'loss'> => ({
   loss: perToken(prior, tf.mean(nats, 1)),
   ...lossesByGrid(prior, nats, 1),

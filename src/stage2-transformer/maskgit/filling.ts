@@ -27,7 +27,7 @@ export interface FillOptions extends Drawing {
  * cells: what is drawn does not depend on the canvases beside it. Cells from `greedyFrom` on take one pass more.
  */
 export async function fill(known: Canvas, ask: Ask, o: FillOptions): Promise<Int32Array> {
-  const { passes, choice, growth = 'constant', vocabulary, random, onPlace, signal } = o;
+  const { passes, choice, growth = 'constant', vocabulary, random, onPlace, onPass, signal } = o;
   const { greedyFrom = vocabulary.length } = o;
   const { steps } = passes;
   const cells = vocabulary.length;
@@ -52,6 +52,7 @@ export async function fill(known: Canvas, ask: Ask, o: FillOptions): Promise<Int
   );
   for (let step = 1; step <= steps; step++) {
     const of = await probabilities(step);
+    onPass?.({ codes: canvas.codes, probabilities: of });
     for (const [row, { codes, free, rng }] of rows.entries()) {
       const order = must(orders[row], `order of ${row}`);
       advance({ codes, free, order, rng, step, probabilities: (cell) => of(row, cell) }, o);
