@@ -236,9 +236,9 @@ const telling = [
   'images_per_second',
   'tokens_per_second',
   'psnr',
+  'label_accuracy',
   'codebook_usage',
   'bits_per_token',
-  'loss',
 ];
 
 /** Of a validation, where there is one. */

@@ -104,7 +104,7 @@ test('a follower reads on, tells the pace, and begins anew where a resume cut th
   expect(follower.pace()).toBeUndefined();
 });
 
-test('a hundred thousand lines become curves of a thousand points', async () => {
+test('a long file becomes curves of a thousand points', async () => {
   const run = await runOf(Array.from({ length: 20_000 }, (_, i) => train(i + 1, { generator: i % 3 })));
   const file = path.join(run, 'stage1', 'metrics.jsonl');
   const [stage] = (await trainingOf(run)).stages;

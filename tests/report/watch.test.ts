@@ -145,12 +145,15 @@ describeInBrowser('the page of a run in training', (open) => {
         expect(await shown()).toEqual([8, 0]);
         expect(await page.isHidden('#reconstructions input')).toBe(true);
 
+        const drawing = () => page.evaluate(`document.querySelector('[data-key=loss] canvas').toDataURL()`);
+        const before = await drawing();
         await fs.appendFile(file, line(50));
         await fs.writeFile(gridFile(path.join(run, 'stage1'), 50), await png('blue'));
         await page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`); // asks at once
         await page.waitForSelector('text=Step 50 of 100');
         await page.waitForFunction(`document.querySelector('.grid img').src.endsWith('step=50')`);
         expect(await page.textContent('.chart[data-key=loss] output')).toBe('training 0.02');
+        expect(await drawing()).not.toBe(before);
         await page.getByRole('slider').fill('0');
         expect(await page.getAttribute('.grid img', 'src')).toBe('grid?step=10');
         await page.waitForFunction(`document.querySelector('.grid img').complete`);
