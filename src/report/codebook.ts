@@ -203,7 +203,7 @@ export const codebookStyle = (books: readonly Book[], id: string): string =>
       const side = sideOf(cell);
       const rows = Math.ceil(codes.length / columns);
       const extent = `${columns * strip * side}px ${rows * side}px`;
-      return `.book-${id}-${i} i { width: ${strip * side}px; height: ${side}px; background: url(${pngUrl(picture)}) 0 0 / ${extent}; }`;
+      return `.book-${id}-${i} i { width: ${side}px; height: ${side}px; background: url(${pngUrl(picture)}) 0 0 / ${extent}; }\n.book-${id}-${i} .near { width: ${(strip - 1) * side}px; }`;
     })
     .join('\n');
 
@@ -232,8 +232,9 @@ is what the decoder makes of it: the middle cell of a picture of this code alone
 <ol class="codes">${codes.map(({ code, uses }, i) => {
     const unused = counted !== undefined && uses === 0;
     const told = counted === undefined ? '' : unused ? 'unused' : `${uses}×`;
-    const label = `Code ${code}, decoded${strip > 1 && !unused ? ' and its nearest patches' : ''}`;
-    return html`<li${unused ? unusedClass : noClass}><i role="img" aria-label="${label}" style="background-position: ${-(i % columns) * strip * side}px ${-Math.floor(i / columns) * side}px"></i> <span>${code}</span> <small>${told}</small></li>\n`;
+    const [left, top] = [-(i % columns) * strip * side, -Math.floor(i / columns) * side];
+    const near = html`<i class="near" role="img" aria-label="Patches nearest to code ${code}" style="background-position: ${left - side}px ${top}px"></i>`;
+    return html`<li${unused ? unusedClass : noClass}><i role="img" aria-label="Code ${code}, decoded" style="background-position: ${left}px ${top}px"></i>${strip > 1 && !unused ? near : ''}<b>${code} <small>${told}</small></b></li>\n`;
   })}</ol></div></figure>`;
 }
 

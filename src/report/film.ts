@@ -12,7 +12,7 @@ import { decodeProgram } from '../stage1-vqgan/programs.js';
 import { blankCanvas, unknown } from '../stage2-transformer/canvas.js';
 import type { Seen } from '../stage2-transformer/prior.js';
 import { type Html, html, pngUrl } from './document.js';
-import { gridTable } from './heat.js';
+import { broadest, gridTable } from './heat.js';
 import type { Opened } from './opened.js';
 import { attempted, isMissing, type Part, table } from './part.js';
 
@@ -176,7 +176,7 @@ ${table(
     entropy === undefined ? '–' : entropy.toFixed(2),
   ]),
 )}
-<div class="heats">${pictures.map(({ className, final }, i) =>
+<div class="heats" style="--columns: ${broadest(grids)}">${pictures.map(({ className, final }, i) =>
     grids.map((grid, k) => {
       const first = cellsIn(grids.slice(0, k));
       const part = final.slice(first, first + cellsIn([grid]));

@@ -112,18 +112,20 @@ export function heatSection(heat: Heat): Html {
   return html`<p>Bits that each position's true code costs the prior, which guesses it ${how}: the mean over ${from}.
 In all ${mean.toFixed(2)} bits a token; by how frequent codes are alone it would be ${histogram.toFixed(2)}, were all
 alike ${uniform.toFixed(2)}.</p>
-<div class="heats">${grids.map((grid, i) => gridTable(grid, partOf(grids, i, bits), `Bits at each position${named(grids, grid)}`))}</div>
+<div class="heats" style="--columns: ${broadest(grids)}">${grids.map((grid, i) => gridTable(grid, partOf(grids, i, bits), `Bits at each position${named(grids, grid)}`))}</div>
 ${
   single.length === 0
     ? ''
     : html`<p>The same of ${single.length} unseen pictures alone, under what the tokenizer keeps of them:</p>
-<div class="heats">${single.map(
+<div class="heats" style="--columns: ${broadest(grids)}">${single.map(
         ({ pair, bits }) => html`<figure>
 <img class="pixels" width="128" height="128" src="${pngUrl(pair.reconstruction)}" alt="Reconstruction of ${pair.name}">
 ${grids.map((grid, i) => gridTable(grid, partOf(grids, i, bits), `Bits of ${pair.name}${named(grids, grid)}`))}</figure>\n`,
       )}</div>`
 }`;
 }
+
+export const broadest = (grids: readonly Grid[]): number => Math.max(...grids.map(({ width }) => width));
 
 const named = (grids: readonly Grid[], { name }: Grid): string => (grids.length > 1 ? `, ${name} grid` : '');
 
@@ -141,15 +143,12 @@ export function gridTable(
 ): Html {
   const least = Math.min(...values);
   const span = Math.max(...values) - least || 1;
-  return html`<table class="heat" style="--columns: ${width}"><caption>${caption}</caption><tbody>${Array.from(
+  return html`<div class="heat" style="--columns: ${width}"><table><caption>${caption}</caption><tbody>${Array.from(
     { length: height },
     (_, y) =>
       html`<tr>${values.slice(y * width, (y + 1) * width).map((value) => {
         const share = (value - least) / span;
-        return html`<td${share > 0.5 ? strong : weak} style="--heat: ${Math.round(8 + 84 * share)}%">${value.toFixed(digits)}</td>`;
+        return html`<td style="--heat: ${Math.round(5 + 95 * share)}%">${value.toFixed(digits)}</td>`;
       })}</tr>`,
-  )}</tbody></table>`;
+  )}</tbody></table></div>`;
 }
-
-const strong = html` class="strong"`;
-const weak = html``;

@@ -1,6 +1,7 @@
 /** What of a run a report can be made from: its models, its pictures, its tokens. */
+import { existsSync } from 'node:fs';
 import type { Reporter } from '../base/progress.js';
-import { readRunConfig, runPaths } from '../checkpoint/run.js';
+import { readRunConfig, readSavedConfig, runPaths } from '../checkpoint/run.js';
 import { hasCheckpoint, type TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { everyImage, readableSplits, type Subset } from '../data/dataset.js';
@@ -8,7 +9,7 @@ import { listImages } from '../data/source.js';
 import type { Device } from '../engine/device.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import type { Latent } from '../stage1-vqgan/latent.js';
-import { checkPictures } from '../stage1-vqgan/moved.js';
+import { type FolderKey, folderKeys } from '../stage1-vqgan/same-pictures.js';
 import { loadTokenizer } from '../stage1-vqgan/trained.js';
 import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
 import { attempted, isMissing, type Part } from './part.js';
@@ -48,10 +49,12 @@ export async function openRun(run: string, o: ReportOptions): Promise<Opened> {
   const tokenizer = await attempted('There is no tokenizer to look at', () =>
     loadTokenizer(run, config, { reporter }),
   );
-  const splits = await attempted("The run's own pictures are not to be had", async () => {
-    checkPictures(run, config.data);
-    return readableSplits(config.data, 'data.dir', { reporter, signal });
-  });
+  const gone = folderKeys.find((key) => !existsSync(config.data[key] ?? '.'));
+  const splits = gone
+    ? { missing: `Its own pictures are not here: ${trainedOn(run, config, gone)} does not exist.` }
+    : await attempted('Its own pictures are not to be had', () =>
+        readableSplits(config.data, 'data.dir', { reporter, signal }),
+      );
   const unseen =
     data === undefined
       ? isMissing(splits)
@@ -65,6 +68,11 @@ export async function openRun(run: string, o: ReportOptions): Promise<Opened> {
     prior: isMissing(tokenizer) ? tokenizer : await priorOf(run, latent, reporter),
     training: isMissing(splits) ? splits : splits.train,
   };
+}
+
+/** The folder as the run was saved with it: of a run that was handed on a part of its path. */
+export function trainedOn(run: string, config: Config, key: FolderKey = 'dir'): string {
+  return readSavedConfig(run)?.data?.[key] ?? config.data[key] ?? 'the built-in drawings';
 }
 
 async function priorOf(run: string, latent: Latent, reporter: Reporter): Promise<Part<TrainedPrior>> {

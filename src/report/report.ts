@@ -6,7 +6,7 @@ import { word } from '../base/shell.js';
 import { readRunConfig, runPaths } from '../checkpoint/run.js';
 import { shippedName } from '../checkpoint/shipped.js';
 import { inferenceBatch } from '../data/inference-batch.js';
-import { type FeatureSpace, vqgenSpace } from '../evaluate/features.js';
+import { vqgenSpace } from '../evaluate/features.js';
 import { checkOut } from '../sample/out.js';
 import { pageScript } from './assets.js';
 import { type Book, bookUse, codebookOf, codebookSection, codebookStyle } from './codebook.js';
@@ -36,6 +36,8 @@ export interface ReportSummary {
 /** What is shown of a run. */
 export interface RunReport {
   readonly name: string;
+  /** As commands take it. */
+  readonly run: string;
   readonly training: Training;
   readonly unseen: Part<Unseen>;
   readonly books: Part<readonly Book[]>;
@@ -53,6 +55,7 @@ export async function report(o: ReportOptions): Promise<ReportSummary> {
   const started = performance.now();
   const [first] = o.runs;
   if (first === undefined) throw new Error('internal: a report of no run');
+  if (o.n < 2) throw expected('at least 2', '--n', o.n, 'One sample has no covariance.');
   const out = o.out ?? placeIn(first);
   checkPlaces(o, out);
   const names = namesOf(o.runs);
@@ -94,24 +97,32 @@ export async function runReport(o: Opened, name: string): Promise<RunReport> {
   const coded = await codedOf(o, unseen);
   const books = await codebookOf(o, { unseen, coded });
   const heat = await heatOf(o, { unseen, coded });
-  const space = await vqgenSpace(o.device, o.config.data.size, inferenceBatch(o.config.data.size));
-  const { samples, shares } = await drawn(o, unseen, space).finally(() => space.dispose());
+  const { samples, shares } = await drawn(o, unseen);
   const film = await filmOf(o);
   const training = { ...(await trainingOf(o.run)), name };
   const setup = await setupOf(o, isMissing(samples) ? 16 : samples.shown.length);
   const draws = o.latent.kind === 'codes' ? 'prior' : 'numbers';
-  return { name, training, unseen, books, samples, heat, film, shares, draws, setup };
+  const run = shippedName(o.run) ?? o.run;
+  return { name, run, training, unseen, books, samples, heat, film, shares, draws, setup };
 }
 
-async function drawn(o: Opened, unseen: Part<Unseen>, space: FeatureSpace) {
-  const halves = await halvesOf(unseen, space, o.n);
-  const samples = await samplesOf(o, {
-    space,
-    measured: isMissing(halves) ? 0 : halves.pictures.count,
-    classes: isMissing(halves) ? [] : halves.classes,
-    reconstructions: isMissing(halves) ? new Float32Array() : halves.features,
-  });
-  return { samples, shares: sharesOf(halves, samples) };
+async function drawn(o: Opened, unseen: Part<Unseen>) {
+  const { tokenizer, device, config } = o;
+  if (isMissing(tokenizer)) return { samples: tokenizer, shares: tokenizer };
+  const { size } = config.data;
+  const space = await vqgenSpace(device, size, inferenceBatch(size));
+  try {
+    const halves = await halvesOf(unseen, space, o.n);
+    const samples = await samplesOf(o, {
+      space,
+      measured: isMissing(halves) ? 0 : halves.pictures.count,
+      classes: isMissing(halves) ? [] : halves.classes,
+      reconstructions: isMissing(halves) ? new Float32Array() : halves.features,
+    });
+    return { samples, shares: sharesOf(halves, samples) };
+  } finally {
+    await space.dispose();
+  }
 }
 
 /** The whole document. */
@@ -175,7 +186,7 @@ function sections(runs: readonly RunReport[]): readonly Section[] {
       id: 'samples',
       title: 'Samples',
       about: nothing,
-      show: ({ samples, name }) => shown(samples, (samples) => samplesSection(samples, word(name))),
+      show: ({ samples, run }) => shown(samples, (samples) => samplesSection(samples, word(run))),
     },
     {
       id: 'bits',
@@ -228,7 +239,7 @@ function overview(runs: readonly RunReport[]): Html {
   const last = (run: RunReport, key: 'pictures' | 'reconstructions' | 'samples'): string =>
     isMissing(run.shares) ? '–' : (run.shares[key]?.toFixed(3) ?? '–');
   return table(
-    'In short; how each number is made stands in its section',
+    'In short',
     ['', ...runs.map(({ name }) => name)],
     [
       row('PSNR of unseen pictures, dB', ({ unseen }) => (isMissing(unseen) ? '–' : unseen.psnr.toFixed(2))),

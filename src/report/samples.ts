@@ -182,8 +182,8 @@ function median(values: Float64Array): number {
   return (nth(sorted, (sorted.length - 1) >> 1) + nth(sorted, sorted.length >> 1)) / 2;
 }
 
-/** @param name of the run, as a command takes it */
-export function samplesSection(samples: Samples, name: string): Html {
+/** @param run as a command takes it */
+export function samplesSection(samples: Samples, run: string): Html {
   const { shown, seed, settings, among, medians, size } = samples;
   const said = Object.entries(settings).map(([key, value]) => `${key} ${value}`);
   const missing = isMissing(among);
@@ -191,7 +191,7 @@ export function samplesSection(samples: Samples, name: string): Html {
     ? `Their nearest training pictures are left out. ${among.missing}`
     : `Under each is the training picture nearest to it in vqgen's features, among ${among.looked < among.of ? `${among.looked} of ${among.of}, spread evenly` : `all ${among.of}`}.`;
   return html`<p>The first ${shown.length} of seed ${seed}, none left out or chosen:
-<code>vqgen sample --n ${shown.length} --seed ${seed} --run ${name}</code>${said.length > 0 ? ` (${said.join(', ')})` : ''}.
+<code>vqgen sample --n ${shown.length} --seed ${seed} --run ${run}</code>${said.length > 0 ? ` (${said.join(', ')})` : ''}.
 ${beside}</p>
 ${
   medians

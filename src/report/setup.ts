@@ -9,7 +9,7 @@ import { countParams } from '../nn/params.js';
 import { describeLatent } from '../stage1-vqgan/latent.js';
 import { networksOf, stage1Params } from '../stage1-vqgan/model.js';
 import { type Html, html } from './document.js';
-import type { Opened } from './opened.js';
+import { type Opened, trainedOn } from './opened.js';
 import { isMissing, table } from './part.js';
 
 export interface Setup {
@@ -30,7 +30,7 @@ export async function setupOf(o: Opened, samples: number): Promise<Setup> {
     facts: [
       ['trained by', `vqgen ${savedBy(run)}`],
       ['this page by', `vqgen ${version}, Node.js ${process.versions.node}, device ${device.name}`],
-      ['pictures', `${size}×${size} pixels, ${config.data.dir ?? 'the built-in drawings'}`],
+      ['pictures', `${size}×${size} pixels, ${trainedOn(run, config)}`],
       ['an image becomes', describeLatent(latent)],
       [
         'parameters of stage 1',

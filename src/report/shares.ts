@@ -87,7 +87,7 @@ export function sharesSection(shares: Shares, draws: 'prior' | 'numbers'): Html 
   const { n, reference, dimensions, pictures, reconstructions, samples, space } = shares;
   const most = Math.max(pictures, reconstructions, samples ?? 0);
   const bar = (value: number) =>
-    html`${value.toFixed(3)} <span class="bar" style="width: ${(6 * (value / most)).toFixed(2)}rem"></span>`;
+    html`${value.toFixed(3)} <span class="bar" style="width: ${(4 * (value / most)).toFixed(2)}rem"></span>`;
   const who = draws === 'prior' ? 'the prior’s' : 'the drawing’s';
   const tokenizer = reconstructions - pictures;
   const rest = (samples ?? reconstructions) - reconstructions;

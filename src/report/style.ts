@@ -24,14 +24,18 @@ code, figcaption { overflow-wrap: anywhere; }
 input[type=range] { width: 100%; margin: 0.25rem 0 0; accent-color: var(--accent); }
 .scroll { max-height: 26rem; overflow: auto; border: 1px solid var(--line); padding: 0.5rem; }
 .codes { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: 0.5rem 0.75rem; font-size: 0.75rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
-.codes i { display: block; image-rendering: pixelated; }
+.codes i { display: inline-block; image-rendering: pixelated; vertical-align: top; }
+.codes i + i { margin-left: 4px; }
 .codes small { font-size: inherit; }
+.codes b { display: block; font-weight: normal; }
 .codes .unused i { opacity: 0.45; }
-.heats { display: flex; flex-wrap: wrap; gap: 1rem 2rem; align-items: flex-end; }
+.heats { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, max(12rem, calc(var(--columns) * 1.5rem))), 1fr)); gap: 1rem 1.5rem; align-items: end; margin: 0.5rem 0; }
 .heats figure { margin: 0; }
-.heat { border-collapse: separate; border-spacing: 1px; table-layout: fixed; width: min(100%, calc(var(--columns) * 2.1rem), 34rem); min-width: min(100%, 11rem); container-type: inline-size; }
-.heat td { padding: 0; border: 0; text-align: center; vertical-align: middle; aspect-ratio: 1; overflow: hidden; font-size: clamp(0.3rem, calc(38cqw / var(--columns)), 0.75rem); background: color-mix(in oklab, var(--accent) var(--heat), var(--paper)); }
-.heat .strong { color: var(--paper); }
+.heats img { display: block; margin-bottom: 0.5rem; }
+.heat { container-type: inline-size; }
+.heat, .heats img { width: min(100%, calc(var(--columns) * 2.2rem)); }
+.heat table { border-collapse: separate; border-spacing: 1px; table-layout: fixed; width: 100%; }
+.heat td { padding: 0; border: 0; text-align: center; vertical-align: middle; overflow: hidden; height: calc(100cqw / var(--columns) - 1px); line-height: 1; font-size: clamp(0.25rem, calc(36cqw / var(--columns)), 0.75rem); background: color-mix(in oklab, light-dark(#5f9cc9, #2a639a) var(--heat), var(--paper)); }
 .film img { width: min(30%, 12rem); margin-right: 0.5rem; }
 .film .controls { display: flex; gap: 0.75rem; align-items: center; max-width: 30rem; }
 .film button { min-width: 6rem; padding: 0.35rem 0.75rem; font: inherit; }

@@ -52,7 +52,7 @@ function optionOf(name: FlagName, { meanings, readsRun }: Command, { configs, ru
 
 function wordsOf(words: NonNullable<Command['words']>, { runs }: Known): Line['words'] {
   const { usage: called, most, choices } = words;
-  const names = choices ?? (called === '[RUN]' ? runs : []);
+  const names = choices ?? (/^\[RUN…?\]$/.test(called) ? runs : []);
   return { called, most, names, places: placesOf(called) };
 }
 
