@@ -105,12 +105,12 @@ test('a follower reads on, tells the pace, and begins anew where a resume cut th
 });
 
 test('a long file becomes curves of a thousand points', async () => {
-  const run = await runOf(Array.from({ length: 20_000 }, (_, i) => train(i + 1, { generator: i % 3 })));
+  const run = await runOf(Array.from({ length: 5_000 }, (_, i) => train(i + 1, { generator: i % 3 })));
   const file = path.join(run, 'stage1', 'metrics.jsonl');
   const [stage] = (await trainingOf(run)).stages;
-  expect(stage?.step).toBe(20_000);
+  expect(stage?.step).toBe(5_000);
   expect(stage?.curves.map(({ x }) => x.length <= 1002)).toEqual([true, true]);
-  expect((await fs.stat(file)).size).toBeGreaterThan(1e6);
+  expect((await fs.stat(file)).size).toBeGreaterThan(3e5);
 });
 
 describeInBrowser('curves on a page', (open) => {
@@ -133,14 +133,17 @@ describeInBrowser('curves on a page', (open) => {
       'psnr',
       'loss',
     ]);
-    /** How much of each canvas is drawn on, and how wide the page is. */
+    /** Runs on a copy of each chart's picture, as browsers warn of reading a canvas again and again. */
+    const ofPixels = <T>(measure: string): Promise<T[]> =>
+      page.evaluate(`[...document.querySelectorAll('.chart canvas')].map((drawn) => {
+        const copy = new OffscreenCanvas(drawn.width, drawn.height).getContext('2d', { willReadFrequently: true });
+        copy.drawImage(drawn, 0, 0);
+        const { data } = copy.getImageData(0, 0, drawn.width, drawn.height);
+        return (${measure})(data, drawn.width);
+      })`);
     const ink = () =>
-      page.evaluate(`[...document.querySelectorAll('.chart canvas')].map((canvas) => {
-        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-        return data.filter((value, i) => i % 4 === 3 && value > 0).length;
-      })`) as Promise<number[]>;
-    const before = await ink();
-    expect(before.every((pixels) => pixels > 300)).toBe(true);
+      ofPixels<number>('(data) => data.filter((value, i) => i % 4 === 3 && value > 0).length');
+    expect((await ink()).every((pixels) => pixels > 300)).toBe(true);
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(380);
 
     const readout = page.locator('.chart[data-key=psnr] output');
@@ -152,9 +155,17 @@ describeInBrowser('curves on a page', (open) => {
     const named = page.getByRole('group', { name: 'PSNR: my <run> 291, my <run> 291.' });
     expect(await named.count()).toBe(1);
 
+    /** How far down the curve of the first chart lies in the mean, in pixels: where the canvas is blue. */
+    const depth = async () => {
+      const [first] = await ofPixels<number>(`(data, width) => {
+        const blue = [...Array(data.length / 4).keys()].filter((i) => data[4 * i + 3] > 0 && data[4 * i + 2] > data[4 * i] + 40);
+        return blue.reduce((sum, i) => sum + Math.floor(i / width), 0) / blue.length;
+      }`);
+      return first!;
+    };
+    const linear = await depth();
     await page.getByLabel('Losses on a logarithmic axis').check();
-    const after = await ink();
-    expect([after[0] === before[0], after.every((pixels) => pixels > 300)]).toEqual([false, true]);
+    expect(await depth()).toBeLessThan(linear - 10);
     expect(await page.textContent('.training')).toContain('my <run>: 291 steps in 4 min 51 s.');
     expect([complaints, requests.filter((url) => !url.startsWith('file:'))]).toEqual([[], []]);
   });
