@@ -1,4 +1,4 @@
-/** What each key of `metrics.jsonl` shows, the charts that are made of them, what pages ask for. Nothing of Node here. */
+/** What each key of `metrics.jsonl` shows, the charts made of them, what pages ask for. Nothing of Node in here. */
 
 export type StageName = 'stage1' | 'prior';
 export type Split = 'train' | 'val';
