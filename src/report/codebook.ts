@@ -215,7 +215,7 @@ export function codebookSection(books: readonly Book[], id: string): Html {
 function bookFigure(book: Book, id: string, several: boolean): Html {
   const { grid, counted, used, codes, cell, strip, columns } = book;
   const side = sideOf(cell);
-  const name = several ? `The grid “${grid.name}”, ` : '';
+  const name = several ? `The grid “${grid.name}”: ` : '';
   const use = counted
     ? `${used} of ${grid.vocab} codes are used by ${counted}; the most used stand first.`
     : `Of the ${grid.vocab} codes nothing tells how often they are used.`;

@@ -1,5 +1,7 @@
 /** Codes of unseen pictures: those of the run's token file, or of the pictures that a report has looked at. */
+import { existsSync } from 'node:fs';
 import { UserError } from '../base/errors.js';
+import { tokenFile } from '../checkpoint/run.js';
 import { classesOf } from '../data/source.js';
 import { gridsIn } from '../stage1-vqgan/latent.js';
 import { tokensFor } from '../stage2-transformer/model.js';
@@ -21,7 +23,9 @@ export async function codedOf(o: Opened, unseen: Part<Unseen>): Promise<Part<Cod
   if (isMissing(tokenizer)) return tokenizer;
   const grids = gridsIn(latent);
   let why = '';
-  if (o.data === undefined) {
+  if (o.data === undefined && !existsSync(tokenFile(run, 'val')))
+    why = 'The run has no tokens/val.safetensors.';
+  else if (o.data === undefined) {
     try {
       const tokens = await tokensFor(run, 'val', grids, tokenizer);
       return { tokens, from: `all ${tokens.count} pictures of the run's tokens/val.safetensors` };

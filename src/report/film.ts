@@ -127,7 +127,7 @@ function canvasesOf({ codes, probabilities }: Seen, grids: readonly Grid[]): Can
 function finalPass(seen: readonly Canvases[], at: number): number {
   let pass = seen.length - 1;
   const end = nth(must(seen[pass], 'pass').codes, at);
-  while (pass > 1 && nth(must(seen[pass - 1], 'pass').codes, at) === end) pass--;
+  while (pass > 0 && nth(must(seen[pass - 1], 'pass').codes, at) === end) pass--;
   return pass;
 }
 

@@ -46,9 +46,9 @@ export async function openRun(run: string, o: ReportOptions): Promise<Opened> {
   const config = readRunConfig(run);
   const { reporter, signal, data } = o;
   const { latent } = bottleneckOf(config);
-  const tokenizer = await attempted('There is no tokenizer to look at', () =>
-    loadTokenizer(run, config, { reporter }),
-  );
+  const tokenizer = hasCheckpoint(runPaths(run).stage1)
+    ? await attempted('The tokenizer cannot be looked at', () => loadTokenizer(run, config, { reporter }))
+    : { missing: 'The run has no tokenizer yet.' };
   const gone = folderKeys.find((key) => !existsSync(config.data[key] ?? '.'));
   const splits = gone
     ? { missing: `Its own pictures are not here: ${trainedOn(run, config, gone)} does not exist.` }
@@ -58,7 +58,7 @@ export async function openRun(run: string, o: ReportOptions): Promise<Opened> {
   const unseen =
     data === undefined
       ? isMissing(splits)
-        ? splits
+        ? { missing: `${splits.missing} With --data FOLDER others are shown.` }
         : splits.val
       : everyImage(await listImages(data, '--data', { reporter, data: config.data }));
   return {

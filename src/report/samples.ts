@@ -189,7 +189,7 @@ export function samplesSection(samples: Samples, run: string): Html {
   const missing = isMissing(among);
   const beside = missing
     ? `Their nearest training pictures are left out. ${among.missing}`
-    : `Under each is the training picture nearest to it in vqgen's features, among ${among.looked < among.of ? `${among.looked} of ${among.of}, spread evenly` : `all ${among.of}`}.`;
+    : `Under each is the training picture nearest to it in vqgen's features, among ${among.looked < among.of ? `${among.looked} of ${among.of}, spread evenly` : `all ${among.of} of them`}.`;
   return html`<p>The first ${shown.length} of seed ${seed}, none left out or chosen:
 <code>vqgen sample --n ${shown.length} --seed ${seed} --run ${run}</code>${said.length > 0 ? ` (${said.join(', ')})` : ''}.
 ${beside}</p>

@@ -3,11 +3,15 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { silent } from '../../src/base/progress.js';
 import { metricsFile, runPaths, writeRunConfig } from '../../src/checkpoint/run.js';
+import { inferenceBatch } from '../../src/data/inference-batch.js';
 import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
+import { codedOf } from '../../src/report/coded.js';
 import { openRun } from '../../src/report/opened.js';
 import { isMissing, type Part } from '../../src/report/part.js';
 import { pageOf, type RunReport, report, runReport } from '../../src/report/report.js';
+import { labelled, validationRows } from '../../src/stage2-transformer/sequences.js';
+import { frozenEvaluation, meanLosses } from '../../src/stage2-transformer/step.js';
 import { describeInBrowser } from '../support/browser.js';
 import { saveRun } from '../support/editing.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
@@ -54,6 +58,20 @@ const there = <T extends object>(part: Part<T> | undefined): T => {
   return part;
 };
 
+/** As a training of the prior measures it. */
+async function bitsOfValidation({ unseen }: RunReport): Promise<number> {
+  const opened = await openRun(full, { ...options(), runs: [full] });
+  const [prior, { tokens }] = [there(opened.prior), there(await codedOf(opened, unseen))];
+  const batch = inferenceBatch(size);
+  const graph = await device.prepare(
+    frozenEvaluation(prior.model, prior.tensors, { batch, precision: 'f32' }),
+  );
+  const rows = validationRows(tokens.count, tokens.count);
+  const { loss } = await meanLosses(graph, prior.model, labelled(tokens, prior.classes), rows, { batch });
+  await graph.dispose();
+  return loss / Math.LN2;
+}
+
 describe('of a whole run', () => {
   let found: RunReport;
   beforeAll(() => {
@@ -73,11 +91,12 @@ describe('of a whole run', () => {
     expect(order).toEqual([...order].sort((a, b) => b - a));
   });
 
-  test('bits of each position have the mean that is told, and samples are shown by class in turn', () => {
+  test('bits of each position have the mean that validation gives, and samples are shown by class in turn', async () => {
     const { bits, mean, pictures } = there(found.heat);
     expect(bits.length).toBe(16);
     expect(bits.reduce((sum, v) => sum + v, 0) / 16).toBeCloseTo(mean, 10);
     expect(pictures).toBe(there(found.unseen).images);
+    expect(mean).toBeCloseTo(await bitsOfValidation(found), 4);
     const { shown, seed } = there(found.samples);
     expect([seed, shown.length]).toEqual([5, 40]);
     expect(shown.slice(0, 3).map(({ className }) => className)).toEqual(['a', 'b', 'a']);
@@ -112,7 +131,7 @@ describe('the page', () => {
   test('says in a sentence what is missing of a run, and why', () => {
     expect(text).toContain(`Its own pictures are not here: ${path.join(root, 'gone')} does not exist.`);
     expect(text).toContain('There are no samples. The run has no prior yet.');
-    expect(text).toContain('There is no tokenizer to look at.');
+    expect(text).toContain('The run has no tokenizer yet.');
     expect(text).toContain('Of the 16 codes nothing tells how often they are used.');
     expect(text).not.toContain('data <b>');
   });
@@ -168,12 +187,20 @@ describe('the page', () => {
       await page.keyboard.press('Home');
       expect(await film.getAttribute('aria-valuetext')).toBe('Before pass 1 of 4');
       expect(await page.evaluate(`document.querySelectorAll('.frame:not([hidden])').length`)).toBe(1);
+      // A clock of the test's own, as pages go on while it waits.
+      await page.evaluate(
+        '{ setInterval = (next) => { tick = next; return 1; }; clearInterval = () => { tick = () => {}; }; }',
+      );
       await page.getByRole('button', { name: 'Play' }).click();
       expect(await film.inputValue()).toBe('1');
+      await page.evaluate('tick()');
+      expect(await film.inputValue()).toBe('2');
       await page.getByRole('button', { name: 'Pause' }).click();
+      await page.evaluate('tick()');
+      expect(await film.inputValue()).toBe('2');
       await page.emulateMedia({ reducedMotion: 'reduce' });
       await page.getByRole('button', { name: 'Next pass' }).click();
-      expect(await film.inputValue()).toBe('2');
+      expect(await film.inputValue()).toBe('3');
       expect(await page.getByRole('img', { name: /^Code \d+, decoded/ }).count()).toBe(32);
       expect(await page.getByRole('navigation', { name: 'Sections' }).getByRole('link').count()).toBe(9);
     });
