@@ -190,7 +190,7 @@ export const flags = {
   port: value(
     'N',
     'port of this machine where the page is served',
-    numberIn('a port, 1 to 65535', (v) => Number.isInteger(v) && v > 0 && v < 65536),
+    numberIn('a port from 1 to 65535', (v) => Number.isInteger(v) && v > 0 && v < 65536),
     'a free one',
   ),
   run: value('DIR', 'run folder', text, defaultRun),
