@@ -50,6 +50,21 @@ export async function holding<T>(o: LockOptions, work: () => Promise<T>): Promis
   }
 }
 
+/**
+ * Who writes into a place, where somebody does, or may: of a process of another machine or container nothing can be
+ * seen from here, so that it may have ended.
+ *
+ * @throws UserError where its lock is no file
+ */
+export function holderOf(
+  place: string,
+): { readonly command: string; readonly host: string; readonly fate: 'alive' | 'unknown' } | undefined {
+  const holder = read(lockFile(place))?.holder;
+  if (!holder) return undefined;
+  const fate = fateOf(holder);
+  return fate === 'gone' ? undefined : { command: holder.command, host: holder.host, fate };
+}
+
 async function acquire(file: string, o: LockOptions): Promise<() => Promise<void>> {
   const folder = path.dirname(file);
   let made: string | undefined;

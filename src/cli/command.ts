@@ -8,6 +8,8 @@ export interface Context {
   /** Positional words. */
   readonly words: readonly string[];
   readonly reporter: Reporter;
+  /** Says a line of the outcome before the command ends: on stdout, with `--json` on stderr. */
+  readonly tell: (line: string) => Promise<void>;
   /** Aborted by the first Ctrl-C. */
   readonly signal: AbortSignal;
 }

@@ -187,6 +187,12 @@ export const flags = {
   },
   model: value('PATH', 'what vqgen export --to onnx wrote, or a file in it, in place of a run', text),
   size: value('S', 'side of the pictures in pixels', extent, '32'),
+  port: value(
+    'N',
+    'port of this machine where the page is served',
+    numberIn('a port from 1 to 65535', (v) => Number.isInteger(v) && v > 0 && v < 65536),
+    'a free one',
+  ),
   run: value('DIR', 'run folder', text, defaultRun),
   seed: value('S', `seed of everything random, up to ${Number.MAX_SAFE_INTEGER}`, wholeAbove(-1)),
   device: oneOf(

@@ -80,7 +80,9 @@ async function run(command: Command, given: Arguments, streams: Streams): Promis
   const interrupts = listenForInterrupts(command, { reporter, apart: streams === process });
   const libraries = keepLibrariesIn(streams.stderr);
   try {
-    const outcome = await command.run({ flags: options, words, reporter, signal: interrupts.signal });
+    const { signal } = interrupts;
+    const tell = (line: string) => writeLines(options.json ? streams.stderr : streams.stdout, [line]);
+    const outcome = await command.run({ flags: options, words, reporter, tell, signal });
     reporter.close();
     if (options.json) await writeJson(streams.stdout, outcome.summary);
     else await writeLines(streams.stdout, outcome.lines);
@@ -167,7 +169,8 @@ function listenForInterrupts(command: Command, o: { reporter: StreamReporter; ap
     }
     first = ending;
     controller.abort();
-    o.reporter.note('Stopping; a training is saved first. Ctrl-C again ends at once.');
+    const saves = command.flags.includes('resume') ? '; a training is saved first' : '';
+    o.reporter.note(`Stopping${saves}. Ctrl-C again ends at once.`);
   };
   const { stop } = o.apart ? watchForEndings({ patient }, heard) : listenForEndings(heard);
   return { signal: controller.signal, code: () => exitCodeOf(first ?? 'SIGINT'), stop };

@@ -20,6 +20,22 @@ export function toolCommands(all: () => readonly Command[]): readonly Command[] 
       run: info,
     },
     {
+      name: 'watch',
+      describe: 'Show a run while it is trained, as a page for a browser on this machine',
+      flags: ['run', 'port'],
+      words: { usage: '[RUN]', describe: 'run folder, as --run', most: 1 },
+      examples: [
+        [
+          'vqgen watch checkpoints/mine',
+          'prints the address; ends soon after the training does, or with Ctrl-C',
+        ],
+        ['vqgen watch checkpoints/mine --port 4321', 'there; of a run that nobody trains, until Ctrl-C'],
+      ],
+      readsRun: true,
+      endsItself: true,
+      run: watch,
+    },
+    {
       name: 'devices',
       describe: 'What this machine can compute with, how fast, and how to get more',
       flags: [],
@@ -58,6 +74,13 @@ async function info({ flags, words }: Context): Promise<Outcome> {
   const { describeRun } = await import('./info.js');
   const { runAt } = await import('../checkpoint/shipped.js');
   return describeRun(runAt(words[0] ?? flags.run ?? defaultRun));
+}
+
+async function watch({ flags, words, reporter, tell, signal }: Context): Promise<Outcome> {
+  const { serveRun } = await import('./watch.js');
+  const { runAt } = await import('../checkpoint/shipped.js');
+  const run = runAt(words[0] ?? flags.run ?? defaultRun);
+  return serveRun({ run, port: flags.port ?? 0 }, { reporter, tell, signal });
 }
 
 async function devices({ flags, reporter }: Context): Promise<Outcome> {

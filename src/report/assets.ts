@@ -10,7 +10,10 @@ export const pageScript = (name: string): string =>
 const uplot = path.dirname(path.dirname(createRequire(import.meta.url).resolve('uplot')));
 
 /** uPlot, which draws charts: its script, which leaves `uPlot` in its module, under its licence, and its style. */
-export const chartLibrary = (): { script: string; style: string } => ({
-  script: `/*!\n${readFileSync(path.join(uplot, 'LICENSE'), 'utf8')}*/\n${readFileSync(path.join(uplot, 'dist/uPlot.iife.min.js'), 'utf8')}`,
-  style: readFileSync(path.join(uplot, 'dist/uPlot.min.css'), 'utf8'),
-});
+export function chartLibrary(): { script: string; style: string } {
+  const textOf = (file: string): string => readFileSync(path.join(uplot, file), 'utf8');
+  return {
+    script: `/*!\n${textOf('LICENSE')}*/\n${textOf('dist/uPlot.iife.min.js')}`,
+    style: textOf('dist/uPlot.min.css'),
+  };
+}

@@ -1,4 +1,4 @@
-/** What each key of `metrics.jsonl` shows, and the charts that are made of them. Also for pages: nothing of Node. */
+/** What each key of `metrics.jsonl` shows, the charts made of them, what pages ask for. Nothing of Node in here. */
 
 export type StageName = 'stage1' | 'prior';
 export type Split = 'train' | 'val';
@@ -45,6 +45,21 @@ export interface StageCharts {
   readonly groups: readonly { readonly title: string; readonly charts: readonly Chart[] }[];
   /** Steps at which a run was trained anew. */
   readonly restarts: readonly { readonly run: number; readonly step: number }[];
+}
+
+/** What the page of a run in training asks for every few seconds. */
+export interface Look {
+  readonly title: string;
+  /** Whether a process writes into the run. */
+  readonly busy: boolean;
+  /** HTML: what each stage is at. */
+  readonly state: string;
+  /** Another one where a stage's curves have changed. */
+  readonly versions: Readonly<Record<StageName, number>>;
+  /** Steps at which there is a grid of reconstructions. */
+  readonly grids: readonly number[];
+  /** Of the newest samples; empty where there are none. */
+  readonly samples: string;
 }
 
 interface Kind {

@@ -35,12 +35,15 @@ export interface DocumentOptions {
   readonly scripts?: readonly string[];
   /** JSON that scripts read: the text of `<script type="application/json" id=…>`, by id. */
   readonly data?: Readonly<Record<string, unknown>>;
+  /** Whether it comes from a server that its scripts may ask for more; else nothing is loaded from anywhere. */
+  readonly live?: boolean;
 }
 
-/** The whole file. A policy in it keeps a browser from loading anything from anywhere. */
-export function documentOf({ title, body, styles = [], scripts = [], data = {} }: DocumentOptions): string {
-  const policy =
-    "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+/** The whole file. A policy in it keeps a browser from loading anything from elsewhere. */
+export function documentOf(o: DocumentOptions): string {
+  const { title, body, styles = [], scripts = [], data = {}, live = false } = o;
+  const own = live ? " 'self'; connect-src 'self'" : '';
+  const policy = `default-src 'none'; img-src data: blob:${own}; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'`;
   return html`<!doctype html>
 <html lang="en">
 <head>

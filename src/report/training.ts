@@ -21,7 +21,7 @@ export interface Training {
 
 export const stageNames: readonly StageName[] = ['stage1', 'prior'];
 
-const titles: Record<StageName, string> = { stage1: 'Tokenizer', prior: 'Prior' };
+export const titles: Record<StageName, string> = { stage1: 'Tokenizer', prior: 'Prior' };
 
 /** All lines of a run's metrics, as curves of at most about 1,000 points each. Of a run without any, no stages. */
 export async function trainingOf(run: string): Promise<Training> {
@@ -54,6 +54,7 @@ export function followStage(run: string, stage: StageName): Follower {
   let curves = new Map<string, { key: string; split: Split; points: Thinning }>();
   let newest: Line[] = [];
   let restarts: number[] = [];
+  let made: StageTraining | undefined;
 
   const anew = (): void => {
     curves = new Map();
@@ -84,16 +85,17 @@ export function followStage(run: string, stage: StageName): Follower {
         line: (text) => lineIn(text).forEach(take),
         anew,
       });
+      if (place !== before) made = undefined;
       return place !== before;
     },
     training() {
       const last = newest.at(-1);
-      if (!last) return undefined;
-      return {
+      made ??= last && {
         ...{ stage, step: last.step, steps: stepsOf(run, stage), seconds: last.time_s, restarts },
         ...rollbacksOf(folder),
         curves: [...curves.values()].map(({ points, ...curve }) => ({ ...curve, ...pointsOf(points) })),
       };
+      return made;
     },
     pace() {
       const [first, last] = [newest.at(0), newest.at(-1)];
@@ -118,7 +120,7 @@ function rollbacksOf(folder: string): { rollbacks: number; factor: number } {
 }
 
 /** What is damaged says nothing here. */
-function orNothing<T>(read: () => T): T | undefined {
+export function orNothing<T>(read: () => T): T | undefined {
   try {
     return read();
   } catch (error) {
