@@ -5,7 +5,7 @@ import { type Disposable, opened } from '../base/opened.js';
 import type { Reporter } from '../base/progress.js';
 import { stream } from '../base/rng.js';
 import { weightsSum } from '../checkpoint/content-sum.js';
-import { readRunConfig, runPaths } from '../checkpoint/run.js';
+import { runPaths } from '../checkpoint/run.js';
 import { latestCheckpoint, type TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { imageAt } from '../data/grid.js';
@@ -16,7 +16,7 @@ import type { Grid } from '../stage1-vqgan/latent.js';
 import { modelOf } from '../stage1-vqgan/model.js';
 import { decodeProgram } from '../stage1-vqgan/programs.js';
 import { blankCanvas, unknown } from '../stage2-transformer/canvas.js';
-import { loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
+import type { TrainedPrior } from '../stage2-transformer/model.js';
 import type { Drawer, Opening, Prior } from '../stage2-transformer/prior.js';
 import { drawnGrids, drawTold } from '../stage2-transformer/told.js';
 import type { ConditionRecord } from '../tokenize/conditions/condition.js';
@@ -25,6 +25,7 @@ import { choiceOf, growthOf, guidanceOf, passesOf, settingsOf } from './choices.
 import { chosenClasses, inTurn } from './classes.js';
 import { digestOf, type Told, toldBy, toldRows } from './conditions.js';
 import { type Int8Loss, reportInt8Loss } from './int8-loss.js';
+import { loadedOf } from './loaded.js';
 import { joined, samplesName } from './out.js';
 import { type Source, type SourceOptions, sampleBatch } from './source.js';
 
@@ -144,9 +145,9 @@ export function ofEach(
   };
 }
 /** A run's. Nothing but `open` keeps the weights, of which the sessions have copies. */
-async function modelsOf({ run, device, precision, reporter, signal, ...o }: SourceOptions): Promise<Models> {
-  const config = readRunConfig(run);
-  const { prior, tokenizer } = await loadModels(run, reporter);
+async function modelsOf(o: SourceOptions): Promise<Models> {
+  const { run, device, precision, reporter, signal } = o;
+  const { config, prior, tokenizer } = await loadedOf(o).models();
   chosenClasses(o.classes, prior.classes); // A mistake is told before anything else is.
   endOfOnly(o.only, prior.model);
   checkPrecision(precision, prior.model);
