@@ -5,8 +5,8 @@ import type * as api from '../../src/library/api.js';
 import * as library from '../../src/library/index.js';
 import { complete } from '../../src/sample/complete.js';
 import { inpaint } from '../../src/sample/edit.js';
-import { interpolate } from '../../src/sample/interpolate.js';
 import { sample } from '../../src/sample/sample.js';
+import { numbersRun } from '../exchange/numbers-run.js';
 import { editConfig, inFolder, pixelsOf, readAll, saveRun, writeWaves } from '../support/editing.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
 
@@ -113,23 +113,36 @@ test('proposals are those of vqgen complete and vqgen edit, of a file or of pixe
   expect(wider.images[0]).toMatchObject({ width: 24, height: 16, index: 0 });
 });
 
-test('from one picture to another, as vqgen interpolate walks', async () => {
-  const other = await writeWaves(at('other.png'), size + 8, size);
-  const steps = await gpt.interpolate({ from: image, to: other, steps: 3, way: 'straight' });
-  expect(steps).toHaveLength(3);
-  expect(steps[0]).toEqual((await gpt.reconstruct([image]))[0]!.image);
-  expect(steps[2]).toEqual((await gpt.reconstruct([other]))[0]!.image);
-  expect(await gpt.interpolate({ from: image, to: other, steps: 3 })).not.toEqual(steps);
-  const out = at('walk.png');
-  await interpolate({ ...command, images: [image, other], steps: 3, out });
-  const { width } = await readImage(out);
-  const grid = (await readImage(out)).data; // below the pictures, enlarged six times: the middle of the straight way
-  const row = (y: number) => grid.subarray(3 * (y * width + 6 * (size + 2)));
-  const starts = Array.from({ length: grid.length / width / 3 }, (_, y) => y);
-  const wanted = [...steps[1]!.data.subarray(0, 3 * size)];
-  const enlarged = (y: number) =>
-    Array.from({ length: 3 * size }, (_, i) => row(y)[18 * Math.floor(i / 3) + (i % 3)]);
-  expect(starts.some((y) => enlarged(y).join() === wanted.join())).toBe(true);
+test('a run whose latents are numbers draws, encodes and walks: straight or along an arc, or to another class', async () => {
+  const { run: folder } = await numbersRun(at('numbers'), 'cvae');
+  const run = await loadRun(folder, cpu);
+  expect(run).toMatchObject({
+    latent: { kind: 'numbers', shape: [2, 2, 4] },
+    classes: ['cat', 'dog', 'eel'],
+  });
+  expect(run.prior).toBeUndefined();
+  const drawn = await all(run.sample({ n: 2, seed: 4, classes: ['eel', 'dog'] }));
+  const { files } = await sample({ ...command, run: folder, n: 2, seed: 4, classes: ['eel', 'dog'] });
+  expect(await written(drawn)).toEqual(await readAll(files));
+
+  const [from, to] = drawn as [api.DrawnImage, api.DrawnImage];
+  const latents = await run.encode(drawn);
+  expect(latents).toMatchObject([{ kind: 'numbers' }, { kind: 'numbers' }]);
+  const ends = await run.decode(latents);
+  expect(ends[0]).not.toEqual(ends[1]);
+  const straight = await run.interpolate({ from, to, steps: 3, way: 'straight' });
+  expect([straight[0], straight[2]]).toEqual(ends);
+  const [a, b] = latents.map((latent) => (latent as { numbers: Float32Array }).numbers);
+  const numbers = a!.map((value, i) => 0.5 * value + 0.5 * b![i]!);
+  expect(await run.decode([{ kind: 'numbers', numbers }])).toEqual([straight[1]]);
+  const arc = await run.interpolate({ from, to, steps: 3 });
+  expect([arc[0], arc[2]]).toEqual(ends);
+  expect(arc[1]).not.toEqual(straight[1]);
+  const other = await run.interpolate({ from, classes: ['eel', 'cat'] });
+  expect(other).toHaveLength(9);
+  expect(other[0]).toEqual(ends[0]);
+  expect(other[8]).not.toEqual(ends[0]);
+  await run.dispose();
 });
 
 test('a call tells how far it is, ends by its signal, and may be left early', async () => {
