@@ -25,9 +25,9 @@ import { drawnGrids, drawTold } from '../stage2-transformer/told.js';
 import { choiceOf, growthOf, guidanceOf, passesOf, settingsOf } from './choices.js';
 import { chosenClasses, inTurn } from './classes.js';
 import { codesIn } from './code-sheet.js';
-import { type Loaded, loadedOf, type TrainedRun } from './loaded.js';
+import { type Loaded, loadedOf, type TrainedRun, tellOfBest } from './loaded.js';
 import { checkOutOrRun, joined, obstacleInSamples, samplesName } from './out.js';
-import { decodeImages, tellOfBest, weightsOf } from './prior-source.js';
+import { decodeImages, weightsOf } from './prior-source.js';
 import { type CommonRecipe, commonRecipe, recipeText } from './recipe.js';
 import { copyOf, extentOf, lay, type Plan, type Scene, sceneOf } from './scene.js';
 import { writeProposals } from './sheet.js';
@@ -98,18 +98,19 @@ export interface Painter extends TrainedRun {
 
 /** @throws UserError for a run without a trained tokenizer and prior, or settings out of range */
 export async function painterOf(o: PaintOptions, trained?: TrainedRun): Promise<Painter> {
-  const { config, prior, tokenizer } = trained ?? (await trainedFor(o));
+  const whole = trained ?? (await trainedFor(o));
+  const { config, prior } = whole;
   const { classes, model } = prior;
   const { n = usualProposals } = o;
   if (!Number.isInteger(n) || n < 1) throw expected('a positive whole number', '--n', n);
   const vocab = Math.max(...drawnGrids(model).map((grid) => grid.vocab));
   const choice = choiceOf(o, config.sample, vocab);
   const chosen = o.classes ? chosenClasses(o.classes, classes) : [];
-  checkUntold(o, { config, prior, tokenizer });
+  checkUntold(o, whole);
   const cfgScale = chosen.length > 0 ? guidanceOf(o.cfgScale, config, model.condition) : 1;
   const passes = passesOf(o, config, model);
   const growth = growthOf({ cfgGrowth: o.cfgGrowth, cfgScale }, config, model);
-  return { config, prior, tokenizer, choice, cfgScale, growth, passes, chosen };
+  return { ...whole, choice, cfgScale, growth, passes, chosen };
 }
 
 /** @throws UserError where a command can write nothing, before the work */
@@ -118,11 +119,10 @@ export const checkPlaces = ({ out, run, image, mask }: PaintFiles & { run: strin
 
 /** @throws UserError for a run without a trained tokenizer and prior */
 export async function trainedFor(o: PaintOptions): Promise<TrainedRun> {
-  const { run, reporter } = o;
   const loaded = loadedOf(o);
-  checkCodes(loaded.config, run);
+  checkCodes(loaded.config, o.run);
   const trained = await loaded.models();
-  tellOfBest(run, trained.prior, reporter);
+  tellOfBest(trained, o.reporter);
   return trained;
 }
 

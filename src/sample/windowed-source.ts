@@ -20,8 +20,8 @@ import { blankSheet, codesIn, cropped, type Sheet, write } from './code-sheet.js
 import { type Told, toldBy, toldRows } from './conditions.js';
 import { decodeSheet } from './decode-sheet.js';
 import { reportInt8Loss } from './int8-loss.js';
-import { loadedOf } from './loaded.js';
-import { checkPrecision, drawingOf, ofEach, tellOfBest, weightsOf } from './prior-source.js';
+import { loadedOf, tellOfBest } from './loaded.js';
+import { checkPrecision, drawingOf, ofEach, weightsOf } from './prior-source.js';
 import type { Drawn, Source, SourceOptions } from './source.js';
 import { stepAnywhere, stepInOrder, type Window, wavesOf, windowsFrom } from './windows.js';
 
@@ -41,7 +41,8 @@ async function openWindowed(
   const loaded = loadedOf(o);
   const { config } = loaded;
   checkExtent(extent, config);
-  const { prior, tokenizer } = await loaded.models();
+  const trained = await loaded.models();
+  const { prior, tokenizer } = trained;
   const { model } = prior;
   checkPrecision(precision, model);
   const conditioner = prior.told && note(await openConditioner(prior.told, { run, device, reporter }));
@@ -50,7 +51,7 @@ async function openWindowed(
   const { fileOf, chanceOf } = ofEach(told, o);
   const grids = drawnGrids(model);
   const cell = config.data.size / coarsestSide(grids);
-  tellOfBest(run, prior, reporter);
+  tellOfBest(trained, reporter);
   const int8 =
     precision === 'int8'
       ? await reportInt8Loss({ run, config, prior, tokenizer, device, reporter, signal })

@@ -49,7 +49,7 @@ async function models(
   const prior = priorFor(config, known);
   return {
     config,
-    tokenizer: await loadModel(at(name), 'stage1'),
+    ...{ tokenizer: await loadModel(at(name), 'stage1'), newest: 1 },
     prior: {
       ...{ tensors: {}, sha256: '', step: 1, classes: known },
       model: {
