@@ -162,7 +162,6 @@ test('a test is called by the file or folder that it tests, after which may stan
     ...files,
     ...fs.readdirSync('bin').map((file) => `bin/${file}`),
     ...fs.readdirSync('scripts').map((file) => `scripts/${file}`),
-    ...fs.readdirSync('examples').map((file) => `examples/${file}`),
   ];
   const names = new Set(tested.flatMap((file) => [file.replace(/\.\w+$/, ''), path.posix.dirname(file)]));
   const named = (test: string): boolean =>

@@ -30,7 +30,9 @@ beforeAll(async () => {
   const device = await openDevice({ ...cpu, reporter: silent });
   command = { run: at('gpt'), n: 3, device, reporter: silent };
 });
+const { argv } = process;
 afterAll(async () => {
+  process.argv = argv;
   await gpt.dispose();
   await maskgit.dispose();
   await removeFolders();
@@ -241,4 +243,21 @@ test('pictures are written by their ending, and read back', async () => {
   }
   await writeImage(at('a.jpg'), pixels);
   expect((await fs.readFile(at('a.jpg'))).subarray(0, 2)).toEqual(Buffer.from([0xff, 0xd8]));
+});
+
+test('examples/draw.ts draws, goes on from a half, and walks', async () => {
+  process.argv = ['node', 'draw.ts', at('gpt'), at('drawn')];
+  await import('../../examples/draw.js');
+  expect((await fs.readdir(at('drawn'))).sort()).toEqual([
+    ...['between-0.png', 'between-1.png', 'between-2.png', 'between-3.png', 'between-4.png'],
+    ...['otherwise-0.png', 'otherwise-1.png'],
+    ...['picture-0.png', 'picture-1.png', 'picture-2.png', 'picture-3.png'],
+  ]);
+  const [first, second, otherwise] = await Promise.all(
+    ['picture-0.png', 'picture-1.png', 'otherwise-0.png'].map((name) => pixelsOf(at(`drawn/${name}`))),
+  );
+  const upper = (pixels: Buffer) => pixels.subarray(0, 4 * 3 * size);
+  expect(upper(otherwise!)).toEqual(upper(first!));
+  expect(upper(second!)).not.toEqual(upper(first!));
+  expect(otherwise).not.toEqual(first);
 });
