@@ -5,7 +5,7 @@ export default {
   testEnvironment: '<rootDir>/tests/support/environment.mjs',
   testMatch: ['<rootDir>/tests/**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],
-  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1', '^vqgen$': '<rootDir>/src/library/index.ts' },
   transform: {
     '^.+\\.ts$': [
       '<rootDir>/tests/support/transform.mjs',

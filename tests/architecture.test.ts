@@ -17,6 +17,7 @@ const rooms = [
   'sample',
   'evaluate',
   'exchange',
+  'library',
   'report',
   'museum',
   'cli',

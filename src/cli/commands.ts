@@ -15,7 +15,7 @@ import {
   onlyData,
   precisionAmong,
 } from './flags.js';
-import { openDevice, savedConfig } from './open.js';
+import { openDevice, openRun, savedConfig } from './open.js';
 import { type Outcome, runOption } from './outcome.js';
 import { pictureCommands } from './picture-commands.js';
 import { reportCommand } from './report-command.js';
@@ -292,7 +292,9 @@ async function sample(context: Context): Promise<Outcome> {
   const exported = await exportedOf(flags);
   const run = flags.run ?? exported?.folder ?? defaultRun;
   const { sample } = await import('../sample/sample.js');
-  const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
+  const opened = exported
+    ? { run, device: await openDevice(context, undefined, 'cpu'), reporter }
+    : await openRun(context, run);
   const { class: classes, condition, only, seed, out, size: extent } = flags;
   const { n = condition === undefined ? 16 : 4 } = flags;
   if (exported && extent) {
@@ -304,9 +306,8 @@ async function sample(context: Context): Promise<Outcome> {
     );
   }
   const summary = await sample({
-    ...drawingOf(flags),
-    ...{ run, open: exported?.source, model: flags.model, n, classes, condition, only, seed, extent },
-    ...{ precision, out, device, reporter, signal },
+    ...{ ...opened, ...drawingOf(flags), open: exported?.source, model: flags.model },
+    ...{ n, classes, condition, only, seed, extent, precision, out, signal },
   });
   const drawn = [...new Set(summary.classes)];
   return {

@@ -1,10 +1,10 @@
 /** The commands that draw parts of pictures of the user's. */
 import { expected } from '../base/errors.js';
 import { formatDuration } from '../base/progress.js';
-import type { PaintOptions, PaintSummary } from '../sample/paint.js';
+import type { PaintFiles, PaintOptions, PaintSummary } from '../sample/paint.js';
 import type { Command, Context, Meaning } from './command.js';
 import { defaultRun, drawingFlags, drawingOf, type FlagName } from './flags.js';
-import { openDevice } from './open.js';
+import { openRun } from './open.js';
 import type { Outcome } from './outcome.js';
 
 const drawing: readonly FlagName[] = ['n', 'run', 'class', ...drawingFlags, 'out'];
@@ -89,7 +89,7 @@ export const editCommands: readonly Command[] = [
   },
 ];
 
-type Draw = (o: PaintOptions, context: Context) => Promise<PaintSummary>;
+type Draw = (o: PaintOptions & PaintFiles, context: Context) => Promise<PaintSummary>;
 
 const complete: Draw = async (o, { flags: { keep } }) =>
   (await import('../sample/complete.js')).complete({ ...o, keep });
@@ -104,16 +104,15 @@ const editClass: Draw = async (o, { flags: { box, mask } }) =>
   (await import('../sample/edit.js')).editClass({ ...o, box, mask });
 
 async function paint(context: Context, name: string, draw: Draw): Promise<Outcome> {
-  const { flags, words, reporter, signal } = context;
+  const { flags, words, signal } = context;
   const [image] = words;
   if (image === undefined) {
     throw expected('a picture', 'IMG', 'nothing', `vqgen ${name} --help shows how it is used.`);
   }
-  const run = flags.run ?? defaultRun;
-  const device = await openDevice(context, run);
+  const opened = await openRun(context, flags.run ?? defaultRun);
   const { n, class: classes, seed, out } = flags;
-  const o = { ...drawingOf(flags), run, image, n, classes, seed, out };
-  const summary = await draw({ ...o, device, reporter, signal }, context);
+  const o = { ...opened, ...drawingOf(flags), image, n, classes, seed, out };
+  const summary = await draw({ ...o, signal }, context);
   const kept = `${Math.round(100 * summary.kept)} % kept`;
   return {
     summary,

@@ -7,7 +7,7 @@ import type { Given } from '../sample/like.js';
 import type { Context } from './command.js';
 import { exportedOf } from './exported.js';
 import { drawingFlags, type FlagName } from './flags.js';
-import { openDevice } from './open.js';
+import { openDevice, openRun } from './open.js';
 import type { Outcome } from './outcome.js';
 
 /** What the recipe says. */
@@ -33,12 +33,11 @@ export async function drawAlike(context: Context, picture: string): Promise<Outc
   const run = flags.run ?? exported?.folder ?? runOf(given);
   // A GPU of before need not be here; where one is, it is taken anyway.
   const usual = given.recipe.device === 'webgpu' ? undefined : given.recipe.device;
-  const device = exported
-    ? await openDevice(context, undefined, 'cpu')
-    : await openDevice(context, run, flags.device ?? usual);
+  const opened = exported
+    ? { run, device: await openDevice(context, undefined, 'cpu'), reporter }
+    : await openRun(context, run, flags.device ?? usual);
   const { condition, model, out } = flags;
-  const o = { given, run, open: exported?.source, model, condition, out, device, reporter, signal };
-  const summary = await like(o);
+  const summary = await like({ ...opened, given, open: exported?.source, model, condition, out, signal });
   await markOutputs(run);
   const { file, same, differs } = summary;
   return {

@@ -2,7 +2,7 @@
 import { expected } from '../base/errors.js';
 import type { Command, Context } from './command.js';
 import { defaultRun } from './flags.js';
-import { openDevice } from './open.js';
+import { openRun } from './open.js';
 import type { Outcome } from './outcome.js';
 
 export const pictureCommands: readonly Command[] = [
@@ -51,15 +51,14 @@ export const pictureCommands: readonly Command[] = [
 ];
 
 async function reconstruct(context: Context): Promise<Outcome> {
-  const { flags, words, reporter } = context;
+  const { flags, words } = context;
   if (words.length === 0) {
     throw expected('an image or a folder', 'IMAGE', 'nothing', 'For example: vqgen reconstruct photo.jpg');
   }
   const { reconstruct } = await import('../sample/reconstruct.js');
-  const run = flags.run ?? defaultRun;
-  const device = await openDevice(context, run);
+  const opened = await openRun(context, flags.run ?? defaultRun);
   const { corrupt, seed, out } = flags;
-  const summary = await reconstruct({ run, images: [...words], corrupt, seed, out, device, reporter });
+  const summary = await reconstruct({ ...opened, images: [...words], corrupt, seed, out });
   const { psnr, corrupted_psnr, restored_psnr } = summary;
   const decibels = (value: number) => `${value.toFixed(2)} dB`;
   return {
@@ -75,12 +74,11 @@ async function reconstruct(context: Context): Promise<Outcome> {
 }
 
 async function interpolate(context: Context): Promise<Outcome> {
-  const { flags, words, reporter } = context;
+  const { flags, words } = context;
   const { interpolate } = await import('../sample/interpolate.js');
-  const run = flags.run ?? defaultRun;
-  const device = await openDevice(context, run);
+  const opened = await openRun(context, flags.run ?? defaultRun);
   const { steps, class: classes, out } = flags;
-  const summary = await interpolate({ run, images: words, classes, steps, out, device, reporter });
+  const summary = await interpolate({ ...opened, images: words, classes, steps, out });
   return {
     summary,
     lines: [`${summary.steps} pictures from end to end, straight and on an arc`, summary.out],

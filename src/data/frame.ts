@@ -3,9 +3,10 @@
  * and masks are given in the picture's own pixels and taken there.
  */
 import { expected } from '../base/errors.js';
-import { decode, extentOf, longestSide, readPicture } from './pictures.js';
+import { decode, extentOf, longestSide, type PictureSource, placeOf, readPicture } from './pictures.js';
 
 export interface Frame {
+  /** What errors call the picture. */
   readonly file: string;
   /** Of the upright picture, in its own pixels. */
   readonly width: number;
@@ -23,9 +24,9 @@ export interface Box {
 }
 
 /** @throws UserError naming the file when it is missing or no picture */
-export async function frameOf(file: string, size: number): Promise<Frame> {
-  const { width, height } = await readPicture(file, extentOf);
-  return { file, width, height, size };
+export async function frameOf(from: PictureSource, size: number): Promise<Frame> {
+  const { width, height } = await readPicture(from, extentOf);
+  return { file: placeOf(from), width, height, size };
 }
 
 /** One side of the picture: `at` takes a place on it to the view. */
@@ -79,21 +80,21 @@ export function boxPixels(frame: Frame, box: Box): Uint8Array {
  * [S, S], 1 for every pixel of the view that white of a mask touches, however thin: the mask's pixels are looked at as
  * they are, before any resizing. White is what is nearer to white than to black.
  *
- * @param file of the same width and height as the picture
+ * @param from of the same width and height as the picture
  * @throws UserError when it is missing, no picture, or of another size
  */
-export async function maskPixels(frame: Frame, file: string): Promise<Uint8Array> {
+export async function maskPixels(frame: Frame, from: PictureSource): Promise<Uint8Array> {
   const { width, height, size } = frame;
-  const own = await frameOf(file, size);
+  const own = await frameOf(from, size);
   if (own.width !== width || own.height !== height) {
     throw expected(
       `a mask of ${width}×${height} pixels, as ${frame.file} has`,
       '--mask',
-      `${file} of ${own.width}×${own.height}`,
+      `${own.file} of ${own.width}×${own.height}`,
       'White marks what is to be redrawn.',
     );
   }
-  const mask = await readPicture(file, (bytes) => decode(bytes, Math.min(width, height)));
+  const mask = await readPicture(from, (bytes) => decode(bytes, Math.min(width, height)));
   const reaches = (side: number, kept: number): [number, number][] => {
     const { at } = axis(side, frame);
     const before = (side - kept) >> 1;

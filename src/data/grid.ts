@@ -5,7 +5,7 @@ import { writeFileAtomic } from '../base/files.js';
 import { must } from '../base/lookup.js';
 import { firstAxis, float32, type HostTensor } from '../base/tensor.js';
 import { drawLetters, inLetters, letterHeight, lettersIn, widthOf } from './letters.js';
-import { toBytes } from './pictures.js';
+import { type Picture, toBytes } from './pictures.js';
 import { withText } from './png-text.js';
 
 /** Pixels of a small picture, between two of them. */
@@ -92,10 +92,18 @@ export async function writeGrid(
       }
     });
   }
-  const image = sharp(data, { raw: { width, height, channels: 3 } });
+  await writePicture(file, { width, height, data }, kept);
+}
+
+/** In the format of the file's ending. @param text kept in the file where that is a PNG */
+export async function writePicture(
+  file: string,
+  { width, height, data }: Picture,
+  text?: string,
+): Promise<void> {
   const encode = encoders[endingOf(file)] ?? png;
-  const bytes = await encode(image).toBuffer();
-  await writeFileAtomic(file, kept === undefined || encode !== png ? bytes : withText(bytes, kept));
+  const bytes = await encode(sharp(data, { raw: { width, height, channels: 3 } })).toBuffer();
+  await writeFileAtomic(file, text === undefined || encode !== png ? bytes : withText(bytes, text));
 }
 
 function draw(

@@ -32,6 +32,12 @@ export interface Picture extends Extent {
   readonly data: Uint8Array;
 }
 
+/** A picture's file, or the picture. */
+export type PictureSource = string | Picture;
+
+/** What to call it in errors. */
+export const placeOf = (from: PictureSource): string => (typeof from === 'string' ? from : 'the picture');
+
 /** The longer side is kept up to this multiple of the shorter one: panoramas must not fill the memory. */
 export const longestSide = 2;
 
@@ -127,14 +133,14 @@ export function rgb(data: Uint8Array, channels: number): Uint8Array {
   return result;
 }
 
-/** What `read` makes of a file's bytes. @throws UserError naming the file when it is missing or no picture */
-export async function readPicture<T>(file: string, read: (bytes: Buffer) => Promise<T>): Promise<T> {
+/** What `read` makes of a picture's bytes. @throws UserError naming the file when it is missing or no picture */
+export async function readPicture<T>(from: PictureSource, read: (bytes: Buffer) => Promise<T>): Promise<T> {
   try {
-    return await withBytes(file, read);
+    return await (typeof from === 'string' ? withBytes(from, read) : read(await encodePng(from)));
   } catch (error) {
     throw expected(
       'a picture',
-      file,
+      placeOf(from),
       reasonOf(error),
       'Name a JPEG, PNG, WebP, AVIF, GIF, TIFF or SVG file.',
       error,

@@ -12,6 +12,8 @@ import {
   fitted,
   fromBytes,
   type Picture,
+  type PictureSource,
+  placeOf,
   readPicture,
   rgb,
   writeCrop,
@@ -153,15 +155,19 @@ export function checkKnown(picture: Picture, { pictures, labels }: PictureData, 
 }
 
 /**
- * The evaluation view of a picture file: shorter side resized, centre crop.
+ * The evaluation view of a picture: shorter side resized, centre crop.
  *
  * @param data what it is: a photograph unless given
  * @returns float32 [size, size, 3] in [−1, 1]
  * @throws UserError naming the file when it is missing, no picture, or a label map of other colours
  */
-export async function readEvalImage(file: string, size: number, data = photographs): Promise<HostTensor> {
-  const picture = await readPicture(file, (bytes) => readings[data.pictures].decode(bytes, size));
-  checkKnown(picture, data, file);
+export async function readEvalImage(
+  from: PictureSource,
+  size: number,
+  data = photographs,
+): Promise<HostTensor> {
+  const picture = await readPicture(from, (bytes) => readings[data.pictures].decode(bytes, size));
+  checkKnown(picture, data, placeOf(from));
   const image = new Float32Array(size * size * 3);
   writeCrop(picture, image, 0, { size, ...centreOf(picture, size), mirrored: false });
   return float32([size, size, 3], image);

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import type { HostTensors } from '../base/tensor.js';
+import { turns } from '../data/turns.js';
 import type { InputSpec, Tensors } from './device.js';
 import { fuseBias } from './fuse-bias.js';
 import type { GraphBuilder, Value } from './graph.js';
@@ -42,7 +43,14 @@ export function stateOrder(shape: readonly number[]): readonly number[] {
  * @param how operators are written
  * @throws Error naming the kernel that cannot be traced and the function that called it
  */
-export async function trace<In extends string, Out extends string>(
+export const trace = <In extends string, Out extends string>(
+  ...o: Parameters<typeof traceNow<In, Out>>
+): Promise<Trace<In, Out>> => tracing.alone(() => traceNow(...o));
+
+/** TF.js has one backend at a time for all of the process. */
+const tracing = turns();
+
+async function traceNow<In extends string, Out extends string>(
   name: string,
   groups: Record<In, Record<string, InputSpec>>,
   constants: HostTensors,

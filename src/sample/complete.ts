@@ -4,12 +4,14 @@ import { readEvalImage } from '../data/reading.js';
 import { drawnGrids } from '../stage2-transformer/told.js';
 import { coarsestSide, type Keep, keptLines, pixelsBeyond, touchedCells } from './canvas-of.js';
 import {
+  checkPlaces,
   type Painter,
-  type PaintModels,
+  type PaintFiles,
+  type Painting,
   type PaintOptions,
   type PaintSummary,
-  paint,
   painterOf,
+  paintFiles,
 } from './paint.js';
 
 export interface CompleteOptions extends PaintOptions {
@@ -17,28 +19,28 @@ export interface CompleteOptions extends PaintOptions {
   readonly keep?: Keep;
 }
 
-/**
- * @param models the run's unless given
- * @throws UserError for a run that is not trained, a picture that cannot be read, or what its prior cannot continue
- */
-export async function complete(o: CompleteOptions, models?: PaintModels): Promise<PaintSummary> {
+/** @throws UserError as `completion`, and where nothing can be written */
+export async function complete(o: CompleteOptions & PaintFiles): Promise<PaintSummary> {
+  checkPlaces(o);
+  return paintFiles(await completion(o), o);
+}
+
+/** @throws UserError for a run that is not trained, a picture that cannot be read, or what its prior cannot continue */
+export async function completion(o: CompleteOptions): Promise<Painting> {
   const { keep = 'top' } = o;
-  const painter = await painterOf(o, models);
+  const painter = await painterOf(o);
   checkKeep(keep, painter);
   const { data: own } = painter.config;
   const { size } = own;
   const grids = drawnGrids(painter.prior.model);
   const { data } = await readEvalImage(o.image, size, own);
   const pixels = pixelsBeyond(keep, grids, size);
-  return paint(
-    painter,
-    {
-      ...{ image: data as Float32Array, size, pixels },
-      redrawn: grids.map((grid) => touchedCells(pixels, grid, 0)),
-      added: { top: 0, left: 0, right: 0, bottom: 0 },
-    },
-    { ...o, name: 'complete', command: 'complete' },
-  );
+  const plan = {
+    ...{ image: data as Float32Array, size, pixels },
+    redrawn: grids.map((grid) => touchedCells(pixels, grid, 0)),
+    added: { top: 0, left: 0, right: 0, bottom: 0 },
+  };
+  return { painter, plan, name: 'complete', command: 'complete' };
 }
 
 /** @throws UserError for what would leave nothing to keep or to draw, or would not be seen */

@@ -1,19 +1,23 @@
 /** `vqgen edit`: a part of a picture drawn anew, or more around it, by a prior that draws anywhere. */
 import { expected } from '../base/errors.js';
 import { type Box, boxPixels, frameOf, maskPixels } from '../data/frame.js';
+import { placeOf } from '../data/pictures.js';
 import { readEvalImage } from '../data/reading.js';
 import { listed } from '../stage2-transformer/model.js';
 import { drawnGrids } from '../stage2-transformer/told.js';
 import { coarsestSide, shareKept, touchedCells } from './canvas-of.js';
 import {
-  modelsOf,
+  checkPlaces,
   type Painter,
-  type PaintModels,
+  type PaintFiles,
+  type Painting,
   type PaintOptions,
   type PaintSummary,
-  paint,
   painterOf,
+  paintFiles,
+  trainedFor,
 } from './paint.js';
+import type { Plan } from './scene.js';
 
 export interface InpaintOptions extends PaintOptions {
   /** What is redrawn: a box, in the picture's own pixels, or the white of `mask`; one of the two. */
@@ -28,34 +32,46 @@ export interface OutpaintOptions extends PaintOptions {
 /** Cells by which what is redrawn is grown: what is kept of the picture and what is new meet on them. */
 const growth = 1;
 
+/** What each edit asks for, by its name. */
+export const edits = { inpaint: inpainting, outpaint: outpainting, class: reclassing };
+
+const written =
+  <O extends PaintOptions>(ask: (o: O) => Promise<Painting>) =>
+  async (o: O & PaintFiles): Promise<PaintSummary> => {
+    checkPlaces(o);
+    return paintFiles(await ask(o), o);
+  };
+
+/** Each @throws UserError as what it asks for, and where nothing can be written */
+export const inpaint = written(inpainting);
+export const outpaint = written(outpainting);
+export const editClass = written(reclassing);
+
 /**
- * @param models the run's unless given
  * @throws UserError for a run that is not trained, a prior that draws in order only, a picture, mask or box that is
  *   none
  */
-export async function inpaint(o: InpaintOptions, models?: PaintModels): Promise<PaintSummary> {
-  return redrawn(await editorOf(o, models), { ...o, name: 'inpaint', command: 'edit inpaint' });
+async function inpainting(o: InpaintOptions): Promise<Painting> {
+  const painter = await editorOf(o);
+  return { painter, plan: await redrawing(painter, o), name: 'inpaint', command: 'edit inpaint' };
 }
 
 /**
  * The same as another class.
  *
- * @throws UserError as `inpaint`, and where no class is named
+ * @throws UserError as `inpainting`, and where no class is named
  */
-export async function editClass(o: InpaintOptions, models?: PaintModels): Promise<PaintSummary> {
-  const painter = await editorOf(o, models);
+async function reclassing(o: InpaintOptions): Promise<Painting> {
+  const painter = await editorOf(o);
   if (painter.chosen.length === 0) {
     const { classes } = painter.prior;
     const known = classes.length > 0 ? `one of ${listed(classes)}` : 'a prior that knows classes';
     throw expected(known, '--class', 'nothing', 'Without a class: vqgen edit inpaint.');
   }
-  return redrawn(painter, { ...o, name: 'class', command: 'edit class' });
+  return { painter, plan: await redrawing(painter, o), name: 'class', command: 'edit class' };
 }
 
-async function redrawn(
-  painter: Painter,
-  o: InpaintOptions & { readonly name: string; readonly command: string },
-): Promise<PaintSummary> {
+async function redrawing(painter: Painter, o: InpaintOptions): Promise<Plan> {
   const { data: own } = painter.config;
   const { size } = own;
   const grids = drawnGrids(painter.prior.model);
@@ -70,11 +86,7 @@ async function redrawn(
       'vqgen sample draws whole pictures.',
     );
   }
-  return paint(
-    painter,
-    { image, size, pixels, redrawn: cells, added: { top: 0, left: 0, right: 0, bottom: 0 } },
-    o,
-  );
+  return { image, size, pixels, redrawn: cells, added: { top: 0, left: 0, right: 0, bottom: 0 } };
 }
 
 /** [S, S], 1 for a pixel that is to be redrawn. */
@@ -94,13 +106,13 @@ async function markedPixels({ image, box, mask }: InpaintOptions, size: number):
   throw expected(
     'white where the picture is to be redrawn',
     '--mask',
-    `${mask}, which has none in the middle square that the run sees`,
+    `${placeOf(mask!)}, which has none in the middle square that the run sees`,
   );
 }
 
 /** More of a picture on any side: a window of the trained size goes over it, a quarter of it on what is there. */
-export async function outpaint(o: OutpaintOptions, models?: PaintModels): Promise<PaintSummary> {
-  const painter = await editorOf(o, models);
+async function outpainting(o: OutpaintOptions): Promise<Painting> {
+  const painter = await editorOf(o);
   const { data: own } = painter.config;
   const { size } = own;
   const grids = drawnGrids(painter.prior.model);
@@ -119,21 +131,18 @@ export async function outpaint(o: OutpaintOptions, models?: PaintModels): Promis
   const image = (await readEvalImage(o.image, size, own)).data as Float32Array;
   const pixels = new Uint8Array(size * size);
   const nothing = grids.map(({ height, width }) => new Uint8Array(height * width));
-  return paint(
-    painter,
-    { image, size, pixels, redrawn: nothing, added },
-    { ...o, name: 'outpaint', command: 'edit outpaint' },
-  );
+  const plan = { image, size, pixels, redrawn: nothing, added };
+  return { painter, plan, name: 'outpaint', command: 'edit outpaint' };
 }
 
 /** @throws UserError for a prior that sees only what stands before a cell */
-async function editorOf(o: PaintOptions, given?: PaintModels): Promise<Painter> {
-  const models = given ?? (await modelsOf(o));
-  if (models.prior.model.draws === 'anywhere') return painterOf(o, models);
+async function editorOf(o: PaintOptions): Promise<Painter> {
+  const trained = await trainedFor(o);
+  if (trained.prior.model.draws === 'anywhere') return painterOf(o, trained);
   throw expected(
     'a prior that draws anywhere in a picture',
     '--run',
-    `${o.run}, whose prior.kind ${models.config.prior.kind} draws in order`,
+    `${o.run}, whose prior.kind ${trained.config.prior.kind} draws in order`,
     'Train a tokenizer and a prior with prior.kind maskgit into another run; vqgen complete continues a picture with any.',
   );
 }

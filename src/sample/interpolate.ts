@@ -8,31 +8,39 @@ import { expected } from '../base/errors.js';
 import { take } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { float32, sizeOf } from '../base/tensor.js';
-import { readRunConfig, runPaths } from '../checkpoint/run.js';
+import { runPaths } from '../checkpoint/run.js';
 import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { imageAt, mostColumns, writeGrid } from '../data/grid.js';
+import type { PictureSource } from '../data/pictures.js';
 import { readEvalImage } from '../data/reading.js';
 import type { Device } from '../engine/device.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { modelOf } from '../stage1-vqgan/model.js';
 import { walkPrograms } from '../stage1-vqgan/programs.js';
-import { loadTokenizer } from '../stage1-vqgan/trained.js';
 import { chosenClasses } from './classes.js';
+import { type Loaded, loadedOf } from './loaded.js';
 import { classMeans } from './numbers-source.js';
 import { checkOutOrRun } from './out.js';
 
-export interface InterpolateOptions {
+export interface WalkOptions {
   readonly run: string;
+  /** Of the run; read from its folder unless given. */
+  readonly loaded?: Loaded;
   /** Two pictures, or one where `classes` are given. */
-  readonly images: readonly string[];
+  readonly images: readonly PictureSource[];
   /** From this class to that one: names of a model that knows classes. */
   readonly classes?: readonly string[];
-  /** Pictures from one end to the other, both ends included. */
+  /** Pictures from one end to the other, both ends included; 9 unless given. */
   readonly steps?: number;
-  readonly out?: string;
   readonly device: Device;
   readonly reporter: Reporter;
+  readonly signal?: AbortSignal;
+}
+
+export interface InterpolateOptions extends WalkOptions {
+  readonly images: readonly string[];
+  readonly out?: string;
 }
 
 export interface InterpolateSummary {
@@ -42,56 +50,81 @@ export interface InterpolateSummary {
 
 const usualSteps = 9;
 
-/** @throws UserError for a run without a tokenizer, pictures that cannot be read, ends that are missing */
+/** @throws UserError as `walk`, and where nothing can be written or shown */
 export async function interpolate(o: InterpolateOptions): Promise<InterpolateSummary> {
-  const config = readRunConfig(o.run);
+  const { loaded = loadedOf(o), steps = usualSteps } = o;
   checkOutOrRun(o.out, { run: o.run, read: o.images });
-  const model = await loadTokenizer(o.run, config, o);
+  const { size } = loaded.config.data;
+  checkSteps(steps, mostColumns(size));
+  const { ends, walked } = await walk(['straight', 'arc'], { ...o, loaded });
+  const out = o.out ?? path.join(runPaths(o.run).samples, 'interpolation.png');
+  const shown = Array.from({ length: steps }, (_, i) =>
+    i === 0 ? ends[0] : i === steps - 1 ? ends[1] : undefined,
+  );
+  const captions = ['straight', 'arc'].flatMap((name) => [name, ...new Array<undefined>(steps - 1)]);
+  await writeGrid(out, [...shown, ...walked.flat()], {
+    size,
+    columns: steps,
+    captions: [...shown.map((image) => (image ? 'picture' : undefined)), ...captions],
+  });
+  return { steps, out };
+}
+
+/** @param most none unless given */
+function checkSteps(steps: number, most?: number): void {
+  if (Number.isInteger(steps) && steps >= 2 && steps <= (most ?? steps)) return;
+  const range = most === undefined ? 'of at least 2' : `from 2 to ${most}`;
+  throw expected(`a whole number ${range}`, '--steps', steps, 'Both ends are among them.');
+}
+
+/**
+ * @returns [S, S, 3] each: the pictures that were given, as the run sees them, and the steps of each way
+ * @throws UserError for a run without a tokenizer, pictures that cannot be read, ends that are missing
+ */
+export async function walk(
+  names: readonly (keyof typeof ways)[],
+  o: WalkOptions,
+): Promise<{ ends: readonly Float32Array[]; walked: readonly (readonly Float32Array[])[] }> {
+  const loaded = loadedOf(o);
+  const { config } = loaded;
+  const model = await loaded.tokenizer();
   const { size } = config.data;
   const { steps = usualSteps } = o;
-  const most = mostColumns(size);
-  if (steps < 2 || steps > most) {
-    throw expected(`a whole number from 2 to ${most}`, '--steps', steps, 'Both ends are among them.');
-  }
+  checkSteps(steps);
   checkEnds(o, config);
-  const pictures = await Promise.all(o.images.map((file) => readEvalImage(file, size, config.data)));
+  const ends: Float32Array[] = [];
+  for (const image of o.images)
+    ends.push((await readEvalImage(image, size, config.data)).data as Float32Array);
 
   const { toPoint, fromPoint, shape } = walkPrograms(modelOf(config), model.tensors, 1);
   const encoder = await o.device.prepare(toPoint);
   const decoder = await o.device.prepare(fromPoint);
   try {
     const points: Float32Array[] = [];
-    for (const { data } of pictures) {
-      const { point } = await encoder.run({ images: float32([1, size, size, 3], data as Float32Array) });
+    for (const image of ends) {
+      const { point } = await encoder.run({ images: float32([1, size, size, 3], image) });
       points.push(Float32Array.from(point.data));
     }
     const [from, other] = points as [Float32Array, Float32Array?];
     const to = other ?? asOtherClass(from, o.classes ?? [], { config, model, width: sizeOf(shape) });
-    const cells: (Float32Array | undefined)[] = [];
-    for (const way of [straight, arc]) {
+    const walked: Float32Array[][] = [];
+    for (const name of names) {
+      const pictures: Float32Array[] = [];
       for (let i = 0; i < steps; i++) {
-        const point = float32([1, ...shape], way(from, to, i / (steps - 1)));
-        cells.push(imageAt((await decoder.run({ point })).images, 0));
+        o.signal?.throwIfAborted();
+        const point = float32([1, ...shape], ways[name](from, to, i / (steps - 1)));
+        pictures.push(imageAt((await decoder.run({ point })).images, 0));
       }
+      walked.push(pictures);
     }
-    const out = o.out ?? path.join(runPaths(o.run).samples, 'interpolation.png');
-    const ends = Array.from({ length: steps }, (_, i) =>
-      i === 0 ? pictures[0] : i === steps - 1 ? pictures[1] : undefined,
-    );
-    const captions = ['straight', 'arc'].flatMap((name) => [name, ...new Array<undefined>(steps - 1)]);
-    await writeGrid(out, [...ends.map((image) => image?.data as Float32Array | undefined), ...cells], {
-      size,
-      columns: steps,
-      captions: [...ends.map((image) => (image ? 'picture' : undefined)), ...captions],
-    });
-    return { steps, out };
+    return { ends, walked };
   } finally {
     await encoder.dispose();
     await decoder.dispose();
   }
 }
 
-function checkEnds({ images, classes = [] }: InterpolateOptions, config: Config): void {
+function checkEnds({ images, classes = [] }: WalkOptions, config: Config): void {
   const next = 'For example: vqgen interpolate a.png b.png';
   if (classes.length === 0) {
     if (images.length !== 2) throw expected('two pictures', 'A B', images.length, next);
@@ -143,3 +176,5 @@ export const arc: Way = (a, b, t) => {
   const [from, to] = [Math.sin((1 - t) * angle) / Math.sin(angle), Math.sin(t * angle) / Math.sin(angle)];
   return a.map((value, i) => from * value + to * b[i]!);
 };
+
+const ways = { straight, arc } as const;

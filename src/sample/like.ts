@@ -9,9 +9,10 @@ import { runPaths } from '../checkpoint/run.js';
 import { apart, wholePicture } from '../data/apart.js';
 import { endingOf } from '../data/grid.js';
 import { type Picture, readPicture, writePng } from '../data/pictures.js';
+import { classOf, recipeOf } from './draw.js';
 import { checkOutOrRun, joined } from './out.js';
 import { differences, drawingIn, extentIn, type Recipe, recipeIn, recipeText, runName } from './recipe.js';
-import { classOf, recipeOf, type SampleOptions, sample } from './sample.js';
+import { type SampleOptions, sample } from './sample.js';
 import type { SourceOptions } from './source.js';
 import { openSource } from './sources.js';
 
@@ -31,7 +32,10 @@ export async function readGiven(file: string): Promise<Given> {
 }
 
 export interface LikeOptions
-  extends Pick<SampleOptions, 'run' | 'open' | 'model' | 'condition' | 'device' | 'reporter' | 'signal'> {
+  extends Pick<
+    SampleOptions,
+    'run' | 'loaded' | 'open' | 'model' | 'condition' | 'device' | 'reporter' | 'signal'
+  > {
   readonly given: Given;
   /** Where the picture goes, a PNG; among the run's samples unless given. */
   readonly out?: string;
@@ -62,10 +66,10 @@ export async function like(o: LikeOptions): Promise<LikeSummary> {
   if (recipe.precision === 'int8') checkNoLinks(run, ['.cache']);
   const file = o.out ?? path.join(runPaths(run).samples, nameOf(given));
   const { index, images: n = 1, seed, only, condition: told } = recipe;
-  const { run: _, device, reporter, signal, open } = o;
+  const { run: _, loaded, device, reporter, signal, open } = o;
   const classes = recipe.class === undefined ? recipe.classes : [recipe.class];
   const options: SourceOptions & { again: Recipe } = {
-    ...{ ...drawingIn(recipe), run, seed, n, only, classes, condition, again: recipe },
+    ...{ ...drawingIn(recipe), run, loaded, seed, n, only, classes, condition, again: recipe },
     ...{ extent: extentIn(recipe), precision: recipe.precision, device, reporter, signal },
   };
   const toldAs = told && { sha256: told.sha256, number: told.number ?? 0 };

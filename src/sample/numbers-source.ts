@@ -9,7 +9,6 @@ import { must, take } from '../base/lookup.js';
 import { stream } from '../base/rng.js';
 import { firstAxis, float32, sizeOf } from '../base/tensor.js';
 import { weightsSum } from '../checkpoint/content-sum.js';
-import { readRunConfig } from '../checkpoint/run.js';
 import type { TrainedModel } from '../checkpoint/store.js';
 import type { Config } from '../config/schema.js';
 import { streamEvalImages } from '../data/batches.js';
@@ -23,8 +22,8 @@ import type { Latent } from '../stage1-vqgan/latent.js';
 import { modelOf } from '../stage1-vqgan/model.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
 import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
-import { loadTokenizer } from '../stage1-vqgan/trained.js';
 import { chosenClasses, inTurn } from './classes.js';
+import { loadedOf } from './loaded.js';
 import { samplesName } from './out.js';
 import { drawingOptions, type Source, type SourceOptions, sampleBatch } from './source.js';
 
@@ -107,8 +106,9 @@ export async function numbersSource(o: SourceOptions, numbers?: Numbers): Promis
 
 /** A run's. */
 async function numbersOf(o: SourceOptions): Promise<Numbers> {
-  const config = readRunConfig(o.run);
-  const model = await loadTokenizer(o.run, config, o);
+  const loaded = loadedOf(o);
+  const { config } = loaded;
+  const model = await loaded.tokenizer();
   const latent = numbersIn(config);
   const width = sizeOf(latent.shape);
   return {

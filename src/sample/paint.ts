@@ -9,11 +9,9 @@ import { must, take } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
 import { stream } from '../base/rng.js';
 import { float32 } from '../base/tensor.js';
-import { readRunConfig, runPaths } from '../checkpoint/run.js';
-import type { TrainedModel } from '../checkpoint/store.js';
-import type { Config } from '../config/schema.js';
+import { runPaths } from '../checkpoint/run.js';
 import { inferenceBatch } from '../data/inference-batch.js';
-import { writePng } from '../data/pictures.js';
+import { type PictureSource, writePng } from '../data/pictures.js';
 import type { Device } from '../engine/device.js';
 import { cellsIn, endToEnd } from '../stage1-vqgan/grids.js';
 import { checkCodes, modelOf } from '../stage1-vqgan/model.js';
@@ -21,36 +19,54 @@ import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
 import { unknown } from '../stage2-transformer/canvas.js';
 import type { Choice } from '../stage2-transformer/choose.js';
 import type { Growth } from '../stage2-transformer/guidance.js';
-import { listed, loadModels, type TrainedPrior } from '../stage2-transformer/model.js';
+import { listed } from '../stage2-transformer/model.js';
 import type { Passes } from '../stage2-transformer/passes.js';
 import { drawnGrids, drawTold } from '../stage2-transformer/told.js';
 import { choiceOf, growthOf, guidanceOf, passesOf, settingsOf } from './choices.js';
 import { chosenClasses, inTurn } from './classes.js';
 import { codesIn } from './code-sheet.js';
+import { type Loaded, loadedOf, type TrainedRun, tellOfBest } from './loaded.js';
 import { checkOutOrRun, joined, obstacleInSamples, samplesName } from './out.js';
-import { decodeImages, tellOfBest, weightsOf } from './prior-source.js';
-import { commonRecipe, recipeText } from './recipe.js';
+import { decodeImages, weightsOf } from './prior-source.js';
+import { type CommonRecipe, commonRecipe, recipeText } from './recipe.js';
 import { copyOf, extentOf, lay, type Plan, type Scene, sceneOf } from './scene.js';
 import { writeProposals } from './sheet.js';
 import type { DrawingOptions } from './source.js';
 
 export interface PaintOptions extends DrawingOptions {
   readonly run: string;
-  /** The picture, a file. */
-  readonly image: string;
-  /** Of what is redrawn, a file; not every command has one. */
-  readonly mask?: string;
+  /** Of the run; read from its folder unless given. */
+  readonly loaded?: Loaded;
+  readonly image: PictureSource;
+  /** Of what is redrawn; not every command has one. */
+  readonly mask?: PictureSource;
   /** Proposals; 4 unless given. */
   readonly n?: number;
   /** What is to be seen, by names that the prior knows, in turn; without, it is not told. */
   readonly classes?: readonly string[];
   /** The config's unless given. */
   readonly seed?: number;
-  /** Where the picture of them all goes; beside the single ones unless given. */
-  readonly out?: string;
   readonly device: Device;
   readonly reporter: Reporter;
   readonly signal?: AbortSignal;
+}
+
+/** Of a command, which reads and writes files. */
+export interface PaintFiles {
+  readonly image: string;
+  readonly mask?: string;
+  /** Where the picture of them all goes; beside the single ones unless given. */
+  readonly out?: string;
+}
+
+/** What a command asks for, and of whom. */
+export interface Painting {
+  readonly painter: Painter;
+  readonly plan: Plan;
+  /** What is done, for the folder: `inpaint`. */
+  readonly name: string;
+  /** For the recipe: `edit inpaint`. */
+  readonly command: string;
 }
 
 export interface PaintSummary {
@@ -70,15 +86,8 @@ export interface PaintSummary {
 const paintBatch = 4;
 const usualProposals = 4;
 
-/** A trained run. */
-export interface PaintModels {
-  readonly config: Config;
-  readonly prior: TrainedPrior;
-  readonly tokenizer: TrainedModel;
-}
-
 /** A run's models and all that was chosen of how they draw, checked. */
-export interface Painter extends PaintModels {
+export interface Painter extends TrainedRun {
   readonly choice: Choice;
   readonly cfgScale: number;
   readonly growth: Growth;
@@ -88,38 +97,37 @@ export interface Painter extends PaintModels {
 }
 
 /** @throws UserError for a run without a trained tokenizer and prior, or settings out of range */
-export async function painterOf(o: PaintOptions, models?: PaintModels): Promise<Painter> {
-  checkPlaces(o);
-  const { config, prior, tokenizer } = models ?? (await modelsOf(o));
+export async function painterOf(o: PaintOptions, trained?: TrainedRun): Promise<Painter> {
+  const whole = trained ?? (await trainedFor(o));
+  const { config, prior } = whole;
   const { classes, model } = prior;
   const { n = usualProposals } = o;
   if (!Number.isInteger(n) || n < 1) throw expected('a positive whole number', '--n', n);
   const vocab = Math.max(...drawnGrids(model).map((grid) => grid.vocab));
   const choice = choiceOf(o, config.sample, vocab);
   const chosen = o.classes ? chosenClasses(o.classes, classes) : [];
-  checkUntold(o, { config, prior, tokenizer });
+  checkUntold(o, whole);
   const cfgScale = chosen.length > 0 ? guidanceOf(o.cfgScale, config, model.condition) : 1;
   const passes = passesOf(o, config, model);
   const growth = growthOf({ cfgGrowth: o.cfgGrowth, cfgScale }, config, model);
-  return { config, prior, tokenizer, choice, cfgScale, growth, passes, chosen };
+  return { ...whole, choice, cfgScale, growth, passes, chosen };
 }
 
-const checkPlaces = ({ out, run, image, mask }: PaintOptions): void =>
+/** @throws UserError where a command can write nothing, before the work */
+export const checkPlaces = ({ out, run, image, mask }: PaintFiles & { run: string }): void =>
   checkOutOrRun(out, { run, read: [image, mask] });
 
-/** @throws UserError for a run without a trained tokenizer and prior, or where nothing can be written */
-export async function modelsOf(o: PaintOptions): Promise<PaintModels> {
-  const { run, reporter } = o;
-  const config = readRunConfig(run);
-  checkPlaces(o);
-  checkCodes(config, run);
-  const { prior, tokenizer } = await loadModels(run, reporter);
-  tellOfBest(run, prior, reporter);
-  return { config, prior, tokenizer };
+/** @throws UserError for a run without a trained tokenizer and prior */
+export async function trainedFor(o: PaintOptions): Promise<TrainedRun> {
+  const loaded = loadedOf(o);
+  checkCodes(loaded.config, o.run);
+  const trained = await loaded.models();
+  tellOfBest(trained, o.reporter);
+  return trained;
 }
 
 /** @throws UserError where no class is named, or nothing is told of a picture, and that cannot be */
-function checkUntold({ classes, cfgScale, run }: PaintOptions, { config, prior }: PaintModels): void {
+function checkUntold({ classes, cfgScale, run }: PaintOptions, { config, prior }: TrainedRun): void {
   if (prior.told && config.prior.class_dropout === 0) {
     const received = `${run}, whose prior never learned to draw without (prior.class_dropout was 0)`;
     throw expected(`a prior that need not be told of ${prior.told.kind}`, '--run', received);
@@ -147,17 +155,49 @@ function drawingOf({ choice, growth, passes, prior }: Painter) {
   return { choice, growth, passes, steps: passes?.steps ?? cellsIn(prior.model.grids) };
 }
 
-/**
- * Draws what the plan asks for and writes it.
- *
- * @param o.name what was done, for the folder: `inpaint`. @param o.command for the recipe: `edit inpaint`
- */
-export async function paint(
-  painter: Painter,
-  plan: Plan,
-  o: PaintOptions & { readonly name: string; readonly command: string },
-): Promise<PaintSummary> {
+export interface Painted {
+  /** Before anything was drawn. */
+  readonly scene: Scene;
+  /** The proposals, each with its class where any was named, and its recipe as text. */
+  readonly drawn: readonly {
+    readonly picture: Float32Array;
+    readonly class?: string;
+    readonly recipe: string;
+  }[];
+  /** What all of them share. */
+  readonly recipe: CommonRecipe;
+  /** Share of the cells that are the picture's. */
+  readonly kept: number;
+}
+
+/** Draws what is asked for. */
+export async function paint(painting: Painting, o: PaintOptions): Promise<Painted> {
+  const { painter, plan, command } = painting;
+  const { config, prior, chosen, choice, cfgScale, growth, passes } = painter;
+  const { n = usualProposals, seed = config.seed, run } = o;
+  const { scene, drawn } = await drawAll(painter, plan, { ...o, n, seed });
+  const guided = chosen.length > 0 ? { cfgScale } : {};
+  const recipe = commonRecipe({
+    ...{ command, run, weights: weightsOf(painter), device: o.device, seed },
+    ...{ extent: extentOf(scene), plan: sumOf(plan) },
+    settings: settingsOf({ choice, growth, passes, ...guided }),
+  });
+  const classes = take(prior.classes, chosen);
+  const cells = scene.codes.reduce((sum, { length }) => sum + length, 0);
+  const open = scene.codes.reduce((sum, codes) => sum + codes.filter((code) => code === unknown).length, 0);
+  return {
+    ...{ scene, recipe, kept: 1 - open / cells },
+    drawn: drawn.map((picture, index) => {
+      const of = chosen.length > 0 && { class: must(classes[index % classes.length], 'class') };
+      return { picture, ...of, recipe: recipeText({ ...recipe, index, ...of }) };
+    }),
+  };
+}
+
+/** Draws what is asked for and writes it. */
+export async function paintFiles(painting: Painting, o: PaintOptions & PaintFiles): Promise<PaintSummary> {
   const started = performance.now();
+  const { painter, plan, name } = painting;
   const { config, prior, chosen, choice, cfgScale, growth, passes } = painter;
   const { n = usualProposals, seed = config.seed, run, reporter } = o;
   const classes = take(prior.classes, chosen);
@@ -174,39 +214,28 @@ export async function paint(
   };
   const folder = path.join(
     runPaths(run).samples,
-    `${o.name}-${joined([path.parse(o.image).name])}-${sumOf(plan).slice(0, 8)}_${samplesName({ seed, ...settings }, usual)}`,
+    `${name}-${joined([path.parse(o.image).name])}-${sumOf(plan).slice(0, 8)}_${samplesName({ seed, ...settings }, usual)}`,
   );
   const obstacle = obstacleInSamples(run);
   if (obstacle)
     reporter.warn(`Only one picture of all is written, no single ones: ${run} takes none, ${obstacle}.`);
 
-  const { scene, drawn } = await drawAll(painter, plan, { ...o, n, seed });
+  const { scene, drawn, recipe, kept } = await paint(painting, o);
   const files: string[] = [];
   const { width, height } = extentOf(scene);
-  const guided = chosen.length > 0 ? { cfgScale } : {};
-  const recipe = commonRecipe({
-    ...{ command: o.command, run, weights: weightsOf(painter), device: o.device, seed },
-    ...{ extent: { width, height }, plan: sumOf(plan) },
-    settings: settingsOf({ choice, growth, passes, ...guided }),
-  });
-  for (const [i, picture] of drawn.entries()) {
+  for (const [i, { picture, recipe }] of drawn.entries()) {
     if (obstacle) break;
     const file = path.join(folder, `${`${i}`.padStart(4, '0')}.png`);
-    const name = classes[i % classes.length];
-    const text = recipeText({ ...recipe, index: i, ...(name !== undefined && { class: name }) });
-    await writePng(file, float32([height, width, 3], picture), text);
+    await writePng(file, float32([height, width, 3], picture), recipe);
     files.push(file);
   }
-  const ofEach = drawn.flatMap((_, i) =>
-    chosen.length > 0 ? [must(classes[i % classes.length], 'class')] : [],
-  );
+  const ofEach = drawn.flatMap(({ class: name }) => name ?? []);
   const grid = o.out ?? path.join(folder, 'grid.png');
   const text = recipeText({ ...recipe, images: n, ...(chosen.length > 0 && { classes: [...classes] }) });
-  await writeProposals(grid, scene, drawn, { classes: ofEach, text, reporter });
-  const cells = scene.codes.reduce((sum, { length }) => sum + length, 0);
-  const open = scene.codes.reduce((sum, codes) => sum + codes.filter((code) => code === unknown).length, 0);
+  const pictures = drawn.map(({ picture }) => picture);
+  await writeProposals(grid, scene, pictures, { classes: ofEach, text, reporter });
   return {
-    ...{ images: n, kept: 1 - open / cells, grid, files, seed },
+    ...{ images: n, kept, grid, files, seed },
     seconds: (performance.now() - started) / 1000,
     ...(chosen.length > 0 && { classes: ofEach }),
   };

@@ -8,8 +8,8 @@ import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { entry } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
-import { float32, type HostTensor } from '../base/tensor.js';
-import { readRunConfig, runPaths } from '../checkpoint/run.js';
+import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
+import { runPaths } from '../checkpoint/run.js';
 import type { Config, DataConfig } from '../config/schema.js';
 import { streamEvalImages } from '../data/batches.js';
 import { everyImage, type Subset } from '../data/dataset.js';
@@ -23,13 +23,15 @@ import type { Device } from '../engine/device.js';
 import type { Corruption } from '../stage1-vqgan/autoencoder/corruption.js';
 import { gridsOf, modelOf } from '../stage1-vqgan/model.js';
 import { reconstructProgram, restoreProgram } from '../stage1-vqgan/programs.js';
-import { loadTokenizer } from '../stage1-vqgan/trained.js';
-import { codebookUse, countCodes, noUse } from '../train/book-use.js';
+import { type BookUse, codebookUse, countCodes, noUse } from '../train/book-use.js';
 import { collapseWarning } from '../train/usage-watch.js';
+import { type Loaded, loadedOf } from './loaded.js';
 import { checkOutOrRun } from './out.js';
 
 export interface ReconstructOptions {
   readonly run: string;
+  /** Of the run; read from its folder unless given. */
+  readonly loaded?: Loaded;
   /** Files, and folders of them. */
   readonly images: readonly string[];
   /** Also from corrupted images, as the run trained with them. */
@@ -55,17 +57,13 @@ const shownPairs = 16;
 
 /** @throws UserError for a run without a tokenizer, a path that does not exist, a file that is no picture */
 export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSummary> {
-  const config = readRunConfig(o.run);
+  const loaded = loadedOf(o);
+  const { config } = loaded;
   checkOutOrRun(o.out, { run: o.run, read: o.images });
-  const { tensors } = await loadTokenizer(o.run, config, o);
+  const { tensors } = await loaded.tokenizer();
   const { data } = config;
-  const { size } = data;
   const places = await Promise.all(o.images.map((place) => findImages(place, data, o.reporter)));
-  const batch = inferenceBatch(size);
   const corruption = o.corrupt ? chosenCorruption(config, o.run, o.seed) : undefined;
-  const model = modelOf(config);
-  const graph = await o.device.prepare(reconstructProgram(model, tensors, batch));
-  const restoring = corruption && (await o.device.prepare(restoreProgram(model, tensors, batch)));
   const total = places.reduce(
     (sum, place) => sum + (typeof place === 'string' ? 1 : place.indices.length),
     0,
@@ -75,39 +73,25 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
   const shown: Float32Array[][] = [];
   const decibels = { clean: 0, corrupted: 0, restored: 0 };
   let images = 0;
-  const grids = gridsOf(config);
-  const uses = noUse(grids);
+  const uses = noUse(gridsOf(config));
+  const { device } = o;
   try {
-    for await (const originals of batches(eachImage(places, data, skipped), batch)) {
-      const data = float32([originals.length, size, size, 3]);
-      for (const [i, image] of originals.entries()) data.data.set(image, i * image.length);
-      const padded = padBatch(data, batch);
-      const { reconstruction, ...codes } = await graph.run({ images: padded });
-      countCodes(
-        uses,
-        grids.map(({ name }) => inFirst(entry(codes, name), originals.length)),
-      );
-      const feed = corruption?.feed(`image ${images}`, batch);
-      const restored = await restoring?.run({ images: padded, ...feed });
-      for (const [i, original] of originals.entries()) {
-        const column = [original];
-        const made = imageAt(reconstruction, i);
-        decibels.clean += psnr(original, made);
-        if (restored) {
-          const [seen, again] = [imageAt(restored.seen, i), imageAt(restored.reconstruction, i)];
-          decibels.corrupted += psnr(original, seen);
-          decibels.restored += psnr(original, again);
-          column.push(seen, again);
-        } else column.push(made);
-        images++;
-        if (shown.length < shownPairs) shown.push(column);
+    const found = eachImage(places, data, skipped);
+    for await (const { original, made, seen, restored } of reconstructed(found, {
+      ...{ config, tensors, device, corruption, uses },
+    })) {
+      decibels.clean += psnr(original, made);
+      if (seen && restored) {
+        decibels.corrupted += psnr(original, seen);
+        decibels.restored += psnr(original, restored);
       }
+      images++;
+      if (shown.length < shownPairs)
+        shown.push(seen && restored ? [original, seen, restored] : [original, made]);
       progress.update(images + skipped.length);
     }
   } finally {
     progress.stop();
-    await graph.dispose();
-    await restoring?.dispose();
   }
   if (skipped.length > 0) o.reporter.warn(describeSkipped(skipped, total));
   const collapse = images > 1 ? collapseWarning(codebookUse(uses)) : undefined;
@@ -116,7 +100,7 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
   await writeVersions(
     out,
     shown[0]!.map((_, version) => shown.map((column) => column[version]!)),
-    { size },
+    { size: data.size },
   );
   return {
     images,
@@ -127,6 +111,64 @@ export async function reconstruct(o: ReconstructOptions): Promise<ReconstructSum
     }),
     out,
   };
+}
+
+/** [S, S, 3] each. */
+export interface Reconstructed {
+  readonly original: Float32Array;
+  readonly made: Float32Array;
+  /** With a corruption: what the encoder saw of it, and what was made of that. */
+  readonly seen?: Float32Array;
+  readonly restored?: Float32Array;
+}
+
+/** One after another, in batches of one size. @param o.uses counts the codes that were used */
+export async function* reconstructed(
+  images: AsyncIterable<Float32Array>,
+  o: {
+    readonly config: Config;
+    readonly tensors: HostTensors;
+    readonly device: Device;
+    readonly corruption?: Corruption;
+    readonly uses?: readonly BookUse[];
+  },
+): AsyncGenerator<Reconstructed> {
+  const { config, tensors, device, corruption, uses } = o;
+  const { size } = config.data;
+  const batch = inferenceBatch(size);
+  const model = modelOf(config);
+  const grids = gridsOf(config);
+  const graph = await device.prepare(reconstructProgram(model, tensors, batch));
+  const restoring = corruption && (await device.prepare(restoreProgram(model, tensors, batch)));
+  let first = 0;
+  try {
+    for await (const originals of batches(images, batch)) {
+      const data = float32([originals.length, size, size, 3]);
+      for (const [i, image] of originals.entries()) data.data.set(image, i * image.length);
+      const padded = padBatch(data, batch);
+      const { reconstruction, ...codes } = await graph.run({ images: padded });
+      if (uses)
+        countCodes(
+          uses,
+          grids.map(({ name }) => inFirst(entry(codes, name), originals.length)),
+        );
+      const feed = corruption?.feed(`image ${first}`, batch);
+      const restored = await restoring?.run({ images: padded, ...feed });
+      for (const [i, original] of originals.entries()) {
+        const made = imageAt(reconstruction, i);
+        if (!restored) yield { original, made };
+        else
+          yield {
+            ...{ original, made },
+            ...{ seen: imageAt(restored.seen, i), restored: imageAt(restored.reconstruction, i) },
+          };
+      }
+      first += originals.length;
+    }
+  } finally {
+    await graph.dispose();
+    await restoring?.dispose();
+  }
 }
 
 /** The values of the first `n` rows. */

@@ -2,7 +2,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
-import { nth, take } from '../base/lookup.js';
+import { take } from '../base/lookup.js';
 import { checkNoLinks } from '../base/obstacles.js';
 import type { Reporter } from '../base/progress.js';
 import { float32 } from '../base/tensor.js';
@@ -10,11 +10,11 @@ import { runPaths } from '../checkpoint/run.js';
 import { arranged, captionsOf, mostColumns, mostPictures, writeGrid, writeVersions } from '../data/grid.js';
 import { writePng } from '../data/pictures.js';
 import type { Told } from './conditions.js';
+import { countOf, draw, recipeOf } from './draw.js';
 import type { Int8Loss } from './int8-loss.js';
 import { checkOutOrRun, joined, obstacleInSamples } from './out.js';
-import { ofEach } from './prior-source.js';
-import { type CommonRecipe, commonRecipe, type Recipe, recipeText, sumOfTold } from './recipe.js';
-import type { Drawn, Source, SourceOptions } from './source.js';
+import { type Recipe, recipeText, sumOfTold } from './recipe.js';
+import type { Source, SourceOptions } from './source.js';
 import { openSource } from './sources.js';
 
 export interface SampleOptions extends SourceOptions {
@@ -56,12 +56,8 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   const started = performance.now();
   let drawing = 0;
   const source = await (o.open ?? openSource)(o);
-  const { seed, size, tall = size, places, tokens, batch, int8, classes, told } = source;
-  const n = o.n * (told?.length ?? 1);
-  const recipe = recipeOf(source, o);
-  const { chanceOf } = ofEach(told, o);
-  const batches = Math.ceil(n / batch);
-  const progress = o.reporter.progress({ label: 'Sample', total: batches * places, unit: 'places' });
+  const { seed, size, tall = size, tokens, int8, classes, told } = source;
+  const n = countOf(source, o);
   const folder = path.join(runPaths(o.run).samples, source.name);
   const nameOf = (i: number): string => {
     const number = `${i % o.n}`.padStart(Math.max(4, `${o.n - 1}`.length), '0');
@@ -73,42 +69,28 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   const labels: number[] = [];
   let tellings: Tellings | undefined;
   try {
-    for (let first = 0; first < n; first += batch) {
-      const drawn = await source.draw(first, (place) =>
-        progress.update((first / batch) * places + place + 1),
-      );
-      drawing += drawn.seconds;
-      for (const [row, image] of drawn.images.slice(0, n - first).entries()) {
+    for await (const { pictures, seconds, unfinished } of draw(source, o)) {
+      drawing += seconds;
+      for (const { number, image, label, recipe } of pictures) {
         if (single) {
-          const file = path.join(
-            folder,
-            `${nameOf(first + row)}${drawn.unfinished ? '-unfinished' : ''}.png`,
-          );
-          const [index = 0, number] = chanceOf(first + row);
-          const text = recipeText({
-            ...{ ...recipe, index },
-            ...classOf(source, drawn, row),
-            ...(told && number !== undefined && { condition: { sha256: nth(told, number).digest, number } }),
-          });
-          await writePng(file, float32([tall, size, 3], image), drawn.unfinished ? undefined : text);
+          const file = path.join(folder, `${nameOf(number)}${unfinished ? '-unfinished' : ''}.png`);
+          await writePng(file, float32([tall, size, 3], image), unfinished ? undefined : recipe);
           files.push(file);
-          if (drawn.unfinished) o.reporter.note(`What is drawn of it so far: ${file}`);
+          if (unfinished) o.reporter.note(`What is drawn of it so far: ${file}`);
         }
         if (shown.length < mostPictures(Math.max(size, tall))) shown.push(image);
+        labels.push(label);
       }
-      if (drawn.unfinished) o.signal?.throwIfAborted();
-      labels.push(...drawn.labels.subarray(0, n - first));
     }
     tellings = told && (await rowsTold(told.slice(0, Math.max(1, Math.floor(shown.length / o.n)))));
   } finally {
-    progress.stop();
     await source.dispose();
   }
   if (single) await tellOfOthers(folder, files, o.reporter);
   const grid = o.out ?? path.join(folder, 'grid.png');
   if (shown.length < n) o.reporter.note(`The grid shows the first ${shown.length} of ${n} images.`);
   const text = recipeText({
-    ...{ ...recipe, images: o.n },
+    ...{ ...recipeOf(source, o), images: o.n },
     ...(o.classes && { classes: [...o.classes] }),
     ...(told && { condition: { sha256: sumOfTold(told) } }),
   });
@@ -124,21 +106,6 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
     ...(labels.some((label) => label >= 0) && { classes: take(classes, labels) }),
     ...(int8 !== undefined && { int8 }),
   };
-}
-
-/** What all that the source draws has in its recipe. */
-export function recipeOf(source: Source, o: SourceOptions & { readonly again?: Recipe }): CommonRecipe {
-  const { seed, size, tall = size, weights, settings } = source;
-  const { run, device, precision, only, again } = o;
-  const extent = { width: size, height: tall };
-  const command = 'sample';
-  return commonRecipe({ command, run, weights, device, precision, extent, only, seed, settings, again });
-}
-
-/** Of one of what was drawn, for its recipe. */
-export function classOf({ classes }: Source, { labels }: Drawn, row: number): Pick<Recipe, 'class'> {
-  const name = classes[labels[row] ?? -1];
-  return name === undefined ? {} : { class: name };
 }
 
 /** Pictures of an earlier call stay, and are not of this one. */

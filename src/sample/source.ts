@@ -9,6 +9,7 @@ import type { Growth } from '../stage2-transformer/guidance.js';
 import type { ClassOf } from './classes.js';
 import type { Told, ToldAs } from './conditions.js';
 import type { Int8Loss } from './int8-loss.js';
+import type { Loaded } from './loaded.js';
 
 /** Pictures drawn at a time, where a source does not say otherwise. */
 export const sampleBatch = 16;
@@ -46,6 +47,8 @@ export type Settings = Readonly<Record<string, number | string>>;
 /** What a call may say. A source refuses what it has no use for. */
 export interface SourceOptions extends DrawingOptions {
   readonly run: string;
+  /** Of the run; read from its folder unless given. */
+  readonly loaded?: Loaded;
   /** That of the pictures that it was trained on unless given. */
   readonly extent?: Extent;
   /** Pictures that are wanted in all; as many as it likes unless given. */

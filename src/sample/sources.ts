@@ -1,7 +1,7 @@
 /** The source that a run has, by what its images become. */
-import { readRunConfig } from '../checkpoint/run.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import type { Latent } from '../stage1-vqgan/latent.js';
+import { loadedOf } from './loaded.js';
 import { numbersSource } from './numbers-source.js';
 import { priorSource } from './prior-source.js';
 import type { Source, SourceOptions } from './source.js';
@@ -15,9 +15,10 @@ const kinds: Record<Latent['kind'], (o: SourceOptions) => Promise<Source>> = {
 
 /** @throws UserError for a run that is not trained, or settings out of range */
 export function openSource(o: SourceOptions): Promise<Source> {
-  const config = readRunConfig(o.run);
+  const loaded = loadedOf(o);
+  const { config } = loaded;
   const { size } = config.data;
   const { width = size, height = size } = o.extent ?? {};
-  if (width !== size || height !== size) return windowedSource(o, { width, height });
-  return kinds[bottleneckOf(config).latent.kind](o);
+  if (width !== size || height !== size) return windowedSource({ ...o, loaded }, { width, height });
+  return kinds[bottleneckOf(config).latent.kind]({ ...o, loaded });
 }

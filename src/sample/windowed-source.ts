@@ -7,13 +7,11 @@ import { expected } from '../base/errors.js';
 import { must } from '../base/lookup.js';
 import { type Disposable, opened } from '../base/opened.js';
 import { stream } from '../base/rng.js';
-import { readRunConfig } from '../checkpoint/run.js';
 import type { Config } from '../config/schema.js';
 import { type Extent, fromBytes } from '../data/pictures.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import { unknown } from '../stage2-transformer/canvas.js';
-import { loadModels } from '../stage2-transformer/model.js';
 import type { Prior } from '../stage2-transformer/prior.js';
 import { drawnGrids, drawTold } from '../stage2-transformer/told.js';
 import { openConditioner } from '../tokenize/conditions/index.js';
@@ -22,7 +20,8 @@ import { blankSheet, codesIn, cropped, type Sheet, write } from './code-sheet.js
 import { type Told, toldBy, toldRows } from './conditions.js';
 import { decodeSheet } from './decode-sheet.js';
 import { reportInt8Loss } from './int8-loss.js';
-import { checkPrecision, drawingOf, ofEach, tellOfBest, weightsOf } from './prior-source.js';
+import { loadedOf, tellOfBest } from './loaded.js';
+import { checkPrecision, drawingOf, ofEach, weightsOf } from './prior-source.js';
 import type { Drawn, Source, SourceOptions } from './source.js';
 import { stepAnywhere, stepInOrder, type Window, wavesOf, windowsFrom } from './windows.js';
 
@@ -39,9 +38,11 @@ async function openWindowed(
   note: <D extends Disposable>(thing: D) => D,
 ): Promise<Omit<Source, 'dispose'>> {
   const { run, device, precision, reporter, signal } = o;
-  const config = readRunConfig(run);
+  const loaded = loadedOf(o);
+  const { config } = loaded;
   checkExtent(extent, config);
-  const { prior, tokenizer } = await loadModels(run, reporter);
+  const trained = await loaded.models();
+  const { prior, tokenizer } = trained;
   const { model } = prior;
   checkPrecision(precision, model);
   const conditioner = prior.told && note(await openConditioner(prior.told, { run, device, reporter }));
@@ -50,7 +51,7 @@ async function openWindowed(
   const { fileOf, chanceOf } = ofEach(told, o);
   const grids = drawnGrids(model);
   const cell = config.data.size / coarsestSide(grids);
-  tellOfBest(run, prior, reporter);
+  tellOfBest(trained, reporter);
   const int8 =
     precision === 'int8'
       ? await reportInt8Loss({ run, config, prior, tokenizer, device, reporter, signal })

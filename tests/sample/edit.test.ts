@@ -9,7 +9,7 @@ import { readEvalImage } from '../../src/data/reading.js';
 import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
 import { editClass, inpaint, outpaint } from '../../src/sample/edit.js';
-import type { PaintModels } from '../../src/sample/paint.js';
+import type { Loaded, TrainedRun } from '../../src/sample/loaded.js';
 import { byGrid, cellsIn, endToEnd } from '../../src/stage1-vqgan/grids.js';
 import { modelOf } from '../../src/stage1-vqgan/model.js';
 import { decodeProgram, encodeProgram } from '../../src/stage1-vqgan/programs.js';
@@ -45,11 +45,11 @@ async function models(
   config: Config = editConfig(size),
   draws: 'anywhere' | 'in order' = 'anywhere',
   known: readonly string[] = classes,
-): Promise<PaintModels> {
+): Promise<TrainedRun> {
   const prior = priorFor(config, known);
   return {
     config,
-    tokenizer: await loadModel(at(name), 'stage1'),
+    ...{ tokenizer: await loadModel(at(name), 'stage1'), newest: 1 },
     prior: {
       ...{ tensors: {}, sha256: '', step: 1, classes: known },
       model: {
@@ -71,11 +71,17 @@ async function models(
         },
       },
     },
-  } as PaintModels;
+  } as TrainedRun;
 }
 
+const loadedOf = (trained: TrainedRun): Loaded => ({
+  config: trained.config,
+  tokenizer: async () => trained.tokenizer,
+  models: async () => trained,
+});
 const shared = () => ({ run: at('run'), image, n: 1, device, reporter: silent });
-const inpainted = async (o: object, m = models()) => inpaint({ ...shared(), ...o }, await m);
+const inpainted = async (o: object, m = models()) =>
+  inpaint({ ...shared(), ...o, loaded: loadedOf(await m) });
 
 /** The codes of the image. */
 async function codesOf(name = 'run', config = editConfig(size)): Promise<Int32Array> {
@@ -237,7 +243,8 @@ describe('inpaint', () => {
 });
 
 describe('class', () => {
-  const edited = async (o: object, m = models()) => editClass({ ...shared(), box, ...o }, await m);
+  const edited = async (o: object, m = models()) =>
+    editClass({ ...shared(), box, ...o, loaded: loadedOf(await m) });
 
   test('the box as other classes, in turn', async () => {
     const summary = await edited({ classes: ['house', 'cat'], n: 3, cfgScale: 2 });
@@ -265,7 +272,7 @@ describe('class', () => {
 
 describe('outpaint', () => {
   const outpainted = async (added: object, o: object = {}) =>
-    outpaint({ ...shared(), added, ...o }, await models());
+    outpaint({ ...shared(), added, ...o, loaded: loadedOf(await models()) });
   const open = new Array<string>(8).fill('..??????');
 
   test('beyond 100 %: three quarters of a window at a time, each beside what was drawn before', async () => {
