@@ -92,7 +92,7 @@ export const tarOf: (parts: readonly (Headers & { bytes: Buffer | string })[]) =
 export type ParquetOptions = Partial<Parameters<typeof parquetWriteBuffer>[0]>;
 
 export const parquetOf: (
-  rows: readonly { bytes: Buffer; label: string }[],
+  rows: readonly { bytes: Buffer | null; label: string }[],
   classes: readonly string[],
   o?: ParquetOptions,
 ) => Buffer = made.parquetOf;

@@ -84,11 +84,29 @@ test('damaged and other files are refused by name, damaged row groups picture by
   "words.parquet": "UserError: Expected a folder of images for --data but received /words.parquet, which has no column of pictures (text). It should be called image, and hold their bytes, or {bytes, path}.",
 }
 `);
+});
 
+test('row groups that are damaged are told picture by picture, and read once', async () => {
+  const whole = hugging(0, 12, { codec: 'UNCOMPRESSED' });
   const first = Buffer.from(whole);
   first.fill(0xff, 4, 40);
   await fs.writeFile(at('first.parquet'), first);
   const { read } = await listImages(at('first.parquet'));
-  await expect(read(0, 8)).rejects.toThrow();
+  const one = await read(0, 8).catch((error) => error);
+  expect(one.message).toBe('row group 1 is damaged: its list of parts is damaged');
+  expect(await read(1, 8).catch((error) => error)).toBe(one);
   expect((await read(6, 8)).width).toBe(8);
+});
+
+test('rows without a picture or a class', async () => {
+  const rows = parts.map((part, i) => ({
+    bytes: i === 4 ? null : part.bytes,
+    label: i === 2 ? 'none' : label(part),
+  }));
+  const holed = parquetOf(rows, classes);
+  await fs.writeFile(at('holed.parquet'), holed);
+  const { labels, classes: found, read } = await listImages(at('holed.parquet'));
+  expect([...labels].map((label) => found[label])[2]).toBe('.');
+  await expect(read(4, 8)).rejects.toThrow('no bytes of a picture in its row');
+  expect((await read(5, 8)).width).toBe(9);
 });
