@@ -13,7 +13,10 @@ type Kept = Pick<
   'compressedSize' | 'uncompressedSize' | 'compressionMethod' | 'crc32' | 'relativeOffsetOfLocalHeader'
 > & { readonly encrypted: boolean };
 
-const inflated = promisify(inflateRaw) as (data: Buffer, o: { maxOutputLength: number }) => Promise<Buffer>;
+const inflated = promisify(inflateRaw) as (
+  data: Buffer,
+  o: { maxOutputLength: number; chunkSize: number },
+) => Promise<Buffer>;
 
 const [stored, deflated] = [0, 8];
 
@@ -81,8 +84,9 @@ async function contentOf({ read }: Reader, entry: Kept): Promise<Buffer> {
   const data = await read(from, compressedSize);
   if (method !== stored && method !== deflated)
     throw new Error(`compressed by method ${method}: only deflate is read`);
-  const bytes =
-    method === stored ? data : await inflated(data, { maxOutputLength: Math.max(size, 1) }).catch(damagedAs);
+  // In parts of its own size: of those that are usual, 16 kB, each small picture would leave one.
+  const parts = { maxOutputLength: Math.max(size, 1), chunkSize: Math.min(Math.max(size + 1, 64), 2 ** 20) };
+  const bytes = method === stored ? data : await inflated(data, parts).catch(damagedAs);
   if (bytes.length !== size || crc32(bytes) !== entry.crc32) throw damaged();
   return bytes;
 }

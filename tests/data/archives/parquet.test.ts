@@ -1,6 +1,6 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { gzipSync } from 'node:zlib';
+import zlib, { gzipSync } from 'node:zlib';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { listImages } from '../../../src/data/source.js';
 import { temporaryFolder } from '../pictures-folder.js';
@@ -84,6 +84,15 @@ test('damaged and other files are refused by name, damaged row groups picture by
   "words.parquet": "UserError: Expected a folder of images for --data but received /words.parquet, which has no column of pictures (text). It should be called image, and hold their bytes, or {bytes, path}.",
 }
 `);
+});
+
+test('zstd is read where Node.js has it, and else refused', async () => {
+  const { zstdCompressSync: pack } = zlib as { zstdCompressSync?: (data: Uint8Array) => Buffer };
+  const compressors = { ZSTD: (data: Uint8Array) => pack?.(data) ?? data };
+  await fs.writeFile(at('zstd.parquet'), hugging(0, 12, { codec: 'ZSTD', compressors }));
+  if (pack)
+    expect(await batchOf(at('zstd.parquet'), at('cache'))).toBe(await batchOf(at('folder'), at('cache')));
+  else expect(await refusal(at('zstd.parquet'))).toContain('which is compressed by ZSTD. Write it again');
 });
 
 test('row groups that are damaged are told picture by picture, and read once', async () => {
