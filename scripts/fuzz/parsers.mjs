@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
+import { archives } from './archives.mjs';
 import { refused } from './try.mjs';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -750,4 +751,5 @@ export const parsers = [
       };
     },
   },
+  ...archives,
 ];

@@ -7,8 +7,9 @@ import { checkNoLinks } from '../base/obstacles.js';
 import { float32 } from '../base/tensor.js';
 import { runPaths } from '../checkpoint/run.js';
 import { apart, wholePicture } from '../data/apart.js';
+import { missing } from '../data/file-names.js';
 import { endingOf } from '../data/grid.js';
-import { type Picture, readPicture, writePng } from '../data/pictures.js';
+import { type Picture, readPicture, reasonOf, withBytes, writePng } from '../data/pictures.js';
 import { classOf, recipeOf } from './draw.js';
 import { checkOutOrRun, joined } from './out.js';
 import { differences, drawingIn, extentIn, type Recipe, recipeIn, recipeText, runName } from './recipe.js';
@@ -26,7 +27,12 @@ export interface Given {
 
 /** @throws UserError for a file that is missing or no picture, and as `recipeIn` */
 export async function readGiven(file: string): Promise<Given> {
-  const bytes = await readPicture(file, async (bytes) => bytes);
+  const bytes = await withBytes(file, async (bytes) => bytes).catch((error) => {
+    const gone = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const received = gone ? missing(file) : `${file}, which cannot be read (${reasonOf(error)})`;
+    const next = 'Name a PNG as vqgen wrote it; a run keeps its pictures in samples/.';
+    throw expected('a picture that vqgen sample drew', '--like', received, next, error);
+  });
   const recipe = recipeIn(bytes, file);
   return { file, bytes, picture: await readPicture(file, wholePicture), recipe };
 }

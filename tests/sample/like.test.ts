@@ -98,7 +98,10 @@ describe('refused in one sentence:', () => {
     );
     await sharp(at('plain.png')).jpeg().toFile(at('plain.jpg'));
     await expect(readGiven(at('plain.jpg'))).rejects.toThrow(/plain\.jpg, which is no PNG\. /);
-    await expect(readGiven(at('nowhere.png'))).rejects.toThrow(/^Expected a picture for .* no such file\./);
+    await expect(readGiven(at('nowhere.png'))).rejects.toThrow(
+      /^Expected a picture that vqgen sample drew for --like but received .*nowhere\.png, which does not exist\. Name a PNG/,
+    );
+    await expect(readGiven(at('.'))).rejects.toThrow(/, which cannot be read \(a folder\)\. Name a PNG/);
   });
 
   test('what was made of another picture, though it says how', async () => {

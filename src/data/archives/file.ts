@@ -39,7 +39,10 @@ export async function archiveFile(place: string): Promise<ArchiveFile> {
           throw new Error(`${name} is no longer the file that it was`);
         return await work({
           descriptor: handle.fd,
-          read: async (from, length) => Buffer.from((await readAt(handle, from, length)).buffer),
+          read: async (from, length) => {
+            if (from < 0) throw new RangeError('it is too short');
+            return Buffer.from((await readAt(handle, from, length)).buffer);
+          },
           readNow: (from, length) => readNow(handle.fd, from, length),
         });
       } finally {

@@ -2,7 +2,10 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { crc32, deflateRawSync } from 'node:zlib';
+import type { parquetWriteBuffer } from 'hyparquet-writer';
+import type { Headers } from 'tar-stream';
+// @ts-expect-error: a script
+import * as made from '../../../scripts/archives/made.mjs';
 import { silent } from '../../../src/base/progress.js';
 import { evalImages, trainBatch } from '../../../src/data/batches.js';
 import { type Dataset, openDataset } from '../../../src/data/dataset.js';
@@ -11,11 +14,14 @@ import { dataConfig, writePicture } from '../pictures-folder.js';
 
 /** Relative names of twelve pictures in two classes, written under `dir`. */
 export async function writePictures(dir: string): Promise<string[]> {
-  const names = Array.from({ length: 12 }, (_, i) => `${i % 3 === 0 ? 'cat' : 'dog'}/picture-${i}.png`);
+  const names = Array.from({ length: 12 }, (_, i) => `${i % 3 === 0 ? 'cat' : 'dog'}/picture-${two(i)}.png`);
   for (const [i, name] of names.entries())
     await writePicture(dir, name, { level: 20 * i, width: 8 + (i % 2) });
   return names;
 }
+
+/** Digits. */
+export const two = (i: number): string => `${i}`.padStart(2, '0');
 
 export async function opened(dir: string, cacheDir: string): Promise<Dataset> {
   return openDataset(dataConfig({ dir }), { cacheDir, reporter: silent });
@@ -38,6 +44,25 @@ export async function seen(dir: string, cacheDir: string): Promise<string> {
   return digest.update(labels).update(val.labels).digest('hex');
 }
 
+/**
+ * Of the batch of all its pictures as a training sees them, with the names of their classes, in the order of their own
+ * names, whatever folder or archive stands before those.
+ *
+ * @returns sha256
+ */
+export async function batchOf(dir: string, cacheDir: string): Promise<string> {
+  const config = dataConfig({ dir, val_dir: dir });
+  const { classes, train } = await openDataset(config, { cacheDir, reporter: silent });
+  const own = train.names.map((name) => path.parse(name).name);
+  const order = [...own.keys()].sort((a, b) => (own[a]! < own[b]! ? -1 : 1));
+  const { data } = await evalImages(train, order, 8);
+  const labels = Array.from(order, (i) => classes[train.labels[i]!]);
+  return createHash('sha256')
+    .update(new Uint8Array(data.buffer))
+    .update(JSON.stringify(labels))
+    .digest('hex');
+}
+
 /** Why a data set is refused. */
 export async function refusal(dir: string): Promise<string> {
   return listImages(dir).then(
@@ -46,9 +71,12 @@ export async function refusal(dir: string): Promise<string> {
   );
 }
 
-export interface ZipPart {
+export interface Part {
   readonly name: string;
-  readonly bytes: Uint8Array;
+  readonly bytes: Buffer;
+}
+
+export interface ZipPart extends Part {
   readonly stored?: boolean;
   /** What the list says in place of its size. */
   readonly size?: number;
@@ -56,36 +84,21 @@ export interface ZipPart {
   readonly attributes?: number;
 }
 
-export function zipOf(parts: readonly ZipPart[]): Buffer {
-  const bodies: Buffer[] = [];
-  const list: Buffer[] = [];
-  let at = 0;
-  for (const { name, bytes, stored, size = bytes.length, method = stored ? 0 : 8, attributes = 0 } of parts) {
-    const data = stored ? Buffer.from(bytes) : deflateRawSync(bytes);
-    const title = Buffer.from(name);
-    const head = Buffer.alloc(46);
-    head.writeUInt32LE(0x02014b50, 0);
-    head.writeUInt16LE(3 << 8, 4);
-    head.writeUInt16LE(method, 10);
-    head.writeUInt32LE(crc32(bytes), 16);
-    head.writeUInt32LE(data.length, 20);
-    head.writeUInt32LE(size, 24);
-    head.writeUInt16LE(title.length, 28);
-    head.writeUInt32LE(attributes, 38);
-    head.writeUInt32LE(at, 42);
-    const local = Buffer.concat([Buffer.from('PK\x03\x04'), head.subarray(6, 32)]);
-    bodies.push(local, title, data);
-    list.push(head, title);
-    at += local.length + title.length + data.length;
-  }
-  const end = Buffer.alloc(22);
-  end.writeUInt32LE(0x06054b50, 0);
-  end.writeUInt16LE(parts.length, 8);
-  end.writeUInt16LE(parts.length, 10);
-  end.writeUInt32LE(Buffer.concat(list).length, 12);
-  end.writeUInt32LE(at, 16);
-  return Buffer.concat([...bodies, ...list, end]);
-}
+export const zipOf: (parts: readonly ZipPart[]) => Buffer = made.zipOf;
 
-export const partsIn = (dir: string, names: readonly string[]): Promise<{ name: string; bytes: Buffer }[]> =>
+export const tarOf: (parts: readonly (Headers & { bytes: Buffer | string })[]) => Promise<Buffer> =
+  made.tarOf;
+
+export type ParquetOptions = Partial<Parameters<typeof parquetWriteBuffer>[0]>;
+
+export const parquetOf: (
+  rows: readonly { bytes: Buffer | null; label: string }[],
+  classes: readonly string[],
+  o?: ParquetOptions,
+) => Buffer = made.parquetOf;
+
+/** @param shape [N, H, W] of pictures, [N] of labels */
+export const idxOf: (shape: readonly number[], bytes: Uint8Array) => Buffer = made.idxOf;
+
+export const partsIn = (dir: string, names: readonly string[]): Promise<Part[]> =>
   Promise.all(names.map(async (name) => ({ name, bytes: await fs.readFile(path.join(dir, name)) })));

@@ -1,13 +1,21 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { gzipSync } from 'node:zlib';
+import zlib, { gzipSync } from 'node:zlib';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { listImages } from '../../../src/data/source.js';
 import { temporaryFolder } from '../pictures-folder.js';
-import { partsIn, refusal, writePictures } from './made.js';
+import {
+  batchOf,
+  type ParquetOptions,
+  type Part,
+  parquetOf,
+  partsIn,
+  refusal,
+  writePictures,
+} from './made.js';
 
 let dir: string;
-let parts: { name: string; bytes: Buffer }[];
+let parts: Part[];
 const at = (name: string): string => path.join(dir, name);
 const classes = ['dog', 'cat'];
 
@@ -18,42 +26,14 @@ beforeAll(async () => {
 
 afterAll(() => fs.rm(dir, { recursive: true }));
 
-type Options = Partial<Parameters<typeof parquetWriteBuffer>[0]>;
+const label = ({ name }: Part): string => name.split('/')[0]!;
 
-/** As Hugging Face's `datasets` writes it: a struct of bytes and path, a number for the class, a note of the names. */
-function hugging(from: number, to: number, o: Options = {}): Buffer {
-  const rows = parts.slice(from, to);
-  const features = { image: { _type: 'Image' }, label: { _type: 'ClassLabel', names: classes } };
-  const whole = parquetWriteBuffer({
-    columnData: [
-      { name: 'image', data: rows.map(({ bytes }) => ({ bytes: new Uint8Array(bytes), path: 'a.png' })) },
-      { name: 'label', data: rows.map(({ name }) => BigInt(classes.indexOf(name.split('/')[0]!))) },
-    ],
-    schema: [
-      { name: 'root', num_children: 2 },
-      { name: 'image', num_children: 2, repetition_type: 'OPTIONAL' },
-      { name: 'bytes', type: 'BYTE_ARRAY', repetition_type: 'OPTIONAL' },
-      { name: 'path', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' },
-      { name: 'label', type: 'INT64', repetition_type: 'OPTIONAL' },
-    ],
-    rowGroupSize: 4,
-    kvMetadata: [{ key: 'huggingface', value: JSON.stringify({ info: { features } }) }],
-    ...o,
-  });
-  return Buffer.from(whole);
-}
-
-/** Class and pixels of each picture, in the order of the rows that they were written from. */
-async function shown(place: string) {
-  const { names, classes, labels, read } = await listImages(place);
-  const order = [...names.keys()];
-  const number = (i: number): number => Number(/(\d+)\.png$/.exec(names[i]!)?.[1] ?? i);
-  return Promise.all(
-    order
-      .sort((a, b) => number(a) - number(b))
-      .map(async (i) => ({ label: classes[labels[i]!], data: (await read(i, 8)).data })),
+const hugging = (from: number, to: number, o?: ParquetOptions): Buffer =>
+  parquetOf(
+    parts.slice(from, to).map((part) => ({ ...part, label: label(part) })),
+    classes,
+    o,
   );
-}
 
 test('shards of Hugging Face are the pictures of the folder, whatever their compression', async () => {
   await fs.mkdir(at('hub/data'), { recursive: true });
@@ -61,7 +41,7 @@ test('shards of Hugging Face are the pictures of the folder, whatever their comp
   await fs.writeFile(at('hub/data/train-00000-of-00002.parquet'), hugging(0, 7));
   await fs.writeFile(at('hub/data/train-00001-of-00002.parquet'), hugging(7, 12, gzip));
   await fs.writeFile(at('hub/data/test-00000-of-00001.parquet'), hugging(0, 2));
-  expect(await shown(at('hub'))).toEqual(await shown(at('folder')));
+  expect(await batchOf(at('hub'), at('cache'))).toBe(await batchOf(at('folder'), at('cache')));
   const { names } = await listImages(at('hub'));
   expect([names.length, names[9]]).toEqual([12, 'data-train-00001-of-00002-2']);
 });
@@ -69,12 +49,12 @@ test('shards of Hugging Face are the pictures of the folder, whatever their comp
 test('a column of bare bytes, with words for classes and no note of Hugging Face', async () => {
   const bytes = parquetWriteBuffer({
     columnData: [
-      { name: 'class', data: parts.map(({ name }) => name.split('/')[0]), type: 'STRING' },
+      { name: 'class', data: parts.map(label), type: 'STRING' },
       { name: 'img', data: parts.map(({ bytes }) => new Uint8Array(bytes)), type: 'BYTE_ARRAY' },
     ],
   });
   await fs.writeFile(at('bare.parquet'), Buffer.from(bytes));
-  expect(await shown(at('bare.parquet'))).toEqual(await shown(at('folder')));
+  expect(await batchOf(at('bare.parquet'), at('cache'))).toBe(await batchOf(at('folder'), at('cache')));
 });
 
 test('damaged and other files are refused by name, damaged row groups picture by picture', async () => {
@@ -97,18 +77,45 @@ test('damaged and other files are refused by name, damaged row groups picture by
   }
   expect(said).toMatchInlineSnapshot(`
 {
-  "cut.parquet": "UserError: Expected a whole parquet file for --data but received /cut.parquet, which is damaged: parquet file invalid (footer != PAR1). Copy or download it again.",
-  "footer.parquet": "UserError: Expected a whole parquet file for --data but received /footer.parquet, which is damaged: a list of more than 64 MB. Copy or download it again.",
+  "cut.parquet": "UserError: Expected a whole parquet file for --data but received /cut.parquet, which is damaged: it does not end as one. Copy or download it again.",
+  "footer.parquet": "UserError: Expected a whole parquet file for --data but received /footer.parquet, which is damaged: a list of more than 16 MB. Copy or download it again.",
   "lz4.parquet": "UserError: Expected a folder of images for --data but received /lz4.parquet, which is compressed by LZ4. Write it again with compression="snappy"; zstd is read by Node.js 22.15 and later.",
   "short.parquet": "UserError: Expected a whole parquet file for --data but received /short.parquet, which is damaged: it is too short. Copy or download it again.",
   "words.parquet": "UserError: Expected a folder of images for --data but received /words.parquet, which has no column of pictures (text). It should be called image, and hold their bytes, or {bytes, path}.",
 }
 `);
+});
 
+test('zstd is read where Node.js has it, and else refused', async () => {
+  const { zstdCompressSync: pack } = zlib as { zstdCompressSync?: (data: Uint8Array) => Buffer };
+  const compressors = { ZSTD: (data: Uint8Array) => pack?.(data) ?? data };
+  await fs.writeFile(at('zstd.parquet'), hugging(0, 12, { codec: 'ZSTD', compressors }));
+  if (pack)
+    expect(await batchOf(at('zstd.parquet'), at('cache'))).toBe(await batchOf(at('folder'), at('cache')));
+  else expect(await refusal(at('zstd.parquet'))).toContain('which is compressed by ZSTD. Write it again');
+});
+
+test('row groups that are damaged are told picture by picture, and read once', async () => {
+  const whole = hugging(0, 12, { codec: 'UNCOMPRESSED' });
   const first = Buffer.from(whole);
   first.fill(0xff, 4, 40);
   await fs.writeFile(at('first.parquet'), first);
   const { read } = await listImages(at('first.parquet'));
-  await expect(read(0, 8)).rejects.toThrow();
+  const one = await read(0, 8).catch((error) => error);
+  expect(one.message).toBe('row group 1 is damaged: its list of parts is damaged');
+  expect(await read(1, 8).catch((error) => error)).toBe(one);
   expect((await read(6, 8)).width).toBe(8);
+});
+
+test('rows without a picture or a class', async () => {
+  const rows = parts.map((part, i) => ({
+    bytes: i === 4 ? null : part.bytes,
+    label: i === 2 ? 'none' : label(part),
+  }));
+  const holed = parquetOf(rows, classes);
+  await fs.writeFile(at('holed.parquet'), holed);
+  const { labels, classes: found, read } = await listImages(at('holed.parquet'));
+  expect([...labels].map((label) => found[label])[2]).toBe('.');
+  await expect(read(4, 8)).rejects.toThrow('no bytes of a picture in its row');
+  expect((await read(5, 8)).width).toBe(9);
 });

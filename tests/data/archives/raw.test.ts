@@ -4,7 +4,7 @@ import sharp from 'sharp';
 import { silent } from '../../../src/base/progress.js';
 import { listImages } from '../../../src/data/source.js';
 import { temporaryFolder } from '../pictures-folder.js';
-import { refusal } from './made.js';
+import { batchOf, idxOf, refusal, two } from './made.js';
 
 let dir: string;
 const at = (name: string): string => path.join(dir, name);
@@ -23,32 +23,17 @@ async function asFolder(o: { side: number; channels: 1 | 3; stem: string; classe
   const { side, channels, stem, classes } = o;
   for (let i = 0; i < count; i++) {
     const data = Uint8Array.from({ length: side * side * channels }, (_, at) => value(i, at));
-    const file = at(`folder/${classes[label(i)]}/${stem}${`${i}`.padStart(2, '0')}.png`);
+    const file = at(`folder/${classes[label(i)]}/${stem}${two(i)}.png`);
     await fs.mkdir(path.dirname(file), { recursive: true });
     await sharp(data, { raw: { width: side, height: side, channels } })
       .png()
       .toFile(file);
   }
-  return listImages(at('folder'));
-}
-
-/** Name without folder and ending, class, pixels: by name. */
-async function shown(place: string) {
-  const { names, classes, labels, read } = await listImages(place);
-  const rows = [...names.keys()].map(async (i) => ({
-    name: path.basename(names[i]!, '.png'),
-    label: classes[labels[i]!],
-    data: (await read(i, 16)).data,
-  }));
-  return (await Promise.all(rows)).sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 async function writeIdx(name: string, shape: number[], bytes: Uint8Array): Promise<void> {
-  const head = Buffer.alloc(4 + 4 * shape.length);
-  head.writeUInt32BE(0x800 + shape.length, 0);
-  for (const [i, n] of shape.entries()) head.writeUInt32BE(n, 4 + 4 * i);
   await fs.mkdir(path.dirname(at(name)), { recursive: true });
-  await fs.writeFile(at(name), Buffer.concat([head, bytes]));
+  await fs.writeFile(at(name), idxOf(shape, bytes));
 }
 
 const [images, labels] = ['mnist/raw/train-images-idx3-ubyte', 'mnist/raw/train-labels-idx1-ubyte'];
@@ -78,7 +63,7 @@ test('MNIST: the pictures of a folder, with their labels; the test set is left o
   await writeMnist();
   await writeIdx('mnist/raw/t10k-images-idx3-ubyte', [1, 2, 2], new Uint8Array(4));
   await asFolder({ side: 28, channels: 1, stem: '', classes: ['0', '1', '2'] });
-  expect(await shown(at(images))).toEqual(await shown(at('folder')));
+  expect(await batchOf(at(images), at('cache'))).toBe(await batchOf(at('folder'), at('cache')));
   const said: string[] = [];
   const { names } = await listImages(at('mnist'), '--data', {
     reporter: { ...silent, note: (text) => said.push(text) },
@@ -100,7 +85,7 @@ test.each([
     await fs.writeFile(at(`cifar/${names}`), 'apple\nbear\ncar\n\n');
     for (const name of [file, test]) await fs.writeFile(at(`cifar/${name}`), bytes);
     await asFolder({ side: 32, channels: 3, stem, classes: ['apple', 'bear', 'car'] });
-    expect(await shown(at('cifar'))).toEqual(await shown(at('folder')));
+    expect(await batchOf(at('cifar'), at('cache'))).toBe(await batchOf(at('folder'), at('cache')));
     expect((await listImages(at(`cifar/${test}`))).names.length).toBe(count);
     await fs.writeFile(at(`cifar/${file}`), bytes.subarray(1));
     expect(await refusal(at('cifar'))).toMatch(

@@ -67,7 +67,7 @@ test('damaged and hostile archives are refused by name, damaged pictures left ou
   "cut.zip": "UserError: Expected a whole zip archive for --data but received /cut.zip, which is damaged: End of central directory record signature not found. Either not a zip file, or file is truncated. Copy or download it again.",
   "none.zip": "UserError: Expected a folder of images for --data but received /none.zip, which holds no image file (left out: 1 file that is no picture (a.txt)). Give a folder that holds JPEG, PNG, WebP, AVIF, GIF, TIFF or SVG files, or an archive of pictures: zip, tar, parquet, MNIST idx or CIFAR binary files.",
   "outside.zip": "UserError: Expected a whole zip archive for --data but received /outside.zip, which is damaged: invalid relative path: ../../x.png. Copy or download it again.",
-  "twice.zip": "UserError: Expected different names for --data but received /twice.zip, which holds cat/picture-0.png twice. A picture is known by its name: give each its own.",
+  "twice.zip": "UserError: Expected different names for --data but received /twice.zip, which holds cat/picture-00.png twice. A picture is known by its name: give each its own.",
   "words.zip": "UserError: Expected a whole zip archive for --data but received /words.zip, which is damaged: End of central directory record signature not found. Either not a zip file, or file is truncated. Copy or download it again.",
 }
 `);
@@ -85,7 +85,7 @@ test('damaged and hostile archives are refused by name, damaged pictures left ou
   "cat/bomb.png: damaged: it is not what the archive says",
   "cat/huge.png: a file of more than 256 MB",
   "cat/other.png: compressed by method 93: only deflate is read",
-  "cat/picture-0.png: damaged: it is not what the archive says",
+  "cat/picture-00.png: damaged: it is not what the archive says",
 ]
 `);
 });
