@@ -36,7 +36,7 @@ const oneOf = <T extends string>(describe: string, choices: readonly T[], standa
 const toggle = (describe: string): Flag<boolean> => ({ describe, kind: 'switch', read: () => true });
 
 /** What `--to` may be. */
-export const formats = ['onnx', 'taming', 'safetensors', 'run'] as const;
+export const formats = ['onnx', 'web', 'taming', 'safetensors', 'run'] as const;
 
 export const flags = {
   config: value('NAME|FILE', 'a shipped config, or a YAML file', text, 'drawn-32'),
