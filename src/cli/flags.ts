@@ -180,7 +180,7 @@ export const flags = {
   to: {
     ...value(
       'FORMAT',
-      'onnx: encoder.onnx, decoder.onnx and prior.onnx for ONNX Runtime anywhere; taming: checkpoint and YAML for taming-transformers; safetensors: the same tensors without pickle; run: a run to hand on, without what only training needs',
+      'onnx: encoder.onnx, decoder.onnx and prior.onnx for ONNX Runtime anywhere; web: a page that samples in the browser; taming: checkpoint and YAML for taming-transformers; safetensors: the same tensors without pickle; run: a run to hand on, without what only training needs',
       text,
     ),
     choices: formats,
