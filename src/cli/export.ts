@@ -3,7 +3,7 @@ import { expected } from '../base/errors.js';
 import type { StoredPrecision } from '../base/half.js';
 import type { Reporter } from '../base/progress.js';
 import { type Flags, formats, precisionAmong } from './flags.js';
-import type { Outcome } from './outcome.js';
+import { type Outcome, word } from './outcome.js';
 
 interface ExportCall {
   readonly run: string;
@@ -59,7 +59,7 @@ async function toWeb(call: ExportCall): Promise<Outcome> {
     summary,
     lines: [
       `${megabytes(bytes)} in ${out}, of which ONNX Runtime Web has ${megabytes(runtimeBytes)}. Any server of files serves it, for example:`,
-      `python3 -m http.server 8000 --directory ${out}`,
+      `python3 -m http.server 8000 --directory ${word(out)}`,
     ],
   };
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 const compiled = fileURLToPath(new URL('../../../dist/', import.meta.url));
 
-const imported = /^(?:import|export)\b[^'"]*?from\s*'([^']+)'|^import\s*'([^']+)'/gm;
+const imported = /^(?:import|export)\b[^'"]*?from\s*['"]([^'"]+)['"]|^import\s*['"]([^'"]+)['"]/gm;
 
 /**
  * Modules and all that they import, by their paths in `dist`, with `/` between folders.

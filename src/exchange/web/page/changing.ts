@@ -43,6 +43,8 @@ export function setUpChanging(desk: Desk, { grids, draws }: PriorDescription): (
       desk.say('Nothing is painted over yet: paint the part that is to be drawn anew.');
       return;
     }
+    const set = [byId('change-seed', HTMLInputElement), byId('draw', HTMLFormElement)];
+    if (!set.every((inputs) => inputs.reportValidity())) return;
     const seed = numberIn('change-seed');
     const asked = { picture: current, pixels, label: chosenIn('change-class'), seed, n: proposals };
     const pictures = await desk.run('paint', { ...asked, settings: settingsOf(desk.of) }, said);

@@ -23,9 +23,10 @@ export function openDesk(of: Description, compute: Compute): Desk {
   const start = (compute: Compute): Client =>
     startClient(of, compute, (said, done, total) => {
       say(`${said} …`);
-      bar.max = total;
-      bar.value = done;
+      if (total === 0) bar.removeAttribute('value');
+      else Object.assign(bar, { max: total, value: done });
     });
+  let using = compute;
   let client = start(compute);
   let busy = false;
   const setBusy = (is: boolean): void => {
@@ -50,7 +51,8 @@ export function openDesk(of: Description, compute: Compute): Desk {
         say(said ? `${said} (${((performance.now() - before) / 1000).toFixed(1)} s)` : '');
         return answer;
       } catch (error) {
-        say(error instanceof Cancelled ? 'Cancelled.' : `It failed: ${(error as Error).message}`);
+        const next = using === 'webgpu' ? ' It may run on the CPU: choose that above.' : '';
+        say(error instanceof Cancelled ? 'Cancelled.' : `It failed: ${(error as Error).message}${next}`);
         return undefined;
       } finally {
         setBusy(false);
@@ -58,6 +60,7 @@ export function openDesk(of: Description, compute: Compute): Desk {
     },
     useCompute(compute) {
       client.close();
+      using = compute;
       client = start(compute);
       say('');
     },

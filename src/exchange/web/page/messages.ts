@@ -64,7 +64,7 @@ export type ToWorker =
   | { readonly does: 'cancel' };
 
 export type FromWorker =
-  /** `said`: what it is at. `done` of `total` steps. */
+  /** `said`: what it is at. `done` of `total` steps; of 0 nobody knows. */
   | { readonly tells: 'progress'; readonly said: string; readonly done: number; readonly total: number }
   | { readonly tells: 'answer'; readonly id: number; readonly answer: Jobs[Kind]['answer'] }
   | { readonly tells: 'error'; readonly id: number; readonly message: string; readonly cancelled: boolean };

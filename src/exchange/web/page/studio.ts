@@ -39,15 +39,14 @@ export function openStudio(base: string, compute: Compute, of: Description): Stu
   const open = (name: string, { onProgress, signal }: Doing): Promise<Graph> => {
     const found = opened.get(name);
     if (found) return found;
-    onProgress(`Loading the ${name}`, 0, 1);
+    onProgress(`Loading the ${name}`, 0, 0);
     const opening = (async () => {
       const [ort, file] = await Promise.all([runtime(), fetched(`${base}${name}.onnx`)]);
       return openGraph(ort, file, { compute, kept: 'present' });
     })();
     opened.set(name, opening);
     opening.catch(() => opened.delete(name));
-    signal.throwIfAborted();
-    return opening;
+    return Promise.race([opening, abortOf(signal)]); // it goes on loading, and is there the next time
   };
 
   /** Codes [B, T] or numbers [B, …] as the decoder takes them. */
@@ -173,6 +172,9 @@ async function fetched(address: string): Promise<Uint8Array> {
   if (!response.ok) throw new Error(`${address}: ${response.status} ${response.statusText}`);
   return new Uint8Array(await response.arrayBuffer());
 }
+
+const abortOf = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
