@@ -2,8 +2,9 @@
 import { expected } from '../base/errors.js';
 import type { StoredPrecision } from '../base/half.js';
 import type { Reporter } from '../base/progress.js';
+import { word } from '../base/shell.js';
 import { type Flags, formats, precisionAmong } from './flags.js';
-import { type Outcome, word } from './outcome.js';
+import type { Outcome } from './outcome.js';
 
 interface ExportCall {
   readonly run: string;
