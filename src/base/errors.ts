@@ -44,15 +44,21 @@ const hindrances: Readonly<Record<string, (place: string) => string>> = {
   ENFILE: (place) => `Too many files are open for ${place} (ENFILE). End other programs.`,
 };
 
+/** What an error of the system says beside its message. */
+interface OfSystem {
+  readonly code?: string;
+  readonly path?: string;
+}
+
 /** The sentence for what keeps the system from writing or reading at `place`; undefined for any other error. */
 export function hindrance(error: unknown, place: string): string | undefined {
-  const { code } = (error ?? {}) as NodeJS.ErrnoException;
+  const { code } = (error ?? {}) as OfSystem;
   return code === undefined ? undefined : hindrances[code]?.(place);
 }
 
 /** Makes an error of the system name `file`, where it names nothing: those of open files do not. */
 export function naming<T>(error: T, file: string): T {
-  const { code, path } = (error ?? {}) as NodeJS.ErrnoException;
+  const { code, path } = (error ?? {}) as OfSystem;
   return typeof code === 'string' && path === undefined
     ? (Object.assign(error as object, { path: file }) as T)
     : error;

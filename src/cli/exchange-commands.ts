@@ -57,6 +57,10 @@ export const exchangeCommands: readonly Command[] = [
         'ONNX files and a README, into checkpoints/mine/onnx',
       ],
       ['vqgen export --to onnx --out exported/ --precision f16', 'weights in half precision: half the size'],
+      [
+        'vqgen export --to web --run checkpoints/mine',
+        'a page that samples in the browser; needs onnxruntime-web',
+      ],
       ['vqgen export --to taming --run checkpoints/mine', 'for training on with PyTorch'],
       ['vqgen export --to run --precision f16 --run checkpoints/mine --out mine', 'a small run to hand on'],
     ],

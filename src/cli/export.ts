@@ -2,6 +2,7 @@
 import { expected } from '../base/errors.js';
 import type { StoredPrecision } from '../base/half.js';
 import type { Reporter } from '../base/progress.js';
+import { word } from '../base/shell.js';
 import { type Flags, formats, precisionAmong } from './flags.js';
 import type { Outcome } from './outcome.js';
 
@@ -14,6 +15,7 @@ interface ExportCall {
 
 const targets: Readonly<Record<(typeof formats)[number], (call: ExportCall) => Promise<Outcome>>> = {
   onnx: toOnnx,
+  web: toWeb,
   taming: (call) => toPublished('taming', call),
   safetensors: (call) => toPublished('safetensors', call),
   run: toRun,
@@ -45,6 +47,20 @@ async function toOnnx(call: ExportCall): Promise<Outcome> {
     lines: [
       `${(bytes / 1e6).toFixed(1)} MB, ONNX opset ${opset}: ${files.join(', ')}`,
       `How to use them: ${files.at(-1)}`,
+    ],
+  };
+}
+
+async function toWeb(call: ExportCall): Promise<Outcome> {
+  const { exportWeb } = await import('../exchange/web/export.js');
+  const summary = await exportWeb(call);
+  const { out, bytes, runtimeBytes } = summary;
+  const megabytes = (n: number) => `${(n / 1e6).toFixed(1)} MB`;
+  return {
+    summary,
+    lines: [
+      `${megabytes(bytes)} in ${out}, of which ONNX Runtime Web has ${megabytes(runtimeBytes)}. Any server of files serves it, for example:`,
+      `python3 -m http.server 8000 --directory ${word(out)}`,
     ],
   };
 }

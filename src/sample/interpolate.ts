@@ -22,6 +22,7 @@ import { chosenClasses } from './classes.js';
 import { type Loaded, loadedOf } from './loaded.js';
 import { classMeans } from './numbers-source.js';
 import { checkOutOrRun } from './out.js';
+import { arc, straight } from './ways.js';
 
 export interface WalkOptions {
   readonly run: string;
@@ -158,23 +159,5 @@ function asOtherClass(
   const [own, other] = take(means, chosenClasses(names, classes)) as [Float32Array, Float32Array];
   return z.map((value, i) => value - own[i]! + other[i]!);
 }
-
-type Way = (a: Float32Array, b: Float32Array, t: number) => Float32Array;
-
-export const straight: Way = (a, b, t) => a.map((value, i) => (1 - t) * value + t * b[i]!);
-
-/**
- * Along the great circle between both directions, lengths in proportion (Shoemake, 1985): what lies half way between
- * two draws of N(0, I) is as long as they are, where it is shorter on a straight line. Points in one direction are
- * joined straight.
- */
-export const arc: Way = (a, b, t) => {
-  const dot = (x: Float32Array, y: Float32Array) => x.reduce((sum, value, i) => sum + value * y[i]!, 0);
-  const cosine = dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
-  const angle = Math.acos(Math.min(1, Math.max(-1, cosine)));
-  if (!(Math.sin(angle) > 1e-6)) return straight(a, b, t);
-  const [from, to] = [Math.sin((1 - t) * angle) / Math.sin(angle), Math.sin(t * angle) / Math.sin(angle)];
-  return a.map((value, i) => from * value + to * b[i]!);
-};
 
 const ways = { straight, arc } as const;

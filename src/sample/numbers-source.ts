@@ -22,6 +22,7 @@ import type { Latent } from '../stage1-vqgan/latent.js';
 import { modelOf } from '../stage1-vqgan/model.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
 import { decodeProgram, encodeProgram } from '../stage1-vqgan/programs.js';
+import { aroundMeans, type Draw } from './around-means.js';
 import { chosenClasses, inTurn } from './classes.js';
 import { loadedOf } from './loaded.js';
 import { samplesName } from './out.js';
@@ -36,12 +37,6 @@ export interface Numbers {
   /** @param batch images at a time */
   decoder(batch: number): Promise<Graph<never, 'images'>>;
 }
-
-/**
- * Draws the latent of image number `image` of a seed. @param label into the classes, −1 without. @param temperature
- * factor of the deviation from the mean
- */
-export type Draw = (o: { seed: number; image: number; label: number; temperature: number }) => Float32Array;
 
 /** Training images that a Gaussian is fitted to at most. */
 const mostFitted = 4096;
@@ -143,21 +138,6 @@ function refuseForCodes({ run, ...o }: SourceOptions): void {
       'Its latents are numbers, on which --temperature acts.',
     );
   }
-}
-
-/**
- * N(μ_y, T²·I) of class y, N(0, T²·I) without.
- *
- * @param means of each class, flat
- */
-export function aroundMeans(means: readonly Float32Array[], width: number): Draw {
-  return ({ seed, image, label, temperature }) => {
-    const rng = stream(seed, 'sample', image);
-    return Float32Array.from(
-      { length: width },
-      (_, i) => (means[label]?.[i] ?? 0) + temperature * rng.normal(),
-    );
-  };
 }
 
 async function fittedToTraining(

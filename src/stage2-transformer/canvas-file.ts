@@ -1,11 +1,9 @@
 /** A prior as a file that takes a whole canvas and gives the logits of all its places. Any B in every run. */
 import type * as tf from '@tensorflow/tfjs-core';
-import { picked } from '../base/lookup.js';
-import { type HostTensor, int32 } from '../base/tensor.js';
-import { freeBatch, type Graph, type InputSpec, type Named, type Tensors } from '../engine/device.js';
+import { freeBatch, type InputSpec, type Named, type Tensors } from '../engine/device.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
-import { type Canvas, unknown } from './canvas.js';
+import { unknown } from './canvas.js';
 import type { Portable } from './prior.js';
 
 /**
@@ -40,18 +38,4 @@ export function canvasFile(
       logits: `float32 [batch, ${cells}, ${codes}], natural logarithms, of each place by ${said.by}`,
     },
   };
-}
-
-/** float32 [B, T, K]. @param labelled whether the file takes labels */
-export async function logitsOf(
-  graph: Graph,
-  { codes, labels }: Canvas,
-  labelled: boolean,
-): Promise<HostTensor> {
-  const batch = labels.length;
-  const outputs = await graph.run({
-    codes: int32([batch, codes.length / batch], codes),
-    ...(labelled && { labels: int32([batch], labels) }),
-  });
-  return picked(outputs, ['logits']).logits;
 }

@@ -7,7 +7,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import type { Rng } from '../base/rng.js';
 import type { HostTensors } from '../base/tensor.js';
 import type { PriorConfig } from '../config/schema.js';
-import type { Device, Graph, GraphProgram, Precision, Specs, Tensors } from '../engine/device.js';
+import type { Device, GraphProgram, Precision, Specs, Tensors } from '../engine/device.js';
 import type { ParamSpec } from '../nn/params.js';
 import type { Feed, Grid, Phase } from '../stage1-vqgan/latent.js';
 import type { Canvas } from './canvas.js';
@@ -118,9 +118,10 @@ export interface Portable {
   program(weights: HostTensors): GraphProgram;
   /** What goes in and comes out. */
   readonly metadata: Record<string, string>;
-  /** Draws with the file. */
-  open(graph: Graph, o: Opening): Drawer;
-  /** How scripts beside the file ask it for logits. Of grids with different vocabularies K is the largest. */
+  /**
+   * How to ask the file for logits, as plain data (`fileDrawer`, and scripts beside it). Of grids with different
+   * vocabularies K is the largest.
+   */
   readonly asked: Stepwise | Whole | InPasses;
 }
 
@@ -130,8 +131,8 @@ export interface Portable {
  */
 export interface Stepwise {
   readonly by: 'steps';
-  /** Shape of a cache of so many places: `8, n, 4, 0, 16`. */
-  cache(batch: string, length: string | number): string;
+  /** Sizes of the transformer whose keys and values a cache [2·layers, B, heads, L, width/heads] holds. */
+  readonly cache: { readonly layers: number; readonly heads: number; readonly width: number };
   /**
    * What stands before the first code: without a class, and of the first class, which those of the others follow
    * one by one.

@@ -1,7 +1,7 @@
 /** What a prior is told of a picture beside its class: codes of grids that come first on its canvas. */
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import type { Grid } from '../stage1-vqgan/latent.js';
-import { untold } from '../tokenize/conditions/condition.js';
+import { untold } from '../tokenize/conditions/untold.js';
 import type { Canvas } from './canvas.js';
 import type { Drawer, Drawing, Prior } from './prior.js';
 

@@ -102,6 +102,7 @@ onUnix('a link in a run is named with its target, and not followed', () => {
     ['pictures.json', 'target/file', training1],
     ['config.json', 'target/config.json', [...training1, ...training2, ...tokenizing]],
     ['onnx', 'target', ['export --to onnx']],
+    ['web', 'target', ['export --to web']],
     ['taming', 'target', ['export --to taming']],
     ['run', 'target', ['export --to run']],
   ])('%s', async (link, to, commands) => {

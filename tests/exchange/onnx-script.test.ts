@@ -16,7 +16,7 @@ import { exportOnnx } from '../../src/exchange/onnx/export.js';
 import { decodeLoop } from '../../src/stage2-transformer/autoregressive.js';
 import { type Choice, choose } from '../../src/stage2-transformer/choose.js';
 import { guided } from '../../src/stage2-transformer/drawer.js';
-import { cachedFile } from '../../src/stage2-transformer/gpt/portable.js';
+import { cachedFile } from '../../src/stage2-transformer/file-drawer.js';
 import { expectClose } from '../support/close.js';
 import { saveTokenizer } from '../support/run.js';
 import { numbers, numbersRun } from './numbers-run.js';

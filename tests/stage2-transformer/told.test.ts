@@ -1,5 +1,5 @@
 import { drawerOf } from '../../src/stage2-transformer/drawer.js';
-import { withAndWithout } from '../../src/stage2-transformer/maskgit/drawing.js';
+import { withAndWithout } from '../../src/stage2-transformer/maskgit/passes-drawer.js';
 import { trainingCanvases } from '../../src/stage2-transformer/sequences.js';
 import { drawTold, untoldCodes, withTold } from '../../src/stage2-transformer/told.js';
 

@@ -7,6 +7,7 @@ import { openOnnxModel } from '../../src/engine/onnx-file.js';
 import { portableModel } from '../../src/engine/portable.js';
 import { lookup } from '../../src/nn/lookup.js';
 import { choose } from '../../src/stage2-transformer/choose.js';
+import { fileDrawer } from '../../src/stage2-transformer/file-drawer.js';
 import { wholePortable } from '../../src/stage2-transformer/whole.js';
 import { noise } from '../support/parity.js';
 import { temporaryFolder } from '../support/run.js';
@@ -69,7 +70,7 @@ test('with classes: each grid among its own codes, known codes as they are, with
   const canvas = { codes: Int32Array.from(known.flat()), labels: Int32Array.of(1, -1) };
   const graph = await openOnnxModel(file, '--model', 1);
   for (const cfgScale of [1, 2.5]) {
-    const drawer = portable.open(graph, { batch: 2, cfgScale });
+    const drawer = fileDrawer(graph, portable.asked, { batch: 2, cfgScale, grids, classes: 2 });
     const [a, b] = random();
     const wanted = [...drawn(1, cfgScale, known[0]!, a!), ...drawn(-1, cfgScale, known[1]!, b!)];
     expect([...(await drawer.draw(canvas, { choice, random: random() }))]).toEqual(wanted);
@@ -91,6 +92,7 @@ test('without classes it takes no labels', async () => {
     dispose: async () => {},
   };
   const canvas = { codes: Int32Array.of(-1, 0, -1, 3), labels: Int32Array.of(-1) };
-  await portable.open(graph, { batch: 1, cfgScale: 1 }).draw(canvas, { choice, random: random() });
+  const drawer = fileDrawer(graph, portable.asked, { batch: 1, cfgScale: 1, grids, classes: 0 });
+  await drawer.draw(canvas, { choice, random: random() });
   expect(asked).toEqual(new Array(cells).fill(['codes']));
 });

@@ -84,11 +84,11 @@ export const meansMetadata = (latent: Gaussian): Record<string, string> => ({
   classes: JSON.stringify(latent.classes),
 });
 
-/** @throws UserError where no file can be the prior */
-export function portableOf({ portable, described }: Prior): Portable {
+/** @param to the format, for errors. @throws UserError where no file can be the prior */
+export function portableOf({ portable, described }: Prior, to = 'onnx'): Portable {
   if (portable) return portable;
   const next = '--to safetensors and --to run take it.';
-  throw expected('a prior that an ONNX file can be', '--to onnx', described, next);
+  throw expected('a prior that an ONNX file can be', `--to ${to}`, described, next);
 }
 
 export const priorMetadata = ({ sha256, step, classes, model }: TrainedPrior): Record<string, string> => ({

@@ -4,20 +4,23 @@ import path from 'node:path';
 import { expected, type UserError } from '../../base/errors.js';
 import { settle } from '../../base/files.js';
 import { picked } from '../../base/lookup.js';
-import { float32, type HostTensor, int32, sizeOf } from '../../base/tensor.js';
+import { int32, sizeOf } from '../../base/tensor.js';
 import { sha256 } from '../../checkpoint/safetensors.js';
 import type { Config } from '../../config/schema.js';
 import type { Graph } from '../../engine/device.js';
 import { type OnnxModel, openOnnxModel, readOnnxMetadata } from '../../engine/onnx-file.js';
-import { aroundMeans, numbersSource } from '../../sample/numbers-source.js';
+import { aroundMeans } from '../../sample/around-means.js';
+import { numbersSource } from '../../sample/numbers-source.js';
 import { type Models, priorSource } from '../../sample/prior-source.js';
 import type { Source, SourceOptions } from '../../sample/source.js';
 import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
 import { checkCodes } from '../../stage1-vqgan/model.js';
+import { fileDrawer } from '../../stage2-transformer/file-drawer.js';
 import { priorFor } from '../../stage2-transformer/model.js';
 import type { Tokenizer } from '../../tokenize/tokenizer.js';
 import { classesIn, configIn } from '../metadata-in.js';
 import { aroundClasses, fileOf, type Gaussian, portableOf } from './metadata.js';
+import { fromPlanes, toPlanes } from './planes.js';
 
 const OPTION = '--model';
 
@@ -104,7 +107,14 @@ export async function exportedModels(model: string, threads?: number): Promise<M
       const decoder = decoderGraph(await openPart(folder, 'decoder', tokenizer, threads));
       try {
         const graph = await openOnnxModel(file, OPTION, threads);
-        return { decoder, drawer: portableOf(prior).open(graph, opening) };
+        return {
+          decoder,
+          drawer: fileDrawer(graph, portableOf(prior).asked, {
+            ...opening,
+            grids: prior.grids,
+            classes: prior.condition.classes.length,
+          }),
+        };
       } catch (error) {
         await decoder.dispose();
         throw error;
@@ -171,29 +181,3 @@ const decoderGraph = (model: OnnxModel): Graph<never, 'images'> => ({
   },
   dispose: () => model.dispose(),
 });
-
-/** [B, S, S, 3] in [−1, 1] → [B, 3, S, S] in [0, 1]. */
-function toPlanes({ shape, data }: HostTensor): HostTensor {
-  const [batch, height, width] = shape as [number, number, number];
-  const planes = float32([batch, 3, height, width]);
-  const area = height * width;
-  for (let image = 0; image < batch; image++)
-    for (let channel = 0; channel < 3; channel++)
-      for (let pixel = 0; pixel < area; pixel++)
-        planes.data[(3 * image + channel) * area + pixel] =
-          (data[3 * (image * area + pixel) + channel]! + 1) / 2;
-  return planes;
-}
-
-/** The reverse. */
-function fromPlanes({ shape, data }: HostTensor): HostTensor {
-  const [batch, , height, width] = shape as [number, number, number, number];
-  const images = float32([batch, height, width, 3]);
-  const area = height * width;
-  for (let image = 0; image < batch; image++)
-    for (let channel = 0; channel < 3; channel++)
-      for (let pixel = 0; pixel < area; pixel++)
-        images.data[3 * (image * area + pixel) + channel] =
-          2 * data[(3 * image + channel) * area + pixel]! - 1;
-  return images;
-}

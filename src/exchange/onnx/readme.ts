@@ -6,6 +6,7 @@ import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
 import { cellsIn } from '../../stage1-vqgan/grids.js';
 import type { Latent } from '../../stage1-vqgan/latent.js';
 import { unknown } from '../../stage2-transformer/canvas.js';
+import { cacheAxes } from '../../stage2-transformer/file-drawer.js';
 import { listed, type TrainedPrior } from '../../stage2-transformer/model.js';
 import type { InPasses, Prior, Stepwise } from '../../stage2-transformer/prior.js';
 import { type DrawnAs, drawnAs, vocabulariesDiffer } from './drawn-as.js';
@@ -75,10 +76,10 @@ function priorLine(config: Config, prior: Prior): string {
     return `- \`prior.onnx\`: \`codes\` int64 [batch, ${cells}], ${order}, ${without}${labels} → \`logits\` float32 [batch, ${cells}, ${codes}], of each place's code by ${by}${fewer}`;
   }
   const { begins } = asked;
-  const cache = (length: string) => `[${asked.cache('batch', length)}]`;
+  const axes = (length: string) => `[${cacheAxes(asked.cache, 'batch', length)}]`;
   const ofClasses =
     classes.length > 0 ? `, or from ${begins.ofFirstClass} on for a class (${listed(classes)}),` : '';
-  return `- \`prior.onnx\`: \`ids\` int64 [batch], the token before: ${begins.without}${ofClasses} at the start, then codes ${order}; \`past\` float32 ${cache('length')} of the \`length\` tokens before that, 0 to ${cells - 1} → \`logits\` float32 [batch, ${codes}]${fewer}, \`present\` ${cache('length + 1')}, the next \`past\``;
+  return `- \`prior.onnx\`: \`ids\` int64 [batch], the token before: ${begins.without}${ofClasses} at the start, then codes ${order}; \`past\` float32 ${axes('length')} of the \`length\` tokens before that, 0 to ${cells - 1} → \`logits\` float32 [batch, ${codes}]${fewer}, \`present\` ${axes('length + 1')}, the next \`past\``;
 }
 
 const pythonHead = `import os; os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
@@ -141,7 +142,7 @@ function pythonSteps({ cache, begins }: Stepwise, { classes, cfgScale }: DrawnAs
   const both = cfgScale !== 1;
   return {
     begin: `ids = ${both ? `np.append(${first}, np.full(n, ${start}))  # with a class, and without` : first}
-past = np.zeros((${cache(both ? '2 * n' : 'n', 0)}), np.float32)`,
+past = np.zeros((${cacheAxes(cache, both ? '2 * n' : 'n', 0)}), np.float32)`,
     logits: `    ids = ${both ? 'np.tile(codes[-1], 2)' : 'codes[-1]'} if codes else ids
     logits, past = prior.run(['logits', 'present'], {'ids': ids, 'past': past})`,
   };

@@ -6,6 +6,7 @@ import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';
 import { cellsIn } from '../../stage1-vqgan/grids.js';
 import { type Latent, latentSpecs } from '../../stage1-vqgan/latent.js';
 import { unknown } from '../../stage2-transformer/canvas.js';
+import { cacheAxes } from '../../stage2-transformer/file-drawer.js';
 import type { InPasses, Prior, Stepwise } from '../../stage2-transformer/prior.js';
 import { type DrawnAs, drawnAs } from './drawn-as.js';
 import { guidance, ofCodes } from './guidance-script.js';
@@ -117,7 +118,7 @@ function bySteps({ cache, begins }: Stepwise, { codes, classes, cfgScale }: Draw
   const both = cfgScale !== 1;
   const batch = both ? '2 * n' : 'n';
   return {
-    begin: `let past = new ort.Tensor('float32', new Float32Array(0), [${cache(batch, 0)}]);`,
+    begin: `let past = new ort.Tensor('float32', new Float32Array(0), [${cacheAxes(cache, batch, 0)}]);`,
     logits: `  const ids = codes.map((row, i) => row.at(-1) ?? ${start});
 ${both ? `  ids.push(...codes.map((row) => row.at(-1) ?? ${begins.without}));\n` : ''}  const { logits, present } = await prior.run({ ids: int64(ids, [${batch}]), past });
   past = present;`,

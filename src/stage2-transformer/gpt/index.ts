@@ -121,7 +121,7 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
       const starts = (labels: Int32Array) => startTokens(codes, labels);
       return drawerOf(model, { grids, given: condition.grids, cfgScale, starts });
     },
-    ...(!told && { portable: portableGpt(sizes, grids) }),
+    ...(!told && { portable: portableGpt(sizes) }),
   };
 }
 

@@ -2,22 +2,19 @@
  * A GPT as an exported file: one step whose cache goes in as `past` and comes out as `present`. Any B in every run.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { picked } from '../../base/lookup.js';
-import { float32, type HostTensors, int32 } from '../../base/tensor.js';
-import { freeBatch, type Graph, type GraphProgram } from '../../engine/device.js';
+import type { HostTensors } from '../../base/tensor.js';
+import { freeBatch, type GraphProgram } from '../../engine/device.js';
 import { attention } from '../../nn/attention.js';
 import { composite } from '../../nn/composite.js';
 import { treeOf } from '../../nn/params.js';
-import type { Grid } from '../../stage1-vqgan/latent.js';
-import { type CachedModel, drawerOf, sequencesFor } from '../drawer.js';
+import { cacheAxes } from '../file-drawer.js';
 import type { Portable } from '../prior.js';
 import { type GptSizes, gptSpecs, nextLogits } from './gpt.js';
-import { startToken, startTokens } from './sequences.js';
+import { startToken } from './sequences.js';
 
-export function portableGpt(sizes: GptSizes, grids: readonly Grid[]): Portable {
+export function portableGpt(sizes: GptSizes): Portable {
   const { layers, heads, width, codes, classes = 0, tokens } = sizes;
-  const cache = (batch: string, length: string | number) =>
-    `${2 * layers}, ${batch}, ${heads}, ${length}, ${width / heads}`;
+  const cache = { layers, heads, width };
   const begins = { without: startToken(codes), ofFirstClass: startToken(codes, 0) };
   const ofClasses = classes > 0 ? ` without a class, ${begins.ofFirstClass} and on that of each class` : '';
   return {
@@ -26,16 +23,10 @@ export function portableGpt(sizes: GptSizes, grids: readonly Grid[]): Portable {
       start: `${begins.without}`,
       tokens: `${tokens}`,
       ids: `int64 [batch], 0 to ${codes - 1} a code, ${begins.without} the start${ofClasses}`,
-      past: `float32 [${cache('batch', 'length')}], each layer's keys, then its values; length 0 to ${tokens - 1}`,
+      past: `float32 [${cacheAxes(cache, 'batch', 'length')}], each layer's keys, then its values; length 0 to ${tokens - 1}`,
       logits: `float32 [batch, ${codes}], natural logarithms`,
-      present: `float32 [${cache('batch', 'length + 1')}]`,
+      present: `float32 [${cacheAxes(cache, 'batch', 'length + 1')}]`,
     },
-    open: (graph, o) =>
-      drawerOf(cachedFile(graph, sizes, sequencesFor(o)), {
-        grids,
-        cfgScale: o.cfgScale,
-        starts: (labels) => startTokens(codes, labels),
-      }),
     asked: { by: 'steps', cache, begins },
   };
 }
@@ -98,19 +89,4 @@ function attendTo(past: Cache, qkv: tf.Tensor, heads: number): Cache & { readonl
 /** int32 [1]; the axis may be free. */
 function lengthOf(x: tf.Tensor, axis: number): tf.Tensor {
   return composite('AxisLength', { x }, { axis }, () => [tf.tensor1d([x.shape[axis]!], 'int32')])[0]!;
-}
-
-export function cachedFile(graph: Graph, { layers, heads, width }: GptSizes, batch: number): CachedModel {
-  const empty = float32([2 * layers, batch, heads, 0, width / heads]);
-  let past = empty;
-  return {
-    async nextLogits(ids, position) {
-      if (position === 0) past = empty;
-      const outputs = await graph.run({ ids: int32([batch], ids), past });
-      const { logits, present } = picked(outputs, ['logits', 'present']);
-      past = present;
-      return logits.data as Float32Array;
-    },
-    dispose: () => graph.dispose(),
-  };
 }

@@ -73,9 +73,6 @@ export const conditionGrid = (height: number, width: number, codes: number): Gri
   vocab: codes + 1,
 });
 
-/** The code that says that nothing is told. */
-export const untold = ({ vocab }: Pick<Grid, 'vocab'>): number => vocab - 1;
-
 /** For people: `edges, 8 × 8 codes`. */
 export function describeCondition({ kind, grid, labels, tokenizer }: ConditionRecord): string {
   const colours = labels ? ` of ${labels.length} colours` : '';

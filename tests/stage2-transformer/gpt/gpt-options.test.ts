@@ -13,10 +13,11 @@ import { portableModel } from '../../../src/engine/portable.js';
 import { valueAndGradsOf } from '../../../src/nn/gradients.js';
 import { initialise, over, specsOf, treeOf, under } from '../../../src/nn/params.js';
 import type { CachedModel } from '../../../src/stage2-transformer/drawer.js';
+import { cachedFile } from '../../../src/stage2-transformer/file-drawer.js';
 import { openCachedModel } from '../../../src/stage2-transformer/gpt/cache.js';
 import { gptLogits, gptSpecs } from '../../../src/stage2-transformer/gpt/gpt.js';
 import { gptPrior, gptSizes } from '../../../src/stage2-transformer/gpt/index.js';
-import { cachedFile, portableGpt } from '../../../src/stage2-transformer/gpt/portable.js';
+import { portableGpt } from '../../../src/stage2-transformer/gpt/portable.js';
 import { openResidentModel } from '../../../src/stage2-transformer/gpt/resident-cache.js';
 import { expectClose } from '../../support/close.js';
 import { options } from '../../support/gpt.js';
@@ -92,7 +93,7 @@ describe.each(options)('%s', (name, o) => {
   });
 
   test('the exported file, too', async () => {
-    const program = portableGpt(sizesOf(o), grids).program(weightsOf(o));
+    const program = portableGpt(sizesOf(o)).program(weightsOf(o));
     const file = path.join(folder, `${name}.onnx`);
     await fs.writeFile(file, await portableModel(program, { metadata: {}, halves: false }));
     const graph = await openOnnxModel(file, '--model', 1);

@@ -10,6 +10,7 @@ import { onnxDevice } from '../../../src/engine/onnx-device.js';
 import { openOnnxModel } from '../../../src/engine/onnx-file.js';
 import { portableModel } from '../../../src/engine/portable.js';
 import { treeOf } from '../../../src/nn/params.js';
+import { fileDrawer } from '../../../src/stage2-transformer/file-drawer.js';
 import type { Growth } from '../../../src/stage2-transformer/guidance.js';
 import { maskgitPrior, sizesOf } from '../../../src/stage2-transformer/maskgit/index.js';
 import { maskgitLogits, maskgitSpecs } from '../../../src/stage2-transformer/maskgit/network.js';
@@ -128,11 +129,14 @@ test.each<
     growth: o.growth,
     random: [0, 1, 2].map((row) => stream(seed, row)),
   });
-  const drawers = [
-    await prior.open(device, weights, opening),
-    prior.portable!.open(graph, opening),
-    prior.portable!.open(graph, { ...opening, cfgScale: 1 }),
-  ] as const;
+  const ofFile = (cfgScale: number) =>
+    fileDrawer(graph, prior.portable!.asked, {
+      ...opening,
+      cfgScale,
+      grids: prior.grids,
+      classes: classes.length,
+    });
+  const drawers = [await prior.open(device, weights, opening), ofFile(opening.cfgScale), ofFile(1)] as const;
   const [own, file, unguided] = drawers;
   const [drawn, without]: [string[], string[]] = [[], []];
   for (const seed of ['a', 'b', 'c']) {

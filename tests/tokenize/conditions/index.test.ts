@@ -2,12 +2,12 @@
 import { hexOf } from '../../../src/data/map-labels.js';
 import { onnxDevice } from '../../../src/engine/onnx-device.js';
 import { colourCode, colourCodes, colourOf } from '../../../src/tokenize/conditions/colours.js';
-import { untold } from '../../../src/tokenize/conditions/condition.js';
 import { edges } from '../../../src/tokenize/conditions/edges.js';
 import { openConditioner } from '../../../src/tokenize/conditions/index.js';
 import { cellMeans, lowres } from '../../../src/tokenize/conditions/lowres.js';
 import { maps } from '../../../src/tokenize/conditions/maps.js';
 import { palette } from '../../../src/tokenize/conditions/palette.js';
+import { untold } from '../../../src/tokenize/conditions/untold.js';
 
 type Colour = readonly [number, number, number];
 const [red, blue, grey]: [Colour, Colour, Colour] = [
