@@ -14,9 +14,10 @@ import { call } from './support/streams.js';
 
 let folder: string;
 const home = process.cwd();
-beforeAll(() => {
+beforeAll(async () => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vqgen-kinds-'));
   process.chdir(folder);
+  await vqgen(`train-stage1 --config tiny ${options} --run tokenizer --steps 2`); // of all priors
 });
 afterAll(() => {
   process.chdir(home);
@@ -120,7 +121,7 @@ test.each(priors)(
   async (name, keys) => {
     const [kind] = name.split(', ');
     const run = `prior-${name.replace(', ', '-')}`;
-    await vqgen(`train-stage1 --config tiny ${options} --run ${run} --steps 2`);
+    fs.cpSync('tokenizer', run, { recursive: true });
     await vqgen(`tokenize --run ${run}`);
     fs.cpSync(run, `${run}-whole`, { recursive: true });
     const set = [`kind=${kind}`, 'schedule=constant', ...keys.split(' ')].map((key) => `--set prior.${key}`);
@@ -170,7 +171,7 @@ test.each(priors)(
 
 test('a gpt that begins with what it is told: stopped and resumed as if it had not been, drawn from, exported', async () => {
   const run = 'told';
-  await vqgen(`train-stage1 --config tiny ${options} --run ${run} --steps 2`);
+  fs.cpSync('tokenizer', run, { recursive: true });
   await vqgen(`tokenize --run ${run} --set prior.condition.kind=edges`);
   fs.cpSync(run, `${run}-whole`, { recursive: true });
   const keys = ['start=told', 'class_labels=none', 'schedule=constant', 'layers=1', 'pkeep=0.8'];

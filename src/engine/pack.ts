@@ -176,6 +176,7 @@ function unpacked(graph: GraphBuilder, whole: Value, { members }: StateBuffer, p
 class Updates {
   private readonly producers = new Map<string, Node>();
   private readonly known = new Map<string, Part>();
+  private readonly keys = new Map<string, string>();
 
   constructor(
     private readonly graph: GraphBuilder,
@@ -189,19 +190,23 @@ class Updates {
     return this.known.get(name)?.slot.value.shape ?? this.graph.shapeOf(name);
   }
 
+  /** The shape of `name` as text, empty for a scalar. */
+  private key(name: string): string | undefined {
+    const key = this.keys.get(name) ?? this.shape(name)?.join();
+    if (key !== undefined) this.keys.set(name, key);
+    return key;
+  }
+
   /** The node of `name` if it is elementwise over tensors of `shape` and scalars. */
   private inner(name: string, shape: string): Node | undefined {
     const node = this.producers.get(name);
-    if (!node || !ELEMENTWISE.has(node.op)) return undefined;
-    const fits = (operand: string) => {
-      const own = this.shape(operand);
-      return own !== undefined && (own.length === 0 || own.join() === shape);
-    };
-    return this.shape(name)?.join() === shape && node.inputs.every(fits) ? node : undefined;
+    if (!node || !ELEMENTWISE.has(node.op) || this.key(name) !== shape) return undefined;
+    const fits = (operand: string) => this.isScalar(operand) || this.key(operand) === shape;
+    return node.inputs.every(fits) ? node : undefined;
   }
 
   private isScalar(name: string): boolean {
-    return this.shape(name)?.length === 0;
+    return this.key(name) === '';
   }
 
   /** States whose updates have tensors in common, with the signature of these updates. */
@@ -309,15 +314,22 @@ class Updates {
  * instead: the terms fall out of the Adds, one comes in.
  */
 function sumSquaresTogether(graph: GraphBuilder, names: readonly string[], joined: Value): void {
+  const isSquare = ({ op, inputs }: Node, name: string | undefined) =>
+    op === 'Mul' && inputs.every((operand) => operand === name);
+  if (!graph.nodes.some((node) => isSquare(node, names[0]))) return;
   const readers = new Map<string, Node[]>();
-  for (const node of graph.nodes)
-    for (const name of node.inputs) readers.set(name, [...(readers.get(name) ?? []), node]);
+  for (const node of graph.nodes) {
+    for (const name of node.inputs) {
+      const others = readers.get(name);
+      if (others) others.push(node);
+      else readers.set(name, [node]);
+    }
+  }
   const only = (name: string, op: string): Node | undefined => {
     const [node, another] = readers.get(name) ?? [];
     return node?.op === op && !another ? node : undefined;
   };
-  const squared = (name: string) =>
-    readers.get(name)?.find(({ op, inputs }) => op === 'Mul' && inputs.every((operand) => operand === name));
+  const squared = (name: string) => readers.get(name)?.find((node) => isSquare(node, name));
   const terms: string[] = [];
   for (const name of names) {
     const square = squared(name);

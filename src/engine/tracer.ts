@@ -245,14 +245,23 @@ function sameOrderOfLongAxes(shape: readonly number[], perm: readonly number[]):
 
 /** TF.js draws random numbers on the host: a trace would bake one draw in for ever. */
 function refuseHostRandomness(): void {
-  const stack = new Error().stack ?? '';
-  const op =
-    /\b(randomNormal|randomUniform|randomUniformInt|randomStandardNormal|truncatedNormal|randomGamma|rand|dropout|multinomial)_\b/.exec(
-      stack,
-    );
+  const drawn =
+    /^(randomNormal|randomUniform|randomUniformInt|randomStandardNormal|truncatedNormal|randomGamma|rand|dropout|multinomial)_$/;
+  const op = callers().find((name) => drawn.test(name));
   if (op) {
     throw new Error(
-      `internal: tf.${op[1]} draws on the host while the program is traced; make randomness an input of the step`,
+      `internal: tf.${op.slice(0, -1)} draws on the host while the program is traced; make randomness an input of the step`,
     );
+  }
+}
+
+/** Names of the functions that are at work, innermost first: to write the stack out as text takes far longer. */
+function callers(): string[] {
+  const { prepareStackTrace } = Error;
+  Error.prepareStackTrace = (_, sites) => sites.map((site) => site.getFunctionName() ?? '');
+  try {
+    return new Error().stack as unknown as string[];
+  } finally {
+    Error.prepareStackTrace = prepareStackTrace;
   }
 }

@@ -75,8 +75,11 @@ function expectSameOutputs(actual: readonly HostTensors[], wanted: readonly Host
 
 const moved = (before: HostTensor, after: HostTensor) => before.data.some((x, i) => x !== after.data[i]);
 
-test.each([true, false])('stage 1, adversarial %s', async (adversarial) => {
-  const training = stage1Training(adversarial);
+test.each([
+  [true, {}],
+  [false, { ...small, perceptual: {} }],
+] as const)('stage 1, adversarial %s', async (adversarial, keys) => {
+  const training = stage1Training(adversarial, keys);
   const { start } = training;
   const [traced, eager] = await twoSteps(training);
   expectSameOutputs(traced.outputs, eager.outputs);
