@@ -13,7 +13,7 @@ import { readableSplits } from '../dist/data/dataset.js';
 import { imageAt, writeGrid } from '../dist/data/grid.js';
 import { onnxDevice } from '../dist/engine/onnx-device.js';
 import { vqgenSpace } from '../dist/evaluate/features.js';
-import { rounded } from '../dist/evaluate/folder.js';
+import { rounded } from '../dist/evaluate/observe.js';
 import { frechetDistance, Moments } from '../dist/evaluate/frechet.js';
 import { bottleneckOf } from '../dist/stage1-vqgan/bottlenecks/index.js';
 import { modelOf } from '../dist/stage1-vqgan/model.js';

@@ -24,6 +24,7 @@ import {
 import { readRunConfig, runPaths, tokenFile, version, writeRunConfig } from '../checkpoint/run.js';
 import { openSafetensors } from '../checkpoint/safetensors.js';
 import { parseConfig } from '../config/load.js';
+import { listSum } from '../data/dataset.js';
 import { inferenceBatch } from '../data/inference-batch.js';
 import { describeSkipped, noneReadable } from '../data/source.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
@@ -31,7 +32,7 @@ import type { Grid } from '../stage1-vqgan/latent.js';
 import { gridsOf } from '../stage1-vqgan/model.js';
 import { keeping, namedPlace, namedTokenizer } from './conditions/tokenizer.js';
 import { type Counts, countIn, imagesIn, noCounts, partOf, type Written, writeTokens } from './encode.js';
-import { digestOf, type Job, type JobOptions, openJob } from './subsets.js';
+import { type Job, type JobOptions, openJob } from './subsets.js';
 import { openTokenReader, openTokenWriter, type TokenReader, type TokenWriter } from './token-file.js';
 import { checkTakesTokens, summarise, type TokenizeSummary } from './tokenize.js';
 
@@ -75,7 +76,7 @@ const workOf = ({ tokenizer, subsets, codings, seed, telling, config }: Job, o: 
   'version of vqgen': version,
   device: o.device.name,
   tokenizer: tokenizer.sha256,
-  'list of images': digestOf(subsets),
+  'list of images': listSum(subsets),
   codings,
   ...(codings > 1 && { seed }),
   condition: telling?.record ?? null,

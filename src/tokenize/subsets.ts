@@ -1,5 +1,4 @@
 /** What `vqgen tokenize` takes: which pictures, by which config, and what is told of them. */
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
@@ -61,16 +60,6 @@ export async function openJob(o: JobOptions): Promise<Job> {
 /** Codings of an image of the split: validation looks at what evaluation looks at. */
 export const codingsOf = ({ codings }: Pick<Job, 'codings'>, split: string): number =>
   split === trainSplit ? codings : 1;
-
-/** Tells names and classes of pictures apart, in their order. */
-export function digestOf(subsets: Job['subsets']): string {
-  const hash = createHash('sha256');
-  for (const [split, { source, indices }] of Object.entries(subsets)) {
-    hash.update(JSON.stringify([split, source.classes]));
-    for (const i of indices) hash.update(JSON.stringify([source.names[i], source.labels[i]]));
-  }
-  return hash.digest('hex');
-}
 
 /** @throws UserError for what cannot be set, or is not this run's */
 function changedConfig({ config }: Tokenizer, { set = [], tokenizer }: JobOptions): Config {
