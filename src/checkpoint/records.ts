@@ -20,11 +20,15 @@ function typeOf(data: StoredData): StoredType {
 /** Beside the numbers: how many each record has of each, [records, names]. */
 const lengthsName = 'lengths';
 
-export async function writeRecords(file: string, records: AsyncIterable<Numbers>): Promise<void> {
+export async function writeRecords<R extends { readonly [K in keyof R]: StoredData }>(
+  file: string,
+  records: AsyncIterable<R>,
+): Promise<void> {
   let into: { writer: RowsWriter; names: readonly string[] } | undefined;
   const lengths: number[] = [];
   try {
-    for await (const record of records) {
+    for await (const numbers of records) {
+      const record = numbers as unknown as Numbers;
       into ??= await opened(file, record);
       for (const name of into.names) lengths.push(must(record[name], name).length);
       await into.writer.append(record);

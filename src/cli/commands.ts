@@ -1,7 +1,6 @@
 /** What each command takes, says in `--help`, and calls. Implementations are imported only when they run. */
 import { expected } from '../base/errors.js';
 import { formatDuration, formatNumber } from '../base/progress.js';
-import type { Shard } from '../base/shard.js';
 import type { Budget } from '../train/budget.js';
 import type { Command, Context } from './command.js';
 import { editCommands } from './edit-commands.js';
@@ -22,7 +21,7 @@ import { type Outcome, runOption } from './outcome.js';
 import { pictureCommands } from './picture-commands.js';
 import { reportCommand } from './report-command.js';
 import { shardOf } from './shard.js';
-import { mergeTokens, tokenized, tokenizeShard } from './tokenized.js';
+import { evaluatedShard, mergeTokens, sampledShard, tokenized, tokenizedShard } from './shards-done.js';
 import { toolCommands } from './tool-commands.js';
 
 export type { Command, Context, Meaning } from './command.js';
@@ -281,13 +280,14 @@ async function tokenize(context: Context): Promise<Outcome> {
     takeOver: flags['take-over'],
     ...{ device, reporter, signal },
   };
-  if (shard) return tokenizeShard({ ...o, shard });
+  if (shard) return tokenizedShard({ ...o, shard });
   return tokenized(await tokenize(o), run, split === undefined && !exported);
 }
 
 async function sample(context: Context): Promise<Outcome> {
   const { flags, reporter, signal } = context;
   if (flags.like !== undefined) return (await import('./like.js')).drawAlike(context, flags.like);
+  const shard = shardOf(flags, process.env);
   const precision = precisionAmong(['f32', 'int8'], flags);
   const exported = await exportedOf(flags);
   const run = flags.run ?? exported?.folder ?? defaultRun;
@@ -305,10 +305,13 @@ async function sample(context: Context): Promise<Outcome> {
       'A run draws it: --run.',
     );
   }
-  const summary = await sample({
+  const o = {
     ...{ ...opened, ...drawingOf(flags), open: exported?.source, model: flags.model },
     ...{ n, classes, condition, only, seed, extent, precision, out, signal },
-  });
+  };
+  if (shard) return sampledShard({ ...o, shard });
+  const { shards } = flags;
+  const summary = await sample({ ...o, merge: flags.merge ? { shards } : undefined });
   const drawn = [...new Set(summary.classes)];
   return {
     summary,
@@ -332,29 +335,13 @@ async function evaluate(context: Context): Promise<Outcome> {
     ...drawingOf(flags),
     ...{ seed, device, reporter, signal },
   };
-  if (shard) return evaluatedShard(o, shard);
+  if (shard) return evaluatedShard({ ...o, shard });
   const { measuresTable } = await import('./measures-table.js');
   const { evaluate } = await import('../evaluate/evaluate.js');
   const summary = flags.merge
     ? await (await import('../evaluate/shards.js')).mergeEvaluation({ ...o, shards })
     : await evaluate(o);
   return { summary, lines: measuresTable(summary) };
-}
-
-async function evaluatedShard(
-  o: import('../evaluate/evaluate.js').EvaluateOptions,
-  shard: Shard,
-): Promise<Outcome> {
-  const { evaluateShard } = await import('../evaluate/shards.js');
-  const summary = await evaluateShard({ ...o, shard });
-  const { file, already } = summary;
-  return {
-    summary,
-    lines: [
-      `Shard ${summary.shard}${already ? ', there already' : ''}: ${file}`,
-      `When all are there, with the same options: vqgen evaluate --merge${runOption(o.run)}`,
-    ],
-  };
 }
 
 async function trainPerceptual(context: Context): Promise<Outcome> {

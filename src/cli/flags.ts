@@ -71,9 +71,13 @@ export const flags = {
     'I/N',
     'do the I-th of N parts, from 1; 1/1: all of it, also in a job array',
     readShard,
-    'what a Slurm array says; with --shards what a Kubernetes job says',
+    'as the job array says',
   ),
-  shards: value('N', 'how many parts there are, where nothing else says it', wholeAbove(0)),
+  shards: value(
+    'N',
+    'how many parts there are: of a Kubernetes job, and where --merge cannot tell',
+    wholeAbove(0),
+  ),
   merge: toggle('put together what the shards left'),
   'take-over': toggle('write where another computer or container was at it, which has ended'),
   'changed-pictures': toggle(

@@ -9,10 +9,10 @@ import { collapseWarning } from '../train/usage-watch.js';
 import { type Measures, measureNames } from './features.js';
 import { measureFolder } from './folder.js';
 import { checkEnough, type Job, type JobOptions, withJob } from './job.js';
-import { priorMeasures, samplesMeasures, tokenizerMeasures, warnOfBias } from './measures.js';
 import { perceptualNetwork } from './observe.js';
 import { computing, type Passes } from './passes.js';
 import { writeStatistics } from './statistics.js';
+import { priorMeasures, samplesMeasures, tokenizerMeasures, warnOfBias } from './summary.js';
 
 export type EvaluateOptions = JobOptions;
 

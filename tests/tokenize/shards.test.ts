@@ -18,7 +18,7 @@ let pictures: string;
 
 beforeAll(async () => {
   root = await temporaryFolder();
-  device = preparingOnce(await openDevice({ device: 'tfjs', reporter: silent }));
+  device = preparingOnce(await openDevice({ device: 'cpu', threads: 1, reporter: silent }));
   pictures = path.join(root, 'pictures');
   await writePictures(pictures, 40);
   await fs.writeFile(path.join(pictures, 'a', '0.png'), 'torn'); // the first: all others would move up

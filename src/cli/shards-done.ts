@@ -1,5 +1,6 @@
-/** What `vqgen tokenize` says in the end, of all images, of a shard and of a merge. */
+/** What commands say in the end that several processes may do together: of a shard, and of what is merged. */
 import { expected } from '../base/errors.js';
+import { formatDuration } from '../base/progress.js';
 import type { TokenizeSummary } from '../tokenize/tokenize.js';
 import type { Context } from './command.js';
 import { defaultRun, type FlagName } from './flags.js';
@@ -20,7 +21,7 @@ export async function tokenized(summary: TokenizeSummary, run: string, trains: b
   };
 }
 
-export async function tokenizeShard(
+export async function tokenizedShard(
   o: Parameters<typeof import('../tokenize/shards.js').tokenizeShard>[0],
 ): Promise<Outcome> {
   const { tokenizeShard } = await import('../tokenize/shards.js');
@@ -32,6 +33,36 @@ export async function tokenizeShard(
       `Shard ${shard}: ${images} images${already ? ', there already' : ''}: ${file}`,
       ...(skipped > 0 ? [`${skipped} files could not be read`] : []),
       `When all are there: vqgen tokenize --merge${o.split === undefined ? '' : ` --split ${o.split}`}${runOption(o.run)}`,
+    ],
+  };
+}
+
+export async function sampledShard(
+  o: Parameters<typeof import('../sample/shards.js').sampleShard>[0],
+): Promise<Outcome> {
+  const { sampleShard } = await import('../sample/shards.js');
+  const summary = await sampleShard(o);
+  const { shard, images, already, seconds, folder } = summary;
+  return {
+    summary,
+    lines: [
+      `Shard ${shard}: ${images} images${already > 0 ? `, ${already} there already` : ''}, in ${formatDuration(seconds)}: ${folder}`,
+      `When all are there, with the same options: vqgen sample --merge --n ${o.n}${runOption(o.run)}`,
+    ],
+  };
+}
+
+export async function evaluatedShard(
+  o: Parameters<typeof import('../evaluate/shards.js').evaluateShard>[0],
+): Promise<Outcome> {
+  const { evaluateShard } = await import('../evaluate/shards.js');
+  const summary = await evaluateShard(o);
+  const { shard, file, already } = summary;
+  return {
+    summary,
+    lines: [
+      `Shard ${shard}${already ? ', there already' : ''}: ${file}`,
+      `When all are there, with the same options: vqgen evaluate --merge${runOption(o.run)}`,
     ],
   };
 }
