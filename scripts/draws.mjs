@@ -13,7 +13,7 @@ import { toBytes } from '../dist/data/pictures.js';
 import { onnxDevice } from '../dist/engine/onnx-device.js';
 import { vqgenSpace } from '../dist/evaluate/features.js';
 import { frechetDistance, Moments } from '../dist/evaluate/frechet.js';
-import { drawSamples } from '../dist/evaluate/samples.js';
+import { gatherSamples, observeSamples } from '../dist/evaluate/samples.js';
 import { openClassifier } from '../dist/perceptual/classifier.js';
 import { drawingOptions } from '../dist/sample/source.js';
 import { openSource } from '../dist/sample/sources.js';
@@ -55,7 +55,10 @@ for (const setting of positionals) {
   const started = performance.now();
   for (const seed of seeds) {
     const source = await openSource({ run, device, seed, n, reporter: silent, ...drawing });
-    const drawn = await drawSamples(source, { n, show: 0, batch, space, classifier, reporter: silent });
+    const how = { part: { from: 0, to: n }, batch, space, classifier, onPlace: () => {} };
+    const drawn = await gatherSamples(observeSamples(source, how), {
+      ...{ n, show: 0, size: source.size, width: space.width },
+    });
     await source.dispose();
     distances.push(frechetDistance(drawn.moments.gaussian(), real.gaussian()));
     right.push(drawn.classified.right / drawn.classified.images);

@@ -22,6 +22,7 @@ const writtenBy = {
  * Does the work while no other process writes the same part of the run. All that `beginStage` decides belongs inside.
  *
  * @param o.exists whether the run must: nothing is made where it does not
+ * @param o.within the folder of the part, in the run, in which alone it writes: others may at the same time
  * @throws UserError, before the work, for a link where it would write, and where another process is at it
  */
 export async function occupying<T>(
@@ -29,14 +30,15 @@ export async function occupying<T>(
     readonly run: string;
     readonly part: keyof typeof writtenBy;
     readonly exists: boolean;
+    readonly within?: string;
   },
   work: () => Promise<T>,
 ): Promise<T> {
-  const { run, part, exists, ...how } = o;
+  const { run, part, exists, within = path.join(run, part), ...how } = o;
   checkPlace({ option: '--run', place: run });
   if (exists && !existsSync(run)) return work(); // Whose error says what is near.
   checkNoLinks(run, writtenBy[part]);
-  return holding({ ...how, place: path.join(run, part), option: '--run', named: run }, work);
+  return holding({ ...how, place: within, option: '--run', named: run }, work);
 }
 
 export type Beginning =

@@ -45,6 +45,8 @@ export interface SafetensorsFile {
   readonly metadata: Metadata;
   /** @throws UserError when there is no such tensor */
   read(name: string): Promise<StoredTensor>;
+  /** Of a tensor [N, …] the rows from `first` on, `rows` of them or as many as there are. */
+  readRows(name: string, first: number, rows: number): Promise<StoredTensor>;
   /** SHA-256 of a tensor's bytes, hexadecimal. */
   digest(name: string): Promise<string>;
   close(): Promise<void>;
@@ -80,6 +82,14 @@ export async function openSafetensors(file: string): Promise<SafetensorsFile> {
       read: async (name) => {
         const entry = entryOf(name);
         return decode(entry, await readBytes(handle, entry.begin, entry.end - entry.begin));
+      },
+      readRows: async (name, first, rows) => {
+        const { begin, end, dtype, shape } = entryOf(name);
+        const [count = 0, ...row] = shape;
+        const taken = Math.max(0, Math.min(rows, count - first));
+        const width = count === 0 ? 0 : (end - begin) / count;
+        const bytes = await readBytes(handle, begin + first * width, taken * width);
+        return decode({ dtype, shape: [taken, ...row] }, bytes);
       },
       digest: async (name) => {
         const { begin, end } = entryOf(name);
@@ -231,7 +241,7 @@ export async function readBytes(handle: FileHandle, from: number, length: number
   return bytes;
 }
 
-function decode({ dtype, shape }: Entry, bytes: Uint8Array): StoredTensor {
+function decode({ dtype, shape }: Pick<Entry, 'dtype' | 'shape'>, bytes: Uint8Array): StoredTensor {
   const { buffer } = bytes;
   switch (dtype) {
     case 'F64':

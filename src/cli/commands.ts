@@ -14,11 +14,14 @@ import {
   type Flags,
   onlyData,
   precisionAmong,
+  shardFlags,
 } from './flags.js';
 import { openDevice, openRun, savedConfig } from './open.js';
 import { type Outcome, runOption } from './outcome.js';
 import { pictureCommands } from './picture-commands.js';
 import { reportCommand } from './report-command.js';
+import { shardOf } from './shard.js';
+import { evaluatedShard, mergeTokens, sampledShard, tokenized, tokenizedShard } from './shards-done.js';
 import { toolCommands } from './tool-commands.js';
 
 export type { Command, Context, Meaning } from './command.js';
@@ -44,7 +47,7 @@ export const commands: readonly Command[] = [
   {
     name: 'tokenize',
     describe: 'Turn images into tokens',
-    flags: ['run', 'split', 'codings', 'set', 'check', 'model', 'take-over'],
+    flags: ['run', 'split', 'codings', 'set', 'check', 'model', ...shardFlags, 'take-over'],
     words: {
       usage: '[DATASET]',
       describe:
@@ -63,6 +66,7 @@ export const commands: readonly Command[] = [
         'vqgen tokenize photos/ --split all --model exported/encoder.onnx',
         'into exported/tokens/all.safetensors',
       ],
+      ['vqgen tokenize --shard 3/8', 'the third of eight parts; when all are there: vqgen tokenize --merge'],
     ],
     endsItself: true,
     computes: true,
@@ -90,6 +94,7 @@ export const commands: readonly Command[] = [
       ...(['n', 'run', 'class', 'condition', 'size'] as const),
       ...drawingFlags,
       ...(['only', 'precision', 'like', 'out', 'model'] as const),
+      ...shardFlags,
     ],
     meanings: {
       precision: {
@@ -122,6 +127,7 @@ export const commands: readonly Command[] = [
       ...(['data', 'run', 'n'] as const),
       ...drawingFlags,
       ...(['features', 'stats', 'save-stats', 'classifier', 'out'] as const),
+      ...shardFlags,
     ],
     standards: { data: "the run's validation images", n: '256' },
     examples: [
@@ -261,33 +267,27 @@ async function trained(run: string, stage: 'stage1' | 'prior', result: Trained):
 
 async function tokenize(context: Context): Promise<Outcome> {
   const { flags, words, reporter, signal } = context;
+  const shard = shardOf(flags, process.env);
+  if (flags.merge) return mergeTokens(context);
   const exported = await exportedOf(flags);
   const run = flags.run ?? exported?.folder ?? defaultRun;
   const { tokenize } = await import('../tokenize/tokenize.js');
   const device = exported ? await openDevice(context, undefined, 'cpu') : await openDevice(context, run);
   const tokenizer = await exported?.tokenizer();
   const { split, codings, seed, set, check = false } = flags;
-  const summary = await tokenize({
+  const o = {
     ...{ run, tokenizer, dataset: words[0], split, codings, seed, set, check },
     takeOver: flags['take-over'],
     ...{ device, reporter, signal },
-  });
-  const { describeGrids } = await import('../tokenize/token-file.js');
-  const { images, skipped, grids = [{ name: '', ...summary }], file } = summary;
-  const used = grids.map(({ usage }) => `${(100 * usage).toFixed(0)} %`).join(' and ');
-  return {
-    summary,
-    lines: [
-      `${images} images as ${describeGrids(grids)} (${used} used): ${file}`,
-      ...(skipped > 0 ? [`${skipped} files could not be read`] : []),
-      ...(split === undefined && !exported ? [`Next: vqgen train-prior${runOption(run)}`] : []),
-    ],
   };
+  if (shard) return tokenizedShard({ ...o, shard });
+  return tokenized(await tokenize(o), run, split === undefined && !exported);
 }
 
 async function sample(context: Context): Promise<Outcome> {
   const { flags, reporter, signal } = context;
   if (flags.like !== undefined) return (await import('./like.js')).drawAlike(context, flags.like);
+  const shard = shardOf(flags, process.env);
   const precision = precisionAmong(['f32', 'int8'], flags);
   const exported = await exportedOf(flags);
   const run = flags.run ?? exported?.folder ?? defaultRun;
@@ -305,10 +305,13 @@ async function sample(context: Context): Promise<Outcome> {
       'A run draws it: --run.',
     );
   }
-  const summary = await sample({
+  const o = {
     ...{ ...opened, ...drawingOf(flags), open: exported?.source, model: flags.model },
     ...{ n, classes, condition, only, seed, extent, precision, out, signal },
-  });
+  };
+  if (shard) return sampledShard({ ...o, shard });
+  const { shards } = flags;
+  const summary = await sample({ ...o, merge: flags.merge ? { shards } : undefined });
   const drawn = [...new Set(summary.classes)];
   return {
     summary,
@@ -322,17 +325,22 @@ async function sample(context: Context): Promise<Outcome> {
 
 async function evaluate(context: Context): Promise<Outcome> {
   const { flags, reporter, signal } = context;
+  const shard = shardOf(flags, process.env);
   const run = flags.run ?? defaultRun;
-  const { evaluate } = await import('../evaluate/evaluate.js');
-  const { measuresTable } = await import('./measures-table.js');
   const data = onlyData(flags);
   const device = await openDevice(context, run);
-  const { n, features, classifier, stats, 'save-stats': saveStats, out, threads, seed } = flags;
-  const summary = await evaluate({
+  const { n, features, classifier, stats, 'save-stats': saveStats, out, threads, seed, shards } = flags;
+  const o = {
     ...{ run, data, n, features, classifier, stats, saveStats, out, threads },
     ...drawingOf(flags),
     ...{ seed, device, reporter, signal },
-  });
+  };
+  if (shard) return evaluatedShard({ ...o, shard });
+  const { measuresTable } = await import('./measures-table.js');
+  const { evaluate } = await import('../evaluate/evaluate.js');
+  const summary = flags.merge
+    ? await (await import('../evaluate/shards.js')).mergeEvaluation({ ...o, shards })
+    : await evaluate(o);
   return { summary, lines: measuresTable(summary) };
 }
 

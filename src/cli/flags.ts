@@ -5,6 +5,7 @@
 import { expected } from '../base/errors.js';
 import type { Precision } from '../engine/device.js';
 import { type Keep, sides } from '../sample/canvas-of.js';
+import { readShard } from './shard.js';
 
 export const defaultRun = 'checkpoints/default';
 export const defaultClassifier = 'checkpoints/classifier';
@@ -66,6 +67,18 @@ export const flags = {
     read: (item: string) => item,
   } as Flag<string>,
   resume: toggle('go on from the newest checkpoint'),
+  shard: value(
+    'I/N',
+    'do the I-th of N parts, from 1; 1/1: all of it, also in a job array',
+    readShard,
+    'as the job array says',
+  ),
+  shards: value(
+    'N',
+    'how many parts there are: of a Kubernetes job, and where --merge cannot tell',
+    wholeAbove(0),
+  ),
+  merge: toggle('put together what the shards left'),
   'take-over': toggle('write where another computer or container was at it, which has ended'),
   'changed-pictures': toggle(
     'with --resume: go on though images were added, are gone or show something else',
@@ -332,6 +345,9 @@ function choice<T extends string>(...names: readonly T[]) {
     return name;
   };
 }
+
+/** The flags of works that several processes may do together. */
+export const shardFlags = ['shard', 'shards', 'merge'] as const satisfies readonly FlagName[];
 
 /** The flags of how codes are drawn. */
 export const drawingFlags = [

@@ -2,24 +2,32 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
+import { shardText } from '../base/shard.js';
 import { markOutputs, runAt } from '../checkpoint/shipped.js';
 import type { Given } from '../sample/like.js';
 import type { Context } from './command.js';
 import { exportedOf } from './exported.js';
-import { drawingFlags, type FlagName } from './flags.js';
+import { drawingFlags, type FlagName, shardFlags } from './flags.js';
 import { openDevice, openRun } from './open.js';
 import type { Outcome } from './outcome.js';
 
 /** What the recipe says. */
-const said: readonly FlagName[] = ['n', 'class', 'size', ...drawingFlags, 'only', 'precision', 'seed'];
+const said: readonly FlagName[] = [
+  ...(['n', 'class', 'size', ...drawingFlags, 'only', 'precision', 'seed'] as const),
+  ...shardFlags,
+];
 
 /** @throws UserError for options that say what the recipe says */
 export async function drawAlike(context: Context, picture: string): Promise<Outcome> {
   const { flags, reporter, signal } = context;
   const also = said.find((name) => flags[name] !== undefined);
   if (also) {
-    const { [also]: value, size: { width, height } = {} } = flags;
-    const received = also === 'size' ? `${width}x${height}` : `${value}`;
+    const { [also]: value, size: { width, height } = {}, shard } = flags;
+    const texts: Partial<Record<FlagName, string>> = {
+      size: `${width}x${height}`,
+      shard: shard && shardText(shard),
+    };
+    const received = texts[also] ?? `${value}`;
     throw expected(
       'nothing',
       `--${also} beside --like`,

@@ -4,6 +4,7 @@
  */
 import { must, take } from '../base/lookup.js';
 import { permutation, type Rng, stream } from '../base/rng.js';
+import type { Range } from '../base/shard.js';
 import { float32, type HostTensor } from '../base/tensor.js';
 import { attempt, decodeWidth } from './cache.js';
 import type { ImageSet, Subset } from './dataset.js';
@@ -126,8 +127,10 @@ export function viewsOf(
 }
 
 export interface EvalBatch {
-  /** float32 [n, S, S, 3], 1 ≤ n ≤ batchSize; only the last batch is short. */
+  /** float32 [n, S, S, 3], 1 ≤ n ≤ batchSize; short are the last batch and those with pictures that cannot be read. */
   readonly images: HostTensor;
+  /** Of each view among all those of the subset, where pictures that cannot be read have places too. */
+  readonly places: readonly number[];
   /** Of each view: that of a picture as often as it has views. */
   readonly names: readonly string[];
   /** [n], into the source's classes. */
@@ -138,12 +141,14 @@ export interface EvalBatch {
 
 /**
  * The views of a subset, in order, straight from their files: what is in memory is a batch and the few
- * pictures decoded ahead, however many there are.
+ * pictures decoded ahead, however many there are. A picture that cannot be read leaves its places in a batch empty: which
+ * pictures are together in one depends on their places alone.
  *
- * @param o.views the evaluation view unless given
+ * @param o.views the evaluation view unless given, and how many views each picture has
  * @param o.maps the map of a picture, of the same width and height
+ * @param o.part which of the subset are taken, from a batch on: all unless given
  * @param o.skipped receives the name of each file that cannot be read, and why
- * @throws UserError when not one can be read, and at the end where the system could not read many
+ * @throws UserError when not one of all can be read, and at the end where the system could not read many
  */
 export async function* streamEvalImages(
   { source, indices }: Subset,
@@ -151,14 +156,17 @@ export async function* streamEvalImages(
     size: number;
     batchSize: number;
     skipped: Skipped[];
-    views?: Views;
+    views?: { readonly each: number; readonly of: Views };
+    part?: Range;
     maps?: (name: string, picture: Picture) => Promise<Picture>;
     signal?: AbortSignal;
   },
 ): AsyncGenerator<EvalBatch> {
-  const { size, batchSize, skipped, views = (picture) => [centreCrop(picture, size)] } = o;
-  let waiting: (View & { index: number; map?: Picture })[] = [];
-  let readable = 0;
+  const { size, batchSize, skipped, views = { each: 1, of: (picture) => [centreCrop(picture, size)] } } = o;
+  const { part = { from: 0, to: indices.length } } = o;
+  const own = indices.slice(part.from, part.to);
+  let waiting: (View & { index: number; place: number; map?: Picture })[] = [];
+  let [readable, place] = [0, part.from * views.each];
   const before = skipped.length;
   endDrawingsOn(o.signal);
   const batchOf = (members: typeof waiting): EvalBatch => {
@@ -166,28 +174,29 @@ export async function* streamEvalImages(
     return {
       images: cut(members),
       ...(o.maps && { maps: cut(members.map(({ map, crop }) => ({ picture: must(map, 'map'), crop }))) }),
+      places: members.map(({ place }) => place),
       names: take(source.names, shown),
       labels: Int32Array.from(take(source.labels, shown)),
     };
   };
-  for await (const { index, name, result, map } of mapInOrder(indices, decodeWidth, async (index) => {
+  for await (const { index, name, result, map } of mapInOrder(own, decodeWidth, async (index) => {
     const name = must(source.names[index], `image ${index}`);
     const result = await attempt(source, index, size);
     return { index, name, result, map: 'reason' in result ? undefined : await o.maps?.(name, result) };
   })) {
     o.signal?.throwIfAborted();
-    if ('reason' in result) {
-      skipped.push(result);
-      continue;
-    }
-    readable++;
-    for (const crop of views(result, name)) waiting.push({ picture: result, crop, index, map });
-    while (waiting.length >= batchSize) {
-      yield batchOf(waiting.slice(0, batchSize));
-      waiting = waiting.slice(batchSize);
+    const crops = 'reason' in result ? [] : views.of(result, name);
+    if ('reason' in result) skipped.push(result);
+    else readable++;
+    for (let i = 0; i < views.each; i++, place++) {
+      const crop = crops[i];
+      if (crop && !('reason' in result)) waiting.push({ picture: result, crop, index, place, map });
+      if ((place + 1) % batchSize !== 0 || waiting.length === 0) continue;
+      yield batchOf(waiting);
+      waiting = [];
     }
   }
   if (waiting.length > 0) yield batchOf(waiting);
-  if (readable === 0) throw noneReadable(source, skipped);
-  checkThere(source, skipped.slice(before), indices.length);
+  if (readable === 0 && own.length === indices.length) throw noneReadable(source, skipped);
+  checkThere(source, skipped.slice(before), own.length);
 }

@@ -2,6 +2,7 @@
  * The data set of a run: a folder of images, or the built-in drawings, in two splits. `imageSplits` lists it and
  * decodes nothing (for streaming); `openDataset` holds every picture decoded (for training).
  */
+import { createHash } from 'node:crypto';
 import { expected } from '../base/errors.js';
 import { must, take } from '../base/lookup.js';
 import { type Reporter, silent } from '../base/progress.js';
@@ -130,6 +131,16 @@ export function checkInFolder({ dir, pictures }: Pick<DataConfig, 'dir' | 'pictu
 
 export function everyImage(source: ImageSource): Subset {
   return { source, indices: source.names.map((_, i) => i) };
+}
+
+/** Tells names and classes of pictures apart, in their order. */
+export function listSum(subsets: Readonly<Record<string, Subset>>): string {
+  const hash = createHash('sha256');
+  for (const [split, { source, indices }] of Object.entries(subsets)) {
+    hash.update(JSON.stringify([split, source.classes]));
+    for (const i of indices) hash.update(JSON.stringify([source.names[i], source.labels[i]]));
+  }
+  return hash.digest('hex');
 }
 
 /**

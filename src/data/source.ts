@@ -169,7 +169,10 @@ export const classOf = ({ classes, labels }: ImageSource, index: number): string
   must(classes[labels[index] ?? -1], `class of image ${index}`);
 
 /** The error for a source of which every picture was skipped. */
-export function noneReadable({ origin }: ImageSource, skipped: readonly Skipped[]): UserError {
+export function noneReadable(
+  { origin }: Pick<ImageSource, 'origin'>,
+  skipped: readonly Skipped[],
+): UserError {
   const [first] = skipped;
   const tried = first ? `, where none of ${skipped.length} can be read (${first.name}: ${first.reason})` : '';
   return expected('a folder with readable images', origin.where, `${origin.value}${tried}`, next);

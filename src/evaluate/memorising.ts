@@ -10,6 +10,7 @@ import { obstacleInSamples } from '../sample/out.js';
 import { checkPictures } from '../stage1-vqgan/moved.js';
 import type { FeatureSpace, Measures } from './features.js';
 import { nearestOther } from './neighbours.js';
+import type { Passes } from './passes.js';
 import { nearestTraining } from './samples.js';
 
 /** Samples that are shown above their nearest training images. */
@@ -25,13 +26,13 @@ export async function memorising(
   work: {
     config: Config;
     space: FeatureSpace;
-    batch: number;
+    passes: Pick<Passes, 'training'>;
     drawn: { features: Float32Array; shown: readonly Float32Array[] };
     /** Features of reconstructions, [m, F]. */
     unseen: Float32Array;
   },
 ): Promise<Measures> {
-  const { space, batch, drawn, unseen } = work;
+  const { space, drawn, unseen } = work;
   const { data } = work.config;
   const { width } = space;
   const [samples, others] = [drawn.features.length / width, unseen.length / width];
@@ -43,13 +44,8 @@ export async function memorising(
     nearest_sample_least: least(nearestOther(rows(drawn.features, spread(samples), width), width)),
     nearest_reconstruction_least: least(nearestOther(rows(unseen, spread(others), width), width)),
   };
-  let train: Subset;
-  try {
-    checkPictures(o.run, data);
-    train = (await readableSplits(data, 'data.dir', { signal: o.signal })).train;
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    o.reporter.warn(`The nearest training images are left out. ${error.message}`);
+  const train = await trainingImages(o, work.config);
+  if (!train) {
     return {
       ...among,
       nearest_train: null,
@@ -62,13 +58,9 @@ export async function memorising(
   const points = new Float32Array(drawn.features.length + unseen.length);
   points.set(drawn.features);
   points.set(unseen, drawn.features.length);
-  const { reporter, signal } = o;
-  const nearest = await nearestTraining(points, {
-    ...{ train, batch, space, reporter, signal },
-    size: data.size,
-    mirrored: data.flip,
-    show: shownPairs,
-  });
+  const { size } = data;
+  const batches = work.passes.training(train);
+  const nearest = await nearestTraining(points, batches, { train, size, show: shownPairs, width });
   const obstacle = o.out === undefined ? obstacleInSamples(o.run) : undefined;
   const picture = obstacle ? null : (o.out ?? path.join(runPaths(o.run).samples, 'nearest.png'));
   if (picture) await writeVersions(picture, [drawn.shown, nearest.images], data);
@@ -82,6 +74,21 @@ export async function memorising(
     nearest_train_reconstructions_least: least(spread(others).map((i) => ofUnseen[i]!)),
     picture,
   };
+}
+
+/** Undefined, with a word, where they are not there any more. */
+export async function trainingImages(
+  { run, reporter, signal }: { run: string; reporter: Reporter; signal?: AbortSignal },
+  { data }: Config,
+): Promise<Subset | undefined> {
+  try {
+    checkPictures(run, data);
+    return (await readableSplits(data, 'data.dir', { signal })).train;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    reporter.warn(`The nearest training images are left out. ${error.message}`);
+    return undefined;
+  }
 }
 
 /** null of no values. */

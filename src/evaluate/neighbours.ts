@@ -62,13 +62,13 @@ export function nearestOther(points: Float32Array, width: number): Float64Array 
 }
 
 /** For each of some points, the nearest of all images offered so far. */
-export class NearestImages {
+export class NearestImages<T> {
   private readonly squared: Float64Array;
-  private readonly nearest: (Float32Array | undefined)[];
+  private readonly nearest: (T | undefined)[];
 
   /**
    * @param points [n, F]
-   * @param kept of the first how many points the nearest image itself is kept
+   * @param kept of the first how many points it is kept which image is the nearest
    */
   constructor(
     private readonly points: Float32Array,
@@ -79,15 +79,15 @@ export class NearestImages {
     this.nearest = new Array(Math.min(kept, this.squared.length)).fill(undefined);
   }
 
-  /** @param imageOf a copy of the image of a row of `features` [n, F] */
-  offer(features: Float32Array, imageOf: (row: number) => Float32Array): void {
+  /** @param nameOf what the image of a row of `features` [n, F] is told by */
+  offer(features: Float32Array, nameOf: (row: number) => T): void {
     const { points, width, squared } = this;
     for (let row = 0; row * width < features.length; row++) {
       for (let i = 0; i < squared.length; i++) {
         const distance = squaredDistance(points, i * width, features, row * width, width);
         if (distance >= squared[i]!) continue;
         squared[i] = distance;
-        if (i < this.kept) this.nearest[i] = imageOf(row);
+        if (i < this.kept) this.nearest[i] = nameOf(row);
       }
     }
   }
@@ -96,7 +96,8 @@ export class NearestImages {
     return this.squared.map(Math.sqrt);
   }
 
-  get images(): readonly Float32Array[] {
+  /** Of the kept ones, by what it is told by. */
+  get images(): readonly T[] {
     return this.nearest.filter((image) => image !== undefined);
   }
 }

@@ -2,6 +2,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { nth, pairs } from '../base/lookup.js';
+import { rangeOf, type Shard } from '../base/shard.js';
 import type { HostTensor } from '../base/tensor.js';
 import { streamEvalImages } from '../data/batches.js';
 import type { Subset } from '../data/dataset.js';
@@ -87,18 +88,33 @@ export interface Accuracy {
 export async function accuracyOn(
   classifier: Classifier,
   subset: Subset,
-  o: { skipped?: Skipped[]; signal?: AbortSignal } = {},
+  o: Parameters<typeof foundOn>[2] = {},
 ): Promise<Accuracy> {
-  const { skipped = [] } = o;
+  const { images, right } = await foundOn(classifier, subset, o);
+  return { images, accuracy: right / images };
+}
+
+/**
+ * Of how many labelled images the class is found.
+ *
+ * @param o.shard whose part of them is looked at; all unless given. @throws UserError when no image can be read
+ */
+export async function foundOn(
+  classifier: Classifier,
+  subset: Subset,
+  o: { skipped?: Skipped[]; shard?: Shard; signal?: AbortSignal } = {},
+): Promise<{ images: number; right: number }> {
+  const { skipped = [], shard, signal } = o;
   const { classes } = subset.source;
+  const part = shard && rangeOf(shard, subset.indices.length, batch);
   let images = 0;
   let right = 0;
-  for await (const part of streamEvalImages(subset, {
-    ...{ size: classifier.size, batchSize: batch, skipped, signal: o.signal },
+  for await (const seen of streamEvalImages(subset, {
+    ...{ size: classifier.size, batchSize: batch, part, skipped, signal },
   })) {
-    const found = (await classifier.classify(part.images)).classes;
-    right += pairs(found, part.labels).filter(([name, label]) => name === classes[label]).length;
+    const found = (await classifier.classify(seen.images)).classes;
+    right += pairs(found, seen.labels).filter(([name, label]) => name === classes[label]).length;
     images += found.length;
   }
-  return { images, accuracy: right / images };
+  return { images, right };
 }

@@ -4,9 +4,9 @@ import { float32 } from '../base/tensor.js';
 import { inferenceBatch } from '../data/inference-batch.js';
 import { encodePng, toBytes } from '../data/pictures.js';
 import type { FeatureSpace } from '../evaluate/features.js';
-import { rounded, spread } from '../evaluate/folder.js';
 import { type Gaussian, Moments } from '../evaluate/frechet.js';
-import { nearestTraining } from '../evaluate/samples.js';
+import { rounded, spread } from '../evaluate/observe.js';
+import { nearestTraining, observeTraining } from '../evaluate/samples.js';
 import { type ClassOf, inTurn } from '../sample/classes.js';
 import type { Settings, Source } from '../sample/source.js';
 import { openSource } from '../sample/sources.js';
@@ -143,10 +143,17 @@ async function nearestOf(
   const { size, flip } = config.data;
   const of = training.indices.length;
   const indices = take(training.indices, spread(of, mostTraining));
-  const found = await nearestTraining(points, {
-    ...{ train: { source: training.source, indices }, size, mirrored: flip, show },
-    ...{ batch: inferenceBatch(size), space, reporter, signal },
+  const train = { source: training.source, indices };
+  const total = indices.length;
+  const progress = reporter.progress({ label: 'Nearest of the training images', total, unit: 'images' });
+  const batches = observeTraining(train, {
+    ...{ size, mirrored: flip, batch: inferenceBatch(size), space, signal },
+    onImages: (done) => progress.update(done),
   });
+  const { width } = space;
+  const found = await nearestTraining(points, batches, { train, size, show, width }).finally(() =>
+    progress.stop(),
+  );
   return { images: found.images, distances: found.distances, looked: indices.length, of };
 }
 

@@ -5,8 +5,8 @@
 import { take } from '../base/lookup.js';
 import { inferenceBatch } from '../data/inference-batch.js';
 import type { FeatureSpace } from '../evaluate/features.js';
-import { spread } from '../evaluate/folder.js';
 import { frechetDistance, type Gaussian, Moments } from '../evaluate/frechet.js';
+import { spread } from '../evaluate/observe.js';
 import { type Html, html } from './document.js';
 import { isMissing, type Part, table } from './part.js';
 import type { Samples } from './samples.js';

@@ -7,7 +7,7 @@ import { inferenceBatch, padBatch } from '../data/inference-batch.js';
 import { encodePng, toBytes } from '../data/pictures.js';
 import { psnr } from '../data/psnr.js';
 import { classOf, describeSkipped, type Skipped } from '../data/source.js';
-import { rounded, spread } from '../evaluate/folder.js';
+import { rounded, spread } from '../evaluate/observe.js';
 import { endToEnd } from '../stage1-vqgan/grids.js';
 import { type Grid, gridsIn } from '../stage1-vqgan/latent.js';
 import { modelOf } from '../stage1-vqgan/model.js';

@@ -1,5 +1,6 @@
 /** Pictures drawn from a source, one batch after another, each with its recipe. */
 import { nth } from '../base/lookup.js';
+import type { Range } from '../base/shard.js';
 import { ofEach } from './prior-source.js';
 import { type CommonRecipe, commonRecipe, type Recipe, recipeText } from './recipe.js';
 import type { Drawn, Source, SourceOptions } from './source.js';
@@ -27,6 +28,10 @@ export type DrawOptions = SourceOptions & {
   /** Pictures; of a source that is told of files, of each. */
   readonly n: number;
   readonly again?: Recipe;
+  /** Which of them, from a batch on; all unless given. */
+  readonly part?: Range;
+  /** Whether the pictures of a batch are there: they are not drawn then. */
+  readonly areThere?: (numbers: readonly number[]) => Promise<boolean>;
 };
 
 /** How many pictures a call has. */
@@ -34,29 +39,25 @@ export const countOf = ({ told }: Source, { n }: DrawOptions): number => n * (to
 
 /** @param source stays open. @throws the signal's reason */
 export async function* draw(source: Source, o: DrawOptions): AsyncGenerator<DrawnBatch> {
-  const { batch, places, told } = source;
-  const n = countOf(source, o);
-  const recipe = recipeOf(source, o);
-  const { chanceOf } = ofEach(told, o);
-  const batches = Math.ceil(n / batch);
+  const { batch, places } = source;
+  const { part = { from: 0, to: countOf(source, o) }, areThere } = o;
+  const recipeFor = recipesOf(source, o);
+  const batches = Math.ceil((part.to - part.from) / batch);
   const progress = o.reporter.progress({ label: 'Sample', total: batches * places, unit: 'places' });
-  const recipeFor = (number: number, drawn: Drawn, row: number): string => {
-    const [index = 0, file] = chanceOf(number);
-    return recipeText({
-      ...{ ...recipe, index },
-      ...classOf(source, drawn, row),
-      ...(told && file !== undefined && { condition: { sha256: nth(told, file).digest, number: file } }),
-    });
-  };
   try {
-    for (let first = 0; first < n; first += batch) {
-      const drawn = await source.draw(first, (place) =>
-        progress.update((first / batch) * places + place + 1),
-      );
+    for (let first = part.from; first < part.to; first += batch) {
+      const numbers = Array.from({ length: Math.min(batch, part.to - first) }, (_, row) => first + row);
+      const before = ((first - part.from) / batch) * places;
+      if (await areThere?.(numbers)) {
+        o.signal?.throwIfAborted();
+        progress.update(before + places);
+        continue;
+      }
+      const drawn = await source.draw(first, (place) => progress.update(before + place + 1));
       const { images, labels, seconds, unfinished } = drawn;
-      const pictures = images.slice(0, n - first).map((image, row) => {
-        const number = first + row;
-        return { number, image, label: nth(labels, row), recipe: recipeFor(number, drawn, row) };
+      const pictures = numbers.map((number, row) => {
+        const label = nth(labels, row);
+        return { number, image: nth(images, row), label, recipe: recipeFor(number, label) };
       });
       yield { pictures, seconds, unfinished };
       if (unfinished) o.signal?.throwIfAborted();
@@ -64,6 +65,21 @@ export async function* draw(source: Source, o: DrawOptions): AsyncGenerator<Draw
   } finally {
     progress.stop();
   }
+}
+
+/** The recipe of a picture, as text, by its number and its class, an index into the source's. */
+export function recipesOf(source: Source, o: DrawOptions): (number: number, label: number) => string {
+  const { told, classes } = source;
+  const recipe = recipeOf(source, o);
+  const { chanceOf } = ofEach(told, o);
+  return (number, label) => {
+    const [index = 0, file] = chanceOf(number);
+    return recipeText({
+      ...{ ...recipe, index },
+      ...classNamed(classes[label]),
+      ...(told && file !== undefined && { condition: { sha256: nth(told, file).digest, number: file } }),
+    });
+  };
 }
 
 /** What all that the source draws has in its recipe. */
@@ -77,6 +93,8 @@ export function recipeOf(source: Source, o: SourceOptions & { readonly again?: R
 
 /** Of one of what was drawn, for its recipe. */
 export function classOf({ classes }: Source, { labels }: Drawn, row: number): Pick<Recipe, 'class'> {
-  const name = classes[labels[row] ?? -1];
-  return name === undefined ? {} : { class: name };
+  return classNamed(classes[labels[row] ?? -1]);
 }
+
+const classNamed = (name: string | undefined): Pick<Recipe, 'class'> =>
+  name === undefined ? {} : { class: name };

@@ -107,7 +107,7 @@ export const recipeText = (recipe: Recipe): string =>
   );
 
 /** Bytes; the names of classes are the longest. */
-const longestRecipe = 1 << 20;
+export const longestRecipe = 1 << 20;
 
 /**
  * The recipe in the bytes of a picture.

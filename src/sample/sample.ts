@@ -6,16 +6,16 @@ import { take } from '../base/lookup.js';
 import { checkNoLinks } from '../base/obstacles.js';
 import type { Reporter } from '../base/progress.js';
 import { float32 } from '../base/tensor.js';
-import { runPaths } from '../checkpoint/run.js';
 import { arranged, captionsOf, mostColumns, mostPictures, writeGrid, writeVersions } from '../data/grid.js';
 import { writePng } from '../data/pictures.js';
 import type { Told } from './conditions.js';
 import { countOf, draw, recipeOf } from './draw.js';
 import type { Int8Loss } from './int8-loss.js';
-import { checkOutOrRun, joined, obstacleInSamples } from './out.js';
+import { checkOutOrRun, obstacleInSamples } from './out.js';
 import { type Recipe, recipeText, sumOfTold } from './recipe.js';
 import type { Source, SourceOptions } from './source.js';
 import { openSource } from './sources.js';
+import { filesOf, readDrawn } from './there.js';
 
 export interface SampleOptions extends SourceOptions {
   /** Where the pictures go and, unless `open` is given, whose models draw. */
@@ -26,6 +26,8 @@ export interface SampleOptions extends SourceOptions {
   readonly n: number;
   /** Where the grid goes; beside the pictures unless given. */
   readonly out?: string;
+  /** The pictures are there: the grid is made of them. Their shards are named by their number, where it is given. */
+  readonly merge?: { readonly shards?: number };
   /** The grid, which goes to `out`, is drawn again by this recipe; no single pictures are written. */
   readonly again?: Recipe;
 }
@@ -44,40 +46,42 @@ export interface SampleSummary {
   readonly int8?: Int8Loss | null;
 }
 
+/** @throws UserError for no number of pictures */
+export function checkNumber(n: number): void {
+  if (!Number.isInteger(n) || n < 1) throw expected('a positive whole number', '--n', n);
+}
+
 /** @throws UserError as the source does, and where nothing can be written */
 export async function sample(o: SampleOptions): Promise<SampleSummary> {
-  if (!Number.isInteger(o.n) || o.n < 1) throw expected('a positive whole number', '--n', o.n);
+  checkNumber(o.n);
   checkOutOrRun(o.out, { run: o.run, read: [o.condition, o.model] });
   if (o.precision === 'int8') checkNoLinks(o.run, ['.cache']);
   const obstacle = obstacleInSamples(o.run);
-  const single = !obstacle && !o.again;
-  if (obstacle && !o.again)
+  const single = !obstacle && !o.again && !o.merge;
+  if (obstacle && !o.again && !o.merge)
     o.reporter.warn(`Only the grid is written, no single pictures: ${o.run} takes none, ${obstacle}.`);
   const started = performance.now();
   let drawing = 0;
   const source = await (o.open ?? openSource)(o);
   const { seed, size, tall = size, tokens, int8, classes, told } = source;
   const n = countOf(source, o);
-  const folder = path.join(runPaths(o.run).samples, source.name);
-  const nameOf = (i: number): string => {
-    const number = `${i % o.n}`.padStart(Math.max(4, `${o.n - 1}`.length), '0');
-    const of = told?.[Math.floor(i / o.n)];
-    return of ? `${joined([of.name])}-${number}` : number;
-  };
+  const { folder, fileOf } = filesOf(source, o);
   const shown: Float32Array[] = [];
   const files: string[] = [];
   const labels: number[] = [];
   let tellings: Tellings | undefined;
   try {
-    for await (const { pictures, seconds, unfinished } of draw(source, o)) {
+    const batches = o.merge ? readDrawn(source, o, o.merge) : draw(source, o);
+    for await (const { pictures, seconds, unfinished } of batches) {
       drawing += seconds;
       for (const { number, image, label, recipe } of pictures) {
         if (single) {
-          const file = path.join(folder, `${nameOf(number)}${unfinished ? '-unfinished' : ''}.png`);
+          const file = fileOf(number, unfinished ? '-unfinished' : '');
           await writePng(file, float32([tall, size, 3], image), unfinished ? undefined : recipe);
           files.push(file);
           if (unfinished) o.reporter.note(`What is drawn of it so far: ${file}`);
         }
+        if (o.merge) files.push(fileOf(number));
         if (shown.length < mostPictures(Math.max(size, tall))) shown.push(image);
         labels.push(label);
       }
@@ -86,7 +90,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
   } finally {
     await source.dispose();
   }
-  if (single) await tellOfOthers(folder, files, o.reporter);
+  if (single || o.merge) await tellOfOthers(folder, files, o.reporter);
   const grid = o.out ?? path.join(folder, 'grid.png');
   if (shown.length < n) o.reporter.note(`The grid shows the first ${shown.length} of ${n} images.`);
   const text = recipeText({
@@ -102,7 +106,7 @@ export async function sample(o: SampleOptions): Promise<SampleSummary> {
     files,
     seed,
     seconds: (performance.now() - started) / 1000,
-    tokens_per_second: (n * tokens) / drawing,
+    tokens_per_second: drawing > 0 ? (n * tokens) / drawing : 0,
     ...(labels.some((label) => label >= 0) && { classes: take(classes, labels) }),
     ...(int8 !== undefined && { int8 }),
   };

@@ -147,6 +147,31 @@ export const describeGrids = (grids: readonly Grid[]): string =>
  * @throws UserError when there is no such file, it is no token file, or not what was written
  */
 export async function readTokens(file: string, next: string): Promise<Tokens> {
+  const { info, count, labels, rows, close } = await openTokenReader(file, next);
+  try {
+    const { codes, told } = await rows(0, count);
+    return { ...info, codes: joined(info.grids, codes, count), labels, count, ...(told && { told }) };
+  } finally {
+    await close();
+  }
+}
+
+/** A token file of whose codes only those asked for are in memory. */
+export interface TokenReader {
+  readonly info: Omit<Tokens, 'codes' | 'count' | 'labels' | 'told'>;
+  readonly count: number;
+  readonly labels: Int32Array;
+  /**
+   * Of `rows` rows from `first` on, or as many as there are: each grid's codes, in its order, and what is told.
+   *
+   * @throws UserError for a code that its grid does not have
+   */
+  rows(first: number, rows: number): Promise<{ codes: Tokens['codes'][]; told?: Tokens['codes'] }>;
+  close(): Promise<void>;
+}
+
+/** Checks all but the codes themselves. @throws UserError as `readTokens` */
+export async function openTokenReader(file: string, next: string): Promise<TokenReader> {
   if (!existsSync(file)) throw expected('a token file', file, 'no such file', next);
   const opened = await openSafetensors(file).catch((error) => {
     throw error instanceof UserError ? new UserError(`${error.message} ${next}`, { cause: error }) : error;
@@ -163,13 +188,17 @@ export async function readTokens(file: string, next: string): Promise<Tokens> {
       throw refuse(`${names.length} names for ${count} rows in ${codings} codings`);
     const strange = labels.find((label) => label < 0 || label >= classes.length);
     if (strange !== undefined) throw refuse(`the label ${strange} of ${classes.length} classes`);
-    const parts: Tokens['codes'][] = [];
-    for (const grid of grids)
-      parts.push(await readCodes(opened, tensorOf(grids, grid), { ...grid, count }, refuse));
-    const told = condition && (await readCodes(opened, toldTensor, { ...condition.grid, count }, refuse));
-    return { ...info, codes: joined(grids, parts, count), labels, count, ...(told && { told }) };
-  } finally {
+    const rows: TokenReader['rows'] = async (first, rows) => {
+      const codesOf = (name: string, grid: Grid) =>
+        readCodes(opened, name, { ...grid, count, first, rows }, refuse);
+      const codes: Tokens['codes'][] = [];
+      for (const grid of grids) codes.push(await codesOf(tensorOf(grids, grid), grid));
+      return { codes, ...(condition && { told: await codesOf(toldTensor, condition.grid) }) };
+    };
+    return { info, count, labels, rows, close: () => opened.close() };
+  } catch (error) {
     await opened.close();
+    throw error;
   }
 }
 
@@ -194,11 +223,11 @@ function infoOf(opened: Opened, refuse: (received: string) => UserError) {
   };
 }
 
-/** [N, h, w] of a grid. @throws UserError for another shape or type, or a code that the grid does not have */
+/** Rows of the [N, h, w] of a grid. @throws UserError for another shape or type, or a code that the grid does not have */
 async function readCodes(
-  { entries, read }: Pick<SafetensorsFile, 'entries' | 'read'>,
+  { entries, readRows }: Pick<SafetensorsFile, 'entries' | 'readRows'>,
   name: string,
-  { height, width, vocab, count }: Grid & { count: number },
+  { height, width, vocab, count, first, rows }: Grid & { count: number; first: number; rows: number },
   refuse: (received: string) => UserError,
 ): Promise<Tokens['codes']> {
   const { dtype, shape = [] } = entries[name] ?? {};
@@ -206,7 +235,7 @@ async function readCodes(
   if (dtype === undefined) throw refuse(`a file without ${name}`);
   if (shape.join() !== wanted.join()) throw refuse(`${name} [${shape}] where [${wanted}] is described`);
   if (dtype !== 'U16' && dtype !== 'U32') throw refuse(`${name} of type ${dtype}`);
-  const codes = (await read(name)).data as Tokens['codes'];
+  const codes = (await readRows(name, first, rows)).data as Tokens['codes'];
   for (let i = 0; i < codes.length; i++)
     if (codes[i]! >= vocab) throw refuse(`${name} with the code ${codes[i]}, of codes 0 to ${vocab - 1}`);
   return codes;

@@ -143,7 +143,7 @@ describe('streamEvalImages', () => {
   });
   afterEach(() => fs.rm(dir, { recursive: true, force: true }));
 
-  test('gives every readable picture in order and in full batches', async () => {
+  test('gives every readable picture in order and in batches by its place, whatever cannot be read', async () => {
     for (let i = 0; i < 23; i++) {
       const side = i % 5 === 0 ? 200 : 8;
       await writePicture(dir, `${i % 2}/${String(i).padStart(2, '0')}.png`, {
@@ -159,7 +159,13 @@ describe('streamEvalImages', () => {
     for await (const batch of streamEvalImages(everyImage(source), { size: 8, batchSize: 5, skipped })) {
       batches.push(batch);
     }
-    expect(batches.map(({ images }) => images.shape[0])).toEqual([5, 5, 5, 5, 3]);
+    expect(batches.map(({ images }) => images.shape[0])).toEqual([4, 5, 5, 5, 4]);
+    expect(batches.flatMap(({ places }) => places)).toEqual([
+      0,
+      1,
+      2,
+      ...Array.from({ length: 20 }, (_, i) => 4 + i),
+    ]);
     const names = batches.flatMap((batch) => batch.names);
     expect(names).toEqual(source.names.filter((name) => name.endsWith('.png')));
     expect(batches.flatMap((batch) => [...batch.labels])).toEqual(names.map((name) => Number(name[0])));
@@ -170,7 +176,7 @@ describe('streamEvalImages', () => {
 
   test('gives as many views of a picture as asked for, one after another, across batches', async () => {
     for (let i = 0; i < 3; i++) await writePicture(dir, `${i}.png`, { level: 10 * i, width: 8 });
-    const views = viewsOf(2, { size: 8, flip: true, seed: 0 });
+    const views = { each: 2, of: viewsOf(2, { size: 8, flip: true, seed: 0 }) };
     const all = { source: await listImages(dir), indices: [0, 1, 2] };
     const batches = [];
     for await (const batch of streamEvalImages(all, { size: 8, batchSize: 4, skipped: [], views }))
@@ -217,6 +223,22 @@ describe('streamEvalImages', () => {
       names.push(...batch.names);
     }
     expect(names).toEqual(['1.png', '4.png']);
+    const all = everyImage(subset.source);
+    const parts = [];
+    for await (const { names, places } of streamEvalImages(all, {
+      ...{ size: 8, batchSize: 2, skipped: [], part: { from: 2, to: 6 } },
+    }))
+      parts.push([names, places]);
+    expect(parts).toEqual([
+      [
+        ['2.png', '3.png'],
+        [2, 3],
+      ],
+      [
+        ['4.png', '5.png'],
+        [4, 5],
+      ],
+    ]);
   });
 
   test('fails when nothing can be read', async () => {

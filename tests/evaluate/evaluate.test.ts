@@ -15,7 +15,7 @@ import { openDevice } from '../../src/engine/index.js';
 import { encodeModel, type Port, port } from '../../src/engine/onnx.js';
 import { type EvaluateOptions, evaluate } from '../../src/evaluate/evaluate.js';
 import { onnxSpace, vqgenSpace } from '../../src/evaluate/features.js';
-import { drawSamples } from '../../src/evaluate/samples.js';
+import { gatherSamples, observeSamples } from '../../src/evaluate/samples.js';
 import { over } from '../../src/nn/params.js';
 import { type Classifier, openClassifier } from '../../src/perceptual/classifier.js';
 import { trainPerceptual } from '../../src/perceptual/train.js';
@@ -278,8 +278,11 @@ describe('a run with a prior', () => {
         probabilities: new Float32Array(),
       }),
     });
-    const drawAs = (name: string) =>
-      drawSamples(source, { n: 16, batch: 16, space, reporter: silent, show: 1, classifier: sees(name) });
+    const drawAs = (name: string) => {
+      const part = { from: 0, to: 16 };
+      const o = { part, batch: 16, space, onPlace: () => {}, classifier: sees(name) };
+      return gatherSamples(observeSamples(source, o), { n: 16, show: 1, size, width: space.width });
+    };
     const drawn = await drawAs('a');
     expect(drawn.classified).toEqual({ images: 12, right: 12 }); // 4 are of b, which it does not know
     expect((await drawAs('z')).classified).toEqual({ images: 12, right: 0 });
