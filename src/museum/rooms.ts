@@ -1,0 +1,184 @@
+/** The rooms, in the order of ideas, and what their visitors are told. */
+
+export type WorkKind = 'tokenizer' | 'tokens' | 'prior' | 'exhibit';
+
+export interface Room {
+  /** Of its run, and of its place in the page. */
+  readonly name: string;
+  readonly title: string;
+  /** As the rooms' names in tables. */
+  readonly short: string;
+  readonly year: number;
+  /** Who, and where it can be read. */
+  readonly source: string;
+  /** One of `configs/`. */
+  readonly config: string;
+  /** What is done for it, in turn. Without a training it shows another room's run, drawn from otherwise. */
+  readonly works: readonly WorkKind[];
+  /** Trainings of one network, each with a share of the time. */
+  readonly shares?: Partial<Record<WorkKind, number>>;
+  /** The room whose tokenizer it takes over. */
+  readonly tokenizerOf?: string;
+  /** The room whose run it shows. */
+  readonly runOf?: string;
+  /** Share of the codes drawn so far that a pass may draw again. */
+  readonly revise?: number;
+  /** Two or more. */
+  readonly needsClasses?: boolean;
+  /** What changed, and why. */
+  readonly changed: string;
+  /** What its pictures show. */
+  readonly look: string;
+}
+
+const numbers = ['tokenizer', 'exhibit'] as const;
+const codes = ['tokenizer', 'tokens', 'prior', 'exhibit'] as const;
+
+export const catalogue: readonly Room[] = [
+  {
+    name: 'ae',
+    title: 'The autoencoder',
+    short: 'AE',
+    year: 2006,
+    source: 'Hinton and Salakhutdinov, Science 313',
+    config: 'ae',
+    works: numbers,
+    changed:
+      'A network must give back each picture from 64 numbers, and nothing is asked of the numbers themselves.',
+    look: 'So pictures come back, but nobody knows where their numbers lie: random ones decode to nothing in particular, and only a Gaussian that was fitted to the numbers of the training pictures afterwards draws something.',
+  },
+  {
+    name: 'dae',
+    title: 'The denoising autoencoder',
+    short: 'Denoising AE',
+    year: 2008,
+    source: 'Vincent et al., ICML',
+    config: 'dae',
+    works: numbers,
+    changed:
+      'The encoder sees the picture under noise and must give back the clean one, so that copying no longer helps and it has to know what pictures look like.',
+    look: 'Outlines and large surfaces come out of the noise, and what is as fine as the noise stays lost.',
+  },
+  {
+    name: 'mae',
+    title: 'The masked autoencoder',
+    short: 'Masked AE',
+    year: 2021,
+    source: 'He et al., arXiv 2111.06377',
+    config: 'mae',
+    works: numbers,
+    changed:
+      'Three cells of five are hidden in place of noise, so that it must tell the whole from parts: the idea that MaskGIT will have of codes.',
+    look: 'Holes are filled with colours that go on from their neighbours, and what lay in a hole whole is guessed or left out.',
+  },
+  {
+    name: 'vae',
+    title: 'The variational autoencoder',
+    short: 'VAE',
+    year: 2013,
+    source: 'Kingma and Welling, arXiv 1312.6114',
+    config: 'vae',
+    works: numbers,
+    changed:
+      'The same 64 numbers get noise, and a price for every bit that they say of a picture, so that together they fill a normal distribution, from which anyone may draw.',
+    look: 'Random numbers, the very ones that the autoencoder could not read, now decode to pictures, though many of them are a mixture of two things: a normal distribution has no gaps between kinds.',
+  },
+  {
+    name: 'cvae',
+    title: 'The conditional VAE',
+    short: 'CVAE',
+    year: 2015,
+    source: 'Sohn, Lee and Yan, NeurIPS',
+    config: 'cvae',
+    works: numbers,
+    needsClasses: true,
+    changed:
+      'Each class has a normal distribution of its own around a mean that is learned, which puts the gaps between kinds.',
+    look: 'A class can now be asked for, each column being one, and there are fewer mixtures; on the way from one picture to the other it changes from one kind to the other in few steps.',
+  },
+  {
+    name: 'vq-vae',
+    title: 'VQ-VAE with PixelCNN',
+    short: 'VQ-VAE',
+    year: 2017,
+    source: 'van den Oord et al., arXiv 1711.00937 and 1606.05328',
+    config: 'vq-vae',
+    works: codes,
+    changed:
+      'In place of 64 numbers a picture is a grid of codes out of a learned book, and a second network, the prior, learns which codes follow which.',
+    look: 'Reconstructions keep what is where, as every code describes a place, with the soft edges of squared error; samples are no longer blurred but broken, as the PixelCNN fits codes to their neighbours more than to the whole.',
+  },
+  {
+    name: 'vq-vae-2',
+    title: 'VQ-VAE-2 with two PixelCNNs',
+    short: 'VQ-VAE-2',
+    year: 2019,
+    source: 'Razavi et al., arXiv 1906.00446',
+    config: 'vq-vae-2',
+    works: codes,
+    changed:
+      'A small grid of codes says the layout and a larger one what is missing then, each with a PixelCNN, so that the whole is decided before its parts.',
+    look: 'At this size and in this time, judge by the table whether the second grid pays: it costs bits, and its samples break as those of the room before.',
+  },
+  {
+    name: 'vqgan',
+    title: 'VQGAN with GPT',
+    short: 'VQGAN + GPT',
+    year: 2020,
+    source: 'Esser et al., arXiv 2012.09841',
+    config: 'vqgan',
+    works: codes,
+    changed:
+      'Reconstructions are judged by a network that sees shapes and not only pixels, and a transformer draws the codes one after another with all of them before it in sight (the discriminator that gave it its name is off in this config: in minutes it costs more than it brings).',
+    look: 'Edges are sharp where those of the VQ-VAE are soft, and samples hang together over the whole picture.',
+  },
+  {
+    name: 'maskgit',
+    title: 'MaskGIT',
+    short: 'MaskGIT',
+    year: 2022,
+    source: 'Chang et al., arXiv 2202.04200',
+    config: 'maskgit',
+    works: ['prior', 'exhibit'],
+    shares: { prior: 2 },
+    tokenizerOf: 'vqgan',
+    changed:
+      'The codes are the VQGAN’s, but a transformer that sees in both directions fills masked ones in, all of a picture in eight passes where the GPT takes a step for each code.',
+    look: 'It is the masked autoencoder again, of codes: parts that were drawn in the same pass did not see each other, so look for things that are there twice or do not meet.',
+  },
+  {
+    name: 'maskgit-revised',
+    title: 'MaskGIT that revises',
+    short: 'MaskGIT, revising',
+    year: 2023,
+    source: 'after Lezama et al., arXiv 2209.04439, and CMLMC, ICLR',
+    config: 'maskgit',
+    works: ['exhibit'],
+    runOf: 'maskgit',
+    revise: 0.3,
+    changed:
+      'The same network, which has also seen wrong codes in its training, may draw again in each pass what it no longer believes, in as many passes as before.',
+    look: 'The slider lays its samples over those of the room before, of the same random numbers: most are the same picture with other details, and the table says whether doubt has paid.',
+  },
+];
+
+/** @param classes of the pictures */
+export function roomsFor(classes: number): { rooms: readonly Room[]; closed: readonly Room[] } {
+  const open = (room: Room): boolean => !room.needsClasses || classes >= 2;
+  return { rooms: catalogue.filter(open), closed: catalogue.filter((room) => !open(room)) };
+}
+
+export interface Work {
+  readonly room: Room;
+  readonly kind: WorkKind;
+  /** `vq-vae/prior` */
+  readonly name: string;
+}
+
+/** All that is to do, in turn. */
+export const worksOf = (rooms: readonly Room[]): readonly Work[] =>
+  rooms.flatMap((room) => room.works.map((kind) => ({ room, kind, name: `${room.name}/${kind}` })));
+
+/** Shares of the time that a work has; none where it takes as long as it takes. */
+export const sharesOf = ({ room, kind }: Work): number =>
+  kind === 'tokenizer' || kind === 'prior' ? (room.shares?.[kind] ?? 1) : 0;

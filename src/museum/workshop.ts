@@ -1,0 +1,204 @@
+/** What is done for a room: trainings, tokens and pictures, by the functions behind the commands of these names. */
+import { cpSync, existsSync } from 'node:fs';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { writeFileAtomic, writeFolderAtomic } from '../base/files.js';
+import type { Reporter } from '../base/progress.js';
+import { readRunConfig, runPaths, writeRunConfig } from '../checkpoint/run.js';
+import { hasCheckpoint } from '../checkpoint/store.js';
+import { loadConfig } from '../config/load.js';
+import type { Config } from '../config/schema.js';
+import { openDataset, readableSplits, type Subset } from '../data/dataset.js';
+import { tilesOf } from '../data/tiles.js';
+import type { Device } from '../engine/device.js';
+import { trainStage1 } from '../stage1-vqgan/train.js';
+import { trainPrior } from '../stage2-transformer/train.js';
+import { tokenize } from '../tokenize/tokenize.js';
+import { type Budget, TooShort } from '../train/budget.js';
+import { figureColumns, makeExhibit } from './exhibit.js';
+import type { Exhibit, Ledger } from './ledger.js';
+import { extentFor, warmupIn } from './plan.js';
+import type { Room, Work } from './rooms.js';
+import { firstOfEach, readPictures, spreadOver } from './unseen.js';
+
+/** What a museum is of. */
+export type Subject = Pick<Ledger, 'data' | 'budget' | 'seed'>;
+
+export interface Done {
+  /** Whether the signal ended it, after saving. */
+  readonly stopped?: boolean;
+  /** Of a training. */
+  readonly steps?: number;
+  readonly exhibit?: Exhibit;
+}
+
+export interface Workshop {
+  /** Decodes the pictures, for all rooms. @throws UserError where there are none */
+  prepare(reporter: Reporter): Promise<NonNullable<Ledger['pictures']>>;
+  /** @param seconds of a training. A training that was stopped goes on to the end that was planned for it. */
+  work(work: Work, o: { seconds: number; reporter: Reporter }): Promise<Done>;
+}
+
+export const runOf = (out: string, room: Pick<Room, 'name' | 'runOf'>): string =>
+  path.join(out, 'runs', room.runOf ?? room.name);
+
+/** Of a room's figures; of the pictures that all show, `originals.png` above them. */
+export const figuresOf = (out: string, room: Pick<Room, 'name'>): string =>
+  path.join(out, 'rooms', room.name);
+
+/** Unseen pictures that all rooms show, at most. */
+const mostShown = 2 * figureColumns;
+
+/** Steps of a training for which there is no time at all. */
+const fewest = 20;
+
+export function openWorkshop(
+  out: string,
+  subject: Subject,
+  o: { device: Device; signal: AbortSignal },
+): Workshop {
+  const { device, signal } = o;
+  const cacheDir = path.join(out, '.cache');
+  const extent = extentFor(subject.budget);
+  const data = configOf('ae', subject).data;
+  let found: Promise<Found> | undefined;
+  const unseen = (reporter: Reporter): Promise<Found> => {
+    found ??= findUnseen(data, extent.measured, { reporter, signal });
+    return found;
+  };
+
+  const tokenizer = async (room: Room, seconds: number, reporter: Reporter): Promise<Done> => {
+    const run = runOf(out, room);
+    const how = { run, cacheDir, device, signal, reporter };
+    if (hasCheckpoint(runPaths(run).stage1)) {
+      return stepsOf(await trainStage1({ ...how, config: readRunConfig(run), resume: true }));
+    }
+    await fs.rm(run, { recursive: true, force: true });
+    const config = configOf(room.config, subject);
+    const { warmup, codebook } = config.stage1;
+    const short = (steps: number): number => warmupIn(seconds, steps);
+    const stage1 = {
+      ...config.stage1,
+      warmup: short(warmup),
+      codebook: { ...codebook, warmup: short(codebook.warmup) },
+    };
+    const train = (planned: Partial<typeof stage1>, budget?: Budget) =>
+      trainStage1({
+        ...how,
+        config: { ...config, stage1: { ...stage1, ...planned } },
+        resume: false,
+        budget,
+      });
+    return stepsOf(await inTime(seconds, { train, reporter }));
+  };
+
+  const prior = async (room: Room, seconds: number, reporter: Reporter): Promise<Done> => {
+    const run = runOf(out, room);
+    if (room.tokenizerOf && !existsSync(run)) await adopt(runOf(out, { name: room.tokenizerOf }), run, room);
+    const how = { run, device, signal, reporter };
+    const config = readRunConfig(run);
+    if (hasCheckpoint(runPaths(run).prior)) {
+      return stepsOf(await trainPrior({ ...how, config, resume: true }));
+    }
+    await fs.rm(runPaths(run).prior, { recursive: true, force: true });
+    const warmup = warmupIn(seconds, configOf(room.config, subject).prior.warmup);
+    const train = (planned: Partial<Config['prior']>, budget?: Budget) =>
+      trainPrior({
+        ...how,
+        config: { ...config, prior: { ...config.prior, warmup, ...planned } },
+        resume: false,
+        budget,
+      });
+    return stepsOf(await inTime(seconds, { train, reporter }));
+  };
+
+  /** The prior's settings of the room's config on another room's tokenizer and tokens. */
+  const adopt = (from: string, run: string, room: Room): Promise<void> =>
+    writeFolderAtomic(run, async (folder) => {
+      const { pictures, stage1, tokens } = runPaths(from);
+      for (const part of [pictures, stage1, tokens]) {
+        cpSync(part, path.join(folder, path.basename(part)), { recursive: true });
+      }
+      const { prior, sample } = configOf(room.config, subject);
+      await writeRunConfig(folder, { ...readRunConfig(from), prior, sample }, run);
+    });
+
+  const exhibit = async (room: Room, reporter: Reporter): Promise<Done> => {
+    const { shown, measured } = await unseen(reporter);
+    const { seed } = subject;
+    const folder = figuresOf(out, room);
+    const how = { run: runOf(out, room), unseen: measured, seed, device, reporter, signal };
+    return { exhibit: await makeExhibit({ ...how, room, folder, shown: shown.pictures }) };
+  };
+
+  return {
+    async prepare(reporter) {
+      const dataset = await openDataset(data, { cacheDir, reporter, signal });
+      const { shown } = await unseen(reporter);
+      for (const [name, pictures] of Object.entries({
+        originals: shown.pictures,
+        'originals-row': shown.pictures.slice(0, figureColumns),
+      })) {
+        const { png } = await tilesOf(pictures, { size: data.size, columns: figureColumns });
+        await writeFileAtomic(path.join(out, 'rooms', `${name}.png`), png);
+      }
+      const { train, val, classes } = dataset;
+      return { train: train.count, val: val.count, classes: [...classes], shown: [...shown.names] };
+    },
+    async work({ room, kind }, { seconds, reporter }) {
+      if (kind === 'tokenizer') return tokenizer(room, seconds, reporter);
+      if (kind === 'prior') return prior(room, seconds, reporter);
+      if (kind === 'exhibit') return exhibit(room, reporter);
+      await tokenize({ run: runOf(out, room), device, reporter, signal });
+      return {};
+    },
+  };
+}
+
+/** A room's config on the subject. */
+function configOf(name: string, { data, budget, seed }: Subject): Config {
+  const overrides = { 'data.dir': data ?? undefined, 'data.drawn': extentFor(budget).drawn, seed };
+  return loadConfig({ config: name, overrides });
+}
+
+interface Found {
+  readonly shown: { readonly pictures: readonly Float32Array[]; readonly names: readonly string[] };
+  readonly measured: Subset;
+}
+
+async function findUnseen(
+  data: Config['data'],
+  most: number,
+  o: { reporter: Reporter; signal: AbortSignal },
+): Promise<Found> {
+  const { val } = await readableSplits(data, 'data.dir', o);
+  const { signal } = o;
+  const shown = await readPictures(val, firstOfEach(val, mostShown), { size: data.size, signal });
+  return { shown, measured: spreadOver(val, most) };
+}
+
+interface Planned {
+  readonly steps: number;
+  readonly eval_every: number;
+  readonly checkpoint_every: number;
+  readonly warmup: number;
+}
+
+/** Within the seconds; where there are too few, as few steps as make sense, as a museum has no empty rooms. */
+async function inTime<T>(
+  seconds: number,
+  o: { train(planned: Partial<Planned>, budget?: Budget): Promise<T>; reporter: Reporter },
+): Promise<T> {
+  const started = performance.now();
+  const budget = { seconds, spent: () => (performance.now() - started) / 1000 };
+  try {
+    return await o.train({}, budget);
+  } catch (error) {
+    if (!(error instanceof TooShort)) throw error;
+    o.reporter.warn(`There is no time for a training; it has ${fewest} steps.`);
+    const steps = { steps: fewest, eval_every: fewest, checkpoint_every: fewest };
+    return o.train({ ...steps, warmup: 2 });
+  }
+}
+
+const stepsOf = ({ step, stopped }: { step: number; stopped: boolean }): Done => ({ steps: step, stopped });
