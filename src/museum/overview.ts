@@ -98,8 +98,8 @@ export function making(ledger: Ledger, visits: readonly Visit[]): Html {
 what is below, and ${formatDuration(Math.max(0, seconds - done))} for ${data === null ? `drawing ${drawn.toLocaleString('en')} pictures` : 'reading the pictures'} and all else.
 Of the time that the other works leave, each training has one of ${shares} equal shares, the MaskGIT two, as two rooms show it; what one leaves
 over goes to those after it.</p>
-<p>Configs are those that come with vqgen (<code>--config</code> in each room) but for their number of steps, which the clock decides, and the steps of
-their warm-up, which are fewer in shares below four minutes. Shown are the unseen pictures ${(pictures?.shown ?? []).join(', ')}.</p>
+<p>Configs are those that come with vqgen (<code>--config</code> in each room) but for the number of steps, which the clock decides, the steps of
+their warm-up, which are fewer in shares below four minutes, and guidance by class (<code>cfg_scale</code>), which is the same for all priors. Shown are the unseen pictures ${(pictures?.shown ?? []).join(', ')}.</p>
 <div class="wide"><table><thead><tr><th>Room</th><th>Work</th><th class="number">Share</th><th class="number">Took</th><th class="number">Steps</th></tr></thead>
 <tbody>${all.map((work) => workRow(work, ledger))}</tbody></table></div>`;
 }

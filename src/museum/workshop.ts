@@ -116,7 +116,7 @@ export function openWorkshop(
   const adopt = (from: string, run: string, room: Room): Promise<void> =>
     writeFolderAtomic(run, async (folder) => {
       const { pictures, stage1, tokens } = runPaths(from);
-      for (const part of [pictures, stage1, tokens]) {
+      for (const part of [pictures, stage1, tokens].filter((part) => existsSync(part))) {
         cpSync(part, path.join(folder, path.basename(part)), { recursive: true });
       }
       const { prior, sample } = configOf(room.config, subject);
@@ -155,9 +155,17 @@ export function openWorkshop(
   };
 }
 
+/** Of all priors alike: in minutes they learn classes loosely. */
+const guidance = 2;
+
 /** A room's config on the subject. */
 function configOf(name: string, { data, budget, seed }: Subject): Config {
-  const overrides = { 'data.dir': data ?? undefined, 'data.drawn': extentFor(budget).drawn, seed };
+  const overrides = {
+    'data.dir': data ?? undefined,
+    'data.drawn': extentFor(budget).drawn,
+    'sample.cfg_scale': guidance,
+    seed,
+  };
   return loadConfig({ config: name, overrides });
 }
 
