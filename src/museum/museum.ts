@@ -10,7 +10,7 @@ import { formatDuration, type Reporter } from '../base/progress.js';
 import type { Device } from '../engine/device.js';
 import { type Exhibit, type Ledger, readLedger, timeOf, type WorkNote, writeLedger } from './ledger.js';
 import { museumPage } from './page.js';
-import { extentFor, givenFor, guessesFor, shareOf } from './plan.js';
+import { extentFor, givenFor, guessesFor, mostFor, shareOf } from './plan.js';
 import { roomsFor, sharesOf, type Work, type WorkKind, worksOf } from './rooms.js';
 import { openWorkshop, type Subject, type Workshop } from './workshop.js';
 
@@ -47,7 +47,7 @@ export interface MuseumSummary {
 
 export const usualBudget = 3600;
 /** Below, there is nothing to be seen. */
-const leastBudget = 120;
+const leastBudget = 300;
 
 /** @throws UserError for a folder of something else, another museum than was begun, and pictures that cannot be read */
 export async function museum(o: MuseumOptions): Promise<MuseumSummary> {
@@ -148,7 +148,9 @@ async function doWorks(
       const started = clock();
       try {
         const told = within(reporter, work.room.short, left);
-        const done = await workshop.work(work, { seconds: known.given ?? 0, reporter: told });
+        const last = works.slice(i + 1).every((other) => sharesOf(other) === 0);
+        const most = mostFor(known.share ?? 0, { budget: ledger.budget, last }) - known.seconds;
+        const done = await workshop.work(work, { seconds: known.given ?? 0, most, reporter: told });
         if (done.stopped) return true;
         known.done = true;
         if (done.steps !== undefined) known.steps = done.steps;

@@ -27,6 +27,13 @@ export function shareOf(left: number, works: readonly Work[], experience: Experi
 }
 
 /**
+ * Seconds after which a training ends wherever it is: on a machine that grows busy it would take the others' time, and
+ * the last one has nobody's to take.
+ */
+export const mostFor = (share: number, { budget, last }: { budget: number; last: boolean }): number =>
+  last ? share + budget / 50 : 1.3 * share;
+
+/**
  * What a training is given to plan with, so that it takes its share: those before it took more or less than they were
  * given, by what a plan does not know of and how busy the machine is.
  *

@@ -32,11 +32,19 @@ export interface Done {
   readonly exhibit?: Exhibit;
 }
 
+export interface Time {
+  /** Of a training, to plan with. */
+  readonly seconds: number;
+  /** After which it ends wherever it is. */
+  readonly most: number;
+  readonly reporter: Reporter;
+}
+
 export interface Workshop {
   /** Decodes the pictures, for all rooms. @throws UserError where there are none */
   prepare(reporter: Reporter): Promise<NonNullable<Ledger['pictures']>>;
-  /** @param seconds of a training. A training that was stopped goes on to the end that was planned for it. */
-  work(work: Work, o: { seconds: number; reporter: Reporter }): Promise<Done>;
+  /** A training that was stopped goes on to the end that was planned for it. */
+  work(work: Work, time: Time): Promise<Done>;
 }
 
 export const runOf = (out: string, room: Pick<Room, 'name' | 'runOf'>): string =>
@@ -67,49 +75,45 @@ export function openWorkshop(
     return found;
   };
 
-  const tokenizer = async (room: Room, seconds: number, reporter: Reporter): Promise<Done> => {
+  const tokenizer = async (room: Room, time: Time): Promise<Done> => {
     const run = runOf(out, room);
-    const how = { run, cacheDir, device, signal, reporter };
+    const how = { run, cacheDir, device, reporter: time.reporter };
     if (hasCheckpoint(runPaths(run).stage1)) {
-      return stepsOf(await trainStage1({ ...how, config: readRunConfig(run), resume: true }));
+      const config = readRunConfig(run);
+      return ending((until) => trainStage1({ ...how, config, resume: true, signal: until }), time, signal);
     }
     await fs.rm(run, { recursive: true, force: true });
     const config = configOf(room.config, subject);
     const { warmup, codebook } = config.stage1;
-    const short = (steps: number): number => warmupIn(seconds, steps);
+    const short = (steps: number): number => warmupIn(time.seconds, steps);
     const stage1 = {
       ...config.stage1,
       warmup: short(warmup),
       codebook: { ...codebook, warmup: short(codebook.warmup) },
     };
-    const train = (planned: Partial<typeof stage1>, budget?: Budget) =>
-      trainStage1({
-        ...how,
-        config: { ...config, stage1: { ...stage1, ...planned } },
-        resume: false,
-        budget,
-      });
-    return stepsOf(await inTime(seconds, { train, reporter }));
+    const train: Train = (planned, o) =>
+      trainStage1({ ...how, ...o, config: { ...config, stage1: { ...stage1, ...planned } }, resume: false });
+    return inTime(train, time, signal);
   };
 
-  const prior = async (room: Room, seconds: number, reporter: Reporter): Promise<Done> => {
+  const prior = async (room: Room, time: Time): Promise<Done> => {
     const run = runOf(out, room);
     if (room.tokenizerOf && !existsSync(run)) await adopt(runOf(out, { name: room.tokenizerOf }), run, room);
-    const how = { run, device, signal, reporter };
+    const how = { run, device, reporter: time.reporter };
     const config = readRunConfig(run);
     if (hasCheckpoint(runPaths(run).prior)) {
-      return stepsOf(await trainPrior({ ...how, config, resume: true }));
+      return ending((until) => trainPrior({ ...how, config, resume: true, signal: until }), time, signal);
     }
     await fs.rm(runPaths(run).prior, { recursive: true, force: true });
-    const warmup = warmupIn(seconds, configOf(room.config, subject).prior.warmup);
-    const train = (planned: Partial<Config['prior']>, budget?: Budget) =>
+    const warmup = warmupIn(time.seconds, configOf(room.config, subject).prior.warmup);
+    const train: Train = (planned, o) =>
       trainPrior({
         ...how,
+        ...o,
         config: { ...config, prior: { ...config.prior, warmup, ...planned } },
         resume: false,
-        budget,
       });
-    return stepsOf(await inTime(seconds, { train, reporter }));
+    return inTime(train, time, signal);
   };
 
   /** The prior's settings of the room's config on another room's tokenizer and tokens. */
@@ -145,9 +149,10 @@ export function openWorkshop(
       const { train, val, classes } = dataset;
       return { train: train.count, val: val.count, classes: [...classes], shown: [...shown.names] };
     },
-    async work({ room, kind }, { seconds, reporter }) {
-      if (kind === 'tokenizer') return tokenizer(room, seconds, reporter);
-      if (kind === 'prior') return prior(room, seconds, reporter);
+    async work({ room, kind }, time) {
+      const { reporter } = time;
+      if (kind === 'tokenizer') return tokenizer(room, time);
+      if (kind === 'prior') return prior(room, time);
       if (kind === 'exhibit') return exhibit(room, reporter);
       await tokenize({ run: runOf(out, room), device, reporter, signal });
       return {};
@@ -185,28 +190,42 @@ async function findUnseen(
   return { shown, measured: spreadOver(val, most) };
 }
 
-interface Planned {
-  readonly steps: number;
-  readonly eval_every: number;
-  readonly checkpoint_every: number;
-  readonly warmup: number;
+interface Trained {
+  readonly step: number;
+  readonly stopped: boolean;
 }
 
-/** Within the seconds; where there are too few, as few steps as make sense, as a museum has no empty rooms. */
-async function inTime<T>(
-  seconds: number,
-  o: { train(planned: Partial<Planned>, budget?: Budget): Promise<T>; reporter: Reporter },
-): Promise<T> {
+type Train = (
+  planned: { steps?: number; eval_every?: number; checkpoint_every?: number; warmup?: number },
+  o: { budget?: Budget; signal: AbortSignal },
+) => Promise<Trained>;
+
+/** Within the time; where there is too little, as few steps as make sense, as a museum has no empty rooms. */
+async function inTime(train: Train, time: Time, signal: AbortSignal): Promise<Done> {
   const started = performance.now();
-  const budget = { seconds, spent: () => (performance.now() - started) / 1000 };
+  const budget = { seconds: time.seconds, spent: () => (performance.now() - started) / 1000 };
   try {
-    return await o.train({}, budget);
+    return await ending((until) => train({}, { budget, signal: until }), time, signal);
   } catch (error) {
-    if (!(error instanceof TooShort)) throw error;
-    o.reporter.warn(`There is no time for a training; it has ${fewest} steps.`);
-    const steps = { steps: fewest, eval_every: fewest, checkpoint_every: fewest };
-    return o.train({ ...steps, warmup: 2 });
+    const late = !signal.aborted && (error as Error | undefined)?.name === 'TimeoutError';
+    if (!late && !(error instanceof TooShort)) throw error;
+    time.reporter.warn(`There is no time for a training; it has ${fewest} steps.`);
+    const every = { steps: fewest, eval_every: fewest, checkpoint_every: fewest };
+    return asDone(await train({ ...every, warmup: 2 }, { signal }), signal);
   }
 }
 
-const stepsOf = ({ step, stopped }: { step: number; stopped: boolean }): Done => ({ steps: step, stopped });
+/** A training that ends at the latest after the most seconds that it may take. @throws what it throws before it began */
+async function ending(
+  train: (until: AbortSignal) => Promise<Trained>,
+  { most }: Time,
+  signal: AbortSignal,
+): Promise<Done> {
+  const late = AbortSignal.timeout(Math.max(1, Math.ceil(1000 * most)));
+  return asDone(await train(AbortSignal.any([signal, late])), signal);
+}
+
+const asDone = ({ step, stopped }: Trained, { aborted }: AbortSignal): Done => ({
+  steps: step,
+  stopped: stopped && aborted,
+});

@@ -56,8 +56,8 @@ test('another museum than was begun, and a folder of something else, are refused
   );
   await expect(again({ budget: 660 })).rejects.toThrow('Expected 10m for --budget but received 11m.');
   await expect(again({ seed: 1 })).rejects.toThrow('Expected 0 for --seed but received 1.');
-  await expect(playMuseum(await freshOut(), { budget: 119 })).rejects.toThrow(
-    'Expected at least 2m for --budget but received 119s.',
+  await expect(playMuseum(await freshOut(), { budget: 299 })).rejects.toThrow(
+    'Expected at least 5m for --budget but received 299s.',
   );
 
   const other = await freshFolder();

@@ -1,4 +1,4 @@
-import { extentFor, givenFor, guessesFor, shareOf, warmupIn } from '../../src/museum/plan.js';
+import { extentFor, givenFor, guessesFor, mostFor, shareOf, warmupIn } from '../../src/museum/plan.js';
 import { catalogue, roomsFor, sharesOf, worksOf } from '../../src/museum/rooms.js';
 
 const guesses = { tokens: 30, exhibit: 20 };
@@ -25,6 +25,11 @@ test('what trainings are given makes up for what they take', () => {
   ).toBe(48);
   expect(givenFor(60, [{ given: 50, seconds: 10 }])).toBeCloseTo(66);
   expect(givenFor(60, [{ given: 1, seconds: 90 }])).toBe(24);
+});
+
+test('a training may take a part of the others’ time, the last one hardly any', () => {
+  expect(mostFor(100, { budget: 1000, last: false })).toBe(130);
+  expect(mostFor(100, { budget: 1000, last: true })).toBe(120);
 });
 
 test('short museums draw, measure and warm up less', () => {
