@@ -68,8 +68,8 @@ export async function makeExhibit(o: ExhibitOptions): Promise<Exhibit> {
 
   await reconstructions(work);
   const corrupted = config.stage1.corrupt.kind === 'none' ? undefined : await restorations(work);
-  if (latent.kind !== 'codes') await between(work);
-  if (latent.kind === 'plain') await ofNormal(work, latent);
+  if (latent.kind !== 'codes' && !corrupted) await between(work);
+  if (latent.kind === 'plain' && !corrupted) await ofNormal(work, latent);
   const space = await vqgenSpace(o.device, size, batch);
   try {
     const folder = await measureFolder({ ...work, subset: o.unseen, space, keep: 0 });

@@ -2,6 +2,7 @@
  * `vqgen museum`: the whole history on the same pictures, by one clock. Works are done in turn; what is done is noted
  * in a ledger, so that another call goes on where one ended.
  */
+import os from 'node:os';
 import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
@@ -121,7 +122,7 @@ async function doWorks(
   const { out, reporter, signal, clock = () => performance.now() / 1000 } = o;
   const device = await o.openDevice();
   const workshop = (o.workshop ?? openWorkshop)(out, ledger, { device, signal });
-  ledger.machine = device.description;
+  ledger.machine = machineOf(device);
   ledger.sittings++;
   const timer = setInterval(() => void note().catch(() => {}), noteEvery);
   timer.unref();
@@ -169,6 +170,11 @@ async function doWorks(
     if (ledger.pictures) await note(); // Else nothing is begun.
   }
 }
+
+const machineOf = ({ name, description }: Device): string => {
+  const processor = os.cpus()[0]?.model.trim();
+  return name === 'webgpu' || !processor ? description : `${description} (${processor})`;
+};
 
 const isTrained = (work: WorkNote): work is WorkNote & { given: number } =>
   work.done && work.given !== undefined;

@@ -4,8 +4,8 @@ import { version } from '../checkpoint/run.js';
 import { type Html, html } from '../report/document.js';
 import { type Ledger, timeOf } from './ledger.js';
 import { extentFor } from './plan.js';
-import { columnsOf, millions, type Visit } from './room-section.js';
-import { sharesOf, type Work, type WorkKind, worksOf } from './rooms.js';
+import { bitsOf, columnsOf, millions, type Visit } from './room-section.js';
+import { hasOwnTokenizer, type Room, sharesOf, type WorkKind, worksOf } from './rooms.js';
 
 export function opening({ data, budget, pictures }: Ledger, visits: readonly Visit[]): Html {
   const of = data === null ? 'the pictures that come with vqgen' : `the pictures in ${lastOf(data)}`;
@@ -32,14 +32,14 @@ export function comparison(ledger: Ledger, visits: readonly Visit[]): Html {
   return html`<h2>All rooms</h2>
 <div class="wide"><table>
 <thead><tr><th>Room</th><th>A picture is</th><th class="number">Learned</th><th class="number">Trained</th>
-<th class="number">PSNR</th><th class="number">rfd_vqgen</th><th class="number">fd_vqgen</th><th class="number">Bits a picture</th></tr></thead>
+<th class="number">PSNR</th><th class="number">rfd_vqgen</th><th class="number">fd_vqgen</th><th class="number">A picture costs</th></tr></thead>
 <tbody>${visits.map(
-    ({ room, exhibit: { latent, parameters, psnr, rfd_vqgen, fd_vqgen, bits, raw_bits } }) => html`<tr>
-<th scope="row"><a href="#${room.name}">${room.short}</a></th><td>${latent.replaceAll('×', ' × ')}</td>
-<td class="number">${millions(parameters.tokenizer + parameters.prior)}</td>
-<td class="number">${room.runOf ? 'as above' : formatDuration(trainedFor(ledger, room.name))}</td>
-<td class="number">${psnr.toFixed(1)} dB</td><td class="number">${shown(rfd_vqgen)}</td><td class="number">${shown(fd_vqgen)}</td>
-<td class="number">${bits ? `${bits.by === 'bound' ? '≤ ' : ''}${Math.round(bits.value)}` : '–'}${raw_bits === undefined ? '' : ` of ${Math.round(raw_bits)}`}</td></tr>`,
+    ({ room, exhibit }) => html`<tr>
+<th scope="row"><a href="#${room.name}">${room.short}</a></th><td>${exhibit.latent.replaceAll('×', ' × ')}</td>
+<td class="number">${millions(exhibit.parameters.tokenizer + exhibit.parameters.prior)}</td>
+<td class="number">${room.runOf ? 'as above' : formatDuration(trainedFor(ledger, room))}</td>
+<td class="number">${exhibit.psnr.toFixed(1)} dB</td><td class="number">${shown(exhibit.rfd_vqgen)}</td><td class="number">${shown(exhibit.fd_vqgen)}</td>
+<td class="number">${bitsOf(exhibit)}</td></tr>`,
   )}</tbody></table></div>
 <p class="faint">PSNR: of reconstructions of ${measured} unseen pictures; higher is closer. <code>rfd_vqgen</code>: how far these
 reconstructions, and <code>fd_vqgen</code> how far ${drawn} samples, are as a set from the unseen pictures, in the features of vqgen’s own
@@ -50,15 +50,16 @@ have no price. MaskGIT has the VQGAN’s tokenizer, whose training is not counte
 
 const shown = (value: number | null): string => (value === null ? '–' : value.toFixed(1));
 
-const trainedFor = ({ works }: Ledger, room: string): number =>
-  ['tokenizer', 'prior'].reduce((sum, kind) => sum + (works[`${room}/${kind}`]?.seconds ?? 0), 0);
+/** Seconds. */
+export const trainedFor = ({ works }: Ledger, { name }: Pick<Room, 'name'>): number =>
+  ['tokenizer', 'prior'].reduce((sum, kind) => sum + (works[`${name}/${kind}`]?.seconds ?? 0), 0);
 
 /** The same row of pictures in every room. */
 export function hall(visits: readonly Visit[], originals: string): Html {
   const rowsOf = (name: string, what: string): Html[] =>
     visits.flatMap(({ room, figures }) => {
       const figure = figures[name];
-      if (!figure || (room.runOf && name.startsWith('reconstructions'))) return [];
+      if (!figure || (name.startsWith('reconstructions') && !hasOwnTokenizer(room))) return [];
       const alt = `${what} ${room.short}`;
       return [html`<span aria-hidden="true">${room.short}</span>${row(figure, figure.url, alt)}`];
     });
@@ -78,13 +79,6 @@ ${rowsOf('reconstructions-row', 'The same pictures by')}</div>
 const row = ({ width, height }: { width: number; height: number }, url: string, alt: string): Html =>
   html`<img class="pixels" src="${url}" width="${2 * width}" height="${2 * height}" alt="${alt}">`;
 
-const called: Readonly<Record<WorkKind, string>> = {
-  tokenizer: 'encoder and decoder',
-  tokens: 'pictures into codes',
-  prior: 'prior',
-  exhibit: 'pictures and measures',
-};
-
 export function making(ledger: Ledger, visits: readonly Visit[]): Html {
   const { data, budget, seed, seconds, sittings, machine, works, pictures } = ledger;
   const all = worksOf(visits.map(({ room }) => room));
@@ -99,14 +93,23 @@ what is below, and ${formatDuration(Math.max(0, seconds - done))} for ${data ===
 Of the time that the other works leave, each training has one of ${shares} equal shares, the MaskGIT two, as two rooms show it; what one leaves
 over goes to those after it.</p>
 <p>Configs are those that come with vqgen (<code>--config</code> in each room) but for the number of steps, which the clock decides, the steps of
-their warm-up, which are fewer in shares below four minutes, and guidance by class (<code>cfg_scale</code>), which is the same for all priors. Shown are the unseen pictures ${(pictures?.shown ?? []).join(', ')}.</p>
-<div class="wide"><table><thead><tr><th>Room</th><th>Work</th><th class="number">Share</th><th class="number">Took</th><th class="number">Steps</th></tr></thead>
-<tbody>${all.map((work) => workRow(work, ledger))}</tbody></table></div>`;
+their warm-up, which are fewer in shares below four minutes, and guidance by class (<code>cfg_scale</code>), which is the same for all priors.</p>
+<div class="wide"><table><thead>
+<tr><th></th><th colspan="3">Encoder and decoder</th><th colspan="3">Prior</th><th colspan="2">Beside that</th></tr>
+<tr><th>Room</th>${[1, 2].map(() => html`<th class="number">share</th><th class="number">took</th><th class="number">steps</th>`)}
+<th class="number">codes</th><th class="number">pictures, measures</th></tr></thead>
+<tbody>${visits.map(({ room }) => workRow(room, ledger))}</tbody></table></div>
+<details><summary>The unseen pictures that are shown</summary><p class="faint">${(pictures?.shown ?? []).join(', ')}</p></details>`;
 }
 
-function workRow({ room, kind, name }: Work, { works }: Ledger): Html {
-  const { share, seconds = 0, steps } = works[name] ?? {};
-  return html`<tr><th scope="row">${room.short}</th><td>${called[kind]}</td>
-<td class="number">${share === undefined ? '' : formatDuration(share)}</td><td class="number">${formatDuration(seconds)}</td>
-<td class="number">${steps === undefined ? '' : steps.toLocaleString('en')}</td></tr>`;
+function workRow({ name, short }: Room, { works }: Ledger): Html {
+  const cell = (text: string | undefined): Html => html`<td class="number">${text ?? ''}</td>`;
+  const seconds = (value: number | undefined) =>
+    cell(value === undefined ? undefined : formatDuration(value));
+  const training = (kind: WorkKind): Html => {
+    const { share, seconds: took, steps } = works[`${name}/${kind}`] ?? {};
+    return html`${seconds(share)}${seconds(took)}${cell(steps?.toLocaleString('en'))}`;
+  };
+  const took = (kind: WorkKind): Html => seconds(works[`${name}/${kind}`]?.seconds);
+  return html`<tr><th scope="row">${short}</th>${training('tokenizer')}${training('prior')}${took('tokens')}${took('exhibit')}</tr>`;
 }

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { documentOf, html, pngUrl } from '../report/document.js';
 import type { Ledger } from './ledger.js';
-import { comparison, hall, making, opening, timeline } from './overview.js';
+import { comparison, hall, making, opening, timeline, trainedFor } from './overview.js';
 import { museumStyle } from './page-style.js';
 import { closedSection, roomSection, type Visit } from './room-section.js';
 import { roomsFor } from './rooms.js';
@@ -37,7 +37,10 @@ ${opening(ledger, visits)}
 ${timeline(visits)}
 ${comparison(ledger, visits)}
 ${hall(visits, row)}
-${visits.map((visit, i) => roomSection(visit, { originals, before: visits[i - 1] }))}
+${visits.map((visit, i) => {
+  const trained = trainedFor(ledger, visit.room);
+  return roomSection(visit, { originals, before: visits[i - 1], trained });
+})}
 ${closed.map(closedSection)}
 ${making(ledger, visits)}
 </main>`,

@@ -1,9 +1,9 @@
 /** One room of the page. */
-import { formatNumber } from '../base/progress.js';
+import { formatDuration, formatNumber } from '../base/progress.js';
 import { type Html, html } from '../report/document.js';
 import { figureColumns } from './exhibit.js';
 import type { Exhibit, FigureSize } from './ledger.js';
-import type { Room } from './rooms.js';
+import { hasOwnTokenizer, type Room } from './rooms.js';
 
 /** A picture of a room, ready to be shown. */
 export interface Hung extends FigureSize {
@@ -23,19 +23,21 @@ const zoom = 3;
 const image = ({ width, height, url }: Hung, alt: string, over = ''): Html =>
   html`<img class="pixels ${over}" src="${url}" width="${zoom * width}" height="${zoom * height}" alt="${alt}">`;
 
+/** @param o.trained seconds */
 export function roomSection(
-  { room, exhibit, figures }: Visit,
-  { originals, before }: { originals: string; before?: Visit },
+  visit: Visit,
+  { originals, before, trained }: { originals: string; before?: Visit; trained: number },
 ): Html {
+  const { room, exhibit, figures } = visit;
   const { reconstructions, samples, between, seen, restored, normal } = figures;
   const clean = figures.originals;
   return html`<section class="room" id="${room.name}">
 <h2>${room.title}, ${room.year}</h2>
 <p>${room.changed} ${room.look}</p>
 <p class="faint">${room.source}. vqgen: <code>--config ${room.config}</code>${room.revise === undefined ? '' : html`, <code>--revise ${room.revise}</code>`}.</p>
-${facts(exhibit)}
+${facts(visit, trained)}
 ${
-  reconstructions && !room.runOf
+  reconstructions && hasOwnTokenizer(room)
     ? html`<h3>Reconstructions</h3>
 ${slider({
   under: image({ ...reconstructions, url: originals }, `${reconstructions.pictures} unseen pictures`),
@@ -53,20 +55,20 @@ ${
     : ''
 }
 ${
-  between
+  between && !seen
     ? html`<h3>From one picture to another</h3>
 <figure>${image(between, `From one unseen picture to another through the numbers of ${room.short}`)}
 <figcaption>The outermost are the pictures themselves; between them is decoded what lies on a straight line between their numbers.</figcaption></figure>`
     : ''
 }
 ${
-  normal
+  normal && !seen
     ? html`<h3>Random numbers</h3>
 <figure>${image(normal, `What ${room.short} decodes random numbers to`)}
 <figcaption>Decoded from a normal distribution, N(0, I): the numbers that the VAE’s first samples are drawn from, too.</figcaption></figure>`
     : ''
 }
-${samples ? samplesOf({ room, exhibit, figures }, samples, before) : ''}
+${samples ? samplesOf(visit, samples, before) : ''}
 </section>`;
 }
 
@@ -106,15 +108,28 @@ function slider(o: { under: Html; over: Html; label: string; caption: string }):
 
 const decibels = (value: number | undefined): string => (value === undefined ? '' : `${value.toFixed(1)} dB`);
 
-function facts({ latent, parameters, settings }: Exhibit): Html {
+function facts({ room, exhibit }: Visit, trained: number): Html {
+  const { latent, parameters, psnr, rfd_vqgen, fd_vqgen, settings } = exhibit;
   const { tokenizer, prior } = parameters;
   const drawn = Object.entries(settings).map(([key, value]) => `${key} ${formatNumber(value)}`);
+  const away = (value: number | null, name: string) =>
+    value === null ? '' : `, ${name} ${value.toFixed(1)}`;
   const rows: [string, string][] = [
     ['A picture is', latent.replaceAll('×', ' × ')],
+    ['costs', exhibit.bits || exhibit.raw_bits ? bitsOf(exhibit) : 'no number of bits'],
     ['Learned numbers', `${millions(tokenizer)}${prior > 0 ? `, prior ${millions(prior)}` : ''}`],
-    ['Drawn with', drawn.join(', ')],
+    ['Trained', room.runOf ? 'as the room before' : formatDuration(trained)],
+    ['Reconstructions', `${decibels(psnr)}${away(rfd_vqgen, 'rfd_vqgen')}`],
+    ['Samples', `${drawn.join(', ')}${away(fd_vqgen, 'fd_vqgen')}`],
   ];
   return html`<dl class="facts">${rows.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
+}
+
+/** `235 of 576 bits`, `≤ 240 of 576 bits` */
+export function bitsOf({ bits, raw_bits }: Exhibit): string {
+  if (!bits) return '–';
+  const of = raw_bits === undefined ? '' : ` of ${Math.round(raw_bits)}`;
+  return `${bits.by === 'bound' ? '≤ ' : ''}${Math.round(bits.value)}${of} bits`;
 }
 
 /** `0.73 M` */

@@ -168,6 +168,9 @@ export function roomsFor(classes: number): { rooms: readonly Room[]; closed: rea
   return { rooms: catalogue.filter(open), closed: catalogue.filter((room) => !open(room)) };
 }
 
+/** Else its reconstructions are another room's. */
+export const hasOwnTokenizer = ({ works }: Room): boolean => works.includes('tokenizer');
+
 export interface Work {
   readonly room: Room;
   readonly kind: WorkKind;

@@ -23,8 +23,8 @@ async function exhibitOf(out: string, room: Room): Promise<Exhibit> {
   const coded = room.works.includes('prior') || room.runOf !== undefined;
   const own: Record<string, readonly string[]> = {
     ae: ['between', 'normal'],
-    dae: ['between', 'originals', 'seen', 'restored'],
-    mae: ['between', 'originals', 'seen', 'restored'],
+    dae: ['originals', 'seen', 'restored'],
+    mae: ['originals', 'seen', 'restored'],
     vae: ['between'],
     cvae: ['between'],
   };
