@@ -63,9 +63,15 @@ async function sitting(o: MuseumOptions): Promise<MuseumSummary> {
   const ledger = readLedger(out) ?? begun(o);
   checkSame(ledger, o);
   const before = ledger.seconds;
+  let writing = Promise.resolve();
+  /** One after another: what is noted last stands. */
   const note = (): Promise<void> => {
-    ledger.seconds = before + clock();
-    return writeLedger(out, ledger);
+    const write = (): Promise<void> => {
+      ledger.seconds = before + clock();
+      return writeLedger(out, ledger);
+    };
+    writing = writing.then(write, write);
+    return writing;
   };
   const stopped = isDone(ledger)
     ? false

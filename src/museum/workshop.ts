@@ -169,6 +169,8 @@ function configOf(name: string, { data, budget, seed }: Subject): Config {
     'data.dir': data ?? undefined,
     'data.drawn': extentFor(budget).drawn,
     'sample.cfg_scale': guidance,
+    'stage1.keep': 1, // Of a dozen trainings.
+    'prior.keep': 1,
     seed,
   };
   return loadConfig({ config: name, overrides });
