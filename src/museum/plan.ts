@@ -35,7 +35,8 @@ export const mostFor = (share: number, { budget, last }: { budget: number; last:
 
 /**
  * What a training is given to plan with, so that it takes its share: those before it took more or less than they were
- * given, by what a plan does not know of and how busy the machine is.
+ * given, by what a plan does not know of and how busy the machine is. Little evidence counts little: it stands beside
+ * one training that took what it was given.
  *
  * @param done what earlier ones were given and took
  */
@@ -43,9 +44,9 @@ export function givenFor(
   share: number,
   done: readonly { readonly given: number; readonly seconds: number }[],
 ): number {
-  const given = done.reduce((sum, work) => sum + work.given, 0);
-  const taken = done.reduce((sum, work) => sum + work.seconds, 0);
-  return taken > 0 ? share * within(0.4, given / taken, 1.1) : share;
+  const given = done.reduce((sum, work) => sum + work.given, share);
+  const taken = done.reduce((sum, work) => sum + work.seconds, share);
+  return share * within(0.5, given / taken, 1.15);
 }
 
 function expectedOf(kind: WorkKind, { taken, guesses }: Experience): number {

@@ -45,7 +45,7 @@ export const catalogue: readonly Room[] = [
     works: numbers,
     changed:
       'A network must give back each picture from 64 numbers, and nothing is asked of the numbers themselves.',
-    look: 'So pictures come back, but nobody knows where their numbers lie: random ones decode to nothing in particular, and only a Gaussian that was fitted to the numbers of the training pictures afterwards draws something.',
+    look: 'So pictures come back, but nobody knows where their numbers lie: random ones decode to nothing in particular, and only a Gaussian that was fitted to the numbers of training pictures afterwards draws things with a shape.',
   },
   {
     name: 'dae',
@@ -57,7 +57,7 @@ export const catalogue: readonly Room[] = [
     works: numbers,
     changed:
       'The encoder sees the picture under noise and must give back the clean one, so that copying no longer helps and it has to know what pictures look like.',
-    look: 'Outlines and large surfaces come out of the noise, and what is as fine as the noise stays lost.',
+    look: 'The noise is gone in the bottom row, and with it whatever is as fine as the noise; after a short training, in which it met few shapes, so is more than that.',
   },
   {
     name: 'mae',
@@ -69,7 +69,7 @@ export const catalogue: readonly Room[] = [
     works: numbers,
     changed:
       'Three cells of five are hidden in place of noise, so that it must tell the whole from parts: the idea that MaskGIT will have of codes.',
-    look: 'Holes are filled with colours that go on from their neighbours, and what lay in a hole whole is guessed or left out.',
+    look: 'Nothing is left of the holes: what comes back is whole, of colours that go on from what was in sight, and softer than that; what lay in a hole as a whole, an eye or a window, is guessed or left out.',
   },
   {
     name: 'vae',
@@ -81,7 +81,7 @@ export const catalogue: readonly Room[] = [
     works: numbers,
     changed:
       'The same 64 numbers get noise, and a price for every bit that they say of a picture, so that together they fill a normal distribution, from which anyone may draw.',
-    look: 'Random numbers, the very ones that the autoencoder could not read, now decode to pictures, though many of them are a mixture of two things: a normal distribution has no gaps between kinds.',
+    look: 'Random numbers, the very ones that the autoencoder could not read, now decode to pictures, though many of them are pale and a mixture of two things: a normal distribution has no gaps between kinds.',
   },
   {
     name: 'cvae',
@@ -94,7 +94,7 @@ export const catalogue: readonly Room[] = [
     needsClasses: true,
     changed:
       'Each class has a normal distribution of its own around a mean that is learned, which puts the gaps between kinds.',
-    look: 'A class can now be asked for, each column being one, and there are fewer mixtures; on the way from one picture to the other it changes from one kind to the other in few steps.',
+    look: 'A class can now be asked for, and each column holds one: mixtures are rare, and what is soft stays soft, as the numbers and their price are the same.',
   },
   {
     name: 'vq-vae',

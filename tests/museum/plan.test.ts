@@ -17,14 +17,11 @@ test('a share is of what the works without one leave, by what they took so far',
 
 test('what trainings are given makes up for what they take', () => {
   expect(givenFor(60, [])).toBe(60);
-  expect(
-    givenFor(60, [
-      { given: 50, seconds: 60 },
-      { given: 50, seconds: 65 },
-    ]),
-  ).toBe(48);
-  expect(givenFor(60, [{ given: 50, seconds: 10 }])).toBeCloseTo(66);
-  expect(givenFor(60, [{ given: 1, seconds: 90 }])).toBe(24);
+  const late = { given: 60, seconds: 90 };
+  expect(givenFor(60, [late])).toBeCloseTo(60 * (120 / 150));
+  expect(givenFor(60, Array(5).fill(late))).toBeCloseTo(60 * (360 / 510));
+  expect(givenFor(60, [{ given: 60, seconds: 20 }])).toBeCloseTo(69); // the most
+  expect(givenFor(60, [{ given: 1, seconds: 900 }])).toBe(30); // the least
 });
 
 test('a training may take a part of the others’ time, the last one hardly any', () => {
