@@ -1,10 +1,11 @@
 /** `vqgen museum`. */
 import { formatDuration } from '../base/progress.js';
+import { word } from '../base/shell.js';
 import type { Device } from '../engine/device.js';
 import type { Context } from './command.js';
 import { onlyData } from './flags.js';
 import { openDevice } from './open.js';
-import { type Outcome, word } from './outcome.js';
+import type { Outcome } from './outcome.js';
 
 const usualOut = 'museum';
 

@@ -20,8 +20,8 @@ import { type FolderResult, measureFolder, rounded } from '../evaluate/folder.js
 import { frechetDistance, Moments } from '../evaluate/frechet.js';
 import { countParams } from '../nn/params.js';
 import { type ClassOf, inProportion, inTurn } from '../sample/classes.js';
-import { straight } from '../sample/interpolate.js';
 import { openSource } from '../sample/sources.js';
+import { straight } from '../sample/ways.js';
 import { bottleneckOf } from '../stage1-vqgan/bottlenecks/index.js';
 import { cellsIn } from '../stage1-vqgan/grids.js';
 import { describeLatent, type Latent } from '../stage1-vqgan/latent.js';

@@ -1,8 +1,7 @@
 /** The page: all rooms side by side, then each room, then how it was made. */
-import { existsSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { pageScript } from '../report/assets.js';
 import { documentOf, html, pngUrl } from '../report/document.js';
 import type { Ledger } from './ledger.js';
 import { comparison, hall, making, opening, timeline, trainedFor } from './overview.js';
@@ -31,7 +30,7 @@ export async function museumPage(out: string, ledger: Ledger): Promise<string> {
   return documentOf({
     title: 'A museum of image tokenizers',
     styles: [museumStyle],
-    scripts: [await fs.readFile(compiled('compare'), 'utf8')],
+    scripts: [pageScript('compare')],
     body: html`<main>
 ${opening(ledger, visits)}
 ${timeline(visits)}
@@ -45,12 +44,4 @@ ${closed.map(closedSection)}
 ${making(ledger, visits)}
 </main>`,
   });
-}
-
-/** A script of pages as browsers take it: beside this file where it is compiled too. */
-function compiled(name: string): string {
-  const [here, built] = ['../report/page/', '../../dist/report/page/'].map((folder) =>
-    fileURLToPath(new URL(`${folder}${name}.js`, import.meta.url)),
-  ) as [string, string];
-  return existsSync(here) ? here : built;
 }

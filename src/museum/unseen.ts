@@ -4,6 +4,7 @@ import { streamEvalImages } from '../data/batches.js';
 import type { Subset } from '../data/dataset.js';
 import { imageAt } from '../data/grid.js';
 import { classOf } from '../data/source.js';
+import { spread } from '../evaluate/folder.js';
 
 /** The first of each class by name, then the second of each, … */
 export function firstOfEach({ source, indices }: Subset, n: number): readonly number[] {
@@ -19,12 +20,11 @@ export function firstOfEach({ source, indices }: Subset, n: number): readonly nu
   return inTurn.slice(0, n);
 }
 
-/** n of them, spread evenly. */
-export function spreadOver({ source, indices }: Subset, n: number): Subset {
-  const count = Math.min(n, indices.length);
-  const places = Array.from({ length: count }, (_, i) => Math.floor((i * indices.length) / count));
-  return { source, indices: take(indices, places) };
-}
+/** n of them, spread evenly; all where there are fewer. */
+export const spreadOver = ({ source, indices }: Subset, n: number): Subset => ({
+  source,
+  indices: take(indices, spread(indices.length, n)),
+});
 
 /** The pictures of these numbers, in this order, with their names; what cannot be read is left out. */
 export async function readPictures(
