@@ -14,8 +14,8 @@ export function opening({ data, budget, pictures }: Ledger, visits: readonly Vis
   return html`<h1>A museum of image tokenizers</h1>
 <p class="lead">${visits.length} rooms from the autoencoder to MaskGIT, all trained on ${of} by one command and one clock of
 ${formatDuration(budget)}: ${train.toLocaleString('en')} pictures${kinds}, ${val.toLocaleString('en')} more that no network has seen.</p>
-<p>Every room shows the same unseen pictures and the first samples of the same seed; nothing was chosen. Each of its networks had the
-same share of the time, so that what is told here is what a minute buys, not how far an idea can go.</p>`;
+<p>Every room shows the same unseen pictures and the first samples of the same seed; nothing was chosen. Each of its networks was
+given the same share of the time, so that what is told here is what minutes buy, not how far an idea can go.</p>`;
 }
 
 const lastOf = (data: string): string => data.split(/[\\/]/).filter(Boolean).at(-1) ?? data;
@@ -45,7 +45,7 @@ export function comparison(ledger: Ledger, visits: readonly Visit[]): Html {
 reconstructions, and <code>fd_vqgen</code> how far ${drawn} samples, are as a set from the unseen pictures, in the features of vqgen’s own
 network; 0 is equal, and of so few pictures it is too high for all rooms alike. Bits: what a picture costs by the prior, of what its
 codes take as they are; of the VAEs what their numbers say of it (KL); of a MaskGIT an upper bound. The numbers of the autoencoders
-have no price. MaskGIT has the VQGAN’s tokenizer, whose training is not counted again.</p>`;
+have no price. All but the VQ-VAEs are also trained on a perceptual distance, which <code>rfd_vqgen</code> rewards and PSNR does not. MaskGIT has the VQGAN’s tokenizer, whose training is not counted again.</p>`;
 }
 
 const shown = (value: number | null): string => (value === null ? '–' : value.toFixed(1));
@@ -90,8 +90,9 @@ export function making(ledger: Ledger, visits: readonly Visit[]): Html {
 <pre>vqgen museum${options}</pre>
 <p>vqgen ${version}, seed ${seed}; ${machine}. It took ${formatDuration(seconds)} of ${formatDuration(budget)}${sittings > 1 ? `, in ${sittings} sittings` : ''}:
 what is below, and ${formatDuration(Math.max(0, seconds - done))} for ${data === null ? `drawing ${drawn.toLocaleString('en')} pictures` : 'reading the pictures'} and all else.
-Of the time that the other works leave, each training has one of ${shares} equal shares, the MaskGIT two, as two rooms show it; what one leaves
-over goes to those after it.</p>
+Of the time that the other works leave, each training has one of ${shares} equal shares, the MaskGIT two, as two rooms show it. Its steps
+are planned from a few that are tried, so that on a busy machine it takes less or more: what one leaves over goes to those after it, and one
+that takes 1.3 shares ends there.</p>
 <p>Configs are those that come with vqgen (<code>--config</code> in each room) but for the number of steps, which the clock decides, the steps of
 their warm-up, which are fewer in shares below four minutes, and guidance by class (<code>cfg_scale</code>), which is the same for all priors.</p>
 <div class="wide"><table><thead>

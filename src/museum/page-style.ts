@@ -10,7 +10,7 @@ export const museumStyle = `
 th { font-weight: 600; }
 td.number, th.number { white-space: nowrap; }
 tbody th { font-weight: 400; white-space: nowrap; }
-.hall { display: grid; grid-template-columns: max-content minmax(0, 42.25rem); gap: 0.25rem 1rem; align-items: center; }
+.hall { display: grid; grid-template-columns: 8rem minmax(0, 42.25rem); gap: 0.25rem 1rem; align-items: center; }
 .hall span { font-size: 0.875rem; }
 .hall img { display: block; width: 100%; }
 .hall .given { padding-bottom: 0.375rem; }

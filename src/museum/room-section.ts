@@ -1,5 +1,5 @@
 /** One room of the page. */
-import { formatDuration, formatNumber } from '../base/progress.js';
+import { formatDuration } from '../base/progress.js';
 import { type Html, html } from '../report/document.js';
 import { figureColumns } from './exhibit.js';
 import type { Exhibit, FigureSize } from './ledger.js';
@@ -111,12 +111,14 @@ const decibels = (value: number | undefined): string => (value === undefined ? '
 function facts({ room, exhibit }: Visit, trained: number): Html {
   const { latent, parameters, psnr, rfd_vqgen, fd_vqgen, settings } = exhibit;
   const { tokenizer, prior } = parameters;
-  const drawn = Object.entries(settings).map(([key, value]) => `${key} ${formatNumber(value)}`);
+  const drawn = Object.entries(settings).map(
+    ([key, value]) => `${key} ${typeof value === 'number' ? Number(value.toPrecision(4)) : value}`,
+  );
   const away = (value: number | null, name: string) =>
     value === null ? '' : `, ${name} ${value.toFixed(1)}`;
   const rows: [string, string][] = [
     ['A picture is', latent.replaceAll('×', ' × ')],
-    ['costs', exhibit.bits || exhibit.raw_bits ? bitsOf(exhibit) : 'no number of bits'],
+    ['Its price', exhibit.bits ? bitsOf(exhibit) : 'none'],
     ['Learned numbers', `${millions(tokenizer)}${prior > 0 ? `, prior ${millions(prior)}` : ''}`],
     ['Trained', room.runOf ? 'as the room before' : formatDuration(trained)],
     ['Reconstructions', `${decibels(psnr)}${away(rfd_vqgen, 'rfd_vqgen')}`],

@@ -69,7 +69,7 @@ export const catalogue: readonly Room[] = [
     works: numbers,
     changed:
       'Three cells of five are hidden in place of noise, so that it must tell the whole from parts: the idea that MaskGIT will have of codes.',
-    look: 'Nothing is left of the holes: what comes back is whole, of colours that go on from what was in sight, and softer than that; what lay in a hole as a whole, an eye or a window, is guessed or left out.',
+    look: 'Nothing is left of the holes: what comes back is whole, of colours that go on from what was in sight, and softer than that; what lay in a hole as a whole is guessed or left out.',
   },
   {
     name: 'vae',
@@ -118,7 +118,7 @@ export const catalogue: readonly Room[] = [
     works: codes,
     changed:
       'A small grid of codes says the layout and a larger one what is missing then, each with a PixelCNN, so that the whole is decided before its parts.',
-    look: 'At this size and in this time, judge by the table whether the second grid pays: it costs bits, and its samples break as those of the room before.',
+    look: 'At this size and in this time, look whether the second grid pays: it costs bits, of which the table has the number, and on the pictures that come with vqgen its samples break as those of the room before.',
   },
   {
     name: 'vqgan',
@@ -129,8 +129,8 @@ export const catalogue: readonly Room[] = [
     config: 'vqgan',
     works: codes,
     changed:
-      'Reconstructions are judged by a network that sees shapes and not only pixels, and a transformer draws the codes one after another with all of them before it in sight (the discriminator that gave it its name is off in this config: in minutes it costs more than it brings).',
-    look: 'Edges are sharp where those of the VQ-VAE are soft, and samples hang together over the whole picture.',
+      'As in the first rooms and unlike the VQ-VAEs’, reconstructions are also judged by a network that sees shapes, and a transformer draws the codes one after another with all of them before it in sight (the discriminator that gave it its name is off in this config: in minutes it costs more than it brings).',
+    look: 'Samples hang together over the whole picture where those of the PixelCNNs come in scraps; its steps are dear, and where the clock ends them early, reconstructions lack edges and small things, such as eyes.',
   },
   {
     name: 'maskgit',
@@ -150,15 +150,15 @@ export const catalogue: readonly Room[] = [
     name: 'maskgit-revised',
     title: 'MaskGIT that revises',
     short: 'MaskGIT, revising',
-    year: 2023,
-    source: 'after Lezama et al., arXiv 2209.04439, and CMLMC, ICLR',
+    year: 2022,
+    source: 'After Lezama et al., arXiv 2209.04439, and CMLMC, ICLR',
     config: 'maskgit',
     works: ['exhibit'],
     runOf: 'maskgit',
     revise: 0.3,
     changed:
       'The same network, which has also seen wrong codes in its training, may draw again in each pass what it no longer believes, in as many passes as before.',
-    look: 'The slider lays its samples over those of the room before, of the same random numbers: most are the same picture with other details, and the table says whether doubt has paid.',
+    look: 'The slider lays its samples over those of the room before, of the same random numbers: they begin alike, and colours and parts turn out otherwise; the table says whether doubt has paid.',
   },
 ];
 
