@@ -33,5 +33,6 @@ figcaption { max-width: 44rem; margin-top: 0.25rem; }
 @media (max-width: 40rem) {
   .hall { grid-template-columns: minmax(0, 1fr); gap: 0; }
   .hall span { margin-top: 0.375rem; }
+  .wide td { white-space: nowrap; }
 }
 `;
