@@ -30,10 +30,10 @@ import { decodeProgram, reconstructProgram, restoreProgram, walkPrograms } from 
 import { loadTrainedParts, type TrainedPrior } from '../stage2-transformer/model.js';
 import { drawnGrids } from '../stage2-transformer/told.js';
 import type { Exhibit, FigureSize } from './ledger.js';
+import { figureColumns } from './places.js';
 import type { Room } from './rooms.js';
 
-/** Pictures in a row of every figure, and rows of samples. */
-export const figureColumns = 10;
+/** Rows of samples. */
 const sampleRows = 5;
 
 export interface ExhibitOptions {

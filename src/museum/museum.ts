@@ -13,7 +13,7 @@ import { type Exhibit, type Ledger, readLedger, timeOf, type WorkNote, writeLedg
 import { museumPage } from './page.js';
 import { extentFor, givenFor, guessesFor, mostFor, shareOf } from './plan.js';
 import { roomsFor, sharesOf, type Work, type WorkKind, worksOf } from './rooms.js';
-import { openWorkshop, type Subject, type Workshop } from './workshop.js';
+import type { Subject, Workshop } from './workshop.js';
 
 export interface MuseumOptions {
   readonly out: string;
@@ -127,7 +127,8 @@ async function doWorks(
 ): Promise<boolean> {
   const { out, reporter, signal, clock = () => performance.now() / 1000 } = o;
   const device = await o.openDevice();
-  const workshop = (o.workshop ?? openWorkshop)(out, ledger, { device, signal });
+  const open = o.workshop ?? (await import('./workshop.js')).openWorkshop;
+  const workshop = open(out, ledger, { device, signal });
   ledger.machine = machineOf(device);
   ledger.sittings++;
   const timer = setInterval(() => void note().catch(() => {}), noteEvery);

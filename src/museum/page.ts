@@ -6,9 +6,9 @@ import { documentOf, html, pngUrl } from '../report/document.js';
 import type { Ledger } from './ledger.js';
 import { comparison, hall, making, opening, timeline, trainedFor } from './overview.js';
 import { museumStyle } from './page-style.js';
+import { figuresOf } from './places.js';
 import { closedSection, roomSection, type Visit } from './room-section.js';
 import { roomsFor } from './rooms.js';
-import { figuresOf } from './workshop.js';
 
 /** The whole file, of a finished museum. @throws Error where a picture is missing */
 export async function museumPage(out: string, ledger: Ledger): Promise<string> {

@@ -1,8 +1,8 @@
 /** One room of the page. */
 import { formatDuration } from '../base/progress.js';
 import { type Html, html } from '../report/document.js';
-import { figureColumns } from './exhibit.js';
 import type { Exhibit, FigureSize } from './ledger.js';
+import { figureColumns } from './places.js';
 import { hasOwnTokenizer, type Room } from './rooms.js';
 
 /** A picture of a room, ready to be shown. */

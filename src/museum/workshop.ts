@@ -15,8 +15,9 @@ import { trainStage1 } from '../stage1-vqgan/train.js';
 import { trainPrior } from '../stage2-transformer/train.js';
 import { tokenize } from '../tokenize/tokenize.js';
 import { type Budget, TooShort } from '../train/budget.js';
-import { figureColumns, makeExhibit } from './exhibit.js';
+import { makeExhibit } from './exhibit.js';
 import type { Exhibit, Ledger } from './ledger.js';
+import { figureColumns, figuresOf, runOf } from './places.js';
 import { extentFor, warmupIn } from './plan.js';
 import type { Room, Work } from './rooms.js';
 import { firstOfEach, readPictures, spreadOver } from './unseen.js';
@@ -46,13 +47,6 @@ export interface Workshop {
   /** A training that was stopped goes on to the end that was planned for it. */
   work(work: Work, time: Time): Promise<Done>;
 }
-
-export const runOf = (out: string, room: Pick<Room, 'name' | 'runOf'>): string =>
-  path.join(out, 'runs', room.runOf ?? room.name);
-
-/** Of a room's figures; of the pictures that all show, `originals.png` above them. */
-export const figuresOf = (out: string, room: Pick<Room, 'name'>): string =>
-  path.join(out, 'rooms', room.name);
 
 /** Unseen pictures that all rooms show, at most. */
 const mostShown = 2 * figureColumns;

@@ -6,8 +6,9 @@ import { tilesOf } from '../../src/data/tiles.js';
 import type { Device } from '../../src/engine/device.js';
 import type { Exhibit } from '../../src/museum/ledger.js';
 import { type MuseumOptions, museum } from '../../src/museum/museum.js';
+import { figuresOf } from '../../src/museum/places.js';
 import type { Room } from '../../src/museum/rooms.js';
-import { figuresOf, type Workshop } from '../../src/museum/workshop.js';
+import type { Workshop } from '../../src/museum/workshop.js';
 
 const size = 4;
 
