@@ -16,8 +16,9 @@ import { classOf } from '../data/source.js';
 import { tilesOf } from '../data/tiles.js';
 import type { Device } from '../engine/device.js';
 import { type FeatureSpace, vqgenSpace } from '../evaluate/features.js';
-import { type FolderResult, measureFolder, rounded } from '../evaluate/folder.js';
+import { type FolderResult, measureFolder } from '../evaluate/folder.js';
 import { frechetDistance, Moments } from '../evaluate/frechet.js';
+import { type FolderBatch, observeFolder, rounded } from '../evaluate/observe.js';
 import { countParams } from '../nn/params.js';
 import { type ClassOf, inProportion, inTurn } from '../sample/classes.js';
 import { openSource } from '../sample/sources.js';
@@ -72,7 +73,9 @@ export async function makeExhibit(o: ExhibitOptions): Promise<Exhibit> {
   if (latent.kind === 'plain' && !corrupted) await ofNormal(work, latent);
   const space = await vqgenSpace(o.device, size, batch);
   try {
-    const folder = await measureFolder({ ...work, subset: o.unseen, space, keep: 0 });
+    const total = o.unseen.indices.length;
+    const { width } = space;
+    const folder = await measureFolder(observed(work, space), { config, total, keep: 0, width });
     const { moments, settings, classes } = await samples(work, latent, space);
     const parameters = stage1Params(networksOf(config));
     return {
@@ -105,6 +108,21 @@ interface Work extends ExhibitOptions {
   readonly prior?: TrainedPrior;
   readonly batch: number;
   readonly hang: Hang;
+}
+
+async function* observed(o: Work, space: FeatureSpace): AsyncGenerator<FolderBatch> {
+  const total = o.unseen.indices.length;
+  const progress = o.reporter.progress({ label: 'Evaluate', total, unit: 'images' });
+  let done = 0;
+  try {
+    for await (const seen of observeFolder({ ...o, subset: o.unseen, space, skipped: [] })) {
+      yield seen;
+      done += seen.places.length;
+      progress.update(done);
+    }
+  } finally {
+    progress.stop();
+  }
 }
 
 /** null of sets that have no covariance */

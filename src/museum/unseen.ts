@@ -4,7 +4,7 @@ import { streamEvalImages } from '../data/batches.js';
 import type { Subset } from '../data/dataset.js';
 import { imageAt } from '../data/grid.js';
 import { classOf } from '../data/source.js';
-import { spread } from '../evaluate/folder.js';
+import { spread } from '../evaluate/observe.js';
 
 /** The first of each class by name, then the second of each, … */
 export function firstOfEach({ source, indices }: Subset, n: number): readonly number[] {
