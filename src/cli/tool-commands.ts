@@ -56,6 +56,34 @@ export function toolCommands(all: () => readonly Command[]): readonly Command[] 
       run: makeDataset,
     },
     {
+      name: 'museum',
+      describe:
+        'Train the whole history, from the autoencoder to MaskGIT, on the same pictures: one page to look at',
+      flags: ['data', 'budget', 'out'],
+      standards: { budget: '60m', out: 'museum', seed: '0' },
+      meanings: {
+        budget: {
+          placeholder: 'TIME',
+          describe: 'how long it may take in all, such as 30m or 2h; every network has the same share of it',
+        },
+        out: {
+          placeholder: 'DIR',
+          describe: 'where it stands: index.html, and the runs; given again, it goes on',
+        },
+      },
+      examples: [
+        ['vqgen museum', 'the built-in pictures, within an hour: then open museum/index.html'],
+        [
+          'vqgen museum --data photos/ --budget 3h --out photo-museum',
+          'your own, by classes where they have any',
+        ],
+        ['vqgen museum --out photo-museum', 'go on after Ctrl-C; a finished one makes its page anew'],
+      ],
+      endsItself: true,
+      computes: true,
+      run: openMuseum,
+    },
+    {
       name: 'completion',
       describe: 'Print a script by which the Tab key completes commands, options and their values',
       flags: [],
@@ -106,6 +134,11 @@ async function makeDataset({ flags, words, reporter, signal }: Context): Promise
         ]
       : [`${n} pictures in ${dir}`, `Next: vqgen train-stage1 --data ${word(dir)}`],
   };
+}
+
+async function openMuseum(context: Context): Promise<Outcome> {
+  const { runMuseum } = await import('./museum.js');
+  return runMuseum(context);
 }
 
 async function completion({ words }: Context, all: readonly Command[]): Promise<Outcome> {

@@ -56,6 +56,8 @@ export interface TrainStage1Options {
   readonly budget?: Budget;
   /** As the loop's. */
   readonly tensorboard?: boolean;
+  /** Where decoded images are kept; in the run unless given. */
+  readonly cacheDir?: string;
   readonly device: Device;
   readonly reporter: Reporter;
   readonly signal?: AbortSignal;
@@ -102,7 +104,7 @@ async function train(given: TrainStage1Options): Promise<LoopResult> {
   checkInFolder(data);
   // Maps of strange colours are no pictures that cannot be read: `withLabels` looks at all of them.
   const splits = await imageSplits({ ...data, labels: [] }, undefined, reporter);
-  const cacheDir = path.join(run, '.cache');
+  const { cacheDir = path.join(run, '.cache') } = o;
   const same = { data, changed, reporter };
   if (from && !changed) checkSame(run, namesIn(splits), same); // Before all of them are read.
   const dataset = await openDataset(data, { cacheDir, reporter, signal: o.signal }, splits);

@@ -2,7 +2,7 @@
  * `--budget`: a training that ends in about the time given. A few steps are tried and timed, the number of steps
  * follows, and with it the schedule of the learning rate: from there on the run is like any other.
  */
-import { expected } from '../base/errors.js';
+import { expected, UserError } from '../base/errors.js';
 import { formatDuration, type Reporter } from '../base/progress.js';
 import type { HostTensors } from '../base/tensor.js';
 import type { StepRunner } from '../engine/device.js';
@@ -14,6 +14,9 @@ export interface Budget {
   /** Of it that are gone. */
   spent(): number;
 }
+
+/** The budget is too short for a training. */
+export class TooShort extends UserError {}
 
 /** The trial lasts about this long, or this share of the budget; its first steps warm up and do not count. */
 const trialSeconds = 10;
@@ -59,7 +62,7 @@ export interface Plan {
 /**
  * @param o.secondsOf seconds of so many steps, more for more. @param o.validation seconds of a validation
  * @param o.warmup steps in which the learning rate rises: a plan has at least twice as many
- * @throws UserError when the budget is too short for a training
+ * @throws TooShort when the budget is too short for a training
  */
 export function planSteps(
   budget: Budget,
@@ -70,12 +73,13 @@ export function planSteps(
   const left = (1 - reserve) * budget.seconds - budget.spent() - validations * validation;
   if (secondsOf(fewest) > left) {
     const needed = (budget.seconds - left + secondsOf(fewest)) / (1 - reserve);
-    throw expected(
+    const { message } = expected(
       `at least ${Math.ceil(needed / 60)}m`,
       '--budget',
       `${budget.seconds}s`,
       `A step takes ${secondsOf(1).toPrecision(2)} s here, and ${fewest} are the fewest with these sizes and this warm-up.`,
     );
+    throw new TooShort(message);
   }
   const steps = mostWithin(left, secondsOf, fewest);
   reporter.note(
