@@ -15,7 +15,8 @@ export function opening({ data, budget, pictures }: Ledger, visits: readonly Vis
 <p class="lead">${visits.length} rooms from the autoencoder to MaskGIT, all trained on ${of} by one command and one clock of
 ${formatDuration(budget)}: ${train.toLocaleString('en')} pictures${kinds}, ${val.toLocaleString('en')} more that no network has seen.</p>
 <p>Every room shows the same unseen pictures and the first samples of the same seed; nothing was chosen. Each of its networks was
-given the same share of the time, so that what is told here is what minutes buy, not how far an idea can go.</p>`;
+to have the same share of the time that was left; the table says what it had. What is told here is what minutes buy, not how far an
+idea can go.</p>`;
 }
 
 const lastOf = (data: string): string => data.split(/[\\/]/).filter(Boolean).at(-1) ?? data;
