@@ -22,9 +22,10 @@ export async function serveRun(
   const server = await serve({ port: o.port, answer: watched.answer });
   const { address } = server;
   try {
+    const { busy } = await watched.look();
     await tell(address);
     reporter.note('Open it in a browser on this machine. It ends with the training, or with Ctrl-C.');
-    const ended = await endOf(watched, { ...usual, ...o }, signal);
+    const ended = await endOf(watched, { ...usual, ...o, trained: busy }, signal);
     const seconds = (performance.now() - began) / 1000;
     return {
       summary: { run: o.run, address, seconds, ended: ended ? 'training' : 'signal' },
@@ -38,11 +39,12 @@ export async function serveRun(
 /** Waits until nobody trains any more, where somebody did. @returns false where the signal came first */
 async function endOf(
   watched: WatchedRun,
-  { every, grace }: typeof usual,
+  { every, grace, ...before }: typeof usual & { readonly trained: boolean },
   signal: AbortSignal,
 ): Promise<boolean> {
+  let { trained } = before;
   let idleSince: number | undefined;
-  for (let trained = false; !signal.aborted; ) {
+  while (!signal.aborted) {
     const { busy } = await watched.look();
     trained ||= busy;
     if (busy || !trained) idleSince = undefined;
