@@ -4,6 +4,7 @@ import { holding } from '../../src/base/lock.js';
 import { silent } from '../../src/base/progress.js';
 import { serveRun } from '../../src/cli/watch.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
+import { got } from '../support/http.js';
 
 afterAll(removeFolders);
 
@@ -35,12 +36,12 @@ test('it tells the address, serves while a process trains, and ends after it', a
       };
       serving = serveRun({ run, ...quick }, { tell, signal, reporter: silent });
     });
-    expect((await fetch(told)).status).toBe(200);
+    expect((await got(told)).status).toBe(200);
     await new Promise((resolve) => setTimeout(resolve, 3 * quick.grace));
-    expect(await (await fetch(`${told}state`)).json()).toMatchObject({ busy: true });
+    expect(JSON.parse((await got(told, '/state')).body)).toMatchObject({ busy: true });
   });
   expect(await serving).toMatchObject({ summary: { run, address: told, ended: 'training' } });
-  await expect(fetch(told)).rejects.toThrow();
+  await expect(got(told)).rejects.toThrow();
 });
 
 test('where nobody trains it serves until Ctrl-C', async () => {

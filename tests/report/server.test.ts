@@ -1,5 +1,5 @@
-import http from 'node:http';
 import { serve } from '../../src/report/server.js';
+import { got } from '../support/http.js';
 
 const servers: { close(): Promise<void> }[] = [];
 afterAll(async () => {
@@ -19,23 +19,6 @@ async function served() {
   servers.push(server);
   return { ...server, asked };
 }
-
-interface Got {
-  readonly status?: number;
-  readonly headers: http.IncomingHttpHeaders;
-  readonly body: string;
-}
-
-const got = (address: string, path: string, o: http.RequestOptions = {}): Promise<Got> =>
-  new Promise((resolve, reject) => {
-    const { hostname, port } = new URL(address);
-    const request = http.request({ hostname, port, path, agent: false, ...o }, async (response) => {
-      let body = '';
-      for await (const piece of response) body += piece;
-      resolve({ status: response.statusCode, headers: response.headers, body });
-    });
-    request.on('error', reject).end();
-  });
 
 test('what is asked for is given, and not again to whom has it', async () => {
   const { address } = await served();

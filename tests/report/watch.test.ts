@@ -6,7 +6,7 @@ import { silent } from '../../src/base/progress.js';
 import { gridFile } from '../../src/checkpoint/run.js';
 import { serve } from '../../src/report/server.js';
 import { watchRun } from '../../src/report/watch.js';
-import { describeInBrowser } from '../support/browser.js';
+import { describeInBrowser, until } from '../support/browser.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
 
 afterAll(removeFolders);
@@ -141,7 +141,7 @@ describeInBrowser('the page of a run in training', (open) => {
         expect(await page.textContent('.chart[data-key=loss] output')).toBe('training 0.1');
         const shown = () =>
           page.evaluate(`[...document.querySelectorAll('main img')].map((image) => image.naturalWidth)`);
-        await page.waitForFunction(`document.querySelector('.grid img').complete`);
+        await until(page, `document.querySelector('.grid img').complete`);
         expect(await shown()).toEqual([8, 0]);
         expect(await page.isHidden('#reconstructions input')).toBe(true);
 
@@ -151,12 +151,12 @@ describeInBrowser('the page of a run in training', (open) => {
         await fs.writeFile(gridFile(path.join(run, 'stage1'), 50), await png('blue'));
         await page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`); // asks at once
         await page.waitForSelector('text=Step 50 of 100');
-        await page.waitForFunction(`document.querySelector('.grid img').src.endsWith('step=50')`);
+        await until(page, `document.querySelector('.grid img').src.endsWith('step=50')`);
         expect(await page.textContent('.chart[data-key=loss] output')).toBe('training 0.02');
         expect((await drawing()) === before).toBe(false);
         await page.getByRole('slider').fill('0');
         expect(await page.getAttribute('.grid img', 'src')).toBe('grid?step=10');
-        await page.waitForFunction(`document.querySelector('.grid img').complete`);
+        await until(page, `document.querySelector('.grid img').complete`);
 
         expect(complaints).toEqual([]);
         expect(requests.length).toBeGreaterThan(3);

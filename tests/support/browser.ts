@@ -61,3 +61,11 @@ export type OpenPage = (
   url: string,
   view?: { readonly width?: number; readonly height?: number; readonly dark?: boolean },
 ) => Promise<Seen>;
+
+/**
+ * Waits until an expression of the page is true. `waitForFunction` has the page evaluate it, which a page's policy may
+ * forbid.
+ */
+export async function until(page: Page, expression: string): Promise<void> {
+  while (!(await page.evaluate(expression))) await page.waitForTimeout(20);
+}

@@ -44,6 +44,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   server.close();
+  server.closeAllConnections();
   await fs.rm(root, { recursive: true });
 });
 
