@@ -1,0 +1,64 @@
+"""What processes of one training know of each other; each function is the identity where there is only one.
+
+A batch is that of all processes together. Process r has the r-th of equal shares of its rows.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def world() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def share(n: int) -> tuple[int, int]:
+    """From and to which of n rows are this process's. n is a multiple of the number of processes."""
+    if n % world():
+        raise SystemExit(f"Expected a batch that {world()} processes can share evenly but received {n}.")
+    own = n // world()
+    return rank() * own, (rank() + 1) * own
+
+
+def total(x: Tensor) -> Tensor:
+    """The sum over all processes, without a gradient."""
+    if world() == 1:
+        return x.detach()
+    x = x.detach().clone()
+    dist.all_reduce(x)
+    return x
+
+
+def mean(x: Tensor) -> Tensor:
+    """The mean over all processes, without a gradient."""
+    return total(x) / world()
+
+
+class _Total(torch.autograd.Function):
+    @staticmethod
+    def forward(_, x: Tensor) -> Tensor:
+        x = x.clone()
+        dist.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(_, grad: Tensor) -> Tensor:
+        grad = grad.contiguous().clone()
+        dist.all_reduce(grad)
+        return grad
+
+
+def total_with_grad(x: Tensor) -> Tensor:
+    """The sum over all processes; its gradient is the sum of what each process's loss says of it, so that gradients
+    averaged over processes are those of the mean of their losses."""
+    return x if world() == 1 else _Total.apply(x)
+
+
+def mean_with_grad(x: Tensor) -> Tensor:
+    return total_with_grad(x) / world()

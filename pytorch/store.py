@@ -1,0 +1,239 @@
+"""vqgen's checkpoints: safetensors files under vqgen's names and in its layouts, which an import takes back as they are.
+
+`<stage>/step-00000500/{model,optimizer}.safetensors` and `state.json`, with sha256 of the files and of its own text.
+A checkpoint is there whole or not at all: it is written beside its place, flushed and renamed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Tensors = dict[str, Tensor]
+
+TYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "U32": torch.uint32,
+    "U16": torch.uint16,
+    "U8": torch.uint8,
+}
+NAMES = {dtype: name for name, dtype in TYPES.items()}
+
+
+def read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """Names → type, shape and offsets; and where the values begin."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        return json.loads(file.read(length)), 8 + length
+
+
+def read_tensors(path: Path) -> Tensors:
+    header, start = read_header(path)
+    data = torch.frombuffer(bytearray(Path(path).read_bytes()), dtype=torch.uint8)[start:]
+    tensors = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = entry["data_offsets"]
+        dtype = TYPES[entry["dtype"]]
+        flat = data[begin:end].clone().view(dtype) if end > begin else torch.empty(0, dtype=dtype)
+        tensors[name] = flat.reshape(entry["shape"])
+    return tensors
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    return read_header(path)[0].get("__metadata__", {})
+
+
+def write_tensors(path: Path, tensors: Tensors) -> dict[str, Any]:
+    """Wider elements first, then by name, as vqgen writes them. Returns the file's length and sha256."""
+    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    header, at = {}, 0
+    for name in order:
+        t = tensors[name]
+        size = t.numel() * t.element_size()
+        header[name] = {"dtype": NAMES[t.dtype], "shape": list(t.shape), "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    digest, length = hashlib.sha256(), 0
+    with open(path, "wb") as file:
+        for piece in (len(text).to_bytes(8, "little"), text, *(_bytes(tensors[name]) for name in order)):
+            file.write(piece)
+            digest.update(piece)
+            length += len(piece)
+        _flush(file)
+    return {"bytes": length, "sha256": digest.hexdigest()}
+
+
+def _bytes(t: Tensor) -> bytes:
+    flat = t.detach().cpu().contiguous().reshape(-1)
+    return bytes(flat.view(torch.uint8).untyped_storage())[: t.numel() * t.element_size()] if flat.numel() else b""
+
+
+def _flush(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+# Checkpoints
+
+
+def step_folders(stage: Path) -> list[tuple[int, Path]]:
+    """Steps and folders, oldest first."""
+    if not stage.is_dir():
+        return []
+    found = (p for p in stage.iterdir() if re.fullmatch(r"step-\d{8,}", p.name))
+    return sorted((int(p.name[5:]), p) for p in found if (p / "state.json").exists())
+
+
+def load_checkpoint(folder: Path) -> tuple[Tensors, dict[str, Any]]:
+    """All tensors of both files, and the state."""
+    state = json.loads((folder / "state.json").read_text())
+    checksums = state.get("checksums", {})
+    for name in ("model", "optimizer"):
+        file = folder / f"{name}.safetensors"
+        if name in checksums and hashlib.sha256(file.read_bytes()).hexdigest() != checksums[name]["sha256"]:
+            raise SystemExit(f"Expected the checkpoint's own bytes for {file} but received others: it is damaged.")
+    tensors = read_tensors(folder / "model.safetensors")
+    return {**tensors, **read_tensors(folder / "optimizer.safetensors")}, state
+
+
+def save_checkpoint(stage: Path, tensors: Tensors, state: dict[str, Any], keep: int) -> Path:
+    """Saves the step `state["step"]`, names it in `latest` and removes all but the `keep` newest and the best."""
+    name = f"step-{state['step']:08d}"
+    folder, temporary = stage / name, stage / f".{name}.{os.getpid()}.partial"
+    _remove(temporary)
+    temporary.mkdir(parents=True)
+    model = {n: t for n, t in tensors.items() if re.match(r"(model|ema|disc)\.", n)}
+    rest = {n: t for n, t in tensors.items() if n not in model}
+    checksums = {
+        "model": write_tensors(temporary / "model.safetensors", model),
+        "optimizer": write_tensors(temporary / "optimizer.safetensors", rest),
+    }
+    known = {key: value for key, value in state.items() if key not in ("sha256", "checksums")}
+    _write_text(temporary / "state.json", sealed({**known, "checksums": checksums}))
+    _remove(folder)
+    os.replace(temporary, folder)
+    replace_text(stage / "latest", f"{name}\n")
+    best = (state.get("best") or {}).get("step")
+    for step, old in step_folders(stage)[: -max(keep, 1)]:
+        if step != best:
+            _remove(old)
+    return folder
+
+
+def sealed(state: dict[str, Any]) -> str:
+    """The text of a `state.json`, which begins with the sha256 of the rest."""
+    rest = json.dumps(state, separators=(",", ":"))[1:]
+    return f'{{"sha256":"{hashlib.sha256(rest.encode()).hexdigest()}",{rest}\n'
+
+
+def replace_text(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    _write_text(temporary, text)
+    os.replace(temporary, path)
+
+
+def sweep(stage: Path) -> None:
+    """Removes what a process left that died while it wrote."""
+    if stage.is_dir():
+        for left in stage.glob(".*.partial"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def _write_text(path: Path, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+        _flush(file)
+
+
+def _remove(folder: Path) -> None:
+    if not folder.exists():
+        return
+    leaving = folder.with_name(f".{folder.name.lstrip('.')}.{os.getpid()}.leaving.partial")
+    os.replace(folder, leaving)
+    shutil.rmtree(leaving)
+
+
+# A module's parameters under vqgen's names
+
+Turn = Callable[[Tensor], Tensor]
+
+
+def _same(t: Tensor) -> Tensor:
+    return t
+
+
+def _layouts(module: nn.Module, name: str) -> tuple[str, Turn, Turn]:
+    """vqgen's name of a module's own parameter, and the way to vqgen's layout and back."""
+    if isinstance(module, nn.Conv2d) and name == "weight":  # OIHW, and [kh, kw, in, out]
+        return name, lambda t: t.permute(2, 3, 1, 0), lambda t: t.permute(3, 2, 0, 1)
+    if isinstance(module, nn.Linear) and name == "weight":  # [out, in], and [in, out]
+        return name, Tensor.t, Tensor.t
+    if isinstance(module, (nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)):
+        return {"weight": "gamma", "bias": "beta"}[name], _same, _same
+    return getattr(module, "vqgen_names", {}).get(name, name), _same, _same
+
+
+def named(root: nn.Module) -> Iterator[tuple[str, nn.Parameter, Turn, Turn]]:
+    """Every parameter: vqgen's dotted name, the parameter, the way to vqgen's layout and the way back."""
+    for path, module in root.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            own, there, back = _layouts(module, name)
+            yield f"{path}.{own}" if path else own, parameter, there, back
+
+
+def load(root: nn.Module, tensors: Tensors, prefix: str) -> None:
+    """@param prefix `model.`, `ema.`, `disc.`"""
+    with torch.no_grad():
+        for name, parameter, _, back in named(root):
+            stored = back(tensors[prefix + name])
+            if stored.shape != parameter.shape:
+                raise SystemExit(f"Expected {list(parameter.shape)} for {prefix}{name} but received {list(stored.shape)}.")
+            parameter.copy_(stored)
+
+
+def dump(root: nn.Module, prefix: str) -> Tensors:
+    return {prefix + name: _kept(there(p)) for name, p, there, _ in named(root)}
+
+
+def load_moments(root: nn.Module, optimizer: torch.optim.Optimizer, tensors: Tensors, prefix: str, step: int) -> None:
+    """@param prefix `adam.`; without such tensors (weights that came from elsewhere) moments start at 0
+    @param step updates so far"""
+    for name, parameter, _, back in named(root):
+        if not any(parameter is p for group in optimizer.param_groups for p in group["params"]):
+            continue
+        state = optimizer.state[parameter]
+        state["step"] = torch.tensor(float(step))
+        for own, which in (("exp_avg", "m"), ("exp_avg_sq", "v")):
+            stored = tensors.get(f"{prefix}{which}.{name}")
+            moment = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+            state[own] = moment if stored is None else moment.copy_(back(stored))
+
+
+def dump_moments(root: nn.Module, optimizer: torch.optim.Optimizer, prefix: str) -> Tensors:
+    moments = {}
+    for name, parameter, there, _ in named(root):
+        state = optimizer.state.get(parameter)
+        if state:
+            moments[f"{prefix}m.{name}"] = _kept(there(state["exp_avg"]))
+            moments[f"{prefix}v.{name}"] = _kept(there(state["exp_avg_sq"]))
+    return moments
+
+
+def _kept(t: Tensor) -> Tensor:
+    return t.detach().to("cpu", torch.float32).contiguous().clone()
