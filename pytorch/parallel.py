@@ -62,3 +62,32 @@ def total_with_grad(x: Tensor) -> Tensor:
 
 def mean_with_grad(x: Tensor) -> Tensor:
     return total_with_grad(x) / world()
+
+
+def any_of(own: bool) -> bool:
+    """Whether it is so for any process."""
+    return total(torch.tensor(float(own), device=_device())).item() > 0
+
+
+def wait() -> None:
+    """Until all processes are here."""
+    if world() > 1:
+        dist.barrier()
+
+
+def total_by_name(names: list[str], values: Tensor) -> tuple[list[str], list[float]]:
+    """Sums over all processes of float64 [n], by names that a process may lack."""
+    if world() == 1:
+        return names, values.tolist()
+    each: list[tuple[list[str], list[float]]] = [([], [])] * world()
+    dist.all_gather_object(each, (names, values.tolist()))
+    sums: dict[str, float] = {}
+    for own, numbers in each:
+        for name, number in zip(own, numbers):
+            sums[name] = sums.get(name, 0) + number
+    return list(sums), list(sums.values())
+
+
+def _device() -> torch.device:
+    nccl = dist.is_initialized() and dist.get_backend() == "nccl"
+    return torch.device("cuda", torch.cuda.current_device()) if nccl else torch.device("cpu")

@@ -1,0 +1,44 @@
+"""What follows from the step alone, or from the values of the steps so far: the learning rate, and when the discriminator begins."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def learning_rate(step: int, settings: dict[str, Any]) -> float:
+    """Rises linearly to `lr`, reached at step `warmup`; then constant, or half a cosine down to 0 (arXiv 1608.03983).
+
+    @param step 1-based
+    """
+    lr, warmup, steps = settings["lr"], settings["warmup"], settings["steps"]
+    if step < warmup:
+        return lr * step / warmup
+    if settings["schedule"] == "constant":
+        return lr
+    done = (step - warmup) / (steps - warmup + 1)
+    return lr * (1 + math.cos(math.pi * min(done, 1))) / 2
+
+
+def is_due(step: int, every: int, total: int) -> bool:
+    return step > 0 and (step % every == 0 or step == total)
+
+
+FLAT_FALL = 1 / 20
+
+
+def follow_reconstruction(starts: dict[str, Any], step: int, values: dict[str, float], settings: dict[str, Any]) -> dict[str, Any]:
+    """`disc.start: flat`: the discriminator starts behind a window in which the reconstruction error fell by less than a twentieth.
+
+    @param starts as a checkpoint keeps it. @param values of this step
+    """
+    begun = max(starts["quantised"] - 1, settings["warmup"])
+    if "flat_window" not in starts or step + 1 >= starts["adversarial"] or step <= begun:
+        return starts
+    window, before = starts["flat_window"], starts["flat_before"]
+    total = starts["flat_sum"] + values["l1"] + settings["perceptual"]["weight"] * values["perceptual"]
+    if (step - begun) % window:
+        return {**starts, "flat_sum": total}
+    mean = total / window
+    flat = before != 0 and 1 - mean / before < FLAT_FALL
+    return {**starts, "flat_sum": 0, "flat_before": mean, **({"adversarial": step + 1} if flat else {})}

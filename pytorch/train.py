@@ -1,0 +1,278 @@
+"""Trains a stage of this project from its last checkpoint on, on one process or, by torchrun, on many.
+
+    python train.py stage1 --data photos/
+    torchrun --nproc-per-node 8 --max-restarts 3 train.py prior --bf16 --compile
+
+A batch is that of all processes: each has an equal share of it, and the steps are those of one process. Checkpoints and
+metrics.jsonl are vqgen's. Whatever ends it, the same command goes on from the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+import parallel
+import store
+from schedule import follow_reconstruction, is_due, learning_rate
+
+PROJECT = Path(__file__).resolve().parent
+CODES_PER_CODE = 16  # before which the share of used codes is a matter of chance
+
+
+class Stage1Job:
+    name, unit, best_by = "stage1", "images", ("psnr", max)
+
+    def __init__(self, config: dict[str, Any], o: argparse.Namespace, device: torch.device) -> None:
+        from data import open_pictures
+        from stage1 import Stage1
+
+        self.config, self.settings, self.workers = config, config["stage1"], o.workers
+        self.pictures = open_pictures(PROJECT, config, o.data, o.val_data)
+        self.trainer = Stage1(config, device, bf16=o.bf16, compile=o.compile)
+        self.units = self.settings["batch_size"]
+
+    def batches(self, first: int, last: int) -> Iterable[Tensor]:
+        from data import picture_steps
+
+        return picture_steps(self.pictures["train"], self.config, first, last, self.workers)
+
+    def validation(self) -> list[Tensor]:
+        from data import validation_batches
+
+        return validation_batches(self.pictures["val"], self.config)
+
+
+class PriorJob:
+    name, unit, best_by = "prior", "tokens", ("loss", min)
+
+    def __init__(self, config: dict[str, Any], o: argparse.Namespace, device: torch.device) -> None:
+        from prior import Prior, open_tokens
+
+        self.config, self.settings = config, config["prior"]
+        classes = json.loads((PROJECT / "prior" / "classes.json").read_text())
+        self.tokens = open_tokens(Path(o.tokens) if o.tokens else PROJECT / "tokens", classes)
+        self.trainer = Prior(config, classes, self.tokens["train"].grids, device, bf16=o.bf16, compile=o.compile)
+        self.units = self.settings["batch_size"] * self.tokens["train"].cells
+
+    def batches(self, first: int, last: int) -> Iterator[Any]:
+        return (self.trainer.batch(self.tokens["train"], step) for step in range(first, last + 1))
+
+    def validation(self) -> list[Any]:
+        return self.trainer.validation_batches(self.tokens["val"])
+
+
+JOBS = {job.name: job for job in (Stage1Job, PriorJob)}
+
+
+class Records:
+    """metrics.jsonl, and the means since its last train line, which a checkpoint holds."""
+
+    def __init__(self, file: Path, state: dict[str, Any], job: Any) -> None:
+        self.file, self.job = file, job
+        self.running = state.get("metrics") or {"sums": {}, "steps": 0, "seconds": 0, "usage": []}
+        if parallel.rank() == 0:
+            bounds = {"train": state["step"], "val": min(state["validated"], state["step"])}
+            lines = file.read_text().splitlines() if file.exists() else []
+            store.replace_text(file, "".join(f"{line}\n" for line in lines if _is_kept(line, bounds)))
+
+    def add(self, values: dict[str, float], codes: Tensor | None, seconds: float) -> None:
+        for key, value in values.items():
+            kept = self.running["sums"].setdefault(key, {"sum": 0, "count": 0})
+            kept["sum"] += value
+            kept["count"] += 1
+        self.running["steps"] += 1
+        self.running["seconds"] += seconds
+        if codes is not None and self.running["usage"]:
+            book = self.running["usage"][0]
+            used = parallel.total(torch.bincount(codes.flatten(), minlength=len(book["counts"])))
+            book["counts"] = [a + b for a, b in zip(book["counts"], used.tolist())]
+
+    def train_line(self, step: int, seconds: float) -> dict[str, float]:
+        running = self.running
+        values = {f"{self.job.unit}_per_second": self.job.units * running["steps"] / max(running["seconds"], 1e-9)}
+        values |= {key: kept["sum"] / kept["count"] for key, kept in running["sums"].items()}
+        if running["usage"]:
+            counts = running["usage"][0]["counts"]
+            if sum(counts) >= CODES_PER_CODE * len(counts):
+                shares = [n / sum(counts) for n in counts if n]
+                values["codebook_usage"] = len(shares) / len(counts)
+                values["perplexity"] = math.exp(-sum(share * math.log(share) for share in shares))
+                running["usage"][0]["counts"] = [0] * len(counts)
+        self.running = {**running, "sums": {}, "steps": 0, "seconds": 0}
+        self.append({"step": step, "split": "train", "time_s": seconds, **values})
+        return values
+
+    def append(self, line: dict[str, Any]) -> None:
+        if parallel.rank() == 0:
+            with open(self.file, "a", encoding="utf-8") as file:
+                file.write(f"{json.dumps(line, separators=(',', ':'))}\n")
+
+
+def _is_kept(line: str, bounds: dict[str, int]) -> bool:
+    try:
+        found = json.loads(line)
+        return found["step"] <= bounds[found["split"]]
+    except (ValueError, KeyError):
+        return False  # half written when a process died
+
+
+def train(job: Any, stage: Path, signals: list[int]) -> None:
+    if parallel.rank() == 0:
+        store.sweep(stage)
+    parallel.wait()
+    found = store.step_folders(stage)
+    if not found:
+        raise SystemExit(f"Expected a checkpoint in {stage} but received none: export a run again, with vqgen.")
+    tensors, state = store.load_checkpoint(found[-1][1])
+    settings, trainer, step = job.settings, job.trainer, state["step"]
+    trainer.load(tensors, step)
+    del tensors
+    trainer.parallel()
+    total = settings["steps"]
+    factor = (state.get("guard") or {}).get("factor", 1)
+    records, begun, spent = Records(stage / "metrics.jsonl", state, job), time.monotonic(), state["seconds"]
+    clock = lambda: spent + time.monotonic() - begun  # noqa: E731
+    say(f"{job.name}: {trainer.learned:,} parameters, from step {step} to {total} on {parallel.world()} process(es).")
+
+    batches = iter(job.batches(step + 1, total))
+    while True:
+        due = is_due(step, settings["checkpoint_every"], total)
+        if is_due(step, settings["eval_every"], total) and state["validated"] < step:
+            state = {**state, **validate(job, records, state, step, due, clock())}
+        patience = settings.get("patience", 0)
+        ended = patience > 0 and state.get("stale", 0) >= patience
+        stopping = parallel.any_of(bool(signals))
+        best = state["best"] or {}
+        if step > found[-1][0] and (due or ended or stopping or best.get("step") == step):
+            state = {**state, "step": step, "seconds": clock(), "metrics": records.running, **guard_at(state, step)}
+            save(trainer, stage, state, settings["keep"])
+            found.append((step, stage))
+        if ended or stopping or step >= total:
+            break
+        started = time.monotonic()
+        batch = next(batches)
+        step += 1
+        lr = factor * learning_rate(step, settings)
+        values = trainer.step(step, batch, lr, state.get("kept") or {})
+        codes = values.pop("codes", None)
+        strange = next((key for key, value in values.items() if not math.isfinite(value)), None)
+        if strange:
+            next_step = "set a lower lr in config.json, then start again: it goes on from the last checkpoint."
+            raise SystemExit(f"Step {step}: {strange} is {values[strange]}. {next_step}")
+        if job.name == "stage1":
+            state["kept"] = follow_reconstruction(state["kept"], step, values, settings)
+        records.add(values, codes, time.monotonic() - started)
+        if step == 1 or is_due(step, settings["log_every"], total):
+            tell(job, step, total, records.train_line(step, clock()))
+    say(f"{job.name}: step {step}{'' if step >= total else ', to be gone on with by the same command'}.")
+
+
+def validate(job: Any, records: Records, state: dict[str, Any], step: int, due: bool, seconds: float) -> dict[str, Any]:
+    """Means over all processes' batches; what of the state follows."""
+    sums: dict[str, Tensor] = {}
+    for batch in job.validation():
+        count, means = job.trainer.evaluate(batch)
+        for key, value in {**means, "": 1.0}.items():
+            sums[key] = sums.get(key, torch.zeros(1, dtype=torch.float64)) + count * value
+    own = torch.cat(list(sums.values())) if sums else torch.zeros(0, dtype=torch.float64)
+    keys, totals = parallel.total_by_name(list(sums), own)
+    values = {key: value / totals[keys.index("")] for key, value in zip(keys, totals) if key}
+    records.append({"step": step, "split": "val", "time_s": seconds, **values})
+    say(f"  validation at step {step}: " + ", ".join(f"{key} {value:.4g}" for key, value in values.items()))
+    patience = job.settings.get("patience", 0)
+    key, better = job.best_by
+    best = state["best"]
+    if patience or due:
+        improves = best is None or (values[key] != best["value"] and better(values[key], best["value"]) == values[key])
+        best = {"step": step, "value": values[key]} if improves else best
+    stale = 0 if not patience or (best or {}).get("step") == step else state.get("stale", 0) + 1
+    return {"validated": step, "best": best, "stale": stale}
+
+
+def guard_at(state: dict[str, Any], step: int) -> dict[str, Any]:
+    """vqgen's guard, should it go on from here: nothing seen yet, and this step to go back to."""
+    if not state.get("guard"):
+        return {}
+    watch = {"steps": 0, "recent": 0, "fast": 0, "slow": 0, "first": 0, "best": None}
+    return {"guard": {**state["guard"], "good": step, "watch": watch}}
+
+
+def save(trainer: Any, stage: Path, state: dict[str, Any], keep: int) -> None:
+    tensors = trainer.dump()
+    if parallel.rank() == 0:
+        store.save_checkpoint(stage, tensors, state, keep)
+    parallel.wait()
+
+
+def say(text: str) -> None:
+    if parallel.rank() == 0:
+        print(text, flush=True)
+
+
+def tell(job: Any, step: int, total: int, values: dict[str, float]) -> None:
+    shown = ", ".join(f"{key} {value:.4g}" for key, value in values.items() if not key.endswith("_per_second"))
+    rate = values[f"{job.unit}_per_second"]
+    left = (total - step) * job.units / rate
+    say(f"  step {step} of {total}: {shown}; {rate:.4g} {job.unit}/s, {left / 60:.0f} min left")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=list(JOBS))
+    parser.add_argument("--data", help="folder of images (stage1); that of config.json unless given")
+    parser.add_argument("--val-data", help="folder of validation images (stage1)")
+    parser.add_argument("--tokens", help="folder of token files (prior); tokens/ unless given")
+    parser.add_argument("--steps", type=int, help="train to this step; that of config.json unless given")
+    parser.add_argument("--bf16", action="store_true", help="networks in bfloat16 (autocast), losses and weights in float32")
+    parser.add_argument("--compile", action="store_true", help="torch.compile the networks")
+    parser.add_argument("--workers", type=int, default=4, help="processes that read pictures ahead, for each training one")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
+    o = parser.parse_args()
+
+    config = json.loads((PROJECT / "config.json").read_text())
+    if o.steps is not None:
+        config[o.stage]["steps"] = o.steps
+        if parallel_rank() == 0:
+            store.replace_text(PROJECT / "config.json", json.dumps(config, indent=2) + "\n")
+    signals: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: signals.append(received))
+    device = torch.device(o.device, int(os.environ.get("LOCAL_RANK", 0))) if o.device == "cuda" else torch.device("cpu")
+    if o.device == "cuda":
+        torch.cuda.set_device(device)
+    if "WORLD_SIZE" in os.environ:
+        dist.init_process_group("nccl" if o.device == "cuda" else "gloo")
+    try:
+        train(JOBS[o.stage](config, o, device), PROJECT / o.stage, signals)
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+    if signals:
+        sys.exit(128 + signals[0])
+
+
+def parallel_rank() -> int:
+    return int(os.environ.get("RANK", 0))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+            end.code = 2
+        raise
