@@ -1,6 +1,6 @@
-"""Batches of pictures by seed and step alone, as vqgen takes them: the same pictures, crops and mirrorings at a step.
+"""Batches of pictures by seed and step alone, as vqgen takes them: the same pictures, crops and mirrorings.
 
-Pictures of the run's own size have vqgen's pixels exactly; others are resized by Pillow, and differ by a grey level or so.
+Pictures of the run's own size have vqgen's pixels; others are resized by Pillow, and differ by a grey level or so.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class Pictures:
         try:
             from PIL import Image, ImageOps
         except ImportError:
-            raise SystemExit("Expected Pillow to read pictures but it is not installed: pip install pillow") from None
+            raise SystemExit(
+                "Expected Pillow to read pictures but it is not installed: pip install pillow"
+            ) from None
         path = self.folder / self.names[index]
         try:
             with Image.open(path) as opened:
@@ -60,7 +62,9 @@ def to_unit(pixels: Tensor) -> Tensor:
     return (pixels.double() / 127.5 - 1).float().movedim(-1, -3)
 
 
-def open_pictures(project: Path, config: dict[str, Any], data: str | None, val_data: str | None) -> dict[str, Pictures]:
+def open_pictures(
+    project: Path, config: dict[str, Any], data: str | None, val_data: str | None
+) -> dict[str, Pictures]:
     """Those of training (`train`) and of validation (`val`).
 
     @param data, val_data in place of the config's folders
@@ -69,7 +73,8 @@ def open_pictures(project: Path, config: dict[str, Any], data: str | None, val_d
     folder = data or settings["dir"]
     if folder is None:
         raise SystemExit(
-            "Expected a folder of images for --data but received nothing: the run was trained on vqgen's built-in pictures."
+            "Expected a folder of images for --data but received nothing. "
+            "The run was trained on pictures that vqgen draws."
         )
     note = project / "pictures.json"
     noted = json.loads(note.read_text()) if note.exists() else {}
@@ -140,7 +145,9 @@ class Steps(Dataset):
         return self.order[at]
 
 
-def picture_steps(pictures: Pictures, config: dict[str, Any], first: int, last: int, workers: int) -> DataLoader:
+def picture_steps(
+    pictures: Pictures, config: dict[str, Any], first: int, last: int, workers: int
+) -> DataLoader:
     """The batches of the steps `first` to `last`, read ahead by `workers` processes."""
     steps = range(first, last + 1)
     return DataLoader(Steps(pictures, config), batch_size=None, sampler=steps, num_workers=workers)

@@ -1,4 +1,4 @@
-"""What follows from the step alone, or from the values of the steps so far: the learning rate, and when the discriminator begins."""
+"""The learning rate, by the step alone; and when the discriminator begins, by what the steps so far gave."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ def is_due(step: int, every: int, total: int) -> bool:
 FLAT_FALL = 1 / 20
 
 
-def follow_reconstruction(starts: dict[str, Any], step: int, values: dict[str, float], settings: dict[str, Any]) -> dict[str, Any]:
-    """`disc.start: flat`: the discriminator starts behind a window in which the reconstruction error fell by less than a twentieth.
+def follow_reconstruction(
+    starts: dict[str, Any], step: int, values: dict[str, float], settings: dict[str, Any]
+) -> dict[str, Any]:
+    """`disc.start: flat`: it starts once the reconstruction error fell by less than a twentieth in a window.
 
     @param starts as a checkpoint keeps it. @param values of this step
     """

@@ -1,6 +1,6 @@
-"""vqgen's checkpoints: safetensors files under vqgen's names and in its layouts, which an import takes back as they are.
+"""vqgen's checkpoints: safetensors files under its names and in its layouts, which an import takes back as they are.
 
-`<stage>/step-00000500/{model,optimizer}.safetensors` and `state.json`, with sha256 of the files and of its own text.
+`<stage>/step-00000500/{model,optimizer}.safetensors` and `state.json`, with sha256 of both and of its own text.
 A checkpoint is there whole or not at all: it is written beside its place, flushed and renamed.
 """
 
@@ -81,7 +81,9 @@ def write_tensors(path: Path, tensors: Tensors) -> dict[str, Any]:
 
 def _bytes(t: Tensor) -> bytes:
     flat = t.detach().cpu().contiguous().reshape(-1)
-    return bytes(flat.view(torch.uint8).untyped_storage())[: t.numel() * t.element_size()] if flat.numel() else b""
+    return (
+        bytes(flat.view(torch.uint8).untyped_storage())[: t.numel() * t.element_size()] if flat.numel() else b""
+    )
 
 
 def _flush(file: Any) -> None:
@@ -107,7 +109,9 @@ def load_checkpoint(folder: Path) -> tuple[Tensors, dict[str, Any]]:
     for name in ("model", "optimizer"):
         file = folder / f"{name}.safetensors"
         if name in checksums and hashlib.sha256(file.read_bytes()).hexdigest() != checksums[name]["sha256"]:
-            raise SystemExit(f"Expected the checkpoint's own bytes for {file} but received others: it is damaged.")
+            raise SystemExit(
+                f"Expected the checkpoint's own bytes for {file} but received others: it is damaged."
+            )
     tensors = read_tensors(folder / "model.safetensors")
     return {**tensors, **read_tensors(folder / "optimizer.safetensors")}, state
 
@@ -203,7 +207,9 @@ def load(root: nn.Module, tensors: Tensors, prefix: str) -> None:
         for name, parameter, _, back in named(root):
             stored = back(tensors[prefix + name])
             if stored.shape != parameter.shape:
-                raise SystemExit(f"Expected {list(parameter.shape)} for {prefix}{name} but received {list(stored.shape)}.")
+                raise SystemExit(
+                    f"Expected {list(parameter.shape)} for {prefix}{name} but received {list(stored.shape)}."
+                )
             parameter.copy_(stored)
 
 
@@ -211,7 +217,9 @@ def dump(root: nn.Module, prefix: str) -> Tensors:
     return {prefix + name: _kept(there(p)) for name, p, there, _ in named(root)}
 
 
-def load_moments(root: nn.Module, optimizer: torch.optim.Optimizer, tensors: Tensors, prefix: str, step: int) -> None:
+def load_moments(
+    root: nn.Module, optimizer: torch.optim.Optimizer, tensors: Tensors, prefix: str, step: int
+) -> None:
     """@param prefix `adam.`; without such tensors (weights that came from elsewhere) moments start at 0
     @param step updates so far"""
     for name, parameter, _, back in named(root):

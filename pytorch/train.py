@@ -3,8 +3,8 @@
     python train.py stage1 --data photos/
     torchrun --nproc-per-node 8 --max-restarts 3 train.py prior --bf16 --compile
 
-A batch is that of all processes: each has an equal share of it, and the steps are those of one process. Checkpoints and
-metrics.jsonl are vqgen's. Whatever ends it, the same command goes on from the last checkpoint.
+A batch is that of all processes: each has an equal share of it, and the steps are those of one process.
+Checkpoints and metrics.jsonl are vqgen's. Whatever ends it, the same command goes on from the last checkpoint.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ class PriorJob:
         self.config, self.settings = config, config["prior"]
         classes = json.loads((PROJECT / "prior" / "classes.json").read_text())
         self.tokens = open_tokens(Path(o.tokens) if o.tokens else PROJECT / "tokens", classes)
-        self.trainer = Prior(config, classes, self.tokens["train"].grids, device, bf16=o.bf16, compile=o.compile)
+        self.trainer = Prior(
+            config, classes, self.tokens["train"].grids, device, bf16=o.bf16, compile=o.compile
+        )
         self.units = self.settings["batch_size"] * self.tokens["train"].cells
 
     def batches(self, first: int, last: int) -> Iterator[Any]:
@@ -102,7 +104,9 @@ class Records:
 
     def train_line(self, step: int, seconds: float) -> dict[str, float]:
         running = self.running
-        values = {f"{self.job.unit}_per_second": self.job.units * running["steps"] / max(running["seconds"], 1e-9)}
+        values = {
+            f"{self.job.unit}_per_second": self.job.units * running["steps"] / max(running["seconds"], 1e-9)
+        }
         values |= {key: kept["sum"] / kept["count"] for key, kept in running["sums"].items()}
         if running["usage"]:
             counts = running["usage"][0]["counts"]
@@ -145,7 +149,8 @@ def train(job: Any, stage: Path, signals: list[int]) -> None:
     factor = (state.get("guard") or {}).get("factor", 1)
     records, begun, spent = Records(stage / "metrics.jsonl", state, job), time.monotonic(), state["seconds"]
     clock = lambda: spent + time.monotonic() - begun  # noqa: E731
-    say(f"{job.name}: {trainer.learned:,} parameters, from step {step} to {total} on {parallel.world()} process(es).")
+    processes = f"{parallel.world()} process{'es' if parallel.world() > 1 else ''}"
+    say(f"{job.name}: {trainer.learned:,} parameters, from step {step} to {total}, {processes}.")
 
     batches = iter(job.batches(step + 1, total))
     while True:
@@ -157,7 +162,13 @@ def train(job: Any, stage: Path, signals: list[int]) -> None:
         stopping = parallel.any_of(bool(signals))
         best = state["best"] or {}
         if step > found[-1][0] and (due or ended or stopping or best.get("step") == step):
-            state = {**state, "step": step, "seconds": clock(), "metrics": records.running, **guard_at(state, step)}
+            state = {
+                **state,
+                "step": step,
+                "seconds": clock(),
+                "metrics": records.running,
+                **guard_at(state, step),
+            }
             save(trainer, stage, state, settings["keep"])
             found.append((step, stage))
         if ended or stopping or step >= total:
@@ -180,7 +191,9 @@ def train(job: Any, stage: Path, signals: list[int]) -> None:
     say(f"{job.name}: step {step}{'' if step >= total else ', to be gone on with by the same command'}.")
 
 
-def validate(job: Any, records: Records, state: dict[str, Any], step: int, due: bool, seconds: float) -> dict[str, Any]:
+def validate(
+    job: Any, records: Records, state: dict[str, Any], step: int, due: bool, seconds: float
+) -> dict[str, Any]:
     """Means over all processes' batches; what of the state follows."""
     sums: dict[str, Tensor] = {}
     for batch in job.validation():
@@ -196,7 +209,9 @@ def validate(job: Any, records: Records, state: dict[str, Any], step: int, due: 
     key, better = job.best_by
     best = state["best"]
     if patience or due:
-        improves = best is None or (values[key] != best["value"] and better(values[key], best["value"]) == values[key])
+        improves = best is None or (
+            values[key] != best["value"] and better(values[key], best["value"]) == values[key]
+        )
         best = {"step": step, "value": values[key]} if improves else best
     stale = 0 if not patience or (best or {}).get("step") == step else state.get("stale", 0) + 1
     return {"validated": step, "best": best, "stale": stale}
@@ -236,10 +251,16 @@ def main() -> None:
     parser.add_argument("--val-data", help="folder of validation images (stage1)")
     parser.add_argument("--tokens", help="folder of token files (prior); tokens/ unless given")
     parser.add_argument("--steps", type=int, help="train to this step; that of config.json unless given")
-    parser.add_argument("--bf16", action="store_true", help="networks in bfloat16 (autocast), losses and weights in float32")
+    parser.add_argument(
+        "--bf16", action="store_true", help="networks in bfloat16 (autocast), losses and weights in float32"
+    )
     parser.add_argument("--compile", action="store_true", help="torch.compile the networks")
-    parser.add_argument("--workers", type=int, default=4, help="processes that read pictures ahead, for each training one")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--workers", type=int, default=4, help="processes that read pictures ahead, for each training one"
+    )
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu"
+    )
     o = parser.parse_args()
 
     config = json.loads((PROJECT / "config.json").read_text())
@@ -250,7 +271,11 @@ def main() -> None:
     signals: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: signals.append(received))
-    device = torch.device(o.device, int(os.environ.get("LOCAL_RANK", 0))) if o.device == "cuda" else torch.device("cpu")
+    device = (
+        torch.device(o.device, int(os.environ.get("LOCAL_RANK", 0)))
+        if o.device == "cuda"
+        else torch.device("cpu")
+    )
     if o.device == "cuda":
         torch.cuda.set_device(device)
     if "WORLD_SIZE" in os.environ:

@@ -6,7 +6,7 @@ import type { Outcome } from './outcome.js';
 export const exchangeCommands: readonly Command[] = [
   {
     name: 'import',
-    describe: 'Take over weights: taming-transformers, LPIPS, safetensors of vqgen',
+    describe: 'Take over weights: taming-transformers, LPIPS, safetensors of vqgen, its PyTorch projects',
     flags: ['config', 'run', 'size', 'data', 'set', 'out', 'take-over'],
     standards: {
       run: '',
@@ -23,7 +23,7 @@ export const exchangeCommands: readonly Command[] = [
     words: {
       usage: 'CHECKPOINT…',
       describe:
-        'a .ckpt, .pth, .pt or .safetensors file; of LPIPS two: VGG16 and the linear heads; of vqgen also the prior',
+        'a .ckpt, .pth, .pt or .safetensors file; of LPIPS two: VGG16 and the linear heads; of vqgen also the prior; or the folder of a PyTorch project that vqgen wrote',
       most: 2,
     },
     examples: [
@@ -39,6 +39,7 @@ export const exchangeCommands: readonly Command[] = [
         'vqgen import mine/model.safetensors mine/prior.safetensors --run checkpoints/again',
         'what vqgen export --to safetensors wrote under its own names',
       ],
+      ['vqgen import trained-on/ --run checkpoints/back', 'a project of vqgen export --to torch'],
     ],
     run: importWeights,
   },
@@ -57,6 +58,10 @@ export const exchangeCommands: readonly Command[] = [
         'ONNX files and a README, into checkpoints/mine/onnx',
       ],
       ['vqgen export --to onnx --out exported/ --precision f16', 'weights in half precision: half the size'],
+      [
+        'vqgen export --to torch --run checkpoints/mine --out project/',
+        'a PyTorch project, which torchrun trains on over many GPUs',
+      ],
       [
         'vqgen export --to web --run checkpoints/mine',
         'a page that samples in the browser; needs onnxruntime-web',

@@ -1,4 +1,5 @@
 /** `vqgen export`: a trained run in the format of others. */
+import path from 'node:path';
 import { expected } from '../base/errors.js';
 import type { StoredPrecision } from '../base/half.js';
 import type { Reporter } from '../base/progress.js';
@@ -19,6 +20,7 @@ const targets: Readonly<Record<(typeof formats)[number], (call: ExportCall) => P
   taming: (call) => toPublished('taming', call),
   safetensors: (call) => toPublished('safetensors', call),
   run: toRun,
+  torch: toTorch,
 };
 
 /** @throws UserError without a known `--to`, and for integers, which have no place in these files */
@@ -80,4 +82,20 @@ async function toRun(call: ExportCall): Promise<Outcome> {
   const { exportRunFolder } = await import('../exchange/share.js');
   const summary = await exportRunFolder(call);
   return { summary, lines: [`${(summary.bytes / 1e6).toFixed(1)} MB in ${summary.out}`] };
+}
+
+async function toTorch({ precision, ...call }: ExportCall): Promise<Outcome> {
+  if (precision === 'f16')
+    throw expected('f32', '--precision with --to torch', precision, 'Training goes on from it.');
+  const { exportTorch } = await import('../exchange/torch/export.js');
+  const summary = await exportTorch(call);
+  const { out, bytes, steps } = summary;
+  const stages = Object.entries(steps).map(([stage, step]) => `${stage} at step ${step}`);
+  return {
+    summary,
+    lines: [
+      `${(bytes / 1e6).toFixed(1)} MB in ${out}: ${stages.join(', ')}`,
+      `How to train it, and how it comes back: ${path.join(out, 'README.md')}`,
+    ],
+  };
 }

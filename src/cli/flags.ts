@@ -37,7 +37,7 @@ const oneOf = <T extends string>(describe: string, choices: readonly T[], standa
 const toggle = (describe: string): Flag<boolean> => ({ describe, kind: 'switch', read: () => true });
 
 /** What `--to` may be. */
-export const formats = ['onnx', 'web', 'taming', 'safetensors', 'run'] as const;
+export const formats = ['onnx', 'web', 'taming', 'safetensors', 'run', 'torch'] as const;
 
 export const flags = {
   config: value('NAME|FILE', 'a shipped config, or a YAML file', text, 'drawn-32'),
@@ -193,7 +193,7 @@ export const flags = {
   to: {
     ...value(
       'FORMAT',
-      'onnx: encoder.onnx, decoder.onnx and prior.onnx for ONNX Runtime anywhere; web: a page that samples in the browser; taming: checkpoint and YAML for taming-transformers; safetensors: the same tensors without pickle; run: a run to hand on, without what only training needs',
+      'onnx: encoder.onnx, decoder.onnx and prior.onnx for ONNX Runtime anywhere; web: a page that samples in the browser; taming: checkpoint and YAML for taming-transformers; safetensors: the same tensors without pickle; run: a run to hand on, without what only training needs; torch: a PyTorch project that trains it on, on many GPUs',
       text,
     ),
     choices: formats,

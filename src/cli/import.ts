@@ -6,6 +6,8 @@ import type { Reporter } from '../base/progress.js';
 import { word } from '../base/shell.js';
 import { checkRun, importCheckpoint, importLpips, isLpips } from '../exchange/import.js';
 import { importOwn, isOwn } from '../exchange/import-own.js';
+import { importTorch } from '../exchange/torch/import.js';
+import { isProject } from '../exchange/torch/project.js';
 import { type Flags, onlyData, squareOf } from './flags.js';
 import { type Outcome, runOption } from './outcome.js';
 
@@ -28,8 +30,10 @@ export async function importWords(
       'For example: vqgen import last.ckpt --run checkpoints/f16',
     );
   }
-  const own = await isOwn(checkpoint);
-  if (!own && (words.length > 1 || (await isLpips(checkpoint)))) return lpips(words, flags, reporter);
+  const project = isProject(checkpoint);
+  const own = !project && (await isOwn(checkpoint));
+  if (!project && !own && (words.length > 1 || (await isLpips(checkpoint))))
+    return lpips(words, flags, reporter);
   if (flags.run === undefined) {
     throw expected(
       'a new folder',
@@ -45,9 +49,10 @@ export async function importWords(
   checkRun(run);
   const command = 'vqgen import';
   const lock = { place: run, option: '--run', named: run, command, takeOver: flags['take-over'], reporter };
-  return holding(lock, () =>
-    own ? ownNames(words, run, flags) : published(checkpoint, run, flags, reporter),
-  );
+  return holding(lock, () => {
+    if (project) return fromTorch(words, run, flags, reporter);
+    return own ? ownNames(words, run, flags) : published(checkpoint, run, flags, reporter);
+  });
 }
 
 async function published(
@@ -80,12 +85,32 @@ async function published(
   };
 }
 
-async function ownNames(files: readonly string[], run: string, flags: Flags): Promise<Outcome> {
+async function fromTorch(
+  [folder = '', ...others]: readonly string[],
+  run: string,
+  flags: Flags,
+  reporter: Reporter,
+): Promise<Outcome> {
+  checkIdle(flags, folder);
+  if (others.length > 0) throw expected('nothing', `CHECKPOINT beside ${folder}`, others.join(' '));
+  const summary = await importTorch({ folder, run, data: onlyData(flags), reporter });
+  const stages = Object.entries(summary.steps).map(([stage, step]) => `${stage} at step ${step}`);
+  return {
+    summary,
+    lines: [`A PyTorch project: ${stages.join(', ')}`, `Next: vqgen info ${word(run)}`],
+  };
+}
+
+/** @throws UserError for what says what the config of `place` says already */
+function checkIdle(flags: Flags, place: string): void {
   const idle = (['config', 'set', 'size'] as const).find((name) => flags[name] !== undefined);
-  if (idle) {
-    const next = 'The file holds the config of its run.';
-    throw expected('nothing', `--${idle} with ${files[0]}`, String(flags[idle]), next);
-  }
+  if (!idle) return;
+  const next = 'It holds the config of its run.';
+  throw expected('nothing', `--${idle} with ${place}`, String(flags[idle]), next);
+}
+
+async function ownNames(files: readonly string[], run: string, flags: Flags): Promise<Outcome> {
+  checkIdle(flags, files[0] ?? '');
   const summary = await importOwn({ files, run, data: onlyData(flags) });
   const { step, tensors, size, latent, parameters, prior } = summary;
   return {

@@ -1,5 +1,6 @@
 /** Where an export goes. */
 import { existsSync, lstatSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
+import fs from 'node:fs/promises';
 import path from 'node:path';
 import { expected, type UserError } from '../base/errors.js';
 import { settle } from '../base/files.js';
@@ -47,3 +48,13 @@ export const notAnExport = (received: string, next = 'Name another --out.'): Use
 
 const isLink = (place: string): boolean =>
   lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
+
+/** Bytes of all files in it. */
+export async function sizeOfFolder(folder: string): Promise<number> {
+  const entries = await fs.readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile());
+  const sizes = await Promise.all(
+    files.map(async (f) => (await fs.stat(path.join(f.parentPath, f.name))).size),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
+}

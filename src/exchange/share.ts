@@ -1,6 +1,5 @@
 /** `vqgen export --to run`: a run to hand on: what later commands need, without what only its training did. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import fs from 'node:fs/promises';
 import path from 'node:path';
 import { writeFolderAtomic } from '../base/files.js';
 import type { StoredPrecision } from '../base/half.js';
@@ -18,7 +17,7 @@ import { loadTrainedParts, recordClasses, recordTokenizer } from '../stage2-tran
 import { recordCondition } from '../tokenize/conditions/begun.js';
 import { loadTold } from './export-told.js';
 import { toldBy, toldCopied, writeToldRun } from './import-told.js';
-import { checkOut, notAnExport } from './out-folder.js';
+import { checkOut, notAnExport, sizeOfFolder } from './out-folder.js';
 
 export interface ShareSummary {
   readonly run: string;
@@ -146,13 +145,4 @@ function toShare(config: Config, weights: string | null = null): Config {
       },
     },
   };
-}
-
-async function sizeOfFolder(folder: string): Promise<number> {
-  const entries = await fs.readdir(folder, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile());
-  const sizes = await Promise.all(
-    files.map(async (f) => (await fs.stat(path.join(f.parentPath, f.name))).size),
-  );
-  return sizes.reduce((sum, size) => sum + size, 0);
 }

@@ -55,7 +55,7 @@ test('mistakes', async () => {
   await expect(back([model])).rejects.toThrow('Expected a new folder for --run but received nothing.');
   await expect(back([model], { run })).rejects.toThrow(/Expected a new folder for --run .* which exists/);
   await expect(back([model], { run: again, set: ['prior.heads=2'] })).rejects.toThrow(
-    `Expected nothing for --set with ${model} but received prior.heads=2. The file holds the config of its run.`,
+    `Expected nothing for --set with ${model} but received prior.heads=2. It holds the config of its run.`,
   );
   const pair =
     /Expected model\.safetensors and at most the prior\.safetensors and condition\.safetensors of the same export/;

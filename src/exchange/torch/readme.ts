@@ -1,0 +1,38 @@
+/** The README of a PyTorch project that `vqgen export` wrote. */
+import { word } from '../../base/shell.js';
+import type { StageName } from '../../checkpoint/run.js';
+import type { Config } from '../../config/schema.js';
+
+/** @param o.steps the step that each stage goes on from */
+export function readme(
+  { data, stage1, prior }: Config,
+  { run, steps }: { run: string; steps: Readonly<Partial<Record<StageName, number>>> },
+): string {
+  const folder = data.dir === null ? ' --data PHOTOS/' : '';
+  return `# A run of vqgen, to be trained on by PyTorch
+
+Written by \`vqgen export --to torch\` from \`${run}\`. The files here are plain PyTorch: stage1.py and prior.py hold the
+models and their steps, train.py the loop. Checkpoints, \`metrics.jsonl\` and \`config.json\` are vqgen's own.
+
+    pip install torch pillow
+    python train.py stage1${folder}${steps.prior === undefined ? '' : '\n    python train.py prior'}
+
+On N GPUs of one machine, and on M machines (run on each of them, with the address of the first):
+
+    torchrun --nproc-per-node N --max-restarts 3 train.py stage1${folder} --bf16 --compile
+    torchrun --nproc-per-node N --nnodes M --rdzv-backend c10d --rdzv-endpoint HOST:29500 --max-restarts 3 train.py stage1
+
+- A batch (\`stage1.batch_size\` ${stage1.batch_size}${steps.prior === undefined ? '' : `, \`prior.batch_size\` ${prior.batch_size}`}) is that of all processes together; each has an equal share of it, so that N
+  must divide it. Steps, learning rates and what codes become do not depend on N. For more work a step set it higher in
+  \`config.json\`, and \`lr\` with it.
+- \`--bf16\` computes the networks in bfloat16, \`--compile\` compiles them; \`--steps N\` trains to another step.
+- Every ${stage1.checkpoint_every} steps (\`checkpoint_every\`) a checkpoint is written, whole or not at all. A process that dies is started again
+  by torchrun, from the last one; so is the same command after anything else that ended it. Ctrl-C saves first.
+- Dropout draws other masks than vqgen's, and pictures that are resized differ by a grey level or so: all else at a
+  step is the same.
+
+Back in vqgen, to train on, tokenize or sample there:
+
+    vqgen import ${word('.')} --run checkpoints/back
+`;
+}
