@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 import parallel
 from draws import hash_of, permutation, stream
@@ -114,7 +114,7 @@ def _split(names: tuple[str, ...], fraction: float) -> tuple[tuple[str, ...], tu
     return tuple(n for n in names if n not in val), tuple(n for n in names if n in val)
 
 
-class Steps(Dataset):
+class Steps(Dataset[Tensor]):
     """For a step (1-based) this process's share of its batch: float32 [b, 3, S, S] in [−1, 1]."""
 
     def __init__(self, pictures: Pictures, config: dict[str, Any]) -> None:
@@ -143,14 +143,6 @@ class Steps(Dataset):
         if epoch != self.epoch:
             self.epoch, self.order = epoch, permutation(count, stream(self.seed, "order", epoch))
         return self.order[at]
-
-
-def picture_steps(
-    pictures: Pictures, config: dict[str, Any], first: int, last: int, workers: int
-) -> DataLoader:
-    """The batches of the steps `first` to `last`, read ahead by `workers` processes."""
-    steps = range(first, last + 1)
-    return DataLoader(Steps(pictures, config), batch_size=None, sampler=steps, num_workers=workers)
 
 
 def validation_batches(pictures: Pictures, config: dict[str, Any]) -> list[Tensor]:

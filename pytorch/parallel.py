@@ -75,17 +75,14 @@ def wait() -> None:
         dist.barrier()
 
 
-def total_by_name(names: list[str], values: Tensor) -> tuple[list[str], list[float]]:
-    """Sums over all processes of float64 [n], by names that a process may lack."""
+def total_by_name(own: dict[str, float]) -> dict[str, float]:
+    """Sums over all processes, by names that a process may lack."""
     if world() == 1:
-        return names, values.tolist()
-    each: list[tuple[list[str], list[float]]] = [([], [])] * world()
-    dist.all_gather_object(each, (names, values.tolist()))
-    sums: dict[str, float] = {}
-    for own, numbers in each:
-        for name, number in zip(own, numbers):
-            sums[name] = sums.get(name, 0) + number
-    return list(sums), list(sums.values())
+        return own
+    each: list[dict[str, float]] = [{}] * world()
+    dist.all_gather_object(each, own)
+    names = dict.fromkeys(name for values in each for name in values)
+    return {name: sum(values.get(name, 0.0) for values in each) for name in names}
 
 
 def _device() -> torch.device:

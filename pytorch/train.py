@@ -16,13 +16,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 import parallel
 import store
@@ -39,41 +39,63 @@ class Stage1Job:
         from data import open_pictures
         from stage1 import Stage1
 
-        self.config, self.settings, self.workers = config, config["stage1"], o.workers
+        self.config, self.settings = config, config["stage1"]
         self.pictures = open_pictures(PROJECT, config, o.data, o.val_data)
-        self.trainer = Stage1(config, device, bf16=o.bf16, compile=o.compile)
+        fixed = PROJECT / "perceptual.safetensors"
+        self.trainer = Stage1(config, device, bf16=o.bf16, compile=o.compile, perceptual=fixed)
         self.units = self.settings["batch_size"]
 
-    def batches(self, first: int, last: int) -> Iterable[Tensor]:
-        from data import picture_steps
+    def load(self, tensors: store.Tensors, state: dict[str, Any]) -> None:
+        self.trainer.load(tensors, state["step"], state["kept"])
 
-        return picture_steps(self.pictures["train"], self.config, first, last, self.workers)
+    def steps(self) -> Dataset[Tensor]:
+        from data import Steps
 
-    def validation(self) -> list[Tensor]:
+        return Steps(self.pictures["train"], self.config)
+
+    def step(self, step: int, batch: Tensor, lr: float, state: dict[str, Any]) -> dict[str, Any]:
+        values = self.trainer.step(step, batch, lr, state["kept"])
+        state["kept"] = follow_reconstruction(state["kept"], step, values, self.settings)
+        return values
+
+    def validate(self) -> dict[str, float]:
+        """Means over all processes' batches."""
         from data import validation_batches
 
-        return validation_batches(self.pictures["val"], self.config)
+        sums: dict[str, float] = {}
+        for batch in validation_batches(self.pictures["val"], self.config):
+            count, means = self.trainer.evaluate(batch)
+            for key, value in {**means, "": 1.0}.items():
+                sums[key] = sums.get(key, 0.0) + count * value
+        sums = parallel.total_by_name(sums)
+        return {key: total / sums[""] for key, total in sums.items() if key}
 
 
 class PriorJob:
     name, unit, best_by = "prior", "tokens", ("loss", min)
 
     def __init__(self, config: dict[str, Any], o: argparse.Namespace, device: torch.device) -> None:
-        from prior import Prior, open_tokens
+        from prior import Prior
+        from tokens import read_tokens
 
-        self.config, self.settings = config, config["prior"]
+        self.settings = config["prior"]
         classes = json.loads((PROJECT / "prior" / "classes.json").read_text())
-        self.tokens = open_tokens(Path(o.tokens) if o.tokens else PROJECT / "tokens", classes)
-        self.trainer = Prior(
-            config, classes, self.tokens["train"].grids, device, bf16=o.bf16, compile=o.compile
-        )
-        self.units = self.settings["batch_size"] * self.tokens["train"].cells
+        folder = Path(o.tokens) if o.tokens else PROJECT / "tokens"
+        self.train, self.val = (read_tokens(folder / f"{split}.safetensors") for split in ("train", "val"))
+        self.trainer = Prior(config, classes, self.train.grid, device, bf16=o.bf16, compile=o.compile)
+        self.units = self.settings["batch_size"] * self.train.grid.cells
 
-    def batches(self, first: int, last: int) -> Iterator[Any]:
-        return (self.trainer.batch(self.tokens["train"], step) for step in range(first, last + 1))
+    def load(self, tensors: store.Tensors, state: dict[str, Any]) -> None:
+        self.trainer.load(tensors, state["step"])
 
-    def validation(self) -> list[Any]:
-        return self.trainer.validation_batches(self.tokens["val"])
+    def steps(self) -> Dataset[Any]:
+        return self.trainer.steps(self.train)
+
+    def step(self, step: int, fed: Any, lr: float, _: dict[str, Any]) -> dict[str, Any]:
+        return self.trainer.step(step, fed, lr)
+
+    def validate(self) -> dict[str, float]:
+        return self.trainer.validate(self.val)
 
 
 JOBS = {job.name: job for job in (Stage1Job, PriorJob)}
@@ -133,7 +155,7 @@ def _is_kept(line: str, bounds: dict[str, int]) -> bool:
         return False  # half written when a process died
 
 
-def train(job: Any, stage: Path, signals: list[int]) -> None:
+def train(job: Any, stage: Path, signals: list[int], workers: int) -> None:
     if parallel.rank() == 0:
         store.sweep(stage)
     parallel.wait()
@@ -142,7 +164,7 @@ def train(job: Any, stage: Path, signals: list[int]) -> None:
         raise SystemExit(f"Expected a checkpoint in {stage} but received none: export a run again, with vqgen.")
     tensors, state = store.load_checkpoint(found[-1][1])
     settings, trainer, step = job.settings, job.trainer, state["step"]
-    trainer.load(tensors, step)
+    job.load(tensors, state)
     del tensors
     trainer.parallel()
     total = settings["steps"]
@@ -152,7 +174,11 @@ def train(job: Any, stage: Path, signals: list[int]) -> None:
     processes = f"{parallel.world()} process{'es' if parallel.world() > 1 else ''}"
     say(f"{job.name}: {trainer.learned:,} parameters, from step {step} to {total}, {processes}.")
 
-    batches = iter(job.batches(step + 1, total))
+    ahead = range(step + 1, total + 1)
+    loader = DataLoader(
+        job.steps(), batch_size=None, sampler=ahead, num_workers=workers, worker_init_fn=keep_apart
+    )
+    batches = iter(loader)
     while True:
         due = is_due(step, settings["checkpoint_every"], total)
         if is_due(step, settings["eval_every"], total) and state["validated"] < step:
@@ -177,14 +203,12 @@ def train(job: Any, stage: Path, signals: list[int]) -> None:
         batch = next(batches)
         step += 1
         lr = factor * learning_rate(step, settings)
-        values = trainer.step(step, batch, lr, state.get("kept") or {})
+        values = job.step(step, batch, lr, state)
         codes = values.pop("codes", None)
         strange = next((key for key, value in values.items() if not math.isfinite(value)), None)
         if strange:
             next_step = "set a lower lr in config.json, then start again: it goes on from the last checkpoint."
             raise SystemExit(f"Step {step}: {strange} is {values[strange]}. {next_step}")
-        if job.name == "stage1":
-            state["kept"] = follow_reconstruction(state["kept"], step, values, settings)
         records.add(values, codes, time.monotonic() - started)
         if step == 1 or is_due(step, settings["log_every"], total):
             tell(job, step, total, records.train_line(step, clock()))
@@ -194,15 +218,8 @@ def train(job: Any, stage: Path, signals: list[int]) -> None:
 def validate(
     job: Any, records: Records, state: dict[str, Any], step: int, due: bool, seconds: float
 ) -> dict[str, Any]:
-    """Means over all processes' batches; what of the state follows."""
-    sums: dict[str, Tensor] = {}
-    for batch in job.validation():
-        count, means = job.trainer.evaluate(batch)
-        for key, value in {**means, "": 1.0}.items():
-            sums[key] = sums.get(key, torch.zeros(1, dtype=torch.float64)) + count * value
-    own = torch.cat(list(sums.values())) if sums else torch.zeros(0, dtype=torch.float64)
-    keys, totals = parallel.total_by_name(list(sums), own)
-    values = {key: value / totals[keys.index("")] for key, value in zip(keys, totals) if key}
+    """What of the state follows."""
+    values = job.validate()
     records.append({"step": step, "split": "val", "time_s": seconds, **values})
     say(f"  validation at step {step}: " + ", ".join(f"{key} {value:.4g}" for key, value in values.items()))
     patience = job.settings.get("patience", 0)
@@ -225,6 +242,11 @@ def guard_at(state: dict[str, Any], step: int) -> dict[str, Any]:
     return {"guard": {**state["guard"], "good": step, "watch": watch}}
 
 
+def keep_apart(_: int) -> None:
+    """What ends a training lets it save first, for which those who prepare its batches must still be there."""
+    os.setsid()
+
+
 def save(trainer: Any, stage: Path, state: dict[str, Any], keep: int) -> None:
     tensors = trainer.dump()
     if parallel.rank() == 0:
@@ -244,6 +266,20 @@ def tell(job: Any, step: int, total: int, values: dict[str, float]) -> None:
     say(f"  step {step} of {total}: {shown}; {rate:.4g} {job.unit}/s, {left / 60:.0f} min left")
 
 
+def join(backend: str) -> None:
+    """The process group of torchrun, where that started this. After a restart its store still holds the addresses of
+    processes that are gone, which on one machine a prefix keeps apart; on several, README.md's variable does."""
+    env = os.environ
+    if "WORLD_SIZE" not in env:
+        return
+    if env.get("TORCHELASTIC_USE_AGENT_STORE") != "True" or env.get("GROUP_WORLD_SIZE") != "1":
+        dist.init_process_group(backend)
+        return
+    shared = dist.TCPStore(env["MASTER_ADDR"], int(env["MASTER_PORT"]), is_master=False)
+    own = dist.PrefixStore(f"attempt {env['TORCHELASTIC_RESTART_COUNT']}", shared)
+    dist.init_process_group(backend, store=own, rank=int(env["RANK"]), world_size=int(env["WORLD_SIZE"]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", choices=list(JOBS))
@@ -256,7 +292,7 @@ def main() -> None:
     )
     parser.add_argument("--compile", action="store_true", help="torch.compile the networks")
     parser.add_argument(
-        "--workers", type=int, default=4, help="processes that read pictures ahead, for each training one"
+        "--workers", type=int, default=2, help="processes that prepare batches, for each training one"
     )
     parser.add_argument(
         "--device", choices=["cpu", "cuda"], default="cuda" if torch.cuda.is_available() else "cpu"
@@ -278,10 +314,9 @@ def main() -> None:
     )
     if o.device == "cuda":
         torch.cuda.set_device(device)
-    if "WORLD_SIZE" in os.environ:
-        dist.init_process_group("nccl" if o.device == "cuda" else "gloo")
+    join("nccl" if o.device == "cuda" else "gloo")
     try:
-        train(JOBS[o.stage](config, o, device), PROJECT / o.stage, signals)
+        train(JOBS[o.stage](config, o, device), PROJECT / o.stage, signals, o.workers)
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()

@@ -17,10 +17,15 @@ models and their steps, train.py the loop. Checkpoints, \`metrics.jsonl\` and \`
     pip install torch pillow
     python train.py stage1${folder}${steps.prior === undefined ? '' : '\n    python train.py prior'}
 
-On N GPUs of one machine, and on M machines (run on each of them, with the address of the first):
+On N GPUs of one machine:
 
-    torchrun --nproc-per-node N --max-restarts 3 train.py stage1${folder} --bf16 --compile
-    torchrun --nproc-per-node N --nnodes M --rdzv-backend c10d --rdzv-endpoint HOST:29500 --max-restarts 3 train.py stage1
+    torchrun --standalone --nproc-per-node N --max-restarts 3 train.py stage1${folder} --bf16 --compile
+
+On M machines, on each of them, with the address of the first, and this folder and the pictures where all see them:
+
+    export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1   # else a restart finds addresses of processes that are gone
+    torchrun --nnodes M --nproc-per-node N --rdzv-backend c10d --rdzv-endpoint HOST:29500 --max-restarts 3 \\
+      train.py stage1${folder} --bf16 --compile
 
 - A batch (\`stage1.batch_size\` ${stage1.batch_size}${steps.prior === undefined ? '' : `, \`prior.batch_size\` ${prior.batch_size}`}) is that of all processes together; each has an equal share of it, so that N
   must divide it. Steps, learning rates and what codes become do not depend on N. For more work a step set it higher in
