@@ -79,11 +79,12 @@ def write_tensors(path: Path, tensors: Tensors) -> dict[str, Any]:
     return {"bytes": length, "sha256": digest.hexdigest()}
 
 
-def _bytes(t: Tensor) -> bytes:
+def _bytes(t: Tensor) -> bytearray:
     flat = t.detach().cpu().contiguous().reshape(-1)
-    return (
-        bytes(flat.view(torch.uint8).untyped_storage())[: t.numel() * t.element_size()] if flat.numel() else b""
-    )
+    held = bytearray(flat.numel() * flat.element_size())
+    if held:
+        torch.frombuffer(held, dtype=torch.uint8).copy_(flat.view(torch.uint8))
+    return held
 
 
 def _flush(file: Any) -> None:
