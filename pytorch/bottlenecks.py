@@ -198,12 +198,12 @@ class FiniteScalars(nn.Module):
         offset = [0.5 if n % 2 == 0 else 0.0 for n in levels]
         shift = [math.tan(o / h) for o, h in zip(offset, half)]
         width = [float(n // 2) for n in levels]
-        values = {"half": half, "offset": offset, "shift": shift, "width": width, "places": _places(levels)}
+        values = {"reach": half, "offset": offset, "shift": shift, "width": width, "places": _places(levels)}
         for name, numbers in values.items():
             self.register_buffer(name, torch.tensor(numbers), persistent=False)
 
     def forward(self, z: Tensor, step: int | None = None, first: int = 1) -> Passed:
-        bounded = torch.tanh(z.movedim(1, -1) + self.shift) * self.half - self.offset
+        bounded = torch.tanh(z.movedim(1, -1) + self.shift) * self.reach - self.offset
         whole = torch.floor(bounded.detach() + 0.5)
         codes = ((whole + self.width) * self.places).sum(-1).long()
         output = straight_through(bounded, whole) * (1 / self.width)

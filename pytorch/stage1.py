@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -112,10 +113,11 @@ class Stage1:
         """Both networks average their gradients over the processes from here on."""
         if parallel.world() == 1:
             return
-        wrapped = lambda net: DistributedDataParallel(net, broadcast_buffers=False)  # noqa: E731
-        self.generator = wrapped(self.tokenizer)
-        if self.judge:
-            self.judging = wrapped(self.judging)
+        with warnings.catch_warnings():  # PyTorch 2.13 has another name for the option, 2.4 does not know that
+            warnings.simplefilter("ignore", FutureWarning)
+            self.generator = DistributedDataParallel(self.tokenizer, broadcast_buffers=False)
+            if self.judge:
+                self.judging = DistributedDataParallel(self.judging, broadcast_buffers=False)
 
     def step(self, step: int, batch: Tensor, lr: float, starts: dict[str, Any]) -> dict[str, Any]:
         """One update. Returned are vqgen's scalars, of the whole batch, and from the first step that quantises on this

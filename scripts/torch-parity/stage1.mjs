@@ -5,7 +5,8 @@
 import fs from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { float32 } from '../../dist/base/tensor.js';
+import { stream } from '../../dist/base/rng.js';
+import { float32, sizeOf } from '../../dist/base/tensor.js';
 import { writeSafetensors } from '../../dist/checkpoint/safetensors.js';
 import { parseConfig } from '../../dist/config/load.js';
 import { evalImages } from '../../dist/data/batches.js';
@@ -29,7 +30,7 @@ const compared = 10;
 
 const base = {
   ...{ ch: 8, ch_mult: [1, 2], num_res_blocks: 1, norm_groups: 4, z_channels: 8, embed_dim: 8, codes: 16 },
-  ...{ steps: 1000, batch_size: 4, lr: 5e-4, warmup: 10 },
+  ...{ steps: 1000, batch_size: 4, lr: 2e-4, warmup: 10 },
   codebook: { init: 'data', warmup: 10, restart_after: 0 },
   disc: { ch: 8, layers: 2, start: 21 },
   perceptual: { kind: 'none' },
@@ -39,23 +40,29 @@ const base = {
 const changes = {
   nearest: { perceptual: { kind: 'vqgen' } },
   rotation: {
-    ...{ bottleneck: { gradient: 'rotation' }, filter: 'photo', attn_resolutions: [8], pixel: 'l2' },
-    codebook: { warmup: 44 },
+    ...{
+      bottleneck: { gradient: 'rotation' },
+      filter: 'photo',
+      attn_resolutions: [8],
+      pixel: 'l2',
+      codes: 64,
+    },
+    codebook: { warmup: 44, restart_after: 2 },
     disc: { norm: 'group', loss: 'vanilla', lecam: 0.05 },
     perceptual: { kind: 'random-features' },
   },
   ema: {
-    ...{ bottleneck: { kind: 'ema', decay: 0.9 }, legacy_beta: true, batch_size: 8, codes: 64 },
+    ...{ bottleneck: { kind: 'ema', decay: 0.9 }, legacy_beta: true, batch_size: 8, codes: 256 },
     codebook: { restart_after: 3 },
     disc: { norm: 'spectral', r1: 1, warmup: 25 },
   },
   'ema-from-data': {
-    ...{ bottleneck: { kind: 'ema', decay: 0.9, gradient: 'rotation' }, pixel: 'nll' },
+    ...{ bottleneck: { kind: 'ema', decay: 0.9, gradient: 'rotation' }, pixel: 'nll', codes: 64 },
     codebook: { warmup: 43, restart_after: 2 },
     disc: { start: 41 },
   },
   cosine: {
-    ...{ bottleneck: { kind: 'cosine' }, pixel: 'nll', codes: 64, optimizer: 'adamw', weight_decay: 0.05 },
+    ...{ bottleneck: { kind: 'cosine' }, pixel: 'nll', codes: 256, optimizer: 'adamw', weight_decay: 0.05 },
     codebook: { restart_after: 3 },
     disc: { augment: ['translation', 'cutout', 'colour'], r1: 1, lecam: 0.05 },
     perceptual: { kind: 'vqgen', weight: 0.5 },
@@ -70,7 +77,13 @@ const changes = {
     disc: { norm: 'spectral', loss: 'vanilla', weight: 1, weight_cap: 2 },
   },
   plain: {
-    ...{ codebook: { init: 'uniform', restart_after: 4 }, disc: { weight: 0 }, num_res_blocks: 2, schedule: 'constant' },
+    ...{
+      codebook: { init: 'uniform', restart_after: 4 },
+      disc: { weight: 0 },
+      num_res_blocks: 2,
+      codes: 128,
+      schedule: 'constant',
+    },
     perceptual: { kind: 'lpips-vgg16' },
   },
 };
@@ -99,7 +112,10 @@ export async function write(name, folder) {
   const device = onnxDevice({ threads: 1 });
   const cacheDir = path.join(os.tmpdir(), 'torch-parity-pictures');
   const { train, val } = await openDataset(config.data, { cacheDir });
-  const runner = await stage1Runner(networks, perceptual, stage1, device, { adversarial: false, onSwitch() {} });
+  const runner = await stage1Runner(networks, perceptual, stage1, device, {
+    adversarial: false,
+    onSwitch() {},
+  });
   runner.load(initialState(networks, stage1, seed));
 
   const entriesAt = (step) => stepInputs(networks, config, train, { step, starts });
@@ -117,7 +133,11 @@ export async function write(name, folder) {
   await runner.dispose();
 
   const batch = stage1.batch_size;
-  const originals = await evalImages(val, Array.from({ length: batch }, (_, i) => i % val.count), size);
+  const originals = await evalImages(
+    val,
+    Array.from({ length: batch }, (_, i) => i % val.count),
+    size,
+  );
   const { adversary } = networks;
   const program = evaluateProgram(networks, perceptual, stage1, batch);
   const graph = await device.prepare(program);
@@ -150,15 +170,13 @@ export async function write(name, folder) {
 const numbersIn = (tensors) =>
   Object.fromEntries(Object.entries(tensors).map(([name, { data }]) => [name, data[0]]));
 
-/** Numbers of VGG16's shapes, as lively as its own. */
+/** VGG16 as nobody trained it. */
 function anyVgg16() {
-  let at = 0;
-  const wave = (scale) => scale * (Math.sin(12.9898 * at++) + Math.sin(78.233 * at));
   return Object.fromEntries(
     Object.entries(vgg16Shapes()).map(([name, shape]) => {
-      const count = shape.reduce((a, b) => a * b, 1);
+      const rng = stream(0, name);
       const scale = name.startsWith('lin') ? 0.05 : shape.length > 1 ? Math.sqrt(2 / (shape[1] * 9)) : 0.05;
-      const values = Float32Array.from({ length: count }, () => wave(scale));
+      const values = Float32Array.from({ length: sizeOf(shape) }, () => scale * rng.normal());
       return [name, float32(shape, name.startsWith('lin') ? values.map(Math.abs) : values)];
     }),
   );
