@@ -3,8 +3,8 @@
  * together cover what the PyTorch project knows. Needs dist/ (`npm run setup`).
  */
 import fs from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
+import { silent } from '../../dist/base/progress.js';
 import { stream } from '../../dist/base/rng.js';
 import { float32, sizeOf } from '../../dist/base/tensor.js';
 import { writeSafetensors } from '../../dist/checkpoint/safetensors.js';
@@ -30,7 +30,7 @@ const compared = 10;
 
 const base = {
   ...{ ch: 8, ch_mult: [1, 2], num_res_blocks: 1, norm_groups: 4, z_channels: 8, embed_dim: 8, codes: 16 },
-  ...{ steps: 1000, batch_size: 4, lr: 2e-4, warmup: 10 },
+  ...{ steps: 1000, batch_size: 4, lr: 1e-4, warmup: 10 },
   codebook: { init: 'data', warmup: 10, restart_after: 0 },
   disc: { ch: 8, layers: 2, start: 21 },
   perceptual: { kind: 'none' },
@@ -45,14 +45,13 @@ const changes = {
       filter: 'photo',
       attn_resolutions: [8],
       pixel: 'l2',
-      codes: 64,
     },
-    codebook: { warmup: 44, restart_after: 2 },
+    codebook: { warmup: 42 },
     disc: { norm: 'group', loss: 'vanilla', lecam: 0.05 },
     perceptual: { kind: 'random-features' },
   },
   ema: {
-    ...{ bottleneck: { kind: 'ema', decay: 0.9 }, legacy_beta: true, batch_size: 8, codes: 256 },
+    ...{ bottleneck: { kind: 'ema', decay: 0.9 }, legacy_beta: true, codes: 128 },
     codebook: { restart_after: 3 },
     disc: { norm: 'spectral', r1: 1, warmup: 25 },
   },
@@ -68,12 +67,24 @@ const changes = {
     perceptual: { kind: 'vqgen', weight: 0.5 },
   },
   fsq: {
-    ...{ bottleneck: { kind: 'fsq', levels: [4, 3, 2] }, codes: 24, ema: 0, size: 32, ch_mult: [1, 1, 2] },
-    disc: { norm: 'group', r1: 0.5, augment: ['cutout'] },
-    perceptual: { kind: 'vqgen' },
+    ...{
+      bottleneck: { kind: 'fsq', levels: [4, 3, 2] },
+      codes: 24,
+      ema: 0,
+      ch_mult: [1, 1, 2],
+    },
+    disc: { augment: ['translation'] },
   },
   lfq: {
-    ...{ bottleneck: { kind: 'lfq' }, codes: 32, clip: 0, batch_size: 8, betas: [0.9, 0.99] },
+    ...{
+      bottleneck: { kind: 'lfq' },
+      codes: 32,
+      clip: 0,
+      batch_size: 8,
+      size: 32,
+      ch_mult: [1, 1, 2],
+      betas: [0.9, 0.99],
+    },
     disc: { norm: 'spectral', loss: 'vanilla', weight: 1, weight_cap: 2 },
   },
   plain: {
@@ -90,8 +101,13 @@ const changes = {
 
 export const cases = () => Object.keys(changes);
 
-/** Into `folder`: config, states, pictures and what came of them. */
-export async function write(name, folder) {
+/**
+ * Into `folder`: config, states, pictures and what came of them.
+ *
+ * @param seed where an encoder output lies between two codes to within rounding, one side takes the one and the other
+ *   side the other code, and from then on they differ; another seed is then another try
+ */
+export async function write(name, folder, seed = 3) {
   const { size = 16, ...change } = changes[name];
   const merged = Object.fromEntries(
     Object.entries({ ...base, ...change }).map(([key, value]) => [
@@ -103,15 +119,15 @@ export async function write(name, folder) {
     merged.perceptual.weights = path.join(folder, 'vgg16.safetensors');
     await writeSafetensors(merged.perceptual.weights, anyVgg16());
   }
-  const planned = parseConfig({ seed: 3, data: { size, drawn: 64, flip: true }, stage1: merged }, name);
+  const planned = parseConfig({ seed, data: { size, drawn: 64, flip: true }, stage1: merged }, name);
   const starts = startsOf(planned);
   const config = withStarts(planned, starts);
-  const { stage1, seed } = config;
+  const { stage1 } = config;
   const networks = networksOf(config);
   const perceptual = await loadPerceptual(config);
   const device = onnxDevice({ threads: 1 });
-  const cacheDir = path.join(os.tmpdir(), 'torch-parity-pictures');
-  const { train, val } = await openDataset(config.data, { cacheDir });
+  const cacheDir = path.join(folder, 'pictures');
+  const { train, val } = await openDataset(config.data, { cacheDir, reporter: silent });
   const runner = await stage1Runner(networks, perceptual, stage1, device, {
     adversarial: false,
     onSwitch() {},
