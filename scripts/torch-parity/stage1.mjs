@@ -15,7 +15,7 @@ import { psnrOfEach } from '../../dist/data/psnr.js';
 import { onnxDevice } from '../../dist/engine/onnx-device.js';
 import { under } from '../../dist/nn/params.js';
 import { vgg16Shapes } from '../../dist/perceptual/distances.js';
-import { loadPerceptual, loadTrained } from '../../dist/perceptual/load.js';
+import { loadPerceptual } from '../../dist/perceptual/load.js';
 import { judgingOf } from '../../dist/stage1-vqgan/adversary/index.js';
 import { networksOf } from '../../dist/stage1-vqgan/model.js';
 import { evaluateProgram } from '../../dist/stage1-vqgan/programs.js';
@@ -173,9 +173,9 @@ export async function write(name, folder, seed = 3) {
     val: originals,
   });
   if (perceptual) {
-    const { pooling } = stage1.perceptual.kind === 'vqgen' ? await loadTrained() : {};
+    const { constants, pooling } = perceptual;
     const file = path.join(folder, 'perceptual.safetensors');
-    await writeSafetensors(file, perceptual.constants, pooling && { pooling });
+    await writeSafetensors(file, constants, pooling ? { pooling } : {});
   }
   await fs.writeFile(
     path.join(folder, 'about.json'),
