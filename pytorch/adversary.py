@@ -122,7 +122,9 @@ class DiscriminatorLoss(nn.Module):
         self.judge = judge
         self.kind, self.lecam, self.r1 = disc["loss"], disc["lecam"], disc["r1"]
 
-    def forward(self, real: Tensor, made: Tensor, anchors: Tensor, direction: Tensor | None) -> tuple[Tensor, ...]:
+    def forward(
+        self, real: Tensor, made: Tensor, anchors: Tensor, direction: Tensor | None
+    ) -> tuple[Tensor, ...]:
         """@param anchors LeCam's running means of the logits for real and made pictures, [2]
         @param direction of `gradient_direction`, where there is R1"""
         on_real, on_made = self.judge(real), self.judge(made)
@@ -182,7 +184,9 @@ class Augmentation:
             self.colour = numbers(drawn).view(-1, 3, 1, 1, 1)
         if "translation" in self.kinds:
             most = (self.size + 4) // 8  # of a side, rounded
-            drawn = [(r.below(2 * most + 1) - most, r.below(2 * most + 1) - most) for r in streams("translation")]
+            drawn = [
+                (r.below(2 * most + 1) - most, r.below(2 * most + 1) - most) for r in streams("translation")
+            ]
             sources = grid - numbers(drawn).unsqueeze(-1)  # [b, 2, S]
             within = (sources >= 0) & (sources < self.size)
             self.inside = (within[:, 0, :, None] & within[:, 1, None, :]).unsqueeze(1).float()

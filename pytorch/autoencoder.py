@@ -1,5 +1,6 @@
-"""Encoder and decoder (Esser et al., arXiv 2012.09841, appendix) with the bottleneck between them. Pictures are
-[b, 3, S, S] floats in [−1, 1]. Modules are named as vqgen's parameters are."""
+"""Encoder and decoder, VQGAN's (Esser et al., arXiv 2012.09841, appendix) and VQ-VAE's (van den Oord et al., arXiv
+1711.00937, section 4.1), with the bottleneck between them. Pictures are [b, 3, S, S] floats in [−1, 1]. Modules are
+named as vqgen's parameters are."""
 
 from __future__ import annotations
 
@@ -77,11 +78,16 @@ class Down(nn.Conv2d):
 
 
 class Up(nn.Conv2d):
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, channels, 3, padding=1)
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+class Transposed(nn.ConvTranspose2d):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 4, stride=2, padding=1)
 
 
 class Level(nn.Module):
@@ -89,7 +95,7 @@ class Level(nn.Module):
         super().__init__()
         self.blocks = nn.Sequential(*blocks)
         self.down = nn.Identity() if down is None else Down(down)
-        self.up = nn.Identity() if up is None else Up(up)
+        self.up = nn.Identity() if up is None else Up(up, up)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.up(self.down(self.blocks(x)))
@@ -123,11 +129,25 @@ class Encoder(nn.Module):
         return self.embed(self.conv_out(F.silu(self.norm_out(self.middle(x)))))
 
 
-class Decoder(nn.Module):
-    """What the bottleneck gives, [b, D, h, w] → features [b, ch, S, S]; `picture` makes pictures of these."""
+class Painter(nn.Module):
+    """A decoder: what the bottleneck gives, [b, D, h, w], → features, of which `picture` makes pictures."""
+
+    last: nn.Module
 
     def __init__(self, config: dict) -> None:
         super().__init__()
+        self.filters = config["stage1"]["filter"] == "photo"
+
+    def picture(self, features: Tensor) -> Tensor:
+        x = self.last(features).float()
+        return photo_filter(x) if self.filters else x
+
+
+class Decoder(Painter):
+    """Of VQGAN; its features are [b, ch, S, S]."""
+
+    def __init__(self, config: dict) -> None:
+        super().__init__(config)
         size, s = config["data"]["size"], config["stage1"]
         ch, mults, groups = s["ch"], s["ch_mult"], s["norm_groups"]
         channels = ch * mults[-1]
@@ -143,7 +163,10 @@ class Decoder(nn.Module):
             self.levels.append(Level(blocks, up=channels if level > 0 else None))
         self.norm_out = _norm(channels, groups)
         self.conv_out = conv(channels, 3)
-        self.filters = s["filter"] == "photo"
+
+    @property
+    def last(self) -> nn.Module:
+        return self.conv_out
 
     def forward(self, q: Tensor) -> Tensor:
         x = self.middle(self.conv_in(self.embed(q)))
@@ -151,9 +174,64 @@ class Decoder(nn.Module):
             x = level(x)
         return F.silu(self.norm_out(x))
 
-    def picture(self, features: Tensor) -> Tensor:
-        x = self.conv_out(features).float()
-        return photo_filter(x) if self.filters else x
+
+class Residual(nn.Module):
+    """x + 1×1(ReLU(3×3(ReLU(x)))), 3×3 to a quarter of the channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = max(1, channels // 4)
+        self.conv1, self.conv2 = conv(channels, inner), conv(inner, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.relu(self.conv1(F.relu(x))))
+
+
+class StridedEncoder(nn.Module):
+    """Pictures → z [b, D, h, w], without norms and attention."""
+
+    def __init__(self, config: dict) -> None:
+        super().__init__()
+        s = config["stage1"]
+        widths = [s["ch"] * mult for mult in s["ch_mult"]]
+        before = [3, *widths[:-2]]
+        halvings = zip(before, widths[:-1])
+        self.halvings = nn.ModuleList(nn.Conv2d(i, o, 4, stride=2, padding=1) for i, o in halvings)
+        self.conv_out = conv(widths[-2] if len(widths) > 1 else 3, widths[-1])
+        self.blocks = nn.Sequential(*(Residual(widths[-1]) for _ in range(s["num_res_blocks"])))
+        self.embed = conv(widths[-1], code_width(s), 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for halving in self.halvings:
+            x = F.relu(halving(x))
+        return self.embed(F.relu(self.blocks(self.conv_out(x))))
+
+
+class StridedDecoder(Painter):
+    """The same backwards; its last doubling makes the picture."""
+
+    def __init__(self, config: dict) -> None:
+        super().__init__(config)
+        s = config["stage1"]
+        width, after = s["ch"] * s["ch_mult"][-1], [s["ch"] * mult for mult in s["ch_mult"][:-2]]
+        self.conv_in = conv(code_width(s), width)
+        self.blocks = nn.Sequential(*(Residual(width) for _ in range(s["num_res_blocks"])))
+        widths = [width, *reversed(after), 3]
+        double = Up if s["upsampling"] == "nearest" else Transposed
+        self.doublings = nn.ModuleList(double(i, o) for i, o in zip(widths, widths[1:]))
+
+    @property
+    def last(self) -> nn.Module:
+        return self.doublings[-1]
+
+    def forward(self, q: Tensor) -> Tensor:
+        x = F.relu(self.blocks(self.conv_in(q)))
+        for doubling in self.doublings[:-1]:
+            x = F.relu(doubling(x))
+        return x
+
+
+NETWORKS = {"vqgan": (Encoder, Decoder), "strided": (StridedEncoder, StridedDecoder)}
 
 
 def photo_filter(x: Tensor) -> Tensor:
@@ -182,9 +260,10 @@ class Tokenizer(nn.Module):
 
     def __init__(self, config: dict) -> None:
         super().__init__()
-        self.encoder = Encoder(config)
+        encoder, decoder = NETWORKS[config["stage1"]["network"]]
+        self.encoder = encoder(config)
         self.bottleneck = bottleneck_of(config)
-        self.decoder = Decoder(config)
+        self.decoder = decoder(config)
 
     def forward(self, x: Tensor, step: int | None = None, first: int = 1) -> tuple[Tensor, Passed, Tensor]:
         z, passed, features = self.features(x, step, first)

@@ -45,7 +45,9 @@ def bottleneck_of(config: dict) -> nn.Module:
     if kind in ("nearest", "ema", "cosine"):
         side = config["data"]["size"] >> (len(stage1["ch_mult"]) - 1)
         return Codebook(stage1, rows=stage1["batch_size"] * side * side, seed=config["seed"])
-    raise SystemExit(f"Expected nearest, ema, cosine, fsq or lfq for stage1.bottleneck.kind but received {kind}.")
+    raise SystemExit(
+        f"Expected nearest, ema, cosine, fsq or lfq for stage1.bottleneck.kind but received {kind}."
+    )
 
 
 class Codebook(nn.Module):
@@ -114,7 +116,9 @@ class Codebook(nn.Module):
         active = step >= first or not self.from_data
         fresh = torch.full_like(self.idle, step == first and self.from_data, dtype=torch.bool)
         flat = codes.reshape(-1)
-        uses = parallel.total(torch.zeros_like(self.idle).index_add_(0, flat, torch.ones_like(flat, dtype=z.dtype)))
+        uses = parallel.total(
+            torch.zeros_like(self.idle).index_add_(0, flat, torch.ones_like(flat, dtype=z.dtype))
+        )
         if self.kind == "ema" and active:
             self._follow(z.reshape(len(flat), -1), flat, uses)
         if self.restart_after > 0:

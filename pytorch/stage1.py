@@ -50,7 +50,7 @@ class Stage1:
         self.average: Tokenizer | None = None
         if stage1["ema"] > 0:
             self.average = copy.deepcopy(self.tokenizer).requires_grad_(False).eval()
-            self.average.decoder.conv_out.weight.requires_grad_()  # a validation's λ is by it
+            self.average.decoder.last.weight.requires_grad_()  # a validation's λ is by it
         self.optimizer = _adam(self.tokenizer, stage1)
         self.generator: nn.Module = self.tokenizer
         self.acting = False  # whether the discriminator has a say by now
@@ -81,7 +81,9 @@ class Stage1:
             self.acting = step >= starts["adversarial"] + self.settings["disc"]["warmup"]
         store.load(self.tokenizer, tensors, "model.")
         if self.average:
-            store.load(self.average, tensors, "ema." if any(n.startswith("ema.") for n in tensors) else "model.")
+            store.load(
+                self.average, tensors, "ema." if any(n.startswith("ema.") for n in tensors) else "model."
+            )
         store.load_moments(self.tokenizer, self.optimizer, tensors, "adam.", step)
         if isinstance(self.tokenizer.bottleneck, Codebook):
             self.tokenizer.bottleneck.load_state(tensors)
@@ -215,7 +217,7 @@ class Stage1:
         with self._precision():
             generator = -self.judge(self.augment(at)).mean()
         (opposed,) = torch.autograd.grad(generator, at)
-        filter, disc = net.decoder.conv_out.weight, self.settings["disc"]
+        filter, disc = net.decoder.last.weight, self.settings["disc"]
         norms = []
         for dy in (gradient, opposed):
             (own,) = torch.autograd.grad(picture, filter, dy, retain_graph=True)
@@ -234,7 +236,9 @@ class Stage1:
             loss, plain, on_real, on_made = self.judging(real, made, self.anchors.clone(), direction)
         self.judge_optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.anchors.mul_(LECAM_DECAY).add_(parallel.mean(torch.stack([on_real, on_made])), alpha=1 - LECAM_DECAY)
+        self.anchors.mul_(LECAM_DECAY).add_(
+            parallel.mean(torch.stack([on_real, on_made])), alpha=1 - LECAM_DECAY
+        )
         return {"discriminator": plain}
 
     def _update(self, net: nn.Module, optimizer: torch.optim.Optimizer, step: int, lr: float) -> None:
@@ -269,13 +273,22 @@ class Stage1:
 LECAM_DECAY = 0.99
 
 # Those that do not act in a step are 0.
-SCALARS = ("loss", "l1", "perceptual", "generator", "discriminator", "adaptive_weight", "codebook", "commitment")
+SCALARS = (
+    "loss",
+    "l1",
+    "perceptual",
+    "generator",
+    "discriminator",
+    "adaptive_weight",
+    "codebook",
+    "commitment",
+)
 
 
 def _adam(net: nn.Module, stage1: dict[str, Any]) -> torch.optim.Optimizer:
     """Adam, or AdamW whose decay falls on filters only."""
     decay = stage1["weight_decay"] if stage1["optimizer"] == "adamw" else 0.0
-    filters = {id(m.weight) for m in net.modules() if isinstance(m, nn.Conv2d)}
+    filters = {id(m.weight) for m in net.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))}
     learned = [p for p in net.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in learned if id(p) in filters], "weight_decay": decay},

@@ -87,6 +87,15 @@ const changes = {
     },
     disc: { norm: 'spectral', loss: 'vanilla', weight: 1, weight_cap: 2 },
   },
+  strided: {
+    ...{ network: 'strided', upsampling: 'transposed', ch_mult: [1, 2, 2], size: 32, num_res_blocks: 2 },
+    ...{ bottleneck: { kind: 'ema', decay: 0.9 }, codes: 64 },
+    codebook: { restart_after: 3 },
+  },
+  'strided-nearest': {
+    ...{ network: 'strided', upsampling: 'nearest', filter: 'photo', optimizer: 'adamw', weight_decay: 0.05 },
+    perceptual: { kind: 'vqgen' },
+  },
   plain: {
     ...{
       codebook: { init: 'uniform', restart_after: 4 },
