@@ -185,7 +185,9 @@ def _same(t: Tensor) -> Tensor:
 
 def _layouts(module: nn.Module, name: str) -> tuple[str, Turn, Turn]:
     """vqgen's name of a module's own parameter, and the way to vqgen's layout and back."""
-    if isinstance(module, nn.Conv2d) and name == "weight":  # OIHW, and [kh, kw, in, out]
+    if (
+        isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)) and name == "weight"
+    ):  # OIHW or IOHW, and [kh, kw, …]
         return name, lambda t: t.permute(2, 3, 1, 0), lambda t: t.permute(3, 2, 0, 1)
     if isinstance(module, nn.Linear) and name == "weight":  # [out, in], and [in, out]
         return name, Tensor.t, Tensor.t

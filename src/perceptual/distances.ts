@@ -18,6 +18,8 @@ import { inParts } from '../nn/in-parts.js';
 export interface Perceptual {
   /** The frozen network's weights, constants of a training step's program. */
   readonly constants: HostTensors;
+  /** How its stages halve an image, where it is one of several ways (`Pooling`). */
+  readonly pooling?: string;
   /** Mean over the batch of the distance between images [B, S, S, 3] in [−1, 1]; a scalar. */
   distance(constants: Tensors, x: tf.Tensor, y: tf.Tensor): tf.Tensor;
 }

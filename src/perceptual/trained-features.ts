@@ -109,6 +109,7 @@ export function trainedFeatures(
   return {
     name: `${name}, ${size} px`,
     constants,
+    pooling,
     distance: (c, x, y) => distance(compared, c, x, y),
     features: (c, x) => means(whole, c, x),
   };

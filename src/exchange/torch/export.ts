@@ -97,7 +97,10 @@ export async function exportTorch(o: {
         await fs.mkdir(to.tokens, { recursive: true });
         await fs.copyFile(tokenFile(run, split), tokenFile(folder, split));
       }
-      if (perceptual) await writeSafetensors(path.join(folder, perceptualFile), perceptual.constants);
+      if (perceptual) {
+        const { constants, pooling } = perceptual;
+        await writeSafetensors(path.join(folder, perceptualFile), constants, pooling ? { pooling } : {});
+      }
       await fs.writeFile(path.join(folder, 'README.md'), readme(config, { run, steps }));
     },
     { fresh: true },

@@ -10,7 +10,6 @@ export function unknownTokenizer({ data, stage1 }: Config, run: string): UserErr
   const next = 'The project has no such model: this run goes on being trained here.';
   const refused = (what: string, key: string, received: string) =>
     expected(what, '--run', `${run}, whose ${key} is ${received}`, next);
-  if (stage1.network !== 'vqgan') return refused('a VQGAN', 'stage1.network', stage1.network);
   if (!bottlenecks.includes(stage1.bottleneck.kind)) {
     const what = `a tokenizer with a bottleneck of ${bottlenecks.join(', ')}`;
     return refused(what, 'stage1.bottleneck.kind', stage1.bottleneck.kind);

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { readRunConfig, runPaths, tokenFile } from '../../../src/checkpoint/run.js';
+import { readSafetensors } from '../../../src/checkpoint/safetensors.js';
 import { latestCheckpoint, loadCheckpoint, readState } from '../../../src/checkpoint/store.js';
 import { exportRun } from '../../../src/cli/export.js';
 import { importWords } from '../../../src/cli/import.js';
@@ -58,6 +59,8 @@ test('there and back', async () => {
   const written = fs.readdirSync(out);
   const sources = fs.readdirSync('pytorch').filter((name) => name.endsWith('.py'));
   expect(written).toEqual(expect.arrayContaining([...sources, 'README.md', 'perceptual.safetensors']));
+  const fixed = await readSafetensors(path.join(out, 'perceptual.safetensors'));
+  expect(fixed.metadata).toEqual({ pooling: 'smooth' }); // else the loss there would be another
   expect(fs.readFileSync(path.join(out, 'README.md'), 'utf8')).toContain('train.py stage1 --data PHOTOS/');
 
   const again = folder();
