@@ -1,0 +1,93 @@
+"""Takes again the steps of scripts/torch-parity/prior.mjs and says how far they are from vqgen's.
+
+python pytorch/tests/parity_prior.py FOLDER, or torchrun --nproc-per-node 2 pytorch/tests/parity_prior.py FOLDER
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import torch
+import torch.distributed as dist
+
+import parallel
+from prior import Prior
+from store import Tensors, read_tensors
+from tokens import read_tokens
+
+LOSS, WEIGHTS, MOMENTS = 1e-4, 1e-3, 1e-2
+
+
+def telling(tensors: Tensors, config: dict[str, Any]) -> Tensors:
+    """Without the biases of keys where they change nothing: a query's scores all move alike. Their gradients are what
+    rounding leaves, of which Adam makes whole updates."""
+    if config["qk_norm"] or config["positions"] == "rope":
+        return tensors
+    thirds = {name: t.chunk(3) for name, t in tensors.items() if name.endswith("qkv.bias")}
+    return {**tensors, **{name: torch.cat([query, value]) for name, (query, _, value) in thirds.items()}}
+
+
+def apart(found: Tensors, wanted: Tensors, prefix: str) -> tuple[float, str]:
+    """The largest difference in shares of each tensor's largest value, and where."""
+    assert found.keys() == wanted.keys()
+    return max(
+        (float((found[name] - value).abs().max() / value.abs().max().clamp(min=1e-30)), name)
+        for name, value in wanted.items()
+        if name.startswith(prefix)
+    )
+
+
+def compare(folder: Path) -> bool:
+    def read(name: str):
+        return json.loads((folder / f"{name}.json").read_text())
+
+    train, val = (read_tokens(folder / "tokens" / f"{split}.safetensors") for split in ("train", "val"))
+    prior = Prior(read("config"), read("classes"), train.grid, torch.device("cpu"))
+    before, after = (read_tensors(folder / f"{name}.safetensors") for name in ("before", "after"))
+    prior.load(before, read("before"))
+    round_trip = prior.dump()
+    assert before.keys() == round_trip.keys()
+    same = all(torch.equal(before[name], round_trip[name]) for name in before)
+    prior.parallel()
+    wanted = read_tensors(folder / "fed.safetensors")
+    steps = prior.steps(train)
+    own = slice(*parallel.share(prior.config["batch_size"]))
+    losses = 0.0
+    for taken in read("steps"):
+        step = taken["step"]
+        fed = steps[step]
+        theirs = {name.partition(".")[2]: t[own] for name, t in wanted.items() if name.startswith(f"{step}.")}
+        same = same and fed.keys() == theirs.keys() and all(torch.equal(fed[n].to(t.dtype), t) for n, t in theirs.items())
+        loss = prior.step(step, fed, taken["lr"])["loss"]
+        losses = max(losses, abs(loss / taken["loss"] - 1))
+    found, after = telling(prior.dump(), prior.config), telling(after, prior.config)
+    (weights, worst), (moments, _) = apart(found, after, "model."), apart(found, after, "adam.")
+    validated = abs(prior.validate(val)["loss"] / read("validation") - 1)
+    good = same and losses <= LOSS and validated <= LOSS and weights <= WEIGHTS and moments <= MOMENTS
+    if parallel.rank() == 0:
+        print(
+            f"{folder.name:18} {'fed the same' if same else 'FED OTHERS'}, loss {losses:.1e}, validation {validated:.1e}, "
+            f"weights {weights:.1e} ({worst}), moments {moments:.1e}{'' if good else '  TOO FAR'}",
+            flush=True,
+        )
+    return good
+
+
+def main() -> None:
+    if "WORLD_SIZE" in os.environ:
+        dist.init_process_group("gloo")
+    torch.set_num_threads(1)
+    folders = sorted(p for p in Path(sys.argv[1]).iterdir() if (p / "steps.json").exists())
+    good = [compare(folder) for folder in folders]
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    sys.exit(0 if good and all(good) else 1)
+
+
+main()
