@@ -39,8 +39,13 @@ Turns = tuple[Tensor, Tensor]  # cosine and sine, each [T, E/2] or [b, 1, T, E/2
 # Transformer
 
 
+class RmsNorm(nn.RMSNorm):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.float())
+
+
 def norm_of(kind: str, width: int) -> nn.Module:
-    return nn.LayerNorm(width) if kind == "layer" else nn.RMSNorm(width, eps=1e-6)
+    return nn.LayerNorm(width) if kind == "layer" else RmsNorm(width, eps=1e-6)
 
 
 class Block(nn.Module):
@@ -73,7 +78,7 @@ class Block(nn.Module):
             q, k = self.query_norm(q), self.key_norm(k)
         if turns is not None:
             q, k = turned(q, turns), turned(k, turns)
-        mixed = F.scaled_dot_product_attention(q, k, v.to(q.dtype), is_causal=causal)
+        mixed = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, is_causal=causal)
         return self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))
 
     def activation(self, x: Tensor) -> Tensor:
@@ -89,7 +94,7 @@ def turned(x: Tensor, turns: Turns) -> Tensor:
     """Rotary positions (Su et al., arXiv 2104.09864): x [b, H, S, E], of which number i and i + E/2 make a pair."""
     cos, sin = turns
     a, b = x.chunk(2, -1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1).to(x.dtype)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
 
 
 def turns_of(places: list[tuple[float, float]], per_head: int) -> Turns:
