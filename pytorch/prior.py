@@ -1,8 +1,9 @@
-"""Priors over the codes of pictures: a GPT, which reads them one after another (Esser et al., arXiv 2012.09841), and a
-MaskGIT, which fills masked ones from all others (Chang et al., arXiv 2202.04200); and their training.
+"""Priors over the codes of pictures: a GPT, which reads them one after another (Esser et al., arXiv
+2012.09841), and a MaskGIT, which fills masked ones from all others (Chang et al., arXiv 2202.04200); and
+their training.
 
-Shapes: b canvases of this process, T cells, S tokens that the network reads, K codes, C classes, D width, H heads,
-E = D/H. Names of parameters are those of vqgen's checkpoints.
+Shapes: b canvases of this process, T cells, S tokens that the network reads, K codes, C classes, D width, H
+heads, E = D/H. Names of parameters are those of vqgen's checkpoints.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ import store
 from draws import hash_of
 from store import Tensors
 from tokens import (
-    Canvases,
     Fed,
+    Given,
     Grid,
     Steps,
     Tokens,
-    gpt_sequences,
+    gpt_by_rows,
     gpt_train,
     maskgit_train,
     maskgit_validation,
@@ -40,6 +41,8 @@ Turns = tuple[Tensor, Tensor]  # cosine and sine, each [T, E/2] or [b, 1, T, E/2
 
 
 class RmsNorm(nn.RMSNorm):
+    """In float32 also under autocast."""
+
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.float())
 
@@ -73,7 +76,8 @@ class Block(nn.Module):
 
     def attend(self, x: Tensor, turns: Turns | None, causal: bool) -> Tensor:
         batch, tokens, width = x.shape
-        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # each [b, H, S, E]
+        by_head = self.qkv(x).view(batch, tokens, 3, self.heads, -1)
+        q, k, v = by_head.permute(2, 0, 3, 1, 4)  # each [b, H, S, E]
         if hasattr(self, "query_norm"):
             q, k = self.query_norm(q), self.key_norm(k)
         if turns is not None:
@@ -91,7 +95,7 @@ class Block(nn.Module):
 
 
 def turned(x: Tensor, turns: Turns) -> Tensor:
-    """Rotary positions (Su et al., arXiv 2104.09864): x [b, H, S, E], of which number i and i + E/2 make a pair."""
+    """Rotary positions (Su et al., arXiv 2104.09864) of x [b, H, S, E]; numbers i and i + E/2 are a pair."""
     cos, sin = turns
     a, b = x.chunk(2, -1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
@@ -116,7 +120,9 @@ def centres(grid: Grid) -> list[tuple[float, float]]:
 class Transformer(nn.Module):
     """What both kinds have: a table of tokens, blocks, and logits."""
 
-    def __init__(self, config: dict[str, Any], rows: int, codes: int, places: list[tuple[float, float]]) -> None:
+    def __init__(
+        self, config: dict[str, Any], rows: int, codes: int, places: list[tuple[float, float]]
+    ) -> None:
         """@param rows of the table of tokens. @param places of tokens, for rotary positions"""
         super().__init__()
         width = config["width"]
@@ -145,8 +151,9 @@ class Transformer(nn.Module):
 
 
 class Gpt(Transformer):
-    """A token predicts the code of the cell behind it, or trained in many orders (Yu et al., RAR, arXiv 2411.00776) of
-    any cell that it is told."""
+    """A token predicts the code of the cell behind it, or trained in many orders (Yu et al., RAR, arXiv
+    2411.00776) of any cell that it is told.
+    """
 
     def __init__(self, config: dict[str, Any], grid: Grid, classes: int) -> None:
         annealed = config["order"] == "annealed"
@@ -159,7 +166,7 @@ class Gpt(Transformer):
             self.targets = nn.Parameter(torch.zeros(grid.cells, width))
 
     def forward(self, ids: Tensor, places: Tensor | None = None, next: Tensor | None = None) -> Tensor:
-        """[b, T] each → logits [b, T, K]. @param places, next see `tokens.gpt_train`; by rows unless given"""
+        """[b, T] each → logits [b, T, K]. @param places, next as of `gpt_train`; by rows unless given"""
         count = ids.shape[1]
         x = self.tokens(ids)
         if not self.rope:
@@ -187,8 +194,6 @@ class Maskgit(Transformer):
 
 # Training
 
-VALIDATION_TOKENS = 1 << 16
-
 
 def decays(name: str) -> bool:
     """Weights of linear layers: not embeddings, positions, biases, norms."""
@@ -198,7 +203,8 @@ def decays(name: str) -> bool:
 class Prior:
     """The prior of a run's config, its optimiser, and a step and a validation as vqgen's.
 
-    Micro-batches (`accumulate`) are not split: more processes are what they were. Dropout's masks are PyTorch's own.
+    Micro-batches (`accumulate`) are not split: more processes are what they were. Dropout's masks are
+    PyTorch's own.
     """
 
     def __init__(
@@ -213,7 +219,8 @@ class Prior:
         """@param config of the whole run"""
         seed = config["prior"]["seed"]
         self.config = {**config["prior"], "seed": config["seed"] if seed is None else seed}
-        self.classes, self.grid, self.device, self.bf16, self.compile = classes, grid, device, bf16, compile
+        self.given = Given(self.config, grid, classes)
+        self.device, self.bf16, self.compile = device, bf16, compile
         self.gpt = self.config["kind"] == "gpt"
         self.network = (Gpt if self.gpt else Maskgit)(self.config, grid, len(classes)).to(device)
         self.optimizer = self._optimizer()
@@ -243,9 +250,9 @@ class Prior:
     def load(self, tensors: Tensors, step: int) -> None:
         """@param tensors of a checkpoint, after `step` steps"""
         store.load(self.network, tensors, "model.")
-        skipped = tensors.get("loss_scale.skipped", torch.tensor(0.0))  # steps in float16 in which nothing moved
-        store.load_moments(self.network, self.optimizer, tensors, "adam.", step - int(skipped))
-        self.carried = tensors
+        skipped = int(tensors.get("loss_scale.skipped", 0))  # steps in float16 in which nothing moved
+        store.load_moments(self.network, self.optimizer, tensors, "adam.", step - skipped)
+        self.carried = {name: t for name, t in tensors.items() if not name.startswith(("model.", "adam."))}
 
     def dump(self) -> Tensors:
         """The tensors of a checkpoint, those that are not used here as they were loaded."""
@@ -259,16 +266,10 @@ class Prior:
 
     def steps(self, tokens: Tokens) -> Steps:
         """`steps[n]` is this process's share of what step n is fed, on the CPU."""
-        rows = parallel.share(self.config["batch_size"])
-        return Steps(tokens, self.config, self.classes, self._feed, rows)
-
-    def _feed(self, canvases: Canvases, step: int) -> Fed:
-        if self.gpt:
-            return gpt_train(canvases, step, self.grid, self.config)
-        return maskgit_train(canvases, step, self.grid, len(self.classes), self.config)
+        return Steps(tokens, self.given, gpt_train if self.gpt else maskgit_train)
 
     def step(self, step: int, fed: Fed, lr: float) -> dict[str, float]:
-        """One update. @param step 1-based. Returns the values of a train line of metrics.jsonl, of the whole batch"""
+        """One update, of the step (1-based). Returns the values of a train line, of the whole batch."""
         if self.config["dropout"] > 0:  # other masks in each process, and the same ones again after a restart
             torch.manual_seed(hash_of(self.config["seed"], "dropout", step, parallel.rank()))
         for group in self.optimizer.param_groups:
@@ -280,30 +281,25 @@ class Prior:
         if self.config["clip"] > 0:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config["clip"])
         self.optimizer.step()
-        nats = float(parallel.mean(loss))
-        # What a MaskGIT minimises is not what a token costs.
-        return {"loss": nats, "bits_per_token": nats / math.log(2)} if self.gpt else {"loss": nats}
+        values = _in_bits(float(parallel.mean(loss)))
+        return values if self.gpt else {"loss": values["loss"]}  # which is not what a token costs a MaskGIT
 
     @torch.no_grad()
     def validate(self, tokens: Tokens) -> dict[str, float]:
-        """The values of a validation line: vqgen's own rows and masks, batches shared among processes."""
+        """The values of a validation line. Each process computes whole batches, in turn."""
         self.network.eval()
-        batch = self.config["batch_size"] // self.config["accumulate"]
-        most = max(self.config["batch_size"], VALIDATION_TOKENS // self.grid.cells)
-        batches = validation_batches(tokens, self.classes, batch, most)
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for at, present, canvases in batches[parallel.rank() :: parallel.world()]:
-            if self.gpt:
-                fed = gpt_sequences(canvases(), self.grid)
-            else:
-                fed = maskgit_validation(canvases(), at, self.grid, len(self.classes))
-            total += self._nats(fed, smoothing=0).mean(1)[:present].double().sum()
-        nats = float(parallel.total(total)) / sum(present for _, present, _ in batches)
-        return {"loss": nats, "bits_per_token": nats / math.log(2)}
+        sums = torch.zeros(2, dtype=torch.float64, device=self.device)  # nats, rows
+        for count, fed in validation_batches(
+            tokens, self.given, gpt_by_rows if self.gpt else maskgit_validation
+        ):
+            sums[0] += self._nats(fed, smoothing=0)[:count].mean(1).double().sum()
+            sums[1] += count
+        nats, rows = parallel.total(sums).tolist()
+        return _in_bits(nats / rows)
 
     def _nats(self, fed: Fed, smoothing: float) -> Tensor:
         """What each cell costs, float32 [b, T]."""
-        given = {name: values.to(self.device, non_blocking=True) for name, values in fed.items()}
+        given = {name: values.to(self.device) for name, values in fed.items()}
         targets, weights = given.pop("targets"), given.pop("weights", None)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             logits = (self.forward if self.network.training else self.network)(**given)
@@ -311,3 +307,7 @@ class Prior:
             logits.float().flatten(0, 1), targets.flatten(), label_smoothing=smoothing, reduction="none"
         ).view(targets.shape)
         return nats if weights is None else nats * weights
+
+
+def _in_bits(nats: float) -> dict[str, float]:
+    return {"loss": nats, "bits_per_token": nats / math.log(2)}

@@ -1,7 +1,8 @@
-"""Token files, and what a step of a prior sees of them: the same rows, codings, classes, orders and masks as in vqgen.
+"""Token files, and what a step of a prior sees of them: the same rows, codings, classes, orders and masks as
+in vqgen.
 
-Shapes: N rows of a file, B canvases of a batch (that of all processes together), b those of this process, T cells of a
-canvas, S tokens that the network reads (T, and of a MaskGIT that knows classes one more), K codes.
+Shapes: N rows of a file, B canvases of a batch (that of all processes together), b those of this process, T
+cells of a canvas, S tokens that the network reads (T, and of a MaskGIT that knows classes one more), K codes.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+import parallel
 from draws import Stream, permutation, stream
 from store import read_header
 
@@ -40,7 +42,7 @@ class Grid(NamedTuple):
 @dataclass(frozen=True)
 class Tokens:
     grid: Grid
-    codes: Tensor  # [N, T], unsigned numbers as the bits of int16 or int32; on the disk until they are asked for
+    codes: Tensor  # [N, T], unsigned as the bits of int16 or int32; on the disk until they are asked for
     labels: list[int]  # [N], into `classes`
     classes: list[str]
     codings: int  # rows of each image, one after another
@@ -63,15 +65,35 @@ def _unsigned(codes: Tensor) -> Tensor:
     return codes.to(torch.int64) & (0xFFFF if codes.dtype == torch.int16 else 0xFFFFFFFF)
 
 
+def open_tokens(folder: Path, note: Path) -> tuple[Tokens, Tokens]:
+    """Those of training and of validation.
+
+    @param note says which tokenizer the prior is trained for; vqgen's first priors have none
+    """
+    files = [folder / f"{split}.safetensors" for split in ("train", "val")]
+    train, val = (read_tokens(file) for file in files)
+    noted = json.loads(note.read_text())["sha256"] if note.exists() else train.tokenizer
+    for file, tokens in zip(files, (train, val)):
+        if tokens.tokenizer != noted:
+            raise SystemExit(
+                f"Expected tokens of the tokenizer that the prior is trained for in {file} but received those "
+                "of another one. vqgen import, then vqgen tokenize writes them."
+            )
+    return train, val
+
+
 def read_tokens(path: Path) -> Tokens:
-    path = Path(path)
     if not path.is_file():
-        raise SystemExit(f"Expected a token file for {path} but received no such file. vqgen tokenize writes it.")
+        raise SystemExit(
+            f"Expected a token file for {path} but received no such file. vqgen tokenize writes it."
+        )
     header, start = read_header(path)
     metadata = header.pop("__metadata__", {})
     _check_sum(path, header, metadata, start)
     if "vocab" not in metadata or "condition" in metadata:
-        raise SystemExit(f"Expected codes of one grid, and none that are told, for {path} but received others.")
+        raise SystemExit(
+            f"Expected codes of one grid, and none that are told, for {path} but received others."
+        )
     data = torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8)
 
     def values(name: str) -> Tensor:
@@ -101,10 +123,10 @@ def _check_sum(path: Path, header: dict[str, Any], metadata: dict[str, str], sta
     if saved is None:
         return
     with open(path, "rb") as file:
-        held = [
-            [name, entry["dtype"], entry["shape"], _digest(file, *(start + at for at in entry["data_offsets"]))]
-            for name, entry in sorted(header.items())
-        ]
+        held = []
+        for name, entry in sorted(header.items()):
+            begin, end = entry["data_offsets"]
+            held.append([name, entry["dtype"], entry["shape"], _digest(file, start + begin, start + end)])
     text = json.dumps([sorted(metadata.items()), held], separators=(",", ":"), ensure_ascii=False)
     if hashlib.sha256(text.encode()).hexdigest() != saved:
         raise SystemExit(f"Expected the bytes that were saved for {path} but received others: it is damaged.")
@@ -130,78 +152,83 @@ class Canvases(NamedTuple):
     labels: list[int]  # [B], into the classes that the prior knows, or UNKNOWN
 
 
-Fed = dict[str, Tensor]
+@dataclass(frozen=True)
+class Given:
+    """What decides, beside the tokens, what a prior is fed."""
+
+    config: dict[str, Any]  # the section `prior`, with the seed that acts
+    grid: Grid
+    classes: list[str]  # that it knows
+
+
+Fed = dict[str, Tensor]  # `targets`, of a MaskGIT `weights`, [b, T] each, and what the network reads
+Feed = Callable[[Canvases, int, Given], Fed]
 
 
 class Steps(Dataset[Fed]):
-    """`steps[n]`: what this process's network is fed at step n (from 1 on), each [b, …]. It depends on nothing but
-    the step, so that a DataLoader's workers may prepare steps ahead: `DataLoader(steps, batch_size=None, sampler=…)`.
+    """`steps[n]`: what this process's network is fed at step n (1-based), by nothing but the step."""
 
-    @param feed what becomes of the canvases of a whole batch
-    @param rows from and to which of them are this process's
-    """
-
-    def __init__(
-        self,
-        tokens: Tokens,
-        config: dict[str, Any],
-        classes: list[str],
-        feed: Callable[[Canvases, int], Fed],
-        rows: tuple[int, int],
-    ) -> None:
-        self.tokens, self.feed, self.own = tokens, feed, slice(*rows)
-        self.seed, self.batch = config["seed"], config["batch_size"]
-        self.dropout = config["class_dropout"] if classes else 0
-        self.labels = tokens.labels_among(classes)
+    def __init__(self, tokens: Tokens, given: Given, feed: Feed) -> None:
+        """@param feed what becomes of the canvases of a whole batch"""
+        self.tokens, self.given, self.feed = tokens, given, feed
+        self.own = slice(*parallel.share(given.config["batch_size"]))
+        self.labels = tokens.labels_among(given.classes)
         self.order: tuple[int, list[int]] = (-1, [])  # an epoch and its rows
 
     def __getitem__(self, step: int) -> Fed:
-        return {name: values[self.own] for name, values in self.feed(self.canvases(step), step).items()}
+        fed = self.feed(self.canvases(step), step, self.given)
+        return {name: values[self.own].clone() for name, values in fed.items()}
 
     def canvases(self, step: int) -> Canvases:
-        """An endless row of epochs, each a permutation of the images, of an image with several codings one."""
-        first = (step - 1) * self.batch
-        chosen = [self._row(position) for position in range(first, first + self.batch)]
+        """An endless row of epochs, each a permutation of the images, of several codings of one any."""
+        config = self.given.config
+        seed, batch, dropout = config["seed"], config["batch_size"], config["class_dropout"]
+        chosen = [self._row(seed, position) for position in range((step - 1) * batch, step * batch)]
         labels = [self.labels[row] for row in chosen]
-        if self.dropout:
-            rng = stream(self.seed, "class dropout", step)
-            labels = [UNKNOWN if rng.uniform() < self.dropout else label for label in labels]
+        if self.given.classes and dropout:
+            rng = stream(seed, "class dropout", step)
+            labels = [UNKNOWN if rng.uniform() < dropout else label for label in labels]
         return Canvases(self.tokens.rows(chosen), labels)
 
-    def _row(self, position: int) -> int:
+    def _row(self, seed: int, position: int) -> int:
         codings = self.tokens.codings
-        epoch, at = divmod(position, len(self.tokens) // codings)
+        images = len(self.tokens) // codings
+        epoch, at = divmod(position, images)
         if self.order[0] != epoch:
-            rows = permutation(len(self.tokens) // codings, stream(self.seed, "prior order", epoch))
+            rows = permutation(images, stream(seed, "prior order", epoch))
             if codings > 1:
-                rng = stream(self.seed, "coding", epoch)
+                rng = stream(seed, "coding", epoch)
                 rows = [image * codings + rng.below(codings) for image in rows]
             self.order = epoch, rows
         return self.order[1][at]
 
 
-def validation_batches(
-    tokens: Tokens, classes: list[str], batch: int, most: int
-) -> list[tuple[int, int, Callable[[], Canvases]]]:
-    """Of a fixed choice of at most so many rows: the number of each batch's first, how many are in it, and the
-    canvases, of which the last batch is filled up with its first."""
-    rows = permutation(len(tokens), stream("validation"))[:most]
-    labels = tokens.labels_among(classes)
+VALIDATION_TOKENS = 1 << 16
 
-    def canvases(present: list[int]) -> Canvases:
+
+def validation_batches(tokens: Tokens, given: Given, feed: Feed) -> Iterator[tuple[int, Fed]]:
+    """vqgen's choice of validation rows: this process's turns of its batches, with how many rows count.
+    The last batch is filled up.
+    """
+    whole = given.config["batch_size"]
+    batch = whole // given.config["accumulate"]
+    rows = permutation(len(tokens), stream("validation"))[: max(whole, VALIDATION_TOKENS // given.grid.cells)]
+    labels = tokens.labels_among(given.classes)
+    for at in range(parallel.rank() * batch, len(rows), parallel.world() * batch):
+        present = rows[at : at + batch]
         padded = present + present[:1] * (batch - len(present))
-        return Canvases(tokens.rows(padded), [labels[row] for row in padded])
-
-    starts = range(0, len(rows), batch)
-    return [(at, len(rows[at : at + batch]), lambda at=at: canvases(rows[at : at + batch])) for at in starts]
+        canvases = Canvases(tokens.rows(padded), [labels[row] for row in padded])
+        yield len(present), feed(canvases, at, given)
 
 
 # GPT
 
 
-def gpt_train(canvases: Canvases, step: int, grid: Grid, config: dict[str, Any]) -> Fed:
-    """`ids` and `targets` [B, T]; in other orders than by rows also `places`, where a token stands (0 the start
-    token, c + 1 cell c), and `next`, the cell that it predicts."""
+def gpt_train(canvases: Canvases, step: int, given: Given) -> Fed:
+    """`ids` and `targets` [B, T]; in other orders than by rows also `places`, where a token stands (0 the
+    start token, c + 1 cell c), and `next`, the cell that it predicts.
+    """
+    config, grid = given.config, given.grid
     seed, order = config["seed"], {}
     if config["order"] == "annealed":
         # Random orders at first, from half of the steps on fewer and fewer, none in the last quarter.
@@ -210,16 +237,18 @@ def gpt_train(canvases: Canvases, step: int, grid: Grid, config: dict[str, Any])
         cells = torch.tensor([_order(grid.cells, share, rng) for _ in canvases.labels])
         canvases = canvases._replace(codes=canvases.codes.gather(1, cells))
         order = {"places": torch.cat([torch.zeros_like(cells[:, :1]), cells[:, :-1] + 1], 1), "next": cells}
-    fed = gpt_sequences(canvases, grid)
+    fed = gpt_by_rows(canvases, step, given)
     if config["pkeep"] < 1:
         rng = stream(seed, "pkeep", step)
-        fed["ids"] = torch.tensor([_corrupted(row, grid.vocab, config["pkeep"], rng) for row in fed["ids"].tolist()])
+        fed["ids"] = torch.tensor(
+            [_corrupted(row, grid.vocab, config["pkeep"], rng) for row in fed["ids"].tolist()]
+        )
     return {**fed, **order}
 
 
-def gpt_sequences(canvases: Canvases, grid: Grid) -> Fed:
-    """The start token, K without a class and K + 1 + c of class c, then all codes but the last; and the codes."""
-    starts = torch.tensor([[grid.vocab + 1 + label] for label in canvases.labels])
+def gpt_by_rows(canvases: Canvases, _: int, given: Given) -> Fed:
+    """The start token (K without a class, K + 1 + c of class c), then all codes but the last; the codes."""
+    starts = torch.tensor([[given.grid.vocab + 1 + label] for label in canvases.labels])
     return {"ids": torch.cat([starts, canvases.codes[:, :-1]], 1), "targets": canvases.codes}
 
 
@@ -244,9 +273,11 @@ SHARES: dict[str, Callable[[float], float]] = {
 }
 
 
-def maskgit_train(canvases: Canvases, step: int, grid: Grid, classes: int, config: dict[str, Any]) -> Fed:
-    """`ids` [B, S], `targets` and `weights` [B, T]: a share of cells by the schedule is masked, and of the others up to
-    a share `substitute` wrong, one half any code, the other what another canvas has there."""
+def maskgit_train(canvases: Canvases, step: int, given: Given) -> Fed:
+    """`ids` [B, S], `targets` and `weights` [B, T]: a share of cells by the schedule is masked, and of the
+    others up to a share `substitute` wrong, one half any code, the other what another canvas has there.
+    """
+    config, grid = given.config, given.grid
     rng = stream(config["seed"], "mask", step)
     schedule, substitute = SHARES[config["mask_schedule"]], config["substitute"]
     whole = canvases.codes
@@ -267,28 +298,32 @@ def maskgit_train(canvases: Canvases, step: int, grid: Grid, classes: int, confi
             weights[row, list(wrong)] = 1
         shown[row, order[:count]] = UNKNOWN
         weights[row, order[:count]] = 1
-    return _masked(canvases, shown, weights, grid, classes)
+    return _masked(canvases, shown, weights, given)
 
 
-def maskgit_validation(canvases: Canvases, first: int, grid: Grid, classes: int) -> Fed:
-    """As validation shows the canvases `first` on: so many cells masked, evenly spread over 1 to all, that the mean
-    is the one over all orders. Each canvas counts as much as any other."""
+def maskgit_validation(canvases: Canvases, first: int, given: Given) -> Fed:
+    """As validation shows the canvases `first` on: so many cells masked, evenly spread over 1 to all, that
+    the mean is the one over all orders. Each canvas counts as much as any other.
+    """
+    cells = given.grid.cells
     shown, weights = canvases.codes.clone(), torch.zeros(canvases.codes.shape)
     for row in range(len(shown)):
-        count = 1 + math.floor(grid.cells * _evenly(first + row))
-        hidden = permutation(grid.cells, stream("masked validation", first + row))[:count]
+        count = 1 + math.floor(cells * _evenly(first + row))
+        hidden = permutation(cells, stream("masked validation", first + row))[:count]
         shown[row, hidden] = UNKNOWN
-        weights[row, hidden] = grid.cells / count
-    return _masked(canvases, shown, weights, grid, classes)
+        weights[row, hidden] = cells / count
+    return _masked(canvases, shown, weights, given)
 
 
-def _masked(canvases: Canvases, shown: Tensor, weights: Tensor, grid: Grid, classes: int) -> Fed:
-    """Weights are scaled to a mean of 1 over the whole batch. Tokens: codes, the mask K, and where there are classes one
-    before them, K + 1 without a class and K + 2 + c of class c."""
+def _masked(canvases: Canvases, shown: Tensor, weights: Tensor, given: Given) -> Fed:
+    """Weights are scaled to a mean of 1 over the whole batch. Tokens: codes, the mask K, and where there
+    are classes one before them, K + 1 without a class and K + 2 + c of class c.
+    """
     scale = weights.numel() / float(weights.double().sum())
-    ids = torch.where(shown == UNKNOWN, grid.vocab, shown)
-    if classes:
-        ids = torch.cat([torch.tensor([[grid.vocab + 2 + label] for label in canvases.labels]), ids], 1)
+    vocab = given.grid.vocab
+    ids = torch.where(shown == UNKNOWN, vocab, shown)
+    if given.classes:
+        ids = torch.cat([torch.tensor([[vocab + 2 + label] for label in canvases.labels]), ids], 1)
     return {"ids": ids, "targets": canvases.codes, "weights": (weights.double() * scale).float()}
 
 

@@ -76,12 +76,12 @@ class PriorJob:
 
     def __init__(self, config: dict[str, Any], o: argparse.Namespace, device: torch.device) -> None:
         from prior import Prior
-        from tokens import read_tokens
+        from tokens import open_tokens
 
         self.settings = config["prior"]
         classes = json.loads((PROJECT / "prior" / "classes.json").read_text())
         folder = Path(o.tokens) if o.tokens else PROJECT / "tokens"
-        self.train, self.val = (read_tokens(folder / f"{split}.safetensors") for split in ("train", "val"))
+        self.train, self.val = open_tokens(folder, PROJECT / "prior" / "tokenizer.json")
         self.trainer = Prior(config, classes, self.train.grid, device, bf16=o.bf16, compile=o.compile)
         self.units = self.settings["batch_size"] * self.train.grid.cells
 

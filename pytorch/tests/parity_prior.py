@@ -1,6 +1,7 @@
 """Takes again the steps of scripts/torch-parity/prior.mjs and says how far they are from vqgen's.
 
-python pytorch/tests/parity_prior.py FOLDER, or torchrun --nproc-per-node 2 pytorch/tests/parity_prior.py FOLDER
+python pytorch/tests/parity_prior.py CASE…
+torchrun --nproc-per-node 2 pytorch/tests/parity_prior.py CASE…
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ CLOSER = 50  # times, where rounding is not that of sums over very many codes, s
 
 
 def telling(tensors: Tensors, config: dict[str, Any]) -> Tensors:
-    """Without the biases of keys where they change nothing: a query's scores all move alike. Their gradients are what
-    rounding leaves, of which Adam makes whole updates."""
+    """Without the biases of keys where they change nothing: a query's scores all move alike. Their
+    gradients are what rounding leaves, of which Adam makes whole updates.
+    """
     if config["qk_norm"] or config["positions"] == "rope":
         return tensors
     thirds = {name: t.chunk(3) for name, t in tensors.items() if name.endswith("qkv.bias")}
@@ -57,14 +59,18 @@ def compare(folder: Path) -> bool:
     same = all(torch.equal(before[name], round_trip[name]) for name in before)
     prior.parallel()
     wanted = read_tensors(folder / "fed.safetensors")
-    steps = prior.steps(train)
     own = slice(*parallel.share(prior.config["batch_size"]))
     losses = 0.0
+    steps = prior.steps(train)
     for taken in read("steps"):
         step = taken["step"]
         fed = steps[step]
         theirs = {name.partition(".")[2]: t[own] for name, t in wanted.items() if name.startswith(f"{step}.")}
-        same = same and fed.keys() == theirs.keys() and all(torch.equal(fed[n].to(t.dtype), t) for n, t in theirs.items())
+        same = (
+            same
+            and fed.keys() == theirs.keys()
+            and all(torch.equal(fed[n].to(t.dtype), t) for n, t in theirs.items())
+        )
         loss = prior.step(step, fed, taken["lr"])["loss"]
         losses = max(losses, abs(loss / taken["loss"] - 1))
     found, after = telling(prior.dump(), prior.config), telling(after, prior.config)
@@ -74,7 +80,8 @@ def compare(folder: Path) -> bool:
     good = same and max(losses, validated) <= LOSS / closer and max(weights, moments) <= WEIGHTS / closer
     if parallel.rank() == 0:
         print(
-            f"{folder.name:18} {'fed the same' if same else 'FED OTHERS'}, loss {losses:.1e}, validation {validated:.1e}, "
+            f"{folder.name:18} {'fed the same' if same else 'FED OTHERS'}, loss {losses:.1e}, "
+            f"validation {validated:.1e}, "
             f"weights {weights:.1e} ({worst}), moments {moments:.1e}{'' if good else '  TOO FAR'}",
             flush=True,
         )
@@ -85,8 +92,7 @@ def main() -> None:
     if "WORLD_SIZE" in os.environ:
         dist.init_process_group("gloo")
     torch.set_num_threads(1)
-    folders = sorted(p for p in Path(sys.argv[1]).iterdir() if (p / "steps.json").exists())
-    good = [compare(folder) for folder in folders]
+    good = [compare(Path(case)) for case in sys.argv[1:]]
     if dist.is_initialized():
         dist.destroy_process_group()
     sys.exit(0 if good and all(good) else 1)

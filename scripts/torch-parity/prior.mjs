@@ -1,10 +1,9 @@
 /**
  * Ten steps of small priors by vqgen, for `pytorch/tests/parity_prior.py` to take them again: what each step is fed, the
- * state before and after, losses, and a validation. By itself: node scripts/torch-parity/prior.mjs FOLDER
+ * state before and after, losses, and a validation.
  */
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { silent } from '../../dist/base/progress.js';
 import { stream } from '../../dist/base/rng.js';
 import { int32, scalar } from '../../dist/base/tensor.js';
@@ -33,7 +32,7 @@ const compared = 10;
 const usual = { side: 4, vocab: 24, classes: 3, codings: 1 };
 
 /** Between them every option of both kinds. */
-const cases = {
+const given = {
   'gpt-plain': { prior: { norm: 'layer', mlp: 'gelu', class_labels: 'none', weight_decay: 0, clip: 0 } },
   'gpt-classes': { prior: { mlp: 'relu2', pkeep: 0.8, class_dropout: 0.3, clip: 0.1 }, codings: 3 },
   'gpt-rope': {
@@ -76,9 +75,7 @@ const cases = {
   },
 };
 
-/** Names of the cases, and what writes each into a folder. */
-export const priorCases = () =>
-  Object.entries(cases).map(([name, given]) => ({ name, write: (folder) => write(folder, given) }));
+export const cases = () => Object.keys(given);
 
 const configOf = ({ prior }) =>
   configSchema.parse({
@@ -89,9 +86,10 @@ const configOf = ({ prior }) =>
     },
   });
 
-async function write(folder, given) {
-  const shape = { ...usual, ...given };
-  const config = configOf(given);
+/** @param folder to write the case into */
+export async function write(name, folder) {
+  const shape = { ...usual, ...given[name] };
+  const config = configOf(given[name]);
   const settings = priorSettings(config);
   await fs.mkdir(path.join(folder, 'tokens'), { recursive: true });
   const tokens = {};
@@ -164,9 +162,4 @@ async function writtenTokens(file, split, images, { side, vocab, classes, coding
   const info = { tokenizer: '0'.repeat(64), size: 32, names: Array.from(labels, (_, i) => `${i}.png`) };
   await writer.finish({ ...info, classes: names, codings }, labels);
   return readTokens(file, '');
-}
-
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const [folder] = process.argv.slice(2);
-  for (const { name, write } of priorCases()) await write(path.join(folder, name));
 }
