@@ -148,6 +148,10 @@ function textOf(file) {
   }
 }
 
+/** Softmax does not see what is added to all keys: their biases have no gradient, and go where rounding takes them. */
+const keys = /attention\.key\.bias$/;
+const alsoKeys = /qkv\.bias$/;
+
 /** Weights within 1e-3 of the largest of their tensor. */
 async function same(stage, other, step) {
   const read = async (folder) =>
@@ -155,9 +159,14 @@ async function same(stage, other, step) {
   const [own, its] = [await read(stage), await read(other)];
   assert.deepEqual(Object.keys(own).sort(), Object.keys(its).sort());
   let worst = [0, ''];
-  for (const [name, { data }] of Object.entries(its)) {
+  for (const [name, { data }] of Object.entries(its).filter(([name]) => !keys.test(name))) {
+    const third = data.length / 3;
+    const counts = (i) => !alsoKeys.test(name) || i < third || i >= 2 * third;
     const largest = data.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-12);
-    const apart = data.reduce((most, v, i) => Math.max(most, Math.abs(v - own[name].data[i])), 0);
+    const apart = data.reduce(
+      (most, v, i) => (counts(i) ? Math.max(most, Math.abs(v - own[name].data[i])) : most),
+      0,
+    );
     if (apart / largest > worst[0]) worst = [apart / largest, name];
   }
   console.log(

@@ -12,6 +12,7 @@ import { priorFor } from '../../../src/stage2-transformer/model.js';
 import { priorStart } from '../../../src/stage2-transformer/step.js';
 import { openTokenWriter } from '../../../src/tokenize/token-file.js';
 import { quiet, temporaryFolder } from '../fixtures.js';
+import { numbersRun } from '../numbers-run.js';
 import { trainedRun } from '../trained-run.js';
 
 const folder = temporaryFolder('torch');
@@ -135,9 +136,9 @@ test('mistakes, and what a project has not', async () => {
   );
   expect(fs.existsSync(never)).toBe(false);
 
-  const vae = await trainedRun(folder(), 'strided', { stage1: { network: 'strided', attn_resolutions: [] } });
+  const vae = await numbersRun(folder(), 'vae');
   await expect(project(vae.run, never)).rejects.toThrow(
-    /Expected a VQGAN for --run but received .*, whose stage1.network is strided/,
+    /Expected a tokenizer with a bottleneck of nearest, ema, cosine, fsq, lfq for --run but received .* is gaussian/,
   );
   expect(fs.existsSync(never)).toBe(false);
 });
