@@ -91,13 +91,7 @@ def read_tokens(path: Path) -> Tokens:
     metadata = header.pop("__metadata__", {})
     _check_sum(path, header, metadata, start)
     if "vocab" not in metadata or "condition" in metadata:
-<<<<<<< HEAD
         raise SystemExit(f"Expected codes of one grid, and none that are told, for {path} but received others.")
-=======
-        raise SystemExit(
-            f"Expected codes of one grid, and none that are told, for {path} but received others."
-        )
->>>>>>> t-prior
     data = torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8)
 
     def values(name: str) -> Tensor:
