@@ -3,8 +3,9 @@
     python scripts/scale.py CONFIG.json stage1|prior [--batch N] [--steps N] [--device cpu|cuda] [--bf16] [--compile]
     torchrun --standalone --nproc-per-node 2 scripts/scale.py …
 
-CONFIG.json is a run's. Weights and inputs are random: what they are does not matter here. A batch is that of one
-process. Several processes first train each for itself, then together: the difference is what talking costs.
+CONFIG.json is a project's. Weights (LPIPS's too) and inputs are random: what they are does not matter here. A batch is that of one
+process. What talking costs is the difference between two processes that train together and two that are started at
+once by themselves.
 """
 
 import argparse
@@ -34,7 +35,9 @@ def any_vgg16(file: Path) -> None:
     """Weights of LPIPS's shapes, for published ones cannot be handed on here."""
     tensors = {}
     for i, (inputs, outputs) in VGG16.items():
-        tensors[f"perceptual.features.{i}.weight"] = torch.randn(3, 3, inputs, outputs) * (2 / 9 / inputs) ** 0.5
+        tensors[f"perceptual.features.{i}.weight"] = (
+            torch.randn(3, 3, inputs, outputs) * (2 / 9 / inputs) ** 0.5
+        )
         tensors[f"perceptual.features.{i}.bias"] = torch.zeros(outputs)
     for i, channels in enumerate(TAPS):
         tensors[f"perceptual.lin{i}.weight"] = torch.rand(1, 1, channels, 1)
@@ -44,14 +47,17 @@ def any_vgg16(file: Path) -> None:
 def stage1(config, o, device):
     from stage1 import Stage1
 
-    config["stage1"]["perceptual"]["kind"] = "lpips-vgg16"
     with tempfile.TemporaryDirectory() as folder:
-        any_vgg16(Path(folder) / "any.safetensors")
-        fixed = Path(folder) / "any.safetensors"
+        fixed = Path(o.config).with_name("perceptual.safetensors")
+        if config["stage1"]["perceptual"]["kind"] == "lpips-vgg16":
+            fixed = Path(folder) / "any.safetensors"
+            any_vgg16(fixed)
         trainer = Stage1(config, device, bf16=o.bf16, compile=o.compile, perceptual=fixed)
     size = config["data"]["size"]
     batch = torch.rand(o.batch, 3, size, size) * 2 - 1
     starts = {"quantised": 1, "adversarial": 1 if config["stage1"]["disc"]["weight"] > 0 else 0}
+    trainer.loaded = {}
+    trainer.load(trainer.dump(), 0, starts)
     return trainer, lambda step: trainer.step(step, batch, 1e-4, starts)
 
 
@@ -109,23 +115,17 @@ def main() -> None:
     trainer, step = {"stage1": stage1, "prior": prior}[o.stage](config, o, torch.device(o.device))
     said = {"parameters": trainer.learned, "batch": o.batch, "processes": world}
 
-    alone = parallel.world
-    parallel.world = lambda: 1
+    sums = []
+    plain = dist.all_reduce
+    dist.all_reduce = lambda x, *rest, **more: (
+        sums.append(x.numel() * x.element_size()),
+        plain(x, *rest, **more),
+    )[1]
+    trainer.parallel()
     with Flop() as counted:
         step(1)
-    said["gflop_per_row"] = round(counted.total / o.batch / 1e9, 3)
-    said["seconds_alone"] = seconds(step, 2, o.steps)
-    parallel.world = alone
-    if world > 1:
-        sums = []
-        plain = dist.all_reduce
-        dist.all_reduce = lambda x, *rest, **more: (sums.append(x.numel() * x.element_size()), plain(x, *rest, **more))[1]
-        trainer.parallel()
-        step(2 + o.steps)
-        sums.clear()
-        step(3 + o.steps)
-        said |= {"sums": len(sums), "sums_bytes": sum(sums), "gradient_bytes": 4 * trainer.learned}
-        said["seconds_together"] = seconds(step, 4 + o.steps, o.steps)
+    said |= {"gflop_per_row": round(counted.total / o.batch / 1e9, 3), "gradient_bytes": 4 * trainer.learned}
+    said |= {"sums": len(sums), "sums_bytes": sum(sums), "seconds": round(seconds(step, 2, o.steps), 4)}
     if parallel.rank() == 0:
         print(json.dumps(said))
     if dist.is_initialized():
