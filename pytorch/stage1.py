@@ -63,8 +63,8 @@ class Stage1:
             self.judging: nn.Module = DiscriminatorLoss(self.judge, disc)
             self.augment = Augmentation(disc["augment"], config["data"]["size"], config["seed"], device)
             self.anchors = torch.zeros(2, device=device)
-        if compile:
-            for net in (self.tokenizer.encoder, self.tokenizer.decoder, self.judge, self.perceptual):
+        if compile:  # not the perceptual network, on which PyTorch 2.13's compiler fails
+            for net in (self.tokenizer.encoder, self.tokenizer.decoder, self.judge):
                 if net is not None:
                     net.compile()
 
