@@ -1,4 +1,9 @@
+import os from 'node:os';
 import { TestEnvironment } from 'jest-environment-node';
+
+// As many test files run at once as there are cores: a session's further threads would only wait, and spin meanwhile.
+// Tests that start the program as a process of its own see all cores.
+os.availableParallelism = () => 1;
 
 /**
  * Jest runs tests in a realm of their own, whose typed arrays native add-ons do not recognise as theirs:
