@@ -8,6 +8,9 @@ export default {
   moduleNameMapper: {
     '^\\.\\./locales/index\\.js$': '<rootDir>/tests/support/no-locales.mjs', // sixty languages of zod's
     '^(\\.{1,2}/.*)\\.js$': '$1',
+    '^@tensorflow/tfjs-core$': '<rootDir>/tests/support/outside/tfjs-core.cjs',
+    '^@tensorflow/tfjs-backend-cpu$': '<rootDir>/tests/support/outside/tfjs-backend-cpu.cjs',
+    '^onnxruntime-node$': '<rootDir>/tests/support/outside/onnxruntime.cjs',
     '^vqgen$': '<rootDir>/src/library/index.ts',
   },
   transform: {

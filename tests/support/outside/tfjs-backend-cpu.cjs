@@ -1,0 +1,1 @@
+globalThis.outside.tfjs.addCpuBackend();
