@@ -34,6 +34,12 @@ def code_width(stage1: dict) -> int:
     return _bits(stage1["codes"]) if kind == "lfq" else stage1["embed_dim"]
 
 
+def code_count(stage1: dict) -> int:
+    """K."""
+    fsq = stage1["bottleneck"]["kind"] == "fsq"
+    return math.prod(stage1["bottleneck"]["levels"]) if fsq else stage1["codes"]
+
+
 def bottleneck_of(config: dict) -> nn.Module:
     """Its forward: z [b, D, h, w] → Passed; in training also the step (1-based) and the first that quantises."""
     stage1 = config["stage1"]

@@ -5,8 +5,8 @@ Pictures of the run's own size have vqgen's pixels; others are resized by Pillow
 
 from __future__ import annotations
 
-import json
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 
 import parallel
 from draws import hash_of, permutation, stream
+from store import read_json
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".avif", ".bmp"}
 LONGEST_SIDE = 2  # times the shorter one
@@ -77,19 +78,19 @@ def open_pictures(
             "The run was trained on pictures that vqgen draws."
         )
     note = project / "pictures.json"
-    noted = json.loads(note.read_text()) if note.exists() else {}
-    own = _listed(Path(folder), noted, "dir")
+    noted = read_json(note) if note.exists() else {}
+    own = _listed(Path(folder), noted, "dir", "--data")
     other = val_data or settings["val_dir"]
     if other is not None:
-        return {"train": own, "val": _listed(Path(other), noted, "val_dir")}
+        return {"train": own, "val": _listed(Path(other), noted, "val_dir", "--val-data")}
     train, val = _split(own.names, settings["val_fraction"])
     return {"train": Pictures(own.folder, train), "val": Pictures(own.folder, val)}
 
 
-def _listed(folder: Path, noted: dict[str, Any], key: str) -> Pictures:
+def _listed(folder: Path, noted: dict[str, Any], key: str, option: str) -> Pictures:
     """The pictures that the run notes, where they lie there; else all that are there."""
     if not folder.is_dir():
-        raise SystemExit(f"Expected a folder of images for --data but received {folder}, which is none.")
+        raise SystemExit(f"Expected a folder of images for {option} but received {folder}, which is none.")
     names = noted.get(key) or []
     contents = (noted.get("contents") or {}).get(key) or [""] * len(names)
     readable = [name for name, content in zip(names, contents) if content is not None]
@@ -99,7 +100,7 @@ def _listed(folder: Path, noted: dict[str, Any], key: str) -> Pictures:
     walked = sorted(p.relative_to(folder).as_posix() for p in found)
     walked = [name for name in walked if not any(part.startswith(".") for part in name.split("/"))]
     if not walked:
-        raise SystemExit(f"Expected a folder of images for --data but received {folder}, which holds none.")
+        raise SystemExit(f"Expected a folder of images for {option} but received {folder}, which holds none.")
     return Pictures(folder, tuple(walked))
 
 
@@ -145,7 +146,7 @@ class Steps(Dataset[Tensor]):
         return self.order[at]
 
 
-def validation_batches(pictures: Pictures, config: dict[str, Any]) -> list[Tensor]:
+def validation_batches(pictures: Pictures, config: dict[str, Any]) -> Iterator[Tensor]:
     """vqgen's choice of validation pictures, centre crops: this process's turns of its batches."""
     size, count = config["data"]["size"], len(pictures.names)
     fitting = max(1, min(32, 32 * 64 * 64 // size**2))
@@ -154,11 +155,9 @@ def validation_batches(pictures: Pictures, config: dict[str, Any]) -> list[Tenso
     batch = min(whole, config["stage1"]["batch_size"] // config["stage1"]["accumulate"])
     while whole % batch:
         batch -= 1
-    views = []
     for at in range(parallel.rank() * batch, images, parallel.world() * batch):
         chosen = [i * count // images for i in range(at, at + batch)]
-        views.append(torch.stack([_centre(pictures.read(i, size), size) for i in chosen]))
-    return views
+        yield torch.stack([_centre(pictures.read(i, size), size) for i in chosen])
 
 
 def _centre(pixels: Tensor, size: int) -> Tensor:

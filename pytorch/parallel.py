@@ -21,7 +21,10 @@ def rank() -> int:
 def share(n: int) -> tuple[int, int]:
     """From and to which of n rows are this process's. n is a multiple of the number of processes."""
     if n % world():
-        raise SystemExit(f"Expected a batch that {world()} processes can share evenly but received {n}.")
+        raise SystemExit(
+            f"Expected a batch_size that {world()} processes can share evenly but received {n}. "
+            "Set another in config.json, or take another number of processes."
+        )
     own = n // world()
     return rank() * own, (rank() + 1) * own
 
@@ -67,6 +70,11 @@ def mean_with_grad(x: Tensor) -> Tensor:
 def any_of(own: bool) -> bool:
     """Whether it is so for any process."""
     return total(torch.tensor(float(own), device=_device())).item() > 0
+
+
+def is_same(own: int | str) -> bool:
+    """Whether all processes have the same."""
+    return len(total_by_name({str(own): 1.0})) == 1
 
 
 def wait() -> None:

@@ -20,6 +20,22 @@ from torch import Tensor, nn
 
 Tensors = dict[str, Tensor]
 
+
+def present(path: Path) -> Path:
+    if not path.is_file():
+        raise SystemExit(
+            f"Expected a file for {path} but received none. Export the run again: vqgen export --to torch"
+        )
+    return path
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(present(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SystemExit(f"Expected JSON for {path} but received something else: {error}.") from None
+
+
 TYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -35,7 +51,7 @@ NAMES = {dtype: name for name, dtype in TYPES.items()}
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:
     """Names → type, shape and offsets; and where the values begin."""
-    with open(path, "rb") as file:
+    with open(present(path), "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         return json.loads(file.read(length)), 8 + length
 
@@ -105,13 +121,17 @@ def step_folders(stage: Path) -> list[tuple[int, Path]]:
 
 def load_checkpoint(folder: Path) -> tuple[Tensors, dict[str, Any]]:
     """All tensors of both files, and the state."""
-    state = json.loads((folder / "state.json").read_text())
+    state = read_json(folder / "state.json")
     checksums = state.get("checksums", {})
     for name in ("model", "optimizer"):
         file = folder / f"{name}.safetensors"
-        if name in checksums and hashlib.sha256(file.read_bytes()).hexdigest() != checksums[name]["sha256"]:
+        if (
+            name in checksums
+            and hashlib.sha256(present(file).read_bytes()).hexdigest() != checksums[name]["sha256"]
+        ):
             raise SystemExit(
-                f"Expected the checkpoint's own bytes for {file} but received others: it is damaged."
+                f"Expected the checkpoint's own bytes for {file} but received others. Move {folder.name} away: "
+                "training then goes on from the checkpoint before it."
             )
     tensors = read_tensors(folder / "model.safetensors")
     return {**tensors, **read_tensors(folder / "optimizer.safetensors")}, state
@@ -205,15 +225,21 @@ def named(root: nn.Module) -> Iterator[tuple[str, nn.Parameter, Turn, Turn]]:
 
 
 def load(root: nn.Module, tensors: Tensors, prefix: str) -> None:
-    """@param prefix `model.`, `ema.`, `disc.`"""
+    """All of a prefix, `model.`, `ema.` or `disc.`, no more and no less."""
+    next_step = "The checkpoint is of another config: put back what config.json was."
+    known = {prefix + name for name, *_ in named(root)}
+    for name in sorted(known ^ {name for name in tensors if name.startswith(prefix)}):
+        wanted, found = ("a tensor", "none") if name in known else ("no tensor", "one")
+        raise SystemExit(f"Expected {wanted} for {name} but received {found}. {next_step}")
     with torch.no_grad():
-        for name, parameter, _, back in named(root):
-            stored = back(tensors[prefix + name])
-            if stored.shape != parameter.shape:
+        for name, parameter, there, back in named(root):
+            stored = tensors[prefix + name]
+            if stored.shape != there(parameter).shape:
                 raise SystemExit(
-                    f"Expected {list(parameter.shape)} for {prefix}{name} but received {list(stored.shape)}."
+                    f"Expected {list(there(parameter).shape)} for {prefix}{name} "
+                    f"but received {list(stored.shape)}. {next_step}"
                 )
-            parameter.copy_(stored)
+            parameter.copy_(back(stored))
 
 
 def dump(root: nn.Module, prefix: str) -> Tensors:

@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 import parallel
 from draws import Stream, permutation, stream
-from store import read_header
+from store import read_header, read_json
 
 UNKNOWN = -1  # of a cell: masked; of a label: no class
 
@@ -72,7 +72,7 @@ def open_tokens(folder: Path, note: Path) -> tuple[Tokens, Tokens]:
     """
     files = [folder / f"{split}.safetensors" for split in ("train", "val")]
     train, val = (read_tokens(file) for file in files)
-    noted = json.loads(note.read_text())["sha256"] if note.exists() else train.tokenizer
+    noted = read_json(note)["sha256"] if note.exists() else train.tokenizer
     for file, tokens in zip(files, (train, val)):
         if tokens.tokenizer != noted:
             raise SystemExit(

@@ -36,6 +36,7 @@ class Stage1Job:
     name, unit, best_by = "stage1", "images", ("psnr", max)
 
     def __init__(self, config: dict[str, Any], o: argparse.Namespace, device: torch.device) -> None:
+        from bottlenecks import code_count
         from data import open_pictures
         from stage1 import Stage1
 
@@ -44,6 +45,7 @@ class Stage1Job:
         fixed = PROJECT / "perceptual.safetensors"
         self.trainer = Stage1(config, device, bf16=o.bf16, compile=o.compile, perceptual=fixed)
         self.units = self.settings["batch_size"]
+        self.books = [{"name": "codes", "counts": [0] * code_count(self.settings)}]
 
     def load(self, tensors: store.Tensors, state: dict[str, Any]) -> None:
         self.trainer.load(tensors, state["step"], state["kept"])
@@ -73,13 +75,14 @@ class Stage1Job:
 
 class PriorJob:
     name, unit, best_by = "prior", "tokens", ("loss", min)
+    books: list[dict[str, Any]] = []
 
     def __init__(self, config: dict[str, Any], o: argparse.Namespace, device: torch.device) -> None:
         from prior import Prior
         from tokens import open_tokens
 
         self.settings = config["prior"]
-        classes = json.loads((PROJECT / "prior" / "classes.json").read_text())
+        classes = store.read_json(PROJECT / "prior" / "classes.json")
         folder = Path(o.tokens) if o.tokens else PROJECT / "tokens"
         self.train, self.val = open_tokens(folder, PROJECT / "prior" / "tokenizer.json")
         self.trainer = Prior(config, classes, self.train.grid, device, bf16=o.bf16, compile=o.compile)
@@ -98,6 +101,10 @@ class PriorJob:
         return self.trainer.validate(self.val)
 
 
+WITHOUT = {
+    "stage1": "Export the run again: vqgen export --to torch",
+    "prior": "Once a run has tokens its export has a prior: vqgen tokenize, then vqgen export --to torch",
+}
 JOBS = {job.name: job for job in (Stage1Job, PriorJob)}
 
 
@@ -106,10 +113,12 @@ class Records:
 
     def __init__(self, file: Path, state: dict[str, Any], job: Any) -> None:
         self.file, self.job = file, job
-        self.running = state.get("metrics") or {"sums": {}, "steps": 0, "seconds": 0, "usage": []}
+        self.running = state.get("metrics") or {"sums": {}, "steps": 0, "seconds": 0}
+        if not isinstance(self.running.get("usage"), list):  # vqgen 0.1.0 had something else there
+            self.running["usage"] = job.books
         if parallel.rank() == 0:
             bounds = {"train": state["step"], "val": min(state["validated"], state["step"])}
-            lines = file.read_text().splitlines() if file.exists() else []
+            lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
             store.replace_text(file, "".join(f"{line}\n" for line in lines if _is_kept(line, bounds)))
 
     def add(self, values: dict[str, float], codes: Tensor | None, seconds: float) -> None:
@@ -155,13 +164,29 @@ def _is_kept(line: str, bounds: dict[str, int]) -> bool:
         return False  # half written when a process died
 
 
+class Prepared(Dataset[Any]):
+    """Batches, or the mistake that was met, which would be lost with the process that prepares them."""
+
+    def __init__(self, steps: Dataset[Any]) -> None:
+        self.steps = steps
+
+    def __getitem__(self, step: int) -> Any:
+        try:
+            return self.steps[step]
+        except SystemExit as mistake:
+            return mistake
+
+
 def train(job: Any, stage: Path, signals: list[int], workers: int) -> None:
     if parallel.rank() == 0:
         store.sweep(stage)
     parallel.wait()
     found = store.step_folders(stage)
-    if not found:
-        raise SystemExit(f"Expected a checkpoint in {stage} but received none: export a run again, with vqgen.")
+    if not parallel.is_same(found[-1][0]):
+        raise SystemExit(
+            f"Expected the same checkpoint for all processes in {stage} but received step {found[-1][0]} for one "
+            "and others for others. Put the project where all machines see it."
+        )
     tensors, state = store.load_checkpoint(found[-1][1])
     settings, trainer, step = job.settings, job.trainer, state["step"]
     job.load(tensors, state)
@@ -176,7 +201,7 @@ def train(job: Any, stage: Path, signals: list[int], workers: int) -> None:
 
     ahead = range(step + 1, total + 1)
     loader = DataLoader(
-        job.steps(), batch_size=None, sampler=ahead, num_workers=workers, worker_init_fn=keep_apart
+        Prepared(job.steps()), batch_size=None, sampler=ahead, num_workers=workers, worker_init_fn=keep_apart
     )
     batches = iter(loader)
     while True:
@@ -201,6 +226,8 @@ def train(job: Any, stage: Path, signals: list[int], workers: int) -> None:
             break
         started = time.monotonic()
         batch = next(batches)
+        if isinstance(batch, SystemExit):
+            raise batch
         step += 1
         lr = factor * learning_rate(step, settings)
         values = job.step(step, batch, lr, state)
@@ -250,7 +277,14 @@ def keep_apart(_: int) -> None:
 def save(trainer: Any, stage: Path, state: dict[str, Any], keep: int) -> None:
     tensors = trainer.dump()
     if parallel.rank() == 0:
-        store.save_checkpoint(stage, tensors, state, keep)
+        try:
+            store.save_checkpoint(stage, tensors, state, keep)
+        except OSError as error:
+            store.sweep(stage)
+            raise SystemExit(
+                f"Expected a checkpoint of step {state['step']} to be written but received {error}. "
+                "Make room: the same command goes on from the checkpoint before it."
+            ) from None
     parallel.wait()
 
 
@@ -299,7 +333,15 @@ def main() -> None:
     )
     o = parser.parse_args()
 
-    config = json.loads((PROJECT / "config.json").read_text())
+    config = store.read_json(PROJECT / "config.json")
+    stage = PROJECT / o.stage
+    found = store.step_folders(stage)
+    if not found:
+        raise SystemExit(f"Expected a checkpoint in {stage} but received none. {WITHOUT[o.stage]}")
+    if o.steps is not None and o.steps < found[-1][0]:
+        raise SystemExit(
+            f"Expected the {found[-1][0]} steps that are done, or more, for --steps but received {o.steps}."
+        )
     if o.steps is not None:
         config[o.stage]["steps"] = o.steps
         if parallel_rank() == 0:
@@ -313,14 +355,17 @@ def main() -> None:
         else torch.device("cpu")
     )
     if o.device == "cuda":
+        if device.index >= torch.cuda.device_count():
+            raise SystemExit(
+                f"Expected at most {torch.cuda.device_count()} processes on this machine, one for each GPU that "
+                f"PyTorch sees, but received number {device.index + 1}. --device cpu takes processors."
+            )
         torch.cuda.set_device(device)
     torch.set_flush_denormal(True)  # on processors, where they cost more than they say
     join("nccl" if o.device == "cuda" else "gloo")
-    try:
-        train(JOBS[o.stage](config, o, device), PROJECT / o.stage, signals, o.workers)
-    finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+    train(JOBS[o.stage](config, o, device), stage, signals, o.workers)
+    if dist.is_initialized():  # after a mistake it would wait for processes that wait for this one
+        dist.destroy_process_group()
     if signals:
         sys.exit(128 + signals[0])
 

@@ -9,6 +9,7 @@ import path from 'node:path';
 import { float32 } from '../../dist/base/tensor.js';
 import { readSafetensors } from '../../dist/checkpoint/safetensors.js';
 import { writePng } from '../../dist/data/pictures.js';
+import { mistakes } from './mistakes.mjs';
 
 const [begun, whole, killedAt] = [30, 60, 42];
 const size = 16;
@@ -94,6 +95,7 @@ export async function trainedOn({ root, python, folder }) {
   );
   await same(at('third/prior'), at('back/prior'), 30);
   sameLines(at('third/prior/metrics.jsonl'), at('back/prior/metrics.jsonl'));
+  mistakes({ python, project: at('second'), folder });
   vqgen('sample', '--n', '4', '--run', 'third', ...cpu);
   vqgen('train-prior', '--resume', '--steps', '35', '--run', 'third', ...cpu);
   assert.deepEqual(stepsOf(at('third/prior')).at(-1), 35);

@@ -101,7 +101,10 @@ export async function exportTorch(o: {
         const { constants, pooling } = perceptual;
         await writeSafetensors(path.join(folder, perceptualFile), constants, pooling ? { pooling } : {});
       }
-      await fs.writeFile(path.join(folder, 'README.md'), readme(config, { run, steps }));
+      await fs.writeFile(
+        path.join(folder, 'README.md'),
+        readme(config, { run, steps, tokens: tokens !== undefined }),
+      );
     },
     { fresh: true },
   );

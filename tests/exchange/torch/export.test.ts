@@ -88,6 +88,8 @@ test('what was trained there goes along, optimiser and best checkpoint too', asy
   const { run, config } = await trainedRun(folder(), 'on', {});
   const out = folder();
   await project(run, out);
+  // Without tokens the command for the prior is one that works.
+  expect(fs.readFileSync(path.join(out, 'README.md'), 'utf8')).toContain('train.py prior --tokens TOKENS/');
   const { saveCheckpoint } = await import('../../../src/checkpoint/store.js');
   const tensors = priorStart(priorFor(config), 5);
   tensors['adam.v.norm.gamma']!.data[0] = 0.5;
