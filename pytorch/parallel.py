@@ -5,6 +5,8 @@ A batch is that of all processes together. Process r has the r-th of equal share
 
 from __future__ import annotations
 
+import os
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -15,7 +17,8 @@ def world() -> int:
 
 
 def rank() -> int:
-    return dist.get_rank() if dist.is_initialized() else 0
+    """Also before the processes know of each other."""
+    return dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", 0))
 
 
 def share(n: int) -> tuple[int, int]:

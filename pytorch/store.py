@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,45 @@ def _flush(file: Any) -> None:
     os.fsync(file.fileno())
 
 
+def _flush_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
+
+
+# One training of a stage at a time
+
+_held: list[Any] = []
+
+
+def hold(stage: Path) -> None:
+    """Until this process ends. What torchrun restarted waits a while for what it was before."""
+    if os.name != "posix":
+        return
+    import fcntl
+
+    file = open(stage / ".lock", "w")
+    for left in range(60 if int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) else 0, -1, -1):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _held.append(file)
+            return
+        except BlockingIOError:
+            if left:
+                time.sleep(0.5)
+    raise SystemExit(
+        f"Expected a stage that nobody trains but received {stage}, where another train.py is at work."
+    )
+
+
+def let_go() -> None:
+    """In a process that came from the one that holds it, and may outlive it."""
+    while _held:
+        _held.pop().close()
+
+
 # Checkpoints
 
 
@@ -130,8 +170,7 @@ def load_checkpoint(folder: Path) -> tuple[Tensors, dict[str, Any]]:
             and hashlib.sha256(present(file).read_bytes()).hexdigest() != checksums[name]["sha256"]
         ):
             raise SystemExit(
-                f"Expected the checkpoint's own bytes for {file} but received others. Move {folder.name} away: "
-                "training then goes on from the checkpoint before it."
+                f"Expected the checkpoint's own bytes for {file} but received others: it is damaged."
             )
     tensors = read_tensors(folder / "model.safetensors")
     return {**tensors, **read_tensors(folder / "optimizer.safetensors")}, state
@@ -151,8 +190,10 @@ def save_checkpoint(stage: Path, tensors: Tensors, state: dict[str, Any], keep: 
     }
     known = {key: value for key, value in state.items() if key not in ("sha256", "checksums")}
     _write_text(temporary / "state.json", sealed({**known, "checksums": checksums}))
+    _flush_folder(temporary)
     _remove(folder)
     os.replace(temporary, folder)
+    _flush_folder(stage)
     replace_text(stage / "latest", f"{name}\n")
     best = (state.get("best") or {}).get("step")
     for step, old in step_folders(stage)[: -max(keep, 1)]:

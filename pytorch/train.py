@@ -26,10 +26,10 @@ from torch.utils.data import DataLoader, Dataset
 
 import parallel
 import store
+from records import Records
 from schedule import follow_reconstruction, is_due, learning_rate
 
 PROJECT = Path(__file__).resolve().parent
-CODES_PER_CODE = 16  # before which the share of used codes is a matter of chance
 
 
 class Stage1Job:
@@ -108,62 +108,6 @@ WITHOUT = {
 JOBS = {job.name: job for job in (Stage1Job, PriorJob)}
 
 
-class Records:
-    """metrics.jsonl, and the means since its last train line, which a checkpoint holds."""
-
-    def __init__(self, file: Path, state: dict[str, Any], job: Any) -> None:
-        self.file, self.job = file, job
-        self.running = state.get("metrics") or {"sums": {}, "steps": 0, "seconds": 0}
-        if not isinstance(self.running.get("usage"), list):  # vqgen 0.1.0 had something else there
-            self.running["usage"] = job.books
-        if parallel.rank() == 0:
-            bounds = {"train": state["step"], "val": min(state["validated"], state["step"])}
-            lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-            store.replace_text(file, "".join(f"{line}\n" for line in lines if _is_kept(line, bounds)))
-
-    def add(self, values: dict[str, float], codes: Tensor | None, seconds: float) -> None:
-        for key, value in values.items():
-            kept = self.running["sums"].setdefault(key, {"sum": 0, "count": 0})
-            kept["sum"] += value
-            kept["count"] += 1
-        self.running["steps"] += 1
-        self.running["seconds"] += seconds
-        if codes is not None and self.running["usage"]:
-            book = self.running["usage"][0]
-            used = parallel.total(torch.bincount(codes.flatten(), minlength=len(book["counts"])))
-            book["counts"] = [a + b for a, b in zip(book["counts"], used.tolist())]
-
-    def train_line(self, step: int, seconds: float) -> dict[str, float]:
-        running = self.running
-        values = {
-            f"{self.job.unit}_per_second": self.job.units * running["steps"] / max(running["seconds"], 1e-9)
-        }
-        values |= {key: kept["sum"] / kept["count"] for key, kept in running["sums"].items()}
-        if running["usage"]:
-            counts = running["usage"][0]["counts"]
-            if sum(counts) >= CODES_PER_CODE * len(counts):
-                shares = [n / sum(counts) for n in counts if n]
-                values["codebook_usage"] = len(shares) / len(counts)
-                values["perplexity"] = math.exp(-sum(share * math.log(share) for share in shares))
-                running["usage"][0]["counts"] = [0] * len(counts)
-        self.running = {**running, "sums": {}, "steps": 0, "seconds": 0}
-        self.append({"step": step, "split": "train", "time_s": seconds, **values})
-        return values
-
-    def append(self, line: dict[str, Any]) -> None:
-        if parallel.rank() == 0:
-            with open(self.file, "a", encoding="utf-8") as file:
-                file.write(f"{json.dumps(line, separators=(',', ':'))}\n")
-
-
-def _is_kept(line: str, bounds: dict[str, int]) -> bool:
-    try:
-        found = json.loads(line)
-        return found["step"] <= bounds[found["split"]]
-    except (ValueError, KeyError):
-        return False  # half written when a process died
-
-
 class Prepared(Dataset[Any]):
     """Batches, or the mistake that was met, which would be lost with the process that prepares them."""
 
@@ -178,21 +122,12 @@ class Prepared(Dataset[Any]):
 
 
 def train(job: Any, stage: Path, signals: list[int], workers: int) -> None:
-    if parallel.rank() == 0:
-        store.sweep(stage)
-    parallel.wait()
-    found = store.step_folders(stage)
-    if not parallel.is_same(found[-1][0]):
-        raise SystemExit(
-            f"Expected the same checkpoint for all processes in {stage} but received step {found[-1][0]} for one "
-            "and others for others. Put the project where all machines see it."
-        )
-    tensors, state = store.load_checkpoint(found[-1][1])
+    tensors, state = newest(stage)
     settings, trainer, step = job.settings, job.trainer, state["step"]
     job.load(tensors, state)
     del tensors
     trainer.parallel()
-    total = settings["steps"]
+    total, saved = settings["steps"], step
     factor = (state.get("guard") or {}).get("factor", 1)
     records, begun, spent = Records(stage / "metrics.jsonl", state, job), time.monotonic(), state["seconds"]
     clock = lambda: spent + time.monotonic() - begun  # noqa: E731
@@ -212,7 +147,7 @@ def train(job: Any, stage: Path, signals: list[int], workers: int) -> None:
         ended = patience > 0 and state.get("stale", 0) >= patience
         stopping = parallel.any_of(bool(signals))
         best = state["best"] or {}
-        if step > found[-1][0] and (due or ended or stopping or best.get("step") == step):
+        if step > saved and (due or ended or stopping or best.get("step") == step):
             state = {
                 **state,
                 "step": step,
@@ -221,7 +156,7 @@ def train(job: Any, stage: Path, signals: list[int], workers: int) -> None:
                 **guard_at(state, step),
             }
             save(trainer, stage, state, settings["keep"])
-            found.append((step, stage))
+            saved = step
         if ended or stopping or step >= total:
             break
         started = time.monotonic()
@@ -232,14 +167,43 @@ def train(job: Any, stage: Path, signals: list[int], workers: int) -> None:
         lr = factor * learning_rate(step, settings)
         values = job.step(step, batch, lr, state)
         codes = values.pop("codes", None)
-        strange = next((key for key, value in values.items() if not math.isfinite(value)), None)
-        if strange:
-            next_step = "set a lower lr in config.json, then start again: it goes on from the last checkpoint."
-            raise SystemExit(f"Step {step}: {strange} is {values[strange]}. {next_step}")
+        check_finite(values, step)
         records.add(values, codes, time.monotonic() - started)
         if step == 1 or is_due(step, settings["log_every"], total):
             tell(job, step, total, records.train_line(step, clock()))
     say(f"{job.name}: step {step}{'' if step >= total else ', to be gone on with by the same command'}.")
+
+
+def newest(stage: Path) -> tuple[store.Tensors, dict[str, Any]]:
+    """The newest checkpoint that is sound, the same for all processes."""
+    if parallel.rank() == 0:
+        store.sweep(stage)
+    parallel.wait()
+    *older, (first, folder) = store.step_folders(stage)
+    while True:
+        try:
+            tensors, state = store.load_checkpoint(folder)
+            break
+        except SystemExit as damage:
+            if not older:
+                raise
+            say(f"{damage.code} The checkpoint before it is used.")
+            first, folder = older.pop()
+    if parallel.is_same(first):
+        return tensors, state
+    raise SystemExit(
+        f"Expected the same checkpoint for all processes in {stage} but received step {first} for one and others "
+        "for others. Put the project where all machines see it."
+    )
+
+
+def check_finite(values: dict[str, float], step: int) -> None:
+    for key, value in values.items():
+        if not math.isfinite(value):
+            raise SystemExit(
+                f"Expected a finite {key} at step {step} but received {value}. Set a lower lr in config.json, then "
+                "start again: it goes on from the last checkpoint."
+            )
 
 
 def validate(
@@ -247,6 +211,7 @@ def validate(
 ) -> dict[str, Any]:
     """What of the state follows."""
     values = job.validate()
+    check_finite(values, step)
     records.append({"step": step, "split": "val", "time_s": seconds, **values})
     say(f"  validation at step {step}: " + ", ".join(f"{key} {value:.4g}" for key, value in values.items()))
     patience = job.settings.get("patience", 0)
@@ -272,6 +237,7 @@ def guard_at(state: dict[str, Any], step: int) -> dict[str, Any]:
 def keep_apart(_: int) -> None:
     """What ends a training lets it save first, for which those who prepare its batches must still be there."""
     os.setsid()
+    store.let_go()
 
 
 def save(trainer: Any, stage: Path, state: dict[str, Any], keep: int) -> None:
@@ -344,11 +310,9 @@ def main() -> None:
         )
     if o.steps is not None:
         config[o.stage]["steps"] = o.steps
-        if parallel_rank() == 0:
+        if parallel.rank() == 0:
             store.replace_text(PROJECT / "config.json", json.dumps(config, indent=2) + "\n")
-    signals: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: signals.append(received))
+    signals = watch_signals()
     device = (
         torch.device(o.device, int(os.environ.get("LOCAL_RANK", 0)))
         if o.device == "cuda"
@@ -361,7 +325,10 @@ def main() -> None:
                 f"PyTorch sees, but received number {device.index + 1}. --device cpu takes processors."
             )
         torch.cuda.set_device(device)
+    torch.backends.cudnn.allow_tf32 = False  # float32 is float32; --bf16 is for those in a hurry
     torch.set_flush_denormal(True)  # on processors, where they cost more than they say
+    if parallel.rank() == 0:
+        store.hold(stage)
     join("nccl" if o.device == "cuda" else "gloo")
     train(JOBS[o.stage](config, o, device), stage, signals, o.workers)
     if dist.is_initialized():  # after a mistake it would wait for processes that wait for this one
@@ -370,8 +337,18 @@ def main() -> None:
         sys.exit(128 + signals[0])
 
 
-def parallel_rank() -> int:
-    return int(os.environ.get("RANK", 0))
+def watch_signals() -> list[int]:
+    """Those that came; the second of a kind ends the process."""
+    came: list[int] = []
+
+    def note(number: int, _: Any) -> None:
+        came.append(number)
+        signal.signal(number, signal.SIG_DFL)
+        say("Saving after this step; once more ends it at once.")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, note)
+    return came
 
 
 if __name__ == "__main__":

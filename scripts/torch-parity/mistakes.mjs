@@ -4,6 +4,17 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 
+const checkpoints = (stage) => fs.readdirSync(stage).filter((name) => name.startsWith('step-'));
+const damage = (folder) => fs.appendFileSync(path.join(folder, 'model.safetensors'), 'x');
+
+/** Runs a command while it holds a lock. */
+const locked = `
+import fcntl, subprocess, sys
+held = open(sys.argv[1], 'w')
+fcntl.flock(held, fcntl.LOCK_EX)
+sys.exit(subprocess.run([sys.executable, *sys.argv[2:]]).returncode)
+`;
+
 /** @param o.project with both stages at their last steps, and its pictures where its config says. @param o.folder new */
 export function mistakes({ python, project, folder }) {
   const copy = path.join(folder, 'mistaken');
@@ -42,9 +53,11 @@ export function mistakes({ python, project, folder }) {
     ],
     [/Expected no tensor for model\.blocks/, ['prior'], () => edited((c) => (c.prior.layers -= 1))],
     [
-      /Expected the checkpoint's own bytes for .*Move step-/,
+      /Expected the checkpoint's own bytes for .* it is damaged/,
       ['prior'],
-      () => fs.appendFileSync(at('prior', last('prior'), 'model.safetensors'), 'x'),
+      () => {
+        for (const name of checkpoints(at('prior'))) damage(at('prior', name));
+      },
     ],
     [
       /Expected a checkpoint in .*prior but received none.*vqgen tokenize/,
@@ -68,5 +81,18 @@ export function mistakes({ python, project, folder }) {
     assert.equal(fs.readFileSync(at('stage1', 'latest'), 'utf8').trim(), last('stage1'));
     fs.rmSync(copy, { recursive: true });
   }
+  fs.cpSync(project, copy, { recursive: true });
+  damage(at('prior', last('prior')));
+  const before = spawnSync(python, [at('train.py'), 'prior'], { encoding: 'utf8' });
+  assert.match(before.stdout, /it is damaged\. The checkpoint before it is used\./);
+  assert.equal(before.status, 0);
+  assert.equal(fs.readFileSync(at('prior', 'latest'), 'utf8').trim(), last('prior'));
+
+  const held = spawnSync(python, ['-c', locked, at('stage1', '.lock'), at('train.py'), 'stage1'], {
+    encoding: 'utf8',
+  });
+  assert.match(held.stderr, /Expected a stage that nobody trains but received .*stage1/);
+  assert.equal(held.status, 2);
+  fs.rmSync(copy, { recursive: true });
   console.log(`mistakes: ${cases.length} of them, a sentence each`);
 }

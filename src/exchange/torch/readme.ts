@@ -38,8 +38,10 @@ On M machines, on each of them, with the address of the first, and this folder a
   \`config.json\`, and \`lr\` with it.
 - Pictures are those of the folder in \`config.json\`; \`--data\` and \`--val-data\` name others${without}.
 - \`--bf16\` computes the networks in bfloat16, \`--compile\` compiles them; \`--steps N\` trains to another step.
-- Every ${stage1.checkpoint_every} steps (\`checkpoint_every\`) a checkpoint is written, whole or not at all. A process that dies is started again
-  by torchrun, from the last one; so is the same command after anything else that ended it. Ctrl-C saves first.
+- Every ${stage1.checkpoint_every} steps (\`checkpoint_every\`) a checkpoint is written, whole or not at all. A process that
+  dies is started again by torchrun, from the last one; so is the same command after anything else that ended it.
+  Ctrl-C and SIGTERM save first; torchrun then reports what it was told to end, and ends what takes over 30 s to save.
+- A mistake in the command is one sentence, which torchrun repeats for each process and try, with words of its own.
 - Dropout draws other masks than vqgen's, and pictures that are resized differ by a grey level or so: all else at a
   step is the same.
 
