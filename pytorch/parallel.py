@@ -6,6 +6,8 @@ A batch is that of all processes together. Process r has the r-th of equal share
 from __future__ import annotations
 
 import os
+import pickle
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -86,12 +88,24 @@ def wait() -> None:
         dist.barrier()
 
 
+def gathered(own: Any) -> list[Any]:
+    """What each process has, in their order. `all_gather_object` does so by NumPy, which may not be there."""
+    if world() == 1:
+        return [own]
+    text = torch.frombuffer(bytearray(pickle.dumps(own)), dtype=torch.uint8).to(_device())
+    lengths = [torch.zeros(1, dtype=torch.int64, device=text.device) for _ in range(world())]
+    dist.all_gather(lengths, torch.tensor([len(text)], device=text.device))
+    longest = int(max(lengths))
+    padded = torch.zeros(longest, dtype=torch.uint8, device=text.device)
+    padded[: len(text)] = text
+    each = [torch.empty_like(padded) for _ in range(world())]
+    dist.all_gather(each, padded)
+    return [pickle.loads(bytes(one[:length].tolist())) for one, length in zip(each, lengths, strict=True)]
+
+
 def total_by_name(own: dict[str, float]) -> dict[str, float]:
     """Sums over all processes, by names that a process may lack."""
-    if world() == 1:
-        return own
-    each: list[dict[str, float]] = [{}] * world()
-    dist.all_gather_object(each, own)
+    each = gathered(own)
     names = dict.fromkeys(name for values in each for name in values)
     return {name: sum(values.get(name, 0.0) for values in each) for name in names}
 

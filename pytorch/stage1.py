@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 import parallel
 import store
 from adversary import Augmentation, Discriminator, DiscriminatorLoss, discriminator_loss, gradient_direction
+from artefacts import levels
 from autoencoder import Tokenizer
 from bottlenecks import Codebook
 from perceptual import perceptual_of
@@ -156,9 +157,9 @@ class Stage1:
         metrics = {**dict.fromkeys(SCALARS, 0.0), **metrics}
         return {**metrics, "codes": passed.codes} if step >= first else metrics
 
-    def evaluate(self, batch: Tensor) -> tuple[int, dict[str, float]]:
-        """How many rows, and means over them of vqgen's scalars of a validation: of this process's rows alone, so that
-        no process waits for another. The discriminator counts from the first step on in which it acts."""
+    def evaluate(self, batch: Tensor) -> tuple[dict[str, float], Tensor]:
+        """Means over the rows of vqgen's scalars of a validation, and the reconstructions: of this process's rows
+        alone, so that no process waits for another. The discriminator counts from its first acting step on."""
         images = self._placed(batch)
         net = self.average or self.tokenizer
         for each in (self.tokenizer, self.judge):
@@ -178,7 +179,7 @@ class Stage1:
                     logits = self.judge(images), self.judge(picture)
                 terms["discriminator"] = discriminator_loss(self.settings["disc"]["loss"], *logits)
             terms = {"loss": loss + passed.loss, **terms, **passed.terms, "psnr": _psnr(images, picture)}
-        return len(images), {name: t.item() for name, t in terms.items()}
+        return {name: t.item() for name, t in terms.items()}, picture.detach()
 
     # The parts of a step
 
@@ -299,6 +300,5 @@ def _adam(net: nn.Module, stage1: dict[str, Any]) -> torch.optim.Optimizer:
 
 def _psnr(images: Tensor, made: Tensor) -> Tensor:
     """Mean of 8-bit pictures' peak signal-to-noise ratios, dB."""
-    levels = lambda x: ((x.double() + 1) * 127.5).round().clamp(0, 255)  # noqa: E731
     error = (levels(images) - levels(made)).square().mean((1, 2, 3)) / 255**2
     return (-10 * error.clamp_min(1e-10).log10()).mean()

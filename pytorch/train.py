@@ -61,16 +61,19 @@ class Stage1Job:
         return values
 
     def validate(self) -> dict[str, float]:
-        """Means over all processes' batches."""
+        """Means over all processes' batches, and what is seen of them together."""
+        from artefacts import Artefacts
         from data import validation_batches
 
         sums: dict[str, float] = {}
+        artefacts = Artefacts(self.config["data"]["size"])
         for batch in validation_batches(self.pictures["val"], self.config):
-            count, means = self.trainer.evaluate(batch)
+            means, made = self.trainer.evaluate(batch)
+            artefacts.add(batch, made)
             for key, value in {**means, "": 1.0}.items():
-                sums[key] = sums.get(key, 0.0) + count * value
+                sums[key] = sums.get(key, 0.0) + len(batch) * value
         sums = parallel.total_by_name(sums)
-        return {key: total / sums[""] for key, total in sums.items() if key}
+        return {key: total / sums[""] for key, total in sums.items() if key} | artefacts.measures()
 
 
 class PriorJob:

@@ -71,7 +71,7 @@ def check(folder: Path) -> bool:
         if not (name.endswith(NO_GRADIENT) and kind_of(name) == "moments"):
             saw(kind_of(name), apart(after[name], tensor), name)
     trainer.acting = trainer.judge is not None
-    _, found = trainer.evaluate(pictures["val"])
+    found, _ = trainer.evaluate(pictures["val"])
     for name, value in about["validation"].items():
         saw("validation", abs(found[name] - value) / max(abs(value), 1e-6), name)
 
