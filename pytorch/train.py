@@ -136,6 +136,8 @@ def train(job: Any, stage: Path, signals: list[int], workers: int) -> None:
     clock = lambda: spent + time.monotonic() - begun  # noqa: E731
     processes = f"{parallel.world()} process{'es' if parallel.world() > 1 else ''}"
     say(f"{job.name}: {trainer.learned:,} parameters, from step {step} to {total}, {processes}.")
+    if step >= total:
+        say("It is finished: --steps N trains it further.")
 
     ahead = range(step + 1, total + 1)
     loader = DataLoader(

@@ -11,11 +11,11 @@ import { readSafetensors } from '../../dist/checkpoint/safetensors.js';
 import { writePng } from '../../dist/data/pictures.js';
 import { mistakes } from './mistakes.mjs';
 
-const [begun, whole, killedAt] = [30, 60, 42];
+const [begun, whole, killedAt] = [30, 90, 42];
 const size = 16;
 
 const settings = [
-  ...['stage1.disc.start=20', 'stage1.steps=60', 'stage1.checkpoint_every=3', 'stage1.eval_every=15'],
+  ...['stage1.disc.start=20', 'stage1.steps=90', 'stage1.checkpoint_every=3', 'stage1.eval_every=15'],
   ...['stage1.log_every=5', 'stage1.warmup=5', 'stage1.codebook.warmup=5', 'data.flip=true'],
   ...['prior.steps=30', 'prior.checkpoint_every=10', 'prior.eval_every=10', 'prior.log_every=5'],
   ...['prior.dropout=0', 'prior.warmup=5'],
