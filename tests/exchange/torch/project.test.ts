@@ -17,7 +17,6 @@ defined = lambda tree: {n for s in ast.walk(tree) for n in (
 names = {m: defined(t) for m, t in trees.items()}
 lost, others = [], set()
 for module, tree in trees.items():
-    used = {s.id: None for s in ast.walk(tree) if isinstance(s, ast.Name)}
     own = {a.asname or a.name for s in ast.walk(tree) if isinstance(s, ast.Import) for a in s.names if a.name in trees}
     for s in ast.walk(tree):
         if isinstance(s, ast.ImportFrom) and s.module in trees:
