@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import sharp from 'sharp';
 import { stream } from '../dist/base/rng.js';
 import { float32, scalar } from '../dist/base/tensor.js';
-import { parseConfig } from '../dist/config/load.js';
+import { parseConfig } from '../dist/config/layers.js';
 import { onnxDevice } from '../dist/engine/onnx-device.js';
 import { under } from '../dist/nn/params.js';
 import { modelOf } from '../dist/stage1-vqgan/model.js';

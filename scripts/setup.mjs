@@ -29,7 +29,10 @@ if (changed('package-lock.json') > changed('node_modules/.package-lock.json')) {
   } else run('npm ci');
 }
 const built = changed('dist/.built');
-const settings = ['', '.build', '.types', '.page'].map((name) => `tsconfig${name}.json`);
+const settings = [
+  ...['', '.build', '.types', '.page'].map((name) => `tsconfig${name}.json`),
+  'scripts/bundle.mjs',
+];
 if (Math.max(newest('src'), ...settings.map(changed)) > built) {
   fs.rmSync(path.join(root, 'dist'), { recursive: true, force: true });
   run('npm run --silent build');

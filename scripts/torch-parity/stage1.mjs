@@ -8,7 +8,7 @@ import { silent } from '../../dist/base/progress.js';
 import { stream } from '../../dist/base/rng.js';
 import { float32, sizeOf } from '../../dist/base/tensor.js';
 import { writeSafetensors } from '../../dist/checkpoint/safetensors.js';
-import { parseConfig } from '../../dist/config/load.js';
+import { parseConfig } from '../../dist/config/layers.js';
 import { evalImages } from '../../dist/data/batches.js';
 import { openDataset } from '../../dist/data/dataset.js';
 import { psnrOfEach } from '../../dist/data/psnr.js';

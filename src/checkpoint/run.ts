@@ -1,21 +1,18 @@
 /** A run folder: where everything lies, the config that was saved in it, and what to type when a part is missing. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { expected, type UserError } from '../base/errors.js';
 import { settle, writeFileAtomic } from '../base/files.js';
 import { nearest } from '../base/nearest.js';
 import { asThing, readWhole } from '../base/regular-file.js';
-import { mapPaths, parseSaved } from '../config/load.js';
+import { version } from '../base/root.js';
+import { mapPaths, parseSaved } from '../config/layers.js';
 import type { Config } from '../config/schema.js';
 import { runAt, shippedName, shippedNames, shippedOutputs } from './shipped.js';
 
 /** Also the names of the stages' folders. */
 export type StageName = 'stage1' | 'prior';
-
-export const version: string = JSON.parse(
-  readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
-).version;
 
 export interface RunPaths {
   readonly config: string;

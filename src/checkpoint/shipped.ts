@@ -1,22 +1,16 @@
 /** The trained runs that come with vqgen: found by their names from any folder, and never written into. */
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expected } from '../base/errors.js';
 import { settle, writeFileAtomic } from '../base/files.js';
+import { files, inPackage, version } from '../base/root.js';
 import { markName } from '../data/own-folders.js';
-
-const root = fileURLToPath(new URL('../../', import.meta.url));
-
-const { files, version: packageVersion }: { files: string[]; version: string } = JSON.parse(
-  readFileSync(path.join(root, 'package.json'), 'utf8'),
-);
 
 /** Name → folder. A run is a folder of `checkpoints/` that package.json ships and that has a config. */
 const shipped: ReadonlyMap<string, string> = new Map(
   files
     .filter((file) => file.startsWith('checkpoints/'))
-    .map((file): [string, string] => [path.basename(file), path.join(root, file)])
+    .map((file): [string, string] => [path.basename(file), inPackage(file)])
     .filter(([, folder]) => existsSync(path.join(folder, 'config.json'))),
 );
 
@@ -48,7 +42,7 @@ export async function markOutputs(run: string): Promise<void> {
   for (const folder of Object.values(shippedOutputs(name))) {
     const mark = path.join(folder, markName);
     if (existsSync(folder) && !existsSync(mark))
-      await writeFileAtomic(mark, `${JSON.stringify({ vqgen: packageVersion, run: name })}\n`);
+      await writeFileAtomic(mark, `${JSON.stringify({ vqgen: version, run: name })}\n`);
   }
 }
 

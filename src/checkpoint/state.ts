@@ -3,7 +3,7 @@
  * first of all one of its own text. Checkpoints of vqgen before checksums, and of its imports then, have none.
  */
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import { readRegularText } from '../base/regular-file.js';

@@ -11,7 +11,7 @@ import {
   scalar,
   sizeOf,
 } from '../base/tensor.js';
-import { parseConfig } from '../config/load.js';
+import { parseConfig } from '../config/layers.js';
 import type { Config } from '../config/schema.js';
 import type { Device, Precision, Specs, StepProgram } from '../engine/device.js';
 import { countParams, initialise, specsOf } from '../nn/params.js';

@@ -4,13 +4,13 @@
  * Exit codes: 0 done; 1 failed; 2 the user's mistake, told in one sentence on stderr; 130 stopped by Ctrl-C, 143 by
  * SIGTERM, 129 by SIGHUP.
  */
-import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import parser from 'yargs-parser';
 import { expected, hindrance, UserError } from '../base/errors.js';
 import { nearest } from '../base/nearest.js';
 import { createReporter, type StreamReporter } from '../base/progress.js';
+import { version } from '../base/root.js';
 import {
   keepLibrariesIn,
   outcomePlace,
@@ -39,7 +39,7 @@ export async function main(argv: readonly string[], streams: Streams = process):
     const parsed = parse(argv);
     const { given } = parsed;
     command = parsed.command;
-    if (given.version) await writeLines(stdout, [version()]);
+    if (given.version) await writeLines(stdout, [version]);
     else if (given.help || argv.length === 0) {
       await writeLines(stdout, (command ? commandHelp(command) : overview()).split('\n'));
     } else if (command) return await run(command, given, streams);
@@ -252,8 +252,4 @@ function unknownCommand(given: Arguments): UserError {
 function misuse(message: string): UserError | undefined {
   const flag = /Not enough arguments following: (.+)/.exec(message)?.[1];
   return flag === undefined ? undefined : expected('a value', `--${flag}`, 'nothing');
-}
-
-function version(): string {
-  return createRequire(import.meta.url)('../../package.json').version;
 }

@@ -6,6 +6,7 @@
 import { once } from 'node:events';
 import { constants } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { inPackage } from '../base/root.js';
 
 export const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 export type Ending = (typeof endings)[number];
@@ -78,7 +79,7 @@ export function watchForEndings(
   };
   try {
     const options = { workerData: o, execArgv: ['--expose-internals', '--no-warnings'] };
-    worker = new Worker(new URL('./signals-watch.js', import.meta.url), options);
+    worker = new Worker(inPackage('dist/cli/signals-watch.js'), options);
     worker.unref();
     worker.on('message', (signal: Ending | null) => signal && onEnding(signal));
     worker.on('error', listenHere); // A Node whose threads can hear no signals.

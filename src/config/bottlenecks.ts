@@ -2,7 +2,7 @@
  * The kinds of bottleneck as sections of the config: a kind's keys under `stage1.bottleneck`, what its values must
  * fit, and how many channels its code takes. What a kind computes is its file in `stage1-vqgan/bottlenecks/`.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { expected } from '../base/errors.js';
 
 /** Keys of the kinds whose codes are rows of a codebook. */

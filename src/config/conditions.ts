@@ -1,5 +1,5 @@
 /** What a prior is told of a picture beside its class, as a section of the config, `prior.condition`. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { expected } from '../base/errors.js';
 
 export const conditionKeys = {

@@ -1,5 +1,5 @@
 /** The config schema in words: every dotted key, and what stands there (`a whole number above 0`). */
-import { z } from 'zod';
+import * as z from 'zod';
 import { configSchema } from './schema.js';
 
 interface Node {

@@ -2,7 +2,7 @@
  * The kinds of prior as sections of the config: a kind's keys under `prior`, and what its values must fit. What a
  * kind computes is its folder in `stage2-transformer/`.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { expected } from '../base/errors.js';
 import { conditionSection } from './conditions.js';
 

@@ -1,5 +1,5 @@
 /** The config file: every key, its type and its default. `configs/*.yaml` comments each key for users. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { bottleneck } from './bottlenecks.js';
 import { priorKinds } from './priors.js';
 

@@ -1,6 +1,6 @@
 /** The list of what a cache of decoded pictures holds, as text: whoever reads it trusts nothing of it. */
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { longestSide } from './pictures.js';
 
 const count = z.int().nonnegative();

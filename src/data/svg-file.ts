@@ -5,9 +5,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import fs from 'node:fs/promises';
 import os from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
+import { inPackage } from '../base/root.js';
 import { budget } from './memory.js';
 
 export type DrawnAs = 'photographs' | 'labels' | 'depth';
@@ -126,7 +126,7 @@ function endIdle(child: ChildProcess): void {
 }
 
 async function begin(): Promise<ChildProcess> {
-  const program = fileURLToPath(new URL('../../bin/draw-svg.js', import.meta.url));
+  const program = inPackage('bin/draw-svg.js');
   const child = fork(program, { execArgv: [], serialization: 'advanced', stdio: 'ignore' });
   child.on('error', () => {}); // Whoever waits for it hears so, too.
   await exchange(child, () => {}, forBeginning);

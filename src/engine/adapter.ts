@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
+import { inPackage } from '../base/root.js';
 import { GraphBuilder } from './graph.js';
 import { encodeModel, port } from './onnx.js';
 import './telemetry.js';
@@ -150,7 +151,7 @@ async function rate(provider, { model, side, products }) {
 
 function tryInChild(): Promise<{ stdout: string; stderr: string; ended: string }> {
   const task = {
-    runtime: createRequire(import.meta.url).resolve('onnxruntime-node'),
+    runtime: createRequire(inPackage('package.json')).resolve('onnxruntime-node'),
     trial: { ...TRIAL, model: productModel(TRIAL) },
     measured: { ...MEASURED, model: productModel(MEASURED) },
     softwareBelow: SOFTWARE_BELOW,

@@ -39,19 +39,20 @@ export function onnxDevice(options: SessionOptions = {}): Device {
   const threads = options.threads ?? os.availableParallelism();
   const open = (model: EncodedModel, o: { precision?: Precision; withoutOptimizers?: string }) =>
     openSession(model, (folder) => sessionOptions(threads, { ...options, ...o, folder }));
-  const target = async (precision?: Precision) =>
+  /** Blocks are for filters that are learned: to constant ones ONNX Runtime sees by itself. */
+  const targetOfSteps = async (precision?: Precision) =>
     options.target ?? (precision === 'f16' ? cpuTarget : await blockedTarget());
   return {
     name: 'cpu',
     description: `${runtimeVersion}, CPU, ${threads} thread${threads === 1 ? '' : 's'}`,
     prepare: async (program) => {
-      const { model, ...slots } = await compileGraph(program, await target(program.precision));
+      const { model, ...slots } = await compileGraph(program, options.target);
       return new GraphRunner(program, await open(model, { precision: program.precision }), slots);
     },
     prepareStep: async (program) => {
       const { model, ...compiled } = await compileStep(program, {
         loopBelow: options.loopUpTo,
-        target: await target(program.precision),
+        target: await targetOfSteps(program.precision),
       });
       const { name, state, inputs, precision } = program; // not its constants, which are in the session
       const session = await open(model, { precision, withoutOptimizers: idleOptimizers.join(';') });

@@ -1,9 +1,10 @@
 /** `vqgen evaluate` by several processes: what each computes of the passes, and the measures of all together. */
 import { createHash } from 'node:crypto';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { expected, UserError } from '../base/errors.js';
 import { must } from '../base/lookup.js';
+import { version } from '../base/root.js';
 import { type Shard, shardText } from '../base/shard.js';
 import {
   allParts,
@@ -17,7 +18,7 @@ import {
   writePart,
 } from '../checkpoint/parts.js';
 import { readRecords, writeRecords } from '../checkpoint/records.js';
-import { runPaths, version } from '../checkpoint/run.js';
+import { runPaths } from '../checkpoint/run.js';
 import { listSum, type Subset } from '../data/dataset.js';
 import { obstacleInSamples } from '../sample/out.js';
 import { type DrawingOptions, drawingOptions } from '../sample/source.js';

@@ -1,7 +1,7 @@
 /** What the files that vqgen exports say of themselves, read again: whoever has had them since may have changed it. */
 import { expected, type UserError } from '../base/errors.js';
 import { parseJson, parseTexts } from '../base/json.js';
-import { parseSavedText } from '../config/load.js';
+import { parseSavedText } from '../config/layers.js';
 import type { Config } from '../config/schema.js';
 import { type ConditionRecord, recordSchema } from '../tokenize/conditions/condition.js';
 

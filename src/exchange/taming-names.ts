@@ -3,7 +3,7 @@
  * modules/diffusionmodules/model.py, modules/vqvae/quantize.py, modules/discriminator/model.py,
  * modules/transformer/mingpt.py) and their places in vqgen.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { expected, type UserError } from '../base/errors.js';
 import { parseJson } from '../base/json.js';
 import { firstAxis, lastAxis } from '../base/tensor.js';

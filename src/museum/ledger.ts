@@ -4,12 +4,12 @@
  */
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { expected } from '../base/errors.js';
 import { settle, writeFileAtomic } from '../base/files.js';
 import { fileInTheWay } from '../base/obstacles.js';
 import { readRegularText } from '../base/regular-file.js';
-import { version } from '../checkpoint/run.js';
+import { version } from '../base/root.js';
 import { markName } from '../data/own-folders.js';
 
 const count = z.int().nonnegative();

@@ -1,6 +1,6 @@
 /** What the page says of all rooms together: at its beginning, and of how they were made at its end. */
 import { formatDuration } from '../base/progress.js';
-import { version } from '../checkpoint/run.js';
+import { version } from '../base/root.js';
 import { type Html, html } from '../report/document.js';
 import { type Ledger, timeOf } from './ledger.js';
 import { extentFor } from './plan.js';

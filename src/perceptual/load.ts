@@ -1,9 +1,9 @@
 /** The perceptual network that a config names. */
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expected } from '../base/errors.js';
 import { parseTexts } from '../base/json.js';
+import { inPackage } from '../base/root.js';
 import type { HostTensors } from '../base/tensor.js';
 import { readChecked } from '../checkpoint/content-sum.js';
 import { finite } from '../checkpoint/finite.js';
@@ -68,7 +68,7 @@ export interface Trained {
 /** The file's name in a folder of `train-perceptual`. */
 export const trainedFile = 'perceptual.safetensors';
 
-const shipped = fileURLToPath(new URL(`../../checkpoints/perceptual/${trainedFile}`, import.meta.url));
+const shipped = inPackage('checkpoints/perceptual', trainedFile);
 
 /** The file of a network that is named by it or by its folder. */
 export const networkFile = (place: string): string =>

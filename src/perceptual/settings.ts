@@ -1,5 +1,5 @@
 /** `settings.json` of `train-perceptual`: what a training began with. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { expected } from '../base/errors.js';
 import { readRegularText } from '../base/regular-file.js';
 import { type Pooling, pooling } from './trained-features.js';

@@ -2,12 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { inPackage } from '../base/root.js';
 
 /** A compiled script. @param name `curves` of report/page/curves.ts */
 export const pageScript = (name: string): string =>
-  readFileSync(new URL(`../../dist/report/page/${name}.js`, import.meta.url), 'utf8');
+  readFileSync(inPackage('dist/report/page', `${name}.js`), 'utf8');
 
-const uplot = path.dirname(path.dirname(createRequire(import.meta.url).resolve('uplot')));
+const uplot = path.dirname(path.dirname(createRequire(inPackage('package.json')).resolve('uplot')));
 
 /** uPlot, which draws charts: its script, which leaves `uPlot` in its module, under its licence, and its style. */
 export function chartLibrary(): { script: string; style: string } {

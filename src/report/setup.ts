@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { stringify } from 'yaml';
 import { formatDuration } from '../base/progress.js';
+import { version } from '../base/root.js';
 import { word } from '../base/shell.js';
 import { soundCheckpoint } from '../checkpoint/integrity.js';
-import { runPaths, type StageName, version } from '../checkpoint/run.js';
+import { runPaths, type StageName } from '../checkpoint/run.js';
 import { countParams } from '../nn/params.js';
 import { describeLatent } from '../stage1-vqgan/latent.js';
 import { networksOf, stage1Params } from '../stage1-vqgan/model.js';

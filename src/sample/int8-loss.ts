@@ -1,7 +1,7 @@
 /** What sampling with 8-bit weights costs: the prior's validation loss with them and with its own. */
 
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { expected, UserError } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import type { Reporter } from '../base/progress.js';

@@ -60,7 +60,7 @@ async function openPrior(
   const { seed, name, settings, cfgScale, passes, classOf, ...how } = drawingOf(o, config, prior, told);
   const { fileOf, chanceOf } = ofEach(told, o);
   const toldOf = async (i: number) => o.toldOf?.(i) ?? fileOf(i)?.codes();
-  const batch = passes && o.device.name === 'cpu' ? batchFor(o.n) : sampleBatch;
+  const batch = batchFor(o, told?.length);
   const { drawer, decoder, int8 } = await open({ batch, cfgScale, decodeBatch });
   note(drawer);
   note(decoder);
@@ -237,6 +237,10 @@ function usualOf(config: Config, prior: Prior) {
 }
 
 /**
- * Canvases at a time where a pass costs as much as it has canvases, and rows do not act on each other, of `n` in all.
+ * Canvases at a time, of `n` for each of the files that are told. On the CPU time goes by their number, and what a row
+ * comes to does not depend on how many there are, to the bit; a GPU computes a full batch in the time of one.
  */
-const batchFor = (n = sampleBatch): number => Math.min(sampleBatch, 2 ** Math.ceil(Math.log2(n)));
+function batchFor({ device, n }: Pick<SourceOptions, 'device' | 'n'>, files = 1): number {
+  if (device.name !== 'cpu' || n === undefined) return sampleBatch;
+  return Math.min(sampleBatch, 2 ** Math.ceil(Math.log2(n * files)));
+}

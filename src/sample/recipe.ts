@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { expected } from '../base/errors.js';
 import { parseJson } from '../base/json.js';
-import { version } from '../checkpoint/run.js';
+import { version } from '../base/root.js';
 import { shippedName } from '../checkpoint/shipped.js';
 import type { Extent } from '../data/pictures.js';
 import { textIn } from '../data/png-text.js';

@@ -11,7 +11,7 @@ import type { Told, ToldAs } from './conditions.js';
 import type { Int8Loss } from './int8-loss.js';
 import type { Loaded } from './loaded.js';
 
-/** Pictures drawn at a time, where a source does not say otherwise. */
+/** Most pictures drawn at a time. */
 export const sampleBatch = 16;
 
 /** How codes are drawn; what is left out is the config's. */

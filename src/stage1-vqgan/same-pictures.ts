@@ -1,6 +1,6 @@
 /** Whether the pictures of a run are those that it was trained on: `pictures.json` in the run notes them. */
 import { existsSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { expected } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import type { Reporter } from '../base/progress.js';

@@ -4,7 +4,7 @@
  * started do not start again.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { expected } from '../base/errors.js';
 import { picked } from '../base/lookup.js';
 import type { Config, Stage1Config } from '../config/schema.js';

@@ -1,6 +1,6 @@
 /** The prior of a run: the classes that it knows, and which tokenizer's codes it speaks. */
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { expected, type UserError } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import type { Reporter } from '../base/progress.js';

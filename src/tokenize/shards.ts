@@ -1,10 +1,11 @@
 /** `vqgen tokenize` by several processes: the part of each, and the token files that all parts make. */
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { expected, UserError } from '../base/errors.js';
 import { writeFilesAtomic } from '../base/files.js';
 import { must, pairs } from '../base/lookup.js';
 import type { Reporter } from '../base/progress.js';
+import { version } from '../base/root.js';
 import { type Shard, shardText } from '../base/shard.js';
 import { type HostTensors, int32 } from '../base/tensor.js';
 import { occupying } from '../checkpoint/begin.js';
@@ -21,9 +22,9 @@ import {
   withoutParts,
   writePart,
 } from '../checkpoint/parts.js';
-import { readRunConfig, runPaths, tokenFile, version, writeRunConfig } from '../checkpoint/run.js';
+import { readRunConfig, runPaths, tokenFile, writeRunConfig } from '../checkpoint/run.js';
 import { openSafetensors } from '../checkpoint/safetensors.js';
-import { parseConfig } from '../config/load.js';
+import { parseConfig } from '../config/layers.js';
 import { listSum } from '../data/dataset.js';
 import { inferenceBatch } from '../data/inference-batch.js';
 import { describeSkipped, noneReadable } from '../data/source.js';

@@ -1,6 +1,6 @@
 /** Token files: the codes of a split's images, with what is needed to check where they came from. */
 import { existsSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { expected, UserError } from '../base/errors.js';
 import { must, only, pairs } from '../base/lookup.js';
 import { type HostTensors, int32 } from '../base/tensor.js';

@@ -5,7 +5,7 @@
 import { constants } from 'node:fs';
 import fs, { type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { expected, naming } from '../base/errors.js';
 import { writeFileAtomic } from '../base/files.js';
 import { readRegular } from '../base/regular-file.js';

@@ -1,10 +1,11 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { version } from '../../src/base/root.js';
 import { float32 } from '../../src/base/tensor.js';
 import { beginStage, differences } from '../../src/checkpoint/begin.js';
-import { readRunConfig, type StageName, version, writeRunConfig } from '../../src/checkpoint/run.js';
+import { readRunConfig, type StageName, writeRunConfig } from '../../src/checkpoint/run.js';
 import { latestCheckpoint, saveCheckpoint } from '../../src/checkpoint/store.js';
-import { parseConfig } from '../../src/config/load.js';
+import { parseConfig } from '../../src/config/layers.js';
 import type { Config } from '../../src/config/schema.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
 

@@ -3,7 +3,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { UserError } from '../../src/base/errors.js';
 import { readRunConfig, writeRunConfig } from '../../src/checkpoint/run.js';
-import { parseConfig } from '../../src/config/load.js';
+import { parseConfig } from '../../src/config/layers.js';
 import { configSchema } from '../../src/config/schema.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
 import { mutatedJson } from '../support/mutate.js';

@@ -4,7 +4,8 @@ import path from 'node:path';
 import { UserError } from '../../src/base/errors.js';
 import { levelsOf } from '../../src/config/bottlenecks.js';
 import { configKeys, describeKey } from '../../src/config/keys.js';
-import { changeConfig, loadConfig, parseConfig, parseSaved, shippedConfigs } from '../../src/config/load.js';
+import { parseConfig, parseSaved } from '../../src/config/layers.js';
+import { changeConfig, loadConfig, shippedConfigs } from '../../src/config/load.js';
 import { type Config, configSchema } from '../../src/config/schema.js';
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vqgen-config-'));

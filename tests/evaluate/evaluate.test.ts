@@ -8,7 +8,7 @@ import { float32 } from '../../src/base/tensor.js';
 import { readRunConfig, runPaths } from '../../src/checkpoint/run.js';
 import { readSafetensors } from '../../src/checkpoint/safetensors.js';
 import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
-import { parseConfig } from '../../src/config/load.js';
+import { parseConfig } from '../../src/config/layers.js';
 import type { Device } from '../../src/engine/device.js';
 import { GraphBuilder, type Value } from '../../src/engine/graph.js';
 import { openDevice } from '../../src/engine/index.js';

@@ -6,7 +6,7 @@ import { float32, int32 } from '../../src/base/tensor.js';
 import { readRunConfig, runPaths } from '../../src/checkpoint/run.js';
 import { readSafetensors } from '../../src/checkpoint/safetensors.js';
 import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
-import { parseConfig } from '../../src/config/load.js';
+import { parseConfig } from '../../src/config/layers.js';
 import type { Config } from '../../src/config/schema.js';
 import { valuesOf } from '../../src/data/map-labels.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { parseConfig } from '../../src/config/load.js';
+import { parseConfig } from '../../src/config/layers.js';
 import type { Config } from '../../src/config/schema.js';
 import { saveTokenizer, tinyConfig } from '../support/run.js';
 

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { runPaths } from '../../src/checkpoint/run.js';
 import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
-import { parseConfig } from '../../src/config/load.js';
+import { parseConfig } from '../../src/config/layers.js';
 import { type Config, configSchema } from '../../src/config/schema.js';
 import { priorFor, recordClasses, recordTokenizer } from '../../src/stage2-transformer/model.js';
 import { priorStart } from '../../src/stage2-transformer/step.js';

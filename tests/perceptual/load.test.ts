@@ -1,7 +1,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { readSafetensors, type StoredTensors, writeSafetensors } from '../../src/checkpoint/safetensors.js';
-import { parseConfig } from '../../src/config/load.js';
+import { parseConfig } from '../../src/config/layers.js';
 import { loadPerceptual, loadTrained } from '../../src/perceptual/load.js';
 import { freshFolder, removeFolders } from '../support/folder.js';
 

@@ -2,7 +2,7 @@
 import '../support/cpu.js';
 import fs from 'node:fs';
 import * as tf from '@tensorflow/tfjs-core';
-import { parseConfig } from '../../src/config/load.js';
+import { parseConfig } from '../../src/config/layers.js';
 import { valueAndGradsOf } from '../../src/nn/gradients.js';
 import { loadPerceptual, loadTrained, loadTrainedFeatures } from '../../src/perceptual/load.js';
 import { expectClose } from '../support/close.js';

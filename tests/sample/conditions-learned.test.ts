@@ -5,7 +5,7 @@ import { silent } from '../../src/base/progress.js';
 import { float32 } from '../../src/base/tensor.js';
 import { readRunConfig, runPaths, tokenFile } from '../../src/checkpoint/run.js';
 import { loadModel, saveCheckpoint } from '../../src/checkpoint/store.js';
-import { parseConfig } from '../../src/config/load.js';
+import { parseConfig } from '../../src/config/layers.js';
 import { writePng } from '../../src/data/pictures.js';
 import { readEvalImage } from '../../src/data/reading.js';
 import type { Device } from '../../src/engine/device.js';

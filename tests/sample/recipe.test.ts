@@ -1,4 +1,4 @@
-import { version } from '../../src/checkpoint/run.js';
+import { version } from '../../src/base/root.js';
 import { encodePng } from '../../src/data/pictures.js';
 import { withText } from '../../src/data/png-text.js';
 import { differences, drawingIn, type Recipe, recipeIn, recipeText } from '../../src/sample/recipe.js';

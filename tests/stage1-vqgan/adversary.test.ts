@@ -2,7 +2,7 @@
 import '../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
 import { float32, type HostTensors, int32 } from '../../src/base/tensor.js';
-import { parseConfig } from '../../src/config/load.js';
+import { parseConfig } from '../../src/config/layers.js';
 import type { Config } from '../../src/config/schema.js';
 import type { Tensors } from '../../src/engine/device.js';
 import { valueAndGradsOf } from '../../src/nn/gradients.js';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { silent } from '../../src/base/progress.js';
 import { float32 } from '../../src/base/tensor.js';
 import { readRunConfig } from '../../src/checkpoint/run.js';
-import { parseConfig } from '../../src/config/load.js';
+import { parseConfig } from '../../src/config/layers.js';
 import { writePng } from '../../src/data/pictures.js';
 import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';

@@ -5,7 +5,7 @@ import type { Reporter } from '../../src/base/progress.js';
 import { silent } from '../../src/base/progress.js';
 import { findRunConfig, readRunConfig, runPaths, writeRunConfig } from '../../src/checkpoint/run.js';
 import { main } from '../../src/cli/main.js';
-import { parseConfig } from '../../src/config/load.js';
+import { parseConfig } from '../../src/config/layers.js';
 import type { Config } from '../../src/config/schema.js';
 import { imageSplits } from '../../src/data/dataset.js';
 import { movedKeys } from '../../src/stage1-vqgan/moved.js';

@@ -1,7 +1,7 @@
 /** An optimiser step of stage 1 in micro-batches against the same step at once, on ONNX Runtime. */
 import { stream } from '../../src/base/rng.js';
 import type { HostTensors } from '../../src/base/tensor.js';
-import { parseConfig } from '../../src/config/load.js';
+import { parseConfig } from '../../src/config/layers.js';
 import type { Config } from '../../src/config/schema.js';
 import type { ImageSet } from '../../src/data/dataset.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';

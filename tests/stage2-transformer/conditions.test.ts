@@ -1,7 +1,7 @@
 /** What a training says where tokens tell something else than its config, or than it began with. */
 import { runPaths } from '../../src/checkpoint/run.js';
 import { loadModel } from '../../src/checkpoint/store.js';
-import { parseConfig } from '../../src/config/load.js';
+import { parseConfig } from '../../src/config/layers.js';
 import type { Config } from '../../src/config/schema.js';
 import { checkBegun, chosenCondition } from '../../src/stage2-transformer/conditions.js';
 import { recordCondition } from '../../src/tokenize/conditions/begun.js';

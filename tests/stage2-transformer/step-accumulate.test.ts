@@ -4,7 +4,7 @@
  */
 import type { HostTensors } from '../../src/base/tensor.js';
 import { scalar } from '../../src/base/tensor.js';
-import { parseConfig } from '../../src/config/load.js';
+import { parseConfig } from '../../src/config/layers.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
 import { trainingCanvases } from '../../src/stage2-transformer/sequences.js';
 import { priorStart, priorStep } from '../../src/stage2-transformer/step.js';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expected } from '../../base/errors.js';
 import type { StoredPrecision } from '../../base/half.js';
 import { must } from '../../base/lookup.js';
-import { version } from '../../checkpoint/run.js';
+import { version } from '../../base/root.js';
 import type { TrainedModel } from '../../checkpoint/store.js';
 import type { Config } from '../../config/schema.js';
 import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';

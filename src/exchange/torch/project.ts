@@ -2,12 +2,12 @@
 import { existsSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { inPackage } from '../../base/root.js';
 import type { StageName } from '../../checkpoint/run.js';
 import { listCheckpoints, readState } from '../../checkpoint/store.js';
 
 /** Where the Python files lie in the package. */
-const sources = fileURLToPath(new URL('../../../pytorch', import.meta.url));
+const sources = inPackage('pytorch');
 
 export const stages: readonly StageName[] = ['stage1', 'prior'];
 

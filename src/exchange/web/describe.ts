@@ -1,7 +1,7 @@
 /** What a page that samples is told of a run. */
 import path from 'node:path';
 import type { StoredPrecision } from '../../base/half.js';
-import { version } from '../../checkpoint/run.js';
+import { version } from '../../base/root.js';
 import type { Config } from '../../config/schema.js';
 import { choiceOf, growthOf, passesOf } from '../../sample/choices.js';
 import { bottleneckOf } from '../../stage1-vqgan/bottlenecks/index.js';

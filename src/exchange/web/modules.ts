@@ -1,9 +1,9 @@
 /** Compiled modules of vqgen that a browser runs as they are. */
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { inPackage } from '../../base/root.js';
 
-const compiled = fileURLToPath(new URL('../../../dist/', import.meta.url));
+const compiled = inPackage('dist');
 
 const imported = /^(?:import|export)\b[^'"]*?from\s*['"]([^'"]+)['"]|^import\s*['"]([^'"]+)['"]/gm;
 

@@ -1,8 +1,8 @@
 /** The files of ONNX Runtime Web that a page needs, from the package where that is installed. */
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expected } from '../../base/errors.js';
+import { inPackage } from '../../base/root.js';
 
 const runtimePackage = 'onnxruntime-web';
 
@@ -23,7 +23,7 @@ export const servedName = (file: string): string => path.basename(file).replace(
  * @throws UserError where it is not installed
  */
 export function runtimeFiles(
-  from: readonly string[] = [fileURLToPath(import.meta.url), path.resolve('package.json')],
+  from: readonly string[] = [inPackage('package.json'), path.resolve('package.json')],
 ): readonly string[] {
   for (const file of from) {
     try {

@@ -2,7 +2,7 @@
  * What is told of a picture, as codes on a grid that come first on a prior's canvas. Each kind is a file beside this
  * one and an entry of `index.ts`; what has learned weights has those of a tokenizer (`learned.ts`).
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ConditionConfig } from '../../config/conditions.js';
 import type { MapLabel } from '../../data/map-labels.js';
 import type { PictureKind } from '../../data/reading.js';

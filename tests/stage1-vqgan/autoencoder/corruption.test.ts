@@ -1,6 +1,6 @@
 import '../../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
-import { parseConfig } from '../../../src/config/load.js';
+import { parseConfig } from '../../../src/config/layers.js';
 import { modelOf } from '../../../src/stage1-vqgan/model.js';
 import { expectClose } from '../../support/close.js';
 import { noise } from '../../support/parity.js';

@@ -1,7 +1,7 @@
 /** The VAE's bottleneck against hand-computed numbers, closed forms in plain arithmetic, and finite differences. */
 import '../../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
-import { parseConfig } from '../../../src/config/load.js';
+import { parseConfig } from '../../../src/config/layers.js';
 import { valueAndGradsOf } from '../../../src/nn/gradients.js';
 import { initialise } from '../../../src/nn/params.js';
 import { bitsPerNumber, gaussian, klByUnit } from '../../../src/stage1-vqgan/bottlenecks/gaussian.js';

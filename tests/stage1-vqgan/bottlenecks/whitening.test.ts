@@ -4,7 +4,7 @@
  */
 import '../../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
-import { parseConfig } from '../../../src/config/load.js';
+import { parseConfig } from '../../../src/config/layers.js';
 import type { Tensors } from '../../../src/engine/device.js';
 import { valueAndGradsOf } from '../../../src/nn/gradients.js';
 import { initialise } from '../../../src/nn/params.js';

@@ -130,3 +130,26 @@ test.each([
     expect(distance(cached, int8)).toBeLessThan(0.1 * cost);
   },
 );
+
+test.each(['f32', 'int8'] as const)(
+  'cpu, %s: logits of a sequence are the same to the bit, however many sequences are beside it',
+  async (precision) => {
+    const sizes: GptSizes = { ...small, heads: 4, width: 64, codes: 48, tokens: 9 };
+    const weights = initialise(specsOf(gptSpecs(sizes)), 6);
+    for (const t of Object.values(weights)) for (const i of t.data.keys()) t.data[i] = 10 * t.data[i]!;
+    const device = await openDevice({ device: 'cpu', threads: 2, reporter: silent });
+    const firstOf = async (batch: number): Promise<number[][]> => {
+      const model = await openCachedModel({ sizes, weights, batch, precision, device });
+      const logits: number[][] = [];
+      for (let place = 0; place < sizes.tokens; place++) {
+        const ids = Int32Array.from({ length: batch }, (_, row) => (11 * row + 5 * place) % sizes.codes);
+        logits.push([...(await model.nextLogits(ids, place)).slice(0, sizes.codes)]);
+      }
+      await model.dispose();
+      return logits;
+    };
+    const alone = await firstOf(1);
+    expect(new Set(alone.flat()).size).toBeGreaterThan(200);
+    for (const batch of [2, 3, 16]) expect(await firstOf(batch)).toEqual(alone);
+  },
+);
