@@ -1,5 +1,6 @@
 /** Operator times as ONNX Runtime's profiler writes them, summed by operator and shapes. */
 import fs from 'node:fs/promises';
+import { must } from '../base/lookup.js';
 import { lastAxis, sizeOf } from '../base/tensor.js';
 
 /** All calls of one operator on operands of the same shapes. */
@@ -43,16 +44,17 @@ export async function readProfile(file: string): Promise<OperatorTime[]> {
   return [...rows.values()].sort((a, b) => b.ms - a.ms);
 }
 
-/** Of products and convolutions: two for each product that is added up. */
+/** Of products and convolutions: two for each product that is added up. Weights that lie packed have no shape. */
 function gflop(op: string, inputs: readonly number[][], outputs: readonly number[][]): number {
   const [a, b] = inputs;
   const [y] = outputs;
   if (!a || !y) return 0;
-  if (op === 'MatMulNBits') return (2 * sizeOf(y) * lastAxis({ shape: a })) / 1e9; // the weights lie packed, and have no shape
-  if (!b) return 0;
-  if (/Conv$/.test(op)) return (2 * sizeOf(y) * sizeOf(b.slice(1))) / 1e9;
-  if (op === 'ConvTranspose') return (2 * sizeOf(a) * sizeOf(b.slice(1))) / 1e9;
+  if (/Conv$/.test(op)) return b ? (2 * sizeOf(y) * sizeOf(b.slice(1))) / 1e9 : 0;
+  if (op === 'ConvTranspose') return b ? (2 * sizeOf(a) * sizeOf(b.slice(1))) / 1e9 : 0;
+  if (op === 'MultiHeadAttention') return b ? (4 * sizeOf(a) * must(b[1], 'length')) / 1e9 : 0;
   if (!/MatMul|Gemm/.test(op)) return 0;
+  const packed = !b || (op === 'Gemm' && (b.length < 2 || b[0] === 1)); // then b is Gemm's bias
+  if (packed || op === 'MatMulNBits') return (2 * sizeOf(y) * lastAxis({ shape: a })) / 1e9;
   // √(M·K · K·N · M·N) = M·N·K, whichever way the factors lie.
   const batch = sizeOf(y.slice(0, -2));
   const perBatch = (shape: readonly number[]) => sizeOf(shape.slice(-2));

@@ -70,3 +70,37 @@ test('operator times are summed by operator and shapes, with the arithmetic of p
   ]);
   await fs.rm(folder, { recursive: true });
 });
+
+test.each([
+  ['a product with weights that lie packed', 'MatMul', [[6, 5]], [6, 7], 420],
+  ['the same turned', 'FusedMatMul', [[2, 3, 5]], [2, 3, 7], 420],
+  ['with a bias', 'Gemm', [[6, 5], [7]], [6, 7], 420],
+  [
+    'with a bias as a row',
+    'Gemm',
+    [
+      [6, 7],
+      [1, 7],
+    ],
+    [6, 7],
+    588,
+  ],
+  ['with weights that are no constants', 'Gemm', [[6, 5], [7, 5], [7]], [6, 7], 420],
+  [
+    'attention, scores and sums',
+    'MultiHeadAttention',
+    [
+      [2, 3, 8],
+      [2, 4, 8],
+      [2, 4, 8],
+    ],
+    [2, 3, 8],
+    768,
+  ],
+])('arithmetic of %s', async (_, op, inputs, output, wanted) => {
+  const folder = await fs.mkdtemp(path.join(os.tmpdir(), 'vqgen-test-'));
+  const file = path.join(folder, 'profile.json');
+  await fs.writeFile(file, JSON.stringify([event(op, 100, inputs, [output])]));
+  const [{ gflop } = { gflop: 0 }] = await readProfile(file);
+  expect(gflop * 1e9).toBeCloseTo(wanted, 6);
+});
