@@ -43,6 +43,18 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 const train = (run: string, resume: boolean, reporter: Reporter = silent, signal?: AbortSignal) =>
   trainStage1({ config, run, resume, device, reporter, signal });
 
+/** Ends a training at the step, and not already the reading of images, which a busy machine shows as well. */
+function stopAt(step: number): { reporter: Reporter; signal: AbortSignal } {
+  const stop = new AbortController();
+  const progress: Reporter['progress'] = ({ label }) => ({
+    update: (done) => {
+      if (label === 'Stage 1' && done >= step) stop.abort();
+    },
+    stop() {},
+  });
+  return { reporter: { ...silent, progress }, signal: stop.signal };
+}
+
 /** Lines without what depends on the clock. */
 const lines = async (run: string) =>
   (await readMetrics(path.join(run, 'stage1', 'metrics.jsonl'))).map(
@@ -54,17 +66,8 @@ test('a run stopped before the discriminator acts and resumed equals one that wa
   const result = await train(whole, false);
   expect(result).toMatchObject({ step: 8, stopped: false });
 
-  const stop = new AbortController();
-  const stopper: Reporter = {
-    ...silent,
-    progress: () => ({
-      update: (done) => {
-        if (done >= 2) stop.abort();
-      },
-      stop() {},
-    }),
-  };
-  const first = await train(parts, false, stopper, stop.signal);
+  const { reporter, signal } = stopAt(2);
+  const first = await train(parts, false, reporter, signal);
   expect(first.stopped).toBe(true);
   expect(first.step).toBeLessThan(4);
   await train(parts, true);
@@ -125,10 +128,9 @@ test('a discriminator that starts when the error is flat, with spectral norm: st
   const device = preparingOnce(cpu);
   const notes: string[] = [];
   const trainTo = (run: string, step: number, resume: boolean) => {
-    const stop = new AbortController();
-    const progress = () => ({ update: (done: number) => done >= step && stop.abort(), stop() {} });
-    const reporter: Reporter = { ...silent, progress, note: (line) => notes.push(line) };
-    return trainStage1({ config: flat, run, resume, device, reporter, signal: stop.signal });
+    const { reporter, signal } = stopAt(step);
+    const noting: Reporter = { ...reporter, note: (line) => notes.push(line) };
+    return trainStage1({ config: flat, run, resume, device, reporter: noting, signal });
   };
   const [whole, parts] = [path.join(root, 'flat'), path.join(root, 'flat-in-parts')];
   await trainTo(whole, 99, false);
@@ -186,11 +188,8 @@ test('weights alone are trained on by a rate that rises anew, and by moments tha
     },
   };
   const trainTo = async (run: string, step: number) => {
-    const stop = new AbortController();
-    const progress = () => ({ update: (done: number) => done >= step && stop.abort(), stop() {} });
-    const reporter: Reporter = { ...silent, progress };
-    const o = { config: more(12), run, resume: true, device: spying, reporter };
-    expect(await trainStage1({ ...o, signal: stop.signal })).toMatchObject({ step });
+    const o = { config: more(12), run, resume: true, device: spying, ...stopAt(step) };
+    expect(await trainStage1(o)).toMatchObject({ step });
   };
   for (const run of [whole!, parts!]) {
     await writeRunConfig(run, more(8));
