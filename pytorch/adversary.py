@@ -104,8 +104,10 @@ class Discriminator(nn.Module):
             conv.u.copy_(conv.next_u)
 
     def load_directions(self, tensors: dict[str, Tensor]) -> None:
+        """Those of a checkpoint that has them."""
         for name, conv in self._spectral():
-            conv.u.copy_(tensors[f"disc_u.{name}.weight"])
+            if f"disc_u.{name}.weight" in tensors:
+                conv.u.copy_(tensors[f"disc_u.{name}.weight"])
 
     def directions(self) -> dict[str, Tensor]:
         return {f"disc_u.{name}.weight": conv.u for name, conv in self._spectral()}

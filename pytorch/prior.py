@@ -247,11 +247,11 @@ class Prior:
     def learned(self) -> int:
         return sum(p.numel() for p in self.network.parameters())
 
-    def load(self, tensors: Tensors, step: int) -> None:
-        """@param tensors of a checkpoint, after `step` steps"""
+    def load(self, tensors: Tensors, updates: int) -> None:
+        """@param tensors of a checkpoint. @param updates that its moments have seen"""
         store.load(self.network, tensors, "model.")
         skipped = int(tensors.get("loss_scale.skipped", 0))  # steps in float16 in which nothing moved
-        store.load_moments(self.network, self.optimizer, tensors, "adam.", step - skipped)
+        store.load_moments(self.network, self.optimizer, tensors, "adam.", updates - skipped)
         self.carried = {name: t for name, t in tensors.items() if not name.startswith(("model.", "adam."))}
 
     def dump(self) -> Tensors:

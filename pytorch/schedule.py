@@ -6,18 +6,19 @@ import math
 from typing import Any
 
 
-def learning_rate(step: int, settings: dict[str, Any]) -> float:
+def learning_rate(step: int, settings: dict[str, Any], since: int = 0) -> float:
     """Rises linearly to `lr`, reached at step `warmup`; then constant, or half a cosine down to 0 (arXiv 1608.03983).
 
     @param step 1-based
+    @param since the step after which Adam's moments began (`moments_since` in store.py): from there it rises, by as
+        many steps, to what the schedule has there
     """
     lr, warmup, steps = settings["lr"], settings["warmup"], settings["steps"]
-    if step < warmup:
-        return lr * step / warmup
-    if settings["schedule"] == "constant":
-        return lr
-    done = (step - warmup) / (steps - warmup + 1)
-    return lr * (1 + math.cos(math.pi * min(done, 1))) / 2
+    if settings["schedule"] == "cosine" and step > warmup:
+        done = (step - warmup) / (steps - warmup + 1)
+        lr *= (1 + math.cos(math.pi * min(done, 1))) / 2
+    risen = step - since
+    return lr * risen / warmup if risen < warmup else lr
 
 
 def is_due(step: int, every: int, total: int) -> bool:

@@ -75,9 +75,13 @@ class Stage1:
         nets = [self.tokenizer, *([self.judge] if self.judge else [])]
         return sum(p.numel() for net in nets for p in net.parameters())
 
-    def load(self, tensors: store.Tensors, step: int, starts: dict[str, Any] | None = None) -> None:
-        """All tensors of a checkpoint after `step` steps, and its `kept`."""
-        self.loaded = tensors
+    def load(
+        self, tensors: store.Tensors, step: int, starts: dict[str, Any] | None = None, since: int = 0
+    ) -> None:
+        """All tensors of a checkpoint after `step` steps, and its `kept`.
+
+        @param since as `moments_since` in store.py"""
+        self.loaded, self.since = tensors, since
         if self.judge and starts and starts["adversarial"]:
             self.acting = step >= starts["adversarial"] + self.settings["disc"]["warmup"]
         store.load(self.tokenizer, tensors, "model.")
@@ -85,7 +89,7 @@ class Stage1:
             store.load(
                 self.average, tensors, "ema." if any(n.startswith("ema.") for n in tensors) else "model."
             )
-        store.load_moments(self.tokenizer, self.optimizer, tensors, "adam.", step)
+        store.load_moments(self.tokenizer, self.optimizer, tensors, "adam.", step - since)
         if isinstance(self.tokenizer.bottleneck, Codebook):
             self.tokenizer.bottleneck.load_state(tensors)
         if self.judge:
@@ -147,9 +151,10 @@ class Stage1:
         ((picture * gradient).sum() + passed.loss).backward()
         terms = {"loss": loss + passed.loss.detach(), **terms, **passed.terms}
 
-        self._update(self.tokenizer, self.optimizer, step, lr)
+        updates = step - self.since
+        self._update(self.tokenizer, self.optimizer, updates, lr)
         if begun:
-            self._update(self.judge, self.judge_optimizer, begun, lr)
+            self._update(self.judge, self.judge_optimizer, min(begun, updates), lr)
             self.judge.keep_directions()
         self._follow(z.detach(), passed.codes, step, first)
         values = torch.stack([t.detach().float() for t in terms.values()])
@@ -242,13 +247,13 @@ class Stage1:
         )
         return {"discriminator": plain}
 
-    def _update(self, net: nn.Module, optimizer: torch.optim.Optimizer, step: int, lr: float) -> None:
-        """@param step 1 at the network's first"""
+    def _update(self, net: nn.Module, optimizer: torch.optim.Optimizer, update: int, lr: float) -> None:
+        """@param update 1 at the first that its moments see"""
         learned = [p for p in net.parameters() if p.requires_grad]
         if self.settings["clip"] > 0:
             torch.nn.utils.clip_grad_norm_(learned, self.settings["clip"])
         for p in learned:
-            optimizer.state[p]["step"].fill_(step - 1)
+            optimizer.state[p]["step"].fill_(update - 1)
         for group in optimizer.param_groups:
             group["lr"] = lr
         optimizer.step()

@@ -287,16 +287,23 @@ def dump(root: nn.Module, prefix: str) -> Tensors:
     return {prefix + name: _kept(there(p)) for name, p, there, _ in named(root)}
 
 
+def moments_since(tensors: Tensors, state: dict[str, Any]) -> int:
+    """The step after which Adam's moments began: that of a checkpoint with weights alone, which came from elsewhere."""
+    if any(name.startswith("adam.") for name in tensors):
+        return state.get("moments_since", 0)
+    return state["step"]
+
+
 def load_moments(
-    root: nn.Module, optimizer: torch.optim.Optimizer, tensors: Tensors, prefix: str, step: int
+    root: nn.Module, optimizer: torch.optim.Optimizer, tensors: Tensors, prefix: str, updates: int
 ) -> None:
-    """@param prefix `adam.`; without such tensors (weights that came from elsewhere) moments start at 0
-    @param step updates so far"""
+    """@param prefix `adam.`; without such tensors moments start at 0
+    @param updates that they have seen"""
     for name, parameter, _, back in named(root):
         if not any(parameter is p for group in optimizer.param_groups for p in group["params"]):
             continue
         state = optimizer.state[parameter]
-        state["step"] = torch.tensor(float(step))
+        state["step"] = torch.tensor(float(updates))
         for own, which in (("exp_avg", "m"), ("exp_avg_sq", "v")):
             stored = tensors.get(f"{prefix}{which}.{name}")
             moment = torch.zeros_like(parameter, memory_format=torch.preserve_format)

@@ -48,7 +48,7 @@ class Stage1Job:
         self.books = [{"name": "codes", "counts": [0] * code_count(self.settings)}]
 
     def load(self, tensors: store.Tensors, state: dict[str, Any]) -> None:
-        self.trainer.load(tensors, state["step"], state["kept"])
+        self.trainer.load(tensors, state["step"], state["kept"], state["moments_since"])
 
     def steps(self) -> Dataset[Tensor]:
         from data import Steps
@@ -92,7 +92,7 @@ class PriorJob:
         self.units = self.settings["batch_size"] * self.train.grid.cells
 
     def load(self, tensors: store.Tensors, state: dict[str, Any]) -> None:
-        self.trainer.load(tensors, state["step"])
+        self.trainer.load(tensors, state["step"] - state["moments_since"])
 
     def steps(self) -> Dataset[Any]:
         return self.trainer.steps(self.train)
@@ -127,6 +127,7 @@ class Prepared(Dataset[Any]):
 def train(job: Any, stage: Path, signals: list[int], workers: int) -> None:
     tensors, state = newest(stage)
     settings, trainer, step = job.settings, job.trainer, state["step"]
+    state["moments_since"] = since = store.moments_since(tensors, state)
     job.load(tensors, state)
     del tensors
     trainer.parallel()
@@ -169,7 +170,7 @@ def train(job: Any, stage: Path, signals: list[int], workers: int) -> None:
         if isinstance(batch, SystemExit):
             raise batch
         step += 1
-        lr = factor * learning_rate(step, settings)
+        lr = factor * learning_rate(step, settings, since)
         values = job.step(step, batch, lr, state)
         codes = values.pop("codes", None)
         check_finite(values, step)

@@ -98,7 +98,7 @@ async function train(config, runner) {
     const pictures = Array.from({ length: batchSize }, () => seen[rng.below(seen.length)]);
     return {
       images: batchOf([size, size, 3], pictures),
-      ...{ lr: scalar(learningRate(i + 1, stage1)), step: scalar(i + 1) },
+      ...{ lr: scalar(learningRate(i + 1, stage1)), step: scalar(i + 1), updates: scalar(i + 1) },
       ...model.bottleneck.feed('train', i + 1, new Int32Array(batchSize)).batched,
     };
   });

@@ -19,6 +19,7 @@ import torch.distributed as dist
 
 import parallel
 from prior import Prior
+from schedule import learning_rate
 from store import Tensors, read_tensors
 from tokens import read_tokens
 
@@ -53,9 +54,9 @@ def compare(folder: Path) -> bool:
     train, val = (read_tokens(folder / "tokens" / f"{split}.safetensors") for split in ("train", "val"))
     prior = Prior(read("config"), read("classes"), train.grid, torch.device("cpu"))
     before, after = (read_tensors(folder / f"{name}.safetensors") for name in ("before", "after"))
-    prior.load(before, read("before"))
+    since = read("since")
+    prior.load(before, read("before") - since)
     round_trip = prior.dump()
-    assert before.keys() == round_trip.keys()
     same = all(torch.equal(before[name], round_trip[name]) for name in before)
     prior.parallel()
     wanted = read_tensors(folder / "fed.safetensors")
@@ -71,6 +72,7 @@ def compare(folder: Path) -> bool:
             and fed.keys() == theirs.keys()
             and all(torch.equal(fed[n].to(t.dtype), t) for n, t in theirs.items())
         )
+        assert abs(learning_rate(step, prior.config, since) / taken["lr"] - 1) < 1e-6
         loss = prior.step(step, fed, taken["lr"])["loss"]
         losses = max(losses, abs(loss / taken["loss"] - 1))
     found, after = telling(prior.dump(), prior.config), telling(after, prior.config)

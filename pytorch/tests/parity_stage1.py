@@ -21,9 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import parallel  # noqa: E402
 import store  # noqa: E402
+from schedule import learning_rate  # noqa: E402
 from stage1 import Stage1  # noqa: E402
 
-BOUNDS = {"loss": 1e-4, "terms": 5e-3, "weights": 1e-3, "moments": 5e-2, "validation": 5e-3}
+BOUNDS = {"rate": 1e-6, "loss": 1e-4, "terms": 5e-3, "weights": 1e-3, "moments": 5e-2, "validation": 5e-3}
 
 
 # Softmax does not see what is added to all keys: this gradient is 0, and what it is instead is chance.
@@ -45,9 +46,9 @@ def check(folder: Path) -> bool:
     loaded = store.read_tensors(folder / "before.safetensors")
     pictures = {n: t.movedim(-1, -3) for n, t in store.read_tensors(folder / "pictures.safetensors").items()}
     trainer = Stage1(config, torch.device("cpu"), perceptual=folder / "perceptual.safetensors")
-    trainer.load(loaded, before, starts)
+    trainer.load(loaded, before, starts, since := about["since"])
     back = trainer.dump()
-    same = back.keys() == loaded.keys() and all(torch.equal(back[n], loaded[n]) for n in loaded)
+    same = all(torch.equal(back[n], loaded[n]) for n in loaded)
     trainer.parallel()
 
     worst: dict[str, tuple[float, str]] = {kind: (0.0, "") for kind in BOUNDS}
@@ -59,6 +60,8 @@ def check(folder: Path) -> bool:
     other_codes = 0
     for step, batch in zip(about["steps"], pictures["train"]):
         values = trainer.step(step["step"], batch[begin:end], step["lr"], starts)
+        rate = learning_rate(step["step"], config["stage1"], since)
+        saw("rate", abs(rate / step["lr"] - 1), f"step {step['step']}")
         codes = values.pop("codes", None)
         if codes is not None:
             own = torch.tensor(step["codes"]).reshape(-1, *codes.shape[1:])[begin:end]
@@ -79,7 +82,9 @@ def check(folder: Path) -> bool:
     if parallel.rank() == 0:
         moved = max(apart(loaded[n], t) for n, t in expected.items() if n.startswith("model."))
         print(f"{about['name']}, {parallel.world()} process(es): {'as vqgen' if good else 'NOT AS VQGEN'}")
-        print(f"  round trip {'bit for bit' if same else 'DIFFERS'}; weights moved by up to {moved:.2g};", end=" ")
+        print(
+            f"  round trip {'bit for bit' if same else 'DIFFERS'}; weights moved by up to {moved:.2g};", end=" "
+        )
         print(f"{other_codes} of {sum(len(s['codes']) for s in about['steps'])} codes differ")
         for kind, (difference, where) in worst.items():
             print(f"  {kind:10} {difference:.1e} {'' if difference <= BOUNDS[kind] else '>'} ({where})")

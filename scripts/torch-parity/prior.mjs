@@ -24,14 +24,14 @@ import { openTokenWriter, readTokens } from '../../dist/tokenize/token-file.js';
 import { meanOf, microBatches, withoutPartial } from '../../dist/train/accumulation.js';
 import { learningRate } from '../../dist/train/schedule.js';
 
-/** Steps before those that are compared, so that moments are not 0 and few gradients are. */
+/** Steps before those that are compared, so that few gradients are 0, and moments are not but in the case that asks. */
 const before = 40;
 const compared = 10;
 
 /** Of what the tokens are, beside the prior's section of the config. */
 const usual = { side: 4, vocab: 24, classes: 3, codings: 1 };
 
-/** Between them every option of both kinds. */
+/** Between them every option of both kinds; `anew` leaves nothing of the steps before but weights. */
 const given = {
   'gpt-plain': { prior: { norm: 'layer', mlp: 'gelu', class_labels: 'none', weight_decay: 0, clip: 0 } },
   'gpt-classes': { prior: { mlp: 'relu2', pkeep: 0.8, class_dropout: 0.3, clip: 0.1 }, codings: 3 },
@@ -44,6 +44,7 @@ const given = {
   'gpt-annealed-rope': {
     prior: { order: 'annealed', steps: 70, positions: 'rope', qk_norm: true, norm: 'rms', accumulate: 2 },
   },
+  'gpt-anew': { anew: true, prior: { clip: 0.1 } },
   'maskgit-plain': {
     prior: {
       kind: 'maskgit',
@@ -111,19 +112,27 @@ export async function write(name, folder) {
   const canvases = trainingCanvases(labelled(tokens.train, classes), { batchSize, seed, classDropout });
   const feeds = {};
   const steps = [];
+  let since = 0;
   const take = async (step) => {
     const { batched, common } = prior.feed('train', step, canvases(step));
-    const lr = learningRate(step, settings);
+    const lr = learningRate(step, settings, since);
     const outputs = await runner.run(
-      microBatches(accumulate, batched, { ...common, lr: scalar(lr), step: scalar(step) }),
+      microBatches(accumulate, batched, { ...common, lr: scalar(lr), step: scalar(step - since) }),
     );
     const loss = meanOf(outputs, 'loss');
     if (step > before) Object.assign(feeds, over(`${step}`, batched));
     if (step > before) steps.push({ step, lr, loss });
   };
-  runner.load(priorStart(prior, seed));
+  const start = priorStart(prior, seed);
+  runner.load(start);
   for (let step = 1; step <= before; step++) await take(step);
-  await writeSafetensors(path.join(folder, 'before.safetensors'), await runner.read());
+  let begun = await runner.read();
+  if (given[name].anew) {
+    since = before;
+    begun = over('model', under('model', begun));
+    runner.load({ ...start, ...begun });
+  }
+  await writeSafetensors(path.join(folder, 'before.safetensors'), begun);
   for (let step = before + 1; step <= before + compared; step++) await take(step);
   const state = await runner.read();
   await writeSafetensors(path.join(folder, 'after.safetensors'), state);
@@ -137,7 +146,7 @@ export async function write(name, folder) {
     batch,
     weights,
   });
-  const json = { config, classes, before, steps, validation: validation[lossNames(prior)[0]] };
+  const json = { config, classes, before, since, steps, validation: validation[lossNames(prior)[0]] };
   for (const [name, value] of Object.entries(json))
     await fs.writeFile(path.join(folder, `${name}.json`), `${JSON.stringify(value, null, 1)}\n`);
   await runner.dispose();

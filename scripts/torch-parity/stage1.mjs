@@ -24,7 +24,10 @@ import { startsOf, withStarts } from '../../dist/stage1-vqgan/starts.js';
 import { initialState } from '../../dist/stage1-vqgan/state.js';
 import { stepInputs } from '../../dist/stage1-vqgan/step-inputs.js';
 
-/** Steps before those that are compared: moments are no longer 0, at which a step's size is that of a sign. */
+/**
+ * Steps before those that are compared: moments are no longer 0, at which a step's size is that of a sign, but in the
+ * case that asks for it.
+ */
 const before = 40;
 const compared = 10;
 
@@ -36,7 +39,10 @@ const base = {
   perceptual: { kind: 'none' },
 };
 
-/** Differences from `base`, by the names of the cases; `size` is the side of the pictures. */
+/**
+ * Differences from `base`, by the names of the cases; `size` is the side of the pictures, and `anew` leaves nothing of
+ * the steps before but weights.
+ */
 const changes = {
   nearest: { perceptual: { kind: 'vqgen' } },
   rotation: {
@@ -106,6 +112,7 @@ const changes = {
     },
     perceptual: { kind: 'lpips-vgg16' },
   },
+  anew: { anew: true, bottleneck: { kind: 'ema', decay: 0.9 }, codebook: { restart_after: 3 } },
 };
 
 export const cases = () => Object.keys(changes);
@@ -117,7 +124,7 @@ export const cases = () => Object.keys(changes);
  *   side the other code, and from then on they differ; another seed is then another try
  */
 export async function write(name, folder, seed = 3) {
-  const { size = 16, ...change } = changes[name];
+  const { size = 16, anew = false, ...change } = changes[name];
   const merged = Object.fromEntries(
     Object.entries({ ...base, ...change }).map(([key, value]) => [
       key,
@@ -141,15 +148,19 @@ export async function write(name, folder, seed = 3) {
     adversarial: false,
     onSwitch() {},
   });
-  runner.load(initialState(networks, stage1, seed));
+  const initial = initialState(networks, stage1, seed);
+  runner.load(initial);
 
-  const entriesAt = (step) => stepInputs(networks, config, train, { step, starts });
+  const entriesAt = (step, since) => stepInputs(networks, config, train, { step, starts, since });
   for (let step = 1; step <= before; step++) await runner.run(await entriesAt(step));
   const states = { before: await runner.read() };
+  if (anew) states.before = weightsIn(states.before);
+  if (anew) runner.load({ ...initial, ...states.before });
+  const since = anew ? before : 0;
   const steps = [];
   const pictures = [];
   for (let step = before + 1; step <= before + compared; step++) {
-    const [entry] = await entriesAt(step);
+    const [entry] = await entriesAt(step, since);
     const [{ codes, ...scalars }] = await runner.run([entry]);
     steps.push({ step, lr: entry.lr.data[0], codes: Array.from(codes.data), values: numbersIn(scalars) });
     pictures.push(...entry.images.data);
@@ -188,9 +199,12 @@ export async function write(name, folder, seed = 3) {
   }
   await fs.writeFile(
     path.join(folder, 'about.json'),
-    JSON.stringify({ name, config, starts, before, steps, validation }),
+    JSON.stringify({ name, config, starts, before, since, steps, validation }),
   );
 }
+
+const weightsIn = (state) =>
+  Object.fromEntries(Object.entries(state).filter(([name]) => /^(model|ema|disc)\./.test(name)));
 
 const numbersIn = (tensors) =>
   Object.fromEntries(Object.entries(tensors).map(([name, { data }]) => [name, data[0]]));

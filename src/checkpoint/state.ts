@@ -50,6 +50,7 @@ const known = {
   kept: z.record(z.string(), z.number()).optional(),
   stale: whole.optional(),
   guard: guard.optional(),
+  moments_since: whole.optional(),
 };
 
 const fileSum = z.strictObject({ bytes: whole, sha256: z.string().regex(/^[0-9a-f]{64}$/) });
@@ -82,6 +83,11 @@ export interface SavedState {
   readonly stale?: number;
   /** Checkpoints of vqgen before the guard have none. */
   readonly guard?: SavedGuard;
+  /**
+   * The step after which Adam's moments began, which is where weights came without an optimiser; left out, 0. Adam
+   * counts its updates from there, and the learning rate rises anew.
+   */
+  readonly moments_since?: number;
 }
 
 /** Whether a run has ended early. @param stale validations in a row without a new best */
@@ -139,8 +145,8 @@ function understood(text: string): StateFile | string {
   const result = (prefix === undefined ? plainState : sealedState).safeParse(json);
   if (!result.success) return `something else${issueIn(result.error)}`;
   const { checksums, ...state } = json as SavedState & { checksums?: Checksums };
-  const { step, validated, best, guard } = state;
-  if (Math.max(validated, best?.step ?? 0, guard?.good ?? 0) > step)
+  const { step, validated, best, guard, moments_since = 0 } = state;
+  if (Math.max(validated, best?.step ?? 0, guard?.good ?? 0, moments_since) > step)
     return `a step later than its own ${step}`;
   return { state, ...(checksums && { checksums }) };
 }

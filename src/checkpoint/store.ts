@@ -5,7 +5,7 @@ import path from 'node:path';
 import { expected } from '../base/errors.js';
 import { removeFolder, writeFileAtomic, writeFolderAtomic } from '../base/files.js';
 import type { Reporter } from '../base/progress.js';
-import { float32, type HostTensor, type HostTensors } from '../base/tensor.js';
+import type { HostTensor, HostTensors } from '../base/tensor.js';
 import type { Specs } from '../engine/device.js';
 import { finite } from './finite.js';
 import { type Damage, damagedOnly, nameLatest, soundCheckpoint, tellOfDamage } from './integrity.js';
@@ -94,11 +94,18 @@ export async function copyWeights(from: Checkpoint, stageFolder: string): Promis
   await writeFileAtomic(path.join(stageFolder, 'latest'), `${name}\n`);
 }
 
-/** Of an optimiser's file without tensors: all of them start at 0. */
+/** Of an optimiser's file without tensors: all of them start as in a run that begins. */
 const fresh = 'fresh';
 
+/** Whether it has weights alone, which came from elsewhere. */
+export async function isWeightsAlone({ path: folder }: Checkpoint): Promise<boolean> {
+  const { metadata, close } = await openSafetensors(optimizerFile(folder));
+  await close();
+  return metadata.state === fresh;
+}
+
 /**
- * All tensors of a checkpoint.
+ * All tensors of a checkpoint; of one with weights alone what serves the optimiser is missing.
  *
  * @param mayDiffer names of tensors that may be missing, and then are, or left over
  * @throws UserError naming the first tensor that is missing, left over, of another shape or type, or not finite
@@ -116,13 +123,13 @@ export async function loadCheckpoint(
   const model = await read(modelFile(checkpoint.path));
   const optimizer = await read(optimizerFile(checkpoint.path));
   const saved = toHosts({ ...model.tensors, ...optimizer.tensors });
-  const startsFresh = (name: string) => optimizer.metadata.state === fresh && !isModel(name);
+  const mayMiss = (name: string) => mayDiffer(name) || (optimizer.metadata.state === fresh && !isModel(name));
   const next = 'The config is not the one that this run was trained with.';
   const tensors: HostTensors = {};
   for (const [name, spec] of Object.entries(specs)) {
-    const t = saved[name] ?? (startsFresh(name) ? float32(spec.shape) : undefined);
+    const t = saved[name];
     const what = `${name} ${spec.dtype} [${spec.shape}]`;
-    if (!t && mayDiffer(name)) continue;
+    if (!t && mayMiss(name)) continue;
     if (!t) throw expected(what, checkpoint.path, 'no such tensor', next);
     if (t.dtype !== spec.dtype || t.shape.join() !== spec.shape.join()) {
       throw expected(what, checkpoint.path, `${t.dtype} [${t.shape}]`, next);

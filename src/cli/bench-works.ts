@@ -154,6 +154,7 @@ async function stage1Training(work: WorkName, flags: BenchFlags, device: Device)
       images: randomImages(rng, config),
       lr: scalar(5e-5),
       step: scalar(step),
+      updates: scalar(step),
       ...(program.inputs.disc_step && { disc_step: scalar(step) }),
       ...(work === 'vae-train' && bottleneck.feed('train', step, unlabelled(flags.batch)).batched),
     }))),

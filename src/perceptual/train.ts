@@ -269,7 +269,7 @@ function stage(
     lr: schedule.lr,
     guarded: { key: 'loss' },
     initialState: () => initialClassifier(classes, seed),
-    inputs: async (step, factor) => [
+    inputs: async (step, { factor }) => [
       {
         ...(await classifierBatch(dataset.train, classes, {
           size,

@@ -31,8 +31,9 @@ export type StepSettings = StateSettings &
  * BatchNorm see a micro-batch.
  *
  * State: `stage1State` and `stage1Partial`.
- * Inputs: `images` [B, S, S, 3] in [−1, 1]; scalars `lr` and `step` (1-based), `disc_step` (1 at the discriminator's
- * first), with micro-batches `first` and `last`; what corruption and bottleneck are fed.
+ * Inputs: `images` [B, S, S, 3] in [−1, 1]; scalars `lr`, `step` (1-based), `updates` (1 at Adam's first, which may be
+ * a later step), `disc_step` (1 at the discriminator's first), with micro-batches `first` and `last`; what corruption
+ * and bottleneck are fed.
  * Outputs: scalars `loss` (the generator's whole objective), `l1` (always the mean absolute error), `perceptual`,
  * the bottleneck's terms, and where the discriminator acts `generator`, `discriminator`, `adaptive_weight`;
  * each grid's codes, int32 [B, h, w], by its name; in float16 what `scaleValues` reads.
@@ -62,6 +63,7 @@ export function stage1Step(
       images: { shape: [batch, size, size, 3], dtype: 'float32' },
       lr: { shape: [], dtype: 'float32' },
       step: { shape: [], dtype: 'float32' },
+      updates: { shape: [], dtype: 'float32' },
       ...(adversary && { disc_step: { shape: [], dtype: 'float32' } as const }),
       ...adversary?.augmentation.inputs(batch),
       ...accumulated.inputs,
@@ -70,7 +72,7 @@ export function stage1Step(
     },
 
     step(state, inputs, constants) {
-      const { images, lr, step } = picked(inputs, ['images', 'lr', 'step']);
+      const { images, lr, step, updates } = picked(inputs, ['images', 'lr', 'step', 'updates']);
       const scale = scaling.of(state);
 
       // 1. One forward pass: z, what the bottleneck makes of it, the reconstruction.
@@ -103,7 +105,7 @@ export function stage1Step(
       };
       const own = valueAndGradsOf(trained, passAgain, scale);
       const { grads, state: sums } = accumulated.add('model', own.grads, state, inputs);
-      const scaled = scaling.settle(grads, state, { clip, step, last: inputs.last });
+      const scaled = scaling.settle(grads, state, { clip, step: updates, last: inputs.last });
       const adam = { ...optimizer, acts: scaled.acts };
       const updated = adamStep(trained, scaled.grads, state, lr, scaled.step, adam);
 

@@ -278,8 +278,8 @@ function stage1(
       ...(model.net.planes.labels && { least: 0.2 }), // It comes near 0, and a few codes that are lost triple it.
     },
     initialState: () => initialState(networks, stage1, seed),
-    inputs: (step, factor, starts) =>
-      stepInputs(networks, config, train, { step, factor, starts: starts as Starts }),
+    inputs: (step, { kept, ...course }) =>
+      stepInputs(networks, config, train, { step, ...course, starts: kept as Starts }),
     follows: followReconstruction(stage1),
     rowName: async (step, row) => {
       const { data, seed } = config;

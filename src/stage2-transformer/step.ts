@@ -26,7 +26,7 @@ export type PriorStepSettings = Pick<
 >;
 
 /**
- * Inputs: those of the prior for a batch, `lr`, `step` (1 at the first). Outputs: `loss`, nats per token, of the
+ * Inputs: those of the prior for a batch, `lr`, `step` (1 at Adam's first). Outputs: `loss`, nats per token, of the
  * weights before the update, and where several grids are drawn that of each; `gradient_norm` before clipping. One run
  * is a step, or with `accumulate` N > 1 one of its N micro-batches (see `train/accumulation.ts`): the prior's batch
  * is then a micro-batch, `first` and `last` are inputs too, and the norm is that of the gradients so far.

@@ -182,7 +182,7 @@ async function inTime(
   const { runner, reporter, signal } = o;
   const { seed, precision, batch_size, warmup } = settings;
   const state = priorStart(prior, seed, precision);
-  const inputs = await stepInputs(settings, prior, o.train)(1, 1, {});
+  const inputs = await stepInputs(settings, prior, o.train)(1, { factor: 1, since: 0, kept: {} });
   const step = await timeSteps(runner, { state, inputs, budget, signal });
   const rows = Math.min(o.val.count, mostValidated(settings, prior));
   const validation = validationShare * step * (rows / batch_size);
@@ -261,10 +261,10 @@ function stepInputs(settings: PriorSettings, model: Prior, train: Labelled): Sta
   const { classes, grids } = model.condition;
   const classDropout = classes.length + grids.length > 0 ? class_dropout : 0;
   const canvases = trainingCanvases(train, { batchSize: batch_size, seed, classDropout });
-  return async (step, factor) => {
+  return async (step, { factor, since }) => {
     const { batched = {}, common } = model.feed('train', step, canvases(step));
-    const lr = scalar(factor * learningRate(step, settings));
-    return microBatches(accumulate, batched, { ...common, lr, step: scalar(step) });
+    const lr = scalar(factor * learningRate(step, settings, since));
+    return microBatches(accumulate, batched, { ...common, lr, step: scalar(step - since) });
   };
 }
 

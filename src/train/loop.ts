@@ -61,6 +61,15 @@ export interface Cadence {
 /** What a stage resolved: saved with every checkpoint, and taken back with the run. */
 export type Kept = NonNullable<SavedState['kept']>;
 
+/** What decides beside the step what a step is fed. */
+export interface Course {
+  /** By which the learning rate is lowered. */
+  readonly factor: number;
+  /** As `SavedState.moments_since`. */
+  readonly since: number;
+  readonly kept: Kept;
+}
+
 /** How what is kept follows from the values of the steps, so that a stage may turn to something else. */
 export interface Follows {
   /** The next step after `step` at which it may turn: a call of the engine ends there. */
@@ -104,9 +113,9 @@ export interface Stage {
   initialState(): HostTensors;
   /**
    * What the runner is given for one step: an entry, or one for each of its micro-batches. Depends on nothing but the
-   * step, the factor by which the learning rate is lowered and what is kept; called ahead of time.
+   * step and its course; called ahead of time.
    */
-  inputs(step: number, factor: number, kept: Kept): Promise<HostTensors[]>;
+  inputs(step: number, course: Course): Promise<HostTensors[]>;
   /** What the outputs of a step's entries say: the values of its train line (`loss` first), the codes used. */
   observe(step: number, outputs: readonly HostTensors[]): Observation;
   /** For people: what stands in a row of a step's batch. */
@@ -155,8 +164,8 @@ export async function runLoop(
   const total = cadence.steps;
   runner.load(await beginning(stage, o.from));
 
-  const begun = placeAt(stage, o.from);
-  let { step, validated, best, stale, running, guard, kept } = begun;
+  const begun = await placeAt(stage, o.from);
+  let { step, validated, best, stale, running, guard, kept, since } = begun;
   let checkpoint = o.from;
   let latest: Values = {};
   let evaluation: Promise<Measured> | undefined;
@@ -175,10 +184,11 @@ export async function runLoop(
   const savedState = (): SavedState => ({
     ...{ step, seconds: clock(), validated, best, stale, metrics: running, guard },
     ...(kept && { kept }),
+    ...(since > 0 && { moments_since: since }),
   });
   const prepared = (after: number) => {
     const length = chunks.length(after, kept && stage.follows?.next(kept, after));
-    return prepare(stage, { after, length, factor: guard.factor, kept });
+    return prepare(stage, { after, length, factor: guard.factor, since, kept });
   };
   let next = prepared(step);
   /** Inputs of the newest steps. */
@@ -200,9 +210,9 @@ export async function runLoop(
     const found = await resumable(stage.folder, 'Put back a copy of that file, or train anew.');
     await setAside(stage.folder, found, o.reporter);
     checkpoint = found.sound?.checkpoint;
-    const place = placeAt(stage, checkpoint);
+    const place = await placeAt(stage, checkpoint);
     guard = takenBack(guard, { good: place.guard, step: failed, what, checkpoint });
-    ({ step, validated, best, stale, running, kept } = place);
+    ({ step, validated, best, stale, running, kept, since } = place);
     latest = {};
     o.reporter.warn(
       `Step ${failed}: ${what}. Back to step ${step}, and on with ${rateWords(guard)} of the learning rate ` +
@@ -341,10 +351,11 @@ function isDue(step: number, every: number, total: number): boolean {
 /** Inputs of the steps after `after`. A failure is kept for whoever awaits them. */
 function prepare(
   stage: Stage,
-  o: { after: number; length: number; factor: number; kept?: Kept },
+  o: { after: number; length: number; factor: number; since: number; kept?: Kept },
 ): Promise<HostTensors[][]> {
-  const { after, length, factor, kept = {} } = o;
-  const inputs = Promise.all(Array.from({ length }, (_, i) => stage.inputs(after + 1 + i, factor, kept)));
+  const { after, length, factor, since, kept = {} } = o;
+  const course = { factor, since, kept };
+  const inputs = Promise.all(Array.from({ length }, (_, i) => stage.inputs(after + 1 + i, course)));
   inputs.catch(() => {});
   return inputs;
 }

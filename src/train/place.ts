@@ -3,6 +3,7 @@ import type { HostTensors } from '../base/tensor.js';
 import {
   type Best,
   type Checkpoint,
+  isWeightsAlone,
   listCheckpoints,
   loadCheckpoint,
   readState,
@@ -10,7 +11,7 @@ import {
 import { specsOfTensors } from '../engine/device.js';
 import type { Book } from './book-use.js';
 import { guardAt } from './guard.js';
-import { firstScale, isLossScale } from './loss-scale.js';
+import { isLossScale } from './loss-scale.js';
 import { savedRunning, startRunning } from './metrics.js';
 
 /** What is asked of a stage. */
@@ -23,10 +24,11 @@ interface Beginning {
 }
 
 /** All but its tensors. @throws UserError for a state of other codebooks */
-export function placeAt(stage: Beginning, checkpoint: Checkpoint | undefined) {
+export async function placeAt(stage: Beginning, checkpoint: Checkpoint | undefined) {
   const saved = checkpoint && readState(checkpoint);
   const step = saved?.step ?? 0;
   const { books, folder } = stage;
+  const anew = checkpoint && (await isWeightsAlone(checkpoint));
   return {
     step,
     validated: saved?.validated ?? 0,
@@ -38,6 +40,7 @@ export function placeAt(stage: Beginning, checkpoint: Checkpoint | undefined) {
     seconds: saved?.seconds ?? 0,
     guard: guardAt(saved?.guard, { lr: stage.lr, step }),
     kept: saved?.kept ?? stage.kept,
+    since: anew ? step : (saved?.moments_since ?? 0),
   };
 }
 
@@ -45,10 +48,12 @@ export function placeAt(stage: Beginning, checkpoint: Checkpoint | undefined) {
 const isKept = (folder: string, { step }: Best): boolean =>
   listCheckpoints(folder).some((checkpoint) => checkpoint.step === step);
 
-/** Its tensors. In a function of its own: what a run began with must not stay in memory while it lasts. */
+/**
+ * Its tensors, where it lacks some as a run begins with them. In a function of its own: what a run began with must not
+ * stay in memory while it lasts.
+ */
 export async function beginning(stage: Beginning, from?: Checkpoint): Promise<HostTensors> {
   const initial = stage.initialState();
   if (!from) return initial;
-  const specs = specsOfTensors(initial);
-  return { ...firstScale(specs), ...(await loadCheckpoint(from, specs, isLossScale)) };
+  return { ...initial, ...(await loadCheckpoint(from, specsOfTensors(initial), isLossScale)) };
 }

@@ -14,10 +14,19 @@ export interface Schedule {
  * down to 0, which the step after the last would reach.
  *
  * @param step 1-based
+ * @param since the step after which Adam's moments began (`SavedState.moments_since`): from there it rises, by as many
+ *   steps, to what the schedule has there
  */
-export function learningRate(step: number, { lr, warmup, steps, schedule }: Schedule): number {
-  if (step < warmup) return (lr * step) / warmup;
-  if (schedule === 'constant') return lr;
+export function learningRate(step: number, schedule: Schedule, since = 0): number {
+  const { lr, warmup } = schedule;
+  const whole = lr * fall(step, schedule);
+  const risen = step - since;
+  return risen < warmup ? (whole * risen) / warmup : whole;
+}
+
+/** What the schedule leaves of `lr` at a step, 1 in the warm-up. */
+function fall(step: number, { warmup, steps, schedule }: Schedule): number {
+  if (schedule === 'constant' || step <= warmup) return 1;
   const done = (step - warmup) / (steps - warmup + 1);
-  return (lr * (1 + Math.cos(Math.PI * Math.min(done, 1)))) / 2;
+  return (1 + Math.cos(Math.PI * Math.min(done, 1))) / 2;
 }

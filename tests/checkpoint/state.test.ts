@@ -19,6 +19,7 @@ const state: SavedState = {
     watch: { steps: 500, recent: 0.1, fast: 0.1, slow: 0.2, first: 0.9, best: 0.1 },
   },
   kept: { quantised: 101, adversarial: 0 },
+  moments_since: 300,
 };
 const sum = { bytes: 10, sha256: 'a'.repeat(64) };
 const checksums = { model: sum, optimizer: sum };
@@ -71,6 +72,7 @@ test.each<[string, string, RegExp]>([
     JSON.stringify({ ...state, best: { step: 501, value: 1 } }),
     /later than its own 500/,
   ],
+  ['moments of a step to come', JSON.stringify({ ...state, moments_since: 501 }), /later than its own 500/],
   ['a key that there never was', JSON.stringify({ ...state, sha257: '' }), /received something else/],
 ])('%s is refused', (_, damaged, message) => {
   expect(() => parseState(damaged, 'f')).toThrow(message);

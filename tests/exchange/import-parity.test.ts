@@ -65,14 +65,13 @@ test('one training step, no adversary: loss and gradients', async () => {
   const saved = readRunConfig(run);
   expect(saved.stage1).toMatchObject({ legacy_beta: true, beta: 0.25, batch_size: 2, clip: 0, ema: 0 });
   const config: Config = { ...saved, stage1: { ...saved.stage1, batch_size: 2 } };
-  const all = await loadCheckpoint(
-    latestCheckpoint(path.join(run, 'stage1'))!,
-    specsOfTensors(startOf(config)),
-  );
+  const start = startOf(config);
+  const weights = await loadCheckpoint(latestCheckpoint(path.join(run, 'stage1'))!, specsOfTensors(start));
+  const all = { ...start, ...weights };
   const program = stepOf(config, undefined, { adversarial: false });
   const runner = await device.prepareStep(program);
   runner.load(Object.fromEntries(Object.keys(program.state).map((name) => [name, all[name]!])));
-  const [result] = await runner.run([{ images, lr: scalar(0), step: scalar(1) }]);
+  const [result] = await runner.run([{ images, lr: scalar(0), step: scalar(1), updates: scalar(1) }]);
   const after = await runner.read();
   await runner.dispose();
   expectClose(result!.loss!, [wanted.loss], { atol: 0, rtol: 1e-5 });

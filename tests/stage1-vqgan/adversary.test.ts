@@ -34,6 +34,7 @@ const inputsAt = (step: number): Tensors => ({
   images,
   lr: tf.scalar(2e-3),
   step: tf.scalar(step),
+  updates: tf.scalar(step),
   disc_step: tf.scalar(step),
 });
 const judgeOf = (config: Config, params: Tensors) => (x: tf.Tensor) =>

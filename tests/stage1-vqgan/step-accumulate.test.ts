@@ -99,7 +99,7 @@ test('without clipping moments are those of the mean; codes that start uniform a
   expectSameUpTo(1e-3, two[2]!.state, one[2]!.state);
   const { state, inputs } = stepOf(config(2, plain), undefined, { adversarial: false });
   expect(Object.keys(state).filter((name) => name.startsWith('partial.codebook'))).toEqual([]);
-  expect(Object.keys(inputs)).toEqual(['images', 'lr', 'step', 'first', 'last']);
+  expect(Object.keys(inputs)).toEqual(['images', 'lr', 'step', 'updates', 'first', 'last']);
 });
 
 test.each([

@@ -20,6 +20,7 @@ test('a step whose large images run one by one is the step of the whole batch', 
     images: wave([2, 8, 8, 3], 0.7),
     lr: tf.scalar(2e-3),
     step: tf.scalar(1),
+    updates: tf.scalar(1),
     disc_step: tf.scalar(1),
   };
   const whole = runStep(program, state, inputs);

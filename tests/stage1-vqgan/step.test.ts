@@ -28,7 +28,8 @@ const gan = {
 };
 
 function inputsAt(step: number, more: Tensors = {}): Tensors {
-  return { images, lr: tf.scalar(2e-3), step: tf.scalar(step), disc_step: tf.scalar(step), ...more };
+  const now = tf.scalar(step);
+  return { images, lr: tf.scalar(2e-3), step: now, updates: now, disc_step: now, ...more };
 }
 
 const encoded = (config: Config, model: Tensors) =>
@@ -151,7 +152,7 @@ test('without care, average and discriminator the program knows only model and m
   const program = stepOf(small(), undefined, { adversarial: false });
   const roots = new Set(Object.keys(program.state).map((name) => name.split('.')[0]));
   expect([...roots]).toEqual(['model', 'adam']);
-  expect(Object.keys(program.inputs)).toEqual(['images', 'lr', 'step']);
+  expect(Object.keys(program.inputs)).toEqual(['images', 'lr', 'step', 'updates']);
 });
 
 describe('care for the codebook', () => {

@@ -4,10 +4,16 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { type Reporter, silent } from '../../src/base/progress.js';
-import { float32, scalar } from '../../src/base/tensor.js';
+import { float32, type HostTensors, scalar } from '../../src/base/tensor.js';
 import { readRunConfig, writeRunConfig } from '../../src/checkpoint/run.js';
-import { sha256 } from '../../src/checkpoint/safetensors.js';
-import { latestCheckpoint, loadModel, readState, saveCheckpoint } from '../../src/checkpoint/store.js';
+import { readSafetensors, sha256 } from '../../src/checkpoint/safetensors.js';
+import {
+  copyWeights,
+  latestCheckpoint,
+  loadModel,
+  readState,
+  saveCheckpoint,
+} from '../../src/checkpoint/store.js';
 import { loadConfig } from '../../src/config/load.js';
 import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
@@ -37,6 +43,18 @@ afterAll(() => rm(root, { recursive: true, force: true }));
 const train = (run: string, resume: boolean, reporter: Reporter = silent, signal?: AbortSignal) =>
   trainStage1({ config, run, resume, device, reporter, signal });
 
+/** Ends a training at the step, and not already the reading of images, which a busy machine shows as well. */
+function stopAt(step: number): { reporter: Reporter; signal: AbortSignal } {
+  const stop = new AbortController();
+  const progress: Reporter['progress'] = ({ label }) => ({
+    update: (done) => {
+      if (label === 'Stage 1' && done >= step) stop.abort();
+    },
+    stop() {},
+  });
+  return { reporter: { ...silent, progress }, signal: stop.signal };
+}
+
 /** Lines without what depends on the clock. */
 const lines = async (run: string) =>
   (await readMetrics(path.join(run, 'stage1', 'metrics.jsonl'))).map(
@@ -48,17 +66,8 @@ test('a run stopped before the discriminator acts and resumed equals one that wa
   const result = await train(whole, false);
   expect(result).toMatchObject({ step: 8, stopped: false });
 
-  const stop = new AbortController();
-  const stopper: Reporter = {
-    ...silent,
-    progress: () => ({
-      update: (done) => {
-        if (done >= 2) stop.abort();
-      },
-      stop() {},
-    }),
-  };
-  const first = await train(parts, false, stopper, stop.signal);
+  const { reporter, signal } = stopAt(2);
+  const first = await train(parts, false, reporter, signal);
   expect(first.stopped).toBe(true);
   expect(first.step).toBeLessThan(4);
   await train(parts, true);
@@ -119,10 +128,9 @@ test('a discriminator that starts when the error is flat, with spectral norm: st
   const device = preparingOnce(cpu);
   const notes: string[] = [];
   const trainTo = (run: string, step: number, resume: boolean) => {
-    const stop = new AbortController();
-    const progress = () => ({ update: (done: number) => done >= step && stop.abort(), stop() {} });
-    const reporter: Reporter = { ...silent, progress, note: (line) => notes.push(line) };
-    return trainStage1({ config: flat, run, resume, device, reporter, signal: stop.signal });
+    const { reporter, signal } = stopAt(step);
+    const noting: Reporter = { ...reporter, note: (line) => notes.push(line) };
+    return trainStage1({ config: flat, run, resume, device, reporter: noting, signal });
   };
   const [whole, parts] = [path.join(root, 'flat'), path.join(root, 'flat-in-parts')];
   await trainTo(whole, 99, false);
@@ -150,6 +158,66 @@ test('a discriminator that starts when the error is flat, with spectral norm: st
   expect(sums.slice(2)).toEqual(sums.slice(0, 2));
   expect(await lines(parts)).toEqual(await lines(whole));
   expect((await lines(whole)).at(-1)).toMatchObject({ step: 44, adaptive_weight: expect.any(Number) });
+});
+
+test('weights alone are trained on by a rate that rises anew, and by moments that count from there, stopped or not', async () => {
+  const more = (steps: number) =>
+    tiny(
+      'stage1.disc.start=4',
+      'stage1.betas=[0.5,0.9]',
+      'stage1.schedule=constant',
+      `stage1.steps=${steps}`,
+    );
+  const [begun, whole, parts] = ['begun', 'alone', 'alone-in-parts'].map((name) => path.join(root, name));
+  await trainStage1({ config: more(8), run: begun!, resume: false, device, reporter: silent });
+  const newest = (run: string) => latestCheckpoint(path.join(run, 'stage1'))!;
+  const fed: number[][] = [];
+  const spying: Device = {
+    ...device,
+    prepareStep: async (program) => {
+      const runner = await device.prepareStep(program);
+      const seen = (step: HostTensors) =>
+        ['step', 'updates', 'disc_step', 'lr'].map((name) => step[name]!.data[0]!);
+      return {
+        ...runner,
+        run(steps) {
+          fed.push(...steps.map(seen));
+          return runner.run(steps);
+        },
+      };
+    },
+  };
+  const trainTo = async (run: string, step: number) => {
+    const o = { config: more(12), run, resume: true, device: spying, ...stopAt(step) };
+    expect(await trainStage1(o)).toMatchObject({ step });
+  };
+  for (const run of [whole!, parts!]) {
+    await writeRunConfig(run, more(8));
+    await copyWeights(newest(begun!), path.join(run, 'stage1'));
+  }
+  await trainTo(whole!, 12);
+  const { lr } = more(12).stage1;
+  const rising = [lr / 2, lr, lr, lr].map(Math.fround);
+  expect(fed).toEqual(rising.map((rate, i) => [9 + i, 1 + i, 6 + i, rate]));
+
+  await trainTo(parts!, 9);
+  const valuesOf = async (run: string, part: string) => {
+    const { tensors } = await readSafetensors(path.join(newest(run).path, 'model.safetensors'));
+    return Object.keys(tensors).flatMap((name) =>
+      name.startsWith(part) ? Array.from(tensors[name]!.data as Float32Array) : [],
+    );
+  };
+  for (const part of ['model.encoder.', 'model.decoder.', 'disc.']) {
+    const [before, after] = [await valuesOf(begun!, part), await valuesOf(parts!, part)];
+    const moved = before.map((value, i) => Math.abs(value - after[i]!));
+    expect(Math.max(...moved) / rising[0]!).toBeCloseTo(1, 2);
+  }
+  expect(readState(newest(parts!)).moments_since).toBe(8);
+  await trainTo(parts!, 12);
+  expect(fed.slice(4)).toEqual(fed.slice(0, 4));
+  const models = await Promise.all([whole!, parts!].map((run) => loadModel(run, 'stage1')));
+  expect(models[1]!.sha256).toBe(models[0]!.sha256);
+  expect(await lines(parts!)).toEqual(await lines(whole!));
 });
 
 test('stopped before the first step it leaves the run as it was', async () => {

@@ -4,7 +4,7 @@ import { type Reporter, silent } from '../../src/base/progress.js';
 import { readChecked } from '../../src/checkpoint/content-sum.js';
 import { readRunConfig, runPaths, tokenFile } from '../../src/checkpoint/run.js';
 import { readSafetensors, writeSafetensors } from '../../src/checkpoint/safetensors.js';
-import { loadModel } from '../../src/checkpoint/store.js';
+import { copyWeights, latestCheckpoint, loadModel, readState } from '../../src/checkpoint/store.js';
 import type { Config } from '../../src/config/schema.js';
 import type { Device } from '../../src/engine/device.js';
 import { openDevice } from '../../src/engine/index.js';
@@ -133,6 +133,32 @@ test('a resumed run has the weights of one that was not interrupted', async () =
   await train(run, { config: tinyConfig({ ...settings, pkeep: 0.9, steps: 2 }) });
   await train(run, { resume: true });
   expect(await weights(run)).toEqual(await weights(path.join(root, 'whole')));
+});
+
+test('weights alone are trained on by a rate that rises anew, and by moments that count from there', async () => {
+  const run = await copyOfRun('weights alone');
+  const rising = (steps: number) => tinyConfig({ ...settings, warmup: 2, steps });
+  await train(run, { config: rising(4) });
+  const folder = runPaths(run).prior;
+  await copyWeights(latestCheckpoint(folder)!, folder);
+  const fed: number[][] = [];
+  const spying: Device = {
+    ...device,
+    async prepareStep(program) {
+      const runner = await device.prepareStep(program);
+      const take = runner.run.bind(runner);
+      runner.run = (steps) => {
+        fed.push(...steps.map(({ step, lr }) => [step!.data[0]!, lr!.data[0]!]));
+        return take(steps);
+      };
+      return runner;
+    },
+  };
+  for (const steps of [5, 7])
+    await trainPrior({ config: rising(steps), run, device: spying, resume: true, reporter: silent });
+  const lr = Math.fround(0.01);
+  expect(fed).toEqual([lr / 2, lr, lr].map((rate, i) => [1 + i, rate]));
+  expect(readState(latestCheckpoint(folder)!)).toMatchObject({ step: 7, moments_since: 4 });
 });
 
 describe('classes', () => {

@@ -97,7 +97,7 @@ export function fakeStage(
     lr: o.lr ?? lr,
     guarded: { key: 'loss' },
     initialState: () => ({ 'model.w': float32([1], [5]), 'adam.m.w': float32([1]) }),
-    inputs: async (step, factor) => [
+    inputs: async (step, { factor }) => [
       { step: scalar(step), lr: scalar(factor * (o.lr ?? lr)), target: scalar(Math.sin(step)) },
     ],
     observe: (step, [output]) => ({

@@ -125,6 +125,7 @@ export function stage1Training(adversarial: boolean, o: object = {}): Training {
       images,
       lr: scalar(1e-4 * step),
       step: scalar(step),
+      updates: scalar(step),
       ...bottleneck.feed('train', step, new Int32Array(2)).runs?.[0],
       ...('pick' in program.inputs && {
         pick: int32([12], permutation(32, stream('pick', step)).slice(0, 12)),
@@ -157,6 +158,7 @@ export function accumulatingTraining(o: object = {}): Training {
         images: noise([1, 8, 8, 3], `image ${run}`, 0.4),
         lr: scalar(1e-4 * step),
         step: scalar(step),
+        updates: scalar(step),
         disc_step: scalar(step),
         first: scalar(run % 2),
         last: scalar(1 - (run % 2)),

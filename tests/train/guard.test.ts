@@ -50,7 +50,8 @@ async function expectFinite(folder: string): Promise<void> {
 async function trained(steps: number, factor: (step: number) => number): Promise<number> {
   const { runner, initialState, inputs } = fakeStage('');
   runner.load(initialState());
-  for (let step = 1; step <= steps; step++) await runner.run(await inputs(step, factor(step), {}));
+  for (let step = 1; step <= steps; step++)
+    await runner.run(await inputs(step, { factor: factor(step), since: 0, kept: {} }));
   return (await runner.read())['model.w']!.data[0]!;
 }
 
@@ -293,8 +294,8 @@ describe('a batch that is not finite', () => {
     const strange: Stage = {
       ...stage,
       rowName: async (step, row) => `${step}/${row}.png`,
-      inputs: async (step, ...o) => {
-        const [entry] = await stage.inputs(step, ...o);
+      inputs: async (step, course) => {
+        const [entry] = await stage.inputs(step, course);
         const images = float32([3, 2], step === 13 ? [0, 0, 0, 0, Number.NaN, 0] : undefined);
         // The fake network sees a target; with it goes what the batch has.
         const target = step === 13 ? scalar(Number.NaN) : entry!.target!;

@@ -21,7 +21,8 @@ function turningStage(folder: string, faults: Faults = {}) {
   const stage: Stage & { runner: (typeof fake)['runner'] } = {
     ...fake,
     kept,
-    inputs: (step, factor, kept) => fake.inputs(step, step >= kept.turn! ? factor / 10 : factor, kept),
+    inputs: (step, course) =>
+      fake.inputs(step, { ...course, factor: course.factor / (step >= course.kept.turn! ? 10 : 1) }),
     follows: {
       next: (kept, step) =>
         kept.turn! > step + 1 ? 5 * (Math.floor(step / 5) + 1) : Number.POSITIVE_INFINITY,

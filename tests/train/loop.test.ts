@@ -99,9 +99,9 @@ describe('a whole run', () => {
     const folder = await freshFolder();
     const stage = fakeStage(folder);
     const { inputs } = stage;
-    stage.inputs = async (step, factor, kept) => {
+    stage.inputs = async (step, course) => {
       if (step === 14) throw new Error('a.png cannot be read any more (EIO).');
-      return inputs(step, factor, kept);
+      return inputs(step, course);
     };
     const ended = runLoop(stage, { reporter: silent });
     await expect(ended).rejects.toThrow(
@@ -116,9 +116,9 @@ describe('a whole run', () => {
     const stage = fakeStage(await freshFolder());
     const asked: number[] = [];
     const { inputs } = stage;
-    stage.inputs = (step, factor, kept) => {
+    stage.inputs = (step, course) => {
       asked.push(step);
-      return inputs(step, factor, kept);
+      return inputs(step, course);
     };
     await runLoop(stage, { reporter: silent });
     expect(asked).toEqual(Array.from({ length: 22 }, (_, i) => i + 1));
@@ -129,8 +129,8 @@ describe('a whole run', () => {
     const stage = fakeStage(folder);
     const { inputs, observe } = stage;
     const entriesOf = (step: number) => (step === 5 ? 4 : 2);
-    stage.inputs = async (step, factor, kept) =>
-      Array.from({ length: entriesOf(step) }, () => inputs(step, factor, kept)).reduce(async (all, one) => [
+    stage.inputs = async (step, course) =>
+      Array.from({ length: entriesOf(step) }, () => inputs(step, course)).reduce(async (all, one) => [
         ...(await all),
         ...(await one),
       ]);

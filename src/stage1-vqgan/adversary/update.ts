@@ -25,7 +25,7 @@ export interface Pictures {
  * One update. Returned are the parts of the state that it replaces (`Adversary.state` and `partial`), and scalars for
  * the metrics: the loss without regularisers as `discriminator`, in float16 what `scaleValues` reads.
  *
- * @param inputs `lr`, `disc_step` and what augmentation is fed; in micro-batches `first` and `last`
+ * @param inputs `lr`, `updates`, `disc_step` and what augmentation is fed; in micro-batches `first` and `last`
  */
 export type Update = (
   pictures: Pictures,
@@ -53,7 +53,8 @@ export function discriminatorUpdate(
     const images = augmentation.apply(pictures.images, inputs);
     const reconstruction = augmentation.apply(pictures.reconstruction, inputs);
     const disc = under('disc', state);
-    const { lr, disc_step: step } = picked(inputs, ['lr', 'disc_step']);
+    const { lr, updates, disc_step } = picked(inputs, ['lr', 'updates', 'disc_step']);
+    const step = tf.minimum(disc_step, updates);
     const { last } = inputs;
     const anchors = under('disc_lecam', state) as { real: tf.Tensor; fake: tf.Tensor };
     const before = under('disc_u', state);

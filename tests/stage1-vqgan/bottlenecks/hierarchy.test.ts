@@ -197,7 +197,8 @@ describe('care for the codebooks', () => {
     const program = stepOf(config, undefined, { adversarial: false });
     const step = (state: Tensors, n: number) => {
       const { runs } = bottleneckOf(config).feed('train', n, new Int32Array(2));
-      const inputs = { images, lr: tf.scalar(0), step: tf.scalar(n), ...tensorsOf(runs?.[0] ?? {}) };
+      const clock = { step: tf.scalar(n), updates: tf.scalar(n) };
+      const inputs = { images, lr: tf.scalar(0), ...clock, ...tensorsOf(runs?.[0] ?? {}) };
       return runStep(program, state, inputs);
     };
     return { bottleneck: bottleneckOf(config), program, step, state: tensorsOf(startOf(config)) };
@@ -264,7 +265,8 @@ describe('care for the codebooks', () => {
         for (let i = 0; i < n; i++) {
           const part = { first: tf.scalar(Number(i === 0)), last: tf.scalar(Number(i === n - 1)) };
           const batch = n === 1 ? images : tf.slice(images, [i, 0, 0, 0], [1, -1, -1, -1]);
-          const inputs = { images: batch, lr: tf.scalar(1e-3), step: tf.scalar(step), ...(n > 1 && part) };
+          const clock = { step: tf.scalar(step), updates: tf.scalar(step) };
+          const inputs = { images: batch, lr: tf.scalar(1e-3), ...clock, ...(n > 1 && part) };
           state = { ...state, ...runStep(program, state, { ...inputs, ...tensorsOf(runs![i]!) }).state };
         }
       }

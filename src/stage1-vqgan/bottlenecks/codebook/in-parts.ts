@@ -47,7 +47,7 @@ export function careInParts(rules: CareRules, place: Place): CodebookCare {
       if (!fromData || step !== rules.first) return runs;
       const look = runs.map((run, i) => ({
         ...run,
-        step: scalar(step - 0.5), // before the first that quantises, and not 0, at which Adam would divide by 0
+        step: scalar(step - 0.5), // before the first that quantises
         last: scalar(0),
         start: scalar(i === parts - 1 ? 1 : 0),
       }));
