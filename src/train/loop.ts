@@ -166,6 +166,8 @@ export async function runLoop(
 
   const begun = await placeAt(stage, o.from);
   let { step, validated, best, stale, running, guard, kept, since } = begun;
+  if (step > 0 && since === step)
+    o.reporter.note('The run has weights and no optimiser: the learning rate rises anew from here.');
   let checkpoint = o.from;
   let latest: Values = {};
   let evaluation: Promise<Measured> | undefined;

@@ -154,8 +154,11 @@ test('weights alone are trained on by a rate that rises anew, and by moments tha
       return runner;
     },
   };
+  const notes: string[] = [];
+  const reporter = { ...silent, note: (text: string) => void notes.push(text) };
   for (const steps of [5, 7])
-    await trainPrior({ config: rising(steps), run, device: spying, resume: true, reporter: silent });
+    await trainPrior({ config: rising(steps), run, device: spying, resume: true, reporter });
+  expect(notes.filter((note) => note.includes('rises anew'))).toHaveLength(1);
   const lr = Math.fround(0.01);
   expect(fed).toEqual([lr / 2, lr, lr].map((rate, i) => [1 + i, rate]));
   expect(readState(latestCheckpoint(folder)!)).toMatchObject({ step: 7, moments_since: 4 });
