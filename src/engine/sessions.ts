@@ -63,7 +63,9 @@ export async function release(session: ort.InferenceSession): Promise<void> {
 /** V8's garbage collector, which Node hides unless asked: it is in no hurry over memory outside of its heap. */
 export const collectGarbage: () => void = (() => {
   v8.setFlagsFromString('--expose-gc');
-  return vm.runInNewContext('gc');
+  const collect = vm.runInNewContext('gc');
+  v8.setFlagsFromString('--no-expose-gc'); // code is cached for the flags that it was compiled with
+  return collect;
 })();
 
 export type Numbers = Float32Array | Int32Array;

@@ -2,9 +2,11 @@
  * The same programs eagerly, on whatever TF.js backend is there: the native GPU one when installed, else plain
  * JavaScript.
  */
+import { createRequire } from 'node:module';
 import * as tf from '@tensorflow/tfjs-core';
 import { expected } from '../base/errors.js';
 import type { Reporter } from '../base/progress.js';
+import { inPackage } from '../base/root.js';
 import type { HostTensor, HostTensors } from '../base/tensor.js';
 import {
   checkTensors,
@@ -41,7 +43,7 @@ async function chooseBackend(reporter: Reporter): Promise<string> {
   const native: string = '@tensorflow/tfjs-node-gpu';
   let why = `: ${native} is installed but brings no backend`;
   try {
-    await import(native);
+    createRequire(inPackage('package.json'))(native);
     if (tf.findBackend('tensorflow')) return 'tensorflow';
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException;

@@ -6,9 +6,10 @@ import { freshFolder, removeFolders } from '../support/folder.js';
 afterAll(removeFolders);
 
 test('a fresh clone is told to set itself up', async () => {
-  const file = path.join(await freshFolder(), 'bin', 'vqgen.mjs');
-  fs.mkdirSync(path.dirname(file));
-  fs.copyFileSync('bin/vqgen.js', file);
+  const clone = await freshFolder();
+  fs.cpSync('bin', path.join(clone, 'bin'), { recursive: true });
+  fs.copyFileSync('package.json', path.join(clone, 'package.json'));
+  const file = path.join(clone, 'bin', 'vqgen.js');
   const { status, stdout, stderr } = spawnSync(process.execPath, [file, '--help'], { encoding: 'utf8' });
   expect({ status, stdout, stderr }).toEqual({
     status: 2,

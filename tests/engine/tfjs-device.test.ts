@@ -45,7 +45,7 @@ test('without a GPU backend it says what is missing: the package, or what the pa
   const slow = '--device tfjs runs on the plain JavaScript backend, which is slow';
   const native = '@tensorflow/tfjs-node-gpu';
   expect(await warningsOf()).toEqual([`${slow}; npm install ${native} for an NVIDIA GPU.`]);
-  jest.unstable_mockModule(
+  jest.doMock(
     native,
     () => {
       throw new Error('libcudart.so.11.0: cannot open shared object file\nat somewhere');
