@@ -18,7 +18,7 @@ function kept(cache, file) {
 }
 
 /**
- * @param file the path of the file
+ * @param file the path of the file, in ASCII
  * @param use what for: only functions that were called are compiled, and so each use has code of its own
  * @returns what the file exports, and `keep`, which keeps what was compiled for the next process, where nothing
  *   fitting was there and the folder can be written

@@ -55,6 +55,11 @@ const { metafile } = await build({
   logLevel: 'warning',
 });
 
+// Templates and regular expressions are left as they were written; bin/compiled.js reads a byte a character.
+const file = path.join(out, 'main.cjs');
+const escaped = (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace(/[^\0-\x7f]/g, escaped));
+
 const imported = Object.values(metafile.outputs).flatMap(({ imports }) => imports);
 if (imported.some(({ kind }) => kind === 'dynamic-import'))
   throw new Error('Code that V8 has kept cannot import: use require.');

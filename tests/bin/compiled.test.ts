@@ -56,3 +56,7 @@ test('a file of the same length that was written later is another', async () => 
   fs.utimesSync(file, later, later);
   expect(run(file)).toBe(`other ${folder} a/b\n`);
 });
+
+test('vqgen’s own is in ASCII, as it is read', () => {
+  expect(/[^\0-\x7f]/.exec(fs.readFileSync('dist/bundle/main.cjs', 'utf8'))).toBeNull();
+});
