@@ -68,12 +68,13 @@ const inside = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.ke
 const packageOf = (file) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0];
 const packages = [...new Set(inside.map(packageOf))].filter(Boolean).sort();
 const described = packages.map((folder) => {
-  const { name, version, license } = JSON.parse(
+  const { name, version, license, author } = JSON.parse(
     fs.readFileSync(path.join(root, folder, 'package.json'), 'utf8'),
   );
   const file = fs.readdirSync(path.join(root, folder)).find((entry) => /^licen[cs]e/i.test(entry));
   const text = file && fs.readFileSync(path.join(root, folder, file), 'utf8').trim();
-  return { title: `${name} ${version}, ${license}`, license, text };
+  const by = author ? `, by ${author.name ?? author}` : '';
+  return { title: `${name} ${version}, ${license}${by}`, license, text };
 });
 const notices = described.map(({ title, license, text }) => {
   const other = described.find((one) => one.text && one.license === license);
