@@ -6,11 +6,11 @@ export default {
   testMatch: ['<rootDir>/tests/**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
-    '^\\.\\./locales/index\\.js$': '<rootDir>/tests/support/no-locales.mjs', // sixty languages of zod's
     '^(\\.{1,2}/.*)\\.js$': '$1',
     '^@tensorflow/tfjs-core$': '<rootDir>/tests/support/outside/tfjs-core.cjs',
     '^@tensorflow/tfjs-backend-cpu$': '<rootDir>/tests/support/outside/tfjs-backend-cpu.cjs',
     '^onnxruntime-node$': '<rootDir>/tests/support/outside/onnxruntime.cjs',
+    '^(zod|yaml|sharp|protobufjs)$': '<rootDir>/tests/support/outside/$1.cjs',
     '^vqgen$': '<rootDir>/src/library/index.ts',
   },
   transform: {

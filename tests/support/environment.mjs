@@ -14,7 +14,7 @@ const require = createRequire(import.meta.url);
 /**
  * Jest runs tests in a realm of their own, and in a new one for every file. Native add-ons do not recognise its typed
  * arrays as theirs: the outer realm's are handed in. And what is read again for every file is slow for as long as it is
- * new: TF.js and ONNX Runtime stay outside, whose errors are errors to the tests, too.
+ * new: TF.js, ONNX Runtime and the larger packages stay outside, whose errors are errors to the tests, too.
  */
 export default class SharedOutside extends TestEnvironment {
   async setup() {
@@ -46,7 +46,7 @@ export default class SharedOutside extends TestEnvironment {
     const ort = require('onnxruntime-node');
     this.endSessions = shareSessions(ort);
     /** What tests/support/outside hands to the imports of tests. */
-    this.global.outside = { ort, tfjs: sharedTfjs };
+    this.global.outside = { ort, tfjs: sharedTfjs, package: require };
   }
 
   async teardown() {
