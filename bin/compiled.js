@@ -24,7 +24,7 @@ function kept(cache, file) {
  *   fitting was there and the folder can be written
  */
 export function loadCompiled(file, use) {
-  const cache = `${file}.${use}.cache`;
+  const cache = `${file}.${use}.${process.versions.v8}.cache`;
   const cachedData = kept(cache, file);
   const text = module.wrap(fs.readFileSync(file, 'latin1'));
   const script = new vm.Script(text, { filename: file, cachedData });

@@ -27,14 +27,14 @@ const source = (word: string): string =>
 test('code is kept at the first call and used from then on', async () => {
   const folder = await freshFolder();
   const file = path.join(folder, 'main.cjs');
-  const cache = `${file}.sample.cache`;
+  const cache = `${file}.sample.${process.versions.v8}.cache`;
   fs.writeFileSync(file, source('first'));
   expect(run(file)).toBe(`first ${folder} a/b\n`);
   const kept = fs.readFileSync(cache);
   const [{ mtimeMs }] = [fs.statSync(cache)];
   expect(run(file)).toBe(`first ${folder} a/b\n`);
   expect(fs.statSync(cache).mtimeMs).toBe(mtimeMs);
-  expect(fs.readdirSync(folder).sort()).toEqual(['main.cjs', 'main.cjs.sample.cache']);
+  expect(fs.readdirSync(folder).sort()).toEqual(['main.cjs', path.basename(cache)]);
 
   const damaged = Buffer.from(kept);
   damaged[kept.length >> 1]! ^= 1;
