@@ -9,12 +9,16 @@ const changed = (file) => fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs 
 const digest = (bytes) => createHash('sha256').update(bytes).digest();
 const DIGEST = 32;
 
-/** What was kept, unless it is older than the file, or damaged, which V8 need not notice. */
+/** What was kept, unless it is older than the file, or damaged, which V8 need not notice, or cannot be read. */
 function kept(cache, file) {
   if (changed(cache) < changed(file)) return undefined;
-  const bytes = fs.readFileSync(cache);
-  const code = bytes.subarray(DIGEST);
-  return digest(code).equals(bytes.subarray(0, DIGEST)) ? code : undefined;
+  try {
+    const bytes = fs.readFileSync(cache);
+    const code = bytes.subarray(DIGEST);
+    return digest(code).equals(bytes.subarray(0, DIGEST)) ? code : undefined;
+  } catch {
+    return undefined; // Another user's, say.
+  }
 }
 
 /**
@@ -34,13 +38,15 @@ export function loadCompiled(file, use) {
     exports: loaded.exports,
     keep() {
       if (cachedData && !script.cachedDataRejected) return;
-      const code = script.createCachedData();
       const temporary = `${cache}.${process.pid}`;
       try {
+        fs.accessSync(path.dirname(file), fs.constants.W_OK);
+        const code = script.createCachedData();
         fs.writeFileSync(temporary, Buffer.concat([digest(code), code]));
         fs.renameSync(temporary, cache);
       } catch {
         // Whoever installed vqgen may be another than who runs it.
+        fs.rmSync(temporary, { force: true });
       }
     },
   };

@@ -46,6 +46,16 @@ test('code is kept at the first call and used from then on', async () => {
   }
 });
 
+test('what can be neither read nor written is passed over', async () => {
+  const folder = await freshFolder();
+  const file = path.join(folder, 'main.cjs');
+  fs.writeFileSync(file, source('first'));
+  const cache = `${file}.sample.${process.versions.v8}.cache`;
+  fs.mkdirSync(cache);
+  expect(run(file)).toBe(`first ${folder} a/b\n`);
+  expect(fs.readdirSync(folder).sort()).toEqual(['main.cjs', path.basename(cache)]);
+});
+
 test('a file of the same length that was written later is another', async () => {
   const folder = await freshFolder();
   const file = path.join(folder, 'main.cjs');
