@@ -238,7 +238,7 @@ function usualOf(config: Config, prior: Prior) {
 
 /**
  * Canvases at a time, of `n` for each of the files that are told. On the CPU time goes by their number, and what a row
- * comes to does not depend on how many there are, to the bit; a GPU computes a full batch in the time of one.
+ * comes to does not depend on how many there are, to the bit; elsewhere a batch is always full.
  */
 function batchFor({ device, n }: Pick<SourceOptions, 'device' | 'n'>, files = 1): number {
   if (device.name !== 'cpu' || n === undefined) return sampleBatch;
