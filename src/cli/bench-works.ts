@@ -59,7 +59,7 @@ export const defaults = {
   tokens: 256,
   'top-k': 100,
   'decode-steps': 8,
-  /** Of sampling: `f32` or `int8`. */
+  /** `f16` of training, `int8` of priors. */
   precision: 'f32' as Precision,
   device: 'cpu',
   /** How many rows to print of the slowest operators; what measuring them costs is in the times. */
@@ -99,7 +99,6 @@ export function prepare(work: WorkName, flags: BenchFlags, device: Device): Prom
 
 /** The published objective: no clipping, no average, codes that nobody starts or restarts. */
 function configOf(work: WorkName, f: BenchFlags): Config {
-  const precision = f.precision === 'f16' ? 'f16' : 'f32';
   const raw = {
     seed: f.seed,
     data: { size: f.resolution },
@@ -121,7 +120,7 @@ function configOf(work: WorkName, f: BenchFlags): Config {
       batch_size: f.batch,
       clip: 0,
       ema: 0,
-      precision,
+      precision: f.precision === 'f16' ? 'f16' : 'f32',
     },
     prior: {
       ...(isPixelcnn(work) && { kind: 'pixelcnn', betas: [0.9, 0.999], weight_decay: 0 }),
@@ -133,7 +132,7 @@ function configOf(work: WorkName, f: BenchFlags): Config {
       dropout: 0,
       batch_size: f.batch,
       clip: 0,
-      precision,
+      precision: work.endsWith('-train') ? f.precision : 'f32',
     },
   };
   return parseConfig(raw, 'the flags');

@@ -10,7 +10,7 @@ import { nearest } from '../base/nearest.js';
 import { createReporter } from '../base/progress.js';
 import { version } from '../base/root.js';
 import { type Streams, sayLine, writeJson } from '../base/terminal.js';
-import { precisions } from '../engine/device.js';
+import { type Precision, precisions } from '../engine/device.js';
 import { openDevice } from '../engine/index.js';
 import { readProfile } from '../engine/profile.js';
 import { type BenchFlags, defaults, prepare, type WorkName, works } from './bench-works.js';
@@ -104,15 +104,16 @@ export function readArguments(argv: readonly string[]): { work: WorkName; flags:
   if (!work || positionals.length > 1) {
     throw expected(`one of ${works.join(', ')}`, 'WORK', positionals.join(' ') || 'nothing');
   }
-  const others = {
-    ...{ 'stage1-ae': 'f16', 'stage1-gan': 'f16', 'vae-train': 'f16', 'prior-train': 'f16' },
-    ...{ 'pixelcnn-train': 'f16', sample: 'int8' },
-  };
-  const other = others[work as keyof typeof others];
-  if (flags.precision !== 'f32' && flags.precision !== other) {
-    throw expected(`f32${other ? ` or ${other}` : ''} for ${work}`, '--precision', flags.precision);
-  }
+  const among = precisionsOf(work);
+  if (!among.some((name) => name === flags.precision))
+    throw expected(`${among.join(' or ')} for ${work}`, '--precision', flags.precision);
   return { work, flags: flags as BenchFlags };
+}
+
+function precisionsOf(work: WorkName): readonly Precision[] {
+  if (work === 'prior-train' || work === 'maskgit-train') return ['f32', 'f16', 'int8'];
+  if (work === 'sample' || work === 'maskgit-sample') return ['f32', 'int8'];
+  return work.endsWith('-train') || work.startsWith('stage1') ? ['f32', 'f16'] : ['f32'];
 }
 
 function readValue(name: keyof BenchFlags, text: unknown): string | number | number[] {

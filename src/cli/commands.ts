@@ -79,6 +79,13 @@ export const commands: readonly Command[] = [
       ...(['run', 'steps', 'budget', 'accumulate', 'precision', 'set'] as const),
       ...(['resume', 'take-over', 'tensorboard'] as const),
     ],
+    meanings: {
+      precision: {
+        placeholder: 'NAME',
+        describe: 'f32, f16: mixed precision, for GPUs, or int8: products of 8-bit integers, for CPUs',
+        choices: ['f32', 'f16', 'int8'],
+      },
+    },
     examples: [
       ['vqgen train-prior --run checkpoints/mine', "by the run's own config"],
       ['vqgen train-prior --set prior.layers=8 --set prior.dropout=0.2', 'a larger one'],
@@ -209,7 +216,7 @@ async function trainPrior(context: Context): Promise<Outcome> {
   const overrides = {
     'prior.steps': flags.steps,
     'prior.accumulate': flags.accumulate,
-    'prior.precision': precisionAmong(['f32', 'f16'], flags),
+    'prior.precision': precisionAmong(['f32', 'f16', 'int8'], flags),
     'prior.seed': flags.seed,
   };
   const config = changeConfig(await savedConfig(run), { set: flags.set, overrides, sections: ['prior'] });

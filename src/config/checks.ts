@@ -139,8 +139,12 @@ function checkDiscriminator({ stage1: { disc } }: Config): void {
   }
 }
 
-/** R1's finite difference is smaller than what float16 resolves. */
-function checkPrecision({ stage1: { precision, disc } }: Config): void {
+function checkPrecision({ stage1: { precision, disc }, prior }: Config): void {
+  if (prior.precision === 'int8' && prior.kind === 'pixelcnn') {
+    const next = 'Products of 8-bit integers are for the linear layers of gpt and maskgit.';
+    throw expected('f32 or f16 for prior.kind pixelcnn', 'prior.precision', 'int8', next);
+  }
+  // R1's finite difference is smaller than what float16 resolves.
   if (precision === 'f32' || disc.r1 === 0) return;
   throw expected(
     '0 for stage1.precision f16',

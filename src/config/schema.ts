@@ -12,9 +12,6 @@ const belowOne = z.number().min(0).lt(1);
 const rate = z.number().positive();
 const schedule = z.enum(['constant', 'cosine']);
 
-/** `f16`: mixed precision with loss scaling. */
-const precision = z.enum(['f32', 'f16']).default('f32');
-
 const cadence = {
   log_every: count,
   checkpoint_every: count,
@@ -141,7 +138,8 @@ const stage1 = z.strictObject({
   batch_size: count.default(16),
   /** Micro-batches that a batch is computed as, one after another; divides `batch_size`. */
   accumulate: count.default(1),
-  precision,
+  /** `f16`: mixed precision with loss scaling. */
+  precision: z.enum(['f32', 'f16']).default('f32'),
   optimizer: z.enum(['adam', 'adamw']).default('adam'),
   lr: rate.default(8e-4),
   betas: z.tuple([belowOne, belowOne]).default([0.5, 0.9]),
@@ -175,7 +173,8 @@ const prior = z.strictObject({
   batch_size: count.default(32),
   /** As in `stage1`. */
   accumulate: count.default(1),
-  precision,
+  /** As in `stage1`; `int8`: the blocks' products in 8-bit integers, not of `pixelcnn`. */
+  precision: z.enum(['f32', 'f16', 'int8']).default('f32'),
   lr: rate.default(1e-3),
   betas: z.tuple([belowOne, belowOne]).default([0.9, 0.95]),
   weight_decay: z.number().nonnegative().default(0.01),

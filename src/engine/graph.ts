@@ -5,7 +5,7 @@
 import { must } from '../base/lookup.js';
 import { sizeOf } from '../base/tensor.js';
 
-export type OnnxType = 'float32' | 'float16' | 'int32' | 'int64' | 'uint8' | 'bool';
+export type OnnxType = 'float32' | 'float16' | 'int32' | 'int64' | 'uint8' | 'int8' | 'bool';
 /** Half precision is kept as its 16 bits. */
 export type OnnxData = Float32Array | Uint16Array | Int32Array | BigInt64Array | Uint8Array;
 
@@ -48,7 +48,10 @@ type Results<O extends readonly Out[]> = { -readonly [K in keyof O]: Value };
  * ONNX Runtime's own operators; all others are of the default ONNX domain, but those of its blocked layout
  * (`nchwc.Conv`).
  */
-const MICROSOFT = new Set(['FusedConv', 'FusedMatMul', 'MatMulNBits', 'MultiHeadAttention', 'QuickGelu']);
+const MICROSOFT = new Set([
+  ...['FusedConv', 'FusedMatMul', 'MatMulIntegerToFloat', 'MatMulNBits'],
+  ...['MultiHeadAttention', 'QuickGelu'],
+]);
 const BLOCKED = 'nchwc.';
 
 function domainOf(op: string): Pick<Node, 'op' | 'domain'> {

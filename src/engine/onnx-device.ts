@@ -7,6 +7,7 @@ import { type CompiledStep, compileGraph, compileStep, STEPS, stacked } from './
 import { checkTensors, type Device, type Precision, type StepProgram, type StepRunner } from './device.js';
 import { GraphRunner } from './graph-runner.js';
 import { separateCopies } from './half.js';
+import { refuseWithoutExactBytes } from './int8-trial.js';
 import type { EncodedModel } from './onnx.js';
 import { ort } from './runtime.js';
 import {
@@ -50,6 +51,7 @@ export function onnxDevice(options: SessionOptions = {}): Device {
       return new GraphRunner(program, await open(model, { precision: program.precision }), slots);
     },
     prepareStep: async (program) => {
+      if (program.precision === 'int8') await refuseWithoutExactBytes();
       const { model, ...compiled } = await compileStep(program, {
         loopBelow: options.loopUpTo,
         target: await targetOfSteps(program.precision),

@@ -17,6 +17,7 @@ export const PORTABLE = { opset: 17, irVersion: 8 };
 export const ELEMENT: Record<OnnxType, number> = {
   float32: 1,
   uint8: 2,
+  int8: 3,
   int32: 6,
   int64: 7,
   bool: 9,

@@ -26,16 +26,17 @@ export async function tfjsDevice(reporter: Reporter): Promise<Device> {
     name: 'tfjs',
     description: `TF.js ${tf.version_core}, ${backend} backend`,
     prepare: async (program) => new EagerGraph(inFloat32(program), backend),
-    prepareStep: async (program) => new EagerStepRunner(inFloat32(program), backend),
+    prepareStep: async (program) =>
+      new EagerStepRunner(inFloat32(program, program.precision === 'int8' ? 'cpu' : undefined), backend),
   };
 }
 
 /** @throws UserError for a program that asks for anything else */
-function inFloat32<P extends { readonly precision?: Precision }>(program: P): P {
+function inFloat32<P extends { readonly precision?: Precision }>(program: P, devices = 'cpu or webgpu'): P {
   const { precision = 'f32' } = program;
   if (precision === 'f32') return program;
   const what = precision === 'int8' ? '8-bit products need' : 'Mixed precision needs';
-  throw expected('f32', '--precision', precision, `${what} --device cpu or webgpu.`);
+  throw expected('f32', '--precision', precision, `${what} --device ${devices}.`);
 }
 
 async function chooseBackend(reporter: Reporter): Promise<string> {

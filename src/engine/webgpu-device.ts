@@ -33,6 +33,10 @@ export function webgpuDevice(adapter: string): Device {
       return new GraphRunner(program, await open(model, program.precision), slots);
     },
     prepareStep: async (program) => {
+      if (program.precision === 'int8') {
+        const next = 'Training in 8 bits needs --device cpu.';
+        throw expected('f32 or f16', '--precision', 'int8', next);
+      }
       if (program.precision === 'f16') await refuseWithoutFloat16(adapter);
       const { model, ...compiled } = await compileStep(program, { loopBelow: 0, target: webgpuTarget });
       const { name, state, inputs, precision } = program; // not its constants, which are in the session

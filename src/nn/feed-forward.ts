@@ -29,8 +29,12 @@ export function feedForwardSpecs(width: number, mlp: Mlp, init: Init) {
 const activations: Record<Mlp, (x: tf.Tensor) => tf.Tensor> = { gelu, swiglu, relu2 };
 
 /** [N, D] → [N, D]. */
-export const feedForward = (params: TensorTree<FeedForward>, x: tf.Tensor, mlp: Mlp): tf.Tensor =>
-  linear(params.contract, activations[mlp](linear(params.expand, x)));
+export const feedForward = (
+  params: TensorTree<FeedForward>,
+  x: tf.Tensor,
+  mlp: Mlp,
+  layer: typeof linear = linear,
+): tf.Tensor => layer(params.contract, activations[mlp](layer(params.expand, x)));
 
 /** max(0, x)², any shape; the derivative is 2·max(0, x). */
 export function relu2(x: tf.Tensor): tf.Tensor {

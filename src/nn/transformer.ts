@@ -62,6 +62,15 @@ export const decays = (name: string): boolean => /\b(qkv|out|expand|contract|hea
 /** Activations that dropout acts on: the embeddings and each block's two residual branches. */
 export const dropoutSites = ({ layers }: { layers: number }): number => 1 + 2 * layers;
 
+interface TransformerMore {
+  /** Rotary positions of the rows, as `turned` takes them; none unless given. */
+  readonly turns?: Turns<tf.Tensor>;
+  /** Acts on each branch. */
+  readonly dropout?: Dropout;
+  /** How linear layers multiply; `linear` unless given. */
+  readonly layers?: typeof linear;
+}
+
 /**
  * x [N, D] → [N, D] through all blocks.
  *
@@ -69,21 +78,19 @@ export const dropoutSites = ({ layers }: { layers: number }): number => 1 + 2 * 
  * @param attend what a layer's queries, keys and values [N, 3D] make of what each row may see, [N, D]; queries and
  *   keys
  *   are normed and turned already, so that a cache keeps them as they are
- * @param more.turns rotary positions of the rows, as `turned` takes them; none unless given
- * @param more.dropout acts on each branch
  */
 export function transformer(
   o: BlockOptions,
   blocks: readonly TensorTree<Block>[],
   x: tf.Tensor,
   attend: (qkv: tf.Tensor, layer: number) => tf.Tensor,
-  { turns, dropout = noDropout }: { turns?: Turns<tf.Tensor>; dropout?: Dropout } = {},
+  { turns, dropout = noDropout, layers = linear }: TransformerMore = {},
 ): tf.Tensor {
   let y = x;
   for (const [layer, block] of blocks.entries()) {
-    const qkv = linear(block.qkv, normed(block.norm1, y));
-    y = tf.add(y, dropout(linear(block.out, attend(placed(o, block, qkv, turns), layer))));
-    y = tf.add(y, dropout(feedForward(block, normed(block.norm2, y), o.mlp ?? 'gelu')));
+    const qkv = layers(block.qkv, normed(block.norm1, y));
+    y = tf.add(y, dropout(layers(block.out, attend(placed(o, block, qkv, turns), layer))));
+    y = tf.add(y, dropout(feedForward(block, normed(block.norm2, y), o.mlp ?? 'gelu', layers)));
   }
   return y;
 }

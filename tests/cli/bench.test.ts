@@ -89,6 +89,7 @@ test.each([
   ['decode', stage1, 'images', autoencoderParams(sizes)],
   ['prior-train', prior, 'tokens', gptParams(2, 8, 5, 16)],
   ['sample', prior, 'images', gptParams(2, 8, 5, 16)],
+  ['prior-train', `${prior} --precision int8`, 'tokens', gptParams(2, 8, 5, 16)],
   ['sample', `${prior} --precision int8`, 'images', gptParams(2, 8, 5, 16)],
   ['pixelcnn-train', `${prior} --tokens 9`, 'tokens', pixelcnnParams(2, 8, 16)],
   ['pixelcnn-sample', `${prior} --tokens 9`, 'images', pixelcnnParams(2, 8, 16)],
@@ -138,6 +139,10 @@ test.each([
   ['encode --batch x', 'Expected whole numbers for --batch but received x.'],
   ['sample --precision int4', 'Expected one of f32, int8, f16 for --precision but received int4.'],
   ['encode --precision int8', 'Expected f32 for encode for --precision but received int8.'],
+  [
+    'pixelcnn-train --precision int8',
+    'Expected f32 or f16 for pixelcnn-train for --precision but received int8.',
+  ],
   ['pixelcnn-train --tokens 5', 'Expected a square number for pixelcnn-train for --tokens but received 5.'],
   ['encode --batch 0', 'Expected at least 1 for --batch but received 0.'],
   [

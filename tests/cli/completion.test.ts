@@ -43,7 +43,7 @@ test.each(shells)('the script for %s names every command, option, choice and con
   for (const config of shippedConfigs())
     expect(partOf[shell](script, 'train-stage1')).toMatch(new RegExp(`\\b${config}\\b`));
   expect(partOf[shell](script, 'sample')).toContain('int8');
-  expect(partOf[shell](script, 'train-prior')).not.toContain('int8');
+  expect(partOf[shell](script, 'train-stage1')).not.toContain('int8');
   expect(partOf[shell](script, 'sample')).toContain('fruits-64');
   expect(partOf[shell](script, 'train-stage1')).not.toContain('fruits-64'); // Nothing is written into it.
   expect(partOf[shell](script, 'completion')).toContain('bash zsh fish');
@@ -80,7 +80,7 @@ const hasBash = spawnSync('bash', ['--version']).status === 0;
     ['vqgen train-stage1 --device ', 'auto cpu webgpu tfjs'],
     ['vqgen train-stage1 --device = w', 'webgpu'],
     ['vqgen sample --precision ', 'f32 int8'],
-    ['vqgen train-prior --precision ', 'f32 f16'],
+    ['vqgen train-prior --precision ', 'f32 f16 int8'],
     ['vqgen export --to s', 'safetensors'],
     ['vqgen complete cat.jpg --keep r', 'right'],
     ['vqgen tokenize --check d', 'dataset'],

@@ -241,6 +241,10 @@ describe('one sentence for a mistake', () => {
       'Expected a divisor of prior.width (96) for prior.heads but received 7. Try --set prior.heads=6.',
     ],
     [
+      ['prior.kind=pixelcnn', 'prior.precision=int8'],
+      'Expected f32 or f16 for prior.kind pixelcnn for prior.precision but received int8. Products of 8-bit integers are for the linear layers of gpt and maskgit.',
+    ],
+    [
       ['prior.kind=pixelcnn', 'prior.attention_every=9'],
       'Expected at most prior.layers (8) for prior.attention_every but received 9. 0 is without attention.',
     ],

@@ -2,6 +2,7 @@ import '../support/cpu.js';
 import * as tf from '@tensorflow/tfjs-core';
 import { int32, scalar } from '../../src/base/tensor.js';
 import { configSchema, type PriorConfig } from '../../src/config/schema.js';
+import { compileStep } from '../../src/engine/compile.js';
 import type { Tensors } from '../../src/engine/device.js';
 import { onnxDevice } from '../../src/engine/onnx-device.js';
 import type { Prior } from '../../src/stage2-transformer/prior.js';
@@ -90,6 +91,45 @@ test('the loss falls over 20 steps on one batch, with dropout on', () => {
   }
   expect(losses[0]).toBeCloseTo(Math.log(5), 1);
   expect(losses[19]).toBeLessThan(0.7 * losses[0]!);
+});
+
+/** Losses of steps on one batch of 8 sequences of 16 codes, and how many products are of integers. */
+async function losses(precision: 'f32' | 'int8'): Promise<{ losses: number[]; integerProducts: number }> {
+  const prior = priorOfSizes({ layers: 2, heads: 4, width: 32, codes: 12, tokens: 16 }, { precision });
+  const program = priorStep(config({ batch_size: 8, precision }), prior);
+  const { model } = await compileStep(program);
+  const integerProducts =
+    Buffer.from(model.model).toString('latin1').split('MatMulIntegerToFloat_').length - 1;
+  const runner = await onnxDevice({ threads: 1 }).prepareStep(program);
+  runner.load(priorStart(prior, 1));
+  const codes = Int32Array.from({ length: 8 * 16 }, (_, i) => (i * i + 3 * i) % 11);
+  const { batched } = prior.feed('train', 1, { codes, labels: new Int32Array(8).fill(-1) });
+  const steps = Array.from({ length: 60 }, (_, i) => ({ ...batched, lr: scalar(0.01), step: scalar(i + 1) }));
+  const outputs = await runner.run(steps);
+  await runner.dispose();
+  return { losses: outputs.map(({ loss }) => loss!.data[0]!), integerProducts };
+}
+
+test('products of integers learn what those of floats learn', async () => {
+  const [float, integer] = [await losses('f32'), await losses('int8')];
+  // Of two blocks four layers each: forward one, of the gradients one and, twice as fine, two.
+  expect([float.integerProducts, integer.integerProducts]).toEqual([0, 2 * 4 * 4]);
+  expect(integer.losses[0]).not.toBe(float.losses[0]);
+  expect(Math.abs(integer.losses[0]! - float.losses[0]!)).toBeLessThan(1e-3);
+  expect(float.losses[59]).toBeLessThan(0.3 * float.losses[0]!);
+  expect(Math.abs(integer.losses[59]! - float.losses[59]!)).toBeLessThan(0.02 * float.losses[0]!);
+});
+
+test('whatever it learnt with, a prior is judged in float32', () => {
+  const params = Object.fromEntries(
+    Object.entries(waveParams(small)).map(([name, value]) => [`model.${name}`, value]),
+  );
+  const [float, integer] = (['f32', 'int8'] as const).map((precision) =>
+    priorEvaluation(priorOfSizes(small, { precision }), 2)
+      .run({ ...params, ids, targets }, {})
+      .loss.dataSync(),
+  );
+  expect(integer).toEqual(float);
 });
 
 test('classes that decide the codes are learned; without its class a sequence is one of either', async () => {

@@ -12,7 +12,7 @@ export const small: GptSizes = { layers: 2, heads: 2, width: 8, codes: 5, tokens
 /** The prior of these sizes, its codes in one row, its blocks as published; without dropout or corruption unless given. */
 export function priorOfSizes(
   sizes: GptSizes,
-  o: { dropout?: number; pkeep?: number; accumulate?: number; seed?: number } = {},
+  o: Partial<Pick<PriorConfig, 'dropout' | 'pkeep' | 'accumulate' | 'precision'>> & { seed?: number } = {},
 ): Prior {
   const { layers, heads, width, codes, classes = 0, tokens } = sizes;
   const { prior } = configSchema.parse({});

@@ -4,6 +4,7 @@ import './composites.js';
 import './conv.js';
 import './decoding.js';
 import './elementwise.js';
+import './int8-products.js';
 import './matmul.js';
 import './pool.js';
 import './reduce.js';

@@ -87,7 +87,7 @@ export function gptLogits(
   o: GptSizes,
   params: TensorTree<Gpt>,
   ids: tf.Tensor,
-  { dropout = noDropout, order }: { dropout?: Dropout; order?: Order } = {},
+  { dropout = noDropout, order, layers }: { dropout?: Dropout; order?: Order; layers?: typeof linear } = {},
 ): tf.Tensor {
   const [batch, tokens] = ids.shape as [number, number];
   const embedded = embed(params, ids, order); // [B, T, D]
@@ -95,11 +95,10 @@ export function gptLogits(
   const causal = causalParts(tokens);
   const attend = (qkv: tf.Tensor) => selfAttention(qkv, o.heads, { tokens, causal });
   const turns = o.turns && turnsAt(o.turns, order?.places ?? tokens);
-  return tf.reshape(readOut(params, transformer(o, params.blocks, start, attend, { turns, dropout })), [
-    batch,
-    tokens,
-    o.codes,
-  ]);
+  return tf.reshape(
+    readOut(params, transformer(o, params.blocks, start, attend, { turns, dropout, layers })),
+    [batch, tokens, o.codes],
+  );
 }
 
 /** ids int32 [..., T] → [..., T, D]; without an order T is all of a sequence. */

@@ -6,6 +6,7 @@ import type { PriorConfig } from '../../config/schema.js';
 import type { Specs } from '../../engine/device.js';
 import { crossEntropy } from '../../nn/cross-entropy.js';
 import { stepDropout } from '../../nn/dropout.js';
+import { int8Linear } from '../../nn/int8-linear.js';
 import { specsOf, treeOf } from '../../nn/params.js';
 import { turnsOf } from '../../nn/rotary.js';
 import { decays, dropoutSites } from '../../nn/transformer.js';
@@ -28,7 +29,7 @@ type Structure = Pick<
 
 /** What it takes of the config's section, and the seed that acts. */
 type Settings = Structure &
-  Pick<PriorConfig, 'dropout' | 'pkeep' | 'accumulate' | 'steps'> & { readonly seed: number };
+  Pick<PriorConfig, 'dropout' | 'pkeep' | 'accumulate' | 'steps' | 'precision'> & { readonly seed: number };
 
 /** Of grids with different vocabularies the largest; a cell is drawn among its own grid's codes. */
 export function gptSizes(o: Structure, grids: readonly Grid[], classes = 0): GptSizes {
@@ -51,7 +52,7 @@ export function gptSizes(o: Structure, grids: readonly Grid[], classes = 0): Gpt
 const beforeAll = { row: -1, column: -1 };
 
 export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: Condition): Prior {
-  const { dropout, pkeep, seed, steps } = settings;
+  const { dropout, pkeep, seed, steps, precision } = settings;
   const grids = [...condition.grids, ...drawn];
   const sizes = gptSizes(settings, grids, condition.classes.length);
   const { codes, told, tokens, width, annealed } = sizes;
@@ -101,13 +102,14 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
       };
     },
     /** In training in another order, a grid's cells in that order. */
-    nats(p, inputs) {
+    nats(p, inputs, phase) {
       const { ids, targets } = picked(inputs, ['ids', 'targets']);
       const { places, next } = inputs;
       const order = places && next && { places, next };
       const logits = gptLogits(sizes, treeOf(specs, p), ids, {
         dropout: drops.of(inputs),
         order,
+        layers: phase === 'train' && precision === 'int8' ? int8Linear : undefined,
       });
       const nats = crossEntropy(tf.reshape(logits, [-1, codes]), tf.reshape(targets, [-1])); // [B·T]
       const ofPlaces = tf.reshape(nats, ids.shape);

@@ -6,6 +6,7 @@ import type { PriorConfig } from '../../config/schema.js';
 import type { Specs } from '../../engine/device.js';
 import { crossEntropy } from '../../nn/cross-entropy.js';
 import { stepDropout } from '../../nn/dropout.js';
+import { int8Linear } from '../../nn/int8-linear.js';
 import { specsOf, treeOf } from '../../nn/params.js';
 import { turnsOf } from '../../nn/rotary.js';
 import { decays, dropoutSites } from '../../nn/transformer.js';
@@ -24,12 +25,12 @@ type SizeSettings = Pick<
 >;
 
 type Settings = SizeSettings &
-  Pick<PriorConfig, 'dropout' | 'mask_schedule' | 'label_smoothing' | 'substitute'> & {
+  Pick<PriorConfig, 'dropout' | 'mask_schedule' | 'label_smoothing' | 'substitute' | 'precision'> & {
     readonly seed: number;
   };
 
 export function maskgitPrior(settings: Settings, drawn: readonly Grid[], condition: Condition): Prior {
-  const { dropout, seed, mask_schedule: schedule, substitute, label_smoothing } = settings;
+  const { dropout, seed, mask_schedule: schedule, substitute, label_smoothing, precision } = settings;
   const grids = [...condition.grids, ...drawn];
   const sizes = sizesOf(settings, grids, condition);
   const { cells } = sizes;
@@ -74,7 +75,8 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
     nats(p, inputs, phase) {
       const { ids, targets, weights } = picked(inputs, ['ids', 'targets', 'weights']);
       const dropped = drops.of(inputs);
-      const logits = maskgitLogits(sizes, treeOf(specs, p), ids, { dropout: dropped });
+      const layers = phase === 'train' && precision === 'int8' ? int8Linear : undefined;
+      const logits = maskgitLogits(sizes, treeOf(specs, p), ids, { dropout: dropped, layers });
       const smoothing = phase === 'train' ? label_smoothing : 0;
       return tf.mul(natsOfCells(grids, logits, targets, smoothing), weights);
     },

@@ -51,16 +51,22 @@ export function maskgitSpecs(o: MaskgitSizes) {
   };
 }
 
+interface MaskgitMore {
+  readonly dropout?: Dropout;
+  /** Whether no gradient will be asked for. */
+  readonly forward?: boolean;
+  /** How the blocks' linear layers multiply. */
+  readonly layers?: typeof linear;
+}
+
 /**
  * ids int32 [B, S] → logits [B·T, K] of every cell.
- *
- * @param o.forward whether no gradient will be asked for
  */
 export function maskgitLogits(
   sizes: MaskgitSizes,
   params: TensorTree<Maskgit>,
   ids: tf.Tensor,
-  { dropout = noDropout, forward = false }: { dropout?: Dropout; forward?: boolean } = {},
+  { dropout = noDropout, forward = false, layers }: MaskgitMore = {},
 ): tf.Tensor {
   const { width, heads, cells, classes } = sizes;
   const [batch, tokens] = [firstAxis(ids), tokensIn(sizes)];
@@ -69,7 +75,7 @@ export function maskgitLogits(
   const attend = (qkv: tf.Tensor) =>
     forward ? forwardSelfAttention(qkv, heads, tokens) : selfAttention(qkv, heads, { tokens });
   const turns = sizes.turns && turnsAt(sizes.turns, tokens);
-  const x = transformer(sizes, params.blocks, start, attend, { turns, dropout });
+  const x = transformer(sizes, params.blocks, start, attend, { turns, dropout, layers });
   return linear(params.head, normed(params.norm, ofCells(x)));
 
   /** [B, S, D] with what is learned of where each cell lies. */
