@@ -32,6 +32,12 @@ export type Tensors = Record<string, Tensor>;
 export const precisions = ['f32', 'int8', 'f16'] as const;
 export type Precision = (typeof precisions)[number];
 
+/**
+ * `int8 by rows`: `int8` with one scale for each row of the left factor and each column of the right one, coarser, and
+ * faster for many rows; as `int8` on devices that have no products of bytes.
+ */
+export type ProgramPrecision = Precision | 'int8 by rows';
+
 /** Tensors among which those of the names `K` are. */
 export type Named<K extends string, T = Tensor> = Record<string, T> & Record<K, T>;
 
@@ -45,7 +51,7 @@ export interface GraphProgram<In extends string = never, Out extends string = ne
   /** Frozen values (weights of a finished network): the device may fold and pre-pack them. */
   readonly constants: HostTensors;
   /** `f32` unless given; a device that has no other refuses. */
-  readonly precision?: Precision;
+  readonly precision?: ProgramPrecision;
   run(inputs: Named<In>, constants: Tensors): Named<Out>;
 }
 

@@ -4,7 +4,7 @@
  * process.
  */
 import { must } from '../base/lookup.js';
-import type { Precision } from './device.js';
+import type { ProgramPrecision } from './device.js';
 import type { OnnxType } from './graph.js';
 import { separateCopies } from './half.js';
 import { encodeModel, type Port } from './onnx.js';
@@ -39,7 +39,7 @@ export function gpuOptions({
 }: {
   folder?: string;
   onDevice?: boolean;
-  precision?: Precision;
+  precision?: ProgramPrecision;
 } = {}): ort.InferenceSession.SessionOptions {
   return {
     executionProviders: [{ name: 'webgpu', preferredLayout: 'NCHW' }],

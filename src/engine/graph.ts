@@ -7,7 +7,7 @@ import { sizeOf } from '../base/tensor.js';
 
 export type OnnxType = 'float32' | 'float16' | 'int32' | 'int64' | 'uint8' | 'int8' | 'bool';
 /** Half precision is kept as its 16 bits. */
-export type OnnxData = Float32Array | Uint16Array | Int32Array | BigInt64Array | Uint8Array;
+export type OnnxData = Float32Array | Uint16Array | Int32Array | BigInt64Array | Uint8Array | Int8Array;
 
 export interface Value {
   readonly name: string;

@@ -1,4 +1,4 @@
-/** Whether this processor's products of bytes can be trained with. */
+/** Whether this processor's products of bytes can be relied on. */
 import { expected } from '../base/errors.js';
 import { must } from '../base/lookup.js';
 import { GraphBuilder, type Value } from './graph.js';
@@ -8,11 +8,19 @@ import { createSession, ort } from './runtime.js';
 const LONG = 64;
 
 /**
- * @throws UserError where sums of bytes overflow: on x86 without VNNI, ONNX Runtime adds pairs of products in 16 bits
- *   (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html)
+ * Whether sums of bytes do not overflow: on x86 without VNNI, ONNX Runtime adds pairs of products in 16 bits
+ * (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
  */
-export async function refuseWithoutExactBytes(largest = largestProduct): Promise<void> {
-  if ((await largest()) === 255 * 127 * LONG) return;
+export function hasExactBytes(): Promise<boolean> {
+  known ??= largestProduct().then((largest) => largest === 255 * 127 * LONG);
+  return known;
+}
+
+let known: Promise<boolean> | undefined;
+
+/** @throws UserError where they do */
+export async function refuseWithoutExactBytes(exact = hasExactBytes): Promise<void> {
+  if (await exact()) return;
   const next = 'Products of bytes overflow on this processor, which has no VNNI: leave --precision out.';
   throw expected('f32', '--precision', 'int8', next);
 }

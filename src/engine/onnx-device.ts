@@ -4,10 +4,16 @@ import { must, picked } from '../base/lookup.js';
 import { type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { blockedTarget } from './blocked.js';
 import { type CompiledStep, compileGraph, compileStep, STEPS, stacked } from './compile.js';
-import { checkTensors, type Device, type Precision, type StepProgram, type StepRunner } from './device.js';
+import {
+  checkTensors,
+  type Device,
+  type ProgramPrecision,
+  type StepProgram,
+  type StepRunner,
+} from './device.js';
 import { GraphRunner } from './graph-runner.js';
 import { separateCopies } from './half.js';
-import { refuseWithoutExactBytes } from './int8-trial.js';
+import { hasExactBytes, refuseWithoutExactBytes } from './int8-trial.js';
 import type { EncodedModel } from './onnx.js';
 import { ort } from './runtime.js';
 import {
@@ -38,16 +44,20 @@ export interface SessionOptions {
 
 export function onnxDevice(options: SessionOptions = {}): Device {
   const threads = options.threads ?? os.availableParallelism();
-  const open = (model: EncodedModel, o: { precision?: Precision; withoutOptimizers?: string }) =>
+  const open = (model: EncodedModel, o: { precision?: ProgramPrecision; withoutOptimizers?: string }) =>
     openSession(model, (folder) => sessionOptions(threads, { ...options, ...o, folder }));
   /** Blocks are for filters that are learned: to constant ones ONNX Runtime sees by itself. */
-  const targetOfSteps = async (precision?: Precision) =>
+  const targetOfSteps = async (precision?: ProgramPrecision) =>
     options.target ?? (precision === 'f16' ? cpuTarget : await blockedTarget());
+  const targetOf = async (precision?: ProgramPrecision) =>
+    precision === 'int8 by rows' && (await hasExactBytes())
+      ? { ...(options.target ?? cpuTarget), exactBytes: true as const }
+      : options.target;
   return {
     name: 'cpu',
     description: `${runtimeVersion}, CPU, ${threads} thread${threads === 1 ? '' : 's'}`,
     prepare: async (program) => {
-      const { model, ...slots } = await compileGraph(program, options.target);
+      const { model, ...slots } = await compileGraph(program, await targetOf(program.precision));
       return new GraphRunner(program, await open(model, { precision: program.precision }), slots);
     },
     prepareStep: async (program) => {
@@ -81,7 +91,7 @@ const idleOptimizers = [
 
 interface SessionNeeds extends SessionOptions {
   readonly folder?: string;
-  readonly precision?: Precision;
+  readonly precision?: ProgramPrecision;
   readonly withoutOptimizers?: string;
 }
 

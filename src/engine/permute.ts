@@ -1,6 +1,7 @@
 /** Orders of axes: `perm[i]` is the axis of the program that lies at position `i` in memory. */
 import { take } from '../base/lookup.js';
 import { sizeOf } from '../base/tensor.js';
+import type { OnnxData } from './graph.js';
 
 export function identity(rank: number): number[] {
   return Array.from({ length: rank }, (_, i) => i);
@@ -33,7 +34,7 @@ export function relativePerm(from: readonly number[], to: readonly number[]): nu
 }
 
 /** A copy of row-major `data [shape]` with its axes permuted. */
-export function permuteData<T extends Float32Array | Uint16Array | Int32Array | BigInt64Array | Uint8Array>(
+export function permuteData<T extends OnnxData>(
   data: T,
   shape: readonly number[],
   perm: readonly number[],

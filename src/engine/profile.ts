@@ -53,7 +53,7 @@ function gflop(op: string, inputs: readonly number[][], outputs: readonly number
   if (op === 'ConvTranspose') return b ? (2 * sizeOf(a) * sizeOf(b.slice(1))) / 1e9 : 0;
   if (op === 'MultiHeadAttention') return b ? (4 * sizeOf(a) * must(b[1], 'length')) / 1e9 : 0;
   if (!/MatMul|Gemm/.test(op)) return 0;
-  const packed = !b || (op === 'Gemm' && (b.length < 2 || b[0] === 1)); // then b is Gemm's bias
+  const packed = !b || b.length < 2 || (op === 'Gemm' && b[0] === 1); // then b is a bias, or a scale
   if (packed || op === 'MatMulNBits') return (2 * sizeOf(y) * lastAxis({ shape: a })) / 1e9;
   // √(M·K · K·N · M·N) = M·N·K, whichever way the factors lie.
   const batch = sizeOf(y.slice(0, -2));

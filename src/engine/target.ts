@@ -67,6 +67,8 @@ export interface Target {
   product(g: GraphBuilder, a: Value, b: Value, o: ProductOptions, shape: readonly number[]): Value;
   /** How many bytes of a tensor are best computed at once, where images are large. */
   readonly bytesAtOnce: number;
+  /** Whether it has products of uint8 and int8 whose sums do not overflow. */
+  readonly exactBytes?: true;
   /** Whether float16 is computed with, not only stored. */
   readonly float16: boolean;
   /** x·σ(αx): swish at α = 1. */

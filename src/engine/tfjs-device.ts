@@ -14,7 +14,7 @@ import {
   type Graph,
   type GraphProgram,
   type Named,
-  type Precision,
+  type ProgramPrecision,
   type StepProgram,
   type StepRunner,
   type Tensors,
@@ -32,11 +32,15 @@ export async function tfjsDevice(reporter: Reporter): Promise<Device> {
 }
 
 /** @throws UserError for a program that asks for anything else */
-function inFloat32<P extends { readonly precision?: Precision }>(program: P, devices = 'cpu or webgpu'): P {
+function inFloat32<P extends { readonly precision?: ProgramPrecision }>(
+  program: P,
+  devices = 'cpu or webgpu',
+): P {
   const { precision = 'f32' } = program;
   if (precision === 'f32') return program;
-  const what = precision === 'int8' ? '8-bit products need' : 'Mixed precision needs';
-  throw expected('f32', '--precision', precision, `${what} --device ${devices}.`);
+  const [bits] = precision.split(' ');
+  const what = bits === 'int8' ? '8-bit products need' : 'Mixed precision needs';
+  throw expected('f32', '--precision', bits, `${what} --device ${devices}.`);
 }
 
 async function chooseBackend(reporter: Reporter): Promise<string> {

@@ -97,7 +97,7 @@ async function traceNow<In extends string, Out extends string>(
         return { name: key, value: tracer.as(tracer.sym(tensor), perm), shape: tensor.shape, perm };
       });
     }
-    if (how?.precision === 'int8') fuseBias(graph);
+    if (how?.precision?.startsWith('int8')) fuseBias(graph);
     graph.prune(Object.values<Slot[]>(outputs).flatMap((slots) => slots.map((slot) => slot.value)));
     if (how?.precision === 'f16') return inHalf({ graph, inputs, outputs }, tracer.target.float16);
     return { graph, inputs, outputs };

@@ -8,7 +8,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { sizeOf } from '../base/tensor.js';
-import type { Precision } from './device.js';
+import type { ProgramPrecision } from './device.js';
 import { GraphBuilder, type OnnxData, type OnnxType, type Value } from './graph.js';
 import { identity, isIdentity, permuteData, permuteShape, relativePerm } from './permute.js';
 import { cpuTarget, type Target } from './target.js';
@@ -55,14 +55,14 @@ export function onnxType(dtype: tf.DataType): OnnxType {
 /** How a program's operators are written: the CPU's way and in float32 by default. */
 export interface Lowering {
   readonly target?: Target;
-  readonly precision?: Precision;
+  readonly precision?: ProgramPrecision;
 }
 
 export class Tracer extends tf.KernelBackend {
   graph = new GraphBuilder();
   target: Target = cpuTarget;
   /** Of products with constants. */
-  precision: Precision = 'f32';
+  precision: ProgramPrecision = 'f32';
   private syms = new WeakMap<object, Sym>();
   /** What each reshaped value was before: of several reshapes in a row one is enough. */
   private reshaped = new Map<string, Value>();

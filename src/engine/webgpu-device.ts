@@ -7,7 +7,13 @@ import { expected } from '../base/errors.js';
 import { must, picked } from '../base/lookup.js';
 import { float32, type HostTensor, type HostTensors, sizeOf } from '../base/tensor.js';
 import { type CompiledStep, compileGraph, compileStep } from './compile.js';
-import { checkTensors, type Device, type Precision, type StepProgram, type StepRunner } from './device.js';
+import {
+  checkTensors,
+  type Device,
+  type ProgramPrecision,
+  type StepProgram,
+  type StepRunner,
+} from './device.js';
 import { type GpuTensor, gpuOptions, Transfers } from './gpu-tensors.js';
 import type { Node } from './graph.js';
 import { GraphRunner } from './graph-runner.js';
@@ -21,7 +27,7 @@ import type { Slot } from './trace.js';
 
 /** @param adapter the GPU's name, for people */
 export function webgpuDevice(adapter: string): Device {
-  const open = (model: EncodedModel, precision?: Precision) =>
+  const open = (model: EncodedModel, precision?: ProgramPrecision) =>
     openSession(model, (folder) => gpuOptions({ folder, precision }));
   return {
     name: 'webgpu',

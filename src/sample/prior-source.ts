@@ -213,9 +213,9 @@ function endOfOnly(only: string | undefined, { grids, condition }: Prior): numbe
 
 /** @throws UserError for one that the prior does not draw with */
 export function checkPrecision(given: Precision = 'f32', { precisions, described }: Prior): void {
-  if (precisions.includes(given)) return;
+  if (precisions[given]) return;
   throw expected(
-    precisions.join(' or '),
+    Object.keys(precisions).join(' or '),
     '--precision',
     `${given} of a prior with no such products (${described})`,
   );

@@ -7,7 +7,7 @@ import type * as tf from '@tensorflow/tfjs-core';
 import type { Rng } from '../base/rng.js';
 import type { HostTensors } from '../base/tensor.js';
 import type { PriorConfig } from '../config/schema.js';
-import type { Device, GraphProgram, Precision, Specs, Tensors } from '../engine/device.js';
+import type { Device, GraphProgram, Precision, ProgramPrecision, Specs, Tensors } from '../engine/device.js';
 import type { ParamSpec } from '../nn/params.js';
 import type { Feed, Grid, Phase } from '../stage1-vqgan/latent.js';
 import type { Canvas } from './canvas.js';
@@ -44,7 +44,7 @@ export interface Prior {
   /** Whether weight decay acts on a parameter. */
   decays(name: string): boolean;
   /** Those that it draws with. */
-  readonly precisions: readonly Precision[];
+  readonly precisions: Readonly<Partial<Record<Precision, ProgramPrecision>>>;
   /** @param batch canvases of a run */
   inputs(phase: Phase, batch: number): Specs;
   /** @param key the step (1-based), or the number of the first image. @param batch without unknown cells */

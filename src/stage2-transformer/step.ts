@@ -115,7 +115,7 @@ export function frozenEvaluation(
     name: `prior-evaluation-${precision}`,
     inputs: prior.inputs('eval', batch),
     constants: weights,
-    precision,
+    precision: prior.precisions[precision],
     run: (inputs, constants) => perCanvas(prior, prior.nats(constants, inputs, 'eval')),
   };
 }

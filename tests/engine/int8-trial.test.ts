@@ -5,10 +5,10 @@ import { tfjsDevice } from '../../src/engine/tfjs-device.js';
 import { webgpuDevice } from '../../src/engine/webgpu-device.js';
 
 test('sums of bytes that saturate at 16 bits are refused', async () => {
-  await expect(refuseWithoutExactBytes(async () => 32 * 32767)).rejects.toThrow(
+  await expect(refuseWithoutExactBytes(async () => false)).rejects.toThrow(
     'Expected f32 for --precision but received int8. Products of bytes overflow on this processor, which has no VNNI: leave --precision out.',
   );
-  await refuseWithoutExactBytes(async () => 64 * 255 * 127);
+  await refuseWithoutExactBytes(async () => true);
 });
 
 const program: StepProgram = {

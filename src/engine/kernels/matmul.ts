@@ -3,6 +3,7 @@ import { must, pairs } from '../../base/lookup.js';
 import type { Initializer, Value } from '../graph.js';
 import { quantise } from '../quantise.js';
 import type { Sym, Tracer } from '../tracer.js';
+import { matmulByRows } from './int8-products.js';
 import { kernel } from './register.js';
 
 /** a `[..., M, K]` (or `[..., K, M]`) · b `[..., K, N]` (or `[..., N, K]`), times `alpha`. */
@@ -55,9 +56,11 @@ const frozen = (t: Tracer, matrix: Sym): Initializer | undefined =>
   matrix.shape.length === 2 ? t.graph.initializers.get(t.plain(matrix).name) : undefined;
 
 kernel('BatchMatMul', ['a', 'b'], (t, { a, b }, attrs: { transposeA: boolean; transposeB: boolean }) => {
-  const weights = t.precision === 'int8' && !attrs.transposeA && !attrs.transposeB ? frozen(t, b) : undefined;
+  const weights =
+    t.precision.startsWith('int8') && !attrs.transposeA && !attrs.transposeB ? frozen(t, b) : undefined;
   if (weights) {
-    const value = matmulInt8(t, t.plain(a), weights);
+    const byRows = t.precision === 'int8 by rows' && t.target.exactBytes;
+    const value = (byRows ? matmulByRows : matmulInt8)(t, t.plain(a), weights);
     return t.out(value, value.shape, 'float32');
   }
   const overRows = attrs.transposeA && !attrs.transposeB && a.shape.length === 2 && b.shape.length === 2;

@@ -68,7 +68,7 @@ export function gptPrior(settings: Settings, drawn: readonly Grid[], condition: 
     widest: Math.max(4 * width, sizes.heads * tokens),
     learned: specsOf(specs),
     decays,
-    precisions: ['f32', 'int8'],
+    precisions: { f32: 'f32', int8: 'int8' },
     inputs(phase, batch): Specs {
       const sequences = { shape: [batch, tokens], dtype: 'int32' } as const;
       const train = phase === 'train';

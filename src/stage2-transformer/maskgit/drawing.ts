@@ -1,7 +1,7 @@
 /** Drawing with MaskGIT's network: one program, the whole canvas in every pass, nothing kept between passes. */
 import * as tf from '@tensorflow/tfjs-core';
 import { type HostTensors, scalar } from '../../base/tensor.js';
-import type { Device, GraphProgram, Precision } from '../../engine/device.js';
+import type { Device, GraphProgram, ProgramPrecision } from '../../engine/device.js';
 import { treeOf } from '../../nn/params.js';
 import type { Grid } from '../../stage1-vqgan/latent.js';
 import type { Canvas } from '../canvas.js';
@@ -19,7 +19,7 @@ interface DrawerOptions extends Opening {
   readonly given: readonly Grid[];
   readonly schedule: MaskSchedule;
   readonly weights: HostTensors;
-  readonly precision?: Precision;
+  readonly precision?: ProgramPrecision;
   readonly device: Device;
 }
 

@@ -19,6 +19,9 @@ import { type MaskgitSizes, maskgitLogits, maskgitSpecs, tokensIn } from './netw
 import { portableMaskgit } from './portable.js';
 import { tokensOf } from './tokens.js';
 
+/** A pass has the rows of all canvases' cells. */
+const precisions: Prior['precisions'] = { f32: 'f32', int8: 'int8 by rows' };
+
 type SizeSettings = Pick<
   PriorConfig,
   'layers' | 'heads' | 'width' | 'norm' | 'mlp' | 'qk_norm' | 'positions'
@@ -55,7 +58,7 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
     widest: Math.max(4 * sizes.width, sizes.heads * tokens),
     learned: specsOf(specs),
     decays,
-    precisions: ['f32', 'int8'],
+    precisions,
     inputs(phase, batch): Specs {
       return {
         ids: { shape: [batch, tokens], dtype: 'int32' },
@@ -81,7 +84,8 @@ export function maskgitPrior(settings: Settings, drawn: readonly Grid[], conditi
       return tf.mul(natsOfCells(grids, logits, targets, smoothing), weights);
     },
     async open(device, weights, o) {
-      return openDrawer({ ...o, device, weights, sizes, grids, given: condition.grids, schedule });
+      const precision = precisions[o.precision ?? 'f32'];
+      return openDrawer({ ...o, precision, device, weights, sizes, grids, given: condition.grids, schedule });
     },
     portable: portableMaskgit(sizes, grids, schedule),
   };

@@ -79,7 +79,7 @@ export function pixelcnnPrior(settings: Settings, drawn: readonly Grid[], condit
       ...networks.map((network) => over(network.grid.name, specsOf(networkSpecs(network)))),
     ),
     decays,
-    precisions: ['f32'],
+    precisions: { f32: 'f32' },
     inputs(phase, batch): Specs {
       return {
         codes: { shape: [batch, cells], dtype: 'int32' },
