@@ -11,6 +11,8 @@ import type { linear } from './linear.js';
 interface Options {
   readonly transposeA?: boolean;
   readonly transposeB?: boolean;
+  /** Each row of a in 127 steps on either side of 0 of its own; not with `transposeA` or a bias. */
+  readonly byRows?: boolean;
   /** b in two integers, the second of what the first leaves: 254 times as fine. */
   readonly fine?: boolean;
   /** [N], added to every row. */
@@ -26,7 +28,7 @@ export const int8Linear: typeof linear = ({ weight, bias }, x) =>
     value: () => int8MatMul(x, weight, { bias }),
     save: [x, weight],
     gradient: (dy, [x, weight]) => [
-      int8MatMul(dy, weight, { transposeB: true }),
+      int8MatMul(dy, weight, { transposeB: true, byRows: true }),
       int8MatMul(x, dy, { transposeA: true, fine: true }),
       ...(bias ? [tf.sum(dy, 0)] : []),
     ],
@@ -39,16 +41,19 @@ export const int8Linear: typeof linear = ({ weight, bias }, x) =>
 export function int8MatMul(
   a: tf.Tensor,
   b: tf.Tensor,
-  { transposeA = false, transposeB = false, fine = false, bias }: Options = {},
+  { transposeA = false, transposeB = false, byRows = false, fine = false, bias }: Options = {},
 ): tf.Tensor {
   const inputs = { a, b, ...(bias && { bias }) };
-  const [y] = composite('Int8MatMul', inputs, { transposeA, transposeB, fine }, () => {
-    const [left, right] = [affine(a), symmetric(b, fine)] as [tf.Tensor2D, tf.Tensor2D];
+  const [y] = composite('Int8MatMul', inputs, { transposeA, transposeB, byRows, fine }, () => {
+    const [left, right] = [byRows ? ofRows(a) : affine(a), symmetric(b, fine)] as [tf.Tensor2D, tf.Tensor2D];
     const product: tf.Tensor = tf.matMul(left, right, transposeA, transposeB);
     return [bias ? tf.add(product, bias) : product];
   });
   return y;
 }
+
+/** In place of 0, by which nothing can be divided. */
+const leastStep = 1e-30;
 
 /** 0 is a step of its own, so that zeros stay zeros. */
 function steps(x: tf.Tensor): { step: tf.Tensor; zero: tf.Tensor } {
@@ -62,6 +67,11 @@ function affine(x: tf.Tensor): tf.Tensor {
   const { step, zero } = steps(x);
   const rounded = tf.clipByValue(tf.add(tf.round(tf.div(x, step)), zero), 0, 255);
   return tf.mul(tf.sub(rounded, zero), step);
+}
+
+function ofRows(x: tf.Tensor): tf.Tensor {
+  const step = tf.maximum(tf.div(tf.max(tf.abs(x), 1, true), 127), leastStep);
+  return tf.mul(tf.clipByValue(tf.round(tf.div(x, step)), -128, 127), step);
 }
 
 function symmetric(x: tf.Tensor, fine: boolean): tf.Tensor {

@@ -43,6 +43,31 @@ test.each(turns)('through ONNX Runtime, a turned: %s, b turned: %s', async (tran
   }
 });
 
+test('by hand: rows of the left factor in steps of their own; the right one in two integers', async () => {
+  const inputs = { a: float32([2, 2], [127, 0.6, -1.27, 0.004]), b: float32([2, 1], [127, 0.4]) };
+  const all = await eager(inputs, ({ a, b }) => ({
+    rows: int8MatMul(a!, b!, { byRows: true }),
+    fine: int8MatMul(a!, b!, { byRows: true, fine: true }),
+  }));
+  // a in steps of 1: 127, 1, and of 0.01: -1.27, 0. b in whole numbers: 127, 0, and 254 times as fine: 127, 0.4016.
+  expectClose(all.rows!, [127 * 127, -1.27 * 127], { atol: 1e-3 });
+  expectClose(all.fine!, [127 * 127 + 102 / 254, -1.27 * 127], { atol: 1e-3 });
+});
+
+test.each([
+  [[1, 1, 1], {}],
+  [[9, 70, 33], {}],
+  [[9, 70, 33], { fine: true }],
+  [[64, 128, 48], { transposeB: true }],
+  [[64, 128, 48], { transposeB: true, fine: true }],
+] as const)('rows in steps of their own through ONNX Runtime: %j, %j', async ([m, k, n], options) => {
+  const a = noise([m, k], 'a');
+  for (let i = 0; i < k; i++) a.data[i]! *= 1e-3; // its first row
+  const b = noise('transposeB' in options ? [n, k] : [k, n], 'b');
+  const fn = ({ a, b }: Record<string, tf.Tensor>) => int8MatMul(a!, b!, { byRows: true, ...options });
+  await expectParity('by rows', { inputs: { a, b }, fn, gradient: false, tolerance: { atol: 1e-4 } });
+});
+
 test.each([
   [4, 8, 5],
   [32, 24, 48],
