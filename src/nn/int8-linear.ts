@@ -52,33 +52,30 @@ export function int8MatMul(
   return y;
 }
 
-/** In place of 0, by which nothing can be divided. */
-const leastStep = 1e-30;
-
-/** 0 is a step of its own, so that zeros stay zeros. */
-function steps(x: tf.Tensor): { step: tf.Tensor; zero: tf.Tensor } {
+/** From its least number or 0 to its largest, 0 being a step of its own, so that zeros stay zeros. */
+function affine(x: tf.Tensor): tf.Tensor {
   const [least, most] = [tf.minimum(tf.min(x), 0), tf.maximum(tf.max(x), 0)];
   const range = tf.sub(most, least);
   const step = tf.where(tf.equal(range, 0), tf.onesLike(range), tf.div(range, 255));
-  return { step, zero: tf.round(tf.clipByValue(tf.div(tf.neg(least), step), 0, 255)) };
-}
-
-function affine(x: tf.Tensor): tf.Tensor {
-  const { step, zero } = steps(x);
+  const zero = tf.round(tf.clipByValue(tf.div(tf.neg(least), step), 0, 255));
   const rounded = tf.clipByValue(tf.add(tf.round(tf.div(x, step)), zero), 0, 255);
   return tf.mul(tf.sub(rounded, zero), step);
 }
 
-function ofRows(x: tf.Tensor): tf.Tensor {
-  const step = tf.maximum(tf.div(tf.max(tf.abs(x), 1, true), 127), leastStep);
-  return tf.mul(tf.clipByValue(tf.round(tf.div(x, step)), -128, 127), step);
-}
+/** In place of 0, by which nothing can be divided. */
+const leastStep = 1e-30;
+
+/** The step by which 127 of them are as large as x. @param axis of each row of [M, K]: 1 */
+const stepOf = (x: tf.Tensor, axis?: number): tf.Tensor =>
+  tf.maximum(tf.div(tf.max(tf.abs(x), axis, true), 127), leastStep);
+
+const inSteps = (x: tf.Tensor, step: tf.Tensor): tf.Tensor =>
+  tf.mul(tf.clipByValue(tf.round(tf.div(x, step)), -128, 127), step);
+
+const ofRows = (x: tf.Tensor): tf.Tensor => inSteps(x, stepOf(x, 1));
 
 function symmetric(x: tf.Tensor, fine: boolean): tf.Tensor {
-  const { step, zero } = steps(x);
-  const wider = tf.mul(tf.mul(step, tf.maximum(zero, tf.sub(255, zero))), 1 / 127);
-  const inSteps = (x: tf.Tensor, step: tf.Tensor) =>
-    tf.mul(tf.clipByValue(tf.round(tf.div(x, step)), -128, 127), step);
-  const first = inSteps(x, wider);
-  return fine ? tf.add(first, inSteps(tf.sub(x, first), tf.div(wider, 254))) : first;
+  const step = stepOf(x);
+  const first = inSteps(x, step);
+  return fine ? tf.add(first, inSteps(tf.sub(x, first), tf.div(step, 254))) : first;
 }

@@ -32,21 +32,26 @@ function ofAll(t: Tracer, x: Value): Left {
 
 /** Each row [M, K] in 127 steps on either side of 0. */
 function ofRows(t: Tracer, x: Value): Left {
-  const g = t.graph;
   const [rows] = x.shape as [number, number];
-  const shape = [rows, 1];
-  const sizes = g.op('Abs', [x], {}, { shape: x.shape });
-  const largest = g.op('ReduceMax', [sizes, g.ints([1])], { keepdims: 1 }, { shape });
-  const step = g.op(
-    'Max',
-    [g.op('Mul', [largest, g.float(1 / 127)], {}, { shape }), g.float(LEAST_STEP)],
-    {},
-    { shape },
-  );
-  const middles = g.constant('uint8', [rows], new Uint8Array(rows).fill(MIDDLE));
+  const step = inSteps(t, largestOfRows(t, x));
+  const middles = t.graph.constant('uint8', [rows], new Uint8Array(rows).fill(MIDDLE));
   const inputs = [x, t.reshape(step, [rows]), middles];
-  const integers = g.op('QuantizeLinear', inputs, { axis: 0 }, { shape: x.shape, type: 'uint8' });
-  return { integers, step, zero: g.constant('uint8', [], Uint8Array.of(MIDDLE)) };
+  const integers = t.graph.op('QuantizeLinear', inputs, { axis: 0 }, { shape: x.shape, type: 'uint8' });
+  return { integers, step, zero: t.graph.constant('uint8', [], Uint8Array.of(MIDDLE)) };
+}
+
+/** [M, K] → [M, 1]. */
+function largestOfRows(t: Tracer, x: Value): Value {
+  const [rows] = x.shape as [number, number];
+  const sizes = t.graph.op('Abs', [x], {}, { shape: x.shape });
+  return t.graph.op('ReduceMax', [sizes, t.graph.ints([1])], { keepdims: 1 }, { shape: [rows, 1] });
+}
+
+/** The step by which 127 of them are as large as that. */
+function inSteps({ graph: g }: Tracer, largest: Value): Value {
+  const { shape } = largest;
+  const step = g.op('Mul', [largest, g.float(1 / 127)], {}, { shape });
+  return g.op('Max', [step, g.float(LEAST_STEP)], {}, { shape });
 }
 
 /** @param right in steps of its own, or of its columns [N] */
@@ -64,29 +69,20 @@ function product(t: Tracer, left: Left, right: Rounded, bias?: Value): Value {
 
 // Both factors rounded as they come (`nn/int8-linear.ts`) -----------------------------------------------------------------
 
-/** Of Cast. */
-const FLOAT32 = 1;
-
-/**
- * As int8, 0 at 0. The range comes out of `ofAll`, which reads x once and which the same x on the left has anyway.
- */
-function symmetric(t: Tracer, x: Value, fine: boolean): [Rounded, ...Rounded[]] {
+/** As int8, 127 steps on either side of 0; `fine`: and what is left, in steps a 254th as long. */
+function symmetric(t: Tracer, x: Value, fine: boolean): [Rounded, Rounded?] {
   const g = t.graph;
-  const scalar = (op: string, inputs: Value[]) => g.op(op, inputs, {}, { shape: [] });
-  const { step, zero } = ofAll(t, x);
-  const below = g.op('Cast', [zero], { to: FLOAT32 }, { shape: [], type: 'float32' });
-  const most = scalar('Max', [below, scalar('Sub', [g.float(255), below])]);
-  const wider = scalar('Mul', [scalar('Mul', [step, most]), g.float(1 / 127)]);
-  const origin = g.constant('int8', [], Int8Array.of(0));
-  const inSteps = (x: Value, step: Value): Rounded => ({
-    integers: g.op('QuantizeLinear', [x, step, origin], {}, { shape: x.shape, type: 'int8' }),
+  const step = inSteps(t, g.op('ReduceMax', [largestOfRows(t, x)], { keepdims: 0 }, { shape: [] }));
+  const zero = g.constant('int8', [], Int8Array.of(0));
+  const rounded = (x: Value, step: Value): Rounded => ({
+    integers: g.op('QuantizeLinear', [x, step, zero], {}, { shape: x.shape, type: 'int8' }),
     step,
   });
-  const first = inSteps(x, wider);
+  const first = rounded(x, step);
   if (!fine) return [first];
-  const back = g.op('DequantizeLinear', [first.integers, wider], {}, { shape: x.shape, type: 'float32' });
+  const back = g.op('DequantizeLinear', [first.integers, step], {}, { shape: x.shape, type: 'float32' });
   const rest = g.op('Sub', [x, back], {}, { shape: x.shape });
-  return [first, inSteps(rest, scalar('Mul', [wider, g.float(1 / 254)]))];
+  return [first, rounded(rest, g.op('Mul', [step, g.float(1 / 254)], {}, { shape: [] }))];
 }
 
 function turned<R extends Rounded>(t: Tracer, rounded: R, turn: boolean): R {
@@ -105,10 +101,10 @@ interface Attrs {
 
 kernel('Int8MatMul', ['a', 'b'], (t, { a, b, bias }, { transposeA, transposeB, byRows, fine }: Attrs) => {
   const left = turned(t, (byRows ? ofRows : ofAll)(t, t.plain(a)), transposeA);
-  const [first, second] = symmetric(t, t.plain(b), fine).map((right, i) =>
-    product(t, left, turned(t, right, transposeB), i === 0 && bias ? t.plain(bias) : undefined),
-  ) as [Value, Value?];
-  const value = second ? t.graph.op('Add', [first, second], {}, { shape: first.shape }) : first;
+  const [right, rest] = symmetric(t, t.plain(b), fine);
+  const times = (factor: Rounded, bias?: Value) => product(t, left, turned(t, factor, transposeB), bias);
+  const first = times(right, bias && t.plain(bias));
+  const value = rest ? t.graph.op('Add', [first, times(rest)], {}, { shape: first.shape }) : first;
   return t.out(value, value.shape, 'float32');
 });
 
