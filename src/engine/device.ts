@@ -63,7 +63,7 @@ export interface StepProgram {
   /** Fresh at every step: images, learning rate, noise. */
   readonly inputs: Specs;
   readonly constants: HostTensors;
-  /** As of a `GraphProgram`. */
+  /** As of a `GraphProgram`; `int8`: it asks for products of bytes by name, which must be exact. */
   readonly precision?: Precision;
   /** Must return every name of `state` with its shape. */
   step(state: Tensors, inputs: Tensors, constants: Tensors): { state: Tensors; outputs: Tensors };
